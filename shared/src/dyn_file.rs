@@ -1,0 +1,585 @@
+//! The `.dyn` container: see docs/FORMAT.md for the layout that other programs can write.
+//!
+//! A file is appended to section by section, so that a run that is cut off leaves all its finished
+//! epochs readable. Every section carries its length and checksum.
+
+use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::corpus::{Corpus, Entity, TokenTable};
+use crate::dynamics::{Dynamics, EpochLogits, EpochScore, Precision, Run, RunInfo, SampleScheme, ThresholdRun};
+use crate::labels::{LabelId, LabelSet};
+use crate::span::{Span, SpanId, SpanIndex};
+
+/// First bytes of every file; like PNG's, they show a transfer that changed line ends.
+pub const MAGIC: [u8; 8] = *b"\x89DYN\r\n\x1a\n";
+/// Version that this code writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+/// Bytes before the first section.
+const PREAMBLE: usize = 12;
+/// Bytes of a section header: tag, length, checksum.
+const HEADER: usize = 20;
+
+const INFO: [u8; 4] = *b"INFO";
+const LABELS: [u8; 4] = *b"LABL";
+const TEXT: [u8; 4] = *b"TEXT";
+const DISTANT: [u8; 4] = *b"DIST";
+const GOLD: [u8; 4] = *b"GOLD";
+const EPOCH: [u8; 4] = *b"EPOC";
+const SCORE: [u8; 4] = *b"SCOR";
+const SAMPLES: [u8; 4] = *b"SAMP";
+const END: [u8; 4] = *b"END ";
+
+type Config = Configuration<LittleEndian, Fixint, NoLimit>;
+
+fn config() -> Config {
+    bincode::config::standard().with_fixed_int_encoding()
+}
+
+/// Why a dynamics file cannot be read; names the section and its offset in the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DynFileError {
+    /// Nothing in it.
+    #[error("the file is empty: choose a .dyn file written by `trainer run` or `trainer train`")]
+    Empty,
+    /// Does not begin like a dynamics file.
+    #[error(
+        "this is not a dynamics file (it does not begin with the DYN signature): choose a .dyn file written by `trainer run` or `trainer train`"
+    )]
+    NotDyn,
+    /// From a newer program.
+    #[error("this file has format version {0}, newer than the {VERSION} this program knows: update DynClean")]
+    Newer(u32),
+    /// Cut off before anything can be shown.
+    #[error("the file is cut off at byte {offset}, before {missing}: copy or download it again, or let the run go on")]
+    Truncated {
+        /// Where it ends.
+        offset: usize,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// A section that is damaged.
+    #[error("section {section} at byte {offset} is damaged ({reason}): copy or download the file again")]
+    Damaged {
+        /// Tag of the section.
+        section: String,
+        /// Offset of its header.
+        offset: usize,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct TextSection {
+    tokens: TokenTable,
+    extra: Vec<(u32, String)>,
+}
+
+/// Entities in columns.
+#[derive(Serialize, Deserialize, Default)]
+struct EntitySection {
+    sentence: Vec<u32>,
+    start: Vec<u32>,
+    end: Vec<u32>,
+    label: Vec<LabelId>,
+    unknown: Vec<Span>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EpochHeader {
+    run: RunKind,
+    epoch: u32,
+    n_spans: u64,
+    n_types: u32,
+    precision: Precision,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ScoreSection {
+    run: RunKind,
+    score: EpochScore,
+}
+
+#[derive(Deserialize)]
+struct SampleSection {
+    scheme: SampleScheme,
+    spans: Vec<SpanId>,
+    assigned: Vec<LabelId>,
+}
+
+/// Which of the two runs of a file a section belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunKind {
+    /// On the distant labels as they came.
+    Main,
+    /// With threshold samples.
+    Threshold,
+}
+
+/// Digest of a whole file, as 32 hexadecimal digits (XXH3, 128 bits).
+pub fn digest(bytes: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(bytes))
+}
+
+// ---------------------------------------------------------------- writing
+
+fn section(tag: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + payload.len());
+    out.extend_from_slice(&tag);
+    out.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    out.extend_from_slice(&xxh3_64(payload).to_le_bytes());
+    out.extend_from_slice(payload);
+    out
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // Encoding these plain structures into memory cannot fail: all lengths are known.
+    bincode::serde::encode_to_vec(value, config()).unwrap_or_default()
+}
+
+fn entity_section(entities: &[Entity], unknown: &[Span]) -> Vec<u8> {
+    encode(&EntitySection {
+        sentence: entities.iter().map(|e| e.span.sentence).collect(),
+        start: entities.iter().map(|e| e.span.start).collect(),
+        end: entities.iter().map(|e| e.span.end).collect(),
+        label: entities.iter().map(|e| e.label).collect(),
+        unknown: unknown.to_vec(),
+    })
+}
+
+/// The bytes that open a file: settings, text and labels. Epochs follow, then [`end`].
+pub fn begin(info: &RunInfo, corpus: &Corpus, gold: Option<&[Entity]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend(section(INFO, &encode(info)));
+    out.extend(section(LABELS, &encode(&corpus.labels)));
+    // A tuple is laid out like the structure of its fields.
+    out.extend(section(TEXT, &encode(&(&corpus.tokens, &corpus.extra))));
+    out.extend(section(DISTANT, &entity_section(&corpus.entities, &corpus.unknown)));
+    if let Some(gold) = gold {
+        out.extend(section(GOLD, &entity_section(gold, &[])));
+    }
+    out
+}
+
+/// The bytes of one epoch's logits (`epoch` from 1).
+pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
+    let header = EpochHeader {
+        run,
+        epoch,
+        n_spans: logits.n_spans() as u64,
+        n_types: logits.n_types() as u32,
+        precision: logits.precision(),
+    };
+    let mut payload = encode(&header);
+    payload.extend(logits.to_bytes());
+    section(EPOCH, &payload)
+}
+
+/// The bytes of one epoch's scores.
+pub fn score(run: RunKind, score: EpochScore) -> Vec<u8> {
+    section(SCORE, &encode(&ScoreSection { run, score }))
+}
+
+/// The bytes that announce a threshold run: its samples come before its epochs.
+pub fn samples(scheme: SampleScheme, spans: &[SpanId], assigned: &[LabelId]) -> Vec<u8> {
+    section(SAMPLES, &encode(&(scheme, spans, assigned)))
+}
+
+/// The bytes that finish a file.
+pub fn end() -> Vec<u8> {
+    section(END, &[])
+}
+
+/// A whole file.
+pub fn write(dynamics: &Dynamics) -> Vec<u8> {
+    let mut out = begin(&dynamics.info, &dynamics.corpus, dynamics.gold.as_deref());
+    write_run(&mut out, RunKind::Main, &dynamics.run);
+    if let Some(threshold) = &dynamics.threshold_run {
+        out.extend(samples(threshold.scheme, &threshold.spans, &threshold.assigned));
+        write_run(&mut out, RunKind::Threshold, &threshold.run);
+    }
+    if dynamics.complete {
+        out.extend(end());
+    }
+    out
+}
+
+fn write_run(out: &mut Vec<u8>, kind: RunKind, run: &Run) {
+    for (i, logits) in run.epochs.iter().enumerate() {
+        out.extend(epoch(kind, i as u32 + 1, logits));
+        if let Some(&s) = run.scores.get(i) {
+            out.extend(score(kind, s));
+        }
+    }
+}
+
+// ---------------------------------------------------------------- reading
+
+/// One section as it stands in the file, checksum verified.
+struct Section<'a> {
+    tag: [u8; 4],
+    offset: usize,
+    payload: &'a [u8],
+}
+
+impl Section<'_> {
+    fn damaged(&self, reason: impl ToString) -> DynFileError {
+        let section = self.tag.escape_ascii().to_string();
+        DynFileError::Damaged { section, offset: self.offset, reason: reason.to_string() }
+    }
+
+    fn decode<T: DeserializeOwned>(&self) -> Result<T, DynFileError> {
+        let (value, read) = self.decode_prefix()?;
+        if read == self.payload.len() { Ok(value) } else { Err(self.damaged("it has more bytes than its content")) }
+    }
+
+    /// Decodes from the front of the payload; also the number of bytes read.
+    fn decode_prefix<T: DeserializeOwned>(&self) -> Result<(T, usize), DynFileError> {
+        // The limit bounds what a false length can make bincode allocate. Integers and lengths are
+        // stored at full width, so honest content takes at most four times its bytes in memory.
+        let bytes = self.payload;
+        let decoded = match bytes.len() {
+            0..=0x4000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1_0000>()),
+            0..=0x4_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x10_0000>()),
+            0..=0x40_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x100_0000>()),
+            0..=0x400_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1000_0000>()),
+            _ => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x7fff_ffff>()),
+        };
+        decoded.map_err(|e| self.damaged(e))
+    }
+}
+
+/// The sections of a file, in order, up to its end or to where it was cut off.
+struct Sections<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Sections<'a> {
+    /// The next section; `None` where the file ends or is cut off.
+    fn next(&mut self) -> Result<Option<Section<'a>>, DynFileError> {
+        let offset = self.offset;
+        let Some((&[a, b, c, d], rest)) = self.bytes[offset..].split_first_chunk::<4>() else { return Ok(None) };
+        let Some((length, rest)) = rest.split_first_chunk::<8>() else { return Ok(None) };
+        let Some((checksum, rest)) = rest.split_first_chunk::<8>() else { return Ok(None) };
+        let Some(payload) = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|n| rest.get(..n)) else {
+            return Ok(None);
+        };
+        let section = Section { tag: [a, b, c, d], offset, payload };
+        if xxh3_64(payload) != u64::from_le_bytes(*checksum) {
+            return Err(section.damaged("its checksum does not match"));
+        }
+        self.offset = offset + HEADER + payload.len();
+        Ok(Some(section))
+    }
+}
+
+/// Reads a dynamics file. One that was cut off while it was written opens with its finished epochs
+/// and `complete` false; unknown sections are skipped.
+///
+/// # Errors
+/// When it is not a dynamics file, is too new, damaged, or cut off before its first epoch.
+pub fn read(bytes: &[u8]) -> Result<Dynamics, DynFileError> {
+    if bytes.is_empty() {
+        return Err(DynFileError::Empty);
+    }
+    let common = bytes.len().min(MAGIC.len());
+    if bytes[..common] != MAGIC[..common] {
+        return Err(DynFileError::NotDyn);
+    }
+    let version = bytes.get(MAGIC.len()..PREAMBLE).and_then(|v| v.try_into().ok()).map(u32::from_le_bytes);
+    match version {
+        None => return Err(DynFileError::Truncated { offset: bytes.len(), missing: "the format version" }),
+        Some(version) if version > VERSION => return Err(DynFileError::Newer(version)),
+        Some(_) => {}
+    }
+    let mut sections = Sections { bytes, offset: PREAMBLE };
+    let mut parts = Parts::default();
+    while let Some(section) = sections.next()? {
+        parts.add(&section)?;
+        if parts.complete {
+            break;
+        }
+    }
+    parts.finish(sections.offset)
+}
+
+#[derive(Default)]
+struct Parts {
+    info: Option<RunInfo>,
+    labels: Option<LabelSet>,
+    text: Option<TextSection>,
+    distant: Option<(Vec<Entity>, Vec<Span>)>,
+    gold: Option<Vec<Entity>>,
+    main: Run,
+    threshold: Option<ThresholdRun>,
+    index: Option<SpanIndex>,
+    complete: bool,
+}
+
+impl Parts {
+    fn add(&mut self, section: &Section) -> Result<(), DynFileError> {
+        match section.tag {
+            INFO => {
+                let info: RunInfo = section.decode()?;
+                if info.max_span_width == 0 {
+                    return Err(section.damaged("the span width is 0"));
+                }
+                self.info = Some(info);
+            }
+            LABELS => {
+                let labels: LabelSet = section.decode()?;
+                if labels.n_types() >= usize::from(LabelId::MAX) {
+                    return Err(section.damaged("it has too many entity types"));
+                }
+                self.labels = Some(labels);
+            }
+            TEXT => self.text = Some(self.text(section)?),
+            DISTANT => self.distant = Some(self.entities(section)?),
+            GOLD => self.gold = Some(self.entities(section)?.0),
+            EPOCH => self.epoch(section)?,
+            SCORE => {
+                let ScoreSection { run, score } = section.decode()?;
+                self.run(section, run)?.scores.push(score);
+            }
+            SAMPLES => self.threshold = Some(self.samples(section)?),
+            END => self.complete = true,
+            // Written by a later minor version: whatever it is, older readers can do without.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, section: &Section) -> Result<TextSection, DynFileError> {
+        let text: TextSection = section.decode()?;
+        if !text.tokens.is_consistent() {
+            return Err(section.damaged("token columns do not fit together"));
+        }
+        if !text.extra.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err(section.damaged("further fields are not in the order of the sentences"));
+        }
+        let Some(info) = &self.info else { return Err(section.damaged("it comes before INFO")) };
+        let index = SpanIndex::new(text.tokens.lengths(), info.max_span_width).map_err(|e| section.damaged(e))?;
+        self.index = Some(index);
+        Ok(text)
+    }
+
+    fn entities(&self, section: &Section) -> Result<(Vec<Entity>, Vec<Span>), DynFileError> {
+        let columns: EntitySection = section.decode()?;
+        let (Some(labels), Some(text)) = (&self.labels, &self.text) else {
+            return Err(section.damaged("it comes before LABL or TEXT"));
+        };
+        let n = columns.label.len();
+        if [columns.sentence.len(), columns.start.len(), columns.end.len()] != [n; 3] {
+            return Err(section.damaged("its columns differ in length"));
+        }
+        let lengths: Vec<u32> = text.tokens.lengths().collect();
+        let is_inside =
+            |s: &Span| s.start <= s.end && lengths.get(s.sentence as usize).is_some_and(|&length| s.end < length);
+        let places = columns.sentence.iter().zip(&columns.start).zip(&columns.end);
+        let entities: Vec<Entity> = places
+            .zip(&columns.label)
+            .map(|(((&sentence, &start), &end), &label)| Entity { span: Span { sentence, start, end }, label })
+            .collect();
+        if !entities.iter().all(|e| is_inside(&e.span) && e.label > 0 && usize::from(e.label) <= labels.n_types()) {
+            return Err(section.damaged("an entity is outside its sentence or has an unknown type"));
+        }
+        if !columns.unknown.iter().all(is_inside) {
+            return Err(section.damaged("an unknown span is outside its sentence"));
+        }
+        if !entities.is_sorted_by_key(|e| e.span.sentence) || !columns.unknown.is_sorted_by_key(|s| s.sentence) {
+            return Err(section.damaged("spans are not in the order of the sentences"));
+        }
+        Ok((entities, columns.unknown))
+    }
+
+    fn samples(&self, section: &Section) -> Result<ThresholdRun, DynFileError> {
+        let SampleSection { scheme, spans, assigned } = section.decode()?;
+        let (Some(index), Some(labels)) = (&self.index, &self.labels) else {
+            return Err(section.damaged("it comes before TEXT or LABL"));
+        };
+        if spans.len() != assigned.len() {
+            return Err(section.damaged("its columns differ in length"));
+        }
+        if spans.iter().any(|&s| s as usize >= index.len()) || !spans.is_sorted_by(|a, b| a < b) {
+            return Err(section.damaged("a sample is no candidate span, or they are not ascending"));
+        }
+        // One more than the types: the extra class.
+        if assigned.iter().any(|&l| usize::from(l) > labels.n_types() + 1) {
+            return Err(section.damaged("a sample has an unknown label"));
+        }
+        Ok(ThresholdRun { scheme, spans, assigned, run: Run::default() })
+    }
+
+    fn run(&mut self, section: &Section, kind: RunKind) -> Result<&mut Run, DynFileError> {
+        match kind {
+            RunKind::Main => Ok(&mut self.main),
+            RunKind::Threshold => {
+                self.threshold.as_mut().map(|t| &mut t.run).ok_or_else(|| section.damaged("it comes before SAMP"))
+            }
+        }
+    }
+
+    fn epoch(&mut self, section: &Section) -> Result<(), DynFileError> {
+        let (header, read): (EpochHeader, usize) = section.decode_prefix()?;
+        let (Some(index), Some(labels)) = (&self.index, &self.labels) else {
+            return Err(section.damaged("it comes before TEXT or LABL"));
+        };
+        let (rows, types) = match header.run {
+            RunKind::Main => (index.len(), labels.n_types()..=labels.n_types()),
+            RunKind::Threshold => {
+                let rows = self.threshold.as_ref().map_or(0, |t| t.spans.len());
+                (rows, labels.n_types()..=labels.n_types() + 1)
+            }
+        };
+        let (n_spans, n_types) = (header.n_spans as usize, header.n_types as usize);
+        if n_spans != rows || !types.contains(&n_types) {
+            return Err(section.damaged(format!(
+                "it has logits of {n_spans} spans and {n_types} types where the text has {rows} and {}",
+                labels.n_types()
+            )));
+        }
+        let columns = section.payload.get(read..).unwrap_or_default();
+        let logits =
+            EpochLogits::from_bytes(columns, n_spans, n_types, header.precision).map_err(|e| section.damaged(e))?;
+        let run = self.run(section, header.run)?;
+        let expected = run.epochs.len() as u32 + 1;
+        if header.epoch != expected || run.epochs.first().is_some_and(|first| first.n_types() != n_types) {
+            return Err(section.damaged(format!("it is epoch {} where {expected} is due", header.epoch)));
+        }
+        run.epochs.push(logits);
+        Ok(())
+    }
+
+    fn finish(self, offset: usize) -> Result<Dynamics, DynFileError> {
+        let missing = |missing: &'static str| DynFileError::Truncated { offset, missing };
+        let labels = self.labels.ok_or(missing("the labels"))?;
+        let text = self.text.ok_or(missing("the text"))?;
+        let (entities, unknown) = self.distant.ok_or(missing("the distant labels"))?;
+        if self.main.epochs.is_empty() {
+            return Err(missing("the first epoch"));
+        }
+        Ok(Dynamics {
+            info: self.info.ok_or(missing("the settings"))?,
+            corpus: Corpus { tokens: text.tokens, labels, entities, unknown, extra: text.extra },
+            gold: self.gold,
+            run: self.main,
+            // A threshold run without an epoch says nothing.
+            threshold_run: self.threshold.filter(|t| !t.run.epochs.is_empty()),
+            complete: self.complete,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::dynclean_json;
+    use crate::score::Prf;
+
+    fn small() -> Dynamics {
+        let json = br#"[{"tokens": ["Ada", "wrote", "it"], "entities": [[0, 0, "PER"]], "id": "a"},
+                        {"tokens": ["Rome"], "entities": [], "unknown": [[0, 0]]}]"#;
+        let corpus = dynclean_json::read(json).unwrap();
+        let rows: Vec<f32> = (0..14).map(|i| i as f32 * 0.25 - 1.0).collect();
+        let logits = EpochLogits::from_rows(&rows, 1, Precision::F16).unwrap();
+        let score = EpochScore { epoch: 1, train_loss: 0.5, dev: Prf::from_counts(1, 2, 3) };
+        let samples = EpochLogits::from_rows(&[0.0, 1.0, 2.0], 2, Precision::F32).unwrap();
+        Dynamics {
+            info: RunInfo { name: "small".into(), max_span_width: 8, seed: 3, ..RunInfo::default() },
+            gold: Some(corpus.entities.clone()),
+            corpus,
+            run: Run { epochs: vec![logits.clone(), logits], scores: vec![score] },
+            threshold_run: Some(ThresholdRun {
+                scheme: SampleScheme::FakeClass,
+                spans: vec![2],
+                assigned: vec![2],
+                run: Run { epochs: vec![samples], scores: vec![] },
+            }),
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn round_trip() {
+        let dynamics = small();
+        assert_eq!(read(&write(&dynamics)).unwrap(), dynamics);
+    }
+
+    #[test]
+    fn every_cut_opens_with_whole_epochs_or_says_why_not() {
+        let bytes = write(&small());
+        let mut epochs_seen = 0;
+        for cut in 0..bytes.len() {
+            match read(&bytes[..cut]) {
+                Ok(dynamics) => {
+                    assert!(!dynamics.complete);
+                    assert!(dynamics.run.epochs.len() >= epochs_seen);
+                    epochs_seen = dynamics.run.epochs.len();
+                }
+                Err(error) => {
+                    assert_eq!(epochs_seen, 0, "after an epoch could be read, a longer file can be read too");
+                    let expected = if cut == 0 { DynFileError::Empty } else { error.clone() };
+                    assert_eq!(error, expected);
+                    assert!(cut == 0 || matches!(error, DynFileError::Truncated { .. }), "{error}");
+                }
+            }
+        }
+        assert_eq!(epochs_seen, 2);
+    }
+
+    #[test]
+    fn every_flipped_byte_is_noticed_or_harmless() {
+        let dynamics = small();
+        let bytes = write(&dynamics);
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x55;
+            // A damaged tag makes its section unknown, a damaged length cuts the file off: what
+            // remains must be a part of the original.
+            if let Ok(read) = read(&damaged) {
+                assert!(read.run.epochs.iter().all(|e| dynamics.run.epochs.contains(e)), "byte {at}");
+                assert_eq!(read.corpus, dynamics.corpus, "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_sections_are_skipped_and_newer_versions_refused() {
+        let dynamics = small();
+        let mut bytes = begin(&dynamics.info, &dynamics.corpus, dynamics.gold.as_deref());
+        bytes.extend(section(*b"NEW!", b"whatever"));
+        bytes.extend(&write(&dynamics)[begin(&dynamics.info, &dynamics.corpus, dynamics.gold.as_deref()).len()..]);
+        assert_eq!(read(&bytes).unwrap(), dynamics);
+        bytes[8] = 2;
+        assert_eq!(read(&bytes), Err(DynFileError::Newer(2)));
+        assert_eq!(read(b"PK\x03\x04 a zip file"), Err(DynFileError::NotDyn));
+    }
+
+    #[test]
+    fn false_lengths_do_not_allocate() {
+        // A string that claims a terabyte inside a small, correctly checksummed section.
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend(section(INFO, &(1u64 << 40).to_le_bytes()));
+        assert!(matches!(read(&bytes), Err(DynFileError::Damaged { offset: 12, .. })));
+    }
+
+    #[test]
+    fn content_that_does_not_fit_together_is_refused() {
+        let mut dynamics = small();
+        dynamics.corpus.entities[0].span.end = 9;
+        assert!(matches!(read(&write(&dynamics)), Err(DynFileError::Damaged { .. })));
+        let mut dynamics = small();
+        dynamics.info.max_span_width = 1;
+        assert!(read(&write(&dynamics)).unwrap_err().to_string().contains("logits of 7 spans"));
+        let mut dynamics = small();
+        dynamics.threshold_run.as_mut().unwrap().spans = vec![99];
+        assert!(matches!(read(&write(&dynamics)), Err(DynFileError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,74 @@
+//! The label inventory: `O` and the entity types of one dataset.
+
+use serde::{Deserialize, Serialize};
+
+/// A label by number: 0 is `O` (not an entity), `1..=C` the entity types.
+pub type LabelId = u16;
+
+/// "Not an entity".
+pub const O: LabelId = 0;
+
+/// The entity types of a dataset, in a fixed order; label `i + 1` is type `i`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelSet {
+    types: Vec<String>,
+}
+
+impl LabelSet {
+    /// The label set of these type names, sorted and without duplicates, so that the same types
+    /// give the same numbers whatever order the files name them in.
+    pub fn from_types<S: Into<String>>(types: impl IntoIterator<Item = S>) -> Self {
+        let mut types: Vec<String> = types.into_iter().map(Into::into).collect();
+        types.sort();
+        types.dedup();
+        Self { types }
+    }
+
+    /// The label set with the types in the order in which a file lists them.
+    pub(crate) fn in_file_order(types: Vec<String>) -> Self {
+        Self { types }
+    }
+
+    /// Number of entity types, C (without `O`).
+    pub fn n_types(&self) -> usize {
+        self.types.len()
+    }
+
+    /// The type names; the name at `i` is label `i + 1`.
+    pub fn types(&self) -> &[String] {
+        &self.types
+    }
+
+    /// The name of a label; `O` for 0, `?` for a number outside the set.
+    pub fn name(&self, label: LabelId) -> &str {
+        match label {
+            O => "O",
+            _ => self.types.get(usize::from(label) - 1).map_or("?", String::as_str),
+        }
+    }
+
+    /// The number of a type name (or of `O`).
+    pub fn id(&self, name: &str) -> Option<LabelId> {
+        if name == "O" {
+            return Some(O);
+        }
+        let position = self.types.iter().position(|t| t == name)?;
+        LabelId::try_from(position + 1).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_do_not_depend_on_order() {
+        let set = LabelSet::from_types(["PER", "LOC", "PER"]);
+        assert_eq!(set, LabelSet::from_types(["LOC", "PER"]));
+        assert_eq!(set.id("LOC"), Some(1));
+        assert_eq!(set.name(2), "PER");
+        assert_eq!(set.id("O"), Some(O));
+        assert_eq!(set.id("ORG"), None);
+        assert_eq!(set.name(9), "?");
+    }
+}

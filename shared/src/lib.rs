@@ -1,0 +1,21 @@
+//! Everything of DynClean that decides about a label, without I/O, clock or platform: the trainer and
+//! the page run the same code and get the same bits.
+//!
+//! corpus → [`dynamics`] → [`metrics`] → [`threshold`] → [`judge`] → [`cleaning`] → corpus
+
+#![warn(missing_docs)]
+
+pub mod cleaning;
+pub mod corpus;
+pub mod dyn_file;
+pub mod dynamics;
+mod exp;
+pub mod formats;
+pub mod histogram;
+pub mod judge;
+pub mod labels;
+pub mod metrics;
+pub mod quality;
+pub mod score;
+pub mod span;
+pub mod threshold;

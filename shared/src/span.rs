@@ -1,0 +1,195 @@
+//! Candidate spans and their numbering.
+//!
+//! Every span of 1..=`max_width` tokens inside one sentence is a candidate. They are numbered
+//! sentences in file order, then start ascending, then end ascending: the `guid` of the files that
+//! the paper's code writes.
+
+use serde::{Deserialize, Serialize};
+
+/// Widest candidate span, in tokens, unless a run says otherwise (as in the paper).
+pub const DEFAULT_MAX_WIDTH: u32 = 8;
+
+/// Position of a span in the enumeration.
+pub type SpanId = u32;
+
+/// A span: token indices inside one sentence, end inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Span {
+    /// Index of the sentence in its corpus.
+    pub sentence: u32,
+    /// Index of the first token.
+    pub start: u32,
+    /// Index of the last token.
+    pub end: u32,
+}
+
+impl Span {
+    /// Number of tokens.
+    pub fn width(&self) -> u32 {
+        self.end - self.start + 1
+    }
+
+    /// Whether the two spans share a token.
+    pub fn overlaps(&self, other: &Span) -> bool {
+        self.sentence == other.sentence && self.start <= other.end && other.start <= self.end
+    }
+}
+
+/// Number of candidate spans in a sentence of `n_tokens`.
+pub fn spans_in_sentence(n_tokens: u32, max_width: u32) -> u64 {
+    let (n, w) = (u64::from(n_tokens), u64::from(max_width));
+    if n <= w { n * (n + 1) / 2 } else { w * (w + 1) / 2 + (n - w) * w }
+}
+
+/// The enumeration of a corpus: maps span ids to spans and back without storing any span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpanIndex {
+    max_width: u32,
+    /// First span id of each sentence, and the total as last element.
+    first: Vec<SpanId>,
+    n_tokens: Vec<u32>,
+}
+
+/// More candidate spans than 32 bits can number.
+#[derive(Debug, thiserror::Error)]
+#[error("the corpus has {0} candidate spans; at most {max} can be numbered: split it", max = SpanId::MAX)]
+pub struct TooManySpans(pub u64);
+
+impl SpanIndex {
+    /// Enumerates the candidates of sentences with these numbers of tokens.
+    ///
+    /// # Errors
+    /// When there are more than 2³² − 1 candidates.
+    pub fn new(sentence_lengths: impl IntoIterator<Item = u32>, max_width: u32) -> Result<Self, TooManySpans> {
+        let n_tokens: Vec<u32> = sentence_lengths.into_iter().collect();
+        let mut total = 0u64;
+        let mut first = Vec::with_capacity(n_tokens.len() + 1);
+        first.push(0);
+        for &n in &n_tokens {
+            total += spans_in_sentence(n, max_width);
+            first.push(SpanId::try_from(total).map_err(|_| TooManySpans(total))?);
+        }
+        Ok(Self { max_width, first, n_tokens })
+    }
+
+    /// Number of candidate spans.
+    pub fn len(&self) -> usize {
+        self.first.last().map_or(0, |&n| n as usize)
+    }
+
+    /// Whether there is no candidate.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of sentences.
+    pub fn n_sentences(&self) -> usize {
+        self.n_tokens.len()
+    }
+
+    /// Widest candidate, in tokens.
+    pub fn max_width(&self) -> u32 {
+        self.max_width
+    }
+
+    /// The ids of a sentence's candidates (empty for a sentence that does not exist).
+    pub fn of_sentence(&self, sentence: u32) -> std::ops::Range<SpanId> {
+        match self.first.get(sentence as usize..sentence as usize + 2) {
+            Some(&[a, b]) => a..b,
+            _ => 0..0,
+        }
+    }
+
+    /// The id of a span; `None` if it is no candidate (too wide, or outside its sentence).
+    pub fn id(&self, span: Span) -> Option<SpanId> {
+        let n = *self.n_tokens.get(span.sentence as usize)?;
+        if span.start > span.end || span.end >= n || span.width() > self.max_width {
+            return None;
+        }
+        let first = *self.first.get(span.sentence as usize)?;
+        Some(first + spans_before(span.start, n, self.max_width) + (span.end - span.start))
+    }
+
+    /// The span with this id; `None` if there is none.
+    pub fn span(&self, id: SpanId) -> Option<Span> {
+        if id as usize >= self.len() {
+            return None;
+        }
+        let sentence = self.first.partition_point(|&f| f <= id) - 1;
+        let n = *self.n_tokens.get(sentence)?;
+        let offset = id - self.first.get(sentence)?;
+        // The last start whose first candidate is not beyond the offset.
+        let (mut low, mut high) = (0, n);
+        while low + 1 < high {
+            let middle = low.midpoint(high);
+            if spans_before(middle, n, self.max_width) <= offset {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        let end = low + (offset - spans_before(low, n, self.max_width));
+        Some(Span { sentence: sentence as u32, start: low, end })
+    }
+
+    /// All candidates of one sentence, in order of their ids.
+    pub fn spans_of(&self, sentence: u32) -> impl Iterator<Item = Span> + use<> {
+        let n = self.n_tokens.get(sentence as usize).copied().unwrap_or(0);
+        let width = self.max_width;
+        (0..n).flat_map(move |start| (start..n.min(start + width)).map(move |end| Span { sentence, start, end }))
+    }
+}
+
+/// Candidates of a sentence of `n` tokens that start before `start`.
+fn spans_before(start: u32, n: u32, max_width: u32) -> u32 {
+    // Starts up to `full` have all widths; after them one candidate less each.
+    let full = n.saturating_sub(max_width - 1).min(start);
+    let rest = start - full;
+    let widest_after = n - full;
+    full * max_width + rest * widest_after - rest * rest.saturating_sub(1) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enumeration_is_start_then_end() {
+        let index = SpanIndex::new([3, 0, 2], 2).unwrap();
+        let all: Vec<_> = (0..3).flat_map(|s| index.spans_of(s)).map(|s| (s.sentence, s.start, s.end)).collect();
+        assert_eq!(all, [(0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 2), (0, 2, 2), (2, 0, 0), (2, 0, 1), (2, 1, 1)]);
+        assert_eq!(index.len(), all.len());
+    }
+
+    #[test]
+    fn ids_and_spans_are_inverse() {
+        for width in 1..=9 {
+            let lengths = [0, 1, 2, 7, 8, 9, 20, 0, 3];
+            let index = SpanIndex::new(lengths, width).unwrap();
+            let mut id = 0;
+            for sentence in 0..lengths.len() as u32 {
+                for span in index.spans_of(sentence) {
+                    assert_eq!(index.id(span), Some(id), "{span:?} at width {width}");
+                    assert_eq!(index.span(id), Some(span));
+                    assert!(index.of_sentence(sentence).contains(&id));
+                    id += 1;
+                }
+            }
+            assert_eq!(id as usize, index.len());
+            assert_eq!(index.span(id), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_candidate_has_no_id() {
+        let index = SpanIndex::new([5], 2).unwrap();
+        for (sentence, start, end) in [(0, 0, 2), (0, 4, 5), (1, 0, 0), (0, 3, 2)] {
+            assert_eq!(index.id(Span { sentence, start, end }), None);
+        }
+    }
+
+    #[test]
+    fn too_many_spans_is_an_error() {
+        assert!(SpanIndex::new([u32::MAX], 8).is_err());
+    }
+}
