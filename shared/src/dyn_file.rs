@@ -244,10 +244,10 @@ impl Section<'_> {
         // stored at full width, so honest content takes at most four times its bytes in memory.
         let bytes = self.payload;
         let decoded = match bytes.len() {
-            0..=0x4000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1_0000>()),
-            0..=0x4_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x10_0000>()),
-            0..=0x40_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x100_0000>()),
-            0..=0x400_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1000_0000>()),
+            n if n <= 0x4000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1_0000>()),
+            n if n <= 0x4_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x10_0000>()),
+            n if n <= 0x40_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x100_0000>()),
+            n if n <= 0x400_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1000_0000>()),
             _ => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x7fff_ffff>()),
         };
         decoded.map_err(|e| self.damaged(e))

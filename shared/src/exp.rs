@@ -8,7 +8,7 @@
 /// eˣ for x ≤ 0; relative error below 3·10⁻⁷. Below −87 the result is e⁻⁸⁷ ≈ 1.6·10⁻³⁸.
 /// NaN gives NaN.
 #[inline(always)]
-pub(crate) fn exp_nonpositive(x: f32) -> f32 {
+pub fn exp_nonpositive(x: f32) -> f32 {
     // Adding and subtracting 1.5·2²³ rounds to an integer without a call to `round`.
     const ROUNDER: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with so few bits that n·LN2_HIGH is exact.

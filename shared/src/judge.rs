@@ -1,6 +1,8 @@
 //! Which spans are judged wrong: metrics, samples and sorted columns, computed once per window, from
 //! which every change of a threshold is answered by a binary search.
 
+use serde::{Deserialize, Serialize};
+
 use crate::dynamics::{Dynamics, Negatives};
 use crate::labels::{LabelId, O};
 use crate::metrics::{Metrics, MetricsError, Window};
@@ -8,7 +10,7 @@ use crate::span::{SpanId, SpanIndex, TooManySpans};
 use crate::threshold::{Action, SampleAums, Settings, Thresholds, may_relabel_negatives};
 
 /// What is done with a span's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Decision {
     /// The label stays.
     Keep,
@@ -19,7 +21,7 @@ pub enum Decision {
 }
 
 /// The two sides that have thresholds of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Side {
     /// Distant label `O`.
     Negatives,
@@ -60,6 +62,12 @@ impl Ranking {
     /// Spans whose AUM is below the threshold, ascending.
     fn below(&self, threshold: f32) -> &[SpanId] {
         &self.span[..self.aum.partition_point(|&a| a < threshold)]
+    }
+
+    /// Whether a span, whose AUM this is, is among them.
+    fn contains(&self, span: SpanId, aum: f32) -> bool {
+        let ties = self.aum.partition_point(|&a| a < aum)..self.aum.partition_point(|&a| a <= aum);
+        self.span[ties].binary_search(&span).is_ok()
     }
 
     /// The spans that overlap no span of lower AUM that itself stays: non-maximum suppression.
@@ -171,11 +179,29 @@ impl Judge {
 
     /// Spans of a side that are judged wrong, AUM ascending.
     pub fn judged_wrong(&self, side: Side, settings: &Settings) -> &[SpanId] {
-        let thresholds = self.thresholds(settings);
+        self.judgeable(side, settings).below(self.thresholds(settings).of(side))
+    }
+
+    /// The spans of a side that could be judged wrong, were the threshold high enough.
+    fn judgeable(&self, side: Side, settings: &Settings) -> &Ranking {
         match side {
-            Side::Negatives if settings.overlap_suppression => self.separate_negatives.below(thresholds.negatives),
-            Side::Negatives => self.negatives.below(thresholds.negatives),
-            Side::Positives => self.positives.below(thresholds.positives),
+            Side::Negatives if settings.overlap_suppression => &self.separate_negatives,
+            Side::Negatives => &self.negatives,
+            Side::Positives => &self.positives,
+        }
+    }
+
+    /// What these settings decide about one span: the same as [`Judge::judged_wrong`] and
+    /// [`Judge::verdict`] do about all.
+    pub fn decide(&self, span: SpanId, settings: &Settings) -> Decision {
+        let side = self.side(span);
+        match self.metrics.aum.get(span as usize) {
+            Some(&aum)
+                if aum < self.thresholds(settings).of(side) && self.judgeable(side, settings).contains(span, aum) =>
+            {
+                self.verdict(span, settings)
+            }
+            _ => Decision::Keep,
         }
     }
 
@@ -237,6 +263,25 @@ mod tests {
         assert_eq!(judge.judged_wrong(Side::Negatives, &settings(false)), [1, 4, 2, 0]);
         assert_eq!(judge.judged_wrong(Side::Negatives, &settings(true)), [1]);
         assert_eq!(judge.judged_wrong(Side::Positives, &settings(true)), [5]);
+    }
+
+    #[test]
+    fn one_span_is_decided_as_all_are() {
+        let judge = judge([1.0, 1.0, f32::NAN, 1.0, 2.5, -4.0], "[[1, 2]]");
+        for suppression in [false, true] {
+            for action in [Action::Remove, Action::Relabel] {
+                let settings = Settings { action, ..settings(suppression) };
+                for side in [Side::Negatives, Side::Positives] {
+                    let judged = judge.judged_wrong(side, &settings);
+                    for span in (0..6).filter(|&s| judge.side(s) == side) {
+                        let expected =
+                            if judged.contains(&span) { judge.verdict(span, &settings) } else { Decision::Keep };
+                        assert_eq!(judge.decide(span, &settings), expected, "span {span}, {settings:?}");
+                    }
+                }
+            }
+        }
+        assert_eq!(judge.decide(99, &settings(true)), Decision::Keep);
     }
 
     #[test]

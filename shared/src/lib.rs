@@ -6,16 +6,21 @@
 #![warn(missing_docs)]
 
 pub mod cleaning;
+pub mod colour;
 pub mod corpus;
+pub mod density;
 pub mod dyn_file;
 pub mod dynamics;
-mod exp;
+pub mod exp;
 pub mod formats;
 pub mod histogram;
 pub mod judge;
 pub mod labels;
+pub mod listing;
 pub mod metrics;
 pub mod quality;
+pub mod report;
 pub mod score;
 pub mod span;
+pub mod tally;
 pub mod threshold;

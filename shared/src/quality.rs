@@ -34,13 +34,29 @@ pub fn detect(judge: &Judge, decided: &BTreeMap<SpanId, Decision>, gold: &[Label
     let detection = |side: Side| {
         let judged = || decided.keys().filter(|&&s| judge.side(s) == side);
         let correct = judged().filter(|&&s| is_wrong(s)).count() as u64;
-        let wrong = wrong_spans(judge, gold, side);
-        Detection {
-            prf: Prf::from_counts(correct, judged().count() as u64, wrong),
-            average_precision: average_precision(judge.ranked_aum(side), judge.ranked(side), is_wrong, wrong),
-        }
+        let Ranked { wrong, average_precision } = Ranked::new(judge, gold, side);
+        Detection { prf: Prf::from_counts(correct, judged().count() as u64, wrong), average_precision }
     };
     NoiseDetection { false_positives: detection(Side::Positives), false_negatives: detection(Side::Negatives) }
+}
+
+/// How well AUM ranks one side, whatever the threshold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ranked {
+    /// Spans that are wrong.
+    pub wrong: u64,
+    /// Average precision of the ranking by ascending AUM.
+    pub average_precision: f64,
+}
+
+impl Ranked {
+    /// Compares the ranking with gold labels (one per span).
+    pub fn new(judge: &Judge, gold: &[LabelId], side: Side) -> Self {
+        let is_wrong = |span: SpanId| judge.assigned.get(span as usize) != gold.get(span as usize);
+        let wrong = wrong_spans(judge, gold, side);
+        let average_precision = average_precision(judge.ranked_aum(side), judge.ranked(side), is_wrong, wrong);
+        Self { wrong, average_precision }
+    }
 }
 
 fn wrong_spans(judge: &Judge, gold: &[LabelId], side: Side) -> u64 {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dynamics::{Dynamics, Negatives, Run};
+use crate::dynamics::{Dynamics, EpochLogits, Negatives, Run};
+use crate::judge::Side;
 use crate::labels::{LabelId, O};
 use crate::metrics::{Metrics, Window};
 
@@ -87,7 +88,7 @@ const WINDOW_EPOCHS: u32 = 3;
 /// that, everything looks like `O`; long after it, wrong labels are memorised.
 pub fn automatic_window(run: &Run, assigned: &[LabelId]) -> Window {
     let n = run.epochs.len() as u32;
-    let learned: Vec<u64> = (1..=n).map(|epoch| positives_learned(run, assigned, epoch)).collect();
+    let learned: Vec<u64> = run.epochs.iter().map(|epoch| positives_learned(epoch, assigned)).collect();
     let most = learned.iter().copied().max().unwrap_or(0);
     let first = learned.iter().position(|&l| 2 * l >= most).map_or(1, |i| i as u32 + 1);
     // A start close to the end would leave too few epochs.
@@ -95,13 +96,16 @@ pub fn automatic_window(run: &Run, assigned: &[LabelId]) -> Window {
     Window { first, last: (first + WINDOW_EPOCHS - 1).min(n.max(1)) }
 }
 
-/// Positives whose label the model predicts after this epoch.
-fn positives_learned(run: &Run, assigned: &[LabelId], epoch: u32) -> u64 {
-    let window = Window { first: epoch, last: epoch };
-    Metrics::compute(run, assigned, window).map_or(0, |metrics| {
-        let right = metrics.correctness.iter().zip(assigned).filter(|&(&c, &l)| l != O && c > 0);
-        right.count() as u64
-    })
+/// Positives whose label the model predicts after this epoch; only their logits are looked at, for
+/// they are few.
+fn positives_learned(epoch: &EpochLogits, assigned: &[LabelId]) -> u64 {
+    let positives = assigned.iter().enumerate().filter(|&(_, &label)| label != O);
+    let right = positives.filter(|&(span, &label)| {
+        let row = epoch.row(span);
+        let highest = row.iter().fold(f32::NEG_INFINITY, |highest, &z| highest.max(z));
+        row.iter().position(|&z| z == highest) == Some(usize::from(label))
+    });
+    right.count() as u64
 }
 
 /// AUM thresholds; spans **below** are judged wrong. Minus infinity judges none.
@@ -111,6 +115,16 @@ pub struct Thresholds {
     pub negatives: f32,
     /// For spans labelled with an entity type.
     pub positives: f32,
+}
+
+impl Thresholds {
+    /// The threshold of one side.
+    pub fn of(&self, side: Side) -> f32 {
+        match side {
+            Side::Negatives => self.negatives,
+            Side::Positives => self.positives,
+        }
+    }
 }
 
 /// AUM of the threshold samples, descending; apart by the side the span really is on.

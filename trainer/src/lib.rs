@@ -1,0 +1,23 @@
+//! The training side of DynClean as a library; the `trainer` binary is a thin command line over it.
+
+#![warn(missing_docs)]
+
+pub mod batch;
+pub mod config;
+pub mod corpus_file;
+pub mod encoder;
+pub mod inspect;
+mod negatives;
+pub mod ops;
+pub mod parameters;
+pub mod pipeline;
+mod progress;
+pub mod random;
+pub mod run_dir;
+#[allow(missing_docs)]
+pub mod sample;
+pub mod sample_corpus;
+pub mod serve;
+pub mod span_model;
+mod threshold_samples;
+pub mod train;

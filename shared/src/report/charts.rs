@@ -1,0 +1,134 @@
+//! The report's charts, as SVG by plotters.
+
+use plotters::coord::ranged1d::Ranged;
+use plotters::prelude::*;
+
+use super::ReportError;
+use crate::histogram::{Histogram, common_range};
+use crate::judge::{Judge, Side};
+
+const SIZE: (u32, u32) = (480, 300);
+const BINS: usize = 60;
+/// Colours of Okabe & Ito, which colour-blind people can tell apart.
+const REAL: RGBColor = RGBColor(0, 114, 178);
+const SAMPLES: RGBColor = RGBColor(213, 94, 0);
+const INK: RGBColor = RGBColor(28, 30, 33);
+const GRID: RGBColor = RGBColor(227, 229, 232);
+
+fn failed<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> ReportError {
+    ReportError::Chart(error.to_string())
+}
+
+/// Gives plotters a canvas; the result is an `<svg>` element.
+fn draw(
+    body: impl FnOnce(&DrawingArea<SVGBackend, plotters::coord::Shift>) -> Result<(), ReportError>,
+) -> Result<String, ReportError> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        body(&area)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+fn mesh<X, Y>(chart: &mut ChartContext<SVGBackend, Cartesian2d<X, Y>>, x: &str, y: &str) -> Result<(), ReportError>
+where
+    X: Ranged<ValueType = f32> + plotters::coord::ranged1d::ValueFormatter<f32>,
+    Y: Ranged + plotters::coord::ranged1d::ValueFormatter<<Y as Ranged>::ValueType>,
+{
+    chart
+        .configure_mesh()
+        .x_desc(x)
+        .y_desc(y)
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(INK)
+        .x_labels(8)
+        .y_labels(6)
+        .draw()
+        .map_err(failed)
+}
+
+/// Real spans (filled) and threshold samples (outline) over AUM, with the threshold.
+pub fn aum_histogram(title: &str, real: &[f32], samples: &[f32], threshold: f32) -> Result<String, ReportError> {
+    let (low, high) = common_range([real, samples]);
+    let of = |values: &[f32]| Histogram::new(values.iter().copied(), low, high, BINS);
+    let (real, samples) = (of(real), of(samples));
+    // A bar of one span must be visible on a logarithmic scale.
+    let top = real.highest().max(samples.highest()).max(1) as f32 * 2.0;
+    draw(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .caption(title, ("sans-serif", 15).into_font().color(&INK))
+            .margin(8)
+            .x_label_area_size(36)
+            .y_label_area_size(56)
+            .build_cartesian_2d(low..high, (0.5f32..top).log_scale())
+            .map_err(failed)?;
+        mesh(&mut chart, "AUM (logits)", "spans")?;
+        let bars = (0..BINS).filter(|&b| real.counts[b] > 0).map(|b| {
+            Rectangle::new([(real.edge(b), 0.5), (real.edge(b + 1), real.counts[b] as f32)], REAL.mix(0.55).filled())
+        });
+        chart
+            .draw_series(bars)
+            .map_err(failed)?
+            .label("real spans")
+            .legend(|(x, y)| Rectangle::new([(x, y - 4), (x + 12, y + 4)], REAL.mix(0.55).filled()));
+        let outline = (0..BINS).flat_map(|b| {
+            let count = (samples.counts[b] as f32).max(0.5);
+            [(samples.edge(b), count), (samples.edge(b + 1), count)]
+        });
+        chart
+            .draw_series(LineSeries::new(outline, SAMPLES.stroke_width(2)))
+            .map_err(failed)?
+            .label("threshold samples")
+            .legend(|(x, y)| PathElement::new([(x, y), (x + 12, y)], SAMPLES.stroke_width(2)));
+        if threshold.is_finite() {
+            let line = [(threshold, 0.5), (threshold, top)];
+            chart.draw_series(LineSeries::new(line, INK.stroke_width(2))).map_err(failed)?;
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .background_style(WHITE.mix(0.8))
+            .label_font(("sans-serif", 12).into_font().color(&INK))
+            .draw()
+            .map_err(failed)
+    })
+}
+
+/// Variability × confidence of one side, as a grid of cells.
+pub fn data_map(title: &str, judge: &Judge, side: Side) -> Result<String, ReportError> {
+    const COLUMNS: usize = 50;
+    const ROWS: usize = 40;
+    /// Largest standard deviation that values in 0..=1 can have.
+    const WIDEST: f32 = 0.5;
+    let mut cells = vec![0u32; COLUMNS * ROWS];
+    for &span in judge.ranked(side) {
+        let (c, v) = (judge.metrics.confidence[span as usize], judge.metrics.variability[span as usize]);
+        let column = ((v / WIDEST * COLUMNS as f32) as usize).min(COLUMNS - 1);
+        let row = ((c * ROWS as f32) as usize).min(ROWS - 1);
+        cells[row * COLUMNS + column] += 1;
+    }
+    let highest = cells.iter().copied().max().unwrap_or(0).max(1) as f32;
+    draw(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .caption(title, ("sans-serif", 15).into_font().color(&INK))
+            .margin(8)
+            .x_label_area_size(36)
+            .y_label_area_size(56)
+            .build_cartesian_2d(0f32..WIDEST, 0f32..1f32)
+            .map_err(failed)?;
+        mesh(&mut chart, "variability", "confidence")?;
+        let filled = cells.iter().enumerate().filter(|&(_, &n)| n > 0).map(|(i, &n)| {
+            let (x, y) = ((i % COLUMNS) as f32, (i / COLUMNS) as f32);
+            let corner = |x: f32, y: f32| (x / COLUMNS as f32 * WIDEST, y / ROWS as f32);
+            // From 0.15, so that a single span can be seen, to 1.
+            let shade = 0.15 + 0.85 * f64::from((1.0 + n as f32).ln() / (1.0 + highest).ln());
+            Rectangle::new([corner(x, y), corner(x + 1.0, y + 1.0)], REAL.mix(shade).filled())
+        });
+        chart.draw_series(filled).map_err(failed)?;
+        Ok(())
+    })
+}

@@ -1,0 +1,354 @@
+//! The report: one self-contained HTML file, readable without JavaScript and without a network.
+
+mod charts;
+
+use std::fmt::Write as _;
+
+use crate::cleaning::{CleaningSummary, Decisions, DecisionsError};
+use crate::dynamics::{Dynamics, Negatives};
+use crate::judge::{Decision, Judge, Side};
+use crate::quality::{NoiseDetection, detect};
+use crate::score::NerScore;
+use crate::span::SpanId;
+
+/// Suspicious spans listed per side.
+const LISTED: usize = 40;
+
+/// Test scores before and after cleaning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Of the model trained on the distant labels as they came.
+    pub raw: NerScore,
+    /// Of the model trained on the cleaned labels.
+    pub cleaned: NerScore,
+}
+
+/// What a report is about.
+pub struct Input<'a> {
+    /// The run.
+    pub dynamics: &'a Dynamics,
+    /// Metrics and rankings over the window of the decisions.
+    pub judge: &'a Judge,
+    /// Settings and overrides.
+    pub decisions: &'a Decisions,
+    /// Test scores, where a model was retrained.
+    pub outcome: Option<&'a Outcome>,
+}
+
+/// Why a report cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The decisions do not fit the dynamics.
+    #[error(transparent)]
+    Decisions(#[from] DecisionsError),
+    /// A chart could not be drawn.
+    #[error("cannot draw a chart: {0}")]
+    Chart(String),
+}
+
+/// The report as HTML.
+///
+/// # Errors
+/// When the decisions do not fit the dynamics.
+pub fn html(input: &Input) -> Result<String, ReportError> {
+    let Input { dynamics, judge, decisions, outcome } = *input;
+    let labels = &dynamics.corpus.labels;
+    let decided = decisions.resolve(judge, labels)?;
+    let summary = CleaningSummary::new(judge, &decisions.settings, &decided, labels);
+    let noise = dynamics.dense_gold(&judge.index).map(|gold| detect(judge, &decided, &gold));
+    let mut page = String::new();
+    page.push_str("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n");
+    page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    let name = escape(&dynamics.info.name);
+    let _ = write!(page, "<title>{name} · DynClean report</title>\n<style>{STYLE}</style></head><body>\n");
+    let _ = write!(page, "<header><h1>{name}</h1><p class=\"sub\">{}</p></header>\n", subtitle(input));
+    if let Some(outcome) = outcome {
+        page.push_str(&scores(outcome));
+    }
+    page.push_str(&counts(&summary));
+    if let Some(noise) = &noise {
+        page.push_str(&quality(noise));
+    }
+    page.push_str(&distributions(judge, &summary)?);
+    page.push_str(&data_maps(judge)?);
+    page.push_str(&suspicious(input, Side::Positives, &decided));
+    page.push_str(&suspicious(input, Side::Negatives, &decided));
+    page.push_str(&reproduce(input));
+    page.push_str("</body></html>\n");
+    Ok(page)
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light}body{font:15px/1.5 system-ui,sans-serif;color:#1c1e21;background:#fff;max-width:1000px;\
+margin:0 auto;padding:24px}h1{margin:0;font-size:28px}h2{margin:40px 0 8px;font-size:19px}p{margin:8px 0}\
+.sub,.note{color:#555b63}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
+th,td{text-align:right;padding:4px 12px;border-bottom:1px solid #e3e5e8;vertical-align:top}\
+th{font-weight:600;color:#555b63}th:first-child,td:first-child,.text{text-align:left}\
+.pair{display:flex;flex-wrap:wrap;gap:16px}.pair>*{flex:1 1 440px;min-width:0}svg{max-width:100%;height:auto}\
+mark{background:#ffe3b3;color:inherit;padding:0 2px;border-radius:2px}code,pre{font:13px/1.5 ui-monospace,monospace;\
+background:#f4f5f6}pre{padding:12px;overflow-x:auto;border-radius:4px}.big{font-size:40px;font-weight:600;\
+font-variant-numeric:tabular-nums;margin:8px 0 0}.wide{overflow-x:auto}\
+@media print{body{max-width:none;padding:0}h2{break-after:avoid}tr,svg{break-inside:avoid}}";
+
+fn subtitle(input: &Input) -> String {
+    let d = input.dynamics;
+    let negatives = match d.info.negatives {
+        Negatives::Top => "top",
+        Negatives::All => "all",
+    };
+    format!(
+        "{} sentences · {} candidate spans · {} epochs · encoder {} · seed {} · {negatives} negatives",
+        thousands(d.corpus.n_sentences() as u64),
+        thousands(input.judge.index.len() as u64),
+        d.run.epochs.len(),
+        escape(last_part(&d.info.encoder)),
+        d.info.seed
+    )
+}
+
+/// The last part of a path: where the encoder lies on its user's disk is nobody's business.
+fn last_part(path: &str) -> &str {
+    path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+fn scores(outcome: &Outcome) -> String {
+    let gain = 100.0 * (outcome.cleaned.overall.f1 - outcome.raw.overall.f1);
+    let mut out = format!(
+        "<h2>Result</h2><p class=\"big\">{gain:+.1} F1 points</p><p class=\"note\">on test, exact boundaries and type; \
+         one seed: differences of 2 to 3 points are within the noise between runs.</p><div class=\"wide\"><table>\
+         <tr><th></th><th>raw P</th><th>R</th><th>F1</th><th>cleaned P</th><th>R</th><th>F1</th></tr>"
+    );
+    let raw = std::iter::once(("all", outcome.raw.overall))
+        .chain(outcome.raw.per_type.iter().map(|(name, prf)| (name.as_str(), *prf)));
+    let cleaned = std::iter::once(outcome.cleaned.overall).chain(outcome.cleaned.per_type.iter().map(|(_, prf)| *prf));
+    for ((name, a), b) in raw.zip(cleaned) {
+        let _ = write!(out, "<tr><td>{}</td>", escape(name));
+        for value in [a.precision, a.recall, a.f1, b.precision, b.recall, b.f1] {
+            let _ = write!(out, "<td>{:.1}</td>", 100.0 * value);
+        }
+        out.push_str("</tr>");
+    }
+    out + "</table></div>\n"
+}
+
+fn counts(summary: &CleaningSummary) -> String {
+    let t = summary.thresholds;
+    let mut out = format!(
+        "<h2>Judged wrong</h2><p>Positives with AUM below <b>{}</b>, negatives with AUM below <b>{}</b>.</p>\
+         <div class=\"wide\"><table><tr><th>distant label</th><th>spans</th><th>kept</th><th>removed</th>\
+         <th>relabelled</th><th>share judged wrong</th></tr>",
+        number(t.positives),
+        number(t.negatives)
+    );
+    for c in &summary.counts {
+        let wrong = c.removed + c.relabelled;
+        let share = if c.total == 0 { 0.0 } else { 100.0 * wrong as f64 / c.total as f64 };
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{share:.2} %</td></tr>",
+            escape(&c.label),
+            thousands(c.total),
+            thousands(c.total - wrong),
+            thousands(c.removed),
+            thousands(c.relabelled)
+        );
+    }
+    out.push_str("</table></div>\n");
+    if summary.flagged > 0 {
+        let _ = write!(
+            out,
+            "<p class=\"note\">{} spans have non-finite logits; they are kept and not judged.</p>\n",
+            thousands(summary.flagged)
+        );
+    }
+    out
+}
+
+fn quality(noise: &NoiseDetection) -> String {
+    let mut out = String::from(
+        "<h2>Noise detection against gold</h2><div class=\"wide\"><table><tr><th></th><th>wrong in truth</th>\
+         <th>judged wrong</th><th>precision</th><th>recall</th><th>F1</th><th>average precision</th></tr>",
+    );
+    for (name, d) in [("false positives", noise.false_positives), ("false negatives", noise.false_negatives)] {
+        let _ = write!(
+            out,
+            "<tr><td>{name}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3}</td><td>{:.3}</td><td>{:.3}</td></tr>",
+            thousands(d.prf.actual),
+            thousands(d.prf.predicted),
+            d.prf.precision,
+            d.prf.recall,
+            d.prf.f1,
+            d.average_precision
+        );
+    }
+    out + "</table></div>\n"
+}
+
+fn distributions(judge: &Judge, summary: &CleaningSummary) -> Result<String, ReportError> {
+    let mut out = String::from(
+        "<h2>AUM of real spans and threshold samples</h2><p class=\"note\">A low AUM says that the model preferred \
+         another label while it learned. Threshold samples are spans with a deliberately wrong label. The vertical \
+         line is the threshold: spans to its left are judged wrong. Counts are on a logarithmic scale.</p>\
+         <div class=\"pair\">",
+    );
+    let sides = [
+        ("Negatives (O)", Side::Negatives, &judge.samples.negatives, summary.thresholds.negatives),
+        ("Positives (entity types)", Side::Positives, &judge.samples.positives, summary.thresholds.positives),
+    ];
+    for (title, side, samples, threshold) in sides {
+        out.push_str(&charts::aum_histogram(title, judge.ranked_aum(side), samples, threshold)?);
+    }
+    Ok(out + "</div>\n")
+}
+
+fn data_maps(judge: &Judge) -> Result<String, ReportError> {
+    let mut out = String::from(
+        "<h2>Data map</h2><p class=\"note\">Each cell is a group of spans; darker means more (logarithmic). Top: easy to \
+         learn. Right: ambiguous. Bottom left: hard to learn, often wrong.</p><div class=\"pair\">",
+    );
+    for (title, side) in [("Negatives (O)", Side::Negatives), ("Positives (entity types)", Side::Positives)] {
+        out.push_str(&charts::data_map(title, judge, side)?);
+    }
+    Ok(out + "</div>\n")
+}
+
+fn suspicious(input: &Input, side: Side, decided: &std::collections::BTreeMap<SpanId, Decision>) -> String {
+    let (judge, dynamics) = (input.judge, input.dynamics);
+    let labels = &dynamics.corpus.labels;
+    let (title, ranked) = match side {
+        Side::Positives => ("Most suspicious positives", judge.ranked(side).to_vec()),
+        // Overlapping negatives say the same thing several times.
+        Side::Negatives => ("Most suspicious negatives", judge.judged_wrong(side, &input.decisions.settings).to_vec()),
+    };
+    let mut out = format!(
+        "<h2>{title}</h2><div class=\"wide\"><table><tr><th>sentence</th><th class=\"text\">distant</th>\
+         <th class=\"text\">predicted</th><th>AUM</th><th class=\"text\">decision</th></tr>"
+    );
+    for &id in ranked.iter().take(LISTED) {
+        let Some(span) = judge.index.span(id) else { continue };
+        let at = id as usize;
+        let label = |l: Option<&u16>| escape(l.map_or("", |&l| labels.name(l)));
+        let decision = match decided.get(&id) {
+            None | Some(Decision::Keep) => "keep".to_owned(),
+            Some(Decision::Remove) => "remove".to_owned(),
+            Some(Decision::Relabel(l)) => format!("relabel to {}", escape(labels.name(*l))),
+        };
+        let _ = write!(out, "<tr><td>");
+        for (i, token) in dynamics.corpus.tokens.sentence(span.sentence).enumerate() {
+            let i = i as u32;
+            let open = if i == span.start { "<mark>" } else { "" };
+            let close = if i == span.end { "</mark>" } else { "" };
+            let _ = write!(out, "{open}{}{close} ", escape(token));
+        }
+        let _ = write!(
+            out,
+            "</td><td class=\"text\">{}</td><td class=\"text\">{}</td><td>{}</td><td class=\"text\">{decision}</td></tr>",
+            label(judge.assigned.get(at)),
+            label(judge.metrics.predicted.get(at)),
+            judge.metrics.aum.get(at).map_or(String::new(), |a| number(*a)),
+        );
+    }
+    if ranked.is_empty() {
+        out.push_str("<tr><td>none</td></tr>");
+    }
+    out + "</table></div>\n"
+}
+
+fn reproduce(input: &Input) -> String {
+    let info = &input.dynamics.info;
+    let mut out = String::from("<h2>How to reproduce</h2>");
+    let _ = write!(
+        out,
+        "<p>Dynamics file with digest <code>{}</code>, written by {}. With it and the decisions below:</p>\
+         <pre>trainer clean dynamics.dyn --corpus train.json --decisions decisions.json --out cleaned.json</pre>",
+        escape(&input.decisions.dynamics),
+        escape(&info.written_by)
+    );
+    out.push_str("<div class=\"wide\"><table>");
+    for (name, value) in &info.settings {
+        let _ = write!(out, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value));
+    }
+    out.push_str("</table></div>");
+    let _ = write!(out, "<p>decisions.json</p><pre>{}</pre>\n", escape(&input.decisions.to_json()));
+    out
+}
+
+fn number(value: f32) -> String {
+    if value == f32::NEG_INFINITY { "−∞ (none)".to_owned() } else { format!("{value:.2}").replace('-', "−") }
+}
+
+fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamics::{EpochLogits, Precision, Run, RunInfo};
+    use crate::formats::dynclean_json;
+    use crate::metrics::Window;
+    use crate::score::Prf;
+    use crate::threshold::Settings;
+
+    #[test]
+    fn the_report_shows_figures_and_escapes_what_comes_from_files() {
+        let json = br#"[{"tokens": ["<script>", "a"], "entities": [[0, 0, "X&Y"]]}]"#;
+        let corpus = dynclean_json::read(json).unwrap();
+        let rows = [0.0, -2.0, 0.0, -3.0, 0.0, -4.0];
+        let dynamics = Dynamics {
+            info: RunInfo {
+                name: "<b>".into(),
+                encoder: "/home/someone/models/tiny".into(),
+                max_span_width: 8,
+                ..RunInfo::default()
+            },
+            corpus,
+            gold: Some(vec![]),
+            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 1, Precision::F32).unwrap()], scores: vec![] },
+            threshold_run: None,
+            complete: true,
+        };
+        let judge = Judge::new(&dynamics, Window::first_epochs(1)).unwrap();
+        let settings = Settings::automatic(&dynamics, &judge.assigned);
+        let decisions = Decisions::new("d1g35t".into(), settings);
+        let score = |correct| NerScore { overall: Prf::from_counts(correct, 4, 4), per_type: vec![] };
+        let outcome = Outcome { raw: score(2), cleaned: score(3) };
+        let input = Input { dynamics: &dynamics, judge: &judge, decisions: &decisions, outcome: Some(&outcome) };
+        let page = html(&input).unwrap();
+        assert!(!page.contains("<script"), "text from files must never be markup");
+        assert!(page.contains("&lt;script&gt;") && page.contains("X&amp;Y"));
+        assert!(page.contains("+25.0 F1 points"));
+        assert!(page.contains("<td>X&amp;Y</td><td>1</td><td>0</td><td>1</td>"));
+        assert!(page.contains("encoder tiny") && !page.contains("someone"));
+        assert!(!page.contains("http://") || !page.contains("src="), "nothing remote");
+        assert_eq!(page, html(&input).unwrap());
+    }
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!([0, 999, 1000, 1_269_878].map(thousands), ["0", "999", "1,000", "1,269,878"]);
+    }
+}

@@ -1,0 +1,303 @@
+//! The command line: every option with its documentation.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared::dynamics::{Negatives, SampleScheme};
+use shared::metrics::Window;
+
+/// Finds and fixes wrong labels in distantly supervised NER data by watching how a model learns them.
+///
+/// The main job is one command:
+///
+///   trainer run --train train.json --dev dev.json --test test.json --encoder ./all-MiniLM-L6-v2 --out run
+///
+/// It trains on the distant labels, trains again with deliberately mislabelled threshold samples,
+/// removes what is judged wrong, trains on the cleaned labels, and reports the gain on test.
+#[derive(Parser)]
+#[command(name = "trainer", version, verbatim_doc_comment)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Run(Run),
+    Clean(Clean),
+    Inspect(Inspect),
+    Sample(Sample),
+    Serve(Serve),
+}
+
+/// The whole job: train, threshold run, clean, retrain, evaluate, report.
+///
+/// Corpora are DynClean JSON: an array of {"tokens": [...], "entities": [[start, end, "TYPE"], ...]},
+/// token indices from 0, end inclusive. Interrupted, the same command goes on after the last
+/// finished stage.
+///
+/// Examples:
+///   trainer run --train d/train.json --dev d/dev.json --test d/test.json --encoder builtin --out run
+///   trainer run ... --encoder ./all-MiniLM-L6-v2 --train-gold d/train-gold.json --seed 2 --out run-2
+///   trainer run ... --threshold paper --out run-paper
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Run {
+    /// Distantly labelled training sentences
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub train: PathBuf,
+    /// Sentences with gold labels, to choose the best epoch
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub dev: PathBuf,
+    /// Sentences with gold labels, to measure the gain
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub test: PathBuf,
+    /// The training sentences with gold labels: only to evaluate the cleaning, never to train or decide
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub train_gold: Option<PathBuf>,
+    /// Folder of the run: dynamics.dyn, cleaned.json, decisions.json, metrics.json, report.html, models
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub out: PathBuf,
+
+    /// A BERT model folder in Hugging Face layout, or `builtin` (small, trained from scratch, no download)
+    #[arg(long, value_name = "DIR|builtin", help_heading = "Model")]
+    pub encoder: String,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Model")]
+    pub device: Device,
+    /// Widest candidate span, in tokens
+    #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N", help_heading = "Model")]
+    pub max_span_width: u32,
+    /// Train pretrained word embeddings too
+    #[arg(long, help_heading = "Model")]
+    pub train_embeddings: bool,
+
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Training")]
+    pub seed: u64,
+    /// Epochs of each of the three trainings [default: 5; builtin: 8]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub epochs: Option<u32>,
+    /// Sentences per batch [default: 16 for base-sized encoders, 8 for smaller ones]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub batch: Option<usize>,
+    /// Learning rate of the encoder [default: 1e-5 base-sized, 1e-4 smaller, 1e-3 builtin]
+    #[arg(long, value_name = "RATE", help_heading = "Training")]
+    pub encoder_rate: Option<f32>,
+    /// Learning rate of the span classifier [default: 5e-4 base-sized, 1e-3 smaller]
+    #[arg(long, value_name = "RATE", help_heading = "Training")]
+    pub head_rate: Option<f32>,
+    /// Steps over which the rates rise from 0 [default: 0 base-sized, 50 smaller]
+    #[arg(long, value_name = "STEPS", help_heading = "Training")]
+    pub warmup: Option<usize>,
+    /// Decoupled weight decay
+    #[arg(long, default_value_t = 0.0, value_name = "X", help_heading = "Training")]
+    pub weight_decay: f32,
+    /// Which negatives enter the loss: those most like the positives, or all
+    #[arg(long, value_enum, default_value_t = NegativesArg::Top, help_heading = "Training")]
+    pub negatives: NegativesArg,
+    /// With top negatives: share of the negatives left out of the loss
+    #[arg(long, default_value_t = 0.95, value_name = "SHARE", help_heading = "Training")]
+    pub negative_rate: f32,
+    /// How threshold samples are mislabelled
+    #[arg(long, value_enum, default_value_t = SchemeArg::FakeClass, help_heading = "Training")]
+    pub scheme: SchemeArg,
+
+    #[command(flatten)]
+    pub cleaning: CleaningOptions,
+}
+
+/// Which labels are judged wrong, and what happens to them.
+#[derive(Args)]
+#[command(next_help_heading = "Cleaning")]
+pub struct CleaningOptions {
+    /// How thresholds are found: `auto` is AUM < 0 (or less, where the samples lie lower); `paper` the
+    /// quantiles of the threshold samples (.10 for negatives, 0 for positives) over the first 3 epochs
+    #[arg(long, value_enum)]
+    pub threshold: Option<Threshold>,
+    /// Judge negatives (spans labelled O) with an AUM below this wrong
+    #[arg(long, value_name = "AUM", allow_negative_numbers = true)]
+    pub negatives_threshold: Option<f32>,
+    /// Judge positives with an AUM below this wrong
+    #[arg(long, value_name = "AUM", allow_negative_numbers = true)]
+    pub positives_threshold: Option<f32>,
+    /// Epochs over which AUM is taken [default: three, from where the positives are learned]
+    #[arg(long, value_name = "FIRST-LAST", value_parser = window)]
+    pub window: Option<Window>,
+    /// Remove spans judged wrong, or give them the label the model predicts where it is confident [default: remove]
+    #[arg(long, value_enum)]
+    pub on_wrong: Option<OnWrong>,
+    /// Judge every suspicious negative, even where several overlap [default: only the most suspicious of them]
+    #[arg(long)]
+    pub keep_overlaps: bool,
+}
+
+fn window(text: &str) -> Result<Window, String> {
+    let parse = |part: &str| part.trim().parse::<u32>().ok().filter(|&n| n > 0);
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (parse(first), parse(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(Window { first, last }),
+        _ => Err("expected epochs as FIRST-LAST, counted from 1, such as 1-3".to_owned()),
+    }
+}
+
+/// Clean a corpus by a dynamics file.
+///
+/// Without --decisions, thresholds are automatic, or as the options say. The corpus must be the one
+/// the dynamics were recorded on. Removed spans are listed under "unknown": neither entity nor O.
+///
+/// Examples:
+///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json
+///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json --decisions decisions.json
+///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json --positives-threshold 0.5
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Clean {
+    /// The dynamics file
+    #[arg(value_name = "RUN.dyn")]
+    pub dynamics: PathBuf,
+    /// The corpus it was recorded on
+    #[arg(long, value_name = "FILE")]
+    pub corpus: PathBuf,
+    /// Where the cleaned corpus goes
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Decisions exported from the page
+    #[arg(long, value_name = "FILE", conflicts_with = "CleaningOptions")]
+    pub decisions: Option<PathBuf>,
+    /// Write the decisions in force, to edit or to repeat them
+    #[arg(long, value_name = "FILE")]
+    pub write_decisions: Option<PathBuf>,
+    #[command(flatten)]
+    pub cleaning: CleaningOptions,
+}
+
+/// Show what a dynamics file holds.
+///
+/// Examples:
+///   trainer inspect run/dynamics.dyn
+///   trainer inspect run/dynamics.dyn --json
+///   trainer inspect run/dynamics.dyn --spans spans.csv
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Inspect {
+    /// The dynamics file
+    #[arg(value_name = "RUN.dyn")]
+    pub dynamics: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Also write one row per span: labels, metrics, decision
+    #[arg(long, value_name = "OUT.csv")]
+    pub spans: Option<PathBuf>,
+    #[command(flatten)]
+    pub cleaning: CleaningOptions,
+}
+
+/// Write the bundled sample corpus: invented text, gold labels, and distant labels from a dictionary.
+///
+/// Example:
+///   trainer sample --out sample
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Sample {
+    /// Folder for train-distant.json, train-gold.json, dev.json, test.json and dictionary.tsv
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Seed of the text
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+}
+
+/// Serve the page on this machine, with a run opened.
+///
+/// Example:
+///   trainer serve --run run
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Serve {
+    /// Folder of the built page
+    #[arg(long, value_name = "DIR", default_value = "dist")]
+    pub page: PathBuf,
+    /// Folder of a run to open
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Port on the loopback address; 0 takes a free one
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// The best there is: in this build, the CPU
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum NegativesArg {
+    Top,
+    All,
+}
+
+impl From<NegativesArg> for Negatives {
+    fn from(arg: NegativesArg) -> Self {
+        match arg {
+            NegativesArg::Top => Self::Top,
+            NegativesArg::All => Self::All,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum SchemeArg {
+    /// All get an extra class
+    FakeClass,
+    /// Positives get the extra class, negatives a random type
+    FakeClassPositives,
+    /// Each gets a random label other than its own
+    RandomOther,
+}
+
+impl From<SchemeArg> for SampleScheme {
+    fn from(arg: SchemeArg) -> Self {
+        match arg {
+            SchemeArg::FakeClass => Self::FakeClass,
+            SchemeArg::FakeClassPositives => Self::FakeClassPositives,
+            SchemeArg::RandomOther => Self::RandomOther,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Threshold {
+    Auto,
+    Paper,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum OnWrong {
+    Remove,
+    Relabel,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn windows_are_read() {
+        assert_eq!(window("2-5"), Ok(Window { first: 2, last: 5 }));
+        assert_eq!(window("4"), Ok(Window { first: 4, last: 4 }));
+        for wrong in ["", "0-3", "3-2", "a-b", "1-2-3"] {
+            assert!(window(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A small encoder that is trained from scratch: for the demo, and where no pretrained one can be had.
+//!
+//! A word is the sum of embeddings of its lower-cased form, prefix, suffix and shape, so that unseen
+//! names still say something; three residual convolutions of width 3 let it see three words to each
+//! side: `x ← LN(x + dropout(gelu(W·[x₋₁; x; x₊₁])))`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use shared::corpus::TokenTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::batch::{Batch, N_SHAPES, SentenceInput, word_shape};
+use crate::ops::{dropout, embedding, gelu, layer_norm, linear, neighbours};
+use crate::parameters::{Group, Init, Parameters};
+use crate::random::Masks;
+
+/// Width of the vectors.
+pub const HIDDEN: usize = 128;
+const LAYERS: usize = 3;
+const AFFIX_LETTERS: usize = 3;
+const AFFIX_BUCKETS: u64 = 2048;
+const DROPOUT: f32 = 0.2;
+const EPS: f32 = 1e-5;
+
+/// The words that have an embedding of their own: those that occur at least twice in the training
+/// text. The others share one, which is thereby trained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vocabulary {
+    words: Vec<String>,
+    #[serde(skip)]
+    index: HashMap<String, u32>,
+}
+
+impl Vocabulary {
+    /// The vocabulary of a training text.
+    pub fn of(text: &TokenTable) -> Self {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for word in (0..text.n_sentences() as u32).flat_map(|s| text.sentence(s)) {
+            *counts.entry(word.to_lowercase()).or_default() += 1;
+        }
+        let words: Vec<String> = counts.into_iter().filter(|&(_, n)| n > 1).map(|(word, _)| word).collect();
+        let index = words.iter().cloned().zip(1..).collect();
+        Self { words, index }
+    }
+
+    /// A sentence as rows: one per word, four indices each.
+    pub fn input(&self, words: &[&str]) -> SentenceInput {
+        let rows: Vec<u32> = (0..words.len() as u32).collect();
+        let column = |f: &dyn Fn(&str) -> u32| words.iter().map(|w| f(w)).collect::<Vec<u32>>();
+        SentenceInput {
+            features: vec![
+                column(&|w| self.index.get(&w.to_lowercase()).copied().unwrap_or(0)),
+                column(&|w| bucket(w.chars().take(AFFIX_LETTERS))),
+                column(&|w| bucket(w.chars().rev().take(AFFIX_LETTERS))),
+                column(&word_shape),
+            ],
+            lengths: vec![words.len()],
+            first: rows.clone(),
+            last: rows,
+            shapes: vec![0; words.len()],
+        }
+    }
+
+    /// Writes config.json with the vocabulary.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let file = folder.join("config.json");
+        let json = serde_json::json!({ "model_type": "dynclean-builtin", "words": self.words });
+        std::fs::write(&file, json.to_string()).with_context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+fn bucket(letters: impl Iterator<Item = char>) -> u32 {
+    let affix: String = letters.flat_map(char::to_lowercase).collect();
+    (xxh3_64(affix.as_bytes()) % AFFIX_BUCKETS) as u32
+}
+
+struct Convolution {
+    weight: Tensor,
+    bias: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+}
+
+/// The encoder with its weights.
+pub struct Builtin {
+    tables: Vec<Tensor>,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    layers: Vec<Convolution>,
+}
+
+impl Builtin {
+    /// Fresh weights for this vocabulary.
+    pub fn new(vocabulary: &Vocabulary, parameters: &mut Parameters) -> Result<Self> {
+        let affixes = AFFIX_BUCKETS as usize;
+        let tables =
+            [("words", vocabulary.words.len() + 1), ("prefixes", affixes), ("suffixes", affixes), ("shapes", N_SHAPES)];
+        let mut get = |name: &str, shape: &[usize], init| parameters.get(name, shape, init, Group::Encoder);
+        let tables: Vec<Tensor> = tables
+            .iter()
+            .map(|(name, rows)| get(&format!("embeddings.{name}.weight"), &[*rows, HIDDEN], Init::Uniform(0.1)))
+            .collect::<Result<_>>()?;
+        let norm_weight = get("embeddings.norm.weight", &[HIDDEN], Init::Constant(1.0))?;
+        let norm_bias = get("embeddings.norm.bias", &[HIDDEN], Init::Constant(0.0))?;
+        let layers = (0..LAYERS)
+            .map(|i| {
+                let at = |part: &str| format!("layers.{i}.{part}");
+                let inputs = 3 * HIDDEN;
+                Ok(Convolution {
+                    weight: get(&at("weight"), &[HIDDEN, inputs], Init::FanIn(inputs))?,
+                    bias: get(&at("bias"), &[HIDDEN], Init::Constant(0.0))?,
+                    norm_weight: get(&at("norm.weight"), &[HIDDEN], Init::Constant(1.0))?,
+                    norm_bias: get(&at("norm.bias"), &[HIDDEN], Init::Constant(0.0))?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { tables, norm_weight, norm_bias, layers })
+    }
+
+    /// `[rows, HIDDEN]`.
+    pub fn forward(&self, batch: &Batch, masks: &mut Masks) -> Result<Tensor> {
+        let mut looked_up = self.tables.iter().zip(&batch.features).map(|(t, ids)| embedding(t, ids.clone()));
+        let first = looked_up.next().context("the built-in encoder reads word features")??;
+        let sum = looked_up.try_fold(first, |sum, next| sum + next?)?;
+        let mut x = layer_norm(&sum, &self.norm_weight, &self.norm_bias, EPS)?;
+        x = dropout(&x, masks.next(DROPOUT))?;
+        for layer in &self.layers {
+            let seen = gelu(&linear(&neighbours(&x, &batch.lengths)?, &layer.weight, &layer.bias)?)?;
+            let sum = (x + dropout(&seen, masks.next(DROPOUT))?)?;
+            x = layer_norm(&sum, &layer.norm_weight, &layer.norm_bias, EPS)?;
+        }
+        Ok(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_words_share_an_embedding_and_keep_their_shape() {
+        let mut text = TokenTable::default();
+        text.push(["The", "the", "Smallville"]).unwrap();
+        let vocabulary = Vocabulary::of(&text);
+        assert_eq!(vocabulary.words, ["the"]);
+        let input = vocabulary.input(&["THE", "Smallville", "Bigville"]);
+        assert_eq!(input.features[0], [1, 0, 0]);
+        assert_eq!(input.features[2][1], input.features[2][2], "same suffix");
+        assert_ne!(input.features[1][1], input.features[1][2], "other prefix");
+    }
+}

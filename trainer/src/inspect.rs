@@ -1,0 +1,102 @@
+//! What a dynamics file holds.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use shared::cleaning::{CleaningSummary, Decisions};
+use shared::dynamics::Dynamics;
+use shared::judge::{Decision, Judge};
+use shared::labels::O;
+
+/// A dynamics file with its digest.
+pub struct Opened {
+    /// Its content.
+    pub dynamics: Dynamics,
+    /// Its digest.
+    pub digest: String,
+}
+
+/// Opens a dynamics file.
+///
+/// # Errors
+/// When it cannot be read or is damaged.
+pub fn open(path: &Path) -> Result<Opened> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let dynamics = shared::dyn_file::read(&bytes).with_context(|| path.display().to_string())?;
+    Ok(Opened { dynamics, digest: shared::dyn_file::digest(&bytes) })
+}
+
+/// The content in figures, as JSON.
+///
+/// # Errors
+/// When the decisions do not fit the file.
+pub fn describe(opened: &Opened, judge: &Judge, decisions: &Decisions) -> Result<serde_json::Value> {
+    let d = &opened.dynamics;
+    let decided = decisions.resolve(judge, &d.corpus.labels)?;
+    let summary = CleaningSummary::new(judge, &decisions.settings, &decided, &d.corpus.labels);
+    Ok(serde_json::json!({
+        "digest": opened.digest,
+        "complete": d.complete,
+        "info": d.info,
+        "sentences": d.corpus.n_sentences(),
+        "tokens": d.corpus.tokens.n_tokens(),
+        "spans": judge.index.len(),
+        "epochs": d.run.epochs.len(),
+        "threshold_samples": d.threshold_run.as_ref().map(|t| t.spans.len()),
+        "gold": d.gold.is_some(),
+        "scores": d.run.scores,
+        "settings": decisions.settings,
+        "cleaning": summary,
+    }))
+}
+
+/// Writes one row per span as CSV.
+///
+/// # Errors
+/// When the file cannot be written, or the decisions do not fit.
+pub fn write_spans(opened: &Opened, judge: &Judge, decisions: &Decisions, out: &Path) -> Result<()> {
+    let d = &opened.dynamics;
+    let labels = &d.corpus.labels;
+    let decided = decisions.resolve(judge, labels)?;
+    let gold = d.dense_gold(&judge.index);
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record([
+        "span_id",
+        "sentence",
+        "start",
+        "end",
+        "label",
+        "gold",
+        "aum",
+        "confidence",
+        "variability",
+        "correctness",
+        "forgetting",
+        "decision",
+    ])?;
+    let spans = (0..d.corpus.n_sentences() as u32).flat_map(|s| judge.index.spans_of(s));
+    for (id, span) in spans.enumerate() {
+        let m = &judge.metrics;
+        let decision = match decided.get(&(id as u32)) {
+            None | Some(Decision::Keep) => "keep".to_owned(),
+            Some(Decision::Remove) => "remove".to_owned(),
+            Some(Decision::Relabel(label)) => format!("relabel:{}", labels.name(*label)),
+        };
+        csv.write_record([
+            id.to_string(),
+            span.sentence.to_string(),
+            span.start.to_string(),
+            span.end.to_string(),
+            labels.name(judge.assigned.get(id).copied().unwrap_or(O)).to_owned(),
+            gold.as_ref().and_then(|g| g.get(id)).map_or(String::new(), |&g| labels.name(g).to_owned()),
+            m.aum[id].to_string(),
+            m.confidence[id].to_string(),
+            m.variability[id].to_string(),
+            m.correctness[id].to_string(),
+            m.forgetting[id].to_string(),
+            decision,
+        ])?;
+    }
+    let bytes = csv.into_inner().map_err(|e| anyhow::anyhow!("cannot write {}: {e}", out.display()))?;
+    crate::run_dir::write_whole(out, bytes)
+}

@@ -1,0 +1,220 @@
+//! `trainer`: the command line. `main` is the table of contents; every command is a function below.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use shared::cleaning::{CleaningSummary, Decisions, clean};
+use shared::formats::dynclean_json;
+use shared::judge::{Judge, Side};
+use shared::threshold::{Action, Rule, Settings};
+use trainer::config::Config;
+use trainer::corpus_file::{self, CorpusFiles};
+use trainer::encoder::EncoderSpec;
+use trainer::run_dir::write_whole;
+use trainer::{inspect, pipeline, sample, serve};
+
+use cli::{Clean, CleaningOptions, Cli, Command, Device, Inspect, OnWrong, Run, Sample, Serve, Threshold};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Run(args) => run(args),
+        Command::Clean(args) => clean_corpus(&args),
+        Command::Inspect(args) => inspect_file(&args),
+        Command::Sample(args) => write_sample(&args),
+        Command::Serve(args) => serve_page(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Run) -> Result<()> {
+    if args.device == Device::Cuda {
+        bail!("this build has no GPU support: use --device cpu");
+    }
+    let files = CorpusFiles { train: args.train, train_gold: args.train_gold, dev: args.dev, test: args.test };
+    let corpora = files.read()?;
+    let spec = EncoderSpec::open(&args.encoder, &corpora.train.tokens)?;
+    let defaults = spec.defaults();
+    let config = Config {
+        encoder: args.encoder,
+        seed: args.seed,
+        epochs: args.epochs.unwrap_or(defaults.epochs),
+        batch: args.batch.unwrap_or(defaults.batch),
+        encoder_rate: args.encoder_rate.unwrap_or(defaults.encoder_rate),
+        head_rate: args.head_rate.unwrap_or(defaults.head_rate),
+        warmup: args.warmup.unwrap_or(defaults.warmup),
+        weight_decay: args.weight_decay,
+        negatives: args.negatives.into(),
+        negative_rate: args.negative_rate,
+        train_embeddings: args.train_embeddings,
+        max_span_width: args.max_span_width,
+        scheme: args.scheme.into(),
+    };
+    ensure!(config.epochs > 0 && config.batch > 0, "--epochs and --batch must be at least 1");
+    ensure!(config.max_span_width > 0, "--max-span-width must be at least 1");
+    ensure!((0.0..1.0).contains(&config.negative_rate), "--negative-rate must be in 0..1");
+    let cleaning = args.cleaning;
+    let metrics = pipeline::run(&files, corpora, &config, &spec, |s| adjust(s, &cleaning), &args.out)?;
+    print!("{}", metrics.summary());
+    println!("Everything is in {}: open report.html there, or `trainer serve --run {0}`", args.out.display());
+    Ok(())
+}
+
+/// Changes the automatic settings as the options say.
+fn adjust(settings: &mut Settings, options: &CleaningOptions) {
+    match options.threshold {
+        Some(Threshold::Auto) | None => {}
+        Some(Threshold::Paper) => *settings = Settings::paper(),
+    }
+    if let Some(value) = options.negatives_threshold {
+        settings.negatives = Rule::Fixed(value);
+    }
+    if let Some(value) = options.positives_threshold {
+        settings.positives = Rule::Fixed(value);
+    }
+    if let Some(window) = options.window {
+        settings.window = window;
+    }
+    match options.on_wrong {
+        Some(OnWrong::Remove) => settings.action = Action::Remove,
+        Some(OnWrong::Relabel) => settings.action = Action::Relabel,
+        None => {}
+    }
+    if options.keep_overlaps {
+        settings.overlap_suppression = false;
+    }
+}
+
+/// A dynamics file, ready to be decided about.
+struct Opened {
+    file: inspect::Opened,
+    judge: Judge,
+    decisions: Decisions,
+}
+
+fn open(path: &std::path::Path, options: &CleaningOptions, decisions: Option<&std::path::Path>) -> Result<Opened> {
+    let file = inspect::open(path)?;
+    if !file.dynamics.complete {
+        eprintln!("warning: {} was cut off; only its finished epochs are used", path.display());
+    }
+    let decisions = match decisions {
+        Some(given) => {
+            let json = std::fs::read(given).with_context(|| format!("cannot read {}", given.display()))?;
+            Decisions::read(&json, &file.digest).with_context(|| given.display().to_string())?
+        }
+        None => {
+            let assigned = file.dynamics.corpus.dense_labels(&file.dynamics.span_index()?);
+            let mut settings = Settings::automatic(&file.dynamics, &assigned);
+            adjust(&mut settings, options);
+            Decisions::new(file.digest.clone(), settings)
+        }
+    };
+    let judge = Judge::new(&file.dynamics, decisions.settings.window).with_context(|| path.display().to_string())?;
+    Ok(Opened { file, judge, decisions })
+}
+
+fn clean_corpus(args: &Clean) -> Result<()> {
+    let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
+    let dynamics = &file.dynamics;
+    let corpus = corpus_file::read(&args.corpus)?;
+    corpus_file::same_text(&dynamics.corpus, &args.dynamics, &corpus, &args.corpus)?;
+    let corpus = corpus.with_labels(&dynamics.corpus.labels).with_context(|| args.corpus.display().to_string())?;
+    ensure!(
+        corpus.entities == dynamics.corpus.entities,
+        "{} has other labels than {} was recorded with; give the corpus that was trained on",
+        args.corpus.display(),
+        args.dynamics.display()
+    );
+    let decided = decisions.resolve(&judge, &corpus.labels)?;
+    let cleaned = clean(&corpus, &judge, &decided);
+    write_whole(&args.out, dynclean_json::write(&cleaned))?;
+    if let Some(path) = &args.write_decisions {
+        write_whole(path, decisions.to_json())?;
+    }
+    let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, &corpus.labels);
+    println!(
+        "{}: {} of the positives and {} of the negatives removed or relabelled (AUM below {} and {})",
+        args.out.display(),
+        summary.changed(Side::Positives),
+        summary.changed(Side::Negatives),
+        summary.thresholds.positives,
+        summary.thresholds.negatives
+    );
+    Ok(())
+}
+
+fn inspect_file(args: &Inspect) -> Result<()> {
+    let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, None)?;
+    let description = inspect::describe(&file, &judge, &decisions)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&description)?);
+    } else {
+        let figure = |name: &str| &description[name];
+        let info = &file.dynamics.info;
+        println!("{}  (digest {})", args.dynamics.display(), file.digest);
+        println!("  {} · encoder {} · seed {}", info.name, info.encoder, info.seed);
+        println!(
+            "  {} sentences · {} tokens · {} candidate spans · {} epochs · gold: {}",
+            figure("sentences"),
+            figure("tokens"),
+            figure("spans"),
+            figure("epochs"),
+            if file.dynamics.gold.is_some() { "yes" } else { "no" }
+        );
+        for (name, value) in &info.settings {
+            println!("  {name}: {value}");
+        }
+        let decided = decisions.resolve(&judge, &file.dynamics.corpus.labels)?;
+        let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, &file.dynamics.corpus.labels);
+        let (t, w) = (summary.thresholds, judge.window);
+        println!(
+            "  thresholds over epochs {}–{}: positives {}, negatives {}",
+            w.first, w.last, t.positives, t.negatives
+        );
+        for c in &summary.counts {
+            println!("  {:<8} {:>9} spans, {:>6} removed, {:>6} relabelled", c.label, c.total, c.removed, c.relabelled);
+        }
+    }
+    if let Some(out) = &args.spans {
+        inspect::write_spans(&file, &judge, &decisions, out)?;
+    }
+    Ok(())
+}
+
+fn write_sample(args: &Sample) -> Result<()> {
+    let sample = sample::generate(args.seed);
+    let write = |name: &str, sentences: &[sample::SampleSentence], distant: bool| -> Result<()> {
+        let corpus = trainer::sample_corpus::corpus(sentences, distant)?;
+        write_whole(&args.out.join(name), dynclean_json::write(&corpus))
+    };
+    write("train-distant.json", &sample.train, true)?;
+    write("train-gold.json", &sample.train, false)?;
+    write("dev.json", &sample.dev, false)?;
+    write("test.json", &sample.test, false)?;
+    write_whole(&args.out.join("dictionary.tsv"), sample.dictionary.to_tsv())?;
+    println!(
+        "{}: {} training, {} dev and {} test sentences, and the dictionary that made the distant labels",
+        args.out.display(),
+        sample.train.len(),
+        sample.dev.len(),
+        sample.test.len()
+    );
+    Ok(())
+}
+
+fn serve_page(args: Serve) -> Result<()> {
+    let site = serve::Site { page: args.page, run: args.run };
+    serve::serve(&site, args.port, |address| {
+        println!("DynClean is at {address}");
+        println!("Nothing leaves this machine. Ctrl-C ends it.");
+    })
+}

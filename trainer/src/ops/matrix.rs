@@ -1,0 +1,124 @@
+//! Matrix products on slices: a safe face for the `gemm` crate.
+
+use gemm::Parallelism;
+
+/// A matrix inside a slice.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// `rows` × `columns`, row by row.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// `rows` × `columns` with `row_stride` elements from row to row.
+    pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        Self { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The transposed view.
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Elements from the first to the last, both included.
+    fn extent(&self) -> usize {
+        extent(self.rows, self.columns, self.row_stride, self.column_stride)
+    }
+}
+
+fn extent(rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> usize {
+    if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + (columns - 1) * column_stride + 1 }
+}
+
+/// Where a product goes: row by row, `row_stride` elements from row to row.
+pub(super) struct Target<'a> {
+    pub data: &'a mut [f32],
+    pub row_stride: usize,
+    /// Add to what is there instead of overwriting it.
+    pub add: bool,
+}
+
+/// `target ← scale·a·b`, or `target ← target + scale·a·b`.
+///
+/// # Panics
+/// When shapes do not fit: a mistake of the caller, not of the data.
+pub(super) fn multiply(target: Target, scale: f32, a: Matrix, b: Matrix, parallel: bool) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert_eq!(k, b.rows, "inner dimensions");
+    assert!(a.extent() <= a.data.len() && b.extent() <= b.data.len(), "operand outside its slice");
+    assert!(
+        target.row_stride >= n && extent(m, n, target.row_stride, 1) <= target.data.len(),
+        "target outside its slice"
+    );
+    let parallelism = if parallel { Parallelism::Rayon(0) } else { Parallelism::None };
+    // SAFETY: `gemm` reads a at i·row_stride + j·column_stride for i < m, j < k, and b likewise for
+    // k × n; the largest such index is `extent() − 1`, which the assertion above puts inside the
+    // slices. It writes dst at i·row_stride + j for i < m, j < n, checked likewise; rows do not
+    // overlap because row_stride ≥ n, and the exclusive borrow keeps dst apart from both operands.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            target.data.as_mut_ptr(),
+            1,
+            target.row_stride as isize,
+            target.add,
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1f32,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_by_hand() {
+        let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let b = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0];
+        let mut out = [9.0; 4];
+        let target = Target { data: &mut out, row_stride: 2, add: false };
+        multiply(target, 2.0, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), false);
+        assert_eq!(out, [8.0, 10.0, 20.0, 22.0]);
+        let target = Target { data: &mut out, row_stride: 2, add: true };
+        multiply(target, 1.0, Matrix::new(&b, 3, 2).transposed(), Matrix::new(&a, 2, 3).transposed(), false);
+        // (a·b)ᵀ = [[4, 10], [5, 11]] on top of what was there.
+        assert_eq!(out, [12.0, 20.0, 25.0, 33.0]);
+    }
+
+    #[test]
+    fn a_column_block_is_written_in_place() {
+        let a = [1.0, 2.0];
+        let mut out = [0.0; 6];
+        let target = Target { data: &mut out[1..], row_stride: 3, add: false };
+        multiply(target, 1.0, Matrix::new(&a, 2, 1), Matrix::new(&[3.0], 1, 1), false);
+        assert_eq!(out, [0.0, 3.0, 0.0, 0.0, 6.0, 0.0]);
+    }
+}

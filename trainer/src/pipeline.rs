@@ -1,0 +1,358 @@
+//! The main job: train, threshold run, thresholds, clean, retrain, evaluate, report.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use shared::cleaning::{CleaningSummary, Decisions, clean};
+use shared::corpus::Corpus;
+use shared::dyn_file::{self, RunKind};
+use shared::dynamics::{Dynamics, EpochLogits, Precision, RunInfo};
+use shared::formats::dynclean_json;
+use shared::judge::{Judge, Side};
+use shared::quality::{NoiseDetection, detect};
+use shared::report::{self, Outcome};
+use shared::score::NerScore;
+use shared::threshold::Settings;
+
+use crate::config::Config;
+use crate::corpus_file::{Corpora, CorpusFiles};
+use crate::encoder::EncoderSpec;
+use crate::progress::Progress;
+use crate::random::stream;
+use crate::run_dir::{GrowingFile, RunDir};
+use crate::threshold_samples::draw;
+use crate::train::{Prepared, Stage, Trained, evaluate, logits};
+
+/// Dynamics of the run.
+pub const DYNAMICS: &str = "dynamics.dyn";
+const CONFIG: &str = "config.json";
+const RAW: &str = "raw.json";
+const CLEANED_SCORES: &str = "cleaned-scores.json";
+/// The cleaned corpus.
+pub const CLEANED: &str = "cleaned.json";
+const DECISIONS: &str = "decisions.json";
+const METRICS: &str = "metrics.json";
+const REPORT: &str = "report.html";
+
+/// How one trained model does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct ModelResult {
+    best_epoch: u32,
+    dev_f1: f64,
+    test: NerScore,
+    seconds: f64,
+}
+
+/// What determines a run: it cannot go on with anything else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Bound {
+    version: String,
+    config: Config,
+    corpora: Vec<String>,
+}
+
+/// `metrics.json`.
+#[derive(Debug, Serialize)]
+pub struct Metrics {
+    /// Test scores of the model trained on the raw distant labels and on the cleaned ones.
+    pub test: TestScores,
+    /// Cleaned minus raw test F1, in points.
+    pub gain_f1_points: f64,
+    /// Spans that left the training data.
+    pub removed: Sides,
+    /// Spans that got another label.
+    pub relabelled: Sides,
+    /// Thresholds and counts.
+    pub cleaning: CleaningSummary,
+    /// Settings of the cleaning.
+    pub settings: Settings,
+    /// Noise detection against gold, where gold is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseDetection>,
+    /// Epoch that was best on dev.
+    pub best_epoch: Pair<u32>,
+    /// Its dev F1.
+    pub dev_f1: Pair<f64>,
+    /// Wall-clock seconds of the two trainings that give the test scores.
+    pub seconds: Pair<f64>,
+}
+
+/// See [`Metrics::test`].
+pub type TestScores = Pair<NerScore>;
+
+/// One value for the raw and one for the cleaned labels.
+#[derive(Debug, Serialize)]
+pub struct Pair<T> {
+    /// On the distant labels as they came.
+    pub raw: T,
+    /// On the cleaned labels.
+    pub cleaned: T,
+}
+
+/// Numbers of spans by side.
+#[derive(Debug, Serialize)]
+pub struct Sides {
+    /// Labelled with an entity type.
+    pub positives: u64,
+    /// Labelled `O`.
+    pub negatives: u64,
+}
+
+struct Job<'a> {
+    dir: &'a RunDir,
+    config: &'a Config,
+    spec: &'a EncoderSpec,
+    train: Prepared,
+    gold: Option<Corpus>,
+    dev: Prepared,
+    test: Prepared,
+}
+
+/// Does the whole job in the folder `out`; what an earlier, interrupted call finished is kept.
+///
+/// # Errors
+/// When a file cannot be read or written, or a training fails.
+pub fn run(
+    files: &CorpusFiles,
+    corpora: Corpora,
+    config: &Config,
+    spec: &EncoderSpec,
+    adjust: impl FnOnce(&mut Settings),
+    out: &Path,
+) -> Result<Metrics> {
+    let dir = RunDir::open(out)?;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    dir.bind(CONFIG, &Bound { version, config: config.clone(), corpora: files.digests()? })?;
+    let prepare = |corpus| Prepared::new(corpus, spec, config.max_span_width);
+    let job = Job {
+        dir: &dir,
+        config,
+        spec,
+        train: prepare(corpora.train)?,
+        gold: corpora.train_gold,
+        dev: prepare(corpora.dev)?,
+        test: prepare(corpora.test)?,
+    };
+    let name = files.train.parent().and_then(Path::file_name).unwrap_or(files.train.as_os_str());
+    let raw = job.record(&name.to_string_lossy())?;
+    let cleaning = job.clean(adjust)?;
+    let cleaned = job.retrain(&cleaning.corpus)?;
+    job.report(raw, cleaned, &cleaning)
+}
+
+struct Cleaning {
+    dynamics: Dynamics,
+    judge: Judge,
+    decisions: Decisions,
+    summary: CleaningSummary,
+    noise: Option<NoiseDetection>,
+    corpus: Corpus,
+}
+
+impl Job<'_> {
+    /// Trains on the distant labels, then with threshold samples; writes `dynamics.dyn`.
+    fn record(&self, name: &str) -> Result<ModelResult> {
+        let path = self.dir.path(DYNAMICS);
+        if let (Some(done), true) = (self.dir.read_json(RAW)?, path.is_file()) {
+            eprintln!("{DYNAMICS} is there already: its runs are not repeated");
+            return Ok(done);
+        }
+        let info = RunInfo {
+            name: name.to_owned(),
+            written_by: concat!("DynClean trainer ", env!("CARGO_PKG_VERSION")).to_owned(),
+            encoder: self.config.encoder.clone(),
+            seed: self.config.seed,
+            negatives: self.config.negatives,
+            max_span_width: self.config.max_span_width,
+            settings: self.config.describe(),
+        };
+        let mut file = GrowingFile::create(&path)?;
+        let gold = self.gold.as_ref().map(|gold| gold.entities.as_slice());
+        file.append(&dyn_file::begin(&info, &self.train.corpus, gold))?;
+        let raw = self.main_run(&mut file)?;
+        self.threshold_run(&mut file)?;
+        file.append(&dyn_file::end())?;
+        self.dir.write_json(RAW, &raw)?;
+        file.finish()?;
+        Ok(raw)
+    }
+
+    fn main_run(&self, file: &mut GrowingFile) -> Result<ModelResult> {
+        let started = Instant::now();
+        let stage = self.stage("raw labels", &self.train.corpus);
+        let n_types = stage.n_labels - 1;
+        let all: Vec<u32> = (0..self.train.corpus.n_sentences() as u32).collect();
+        let trained = stage.train(all.len(), |end| {
+            let rows = logits(end.model, &self.train, &all, end.progress)?;
+            let logits = EpochLogits::from_rows(&rows, n_types, Precision::F16)?;
+            file.append(&dyn_file::epoch(RunKind::Main, end.score.epoch, &logits))?;
+            file.append(&dyn_file::score(RunKind::Main, end.score))
+        })?;
+        self.result(&trained, "model-raw", started)
+    }
+
+    fn threshold_run(&self, file: &mut GrowingFile) -> Result<()> {
+        let mut stage = self.stage("threshold run", &self.train.corpus);
+        let n_types = stage.n_labels - 1;
+        let labels: Vec<Option<u16>> = stage.targets.iter().map(|t| t.map(|t| t as u16)).collect();
+        let samples = draw(&labels, n_types, self.config.scheme, &mut stream(self.config.seed, "threshold samples"));
+        for (&span, &label) in samples.spans.iter().zip(&samples.assigned) {
+            stage.targets[span as usize] = Some(u32::from(label));
+        }
+        // One label more: the extra class.
+        stage.n_labels += 1;
+        file.append(&dyn_file::samples(self.config.scheme, &samples.spans, &samples.assigned))?;
+        let mut sentences: Vec<u32> =
+            samples.spans.iter().filter_map(|&s| self.train.index.span(s)).map(|s| s.sentence).collect();
+        sentences.dedup();
+        let spans: Vec<u32> = sentences.iter().flat_map(|&s| self.train.index.of_sentence(s)).collect();
+        let n_labels = stage.n_labels;
+        stage.train(sentences.len(), |end| {
+            let rows = logits(end.model, &self.train, &sentences, end.progress)?;
+            let of_samples: Vec<f32> = spans
+                .iter()
+                .zip(rows.chunks_exact(n_labels))
+                .filter(|(span, _)| samples.spans.binary_search(span).is_ok())
+                .flat_map(|(_, row)| row.iter().copied())
+                .collect();
+            let logits = EpochLogits::from_rows(&of_samples, n_labels - 1, Precision::F16)?;
+            file.append(&dyn_file::epoch(RunKind::Threshold, end.score.epoch, &logits))?;
+            file.append(&dyn_file::score(RunKind::Threshold, end.score))
+        })?;
+        Ok(())
+    }
+
+    /// Decides from what the dynamics file holds, so that whoever opens it decides the same.
+    fn clean(&self, adjust: impl FnOnce(&mut Settings)) -> Result<Cleaning> {
+        let path = self.dir.path(DYNAMICS);
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let dynamics = dyn_file::read(&bytes).with_context(|| path.display().to_string())?;
+        let assigned = dynamics.corpus.dense_labels(&self.train.index);
+        let mut settings = Settings::automatic(&dynamics, &assigned);
+        adjust(&mut settings);
+        let judge = Judge::new(&dynamics, settings.window)?;
+        let decisions = Decisions::new(dyn_file::digest(&bytes), settings);
+        let labels = &dynamics.corpus.labels;
+        let decided = decisions.resolve(&judge, labels)?;
+        let corpus = clean(&dynamics.corpus, &judge, &decided);
+        ensure!(!corpus.entities.is_empty(), "the cleaning removed every entity; choose other thresholds");
+        self.dir.write(DECISIONS, decisions.to_json())?;
+        self.dir.write(CLEANED, dynclean_json::write(&corpus))?;
+        let summary = CleaningSummary::new(&judge, &settings, &decided, labels);
+        let noise = dynamics.dense_gold(&judge.index).map(|gold| detect(&judge, &decided, &gold));
+        Ok(Cleaning { dynamics, judge, decisions, summary, noise, corpus })
+    }
+
+    fn retrain(&self, cleaned: &Corpus) -> Result<ModelResult> {
+        // Other thresholds give another cleaned corpus, which needs another training.
+        let digest = dyn_file::digest(dynclean_json::write(cleaned).as_bytes());
+        if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(CLEANED_SCORES)?
+            && of == digest
+        {
+            eprintln!("the model on these cleaned labels is there already: it is not trained again");
+            return Ok(done);
+        }
+        let started = Instant::now();
+        let trained = self.stage("cleaned labels", cleaned).train(0, |_| Ok(()))?;
+        let result = self.result(&trained, "model-cleaned", started)?;
+        self.dir.write_json(CLEANED_SCORES, &(digest, &result))?;
+        Ok(result)
+    }
+
+    fn report(&self, raw: ModelResult, cleaned: ModelResult, cleaning: &Cleaning) -> Result<Metrics> {
+        let outcome = Outcome { raw: raw.test.clone(), cleaned: cleaned.test.clone() };
+        let html = report::html(&report::Input {
+            dynamics: &cleaning.dynamics,
+            judge: &cleaning.judge,
+            decisions: &cleaning.decisions,
+            outcome: Some(&outcome),
+        })?;
+        self.dir.write(REPORT, html)?;
+        let counts = &cleaning.summary.counts;
+        let sides = |of: fn(&shared::cleaning::LabelCount) -> u64| Sides {
+            negatives: counts.first().map_or(0, of),
+            positives: counts.iter().skip(1).map(of).sum(),
+        };
+        let metrics = Metrics {
+            gain_f1_points: 100.0 * (cleaned.test.overall.f1 - raw.test.overall.f1),
+            test: Pair { raw: raw.test, cleaned: cleaned.test },
+            removed: sides(|c| c.removed),
+            relabelled: sides(|c| c.relabelled),
+            cleaning: cleaning.summary.clone(),
+            settings: cleaning.decisions.settings,
+            noise: cleaning.noise,
+            best_epoch: Pair { raw: raw.best_epoch, cleaned: cleaned.best_epoch },
+            dev_f1: Pair { raw: raw.dev_f1, cleaned: cleaned.dev_f1 },
+            seconds: Pair { raw: raw.seconds, cleaned: cleaned.seconds },
+        };
+        self.dir.write_json(METRICS, &metrics)?;
+        Ok(metrics)
+    }
+
+    fn stage<'a>(&'a self, name: &'a str, corpus: &Corpus) -> Stage<'a> {
+        let index = &self.train.index;
+        let mut targets: Vec<Option<u32>> =
+            corpus.dense_labels(index).iter().map(|&label| Some(u32::from(label))).collect();
+        for id in corpus.unknown.iter().filter_map(|&span| index.id(span)) {
+            targets[id as usize] = None;
+        }
+        let n_labels = corpus.labels.n_types() + 1;
+        Stage { name, config: self.config, spec: self.spec, train: &self.train, targets, n_labels, dev: &self.dev }
+    }
+
+    /// Scores a trained model on test and saves it.
+    fn result(&self, trained: &Trained, folder: &str, started: Instant) -> Result<ModelResult> {
+        let progress = Progress::new("test", self.test.corpus.n_sentences() as u64, 1);
+        let test = evaluate(&trained.model, &self.test, &progress)?;
+        drop(progress);
+        let model = RunDir::open(&self.dir.path(folder))?;
+        trained.model.parameters.save(&model.path("model.safetensors"))?;
+        self.spec.save(&model.path(""))?;
+        model.write_json("dynclean.json", &(self.config, &self.train.corpus.labels))?;
+        let best = trained.scores.iter().find(|s| s.epoch == trained.best_epoch);
+        let dev_f1 = best.map_or(0.0, |s| s.dev.f1);
+        Ok(ModelResult { best_epoch: trained.best_epoch, dev_f1, test, seconds: started.elapsed().as_secs_f64() })
+    }
+}
+
+impl Metrics {
+    /// The result in a few lines, for a terminal.
+    pub fn summary(&self) -> String {
+        let row = |name: &str, s: &NerScore| {
+            let percent = |v: f64| 100.0 * v;
+            let o = s.overall;
+            format!(
+                "  {name:<8} P {:5.1}  R {:5.1}  F1 {:5.1}\n",
+                percent(o.precision),
+                percent(o.recall),
+                percent(o.f1)
+            )
+        };
+        let mut text = String::from("Test scores of the model trained on\n");
+        text += &row("raw", &self.test.raw);
+        text += &row("cleaned", &self.test.cleaned);
+        text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
+        let t = self.cleaning.thresholds;
+        let changed = |side| self.cleaning.changed(side);
+        text += &format!(
+            "Judged wrong: {} of the positives (AUM < {:.2}), {} of the negatives (AUM < {:.2})\n",
+            changed(Side::Positives),
+            t.positives,
+            changed(Side::Negatives),
+            t.negatives
+        );
+        if let Some(noise) = &self.noise {
+            for (name, d) in [("false positives", noise.false_positives), ("false negatives", noise.false_negatives)] {
+                text += &format!(
+                    "  against gold, {name}: P {:.1}  R {:.1}  average precision {:.3}\n",
+                    100.0 * d.prf.precision,
+                    100.0 * d.prf.recall,
+                    d.average_precision
+                );
+            }
+        }
+        text
+    }
+}

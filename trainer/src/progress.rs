@@ -1,0 +1,75 @@
+//! What a person sees while a run works: a bar on a terminal, plain lines elsewhere.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+/// Progress of one stage, counted in sentences.
+pub struct Progress {
+    bar: ProgressBar,
+    stage: String,
+    epochs: u32,
+    epoch: u32,
+    dev: Option<f64>,
+}
+
+impl Progress {
+    /// A bar for a stage that passes over `sentences` sentences in all.
+    pub fn new(stage: &str, sentences: u64, epochs: u32) -> Self {
+        let bar = ProgressBar::new(sentences);
+        let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+            let _ = write!(w, "{:.0} sentences/s", state.per_sec());
+        };
+        let template = "{prefix:>14} {bar:30} {percent:>3} % · {msg} · {rate} · ETA {eta}";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.with_key("rate", rate));
+        bar.set_prefix(stage.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, stage: stage.to_owned(), epochs, epoch: 0, dev: None }
+    }
+
+    /// Begins an epoch, from 1.
+    pub fn begin_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
+    }
+
+    /// So many more sentences are done; `loss` is the running mean per span in the loss.
+    pub fn advance(&self, sentences: usize, loss: Option<f64>) {
+        let mut message = format!("epoch {}/{}", self.epoch, self.epochs);
+        if let Some(loss) = loss {
+            message += &format!(" · loss {loss:.3}");
+        }
+        if let Some(dev) = self.dev {
+            message += &format!(" · dev F1 {:.1}", 100.0 * dev);
+        }
+        self.bar.set_message(message);
+        self.bar.inc(sentences as u64);
+    }
+
+    /// An epoch is over.
+    pub fn end_epoch(&mut self, loss: f64, dev: f64) {
+        self.dev = Some(dev);
+        self.line(&format!(
+            "{:>14} epoch {}/{} · loss {loss:.3} · dev F1 {:.1} · {:.0} sentences/s · ETA {} s",
+            self.stage,
+            self.epoch,
+            self.epochs,
+            100.0 * dev,
+            self.bar.per_sec(),
+            self.bar.eta().as_secs()
+        ));
+    }
+
+    fn line(&self, text: &str) {
+        // On a terminal the bar itself tells it.
+        if self.bar.is_hidden() {
+            eprintln!("{text}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.abandon();
+    }
+}

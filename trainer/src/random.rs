@@ -1,0 +1,42 @@
+//! Seeded randomness: one independent stream per purpose, so that a change in one leaves the others.
+
+use candle_core::{Device, Result, Tensor};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::ops::Dropout;
+
+/// The stream of this name under a run's seed.
+pub fn stream(seed: u64, name: &str) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(xxh3_64_with_seed(name.as_bytes(), seed))
+}
+
+/// A tensor of numbers uniform in −bound..bound.
+///
+/// # Errors
+/// When the shape does not fit in memory.
+pub fn uniform(rng: &mut ChaCha8Rng, shape: &[usize], bound: f32) -> Result<Tensor> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-bound..=bound)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu)
+}
+
+/// Where a forward pass takes its dropout masks from: fresh ones in training, none in evaluation.
+pub struct Masks(Option<ChaCha8Rng>);
+
+impl Masks {
+    /// For training.
+    pub fn training(rng: ChaCha8Rng) -> Self {
+        Self(Some(rng))
+    }
+
+    /// For evaluation: no dropout.
+    pub fn evaluation() -> Self {
+        Self(None)
+    }
+
+    /// The next mask of this rate.
+    pub fn next(&mut self, rate: f32) -> Option<Dropout> {
+        self.0.as_mut().map(|rng| Dropout { rate, seed: rng.next_u64() })
+    }
+}

@@ -1,0 +1,107 @@
+//! Choosing and mislabelling threshold samples (DynClean §3.3, DESIGN §2.4).
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use shared::dynamics::SampleScheme;
+use shared::labels::{LabelId, O};
+use shared::span::SpanId;
+
+/// Spans with their wrong labels, ascending by span.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ThresholdSamples {
+    /// The spans.
+    pub spans: Vec<SpanId>,
+    /// The label each is given; the extra class is number C + 1.
+    pub assigned: Vec<LabelId>,
+}
+
+/// Draws #positives / C positives, stratified by type, and as many negatives. `labels` has one
+/// element per span, `None` where the label is unknown.
+pub fn draw(
+    labels: &[Option<LabelId>],
+    n_types: usize,
+    scheme: SampleScheme,
+    rng: &mut ChaCha8Rng,
+) -> ThresholdSamples {
+    let with_label = |wanted: LabelId| -> Vec<SpanId> {
+        (0..).zip(labels).filter(|&(_, &label)| label == Some(wanted)).map(|(span, _)| span).collect()
+    };
+    let mut chosen: Vec<(SpanId, LabelId)> = Vec::new();
+    for label in 1..=n_types as LabelId {
+        let mut spans = with_label(label);
+        spans.shuffle(rng);
+        // A type with few spans still gives one.
+        let share = spans.len().div_ceil(n_types);
+        chosen.extend(spans.into_iter().take(share).map(|span| (span, label)));
+    }
+    let mut negatives = with_label(O);
+    negatives.shuffle(rng);
+    let n_positives = chosen.len();
+    chosen.extend(negatives.into_iter().take(n_positives).map(|span| (span, O)));
+    chosen.sort_unstable();
+    let (spans, assigned) =
+        chosen.into_iter().map(|(span, label)| (span, wrong_label(label, n_types, scheme, rng))).unzip();
+    ThresholdSamples { spans, assigned }
+}
+
+fn wrong_label(label: LabelId, n_types: usize, scheme: SampleScheme, rng: &mut ChaCha8Rng) -> LabelId {
+    let extra = n_types as LabelId + 1;
+    match scheme {
+        SampleScheme::FakeClass => extra,
+        SampleScheme::FakeClassPositives if label != O => extra,
+        SampleScheme::FakeClassPositives => rng.random_range(1..extra),
+        SampleScheme::RandomOther => {
+            let other = rng.random_range(0..n_types as LabelId);
+            if other >= label { other + 1 } else { other }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::stream;
+
+    fn labels() -> Vec<Option<LabelId>> {
+        (0..1000)
+            .map(|i| match i % 50 {
+                0 => Some(1),
+                1 | 2 => Some(2),
+                3 => None,
+                _ => Some(0),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn numbers_are_the_papers() {
+        let labels = labels();
+        let samples = draw(&labels, 2, SampleScheme::FakeClass, &mut stream(1, "samples"));
+        let of = |wanted: Option<LabelId>| samples.spans.iter().filter(|&&s| labels[s as usize] == wanted).count();
+        // 20 and 40 positives of two types: half of each; as many negatives as both together.
+        assert_eq!([of(Some(1)), of(Some(2)), of(Some(0)), of(None)], [10, 20, 30, 0]);
+        assert!(samples.spans.is_sorted_by(|a, b| a < b));
+        assert!(samples.assigned.iter().all(|&l| l == 3));
+    }
+
+    #[test]
+    fn wrong_labels_are_wrong() {
+        let labels = labels();
+        for scheme in [SampleScheme::FakeClassPositives, SampleScheme::RandomOther] {
+            let samples = draw(&labels, 2, scheme, &mut stream(2, "samples"));
+            for (&span, &assigned) in samples.spans.iter().zip(&samples.assigned) {
+                assert_ne!(labels[span as usize], Some(assigned));
+                let limit = if scheme == SampleScheme::RandomOther { 2 } else { 3 };
+                assert!(assigned <= limit);
+            }
+        }
+    }
+
+    #[test]
+    fn another_seed_draws_others() {
+        let draw = |seed| draw(&labels(), 2, SampleScheme::FakeClass, &mut stream(seed, "samples"));
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1).spans, draw(2).spans);
+    }
+}

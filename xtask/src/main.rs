@@ -1,0 +1,78 @@
+//! `cargo xtask …`: everything around the code, from a bare machine to a served page.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `setup/` | installs what is missing: wasm32 std, wasm-bindgen, trunk, wasm-opt, Chromium, an encoder for tests |
+//! | `page.rs` | builds the page into `dist/` |
+//! | `demo.rs` | trains on the bundled sample, cleans, retrains, reports, serves |
+//! | `test.rs` | all checks and tests; what CI runs |
+//! | `steps.rs` | numbered steps with progress, logs and a summary |
+//! | `process.rs` | child processes: find, run with a log, read the output |
+//! | `layout.rs` | where things lie |
+
+mod demo;
+mod layout;
+mod page;
+mod process;
+mod setup;
+mod steps;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::layout::Layout;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Train on the bundled sample, clean, retrain, report, then serve the page with the run opened
+    Demo(demo::Args),
+    /// Run all checks and tests (format, lints, unit, end to end, browser)
+    Test(test::Args),
+    /// Build the page into dist/
+    Page,
+    /// Install what is missing (demo, test and page do this by themselves)
+    Setup(setup::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  {}", cause.to_string().replace('\n', "\n  "));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    let layout = Layout::find()?;
+    match task {
+        Task::Demo(args) => demo::run(&layout, &args),
+        Task::Test(args) => test::run(&layout, &args),
+        Task::Page => page::run(&layout),
+        Task::Setup(args) => setup::run(&layout, &args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

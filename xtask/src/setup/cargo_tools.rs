@@ -1,0 +1,84 @@
+//! wasm-bindgen and trunk: built by `cargo install` into the project's own folder, unless PATH
+//! has them in the right version.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    layout::Layout,
+    process::{cargo, find_in, version_of},
+    steps::Steps,
+};
+
+pub struct CargoTool {
+    program: &'static str,
+    package: &'static str,
+    /// Trunk.toml asks for the same versions.
+    version: &'static str,
+    locked: bool,
+    about: &'static str,
+}
+
+pub const TOOLS: &[CargoTool] = &[
+    CargoTool {
+        program: "wasm-bindgen",
+        package: "wasm-bindgen-cli",
+        version: "0.2.130",
+        // Its lock file asks for a version that registries no longer serve.
+        locked: false,
+        about: "about 4 minutes on 2 cores",
+    },
+    CargoTool {
+        program: "trunk",
+        package: "trunk",
+        version: "0.21.14",
+        locked: true,
+        about: "about 12 minutes on 2 cores",
+    },
+];
+
+pub fn ensure(layout: &Layout, steps: &mut Steps, tool: &CargoTool) -> Result<()> {
+    let name = format!("{} {}", tool.program, tool.version);
+    steps.step(&name, |step| {
+        if let Some(path) = find(layout, tool)? {
+            return Ok(((), format!("already there: {}", layout.shown(&path))));
+        }
+        step.say(&format!("building with cargo install, {}", tool.about));
+        let build = layout.tools().join("build").join(tool.program);
+        step.run(install(layout, tool).env("CARGO_TARGET_DIR", &build)).with_context(|| by_hand(tool))?;
+        let path = find(layout, tool)?;
+        ensure!(path.is_some(), "installed, but not in version {}; {}", tool.version, by_hand(tool));
+        // Up to a gigabyte that only an interrupted build needs again.
+        fs::remove_dir_all(&build).with_context(|| format!("cannot clear {}", build.display()))?;
+        Ok(((), "installed".to_owned()))
+    })
+}
+
+/// The first one on the path that trunk will search, if its version is the right one.
+fn find(layout: &Layout, tool: &CargoTool) -> Result<Option<PathBuf>> {
+    Ok(find_in(&layout.search_path()?, tool.program).filter(|path| version_of(path).as_deref() == Some(tool.version)))
+}
+
+fn install(layout: &Layout, tool: &CargoTool) -> Command {
+    let mut command = cargo();
+    command
+        // `--force`: a tool that is there in this version but does not run is no use.
+        .args(["install", tool.package, "--version", tool.version, "--force"])
+        .args(tool.locked.then_some("--locked"))
+        .arg("--root")
+        .arg(layout.tools())
+        // Half the build time; the tools' own speed hardly matters here.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    command
+}
+
+fn by_hand(tool: &CargoTool) -> String {
+    let locked = if tool.locked { " --locked" } else { "" };
+    format!(
+        "{} could not be built; it needs a connection to the crates registry and a C compiler. \
+         By hand: cargo install {} --version {}{locked}",
+        tool.program, tool.package, tool.version
+    )
+}

@@ -1,0 +1,56 @@
+//! Set-up: every part looks first, installs only what is missing or of another version, and says
+//! which. Where it cannot install, it names the package and the command, and stops.
+
+mod binaryen;
+pub mod browser;
+mod cargo_tools;
+pub mod encoder;
+pub mod wasm_std;
+
+use anyhow::Result;
+
+use crate::{layout::Layout, steps::Steps};
+
+/// What the page is built with; wasm32 std apart, as the lints need it earlier.
+pub const PAGE_TOOL_STEPS: usize = cargo_tools::TOOLS.len() + 1;
+const WASM_STD_STEPS: usize = 1;
+const BROWSER_STEPS: usize = 1;
+const ENCODER_STEPS: usize = 1;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only what building the page needs
+    #[arg(long, conflicts_with = "browser")]
+    page: bool,
+    /// Only what browser tests need
+    #[arg(long)]
+    browser: bool,
+}
+
+pub fn run(layout: &Layout, args: &Args) -> Result<()> {
+    if args.page {
+        return page(layout, &mut Steps::new(layout, WASM_STD_STEPS + PAGE_TOOL_STEPS)?);
+    }
+    if args.browser {
+        browser::ensure(&mut Steps::new(layout, BROWSER_STEPS)?)?;
+        return Ok(());
+    }
+    let total = WASM_STD_STEPS + PAGE_TOOL_STEPS + BROWSER_STEPS + ENCODER_STEPS;
+    let mut steps = Steps::new(layout, total)?;
+    page(layout, &mut steps)?;
+    browser::ensure(&mut steps)?;
+    encoder::ensure(layout, &mut steps)?;
+    Ok(())
+}
+
+fn page(layout: &Layout, steps: &mut Steps) -> Result<()> {
+    wasm_std::ensure(layout, steps)?;
+    page_tools(layout, steps)
+}
+
+pub fn page_tools(layout: &Layout, steps: &mut Steps) -> Result<()> {
+    for tool in cargo_tools::TOOLS {
+        cargo_tools::ensure(layout, steps, tool)?;
+    }
+    binaryen::ensure(layout, steps)
+}

@@ -1,0 +1,123 @@
+//! All checks and tests, as CI runs them.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    layout::Layout,
+    page,
+    process::{cargo, inherited},
+    setup::{
+        self,
+        browser::{self, Browser},
+        encoder, wasm_std,
+    },
+    steps::Steps,
+};
+
+/// The corpora that lie beside a development checkout; tests on them are skipped elsewhere.
+const DATA_VARIABLE: &str = "DYNCLEAN_DATA";
+const DATA: &str = "../shared/data";
+
+/// The page only builds for wasm: everything else is one build.
+const NATIVE: [&str; 3] = ["--workspace", "--exclude", "web"];
+/// In the profile that the page is built with: macros, the slowest part, are compiled once for both.
+const WEB: [&str; 6] = ["--package", "web", "--target", "wasm32-unknown-unknown", "--profile", "web"];
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run only tests whose name contains one of these, and no format check or lints
+    filter: Vec<String>,
+}
+
+pub fn run(layout: &Layout, args: &Args) -> Result<()> {
+    let style_steps = if args.filter.is_empty() { 3 } else { 0 };
+    // std, browser, encoder; page, build, tests.
+    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 6)?;
+    let result = all(layout, args, &mut steps);
+    steps.summary();
+    result
+}
+
+fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
+    let style = args.filter.is_empty();
+    // What fails fastest goes first.
+    if style {
+        steps.step("format", |step| {
+            step.run(cargo().args(["fmt", "--all", "--check"]).current_dir(&layout.root))
+                .context("`cargo fmt --all` mends this")?;
+            Ok(((), "ok".to_owned()))
+        })?;
+        let mut clippy = cargo();
+        // In release, as the tests are: build scripts and macros are compiled once for both.
+        clippy.args(["clippy", "--release", "--all-targets"]).args(NATIVE);
+        check(layout, steps, "lints", clippy.args(["--", "-D", "warnings"]))?;
+    }
+    wasm_std::ensure(layout, steps)?;
+    if style {
+        let mut clippy = cargo();
+        clippy.arg("clippy").args(WEB);
+        check(layout, steps, "lints of the page", clippy.args(["--", "-D", "warnings"]))?;
+    }
+    setup::page_tools(layout, steps)?;
+    let browser = browser::ensure(steps)?;
+    let encoder = encoder::ensure(layout, steps)?;
+    page::build(layout, steps)?;
+    // Trainer and tests in one build, so that both share every dependency. Tests train models:
+    // without optimisation they would take hours.
+    let mut build = cargo();
+    build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE);
+    check(layout, steps, "trainer and tests", &mut build)?;
+    tests(layout, steps, &args.filter, &browser, encoder.as_deref())
+}
+
+fn check(layout: &Layout, steps: &mut Steps, name: &str, command: &mut Command) -> Result<()> {
+    steps.step(name, |step| {
+        step.say("running");
+        step.run(command.current_dir(&layout.root))?;
+        Ok(((), "ok".to_owned()))
+    })
+}
+
+fn tests(
+    layout: &Layout,
+    steps: &mut Steps,
+    filter: &[String],
+    browser: &Browser,
+    encoder: Option<&Path>,
+) -> Result<()> {
+    steps.step("tests", |step| {
+        let trainer = layout.trainer();
+        ensure!(trainer.is_file(), "the build left no {}", trainer.display());
+        step.say("running");
+        let mut command = cargo();
+        command
+            .args(["test", "--release", "--no-fail-fast"])
+            .args(NATIVE)
+            .arg("--")
+            .args(filter)
+            .current_dir(&layout.root)
+            .env("DYNCLEAN_TRAINER", &trainer)
+            .env("DYNCLEAN_DIST", layout.dist())
+            .env("CHROMIUM", &browser.chromium)
+            .env("CHROMEDRIVER", &browser.driver);
+        if let Some(data) = data(layout) {
+            command.env(DATA_VARIABLE, data);
+        }
+        if let Some(encoder) = encoder {
+            command.env(encoder::VARIABLE, encoder);
+        }
+        // On our own output: CI reads its `test result:` lines.
+        inherited(&mut command)?;
+        Ok(((), "all passed".to_owned()))
+    })
+}
+
+fn data(layout: &Layout) -> Option<PathBuf> {
+    env::var_os(DATA_VARIABLE).map(PathBuf::from).or_else(|| layout.root.join(DATA).canonicalize().ok())
+}
