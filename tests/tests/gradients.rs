@@ -1,0 +1,142 @@
+//! Loss, logits and every gradient of encoder and span classifier against PyTorch.
+//!
+//! `peers/gradients.py` made the golden file; weights come from the same formula on both sides.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use serde::Deserialize;
+use shared::corpus::TokenTable;
+use trainer::batch::{Batch, SentenceInput};
+use trainer::encoder::EncoderSpec;
+use trainer::ops::cross_entropy;
+use trainer::parameters::Parameters;
+use trainer::random::{Masks, stream};
+use trainer::span_model::{SpanModel, span_rows};
+
+#[derive(Deserialize)]
+struct Golden {
+    sentences: Vec<Sentence>,
+    targets: Vec<Option<u32>>,
+    loss: f64,
+    logits: Vec<Vec<f64>>,
+    gradients: HashMap<String, Gradient>,
+}
+
+#[derive(Deserialize)]
+struct Sentence {
+    words: Vec<String>,
+    pieces: Vec<u32>,
+    first: Vec<u32>,
+    last: Vec<u32>,
+    shapes: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct Gradient {
+    shape: Vec<usize>,
+    norm: f64,
+    entries: Vec<(usize, f64)>,
+}
+
+/// As in the script: numbers from an integer hash of name and position.
+fn weight(name: &str, shape: &[usize]) -> Tensor {
+    let salt = name.bytes().fold(0u32, |salt, byte| salt.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    let bound = if shape.len() > 1 { 0.4 } else { 0.2 };
+    let shift = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
+    let values: Vec<f32> = (0..shape.iter().product::<usize>() as u32)
+        .map(|i| {
+            let mut h = i.wrapping_mul(2_654_435_761).wrapping_add(salt);
+            h ^= h >> 15;
+            h = h.wrapping_mul(2_246_822_519);
+            h ^= h >> 13;
+            ((f64::from(h) / 4_294_967_296.0 * 2.0 - 1.0) * bound + shift) as f32
+        })
+        .collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// A model folder in Hugging Face layout with the golden weights.
+fn write_model(folder: &Path, golden: &Golden) {
+    let config = serde_json::json!({
+        "model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 24, "vocab_size": 12, "max_position_embeddings": 16, "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12, "hidden_act": "gelu", "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    });
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let vocabulary = serde_json::json!({
+        "[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "ada": 4, "wrote": 5, "note": 6, "##s": 7, ".": 8, "rome": 9,
+    });
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocabulary},
+    });
+    std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    // As a task model has it: the encoder under a prefix.
+    let prefix = |name: &str| if name.starts_with("span_head") { name.to_owned() } else { format!("bert.{name}") };
+    let tensors: HashMap<String, Tensor> =
+        golden.gradients.iter().map(|(name, g)| (prefix(name), weight(name, &g.shape))).collect();
+    candle_core::safetensors::save(&tensors, folder.join("model.safetensors")).unwrap();
+}
+
+#[test]
+fn gradients_match_pytorch_for_every_variable() {
+    let golden: Golden = serde_json::from_str(include_str!("../golden/gradients.json")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path(), &golden);
+    let mut text = TokenTable::default();
+    for sentence in &golden.sentences {
+        text.push(&sentence.words).unwrap();
+    }
+    let spec = EncoderSpec::open(folder.path().to_str().unwrap(), &text).unwrap();
+    assert!(spec.is_blind_to_case());
+    let inputs = spec.prepare(&text).unwrap();
+    for (input, expected) in inputs.iter().zip(&golden.sentences) {
+        assert_eq!(input.features[0], expected.pieces);
+        assert_eq!((&input.first, &input.last), (&expected.first, &expected.last));
+        assert_eq!(input.shapes, expected.shapes);
+    }
+    let parameters = Parameters::new(stream(1, "weights"));
+    let model = SpanModel::new(&spec, parameters, 3, 3, true).unwrap();
+    let inputs: Vec<&SentenceInput> = inputs.iter().collect();
+    let batch = Batch::pack(&inputs);
+    let rows = Arc::new(span_rows(&inputs, &batch, 3));
+    let output = model.forward(&batch, rows, &mut Masks::evaluation()).unwrap();
+
+    let logits = output.logits.to_vec2::<f32>().unwrap();
+    assert_eq!(logits.len(), golden.logits.len());
+    for (found, expected) in logits.iter().flatten().zip(golden.logits.iter().flatten()) {
+        assert!((f64::from(*found) - expected).abs() < 1e-4, "logit {found} against {expected}");
+    }
+    let loss = cross_entropy(&output.logits, golden.targets.clone().into()).unwrap();
+    let value = f64::from(loss.to_scalar::<f32>().unwrap());
+    assert!((value - golden.loss).abs() < 1e-4 * golden.loss, "loss {value} against {}", golden.loss);
+
+    let gradients = loss.backward().unwrap();
+    let mut checked = 0;
+    for (name, parameter) in model.parameters.trainable() {
+        let expected = &golden.gradients[name];
+        let gradient = gradients.get(parameter).unwrap_or_else(|| panic!("{name} received no gradient"));
+        assert_eq!(gradient.dims(), expected.shape, "{name}");
+        let found = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let norm = found.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+        // The key bias alone has gradient 0 in theory: softmax does not change when a constant is
+        // added to all scores of a row.
+        let is_key_bias = name.ends_with("key.bias");
+        assert!(is_key_bias || norm > 0.0, "the gradient of {name} is zero");
+        let tolerance = 1e-3 * expected.norm + 1e-5;
+        assert!((norm - expected.norm).abs() < tolerance, "{name}: norm {norm} against {}", expected.norm);
+        for &(i, expected) in &expected.entries {
+            assert!((f64::from(found[i]) - expected).abs() < tolerance, "{name}[{i}]: {} against {expected}", found[i]);
+        }
+        checked += 1;
+    }
+    assert_eq!(checked, golden.gradients.len(), "a variable of PyTorch's is not trained here");
+}

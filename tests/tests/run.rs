@@ -1,0 +1,155 @@
+//! The main job through the built binary: on the bundled sample, and on real data where it is there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn trainer(binary: &Path, arguments: &[&str]) -> Output {
+    Command::new(binary).args(arguments).output().unwrap()
+}
+
+fn succeed(binary: &Path, arguments: &[&str]) -> Output {
+    let output = trainer(binary, arguments);
+    assert!(output.status.success(), "{arguments:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The bundled sample, written to a folder.
+fn sample(binary: &Path, folder: &Path) -> PathBuf {
+    let data = folder.join("sample");
+    succeed(binary, &["sample", "--out", text(&data), "--seed", "1"]);
+    data
+}
+
+fn run_arguments<'a>(files: &'a [String], encoder: &'a str, out: &'a Path, epochs: &'a str) -> Vec<&'a str> {
+    let mut arguments = vec!["run"];
+    for (option, file) in ["--train", "--train-gold", "--dev", "--test"].iter().zip(files) {
+        arguments.extend([*option, file.as_str()]);
+    }
+    arguments.extend(["--encoder", encoder, "--out", text(out), "--epochs", epochs, "--seed", "3"]);
+    arguments
+}
+
+fn files(data: &Path) -> Vec<String> {
+    ["train-distant.json", "train-gold.json", "dev.json", "test.json"]
+        .map(|name| text(&data.join(name)).to_owned())
+        .into()
+}
+
+#[test]
+fn the_whole_job_on_the_sample() {
+    let Some(binary) = tests::trainer("the_whole_job_on_the_sample") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = sample(&binary, folder.path());
+    let (files, out) = (files(&data), folder.path().join("run"));
+    let arguments = run_arguments(&files, "builtin", &out, "4");
+    succeed(&binary, &arguments);
+
+    let metrics = json(&out.join("metrics.json"));
+    let f1 = |which: &str| metrics["test"][which]["f1"].as_f64().unwrap();
+    assert!(f1("raw") > 0.4 && f1("cleaned") > 0.4, "the model learns: {} and {}", f1("raw"), f1("cleaned"));
+    let number = |path: &[&str]| path.iter().fold(&metrics, |v, key| &v[*key]).as_f64().unwrap();
+    for side in ["positives", "negatives"] {
+        assert!(number(&["removed", side]) > 0.0, "{side}");
+    }
+    // Twice the base rates, .257 and .0054, would not come by chance.
+    assert!(number(&["noise", "false_negatives", "average_precision"]) > 0.2);
+    assert!(number(&["noise", "false_positives", "precision"]) > 0.3);
+
+    // The cleaning is what `clean` does with the same decisions, and automatic ones are the default.
+    let cleaned = std::fs::read(out.join("cleaned.json")).unwrap();
+    for decisions in [true, false] {
+        let again = folder.path().join("again.json");
+        let dynamics = out.join("dynamics.dyn");
+        let mut arguments = vec!["clean", text(&dynamics), "--corpus", &files[0], "--out", text(&again)];
+        let path = out.join("decisions.json");
+        if decisions {
+            arguments.extend(["--decisions", text(&path)]);
+        }
+        succeed(&binary, &arguments);
+        assert_eq!(std::fs::read(&again).unwrap(), cleaned);
+    }
+    let report = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(report.contains("<svg") && !report.contains("<script"));
+    assert!(report.len() < 3_000_000, "{} bytes", report.len());
+
+    // Done once, it is not done again; with another setting it refuses to mix results.
+    let before = std::fs::metadata(out.join("dynamics.dyn")).unwrap().modified().unwrap();
+    succeed(&binary, &arguments);
+    assert_eq!(std::fs::metadata(out.join("dynamics.dyn")).unwrap().modified().unwrap(), before);
+    let other = run_arguments(&files, "builtin", &out, "5");
+    let refused = trainer(&binary, &other);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("other settings"));
+}
+
+#[test]
+fn same_seed_same_bytes_for_any_number_of_threads() {
+    let Some(binary) = tests::trainer("same_seed_same_bytes_for_any_number_of_threads") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = sample(&binary, folder.path());
+    let files = files(&data);
+    let dynamics = |threads: &str| {
+        let out = folder.path().join(threads);
+        let arguments = run_arguments(&files, "builtin", &out, "1");
+        let output = Command::new(&binary).args(&arguments).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read(out.join("dynamics.dyn")).unwrap()
+    };
+    assert!(dynamics("1") == dynamics("3"));
+}
+
+#[test]
+fn errors_name_the_file_and_the_remedy() {
+    let Some(binary) = tests::trainer("errors_name_the_file_and_the_remedy") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = sample(&binary, folder.path());
+    let files = files(&data);
+    let out = folder.path().join("out");
+    let refuse = |arguments: &[&str], expected: &[&str]| {
+        let output = trainer(&binary, arguments);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && !message.contains("panicked"), "{message}");
+        for part in expected {
+            assert!(message.contains(part), "{part:?} is not in: {message}");
+        }
+    };
+    refuse(&run_arguments(&files, "no-such-model", &out, "1"), &["no-such-model", "builtin"]);
+    let broken = folder.path().join("broken.json");
+    std::fs::write(&broken, "[\n{\"tokens\": [\"a\"], \"entities\": [[0, 1, \"X\"]]}]").unwrap();
+    let with_broken = [vec![text(&broken).to_owned()], files[1..].to_vec()].concat();
+    refuse(&run_arguments(&with_broken, "builtin", &out, "1"), &["broken.json", "line 2", "end inclusive"]);
+    let other_gold = [files[0].clone(), files[2].clone(), files[2].clone(), files[3].clone()];
+    refuse(&run_arguments(&other_gold, "builtin", &out, "1"), &["differs", "same"]);
+    std::fs::write(folder.path().join("random.dyn"), [7u8; 300]).unwrap();
+    refuse(&["inspect", text(&folder.path().join("random.dyn"))], &["random.dyn", "not a dynamics file"]);
+}
+
+#[test]
+fn the_whole_job_on_wikigold_with_a_pretrained_encoder() {
+    let name = "the_whole_job_on_wikigold_with_a_pretrained_encoder";
+    let (Some(binary), Some(data), Some(encoder)) = (tests::trainer(name), tests::corpora(name), tests::minilm(name))
+    else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (files, out) = (files(&data.join("wikigold")), folder.path().join("run"));
+    succeed(&binary, &run_arguments(&files, text(&encoder), &out, "2"));
+    let metrics = json(&out.join("metrics.json"));
+    let number = |path: &[&str]| path.iter().fold(&metrics, |v, key| &v[*key]).as_f64().unwrap();
+    // Two epochs only; over seeds raw F1 is near .4 then, and average precision clearly over the
+    // base rates .521 and .0057.
+    assert!(number(&["test", "raw", "f1"]) > 0.25);
+    assert!(number(&["test", "cleaned", "f1"]) > 0.25);
+    assert!(number(&["noise", "false_positives", "average_precision"]) > 0.55);
+    assert!(number(&["noise", "false_negatives", "average_precision"]) > 0.06);
+}
