@@ -19,5 +19,6 @@ pub mod sample;
 pub mod sample_corpus;
 pub mod serve;
 pub mod span_model;
+pub mod threads;
 mod threshold_samples;
 pub mod train;

@@ -20,13 +20,16 @@ use cli::{Clean, CleaningOptions, Cli, Command, Device, Inspect, OnWrong, Run, S
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match cli.command {
+    trainer::threads::settle();
+    // Inside the thread pool, so that the caller of a parallel operation is one of its workers
+    // instead of waiting for them.
+    let done = rayon::scope(|_| match cli.command {
         Command::Run(args) => run(args),
         Command::Clean(args) => clean_corpus(&args),
         Command::Inspect(args) => inspect_file(&args),
         Command::Sample(args) => write_sample(&args),
         Command::Serve(args) => serve_page(args),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -33,10 +33,15 @@ fn draw(
     Ok(svg)
 }
 
-fn mesh<X, Y>(chart: &mut ChartContext<SVGBackend, Cartesian2d<X, Y>>, x: &str, y: &str) -> Result<(), ReportError>
+fn mesh<X, Y>(
+    chart: &mut ChartContext<SVGBackend, Cartesian2d<X, Y>>,
+    x: &str,
+    y: &str,
+    y_label: &dyn Fn(&f32) -> String,
+) -> Result<(), ReportError>
 where
     X: Ranged<ValueType = f32> + plotters::coord::ranged1d::ValueFormatter<f32>,
-    Y: Ranged + plotters::coord::ranged1d::ValueFormatter<<Y as Ranged>::ValueType>,
+    Y: Ranged<ValueType = f32> + plotters::coord::ranged1d::ValueFormatter<f32>,
 {
     chart
         .configure_mesh()
@@ -47,6 +52,7 @@ where
         .axis_style(INK)
         .x_labels(8)
         .y_labels(6)
+        .y_label_formatter(y_label)
         .draw()
         .map_err(failed)
 }
@@ -56,8 +62,8 @@ pub fn aum_histogram(title: &str, real: &[f32], samples: &[f32], threshold: f32)
     let (low, high) = common_range([real, samples]);
     let of = |values: &[f32]| Histogram::new(values.iter().copied(), low, high, BINS);
     let (real, samples) = (of(real), of(samples));
-    // A bar of one span must be visible on a logarithmic scale.
-    let top = real.highest().max(samples.highest()).max(1) as f32 * 2.0;
+    // On a logarithmic scale: room above the bars for the legend.
+    let top = real.highest().max(samples.highest()).max(1) as f32 * 20.0;
     draw(|area| {
         let mut chart = ChartBuilder::on(area)
             .caption(title, ("sans-serif", 15).into_font().color(&INK))
@@ -66,7 +72,7 @@ pub fn aum_histogram(title: &str, real: &[f32], samples: &[f32], threshold: f32)
             .y_label_area_size(56)
             .build_cartesian_2d(low..high, (0.5f32..top).log_scale())
             .map_err(failed)?;
-        mesh(&mut chart, "AUM (logits)", "spans")?;
+        mesh(&mut chart, "AUM (logits)", "spans", &|n: &f32| format!("{n:.0}"))?;
         let bars = (0..BINS).filter(|&b| real.counts[b] > 0).map(|b| {
             Rectangle::new([(real.edge(b), 0.5), (real.edge(b + 1), real.counts[b] as f32)], REAL.mix(0.55).filled())
         });
@@ -120,7 +126,7 @@ pub fn data_map(title: &str, judge: &Judge, side: Side) -> Result<String, Report
             .y_label_area_size(56)
             .build_cartesian_2d(0f32..WIDEST, 0f32..1f32)
             .map_err(failed)?;
-        mesh(&mut chart, "variability", "confidence")?;
+        mesh(&mut chart, "variability", "confidence", &|c: &f32| format!("{c:.1}"))?;
         let filled = cells.iter().enumerate().filter(|&(_, &n)| n > 0).map(|(i, &n)| {
             let (x, y) = ((i % COLUMNS) as f32, (i / COLUMNS) as f32);
             let corner = |x: f32, y: f32| (x / COLUMNS as f32 * WIDEST, y / ROWS as f32);
