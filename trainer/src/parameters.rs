@@ -86,7 +86,7 @@ impl Parameters {
     /// When it is missing or has another shape.
     pub fn pretrained(&mut self, name: &str, shape: &[usize], group: Group) -> Result<Tensor> {
         let tensor =
-            self.from_checkpoint(name, shape)?.with_context(|| format!("the weights have no tensor {name}"))?;
+            self.checkpoint_tensor(name, shape)?.with_context(|| format!("the weights have no tensor {name}"))?;
         self.register(name, &tensor, group)
     }
 
@@ -96,7 +96,7 @@ impl Parameters {
     /// When it is missing or has another shape.
     pub fn frozen(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let tensor =
-            self.from_checkpoint(name, shape)?.with_context(|| format!("the weights have no tensor {name}"))?;
+            self.checkpoint_tensor(name, shape)?.with_context(|| format!("the weights have no tensor {name}"))?;
         self.frozen.push((name.to_owned(), tensor.clone()));
         Ok(tensor)
     }
@@ -106,7 +106,7 @@ impl Parameters {
     /// # Errors
     /// When the checkpoint has it in another shape.
     pub fn get(&mut self, name: &str, shape: &[usize], init: Init, group: Group) -> Result<Tensor> {
-        let tensor = match self.from_checkpoint(name, shape)? {
+        let tensor = match self.checkpoint_tensor(name, shape)? {
             Some(tensor) => tensor,
             None => match init {
                 Init::FanIn(n) => uniform(&mut self.rng, shape, 1.0 / (n as f32).sqrt())?,
@@ -117,7 +117,7 @@ impl Parameters {
         self.register(name, &tensor, group)
     }
 
-    fn from_checkpoint(&self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
+    fn checkpoint_tensor(&self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
         match self.checkpoint.get(name) {
             Some(tensor) if tensor.dims() != shape => {
                 bail!("the weights have {name} in shape {:?}, the configuration says {shape:?}", tensor.dims())

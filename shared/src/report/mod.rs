@@ -61,7 +61,7 @@ pub fn html(input: &Input) -> Result<String, ReportError> {
     page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     let name = escape(&dynamics.info.name);
     let _ = write!(page, "<title>{name} · DynClean report</title>\n<style>{STYLE}</style></head><body>\n");
-    let _ = write!(page, "<header><h1>{name}</h1><p class=\"sub\">{}</p></header>\n", subtitle(input));
+    let _ = writeln!(page, "<header><h1>{name}</h1><p class=\"sub\">{}</p></header>", subtitle(input));
     if let Some(outcome) = outcome {
         page.push_str(&scores(outcome));
     }
@@ -155,9 +155,9 @@ fn counts(summary: &CleaningSummary) -> String {
     }
     out.push_str("</table></div>\n");
     if summary.flagged > 0 {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<p class=\"note\">{} spans have non-finite logits; they are kept and not judged.</p>\n",
+            "<p class=\"note\">{} spans have non-finite logits; they are kept and not judged.</p>",
             thousands(summary.flagged)
         );
     }
@@ -269,7 +269,7 @@ fn reproduce(input: &Input) -> String {
         let _ = write!(out, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value));
     }
     out.push_str("</table></div>");
-    let _ = write!(out, "<p>decisions.json</p><pre>{}</pre>\n", escape(&input.decisions.to_json()));
+    let _ = writeln!(out, "<p>decisions.json</p><pre>{}</pre>", escape(&input.decisions.to_json()));
     out
 }
 
@@ -281,7 +281,7 @@ fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -51,7 +51,7 @@ impl BertSpec {
         }
         ensure!(config.hidden_act == "gelu", "hidden_act {:?} is not supported, only \"gelu\"", config.hidden_act);
         ensure!(
-            config.num_attention_heads > 0 && config.hidden_size % config.num_attention_heads == 0,
+            config.num_attention_heads > 0 && config.hidden_size.is_multiple_of(config.num_attention_heads),
             "hidden_size {} is no multiple of num_attention_heads {}",
             config.hidden_size,
             config.num_attention_heads
