@@ -14,10 +14,12 @@ pub struct Extent {
 
 /// Place of a point that is not in the picture.
 const NOWHERE: u32 = u32::MAX;
-/// Up to so many points, each is a dot of radius 2.
-const FEW: usize = 5_000;
-/// Up to so many, a dot of radius 1.
-const SOME: usize = 60_000;
+/// Radii of dots, in pixels of the page, and the most of a picture that they may cover together:
+/// single points are hard to see, but large dots hide each other.
+const DOTS: [(usize, f32); 2] = [(2, 0.35), (1, 0.5)];
+/// Share of the occupied pixels that are below the end of the density's colour scale. Nearly all spans
+/// of a learned corpus lie in one corner: scaled by that, all others would look alike.
+const USUAL: f32 = 0.995;
 
 /// Where points fall in a picture of `width` × `height` pixels.
 #[derive(Debug, Clone)]
@@ -29,12 +31,12 @@ pub struct Cloud {
     /// Radius of a dot.
     radius: usize,
     counts: Vec<u32>,
-    highest: u32,
+    dense: u32,
 }
 
 impl Cloud {
     /// Places the points (x, y) that are shown; what is outside the extent or not a number is not.
-    /// Where points are few, `scale` (device pixels per pixel) enlarges their dots.
+    /// `scale`: device pixels per pixel of the page.
     pub fn new(
         points: impl Iterator<Item = (f32, f32, bool)>,
         extent: Extent,
@@ -53,23 +55,20 @@ impl Cloud {
                 _ => NOWHERE,
             };
         let pixel: Vec<u32> = points.map(place).collect();
-        let n = pixel.iter().filter(|&&p| p != NOWHERE).count();
-        let radius = if n <= FEW {
-            2 * scale
-        } else if n <= SOME {
-            scale
-        } else {
-            scale / 2
-        };
-        let mut cloud = Self { width, height, pixel, radius, counts: Vec::new(), highest: 0 };
         let mut counts = vec![0; width * height];
-        for &pixel in &cloud.pixel {
+        for &pixel in &pixel {
             if let Some(count) = counts.get_mut(pixel as usize) {
                 *count += 1;
             }
         }
+        let occupied = counts.iter().filter(|&&n| n > 0).count();
+        let fits = |&&(radius, share): &&(usize, f32)| {
+            (occupied * dot(radius * scale).len()) as f32 <= share * counts.len() as f32
+        };
+        let radius = DOTS.iter().find(fits).map_or(scale / 2, |&(radius, _)| radius * scale);
+        let mut cloud = Self { width, height, pixel, radius, counts: Vec::new(), dense: 0 };
         cloud.counts = cloud.spread(&counts);
-        cloud.highest = cloud.counts.iter().copied().max().unwrap_or(0);
+        cloud.dense = usual_maximum(&cloud.counts);
         cloud
     }
 
@@ -96,9 +95,9 @@ impl Cloud {
         self.spread(&sums).iter().zip(&self.counts).map(|(&sum, &n)| sum / n as f32).collect()
     }
 
-    /// The largest number of points that touch one pixel.
-    pub fn highest(&self) -> u32 {
-        self.highest
+    /// The number of points per pixel at which the density's colour scale ends.
+    pub fn dense(&self) -> u32 {
+        self.dense
     }
 
     /// The point nearest to a pixel, not farther than `reach` pixels.
@@ -131,11 +130,7 @@ impl Cloud {
         if self.radius == 0 {
             return single.to_vec();
         }
-        let r = self.radius as isize;
-        let dot: Vec<(isize, isize)> = (-r..=r)
-            .flat_map(|dy| (-r..=r).map(move |dx| (dx, dy)))
-            .filter(|(dx, dy)| dx * dx + dy * dy <= r * r + r / 2)
-            .collect();
+        let dot = dot(self.radius);
         let mut out = vec![T::default(); single.len()];
         for (pixel, &value) in single.iter().enumerate().filter(|(_, v)| **v != T::default()) {
             let (column, row) = ((pixel % self.width) as isize, (pixel / self.width) as isize);
@@ -151,7 +146,7 @@ impl Cloud {
 
     /// Density on a logarithmic scale, as RGBA bytes; transparent where no point is.
     pub fn paint_density(&self, ground: Ground) -> Vec<u8> {
-        let scale = LogScale::up_to(self.highest);
+        let scale = LogScale::up_to(self.dense);
         let ramp: Vec<Rgb> = (0..=255).map(|i| ground.emphasis(i as f32 / 255.0)).collect();
         self.paint(|_, count| ramp[(scale.of(count) * 255.0) as usize])
     }
@@ -169,7 +164,7 @@ impl Cloud {
 
     /// All points in greys, some groups ([`Cloud::count`]) in colours on top of them.
     pub fn paint_groups(&self, groups: &[(Vec<u32>, Rgb)], ground: Ground) -> Vec<u8> {
-        let scale = LogScale::up_to(self.highest);
+        let scale = LogScale::up_to(self.dense);
         let greys: Vec<Rgb> = (0..=255).map(|i| ground.plain(i as f32 / 255.0)).collect();
         self.paint(|pixel, count| {
             let grey = greys[(scale.of(count) * 255.0) as usize];
@@ -194,6 +189,21 @@ impl Cloud {
         }
         rgba
     }
+}
+
+/// The pixels of a dot, relative to its middle.
+fn dot(radius: usize) -> Vec<(isize, isize)> {
+    let r = radius as isize;
+    let square = (-r..=r).flat_map(|dy| (-r..=r).map(move |dx| (dx, dy)));
+    square.filter(|(dx, dy)| dx * dx + dy * dy <= r * r + r / 2).collect()
+}
+
+/// The count that all but a few of the occupied pixels stay below.
+fn usual_maximum(counts: &[u32]) -> u32 {
+    let mut occupied: Vec<u32> = counts.iter().copied().filter(|&n| n > 0).collect();
+    let Some(last) = occupied.len().checked_sub(1) else { return 0 };
+    let at = (last as f32 * USUAL).ceil() as usize;
+    *occupied.select_nth_unstable(at.min(last)).1
 }
 
 fn mix(below: Rgb, above: Rgb, share: f32) -> Rgb {
@@ -233,7 +243,6 @@ mod tests {
     const UNIT: Extent = Extent { x: (0.0, 1.0), y: (0.0, 1.0) };
 
     fn many(points: &[(f32, f32)]) -> Cloud {
-        // Enough points outside any picture do not enlarge or shrink dots: only shown ones count.
         Cloud::new(points.iter().map(|&(x, y)| (x, y, true)), UNIT, (10, 10), 0)
     }
 
@@ -245,6 +254,14 @@ mod tests {
         assert_eq!(cloud.counts.iter().sum::<u32>(), 3);
         assert_eq!(cloud.count([0, 3, 99])[90], 1);
         assert_eq!(cloud.mean(|point| point as f32)[90], 1.0);
+    }
+
+    #[test]
+    fn one_crowded_pixel_does_not_set_the_scale() {
+        let crowd = std::iter::repeat_n((0.0, 0.0, true), 10_000);
+        let others = (0..1_000).map(|i| ((i % 100) as f32 / 100.0, (i / 100 + 1) as f32 / 20.0, true));
+        let cloud = Cloud::new(crowd.chain(others), UNIT, (100, 100), 0);
+        assert_eq!(cloud.dense(), 1);
     }
 
     #[test]

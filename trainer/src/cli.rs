@@ -75,16 +75,16 @@ pub struct Run {
     /// Seed of everything random
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Training")]
     pub seed: u64,
-    /// Epochs of each of the three trainings [default: 5; builtin: 8]
+    /// Epochs of each of the three trainings [default: 5; builtin: 6]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub epochs: Option<u32>,
-    /// Sentences per batch [default: 16 for base-sized encoders, 8 for smaller ones]
+    /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub batch: Option<usize>,
-    /// Learning rate of the encoder [default: 1e-5 base-sized, 1e-4 smaller, 1e-3 builtin]
+    /// Learning rate of the encoder [default: 1e-5 base-sized, 1e-4 smaller, 5e-4 builtin]
     #[arg(long, value_name = "RATE", help_heading = "Training")]
     pub encoder_rate: Option<f32>,
-    /// Learning rate of the span classifier [default: 5e-4 base-sized, 1e-3 smaller]
+    /// Learning rate of the span classifier [default: 5e-4 base-sized and builtin, 1e-3 smaller]
     #[arg(long, value_name = "RATE", help_heading = "Training")]
     pub head_rate: Option<f32>,
     /// Steps over which the rates rise from 0 [default: 0 base-sized, 50 smaller]

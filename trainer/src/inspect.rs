@@ -43,11 +43,21 @@ pub fn describe(opened: &Opened, judge: &Judge, decisions: &Decisions) -> Result
         "spans": judge.index.len(),
         "epochs": d.run.epochs.len(),
         "threshold_samples": d.threshold_run.as_ref().map(|t| t.spans.len()),
+        "sample_aum_deciles": {
+            "negatives": deciles(&judge.samples.negatives),
+            "positives": deciles(&judge.samples.positives),
+        },
         "gold": d.gold.is_some(),
         "scores": d.run.scores,
         "settings": decisions.settings,
         "cleaning": summary,
     }))
+}
+
+/// Minimum, the nine deciles and maximum of a descending list.
+fn deciles(descending: &[f32]) -> Vec<f32> {
+    let last = descending.len().saturating_sub(1);
+    (0..=10).rev().filter_map(|tenth| descending.get(last * tenth / 10).copied()).collect()
 }
 
 /// Writes one row per span as CSV.

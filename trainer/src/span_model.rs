@@ -90,22 +90,21 @@ impl Head {
             |name: &str, shape: &[usize], init| parameters.get(&format!("span_head.{name}"), shape, init, Group::Head);
         let token = encoder_width + if with_shapes { SHAPE_EMBEDDING } else { 0 };
         let inputs = 2 * token + WIDTH_EMBEDDING;
-        let layer = |n| Init::FanIn(n);
         let shapes = with_shapes.then(|| get("shapes.weight", &[N_SHAPES, SHAPE_EMBEDDING], Init::Uniform(1.0)));
         Ok(Self {
             shapes: shapes.transpose()?,
             widths: get("widths.weight", &[max_width, WIDTH_EMBEDDING], Init::Uniform(1.0))?,
-            start: get("first.start.weight", &[HIDDEN, token], layer(inputs))?,
-            end: get("first.end.weight", &[HIDDEN, token], layer(inputs))?,
-            width: get("first.width.weight", &[HIDDEN, WIDTH_EMBEDDING], layer(inputs))?,
-            first_bias: get("first.bias", &[HIDDEN], layer(inputs))?,
+            start: get("first.start.weight", &[HIDDEN, token], Init::FanIn(inputs))?,
+            end: get("first.end.weight", &[HIDDEN, token], Init::FanIn(inputs))?,
+            width: get("first.width.weight", &[HIDDEN, WIDTH_EMBEDDING], Init::FanIn(inputs))?,
+            first_bias: get("first.bias", &[HIDDEN], Init::FanIn(inputs))?,
             second: (
-                get("second.weight", &[HIDDEN, HIDDEN], layer(HIDDEN))?,
-                get("second.bias", &[HIDDEN], layer(HIDDEN))?,
+                get("second.weight", &[HIDDEN, HIDDEN], Init::FanIn(HIDDEN))?,
+                get("second.bias", &[HIDDEN], Init::FanIn(HIDDEN))?,
             ),
             output: (
-                get("output.weight", &[n_labels, HIDDEN], layer(HIDDEN))?,
-                get("output.bias", &[n_labels], layer(HIDDEN))?,
+                get("output.weight", &[n_labels, HIDDEN], Init::FanIn(HIDDEN))?,
+                get("output.bias", &[n_labels], Init::FanIn(HIDDEN))?,
             ),
         })
     }

@@ -33,6 +33,17 @@ fn draw(
     Ok(svg)
 }
 
+/// Title and margins, the same for all charts.
+fn frame<'a, 'b>(
+    area: &'a DrawingArea<SVGBackend<'b>, plotters::coord::Shift>,
+    title: &str,
+) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut builder = ChartBuilder::on(area);
+    let font = ("sans-serif", 15).into_font().color(&INK);
+    builder.caption(title, font).margin(8).x_label_area_size(36).y_label_area_size(56);
+    builder
+}
+
 fn mesh<X, Y>(
     chart: &mut ChartContext<SVGBackend, Cartesian2d<X, Y>>,
     x: &str,
@@ -65,13 +76,7 @@ pub fn aum_histogram(title: &str, real: &[f32], samples: &[f32], threshold: f32)
     // On a logarithmic scale: room above the bars for the legend.
     let top = real.highest().max(samples.highest()).max(1) as f32 * 20.0;
     draw(|area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 15).into_font().color(&INK))
-            .margin(8)
-            .x_label_area_size(36)
-            .y_label_area_size(56)
-            .build_cartesian_2d(low..high, (0.5f32..top).log_scale())
-            .map_err(failed)?;
+        let mut chart = frame(area, title).build_cartesian_2d(low..high, (0.5f32..top).log_scale()).map_err(failed)?;
         mesh(&mut chart, "AUM (logits)", "spans", &|n: &f32| format!("{n:.0}"))?;
         let bars = (0..BINS).filter(|&b| real.counts[b] > 0).map(|b| {
             Rectangle::new([(real.edge(b), 0.5), (real.edge(b + 1), real.counts[b] as f32)], REAL.mix(0.55).filled())
@@ -119,13 +124,7 @@ pub fn data_map(title: &str, judge: &Judge, side: Side) -> Result<String, Report
     }
     let highest = cells.iter().copied().max().unwrap_or(0).max(1) as f32;
     draw(|area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 15).into_font().color(&INK))
-            .margin(8)
-            .x_label_area_size(36)
-            .y_label_area_size(56)
-            .build_cartesian_2d(0f32..WIDEST, 0f32..1f32)
-            .map_err(failed)?;
+        let mut chart = frame(area, title).build_cartesian_2d(0f32..WIDEST, 0f32..1f32).map_err(failed)?;
         mesh(&mut chart, "variability", "confidence", &|c: &f32| format!("{c:.1}"))?;
         let filled = cells.iter().enumerate().filter(|&(_, &n)| n > 0).map(|(i, &n)| {
             let (x, y) = ((i % COLUMNS) as f32, (i / COLUMNS) as f32);

@@ -70,7 +70,7 @@ impl EncoderSpec {
                 Defaults { encoder_rate: 1e-5, head_rate: 5e-4, batch: 16, warmup: 0, epochs: 5 }
             }
             Self::Bert(_) => Defaults { encoder_rate: 1e-4, head_rate: 1e-3, batch: 8, warmup: 50, epochs: 5 },
-            Self::Builtin(_) => Defaults { encoder_rate: 1e-3, head_rate: 1e-3, batch: 8, warmup: 50, epochs: 8 },
+            Self::Builtin(_) => Defaults { encoder_rate: 5e-4, head_rate: 5e-4, batch: 16, warmup: 50, epochs: 6 },
         }
     }
 

@@ -128,13 +128,11 @@ impl Attention {
         let mut dp = vec![0f32; n * n];
         for head in 0..self.heads {
             let at = head * d;
-            let block = |m: &'_ [f32]| at..m.len();
             self.probabilities(s, width, head, &mut p);
             dropped.copy_from_slice(&p);
             self.drop(s, head, &mut dropped);
             let g = Matrix::strided(&g[at..], n, d, width);
-            let range = block(dv);
-            let target = Target { data: &mut dv[range], row_stride: width, add: false };
+            let target = Target { data: &mut dv[at..], row_stride: width, add: false };
             multiply(target, 1.0, Matrix::new(&dropped, n, n).transposed(), g, false);
             let target = Target { data: &mut dp, row_stride: n, add: false };
             multiply(target, 1.0, g, Matrix::strided(&s.v[at..], n, d, width).transposed(), false);
@@ -145,11 +143,9 @@ impl Attention {
                     *dp = p * (*dp - dot);
                 }
             }
-            let range = block(dq);
-            let target = Target { data: &mut dq[range], row_stride: width, add: false };
+            let target = Target { data: &mut dq[at..], row_stride: width, add: false };
             multiply(target, scale, Matrix::new(&dp, n, n), Matrix::strided(&s.k[at..], n, d, width), false);
-            let range = block(dk);
-            let target = Target { data: &mut dk[range], row_stride: width, add: false };
+            let target = Target { data: &mut dk[at..], row_stride: width, add: false };
             let q = Matrix::strided(&s.q[at..], n, d, width);
             multiply(target, scale, Matrix::new(&dp, n, n).transposed(), q, false);
         }

@@ -17,6 +17,13 @@ pub fn neighbours(x: &Tensor, lengths: &SentenceLengths) -> Result<Tensor> {
     x.apply_op1(Neighbours { lengths: lengths.clone() })
 }
 
+/// The rows beside a row and itself, inside its sentence of `length` rows from `first`.
+fn around(row: usize, first: usize, length: usize) -> (usize, usize) {
+    let from = if row > first { row - 1 } else { row };
+    let to = if row + 1 < first + length { row + 2 } else { row + 1 };
+    (from, to)
+}
+
 struct Neighbours {
     lengths: SentenceLengths,
 }
@@ -39,8 +46,7 @@ impl CustomOp1 for Neighbours {
         for &length in self.lengths.iter() {
             for row in first..first + length {
                 let out = &mut out[row * 3 * d..(row + 1) * 3 * d];
-                let from = if row > first { row - 1 } else { row };
-                let to = if row + 1 < first + length { row + 2 } else { row + 1 };
+                let (from, to) = around(row, first, length);
                 let at = (from + 1 - row) * d;
                 out[at..at + (to - from) * d].copy_from_slice(&x[from * d..to * d]);
             }
@@ -68,8 +74,7 @@ impl CustomOp1 for NeighboursGradient {
         let mut first = 0;
         for &length in self.lengths.iter() {
             for row in first..first + length {
-                let from = if row > first { row - 1 } else { row };
-                let to = if row + 1 < first + length { row + 2 } else { row + 1 };
+                let (from, to) = around(row, first, length);
                 let at = row * 3 * d + (from + 1 - row) * d;
                 for (sum, &value) in dx[from * d..to * d].iter_mut().zip(&g[at..]) {
                     *sum += value;
