@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn one_crowded_pixel_does_not_set_the_scale() {
         let crowd = std::iter::repeat_n((0.0, 0.0, true), 10_000);
-        let others = (0..1_000).map(|i| ((i % 100) as f32 / 100.0, (i / 100 + 1) as f32 / 20.0, true));
+        let others = (0..1_000).map(|i| ((i % 100) as f32 / 100.0 + 0.005, (i / 100 + 1) as f32 / 20.0, true));
         let cloud = Cloud::new(crowd.chain(others), UNIT, (100, 100), 0);
         assert_eq!(cloud.dense(), 1);
     }

@@ -7,7 +7,7 @@ use crate::dynamics::{Dynamics, Negatives};
 use crate::labels::{LabelId, O};
 use crate::metrics::{Metrics, MetricsError, Window};
 use crate::span::{SpanId, SpanIndex, TooManySpans};
-use crate::threshold::{Action, SampleAums, Settings, Thresholds, may_relabel_negatives};
+use crate::threshold::{Action, Rule, SampleAums, Settings, Thresholds, may_relabel_negatives};
 
 /// What is done with a span's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -173,8 +173,22 @@ impl Judge {
     }
 
     /// The thresholds that these settings give.
+    ///
+    /// Where an automatic threshold would judge more than half of a side wrong, the model has not
+    /// learned that side (too few epochs, a window that begins too early), and its AUMs say nothing:
+    /// the threshold is minus infinity, which judges none.
     pub fn thresholds(&self, settings: &Settings) -> Thresholds {
-        self.samples.thresholds(settings)
+        let mut thresholds = self.samples.thresholds(settings);
+        let sides = [
+            (settings.negatives, &self.negatives, &mut thresholds.negatives),
+            (settings.positives, &self.positives, &mut thresholds.positives),
+        ];
+        for (rule, ranking, threshold) in sides {
+            if rule == Rule::Auto && 2 * ranking.below(*threshold).len() > ranking.span.len() {
+                *threshold = f32::NEG_INFINITY;
+            }
+        }
+        thresholds
     }
 
     /// Spans of a side that are judged wrong, AUM ascending.
@@ -226,7 +240,6 @@ mod tests {
     use super::*;
     use crate::dynamics::{EpochLogits, Precision, Run, RunInfo};
     use crate::formats::dynclean_json;
-    use crate::threshold::Rule;
 
     #[test]
     fn keys_sort_like_numbers() {
@@ -289,6 +302,17 @@ mod tests {
         let judge = judge([1.0, 3.0, f32::NAN, -1.0, -2.5, 4.0], "[[0, 1]]");
         assert_eq!(judge.judged_wrong(Side::Negatives, &settings(false)), [0]);
         assert!(judge.metrics.is_flagged(2));
+    }
+
+    #[test]
+    fn a_side_that_was_not_learned_is_not_judged_automatically() {
+        let automatic = Settings { negatives: Rule::Auto, positives: Rule::Auto, ..settings(false) };
+        // The only positive has a negative AUM: the model has not learned positives.
+        let judge = judge([1.0, -3.0, -2.0, -1.0, -2.5, -4.0], "[]");
+        assert_eq!(judge.thresholds(&automatic).positives, f32::NEG_INFINITY);
+        assert!(judge.judged_wrong(Side::Positives, &automatic).is_empty());
+        assert_eq!(judge.judged_wrong(Side::Negatives, &automatic), [0]);
+        assert_eq!(judge.judged_wrong(Side::Positives, &settings(false)), [5], "a fixed threshold is obeyed");
     }
 
     #[test]

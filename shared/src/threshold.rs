@@ -18,7 +18,9 @@ pub const PAPER_QUANTILE_POSITIVES: f32 = 0.0;
 pub enum Rule {
     /// AUM < 0 (over the window the model prefers another label), or less where even the
     /// deliberately mislabelled samples lie lower: the paper's threshold where that is below 0.
-    /// The paper's threshold alone moves by several units from seed to seed; 0 does not.
+    /// The paper's threshold alone moves by several units from seed to seed; 0 does not. A side of
+    /// which this would judge more than half wrong was not learned: then none is (see
+    /// [`crate::judge::Judge::thresholds`]).
     Auto,
     /// The sample at index ⌊n·q⌋ of the threshold samples' AUM in descending order (DynClean §3.3).
     Quantile(f32),

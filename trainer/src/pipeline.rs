@@ -335,14 +335,15 @@ impl Metrics {
         text += &row("cleaned", &self.test.cleaned);
         text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
         let t = self.cleaning.thresholds;
-        let changed = |side| self.cleaning.changed(side);
-        text += &format!(
-            "Judged wrong: {} of the positives (AUM < {:.2}), {} of the negatives (AUM < {:.2})\n",
-            changed(Side::Positives),
-            t.positives,
-            changed(Side::Negatives),
-            t.negatives
-        );
+        for (name, side, threshold) in
+            [("positives", Side::Positives, t.positives), ("negatives", Side::Negatives, t.negatives)]
+        {
+            text += &if threshold == f32::NEG_INFINITY {
+                format!("No {name} are judged: the model had not learned them. Train longer, or set a threshold\n")
+            } else {
+                format!("Judged wrong: {} of the {name} (AUM < {threshold:.2})\n", self.cleaning.changed(side))
+            };
+        }
         if let Some(noise) = &self.noise {
             for (name, d) in [("false positives", noise.false_positives), ("false negatives", noise.false_negatives)] {
                 text += &format!(

@@ -35,7 +35,11 @@ impl Progress {
 
     /// So many more sentences are done; `loss` is the running mean per span in the loss.
     pub fn advance(&self, sentences: usize, loss: Option<f64>) {
-        let mut message = format!("epoch {}/{}", self.epoch, self.epochs);
+        let mut message = match self.epoch {
+            // Only a pass over held-out sentences.
+            0 => "scoring".to_owned(),
+            epoch => format!("epoch {epoch}/{}", self.epochs),
+        };
         if let Some(loss) = loss {
             message += &format!(" · loss {loss:.3}");
         }

@@ -154,6 +154,15 @@ fn counts(summary: &CleaningSummary) -> String {
         );
     }
     out.push_str("</table></div>\n");
+    for (side, threshold) in [("positives", t.positives), ("negatives", t.negatives)] {
+        if threshold == f32::NEG_INFINITY {
+            let _ = writeln!(
+                out,
+                "<p class=\"note\">No {side} are judged: the model had not learned them over these epochs. Train \
+                 longer, choose a later window, or set a threshold by hand.</p>"
+            );
+        }
+    }
     if summary.flagged > 0 {
         let _ = writeln!(
             out,
@@ -311,7 +320,7 @@ mod tests {
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::score::Prf;
-    use crate::threshold::Settings;
+    use crate::threshold::{Rule, Settings};
 
     #[test]
     fn the_report_shows_figures_and_escapes_what_comes_from_files() {
@@ -332,7 +341,8 @@ mod tests {
             complete: true,
         };
         let judge = Judge::new(&dynamics, Window::first_epochs(1)).unwrap();
-        let settings = Settings::automatic(&dynamics, &judge.assigned);
+        let zero = Rule::Fixed(0.0);
+        let settings = Settings { negatives: zero, positives: zero, ..Settings::automatic(&dynamics, &judge.assigned) };
         let decisions = Decisions::new("d1g35t".into(), settings);
         let score = |correct| NerScore { overall: Prf::from_counts(correct, 4, 4), per_type: vec![] };
         let outcome = Outcome { raw: score(2), cleaned: score(3) };
