@@ -1,0 +1,32 @@
+//! The page. One program in two places: [`start`] runs in the window and shows, [`work`] runs in a
+//! web worker, which owns the opened file and does all that takes longer than a frame.
+
+mod download;
+mod format;
+mod link;
+mod plots;
+mod protocol;
+mod session;
+mod state;
+mod stop;
+mod theme;
+mod views;
+mod worker;
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// Shows the page. `glue` and `worker` are the addresses of the scripts that a worker needs.
+#[wasm_bindgen]
+pub fn start(glue: String, worker: String) {
+    stop::show_panics();
+    let app = state::App::new();
+    link::start(app, link::Scripts { glue, worker });
+    leptos::mount::mount_to_body(move || views::page(app));
+    state::open_from_address();
+}
+
+/// Serves the page's requests, in a worker.
+#[wasm_bindgen]
+pub fn work() {
+    worker::serve();
+}

@@ -62,7 +62,7 @@ struct Folders {
 impl Folders {
     fn new(layout: &Layout, seed: u64) -> Self {
         let demo = layout.root.join("runs/demo");
-        Self { data: demo.join("data"), run: demo.join(format!("seed-{seed}")) }
+        Self { data: demo.join("sample"), run: demo.join(format!("seed-{seed}")) }
     }
 }
 

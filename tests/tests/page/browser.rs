@@ -1,0 +1,271 @@
+//! A headless Chromium with the page open, driven as a person would.
+
+use std::future::Future;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fantoccini::actions::{InputSource, MouseActions, PointerAction};
+use fantoccini::elements::Element;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+/// Longest wait for anything; a busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the browser tests need from outside.
+pub struct Places {
+    pub trainer: PathBuf,
+    pub page: PathBuf,
+    chromium: PathBuf,
+    driver: PathBuf,
+}
+
+impl Places {
+    /// From the environment. Where something is missing the test is skipped, but not in CI.
+    pub fn find(test: &str) -> Option<Self> {
+        let places = || {
+            Some(Self {
+                trainer: tests::trainer(test)?,
+                page: tests::path_from_env("DYNCLEAN_DIST", "the built page", test)?,
+                chromium: tests::path_from_env("CHROMIUM", "the browser Chromium", test)?,
+                driver: tests::path_from_env("CHROMEDRIVER", "Chromium's driver", test)?,
+            })
+        };
+        let found = places();
+        assert!(found.is_some() || std::env::var_os("CI").is_none(), "CI must not skip browser tests");
+        found
+    }
+}
+
+/// A program that is ended with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a program and waits for the line on its standard output that `find` makes something of.
+fn start<T>(command: &mut Command, find: impl Fn(&str) -> Option<T>) -> (Running, T) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let found = lines.by_ref().map_while(Result::ok).find_map(|line| find(&line));
+    // What it says later is read too, or it would wait for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    (Running(child), found.unwrap_or_else(|| panic!("{command:?} did not start")))
+}
+
+/// The page in a browser.
+pub struct Page {
+    client: Client,
+    downloads: tempfile::TempDir,
+}
+
+/// Opens the page, served by `trainer serve` with this run, lets `test` use it, and closes all.
+/// `query`: the page's address from `?` on.
+pub fn with_page<F: Future<Output = ()> + 'static>(
+    places: &Places,
+    run: &Path,
+    query: &str,
+    test: impl FnOnce(Page) -> F + 'static,
+) {
+    let mut serve = Command::new(&places.trainer);
+    serve.args(["serve", "--port", "0", "--page"]).arg(&places.page).arg("--run").arg(run);
+    let (_server, address) = start(&mut serve, |line| {
+        let from = line.find("http://")?;
+        Some(line[from..].split('?').next()?.trim().to_owned())
+    });
+    let profile = tempfile::tempdir().unwrap();
+    let (_driver, port) = start(Command::new(&places.driver).arg("--port=0"), |line| {
+        line.split("started successfully on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok()
+    });
+    let url = format!("{address}{query}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async {
+        let client = connect(port, &places.chromium, profile.path()).await;
+        let page = Page { client: client.clone(), downloads: tempfile::tempdir().unwrap() };
+        // A task of its own, so that the browser is closed even if the test panics.
+        let outcome = tokio::task::spawn_local(async move {
+            page.prepare(&url).await;
+            test(page).await;
+        })
+        .await;
+        let complaints = complaints(&client).await;
+        client.close().await.unwrap();
+        if let Err(error) = outcome {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        assert!(complaints.is_empty(), "the browser's console has errors: {complaints:#?}");
+    });
+}
+
+async fn connect(port: u16, chromium: &Path, profile: &Path) -> Client {
+    let flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,720",
+        &format!("--user-data-dir={}", profile.display()),
+    ];
+    let capabilities = json!({
+        "goog:chromeOptions": { "binary": chromium, "args": flags },
+        "goog:loggingPrefs": { "browser": "ALL" },
+    });
+    let Value::Object(capabilities) = capabilities else { unreachable!() };
+    ClientBuilder::new(HttpConnector::new())
+        .capabilities(capabilities)
+        .connect(&format!("http://127.0.0.1:{port}"))
+        .await
+        .unwrap()
+}
+
+/// Errors on the console, where the browser also reports violations of the page's security policy.
+async fn complaints(client: &Client) -> Vec<Value> {
+    let log = client.issue_cmd(Post { path: "se/log", body: json!({ "type": "browser" }) }).await.unwrap();
+    let entries = log.as_array().cloned().unwrap_or_default();
+    entries.into_iter().filter(|entry| entry["level"] == "SEVERE").collect()
+}
+
+/// A command of Chromium's driver that the standard does not have.
+#[derive(Debug)]
+struct Post {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Post {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.body.to_string()))
+    }
+}
+
+impl Page {
+    async fn prepare(&self, url: &str) {
+        let folder = self.downloads.path();
+        self.devtools("Browser.setDownloadBehavior", json!({ "behavior": "allow", "downloadPath": folder })).await;
+        self.client.goto(url).await.unwrap();
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.client.issue_cmd(Post { path: "goog/cdp/execute", body }).await.unwrap()
+    }
+
+    /// The element with this test id, once it is there.
+    pub async fn find(&self, id: &str) -> Element {
+        let css = format!("[data-testid='{id}']");
+        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&css)).await.unwrap()
+    }
+
+    /// Whether there is such an element.
+    pub async fn has(&self, id: &str) -> bool {
+        !self.client.find_all(Locator::Css(&format!("[data-testid='{id}']"))).await.unwrap().is_empty()
+    }
+
+    /// Its text.
+    pub async fn text(&self, id: &str) -> String {
+        // Between finding and reading it the page may have put another in its place.
+        loop {
+            if let Ok(text) = self.find(id).await.text().await {
+                return text;
+            }
+        }
+    }
+
+    /// What an input field holds.
+    pub async fn value(&self, id: &str) -> String {
+        self.find(id).await.prop("value").await.unwrap().unwrap_or_default()
+    }
+
+    /// Clicks it.
+    pub async fn click(&self, id: &str) {
+        self.find(id).await.click().await.unwrap();
+    }
+
+    /// Types into it, as it is.
+    pub async fn type_into(&self, id: &str, keys: &str) {
+        self.find(id).await.send_keys(keys).await.unwrap();
+    }
+
+    /// Waits until a text meets a condition; gives it back.
+    pub async fn until(&self, id: &str, what: &str, condition: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let text = self.text(id).await;
+            if condition(&text) {
+                return text;
+            }
+            assert!(start.elapsed() < PATIENCE, "{id} never {what}; it is {text:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the page shows a file's figures.
+    pub async fn until_open(&self) {
+        self.find("counts").await;
+        self.until("listed", "lists anything", |text| !text.starts_with("0 ")).await;
+    }
+
+    /// Drags an element sideways with the mouse.
+    pub async fn drag(&self, id: &str, by: f64) {
+        let step = |x: f64| PointerAction::MoveBy { duration: Some(Duration::from_millis(60)), x, y: 0.0 };
+        let element = self.find(id).await;
+        let to = PointerAction::MoveToElement { element, duration: None, x: 0.0, y: 0.0 };
+        let mouse = MouseActions::new("mouse".to_owned())
+            .then(to)
+            .then(PointerAction::Down { button: 0 })
+            .then(step(by / 2.0))
+            .then(step(by / 2.0))
+            .then(PointerAction::Up { button: 0 });
+        self.client.perform_actions(mouse).await.unwrap();
+    }
+
+    /// Drops a file onto the page, as the browser does when it comes from the desktop.
+    pub async fn drop_file(&self, path: &Path) {
+        let data = json!({ "items": [], "files": [path], "dragOperationsMask": 1 });
+        for kind in ["dragEnter", "dragOver", "drop"] {
+            let event = json!({ "type": kind, "x": 600, "y": 400, "data": data });
+            self.devtools("Input.dispatchDragEvent", event).await;
+        }
+    }
+
+    /// The bytes of the file that a click on this button downloads.
+    pub async fn download(&self, button: &str, name: &str) -> Vec<u8> {
+        let file = self.downloads.path().join(name);
+        assert!(!file.exists(), "{name} is there before it is downloaded");
+        self.click(button).await;
+        let start = Instant::now();
+        // The browser writes under another name until the file is whole.
+        while !file.exists() {
+            let names = || std::fs::read_dir(self.downloads.path()).unwrap().map(|f| f.unwrap().file_name());
+            assert!(start.elapsed() < PATIENCE, "no {name} among {:?}", names().collect::<Vec<_>>());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        bytes
+    }
+
+    /// What is wrong with how the page fits its window: how far it would scroll.
+    pub async fn overflow(&self) -> Value {
+        let script =
+            "const e = document.documentElement; return [e.scrollWidth - innerWidth, e.scrollHeight - innerHeight]";
+        self.client.execute(script, vec![]).await.unwrap()
+    }
+}

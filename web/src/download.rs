@@ -1,0 +1,20 @@
+//! Hands bytes to the user as a file.
+
+use js_sys::Array;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
+
+/// Lets the browser save `bytes` (an `ArrayBuffer`) under this name.
+pub fn save(name: &str, bytes: &JsValue) -> Result<(), JsValue> {
+    let kind = BlobPropertyBag::new();
+    kind.set_type("application/json");
+    let blob = Blob::new_with_buffer_source_sequence_and_options(&Array::of1(bytes), &kind)?;
+    let url = Url::create_object_url_with_blob(&blob)?;
+    let document = web_sys::window().and_then(|w| w.document()).ok_or("no document")?;
+    let anchor: HtmlAnchorElement = document.create_element("a")?.unchecked_into();
+    anchor.set_href(&url);
+    anchor.set_download(name);
+    anchor.click();
+    // The click has taken its reference; the browser keeps the bytes until they are saved.
+    Url::revoke_object_url(&url)
+}

@@ -1,0 +1,335 @@
+//! The window's side of the worker: one request at a time, changes in between gathered into one, and
+//! a new worker should one die.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use js_sys::{Array, ArrayBuffer, Uint8ClampedArray};
+use leptos::prelude::*;
+use shared::judge::Decision;
+use shared::span::SpanId;
+use shared::threshold::Settings;
+use wasm_bindgen::prelude::*;
+use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
+
+use crate::download;
+use crate::protocol::{Export, Look, Place, Reply, Request, Seen, pack, unpack};
+use crate::state::App;
+use crate::worker::file_name;
+
+/// Addresses of the scripts that a worker needs.
+pub struct Scripts {
+    /// wasm-bindgen's.
+    pub glue: String,
+    /// Ours.
+    pub worker: String,
+}
+
+/// Where a dynamics file comes from.
+#[derive(Clone)]
+pub enum Source {
+    /// From the user's disk.
+    File(File),
+    /// From the page's server.
+    Url(String),
+}
+
+impl Source {
+    fn name(&self) -> String {
+        match self {
+            Self::File(file) => file.name(),
+            Self::Url(url) => file_name(url).to_owned(),
+        }
+    }
+}
+
+/// What a user has set, to be had again after a worker's death.
+struct Restore {
+    /// Why.
+    notice: String,
+    settings: Settings,
+    by_hand: Vec<(SpanId, Option<Decision>)>,
+}
+
+enum Job {
+    Open(Source, Option<Restore>),
+    Export(Export),
+}
+
+/// The reply that is due.
+enum Waiting {
+    Opened(Source, Option<Restore>),
+    Exported,
+    Seen,
+}
+
+struct Link {
+    app: App,
+    scripts: Scripts,
+    worker: Option<Worker>,
+    /// Counts workers, so that a dead one's last words are not taken for the new one's.
+    generation: u32,
+    ready: bool,
+    waiting: Option<Waiting>,
+    jobs: VecDeque<Job>,
+    look: Option<Look>,
+    frame_asked: bool,
+    open: Option<Source>,
+}
+
+thread_local! {
+    static LINK: RefCell<Option<Link>> = const { RefCell::new(None) };
+}
+
+fn with<T>(work: impl FnOnce(&mut Link) -> T) -> Option<T> {
+    LINK.with_borrow_mut(|link| link.as_mut().map(work))
+}
+
+/// Starts the first worker.
+pub fn start(app: App, scripts: Scripts) {
+    LINK.set(Some(Link {
+        app,
+        scripts,
+        worker: None,
+        generation: 0,
+        ready: false,
+        waiting: None,
+        jobs: VecDeque::new(),
+        look: None,
+        frame_asked: false,
+        open: None,
+    }));
+    start_worker();
+}
+
+/// Opens a file; what is looked at changes when it is open.
+pub fn open(source: Source) {
+    with(|link| {
+        link.app.busy.set(Some(format!("Opening {} …", source.name())));
+        // Only the last file chosen counts.
+        link.jobs.retain(|job| !matches!(job, Job::Open(..)));
+        link.jobs.push_back(Job::Open(source, None));
+    });
+    advance();
+}
+
+/// Makes a file for download, with all changes so far.
+pub fn export(what: Export) {
+    with(|link| {
+        link.app.busy.set(Some("Preparing the download …".to_owned()));
+        link.jobs.push_back(Job::Export(what));
+    });
+    advance();
+}
+
+/// Adds to what is to be looked at next.
+pub fn look(change: impl FnOnce(&mut Look)) {
+    with(|link| change(link.look.get_or_insert_default()));
+    advance();
+}
+
+fn start_worker() {
+    let started = with(|link| {
+        link.generation += 1;
+        link.ready = false;
+        link.waiting = None;
+        let generation = link.generation;
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = Worker::new_with_options(&link.scripts.worker, &options)?;
+        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+            if with(|link| link.generation) == Some(generation)
+                && let Some((reply, attachment)) = unpack::<Reply>(event.data())
+            {
+                on_reply(reply, attachment);
+            }
+        });
+        let on_error = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
+            if with(|link| link.generation) == Some(generation) {
+                let cause = js_sys::Reflect::get(&event, &"message".into()).ok().and_then(|m| m.as_string());
+                on_death(&cause.unwrap_or_else(|| "its script could not be loaded".to_owned()));
+            }
+        });
+        worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        on_message.forget();
+        on_error.forget();
+        worker.post_message(&Array::of2(&link.scripts.glue.as_str().into(), &wasm_bindgen::module()))?;
+        link.worker = Some(worker);
+        Ok::<(), JsValue>(())
+    });
+    if let Some(Err(error)) = started {
+        with(|link| link.app.tell(true, format!("The browser refuses to start a worker ({error:?}).")));
+    }
+}
+
+/// Sends what is due, if the worker is free.
+fn advance() {
+    let ask_for_frame = with(|link| {
+        if !link.ready || link.waiting.is_some() {
+            return false;
+        }
+        match link.jobs.front() {
+            Some(Job::Open(..)) => link.send_job(),
+            // An export is of what the user sees.
+            Some(Job::Export(_)) if link.look.is_some() => link.send_look(),
+            Some(Job::Export(_)) => link.send_job(),
+            None if link.look.is_some() && !link.frame_asked => {
+                link.frame_asked = true;
+                return true;
+            }
+            None => {}
+        }
+        false
+    });
+    if ask_for_frame == Some(true) {
+        request_animation_frame(|| {
+            with(|link| {
+                link.frame_asked = false;
+                if link.ready && link.waiting.is_none() && link.jobs.is_empty() {
+                    link.send_look();
+                }
+            });
+            advance();
+        });
+    }
+}
+
+impl Link {
+    fn send(&mut self, request: &Request, attachment: &JsValue, waiting: Waiting) {
+        let Some(worker) = &self.worker else { return };
+        match worker.post_message(&pack(request, attachment)) {
+            Ok(()) => self.waiting = Some(waiting),
+            Err(error) => self.app.tell(true, format!("The worker does not take requests ({error:?}).")),
+        }
+    }
+
+    fn send_job(&mut self) {
+        match self.jobs.pop_front() {
+            Some(Job::Open(source, restore)) => {
+                let (place, attachment) = match &source {
+                    Source::File(file) => (Place::File { name: file.name() }, file.into()),
+                    Source::Url(url) => (Place::Url(url.clone()), JsValue::NULL),
+                };
+                self.send(&Request::Open(place), &attachment, Waiting::Opened(source, restore));
+            }
+            Some(Job::Export(what)) => self.send(&Request::Export(what), &JsValue::NULL, Waiting::Exported),
+            None => {}
+        }
+    }
+
+    fn send_look(&mut self) {
+        let Some(look) = self.look.take() else { return };
+        if self.open.is_some() {
+            self.send(&Request::Look(Box::new(look)), &JsValue::NULL, Waiting::Seen);
+        }
+    }
+}
+
+fn on_reply(reply: Reply, attachment: JsValue) {
+    if let Reply::Died(cause) = reply {
+        return on_death(&cause);
+    }
+    let Some((app, waiting)) = with(|link| {
+        link.ready = true;
+        (link.app, link.waiting.take())
+    }) else {
+        return;
+    };
+    match (reply, waiting) {
+        (Reply::Opened(opened), Some(Waiting::Opened(source, restore))) => {
+            app.busy.set(None);
+            let mut look = Look { settings: Some(opened.automatic), ..Look::default() };
+            app.show(*opened);
+            if let Some(Restore { notice, settings, by_hand }) = restore {
+                app.tell(true, notice);
+                app.settings.set(settings);
+                app.by_hand.set(by_hand.iter().filter_map(|&(span, decision)| Some((span, decision?))).collect());
+                (look.settings, look.by_hand) = (Some(settings), by_hand);
+            }
+            with(|link| {
+                link.open = Some(source);
+                // The views add what they look at.
+                link.look = Some(look);
+            });
+        }
+        (Reply::Refused(reason), Some(Waiting::Opened(source, _))) => {
+            app.busy.set(None);
+            app.tell(true, format!("{} was not opened: {reason}.", source.name()));
+        }
+        (Reply::Seen(seen), _) => show(app, *seen, attachment),
+        (Reply::Exported { name }, _) => {
+            app.busy.set(None);
+            if let Err(error) = download::save(&name, &attachment) {
+                app.tell(true, format!("The browser does not save {name} ({error:?})."));
+            }
+        }
+        (Reply::Failed(reason), _) => {
+            app.busy.set(None);
+            app.tell(true, format!("That could not be done: {reason}."));
+        }
+        _ => {}
+    }
+    advance();
+}
+
+fn show(app: App, seen: Seen, attachment: JsValue) {
+    if let Some(figures) = seen.figures {
+        app.figures.set(Some(figures));
+    }
+    if let Some(histograms) = seen.histograms {
+        app.histograms.set(histograms);
+    }
+    if let Some(rows) = seen.rows {
+        app.rows.set(rows);
+    }
+    if let Some(detail) = seen.detail.flatten() {
+        app.selected.set(Some(detail.row.id));
+        app.detail.set(Some(detail));
+    }
+    if let Some(map) = seen.map {
+        let pixels = Uint8ClampedArray::new(attachment.unchecked_ref::<ArrayBuffer>());
+        if let Ok(image) = ImageData::new_with_js_u8_clamped_array(&pixels, map.query.width) {
+            app.map_pixels.set(Some(image));
+        }
+        app.map.set(Some(map));
+    }
+}
+
+/// Starts a new worker and opens in it what was open, unless it died of that.
+fn on_death(cause: &str) {
+    let again = with(|link| {
+        if let Some(worker) = link.worker.take() {
+            worker.terminate();
+        }
+        link.jobs.clear();
+        link.look = None;
+        let app = link.app;
+        app.busy.set(None);
+        if !link.ready {
+            // The next one would end alike.
+            app.tell(true, format!("DynClean's worker does not start ({cause}): reload the page."));
+            return false;
+        }
+        let (notice, open) = match (link.waiting.take(), link.open.take()) {
+            (Some(Waiting::Opened(source, Some(_))), _) => {
+                app.close();
+                (format!("{} was closed: DynClean failed on it twice ({cause}).", source.name()), None)
+            }
+            (Some(Waiting::Opened(source, None)), open) => {
+                (format!("{} was not opened: DynClean failed while reading it ({cause}).", source.name()), open)
+            }
+            (_, open) => (format!("DynClean failed ({cause}), and has begun again with the file that was open."), open),
+        };
+        app.tell(true, notice.clone());
+        if let Some(source) = open {
+            let by_hand = app.by_hand.get_untracked().into_iter().map(|(span, decision)| (span, Some(decision)));
+            let restore = Restore { notice, settings: app.settings.get_untracked(), by_hand: by_hand.collect() };
+            link.jobs.push_back(Job::Open(source, Some(restore)));
+        }
+        true
+    });
+    if again == Some(true) {
+        start_worker();
+    }
+}

@@ -1,0 +1,122 @@
+//! Pictures: axes and curves by plotters, on canvases.
+
+pub mod distribution;
+pub mod scatter_axes;
+pub mod sparkline;
+
+use leptos::prelude::*;
+use plotters::prelude::*;
+use plotters::style::RGBAColor;
+use plotters_canvas::CanvasBackend;
+use wasm_bindgen::prelude::*;
+use web_sys::{HtmlCanvasElement, ResizeObserver};
+
+/// Space around a plot's area, in CSS pixels; also known to the stylesheet (`--plot-…`).
+pub struct Margins {
+    pub top: u32,
+    pub right: u32,
+    pub bottom: u32,
+    pub left: u32,
+}
+
+/// The same for all plots, so that they line up.
+pub const MARGINS: Margins = Margins { top: 8, right: 16, bottom: 24, left: 48 };
+
+/// Colours of lines and letters.
+pub struct Ink {
+    pub text: RGBAColor,
+    pub axis: RGBAColor,
+    pub grid: RGBAColor,
+    pub fill: RGBAColor,
+    pub outline: RGBAColor,
+    pub samples: RGBAColor,
+}
+
+impl Ink {
+    pub fn new(dark: bool) -> Self {
+        let rgb = |r, g, b| RGBAColor(r, g, b, 1.0);
+        if dark {
+            Self {
+                text: rgb(170, 174, 182),
+                axis: rgb(90, 94, 102),
+                grid: rgb(44, 47, 53),
+                fill: rgb(78, 83, 92),
+                outline: rgb(150, 155, 165),
+                samples: rgb(129, 168, 255),
+            }
+        } else {
+            Self {
+                text: rgb(84, 88, 96),
+                axis: rgb(150, 154, 162),
+                grid: rgb(234, 236, 240),
+                fill: rgb(206, 210, 217),
+                outline: rgb(112, 117, 127),
+                samples: rgb(47, 90, 190),
+            }
+        }
+    }
+}
+
+/// A size in CSS pixels.
+pub type Size = (f64, f64);
+
+/// Device pixels per CSS pixel, not more than looks better.
+pub fn pixel_ratio() -> f64 {
+    window().device_pixel_ratio().clamp(1.0, 2.0)
+}
+
+/// The size of an element's content, as it changes; (0, 0) until it is known.
+pub fn size_of<E>(element: NodeRef<E>) -> ReadSignal<Size>
+where
+    E: leptos::html::ElementType,
+    E::Output: JsCast + Clone + AsRef<web_sys::Element> + 'static,
+{
+    let (size, set_size) = signal((0.0, 0.0));
+    Effect::new(move |_| {
+        let Some(element) = element.get() else { return };
+        let target = AsRef::<web_sys::Element>::as_ref(&element).clone();
+        let measured = target.clone();
+        let on_resize = Closure::<dyn FnMut()>::new(move || {
+            let bounds = measured.get_bounding_client_rect();
+            let now = (bounds.width().round(), bounds.height().round());
+            if size.get_untracked() != now {
+                set_size.set(now);
+            }
+        });
+        // A page without resize observers would be a page of ten years ago.
+        if let Ok(observer) = ResizeObserver::new(on_resize.as_ref().unchecked_ref()) {
+            observer.observe(&target);
+            on_cleanup_local(observer, on_resize);
+        }
+    });
+    size
+}
+
+/// Stops observing when the view goes away.
+fn on_cleanup_local(observer: ResizeObserver, closure: Closure<dyn FnMut()>) {
+    let kept = StoredValue::new_local((observer, closure));
+    on_cleanup(move || {
+        kept.try_with_value(|(observer, _)| observer.disconnect());
+    });
+}
+
+/// A canvas of this size, empty, ready to be drawn on; and how large a CSS pixel is on it.
+pub fn prepare(canvas: &HtmlCanvasElement, size: Size) -> Option<(CanvasBackend, f64)> {
+    let ratio = pixel_ratio();
+    // Setting its size also clears it.
+    canvas.set_width((size.0 * ratio).round().max(1.0) as u32);
+    canvas.set_height((size.1 * ratio).round().max(1.0) as u32);
+    Some((CanvasBackend::with_canvas_object(canvas.clone())?, ratio))
+}
+
+/// Text of axis labels.
+pub fn label_style(ink: &Ink, ratio: f64) -> TextStyle<'static> {
+    ("system-ui, sans-serif", 11.0 * ratio).into_font().color(&ink.text)
+}
+
+/// A plot that cannot be drawn is left empty, and the console says why.
+pub fn report<E: std::fmt::Display>(result: Result<(), E>) {
+    if let Err(error) = result {
+        leptos::logging::warn!("plot: {error}");
+    }
+}

@@ -1,0 +1,315 @@
+//! What window and worker say to each other: bincode in a byte array, and beside it, where there is
+//! one, a buffer or file that is handed over without being copied.
+
+use js_sys::{Array, Uint8Array};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use shared::cleaning::CleaningSummary;
+use shared::colour::Ground;
+use shared::dynamics::SampleScheme;
+use shared::judge::{Decision, Side};
+use shared::labels::LabelId;
+use shared::listing::Listing;
+use shared::score::Prf;
+use shared::span::SpanId;
+use shared::threshold::Settings;
+use wasm_bindgen::{JsCast, JsValue};
+
+/// To the worker. One at a time: the next is sent when the reply is there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Request {
+    /// Opens a file: what stays open if it fails is the file before.
+    Open(Place),
+    /// Changes what is looked at; the reply has what changed by it.
+    Look(Box<Look>),
+    /// Makes a file for download.
+    Export(Export),
+}
+
+/// Where a dynamics file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// A `File`, attached to the message.
+    File {
+        /// Its name.
+        name: String,
+    },
+    /// On the page's own server; absolute.
+    Url(String),
+}
+
+/// A change of what is looked at; `None`: as before.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Look {
+    /// Thresholds and all that.
+    pub settings: Option<Settings>,
+    /// Decisions by hand; `None` takes one back.
+    pub by_hand: Vec<(SpanId, Option<Decision>)>,
+    /// The data map.
+    pub map: Option<MapQuery>,
+    /// The rows in sight.
+    pub rows: Option<RowQuery>,
+    /// The span in detail.
+    pub detail: Option<SpanId>,
+    /// A pixel of the data map whose nearest span is wanted in detail.
+    pub pick: Option<(u32, u32)>,
+}
+
+/// Rows of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowQuery {
+    /// Of which list.
+    pub list: List,
+    /// First row.
+    pub offset: usize,
+    /// Number of rows.
+    pub limit: usize,
+}
+
+/// A list of spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum List {
+    /// By AUM.
+    Ranked(Listing),
+    /// Those decided by hand.
+    ByHand,
+}
+
+/// What the data map shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapQuery {
+    /// Width in device pixels.
+    pub width: u32,
+    /// Height in device pixels.
+    pub height: u32,
+    /// Device pixels per pixel.
+    pub scale: u32,
+    /// One side, or both.
+    pub side: Option<Side>,
+    /// What colours mean.
+    pub colouring: Colouring,
+    /// Background.
+    pub ground: Ground,
+}
+
+/// What the colours of the data map mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Colouring {
+    /// Number of spans.
+    Density,
+    /// Mean AUM.
+    Aum,
+    /// Mean correctness.
+    Correctness,
+    /// Kept, removed, relabelled.
+    Decision,
+    /// Distant label differs from gold.
+    Gold,
+}
+
+/// A file for download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Export {
+    /// The cleaned corpus as DynClean JSON.
+    Corpus,
+    /// `decisions.json`.
+    Decisions,
+}
+
+/// From the worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// It runs.
+    Ready,
+    /// It has panicked and runs no more.
+    Died(String),
+    /// To [`Request::Open`].
+    Opened(Box<Opened>),
+    /// To [`Request::Open`]: why not.
+    Refused(String),
+    /// To [`Request::Look`]; the data map's pixels are attached if it changed.
+    Seen(Box<Seen>),
+    /// To [`Request::Export`]; the bytes are attached.
+    Exported {
+        /// Proposed name.
+        name: String,
+    },
+    /// To a request that could not be done: why.
+    Failed(String),
+}
+
+/// An opened file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Name of the file.
+    pub file: String,
+    /// Name of the corpus.
+    pub name: String,
+    /// Encoder.
+    pub encoder: String,
+    /// Further facts as (name, value).
+    pub facts: Vec<(String, String)>,
+    /// Candidate spans.
+    pub n_spans: usize,
+    /// Epochs recorded.
+    pub n_epochs: u32,
+    /// Names of the labels, `O` first.
+    pub labels: Vec<String>,
+    /// Whether gold labels are in the file.
+    pub has_gold: bool,
+    /// How the threshold samples were mislabelled, if there are any.
+    pub scheme: Option<SampleScheme>,
+    /// Whether the run that wrote the file had finished.
+    pub complete: bool,
+    /// The automatic settings: where a person starts.
+    pub automatic: Settings,
+    /// AUM distributions: negatives, positives.
+    pub histograms: [SideHistogram; 2],
+}
+
+/// What changed by a [`Look`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Seen {
+    /// Counts and quality.
+    pub figures: Option<Figures>,
+    /// AUM distributions: negatives, positives.
+    pub histograms: Option<[SideHistogram; 2]>,
+    /// Rows.
+    pub rows: Option<Rows>,
+    /// A span; `Some(None)` where none is near the picked pixel.
+    pub detail: Option<Option<Detail>>,
+    /// What the attached pixels show.
+    pub map: Option<Map>,
+}
+
+/// Counts and quality.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Thresholds and counts.
+    pub summary: CleaningSummary,
+    /// Detection of false positives and of false negatives, where gold is known.
+    pub quality: Option<[Quality; 2]>,
+    /// Spans decided by hand.
+    pub by_hand: usize,
+}
+
+/// Noise detection on one side. (`shared`'s own type is laid out for JSON, which bincode cannot do.)
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Precision, recall, F1.
+    pub prf: Prf,
+    /// Average precision of the ranking.
+    pub average_precision: f64,
+}
+
+/// AUM of one side's real spans and of its threshold samples, in the same bins.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SideHistogram {
+    /// Left edge of the first bin.
+    pub low: f32,
+    /// Right edge of the last bin.
+    pub high: f32,
+    /// Real spans per bin.
+    pub real: Vec<u32>,
+    /// Threshold samples per bin.
+    pub samples: Vec<u32>,
+}
+
+/// Rows of the table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rows {
+    /// Rows in the list.
+    pub total: usize,
+    /// Number of the first row.
+    pub offset: usize,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// A span in its sentence.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InContext {
+    /// Text before the span.
+    pub before: String,
+    /// The span.
+    pub marked: String,
+    /// Text after it.
+    pub after: String,
+}
+
+/// One span of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Which.
+    pub id: SpanId,
+    /// Its words and some around them.
+    pub text: InContext,
+    /// Distant label.
+    pub distant: LabelId,
+    /// Label that the model prefers.
+    pub predicted: LabelId,
+    /// Gold label, where known.
+    pub gold: Option<LabelId>,
+    /// AUM.
+    pub aum: f32,
+    /// Margin at every epoch.
+    pub margins: Vec<f32>,
+    /// What happens to it.
+    pub decision: Decision,
+    /// Whether a person said so.
+    pub by_hand: bool,
+}
+
+/// One span with everything about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Detail {
+    /// As in the table, with its whole sentence.
+    pub row: Row,
+    /// Sentence, from 0.
+    pub sentence: u32,
+    /// First token, from 0.
+    pub start: u32,
+    /// Last token.
+    pub end: u32,
+    /// What the settings alone would do.
+    pub by_rule: Decision,
+    /// Mean probability of the predicted label.
+    pub probability: f32,
+    /// Mean probability of the distant label.
+    pub confidence: f32,
+    /// Its standard deviation.
+    pub variability: f32,
+    /// Epochs of the window at which the distant label was predicted.
+    pub correctness: u16,
+    /// Times it was forgotten.
+    pub forgetting: u16,
+}
+
+/// What the pixels of a data map show.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Map {
+    /// To which query.
+    pub query: MapQuery,
+    /// Values at the weak and the strong end of the colour ramp.
+    pub ramp: (f32, f32),
+}
+
+/// A message's bytes.
+pub fn encode<T: Serialize>(message: &T) -> Uint8Array {
+    // Encoding plain structures into memory cannot fail.
+    let bytes = bincode::serde::encode_to_vec(message, bincode::config::standard()).unwrap_or_default();
+    Uint8Array::from(bytes.as_slice())
+}
+
+/// A message with what is attached to it.
+pub fn pack<T: Serialize>(message: &T, attachment: &JsValue) -> Array {
+    Array::of2(&encode(message), attachment)
+}
+
+/// Takes a message apart; `None` if it is none of ours.
+pub fn unpack<T: DeserializeOwned>(data: JsValue) -> Option<(T, JsValue)> {
+    let parts: Array = data.dyn_into().ok()?;
+    let bytes: Uint8Array = parts.get(0).dyn_into().ok()?;
+    let (message, _) = bincode::serde::decode_from_slice(&bytes.to_vec(), bincode::config::standard()).ok()?;
+    Some((message, parts.get(1)))
+}

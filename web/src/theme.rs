@@ -1,0 +1,53 @@
+//! Light or dark: as the system says, until the user chooses.
+
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::MediaQueryListEvent;
+
+const KEY: &str = "dynclean-theme";
+
+/// Whether the page is dark; follows the system until it is toggled.
+pub fn watch() -> RwSignal<bool> {
+    let window = window();
+    let system = window.match_media("(prefers-color-scheme: dark)").ok().flatten();
+    let dark = RwSignal::new(system.as_ref().is_some_and(|query| query.matches()));
+    let chosen = window.local_storage().ok().flatten().and_then(|store| store.get_item(KEY).ok().flatten());
+    match chosen.as_deref() {
+        Some(choice) => apply(dark, choice == "dark"),
+        None => {
+            if let Some(query) = system {
+                let follow = Closure::<dyn FnMut(MediaQueryListEvent)>::new(move |event: MediaQueryListEvent| {
+                    let root = document().document_element();
+                    if !root.is_some_and(|root| root.has_attribute("data-theme")) {
+                        dark.set(event.matches());
+                    }
+                });
+                query.set_onchange(Some(follow.as_ref().unchecked_ref()));
+                follow.forget();
+            }
+        }
+    }
+    dark
+}
+
+/// Changes it, and remembers.
+pub fn toggle(dark: RwSignal<bool>) {
+    let now = !dark.get_untracked();
+    apply(dark, now);
+    if let Ok(Some(store)) = window().local_storage() {
+        // Where storage is forbidden, the choice lasts as long as the page.
+        let _ = store.set_item(KEY, name(now));
+    }
+}
+
+fn apply(dark: RwSignal<bool>, now: bool) {
+    if let Some(root) = document().document_element() {
+        // Attribute names that are valid do not fail.
+        let _ = root.set_attribute("data-theme", name(now));
+    }
+    dark.set(now);
+}
+
+fn name(dark: bool) -> &'static str {
+    if dark { "dark" } else { "light" }
+}

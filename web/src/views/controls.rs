@@ -1,0 +1,159 @@
+//! The settings.
+
+use leptos::prelude::*;
+use shared::judge::Side;
+use shared::metrics::Window;
+use shared::threshold::{Action, PAPER_QUANTILE_NEGATIVES, PAPER_QUANTILE_POSITIVES, Rule, Settings};
+
+use crate::format;
+use crate::state::App;
+
+pub fn controls(app: App) -> impl IntoView {
+    let automatic = move || app.file.with_untracked(|f| f.as_ref().map(|f| f.automatic));
+    let is = move |preset: Option<Settings>| preset == Some(app.settings.get());
+    let paper = move || {
+        // The paper's window, as far as the run goes.
+        let n = app.file.with_untracked(|f| f.as_ref().map_or(1, |f| f.n_epochs)).max(1);
+        let paper = Settings::paper();
+        Settings { window: Window { last: paper.window.last.min(n), ..paper.window }, ..paper }
+    };
+    view! {
+        <div class="heading">
+            <h2>"Thresholds"</h2>
+            <div class="segments" role="group" aria-label="Presets">
+                <button data-testid="automatic" aria-pressed=move || is(automatic()).to_string()
+                    title="AUM < 0, or less where even mislabelled samples lie lower"
+                    on:click=move |_| { if let Some(settings) = automatic() { app.change(|s| *s = settings) } }>"Automatic"</button>
+                <button data-testid="paper" aria-pressed=move || is(Some(paper())).to_string()
+                    title="Quantiles of the threshold samples, first three epochs"
+                    on:click=move |_| app.change(|s| *s = paper())>"Paper"</button>
+            </div>
+        </div>
+        {threshold(app, Side::Negatives, PAPER_QUANTILE_NEGATIVES)}
+        {threshold(app, Side::Positives, PAPER_QUANTILE_POSITIVES)}
+        {window_of_epochs(app)}
+        {action(app)}
+    }
+}
+
+fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
+    let name = format::side(side);
+    let shown = move || match app.threshold(side) {
+        v if v.is_finite() => v.to_string(),
+        _ => String::new(),
+    };
+    let is_quantile = move || matches!(app.rule(side), Rule::Quantile(_));
+    let is_automatic = move || app.rule(side) == Rule::Auto;
+    let judges_none = move || is_automatic() && app.figures.with(Option::is_some) && !app.threshold(side).is_finite();
+    let set_value = move |event: web_sys::Event| {
+        match event_target_value(&event).trim().parse::<f32>() {
+            Ok(value) if value.is_finite() => app.set_rule(side, Rule::Fixed(value)),
+            // What is no number changes nothing: the field shows the threshold in force again.
+            _ => app.settings.notify(),
+        }
+    };
+    let set_quantile = move |event: web_sys::Event| match event_target_value(&event).trim().parse::<f32>() {
+        Ok(q) if (0.0..=1.0).contains(&q) => app.set_rule(side, Rule::Quantile(q)),
+        _ => app.settings.notify(),
+    };
+    let set_kind = move |event: web_sys::Event| {
+        let rule = match event_target_value(&event).as_str() {
+            "auto" => Rule::Auto,
+            "quantile" => Rule::Quantile(quantile),
+            _ => {
+                let now = app.threshold(side);
+                Rule::Fixed(if now.is_finite() { now } else { 0.0 })
+            }
+        };
+        app.set_rule(side, rule);
+    };
+    let kind = move || match app.rule(side) {
+        Rule::Auto => "auto",
+        Rule::Quantile(_) => "quantile",
+        Rule::Fixed(_) => "fixed",
+    };
+    view! {
+        <div class="threshold">
+            <label class="name" for=format!("threshold-{name}") title="AUM below which they are judged wrong">{name}</label>
+            <select aria-label=format!("Rule for {name}") data-testid=format!("rule-{name}") prop:value=kind on:change=set_kind>
+                <option value="auto">"auto"</option>
+                <option value="quantile">"quantile"</option>
+                <option value="fixed">"fixed"</option>
+            </select>
+            <span class="less" aria-hidden="true" title="AUM below">"<"</span>
+            <input id=format!("threshold-{name}") data-testid=format!("threshold-{name}") class="number" type="text"
+                inputmode="decimal" autocomplete="off" placeholder="none" prop:value=shown on:change=set_value />
+            <Show when=judges_none>
+                <p class="hint">"The model has not learned these: none is judged. Try other epochs, or set a threshold."</p>
+            </Show>
+            <Show when=is_quantile>
+                <label class="quantile">
+                    "quantile q"
+                    <input class="number" type="number" min="0" max="1" step="0.01" data-testid=format!("quantile-{name}")
+                        prop:value=move || match app.rule(side) { Rule::Quantile(q) => q.to_string(), _ => String::new() }
+                        on:change=set_quantile />
+                </label>
+            </Show>
+        </div>
+    }
+}
+
+fn window_of_epochs(app: App) -> impl IntoView {
+    let n_epochs = move || app.file.with(|f| f.as_ref().map_or(1, |f| f.n_epochs));
+    let set = move |event: web_sys::Event, is_first: bool| {
+        let window = app.settings.get_untracked().window;
+        match event_target_value(&event).trim().parse::<u32>() {
+            Ok(first) if is_first => app.set_window(first, window.last.max(first)),
+            Ok(last) => app.set_window(window.first.min(last), last),
+            Err(_) => {}
+        }
+        app.settings.notify();
+    };
+    view! {
+        <div class="row">
+            <span class="name" id="window-label">"epochs"</span>
+            <span class="range" role="group" aria-labelledby="window-label">
+                <input class="number" type="number" min="1" max=n_epochs aria-label="First epoch" data-testid="window-first"
+                    prop:value=move || app.settings.get().window.first.to_string() on:change=move |e| set(e, true) />
+                "to"
+                <input class="number" type="number" min="1" max=n_epochs aria-label="Last epoch" data-testid="window-last"
+                    prop:value=move || app.settings.get().window.last.to_string() on:change=move |e| set(e, false) />
+                <span class="muted">"of " {n_epochs}</span>
+            </span>
+        </div>
+    }
+}
+
+fn action(app: App) -> impl IntoView {
+    let button = move |action: Action, text: &'static str| {
+        view! {
+            <button data-testid=format!("action-{text}") aria-pressed=move || (app.settings.get().action == action).to_string()
+                on:click=move |_| app.change(|s| s.action = action)>{text}</button>
+        }
+    };
+    let relabels = move || app.settings.get().action == Action::Relabel;
+    let set_probability = move |event: web_sys::Event| match event_target_value(&event).trim().parse::<f32>() {
+        Ok(p) if (0.0..=1.0).contains(&p) => app.change(|s| s.relabel_probability = p),
+        _ => app.settings.notify(),
+    };
+    view! {
+        <div class="row">
+            <span class="name">"judged wrong"</span>
+            <div class="segments" role="group" aria-label="What happens to spans that are judged wrong">
+                {button(Action::Remove, "remove")} {button(Action::Relabel, "relabel")}
+            </div>
+        </div>
+        <Show when=relabels>
+            <label class="row">
+                <span class="name">"if predicted with p ≥"</span>
+                <input class="number" type="number" min="0" max="1" step="0.05" data-testid="relabel-probability"
+                    prop:value=move || app.settings.get().relabel_probability.to_string() on:change=set_probability />
+            </label>
+        </Show>
+        <label class="row check" title="Half of the suspicious negatives merely overlap a missed entity">
+            <input type="checkbox" data-testid="overlap" prop:checked=move || app.settings.get().overlap_suppression
+                on:change=move |e| app.change(|s| s.overlap_suppression = event_target_checked(&e)) />
+            "of overlapping negatives only the most suspicious"
+        </label>
+    }
+}

@@ -1,0 +1,134 @@
+//! The selected span with all that is known of it, and what a person decides about it.
+
+use leptos::prelude::*;
+use shared::judge::Decision;
+use shared::labels::LabelId;
+
+use super::table::{decide_by_key, decision_class};
+use crate::format;
+use crate::plots::sparkline;
+use crate::protocol::Detail;
+use crate::state::App;
+
+pub fn detail(app: App) -> impl IntoView {
+    view! {
+        <section class="panel detail" aria-label="Selected span" data-testid="detail"
+            on:keydown=move |event| {
+                // In the list of labels, letters and digits choose from it.
+                let in_select = event.target().is_some_and(|t| wasm_bindgen::JsCast::has_type::<web_sys::HtmlSelectElement>(&t));
+                if !in_select && decide_by_key(app, &event.key()) {
+                    event.prevent_default();
+                }
+            }>
+            <div class="heading">
+                <h2>"Span"</h2>
+                <p class="legend">{move || app.detail.with(|detail| detail.as_ref().map(place))}</p>
+            </div>
+            {move || match app.detail.get() {
+                Some(detail) => span(app, detail).into_any(),
+                None => view! {
+                    <p class="hint">"Select a row of the table, or click into the data map."</p>
+                }
+                .into_any(),
+            }}
+        </section>
+    }
+}
+
+fn place(detail: &Detail) -> String {
+    let tokens = match (detail.start, detail.end) {
+        (start, end) if start == end => format!("token {start}"),
+        (start, end) => format!("tokens {start}–{end}"),
+    };
+    format!("sentence {}, {tokens}", detail.sentence)
+}
+
+fn span(app: App, detail: Detail) -> impl IntoView {
+    let labels = app.file.with_untracked(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
+    let name = |label: LabelId| labels.get(usize::from(label)).cloned().unwrap_or_default();
+    let epochs = app.settings.with_untracked(|s| s.window.last - s.window.first + 1);
+    let row = detail.row.clone();
+    let fact = |name: &'static str, value: String| view! { <div><dt>{name}</dt><dd>{value}</dd></div> };
+    view! {
+        <p class="sentence" tabindex="0" data-testid="sentence">
+            {row.text.before} " " <mark>{row.text.marked}</mark> " " {row.text.after}
+        </p>
+        <dl class="labels">
+            {fact("distant", name(row.distant))}
+            {fact("predicted", format!("{} ({})", name(row.predicted), format::score(f64::from(detail.probability))))}
+            {row.gold.map(|gold| fact("gold", name(gold)))}
+        </dl>
+        <p class="verdict">
+            <span class=decision_class(row.decision) data-testid="decision">{format::decision(row.decision, &labels)}</span>
+            {if row.by_hand {
+                format!("by hand; the rules say {}", format::decision(detail.by_rule, &labels))
+            } else {
+                "by the rules".to_owned()
+            }}
+        </p>
+        {buttons(app, detail.clone(), labels)}
+        {margins(&row.margins)}
+        <dl class="metrics">
+            {fact("AUM", format::signed(row.aum, 3))}
+            {fact("confidence", format::signed(detail.confidence, 3))}
+            {fact("variability", format::signed(detail.variability, 3))}
+            {fact("correct", format!("{} of {epochs}", detail.correctness))}
+            {fact("forgotten", format!("{} ×", detail.forgetting))}
+        </dl>
+    }
+}
+
+fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {
+    let Detail { row, .. } = detail;
+    let id = row.id;
+    let button = move |text: &'static str, key: &'static str, decision: Option<Decision>, is_on: bool| {
+        view! {
+            <button class="button" aria-pressed=is_on.to_string() data-testid=format!("decide-{}", text.replace(' ', "-")) aria-keyshortcuts=key
+                on:click=move |_| app.decide(id, decision)>{text} <kbd>{key}</kbd></button>
+        }
+    };
+    let relabel = move |event: web_sys::Event| {
+        if let Ok(label) = event_target_value(&event).parse::<LabelId>() {
+            app.decide(id, Some(Decision::Relabel(label)));
+        }
+    };
+    let chosen = match row.decision {
+        Decision::Relabel(label) if row.by_hand => label.to_string(),
+        _ => String::new(),
+    };
+    let options = labels.into_iter().enumerate().map(|(number, name)| {
+        view! { <option value=number.to_string()>{format!("{number}  {name}")}</option> }
+    });
+    view! {
+        <div class="decide">
+            {button("keep", "K", Some(Decision::Keep), row.by_hand && row.decision == Decision::Keep)}
+            {button("remove", "X", Some(Decision::Remove), row.by_hand && row.decision == Decision::Remove)}
+            <select class="button" aria-label="Relabel to" data-testid="relabel" on:change=relabel prop:value=chosen>
+                <option value="">"relabel to …"</option>
+                {options.collect_view()}
+            </select>
+            {row.by_hand.then(|| button("by rule", "U", None, false))}
+        </div>
+    }
+}
+
+/// Margins over all epochs of the run.
+fn margins(values: &[f32]) -> impl IntoView + use<> {
+    let (width, height) = (248.0, 64.0);
+    let line = sparkline::line(values, width, height, 1.0);
+    let zero = format!("{:.1}", line.zero);
+    let points =
+        line.points.iter().map(|(x, y)| view! { <circle cx=format!("{x:.1}") cy=format!("{y:.1}") r="2.5" /> });
+    let text: Vec<String> = values.iter().map(|&v| format::signed(v, 1)).collect();
+    view! {
+        <figure class="margins">
+            <svg viewBox=format!("0 0 {width} {height}") role="img"
+                aria-label=format!("Margins by epoch: {}", text.join(", "))>
+                <line x1="0" x2=width.to_string() y1=zero.clone() y2=zero />
+                <path d=line.path.clone() />
+                {points.collect_view()}
+            </svg>
+            <figcaption>"margin by epoch: " {text.join("  ")}</figcaption>
+        </figure>
+    }
+}

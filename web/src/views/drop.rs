@@ -1,0 +1,77 @@
+//! Files dropped anywhere on the page.
+
+use leptos::ev;
+use leptos::prelude::*;
+use web_sys::DragEvent;
+
+use crate::state::App;
+
+/// Takes files dropped anywhere in the window.
+pub fn accept_anywhere(app: App) {
+    // Enter and leave come in pairs for every element that the pointer crosses.
+    let depth = RwSignal::new(0i32);
+    provide_context(Depth(depth));
+    let has_files = |event: &DragEvent| {
+        event
+            .data_transfer()
+            .is_some_and(|data| data.types().iter().any(|kind| kind.as_string().as_deref() == Some("Files")))
+    };
+    let handles = [
+        window_event_listener(ev::dragenter, move |event| {
+            if has_files(&event) {
+                event.prevent_default();
+                depth.update(|d| *d += 1);
+            }
+        }),
+        window_event_listener(ev::dragleave, move |event| {
+            if has_files(&event) {
+                depth.update(|d| *d = (*d - 1).max(0));
+            }
+        }),
+    ];
+    let over = window_event_listener(ev::dragover, move |event| {
+        if has_files(&event) {
+            event.prevent_default();
+            if let Some(data) = event.data_transfer() {
+                data.set_drop_effect("copy");
+            }
+        }
+    });
+    let drop = window_event_listener(ev::drop, move |event| {
+        // Else the browser would leave the page for the file.
+        event.prevent_default();
+        depth.set(0);
+        let files = event.data_transfer().and_then(|data| data.files());
+        let Some(files) = files else { return };
+        match files.get(0) {
+            Some(file) => {
+                app.open(file);
+                if files.length() > 1 {
+                    app.tell(
+                        false,
+                        "Only the first of the dropped files is opened: the page shows one at a time.".to_owned(),
+                    );
+                }
+            }
+            None => app.tell(
+                true,
+                "What was dropped is not a file: drop a .dyn file from a folder on this machine.".to_owned(),
+            ),
+        }
+    });
+    // The page lives as long as its window.
+    std::mem::forget((handles, over, drop));
+}
+
+#[derive(Clone, Copy)]
+struct Depth(RwSignal<i32>);
+
+/// Shows that a file may be dropped.
+pub fn overlay() -> impl IntoView {
+    let is_over = move || use_context::<Depth>().is_some_and(|depth| depth.0.get() > 0);
+    view! {
+        <div class="drop-overlay" class:visible=is_over aria-hidden="true">
+            <p>"Drop the file to open it"</p>
+        </div>
+    }
+}

@@ -1,0 +1,68 @@
+//! What is open, and what to do with it as a whole.
+
+use leptos::html::Input;
+use leptos::prelude::*;
+
+use crate::format;
+use crate::protocol::Export;
+use crate::state::App;
+use crate::theme;
+
+pub fn header(app: App) -> impl IntoView {
+    let nothing_open = move || app.file.with(Option::is_none);
+    view! {
+        <header class="top">
+            <h1 class="brand">"DynClean"</h1>
+            <p class="facts" data-testid="facts">
+                {move || app.file.get().map(|file| {
+                    let name = if file.name.is_empty() { file.file.clone() } else { file.name.clone() };
+                    let facts = file.facts.iter().map(|(k, v)| format!("{k}: {v}")).collect::<Vec<_>>().join("\n");
+                    view! {
+                        <strong title=facts>{name}</strong>
+                        <span data-testid="span-count">{format::count(file.n_spans as u64)} " spans"</span>
+                        <span>{file.n_epochs} " epochs"</span>
+                        <span class="wide">{file.encoder.clone()}</span>
+                        {(!file.complete).then(|| view! { <span class="tag" data-testid="incomplete">"unfinished run"</span> })}
+                    }
+                })}
+            </p>
+            <p class="busy" role="status" data-testid="busy">{move || app.busy.get()}</p>
+            <div class="actions">
+                {open_button(app, "button quiet", "file-input")}
+                <button class="button" data-testid="export-decisions" disabled=nothing_open
+                    title="decisions.json: the settings and your decisions, for `trainer clean --decisions`"
+                    on:click=move |_| app.export(Export::Decisions)>"Decisions"</button>
+                <button class="button primary" data-testid="export-corpus" disabled=nothing_open
+                    title="The cleaned corpus as DynClean JSON"
+                    on:click=move |_| app.export(Export::Corpus)>"Cleaned corpus"</button>
+                <button class="button quiet icon" data-testid="theme"
+                    aria-label=move || if app.dark.get() { "Use the light theme" } else { "Use the dark theme" }
+                    on:click=move |_| theme::toggle(app.dark)>
+                    <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+                        <circle cx="8" cy="8" r="6" fill="none" stroke="currentColor" stroke-width="1.5" />
+                        <path d="M8 2a6 6 0 0 1 0 12z" fill="currentColor" />
+                    </svg>
+                </button>
+            </div>
+        </header>
+    }
+}
+
+/// A file picker: the input itself is invisible, yet has the focus and answers to the keyboard.
+pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl IntoView {
+    let input = NodeRef::<Input>::new();
+    let chosen = move |_| {
+        let Some(input) = input.get() else { return };
+        if let Some(file) = input.files().and_then(|files| files.get(0)) {
+            app.open(file);
+        }
+        // Else choosing the same file again would be no change.
+        input.set_value("");
+    };
+    view! {
+        <label class=format!("picker {class}")>
+            "Open file…"
+            <input type="file" accept=".dyn" data-testid=test_id aria-label="Open a dynamics file" node_ref=input on:change=chosen />
+        </label>
+    }
+}

@@ -1,0 +1,138 @@
+//! One side's AUM distribution with its threshold as a line to drag.
+
+use leptos::html::{Canvas, Div};
+use leptos::prelude::*;
+use shared::judge::Side;
+use shared::threshold::Rule;
+use web_sys::{KeyboardEvent, PointerEvent};
+
+use crate::format;
+use crate::plots::{distribution, size_of};
+use crate::protocol::SideHistogram;
+use crate::state::App;
+
+pub fn histogram(app: App, side: Side) -> impl IntoView {
+    let name = format::side(side);
+    let data = Memo::new(move |_| {
+        app.histograms.with(|[negatives, positives]| match side {
+            Side::Negatives => negatives.clone(),
+            Side::Positives => positives.clone(),
+        })
+    });
+    let canvas = NodeRef::<Canvas>::new();
+    let frame = NodeRef::<Div>::new();
+    let size = size_of(frame);
+    Effect::new(move |_| {
+        let (size, dark, log_counts) = (size.get(), app.dark.get(), app.log_counts.get());
+        if let Some(canvas) = canvas.get()
+            && size.0 > 0.0
+        {
+            data.with(|data| distribution::draw(&canvas, size, data, log_counts, dark));
+        }
+    });
+    let totals = move || {
+        data.with(|d| {
+            let sum = |counts: &[u32]| format::count(counts.iter().map(|&n| u64::from(n)).sum());
+            (sum(&d.real), sum(&d.samples))
+        })
+    };
+    view! {
+        <section class="panel plot" aria-label=format!("AUM of {name}")>
+            <div class="heading">
+                <h2>"AUM, " {name}</h2>
+                <p class="legend">
+                    <span class="key real">"real"</span>
+                    <span class="key samples" title="Threshold samples: spans trained with deliberately wrong labels">{move || totals().1} " samples"</span>
+                </p>
+                {(side == Side::Positives).then(|| scale_choice(app))}
+            </div>
+            <div class="frame" node_ref=frame>
+                <canvas node_ref=canvas role="img" aria-label=move || {
+                    let (real, samples) = totals();
+                    format!("Distribution of AUM over {real} {name} and {samples} threshold samples")
+                }></canvas>
+                {line(app, side, data)}
+            </div>
+        </section>
+    }
+}
+
+fn scale_choice(app: App) -> impl IntoView {
+    view! {
+        <button class="button small" aria-pressed=move || app.log_counts.get().to_string()
+            title="Counts on a logarithmic scale" on:click=move |_| app.log_counts.update(|log| *log = !*log)>
+            "log"
+        </button>
+    }
+}
+
+/// The threshold: what lies left of it is judged wrong.
+fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
+    let name = format::side(side);
+    let area = NodeRef::<Div>::new();
+    let dragging = RwSignal::new(false);
+    let range = move || data.with(|d| (d.low, d.high));
+    let value = move || app.threshold(side);
+    let at = move || {
+        let (low, high) = range();
+        let share = (value().clamp(low, high) - low) / (high - low);
+        format!("{:.3}%", 100.0 * if share.is_finite() { share } else { 0.0 })
+    };
+    let set = move |value: f32| {
+        let (low, high) = range();
+        // Hundredths: finer than a pixel, and short to read.
+        app.set_rule(side, Rule::Fixed((value.clamp(low, high) * 100.0).round() / 100.0));
+    };
+    let drag_to = move |event: &PointerEvent| {
+        let Some(area) = area.get_untracked() else { return };
+        let bounds = area.get_bounding_client_rect();
+        let share = (f64::from(event.client_x()) - bounds.left()) / bounds.width().max(1.0);
+        let (low, high) = range();
+        set(low + (high - low) * share as f32);
+    };
+    let on_key = move |event: KeyboardEvent| {
+        let (low, high) = range();
+        let now = if value().is_finite() { value() } else { low };
+        let step = if event.shift_key() { 0.01 } else { 0.1 };
+        let to = match event.key().as_str() {
+            "ArrowLeft" | "ArrowDown" => now - step,
+            "ArrowRight" | "ArrowUp" => now + step,
+            "PageDown" => now - 1.0,
+            "PageUp" => now + 1.0,
+            "Home" => low,
+            "End" => high,
+            _ => return,
+        };
+        event.prevent_default();
+        set(to);
+    };
+    view! {
+        <div class="area" node_ref=area>
+            <div class="judged" style:width=at></div>
+            <div class="line" class:dragging=dragging style:left=at data-testid=format!("slider-{name}")
+                role="slider" tabindex="0" aria-label=format!("Threshold for {name}") aria-orientation="horizontal"
+                aria-valuemin=move || range().0.to_string() aria-valuemax=move || range().1.to_string()
+                aria-valuenow=move || value().max(range().0).to_string()
+                aria-valuetext=move || format!("{name} with AUM below {} are judged wrong", format::signed(value(), 2))
+                on:keydown=on_key
+                on:pointerdown=move |event| {
+                    if event.button() == 0 {
+                        event.prevent_default();
+                        let line: web_sys::HtmlElement = event_target(&event);
+                        // Without capture a fast drag would lose the line.
+                        let _ = line.set_pointer_capture(event.pointer_id());
+                        let _ = line.focus();
+                        dragging.set(true);
+                    }
+                }
+                on:pointermove=move |event| { if dragging.get_untracked() { drag_to(&event) } }
+                on:pointerup=move |_| dragging.set(false)
+                on:pointercancel=move |_| dragging.set(false)>
+                <span class="value" aria-hidden="true">{move || match value() {
+                    v if v.is_finite() => format::signed(v, 2),
+                    _ => "none".to_owned(),
+                }}</span>
+            </div>
+        </div>
+    }
+}

@@ -1,0 +1,252 @@
+//! The most suspicious spans. Only the rows in sight exist: lists may have millions.
+
+use leptos::html::Div;
+use leptos::prelude::*;
+use shared::judge::{Decision, Side};
+use shared::labels::LabelId;
+use shared::listing::Listing;
+use shared::span::SpanId;
+use web_sys::KeyboardEvent;
+
+use crate::format;
+use crate::link;
+use crate::plots::{size_of, sparkline};
+use crate::protocol::{List, Row, RowQuery};
+use crate::state::App;
+
+/// Height of a row in CSS pixels; also in the stylesheet (`--row`).
+const ROW: f64 = 32.0;
+/// Height of the head, which stays in sight.
+const HEAD: f64 = 24.0;
+/// Rows kept ready above and below those in sight.
+const SPARE: usize = 12;
+/// Browsers end an element at some 30 million pixels.
+const MOST: usize = 900_000;
+
+pub fn table(app: App) -> impl IntoView {
+    let viewport = NodeRef::<Div>::new();
+    let size = size_of(viewport);
+    let top = RwSignal::new(0usize);
+    Effect::new(move |_| {
+        let limit = (size.get().1 / ROW).ceil() as usize + 2 * SPARE;
+        let query = RowQuery { list: app.list.get(), offset: top.get().saturating_sub(SPARE), limit };
+        if size.get().1 > 0.0 && app.file.with(Option::is_some) {
+            link::look(|look| look.rows = Some(query));
+        }
+    });
+    let choose = move |list: List| {
+        app.list.set(list);
+        top.set(0);
+        if let Some(viewport) = viewport.get_untracked() {
+            viewport.set_scroll_top(0);
+        }
+    };
+    let on_scroll = move |_| {
+        if let Some(viewport) = viewport.get_untracked() {
+            let row = (f64::from(viewport.scroll_top()) / ROW) as usize;
+            if row != top.get_untracked() {
+                top.set(row);
+            }
+        }
+    };
+    let total = move || app.rows.with(|rows| rows.total);
+    let height = move || format!("{}px", total().min(MOST) as f64 * ROW);
+    let shift = move || format!("translateY({}px)", app.rows.with(|rows| rows.offset) as f64 * ROW);
+    let on_key = move |event: KeyboardEvent| {
+        let step: isize = match event.key().as_str() {
+            "ArrowDown" => 1,
+            "ArrowUp" => -1,
+            key => {
+                if decide_by_key(app, key) {
+                    event.prevent_default();
+                }
+                return;
+            }
+        };
+        event.prevent_default();
+        move_selection(app, viewport, step);
+    };
+    view! {
+        <section class="panel spans" aria-label="Most suspicious spans">
+            <div class="heading">
+                <h2>"Spans"</h2>
+                {filters(app, choose)}
+                <p class="legend" data-testid="listed">{move || {
+                    let all = app.file.with(|f| f.as_ref().map_or(0, |f| f.n_spans));
+                    let cut = (total() > MOST).then(|| format!(" (the first {} are shown)", format::count(MOST as u64)));
+                    let (listed, all) = (format::count(total() as u64), format::count(all as u64));
+                    format!("{listed} of {all}, lowest AUM first{}", cut.unwrap_or_default())
+                }}</p>
+            </div>
+            <div class="grid" class:with-gold=move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold))>
+                <div class="viewport" role="grid" tabindex="0" data-testid="rows" node_ref=viewport
+                    aria-label="Spans: arrow keys select, K keeps, X removes, a digit relabels, U leaves it to the rules"
+                    aria-rowcount=move || (total() + 1).to_string()
+                    aria-activedescendant=move || app.selected.get().map(row_name)
+                    on:scroll=on_scroll on:keydown=on_key>
+                    // Inside what scrolls, so that its columns are those of the rows.
+                    <div class="row head" role="row" aria-rowindex="1">
+                        <span role="columnheader">"decision"</span>
+                        <span role="columnheader">"span in its sentence"</span>
+                        <span role="columnheader">"distant"</span>
+                        <span role="columnheader">"predicted"</span>
+                        <span role="columnheader" class="gold">"gold"</span>
+                        <span role="columnheader" class="end">"AUM"</span>
+                        <span role="columnheader">"margins"</span>
+                    </div>
+                    <div class="sizer" role="presentation" style:height=height>
+                        <div class="window" role="presentation" style:transform=shift>
+                            <For each=move || app.rows.with(numbered) key=|(number, row)| row_key(*number, row) let((number, row))>
+                                {row_view(app, number, row)}
+                            </For>
+                        </div>
+                    </div>
+                    <Show when=move || app.figures.with(Option::is_some) && total() == 0>
+                        <p class="empty">"No span is listed: raise a threshold, or list all spans."</p>
+                    </Show>
+                </div>
+            </div>
+        </section>
+    }
+}
+
+/// The id of a row's element.
+fn row_name(span: SpanId) -> String {
+    format!("span-{span}")
+}
+
+fn numbered(rows: &crate::protocol::Rows) -> Vec<(usize, Row)> {
+    (rows.offset..).zip(rows.rows.iter().cloned()).collect()
+}
+
+/// Everything that a row shows and that may change.
+fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, bool, u32, LabelId) {
+    (number, row.id, row.decision, row.by_hand, row.aum.to_bits(), row.predicted)
+}
+
+fn filters(app: App, choose: impl Fn(List) + Copy + Send + 'static) -> impl IntoView {
+    let listing = move || match app.list.get() {
+        List::Ranked(listing) => Some(listing),
+        List::ByHand => None,
+    };
+    let which = move || match listing() {
+        Some(Listing { judged_only: true, .. }) => "judged",
+        Some(_) => "all",
+        None => "hand",
+    };
+    let side = move || listing().and_then(|l| l.side);
+    let set_which = move |event: web_sys::Event| {
+        choose(match event_target_value(&event).as_str() {
+            "judged" => List::Ranked(Listing { side: side(), judged_only: true }),
+            "all" => List::Ranked(Listing { side: side(), judged_only: false }),
+            _ => List::ByHand,
+        });
+    };
+    let set_side = move |event: web_sys::Event| {
+        let side = match event_target_value(&event).as_str() {
+            "negatives" => Some(Side::Negatives),
+            "positives" => Some(Side::Positives),
+            _ => None,
+        };
+        choose(List::Ranked(Listing { side, judged_only: listing().is_none_or(|l| l.judged_only) }));
+    };
+    view! {
+        <label>
+            <span class="sr">"Spans listed"</span>
+            <select data-testid="list-which" prop:value=which on:change=set_which>
+                <option value="judged">"judged wrong"</option>
+                <option value="all">"all, judged or not"</option>
+                <option value="hand">"decided by hand"</option>
+            </select>
+        </label>
+        <label>
+            <span class="sr">"Sides listed"</span>
+            <select data-testid="list-side" prop:value=move || side().map_or("both", format::side) on:change=set_side
+                disabled=move || listing().is_none()>
+                <option value="both">"both sides"</option>
+                <option value="negatives">"negatives"</option>
+                <option value="positives">"positives"</option>
+            </select>
+        </label>
+    }
+}
+
+fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
+    let id = row.id;
+    let labels = app.file.with_untracked(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
+    let name = |label: LabelId| labels.get(usize::from(label)).cloned().unwrap_or_default();
+    let line = sparkline::line(&row.margins, 72.0, 24.0, 1.0);
+    let (zero, path) = (format!("{:.1}", line.zero), line.path);
+    let is_selected = move || app.selected.get() == Some(id);
+    view! {
+        <div class="row" role="row" data-testid="row" id=row_name(id) aria-rowindex=(number + 2).to_string()
+            class:selected=is_selected aria-selected=move || is_selected().to_string() on:click=move |_| app.select(id)>
+            <span role="gridcell" class=decision_class(row.decision)>
+                {format::decision(row.decision, &labels)}
+                {row.by_hand.then(|| view! { <small>"by hand"</small> })}
+            </span>
+            <span role="gridcell" class="text">
+                <span class="before"><bdi>{row.text.before}</bdi></span>
+                <mark>{row.text.marked}</mark>
+                <span class="after">{row.text.after}</span>
+            </span>
+            <span role="gridcell" class="label">{name(row.distant)}</span>
+            <span role="gridcell" class="label">{name(row.predicted)}</span>
+            <span role="gridcell" class="label gold">{row.gold.map(name)}</span>
+            <span role="gridcell" class="end">{format::signed(row.aum, 2)}</span>
+            <span role="gridcell">
+                <svg class="spark" width="72" height="24" viewBox="0 0 72 24" aria-hidden="true">
+                    <line x1="0" x2="72" y1=zero.clone() y2=zero />
+                    <path d=path />
+                </svg>
+            </span>
+        </div>
+    }
+}
+
+/// The style of a decision.
+pub fn decision_class(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Keep => "decision keep",
+        Decision::Remove => "decision remove",
+        Decision::Relabel(_) => "decision relabel",
+    }
+}
+
+/// K keeps, X removes, a digit relabels, U leaves it to the rules: the selected span.
+pub fn decide_by_key(app: App, key: &str) -> bool {
+    let Some(span) = app.selected.get_untracked() else { return false };
+    let n_labels = app.file.with_untracked(|f| f.as_ref().map_or(0, |f| f.labels.len()));
+    let decision = match key {
+        "k" | "K" => Some(Decision::Keep),
+        "x" | "X" => Some(Decision::Remove),
+        "u" | "U" => None,
+        _ => match key.parse::<LabelId>() {
+            Ok(label) if usize::from(label) < n_labels => Some(Decision::Relabel(label)),
+            _ => return false,
+        },
+    };
+    app.decide(span, decision);
+    true
+}
+
+fn move_selection(app: App, viewport: NodeRef<Div>, step: isize) {
+    let target = app.rows.with_untracked(|rows| {
+        let selected = app.selected.get_untracked();
+        let at = rows.rows.iter().position(|row| Some(row.id) == selected);
+        let next = match at {
+            Some(at) => at.checked_add_signed(step)?,
+            None => 0,
+        };
+        rows.rows.get(next).map(|row| (row.id, rows.offset + next))
+    });
+    let (Some((id, number)), Some(viewport)) = (target, viewport.get_untracked()) else { return };
+    app.select(id);
+    let (top, height) = (f64::from(viewport.scroll_top()), f64::from(viewport.client_height()));
+    let row_top = number as f64 * ROW;
+    if row_top < top {
+        viewport.set_scroll_top(row_top as i32);
+    } else if HEAD + row_top + ROW > top + height {
+        viewport.set_scroll_top((HEAD + row_top + ROW - height).ceil() as i32);
+    }
+}

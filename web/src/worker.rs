@@ -1,0 +1,113 @@
+//! The worker's side: takes a request, answers it.
+
+use std::cell::RefCell;
+
+use js_sys::{Array, ArrayBuffer, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, RequestInit, RequestMode, Response};
+
+use crate::protocol::{Place, Reply, Request, pack, unpack};
+use crate::session::Session;
+
+thread_local! {
+    static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+}
+
+/// Serves requests until the page goes away.
+pub fn serve() {
+    std::panic::set_hook(Box::new(|info| {
+        console_error_panic_hook::hook(info);
+        post(&Reply::Died(info.to_string()), None);
+    }));
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(|event: MessageEvent| {
+        if let Some((request, attachment)) = unpack::<Request>(event.data()) {
+            spawn_local(answer(request, attachment));
+        }
+    });
+    scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    on_message.forget();
+    post(&Reply::Ready, None);
+}
+
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+fn post(reply: &Reply, attachment: Option<Vec<u8>>) {
+    let buffer = attachment.map(|bytes| Uint8Array::from(bytes.as_slice()).buffer());
+    let message = pack(reply, &buffer.as_ref().map_or(JsValue::NULL, JsValue::from));
+    let head = Uint8Array::from(message.get(0)).buffer();
+    let transfer = Array::of1(&head);
+    if let Some(buffer) = buffer {
+        transfer.push(&buffer);
+    }
+    // It can only fail for values that cannot be cloned: byte arrays can.
+    let _ = scope().post_message_with_transfer(&message, &transfer);
+}
+
+async fn answer(request: Request, attachment: JsValue) {
+    match request {
+        Request::Open(place) => match open(place, attachment).await {
+            Ok(reply) => post(&reply, None),
+            Err(reason) => post(&Reply::Refused(reason), None),
+        },
+        Request::Look(look) => match with_session(|session| session.look(*look)) {
+            Ok((seen, pixels)) => post(&Reply::Seen(Box::new(seen)), pixels),
+            Err(reason) => post(&Reply::Failed(reason), None),
+        },
+        Request::Export(what) => match with_session(|session| session.export(what)) {
+            Ok((name, bytes)) => post(&Reply::Exported { name }, Some(bytes)),
+            Err(reason) => post(&Reply::Failed(reason), None),
+        },
+    }
+}
+
+fn with_session<T>(work: impl FnOnce(&mut Session) -> Result<T, String>) -> Result<T, String> {
+    SESSION.with_borrow_mut(|session| match session {
+        Some(session) => work(session),
+        None => Err("no file is open".to_owned()),
+    })
+}
+
+async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
+    let (name, buffer) = match place {
+        Place::File { name } => {
+            let file: File = attachment.dyn_into().map_err(|_| "the browser did not hand over the file".to_owned())?;
+            let buffer = JsFuture::from(file.array_buffer()).await;
+            (name, buffer.map_err(|e| format!("the browser cannot read the file ({})", describe(&e)))?)
+        }
+        Place::Url(url) => (file_name(&url).to_owned(), fetch(&url).await?),
+    };
+    let bytes = Uint8Array::new(&buffer.unchecked_into::<ArrayBuffer>()).to_vec();
+    let session = Session::open(name, bytes)?;
+    let opened = session.opened();
+    SESSION.set(Some(session));
+    Ok(Reply::Opened(Box::new(opened)))
+}
+
+/// The last part of an address's path.
+pub fn file_name(url: &str) -> &str {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(url)
+}
+
+/// Fetches from the page's own server, and from no other.
+async fn fetch(url: &str) -> Result<JsValue, String> {
+    let init = RequestInit::new();
+    init.set_mode(RequestMode::SameOrigin);
+    let failed = |e: JsValue| {
+        format!("{url} cannot be fetched from this page's server ({}): choose a file instead", describe(&e))
+    };
+    let response = JsFuture::from(scope().fetch_with_str_and_init(url, &init)).await.map_err(failed)?;
+    let response: Response = response.dyn_into().map_err(failed)?;
+    if !response.ok() {
+        let status = response.status();
+        return Err(format!("the server answered {status} for {url}: check the address after ?run=, or choose a file"));
+    }
+    JsFuture::from(response.array_buffer().map_err(failed)?).await.map_err(failed)
+}
+
+fn describe(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| String::from(e.message()))
+}
