@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared::dynamics::{Negatives, SampleScheme};
 use shared::metrics::Window;
+use trainer::config::{Record, Schedule};
 
 /// Finds and fixes wrong labels in distantly supervised NER data by watching how a model learns them.
 ///
@@ -90,6 +91,12 @@ pub struct Run {
     /// Steps over which the rates rise from 0 [default: 0 base-sized, 50 smaller]
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     pub warmup: Option<usize>,
+    /// What the rates do after the warm-up
+    #[arg(long, value_enum, default_value_t = ScheduleArg::Constant, help_heading = "Training")]
+    pub schedule: ScheduleArg,
+    /// Scale gradients down to this norm where they are longer [default: never]
+    #[arg(long, value_name = "NORM", help_heading = "Training")]
+    pub clip_norm: Option<f32>,
     /// Decoupled weight decay
     #[arg(long, default_value_t = 0.0, value_name = "X", help_heading = "Training")]
     pub weight_decay: f32,
@@ -102,6 +109,12 @@ pub struct Run {
     /// How threshold samples are mislabelled
     #[arg(long, value_enum, default_value_t = SchemeArg::FakeClass, help_heading = "Training")]
     pub scheme: SchemeArg,
+    /// Record the logits of a pass without dropout after each epoch, or, for free, of the training passes
+    #[arg(long, value_enum, default_value_t = RecordArg::Eval, help_heading = "Training")]
+    pub record: RecordArg,
+    /// With --train-gold: do not also train on gold, which shows what annotators' labels would give
+    #[arg(long, help_heading = "Training")]
+    pub no_gold_model: bool,
 
     #[command(flatten)]
     pub cleaning: CleaningOptions,
@@ -121,6 +134,12 @@ pub struct CleaningOptions {
     /// Judge positives with an AUM below this wrong
     #[arg(long, value_name = "AUM", allow_negative_numbers = true)]
     pub positives_threshold: Option<f32>,
+    /// Take the threshold for negatives from the threshold samples: AUM at this quantile, from the top
+    #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "negatives_threshold")]
+    pub negatives_quantile: Option<f32>,
+    /// Likewise for positives (the paper: .10 for negatives, 0 for positives)
+    #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "positives_threshold")]
+    pub positives_quantile: Option<f32>,
     /// Epochs over which AUM is taken [default: three, from where the positives are learned]
     #[arg(long, value_name = "FIRST-LAST", value_parser = window)]
     pub window: Option<Window>,
@@ -130,6 +149,11 @@ pub struct CleaningOptions {
     /// Judge every suspicious negative, even where several overlap [default: only the most suspicious of them]
     #[arg(long)]
     pub keep_overlaps: bool,
+}
+
+fn quantile(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "expected a number in 0..1".to_owned())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("expected a number in 0..1".to_owned()) }
 }
 
 fn window(text: &str) -> Result<Window, String> {
@@ -266,6 +290,36 @@ impl From<SchemeArg> for SampleScheme {
             SchemeArg::FakeClass => Self::FakeClass,
             SchemeArg::FakeClassPositives => Self::FakeClassPositives,
             SchemeArg::RandomOther => Self::RandomOther,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ScheduleArg {
+    Constant,
+    Linear,
+}
+
+impl From<ScheduleArg> for Schedule {
+    fn from(arg: ScheduleArg) -> Self {
+        match arg {
+            ScheduleArg::Constant => Self::Constant,
+            ScheduleArg::Linear => Self::Linear,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum RecordArg {
+    Eval,
+    Train,
+}
+
+impl From<RecordArg> for Record {
+    fn from(arg: RecordArg) -> Self {
+        match arg {
+            RecordArg::Eval => Self::Evaluation,
+            RecordArg::Train => Self::Training,
         }
     }
 }

@@ -18,8 +18,12 @@ pub struct Config {
     pub encoder_rate: f32,
     /// Learning rate of the span classifier.
     pub head_rate: f32,
-    /// Steps over which the rates rise from 0 to their constant value.
+    /// Steps over which the rates rise from 0.
     pub warmup: usize,
+    /// What the rates do afterwards.
+    pub schedule: Schedule,
+    /// Largest norm of a step's gradient; none where absent.
+    pub clip_norm: Option<f32>,
     /// Decoupled weight decay.
     pub weight_decay: f32,
     /// Which negatives enter the loss.
@@ -32,6 +36,41 @@ pub struct Config {
     pub max_span_width: u32,
     /// How threshold samples are mislabelled.
     pub scheme: SampleScheme,
+    /// Which logits are recorded.
+    pub record: Record,
+}
+
+/// Learning rates after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// They stay.
+    Constant,
+    /// They fall to 0 at the last step.
+    Linear,
+}
+
+impl Schedule {
+    /// Factor on the rates at `step` (from 0) of `steps`.
+    pub fn factor(self, step: usize, steps: usize, warmup: usize) -> f32 {
+        if step < warmup {
+            return (step + 1) as f32 / warmup as f32;
+        }
+        match self {
+            Self::Constant => 1.0,
+            Self::Linear => steps.saturating_sub(step) as f32 / steps.saturating_sub(warmup).max(1) as f32,
+        }
+    }
+}
+
+/// Which logits training dynamics consist of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// Those of a pass without dropout after each epoch.
+    Evaluation,
+    /// Those of the training passes themselves: no extra pass, but noisier.
+    Training,
 }
 
 impl Config {
@@ -43,10 +82,26 @@ impl Config {
             ("encoder rate", self.encoder_rate.to_string()),
             ("head rate", self.head_rate.to_string()),
             ("warm-up steps", self.warmup.to_string()),
+            ("schedule", format!("{:?}", self.schedule).to_lowercase()),
+            ("gradient norm", self.clip_norm.map_or("not clipped".to_owned(), |n| format!("at most {n}"))),
+            ("logits recorded in", format!("{:?}", self.record).to_lowercase()),
             ("weight decay", self.weight_decay.to_string()),
             ("negative rate", self.negative_rate.to_string()),
             ("word embeddings", if self.train_embeddings { "trained" } else { "frozen" }.to_owned()),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_rise_then_stay_or_fall() {
+        let at = |schedule: Schedule| [0, 3, 4, 9].map(|step| schedule.factor(step, 10, 4));
+        assert_eq!(at(Schedule::Constant), [0.25, 1.0, 1.0, 1.0]);
+        assert_eq!(at(Schedule::Linear), [0.25, 1.0, 1.0, 1.0 / 6.0]);
+        assert_eq!(Schedule::Constant.factor(0, 10, 0), 1.0);
     }
 }

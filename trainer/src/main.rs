@@ -56,6 +56,9 @@ fn run(args: Run) -> Result<()> {
         head_rate: args.head_rate.unwrap_or(defaults.head_rate),
         warmup: args.warmup.unwrap_or(defaults.warmup),
         weight_decay: args.weight_decay,
+        schedule: args.schedule.into(),
+        clip_norm: args.clip_norm,
+        record: args.record.into(),
         negatives: args.negatives.into(),
         negative_rate: args.negative_rate,
         train_embeddings: args.train_embeddings,
@@ -64,9 +67,11 @@ fn run(args: Run) -> Result<()> {
     };
     ensure!(config.epochs > 0 && config.batch > 0, "--epochs and --batch must be at least 1");
     ensure!(config.max_span_width > 0, "--max-span-width must be at least 1");
+    ensure!(config.clip_norm.is_none_or(|n| n > 0.0), "--clip-norm must be greater than 0");
     ensure!((0.0..1.0).contains(&config.negative_rate), "--negative-rate must be in 0..1");
     let cleaning = args.cleaning;
-    let metrics = pipeline::run(&files, corpora, &config, &spec, |s| adjust(s, &cleaning), &args.out)?;
+    let with_gold_model = !args.no_gold_model;
+    let metrics = pipeline::run(&files, corpora, &config, &spec, |s| adjust(s, &cleaning), with_gold_model, &args.out)?;
     print!("{}", metrics.summary());
     println!("Everything is in {}: open report.html there, or `trainer serve --run {0}`", args.out.display());
     Ok(())
@@ -77,6 +82,12 @@ fn adjust(settings: &mut Settings, options: &CleaningOptions) {
     match options.threshold {
         Some(Threshold::Auto) | None => {}
         Some(Threshold::Paper) => *settings = Settings::paper(),
+    }
+    if let Some(q) = options.negatives_quantile {
+        settings.negatives = Rule::Quantile(q);
+    }
+    if let Some(q) = options.positives_quantile {
+        settings.positives = Rule::Quantile(q);
     }
     if let Some(value) = options.negatives_threshold {
         settings.negatives = Rule::Fixed(value);

@@ -12,7 +12,8 @@ pub fn most_similar_negatives(hidden: &[f32], targets: &mut [Option<u32>], rate:
     let width = hidden.len() / targets.len().max(1);
     let is_negative = |target: &Option<u32>| *target == Some(u32::from(O));
     let mut negatives: Vec<usize> = (0..targets.len()).filter(|&i| is_negative(&targets[i])).collect();
-    let keep = ((1.0 - rate) * negatives.len() as f32).ceil() as usize;
+    // Less a thousandth: 1 − 0.95 is a little more than 0.05 in binary.
+    let keep = ((1.0 - rate) * negatives.len() as f32 - 1e-3).ceil() as usize;
     let row = |i: usize| &hidden[i * width..(i + 1) * width];
     let mut direction = vec![0f32; width];
     let mut has_positive = false;

@@ -29,6 +29,8 @@ pub struct Rates {
     pub head: f32,
     /// Decoupled weight decay.
     pub weight_decay: f32,
+    /// Largest Euclidean norm of all gradients together; longer ones are scaled down to it.
+    pub clip_norm: Option<f32>,
 }
 
 struct Parameter {
@@ -144,15 +146,23 @@ impl Parameters {
     /// # Errors
     /// When a parameter has no gradient: it would silently never train.
     pub fn step(&self, gradients: &GradStore, rates: Rates) -> Result<()> {
-        for parameter in &self.parameters {
-            let gradient = gradients
-                .get(parameter.var.as_tensor())
-                .with_context(|| format!("parameter {} received no gradient", parameter.name))?;
+        let all: Vec<&Tensor> = self
+            .parameters
+            .iter()
+            .map(|p| {
+                gradients.get(p.var.as_tensor()).with_context(|| format!("parameter {} received no gradient", p.name))
+            })
+            .collect::<Result<_>>()?;
+        let scale = match rates.clip_norm {
+            Some(limit) => (limit / norm(&all)?).min(1.0),
+            None => 1.0,
+        };
+        for (parameter, gradient) in self.parameters.iter().zip(all) {
             let rate = match parameter.group {
                 Group::Encoder => rates.encoder,
                 Group::Head => rates.head,
             };
-            parameter.optimizer.step(&parameter.var, gradient, rate, rates.weight_decay)?;
+            parameter.optimizer.step(&parameter.var, gradient, scale, rate, rates.weight_decay)?;
         }
         Ok(())
     }
@@ -190,5 +200,38 @@ impl Parameters {
         let trained = self.trainable().map(|(name, tensor)| (name.to_owned(), tensor.clone()));
         let tensors: HashMap<String, Tensor> = frozen.chain(trained).collect();
         candle_core::safetensors::save(&tensors, file).with_context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+/// Euclidean norm of several tensors together.
+fn norm(tensors: &[&Tensor]) -> Result<f32> {
+    let mut squares = 0f64;
+    for tensor in tensors {
+        squares += tensor.flatten_all()?.to_vec1::<f32>()?.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+    }
+    Ok(squares.sqrt() as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::stream;
+
+    #[test]
+    fn the_norm_is_taken_over_all_tensors() {
+        let a = Tensor::new(&[[3f32, 0.0]], &Device::Cpu).unwrap();
+        let b = Tensor::new(&[-4f32], &Device::Cpu).unwrap();
+        assert_eq!(norm(&[&a, &b]).unwrap(), 5.0);
+    }
+
+    #[test]
+    fn a_parameter_without_a_gradient_is_an_error() {
+        let mut parameters = Parameters::new(stream(1, "test"));
+        let used = parameters.get("used", &[2], Init::Constant(1.0), Group::Head).unwrap();
+        parameters.get("unused", &[2], Init::Constant(1.0), Group::Head).unwrap();
+        let gradients = used.sum_all().unwrap().backward().unwrap();
+        let rates = Rates { encoder: 0.1, head: 0.1, weight_decay: 0.0, clip_norm: None };
+        let error = parameters.step(&gradients, rates).unwrap_err().to_string();
+        assert!(error.contains("unused received no gradient"), "{error}");
     }
 }

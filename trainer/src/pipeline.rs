@@ -16,7 +16,7 @@ use shared::report::{self, Outcome};
 use shared::score::NerScore;
 use shared::threshold::Settings;
 
-use crate::config::Config;
+use crate::config::{Config, Record};
 use crate::corpus_file::{Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
 use crate::progress::Progress;
@@ -30,6 +30,7 @@ pub const DYNAMICS: &str = "dynamics.dyn";
 const CONFIG: &str = "config.json";
 const RAW: &str = "raw.json";
 const CLEANED_SCORES: &str = "cleaned-scores.json";
+const GOLD: &str = "gold.json";
 /// The cleaned corpus.
 pub const CLEANED: &str = "cleaned.json";
 const DECISIONS: &str = "decisions.json";
@@ -56,7 +57,7 @@ struct Bound {
 /// `metrics.json`.
 #[derive(Debug, Serialize)]
 pub struct Metrics {
-    /// Test scores of the model trained on the raw distant labels and on the cleaned ones.
+    /// Test scores of the model trained on the raw distant labels, on the cleaned ones, and on gold.
     pub test: TestScores,
     /// Cleaned minus raw test F1, in points.
     pub gain_f1_points: f64,
@@ -80,7 +81,16 @@ pub struct Metrics {
 }
 
 /// See [`Metrics::test`].
-pub type TestScores = Pair<NerScore>;
+#[derive(Debug, Serialize)]
+pub struct TestScores {
+    /// On the distant labels as they came.
+    pub raw: NerScore,
+    /// On the cleaned labels.
+    pub cleaned: NerScore,
+    /// On annotators' labels, where they are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gold: Option<NerScore>,
+}
 
 /// One value for the raw and one for the cleaned labels.
 #[derive(Debug, Serialize)]
@@ -120,6 +130,7 @@ pub fn run(
     config: &Config,
     spec: &EncoderSpec,
     adjust: impl FnOnce(&mut Settings),
+    with_gold_model: bool,
     out: &Path,
 ) -> Result<Metrics> {
     let dir = RunDir::open(out)?;
@@ -139,7 +150,8 @@ pub fn run(
     let raw = job.record(&name.to_string_lossy())?;
     let cleaning = job.clean(adjust)?;
     let cleaned = job.retrain(&cleaning.corpus)?;
-    job.report(raw, cleaned, &cleaning)
+    let gold = if with_gold_model { job.train_on_gold()? } else { None };
+    job.report(raw, cleaned, gold, &cleaning)
 }
 
 struct Cleaning {
@@ -184,8 +196,11 @@ impl Job<'_> {
         let stage = self.stage("raw labels", &self.train.corpus);
         let n_types = stage.n_labels - 1;
         let all: Vec<u32> = (0..self.train.corpus.n_sentences() as u32).collect();
-        let trained = stage.train(all.len(), |end| {
-            let rows = logits(end.model, &self.train, &all, end.progress)?;
+        let trained = stage.train(self.passed_over(all.len()), |end| {
+            let rows = match end.training_logits {
+                Some(rows) => rows,
+                None => logits(end.model, &self.train, &all, end.progress)?,
+            };
             let logits = EpochLogits::from_rows(&rows, n_types, Precision::F16)?;
             file.append(&dyn_file::epoch(RunKind::Main, end.score.epoch, &logits))?;
             file.append(&dyn_file::score(RunKind::Main, end.score))
@@ -207,10 +222,15 @@ impl Job<'_> {
         let mut sentences: Vec<u32> =
             samples.spans.iter().filter_map(|&s| self.train.index.span(s)).map(|s| s.sentence).collect();
         sentences.dedup();
-        let spans: Vec<u32> = sentences.iter().flat_map(|&s| self.train.index.of_sentence(s)).collect();
         let n_labels = stage.n_labels;
-        stage.train(sentences.len(), |end| {
-            let rows = logits(end.model, &self.train, &sentences, end.progress)?;
+        stage.train(self.passed_over(sentences.len()), |end| {
+            let (spans, rows): (Vec<u32>, Vec<f32>) = match end.training_logits {
+                Some(rows) => ((0..self.train.index.len() as u32).collect(), rows),
+                None => (
+                    sentences.iter().flat_map(|&s| self.train.index.of_sentence(s)).collect(),
+                    logits(end.model, &self.train, &sentences, end.progress)?,
+                ),
+            };
             let of_samples: Vec<f32> = spans
                 .iter()
                 .zip(rows.chunks_exact(n_labels))
@@ -222,6 +242,14 @@ impl Job<'_> {
             file.append(&dyn_file::score(RunKind::Threshold, end.score))
         })?;
         Ok(())
+    }
+
+    /// Sentences that recording passes over after an epoch.
+    fn passed_over(&self, sentences: usize) -> usize {
+        match self.config.record {
+            Record::Evaluation => sentences,
+            Record::Training => 0,
+        }
     }
 
     /// Decides from what the dynamics file holds, so that whoever opens it decides the same.
@@ -261,8 +289,28 @@ impl Job<'_> {
         Ok(result)
     }
 
-    fn report(&self, raw: ModelResult, cleaned: ModelResult, cleaning: &Cleaning) -> Result<Metrics> {
-        let outcome = Outcome { raw: raw.test.clone(), cleaned: cleaned.test.clone() };
+    /// What the labels of annotators would give: the mark to measure the gain against.
+    fn train_on_gold(&self) -> Result<Option<ModelResult>> {
+        let Some(gold) = &self.gold else { return Ok(None) };
+        if let Some(done) = self.dir.read_json(GOLD)? {
+            return Ok(Some(done));
+        }
+        let started = Instant::now();
+        let trained = self.stage("gold labels", gold).train(0, |_| Ok(()))?;
+        let result = self.result(&trained, "model-gold", started)?;
+        self.dir.write_json(GOLD, &result)?;
+        Ok(Some(result))
+    }
+
+    fn report(
+        &self,
+        raw: ModelResult,
+        cleaned: ModelResult,
+        gold: Option<ModelResult>,
+        cleaning: &Cleaning,
+    ) -> Result<Metrics> {
+        let gold = gold.map(|g| g.test);
+        let outcome = Outcome { raw: raw.test.clone(), cleaned: cleaned.test.clone(), gold: gold.clone() };
         let html = report::html(&report::Input {
             dynamics: &cleaning.dynamics,
             judge: &cleaning.judge,
@@ -277,7 +325,7 @@ impl Job<'_> {
         };
         let metrics = Metrics {
             gain_f1_points: 100.0 * (cleaned.test.overall.f1 - raw.test.overall.f1),
-            test: Pair { raw: raw.test, cleaned: cleaned.test },
+            test: TestScores { raw: raw.test, cleaned: cleaned.test, gold },
             removed: sides(|c| c.removed),
             relabelled: sides(|c| c.relabelled),
             cleaning: cleaning.summary.clone(),
@@ -333,6 +381,9 @@ impl Metrics {
         let mut text = String::from("Test scores of the model trained on\n");
         text += &row("raw", &self.test.raw);
         text += &row("cleaned", &self.test.cleaned);
+        if let Some(gold) = &self.test.gold {
+            text += &row("gold", gold);
+        }
         text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
         let t = self.cleaning.thresholds;
         for (name, side, threshold) in

@@ -13,7 +13,7 @@ use shared::score::{NerScore, score_entities};
 use shared::span::SpanIndex;
 
 use crate::batch::{Batch, SentenceInput};
-use crate::config::Config;
+use crate::config::{Config, Record};
 use crate::encoder::EncoderSpec;
 use crate::negatives::most_similar_negatives;
 use crate::ops::cross_entropy;
@@ -76,6 +76,9 @@ pub struct EpochEnd<'a> {
     pub score: EpochScore,
     /// To count the sentences passed over.
     pub progress: &'a Progress,
+    /// Logits of all training spans from the training passes, where those are recorded: one row per
+    /// span; NaN for spans of sentences that no batch trained on.
+    pub training_logits: Option<Vec<f32>>,
 }
 
 /// A finished training.
@@ -108,14 +111,18 @@ impl Stage<'_> {
         let mut step = 0;
         for epoch in 1..=config.epochs {
             progress.begin_epoch(epoch);
-            let train_loss = self.epoch(&model, epoch, &mut step, &progress)?;
+            let mut recorder = match config.record {
+                Record::Evaluation => None,
+                Record::Training => Some(vec![f32::NAN; self.train.index.len() * self.n_labels]),
+            };
+            let train_loss = self.epoch(&model, epoch, &mut step, recorder.as_deref_mut(), &progress)?;
             let dev = evaluate(&model, self.dev, &progress)?.overall;
             if best.as_ref().is_none_or(|(f1, ..)| dev.f1 > *f1) {
                 best = Some((dev.f1, epoch, model.parameters.snapshot()?));
             }
             let score = EpochScore { epoch, train_loss, dev };
             scores.push(score);
-            on_epoch(EpochEnd { model: &model, score, progress: &progress })?;
+            on_epoch(EpochEnd { model: &model, score, progress: &progress, training_logits: recorder })?;
             progress.end_epoch(train_loss, dev.f1);
         }
         let (_, best_epoch, weights) = best.context("no epoch was trained")?;
@@ -124,14 +131,21 @@ impl Stage<'_> {
     }
 
     /// One pass over the shuffled sentences; returns the mean loss per span in the loss.
-    fn epoch(&self, model: &SpanModel, epoch: u32, step: &mut usize, progress: &Progress) -> Result<f64> {
+    fn epoch(
+        &self,
+        model: &SpanModel,
+        epoch: u32,
+        step: &mut usize,
+        mut recorder: Option<&mut [f32]>,
+        progress: &Progress,
+    ) -> Result<f64> {
         let config = self.config;
         let mut order: Vec<u32> = (0..self.train.inputs.len() as u32).collect();
         order.shuffle(&mut stream(config.seed, &format!("order {epoch}")));
         let (mut loss_sum, mut spans_in_loss) = (0f64, 0usize);
         for sentences in order.chunks(config.batch.max(1)) {
             let mut rng = stream(config.seed, &format!("step {step}"));
-            if let Some((loss, spans)) = self.step(model, sentences, *step, &mut rng)? {
+            if let Some((loss, spans)) = self.step(model, sentences, *step, recorder.as_deref_mut(), &mut rng)? {
                 ensure!(
                     loss.is_finite(),
                     "the loss became {loss} at epoch {epoch}, step {step}, in the batch of sentences {sentences:?} \
@@ -152,6 +166,7 @@ impl Stage<'_> {
         model: &SpanModel,
         sentences: &[u32],
         step: usize,
+        recorder: Option<&mut [f32]>,
         rng: &mut ChaCha8Rng,
     ) -> Result<Option<(f64, usize)>> {
         let config = self.config;
@@ -164,6 +179,9 @@ impl Stage<'_> {
         let batch = Batch::pack(&inputs);
         let rows = Arc::new(span_rows(&inputs, &batch, config.max_span_width));
         let output = model.forward(&batch, rows, &mut Masks::training(rng.clone()))?;
+        if let Some(recorder) = recorder {
+            self.note(recorder, sentences, &output.logits)?;
+        }
         if config.negatives == Negatives::Top {
             let hidden = output.hidden.flatten_all()?.to_vec1::<f32>()?;
             most_similar_negatives(&hidden, &mut targets, config.negative_rate, rng);
@@ -176,15 +194,31 @@ impl Stage<'_> {
         let gradients = loss.backward()?;
         let value = f64::from(loss.to_scalar::<f32>()?);
         if value.is_finite() {
-            let warm = ((step + 1) as f32 / config.warmup.max(1) as f32).min(1.0);
+            let steps = self.train.inputs.len().div_ceil(config.batch.max(1)) * config.epochs as usize;
+            let factor = config.schedule.factor(step, steps, config.warmup);
             let rates = Rates {
-                encoder: config.encoder_rate * warm,
-                head: config.head_rate * warm,
+                encoder: config.encoder_rate * factor,
+                head: config.head_rate * factor,
                 weight_decay: config.weight_decay,
+                clip_norm: config.clip_norm,
             };
             model.parameters.step(&gradients, rates)?;
         }
         Ok(Some((value, spans)))
+    }
+
+    /// Copies a batch's logits to the rows of their spans.
+    fn note(&self, recorder: &mut [f32], sentences: &[u32], logits: &Tensor) -> Result<()> {
+        let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+        let mut rest = logits.as_slice();
+        for &sentence in sentences {
+            let ids = self.train.index.of_sentence(sentence);
+            let to = ids.start as usize * self.n_labels..ids.end as usize * self.n_labels;
+            let (rows, after) = rest.split_at(to.len());
+            recorder[to].copy_from_slice(rows);
+            rest = after;
+        }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cleaning::{CleaningSummary, Decisions, DecisionsError};
 use crate::dynamics::{Dynamics, Negatives};
 use crate::judge::{Decision, Judge, Side};
 use crate::quality::{NoiseDetection, detect};
-use crate::score::NerScore;
+use crate::score::{NerScore, Prf};
 use crate::span::SpanId;
 
 /// Suspicious spans listed per side.
@@ -21,6 +21,8 @@ pub struct Outcome {
     pub raw: NerScore,
     /// Of the model trained on the cleaned labels.
     pub cleaned: NerScore,
+    /// Of the model trained on annotators' labels, where they are given.
+    pub gold: Option<NerScore>,
 }
 
 /// What a report is about.
@@ -116,17 +118,26 @@ fn scores(outcome: &Outcome) -> String {
     let mut out = format!(
         "<h2>Result</h2><p class=\"big\">{gain:+.1} F1 points</p><p class=\"note\">on test, exact boundaries and type; \
          one seed: differences of 2 to 3 points are within the noise between runs.</p><div class=\"wide\"><table>\
-         <tr><th></th><th>raw P</th><th>R</th><th>F1</th><th>cleaned P</th><th>R</th><th>F1</th></tr>"
+         <tr><th></th>"
     );
-    let raw = std::iter::once(("all", outcome.raw.overall))
-        .chain(outcome.raw.per_type.iter().map(|(name, prf)| (name.as_str(), *prf)));
-    let cleaned = std::iter::once(outcome.cleaned.overall).chain(outcome.cleaned.per_type.iter().map(|(_, prf)| *prf));
-    for ((name, a), b) in raw.zip(cleaned) {
+    let models = [("raw", Some(&outcome.raw)), ("cleaned", Some(&outcome.cleaned)), ("gold", outcome.gold.as_ref())];
+    let models: Vec<_> = models.into_iter().filter_map(|(name, score)| Some((name, score?))).collect();
+    for (name, _) in &models {
+        let _ = write!(out, "<th>{name} P</th><th>R</th><th>F1</th>");
+    }
+    out.push_str("</tr>");
+    let row = |out: &mut String, name: &str, of: &dyn Fn(&NerScore) -> Option<Prf>| {
         let _ = write!(out, "<tr><td>{}</td>", escape(name));
-        for value in [a.precision, a.recall, a.f1, b.precision, b.recall, b.f1] {
-            let _ = write!(out, "<td>{:.1}</td>", 100.0 * value);
+        for prf in models.iter().filter_map(|(_, score)| of(score)) {
+            for value in [prf.precision, prf.recall, prf.f1] {
+                let _ = write!(out, "<td>{:.1}</td>", 100.0 * value);
+            }
         }
         out.push_str("</tr>");
+    };
+    row(&mut out, "all", &|score| Some(score.overall));
+    for (i, (name, _)) in outcome.raw.per_type.iter().enumerate() {
+        row(&mut out, name, &|score| score.per_type.get(i).map(|(_, prf)| *prf));
     }
     out + "</table></div>\n"
 }
@@ -319,7 +330,6 @@ mod tests {
     use crate::dynamics::{EpochLogits, Precision, Run, RunInfo};
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
-    use crate::score::Prf;
     use crate::threshold::{Rule, Settings};
 
     #[test]
@@ -345,7 +355,7 @@ mod tests {
         let settings = Settings { negatives: zero, positives: zero, ..Settings::automatic(&dynamics, &judge.assigned) };
         let decisions = Decisions::new("d1g35t".into(), settings);
         let score = |correct| NerScore { overall: Prf::from_counts(correct, 4, 4), per_type: vec![] };
-        let outcome = Outcome { raw: score(2), cleaned: score(3) };
+        let outcome = Outcome { raw: score(2), cleaned: score(3), gold: None };
         let input = Input { dynamics: &dynamics, judge: &judge, decisions: &decisions, outcome: Some(&outcome) };
         let page = html(&input).unwrap();
         assert!(!page.contains("<script"), "text from files must never be markup");

@@ -30,11 +30,12 @@ impl AdamW {
         Self { moments: moments.into(), steps: 0.into() }
     }
 
-    /// One step with the given learning rate and (decoupled) weight decay.
+    /// One step with the given learning rate and (decoupled) weight decay; the gradient counts
+    /// `scale` times.
     ///
     /// # Errors
     /// When the gradient has another shape, or a tensor is not contiguous f32 on the CPU.
-    pub fn step(&self, parameter: &Var, gradient: &Tensor, rate: f32, weight_decay: f32) -> Result<()> {
+    pub fn step(&self, parameter: &Var, gradient: &Tensor, scale: f32, rate: f32, weight_decay: f32) -> Result<()> {
         if parameter.shape() != gradient.shape() {
             candle_core::bail!("AdamW: parameter {:?}, gradient {:?}", parameter.dims(), gradient.dims());
         }
@@ -42,6 +43,7 @@ impl AdamW {
         let steps = self.steps.get();
         let update = Update {
             moments: &self.moments,
+            scale,
             rate,
             decay: 1.0 - rate * weight_decay,
             first_correction: 1.0 / (1.0 - BETA1.powi(steps)),
@@ -53,6 +55,7 @@ impl AdamW {
 
 struct Update<'a> {
     moments: &'a std::cell::RefCell<Moments>,
+    scale: f32,
     rate: f32,
     decay: f32,
     first_correction: f32,
@@ -71,11 +74,12 @@ impl InplaceOp2 for Update<'_> {
         };
         let parameter = &mut parameter[start..end];
         let Moments { first, second } = &mut *self.moments.borrow_mut();
-        let (rate, decay) = (self.rate, self.decay);
+        let (scale, rate, decay) = (self.scale, self.rate, self.decay);
         let (first_correction, second_correction) = (self.first_correction, self.second_correction);
         let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
         parameter.par_chunks_mut(CHUNK).zip(moments).zip(g.par_chunks(CHUNK)).for_each(|((p, (m, v)), g)| {
             for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+                let g = g * scale;
                 *m = BETA1 * *m + (1.0 - BETA1) * g;
                 *v = BETA2 * *v + (1.0 - BETA2) * g * g;
                 *p = *p * decay - rate * (*m * first_correction) / ((*v * second_correction).sqrt() + EPSILON);
@@ -91,12 +95,27 @@ mod tests {
     use candle_core::Device;
 
     #[test]
+    fn a_scaled_gradient_is_that_gradient() {
+        let after = |gradient: f32, scale: f32| {
+            let parameter = Var::new(&[1f32], &Device::Cpu).unwrap();
+            let optimizer = AdamW::new(1);
+            for _ in 0..2 {
+                optimizer.step(&parameter, &Tensor::new(&[gradient], &Device::Cpu).unwrap(), scale, 0.1, 0.0).unwrap();
+                optimizer.step(&parameter, &Tensor::new(&[0.5f32], &Device::Cpu).unwrap(), 1.0, 0.1, 0.0).unwrap();
+            }
+            parameter.to_vec1::<f32>().unwrap()
+        };
+        assert_eq!(after(4.0, 0.25), after(1.0, 1.0));
+        assert_ne!(after(4.0, 0.25), after(4.0, 1.0));
+    }
+
+    #[test]
     fn steps_by_hand() {
         // First step of Adam: the corrected moments are g and g², so the step is rate·g/(|g| + ε).
         let parameter = Var::new(&[1f32, -2.0, 0.5], &Device::Cpu).unwrap();
         let optimizer = AdamW::new(3);
         let gradient = Tensor::new(&[0.5f32, -4.0, 0.0], &Device::Cpu).unwrap();
-        optimizer.step(&parameter, &gradient, 0.1, 0.0).unwrap();
+        optimizer.step(&parameter, &gradient, 1.0, 0.1, 0.0).unwrap();
         let after = parameter.to_vec1::<f32>().unwrap();
         for (found, expected) in after.iter().zip([0.9, -1.9, 0.5]) {
             assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
@@ -104,7 +123,7 @@ mod tests {
         // Second step, gradient 0: m = 0.05·0.9 = 0.045, corrected 0.045/0.19; v = 2.5e-4·0.999,
         // corrected by 1/(1 − 0.998001); decay first: 0.9·(1 − 0.1·0.5).
         let zero = Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap();
-        optimizer.step(&parameter, &zero, 0.1, 0.5).unwrap();
+        optimizer.step(&parameter, &zero, 1.0, 0.1, 0.5).unwrap();
         let m: f64 = 0.045 / 0.19;
         let v: f64 = 2.5e-4 * 0.999 / (1.0 - 0.998001);
         let expected = 0.9 * 0.95 - 0.1 * m / v.sqrt();
