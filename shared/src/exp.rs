@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn bits_are_fixed() {
-        // The same constants are checked in the browser: a difference means trainer and page disagree.
+        // Here the correctly rounded values. A change of any bit would make old and new programs disagree.
         assert_eq!(exp_nonpositive(-1.0).to_bits(), 0x3ebc_5ab2);
         assert_eq!(exp_nonpositive(-10.5).to_bits(), 0x37e6_fe13);
     }
