@@ -156,13 +156,7 @@ impl Corpus {
 
     /// The label of every candidate span, one element per span id (`O` where no entity is).
     pub fn dense_labels(&self, index: &SpanIndex) -> Vec<LabelId> {
-        let mut labels = vec![O; index.len()];
-        for entity in &self.entities {
-            if let Some(label) = index.id(entity.span).and_then(|id| labels.get_mut(id as usize)) {
-                *label = entity.label;
-            }
-        }
-        labels
+        dense_labels(&self.entities, index)
     }
 
     /// The same corpus with its labels numbered by another set.
@@ -177,6 +171,17 @@ impl Corpus {
         self.labels = labels.clone();
         Ok(self)
     }
+}
+
+/// The label of every candidate span, one element per span id (`O` where no entity is).
+pub(crate) fn dense_labels(entities: &[Entity], index: &SpanIndex) -> Vec<LabelId> {
+    let mut labels = vec![O; index.len()];
+    for entity in entities {
+        if let Some(label) = index.id(entity.span).and_then(|id| labels.get_mut(id as usize)) {
+            *label = entity.label;
+        }
+    }
+    labels
 }
 
 /// The range of a sentence's elements in a list sorted by sentence.

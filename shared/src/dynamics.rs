@@ -6,7 +6,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::{Corpus, Entity};
+use crate::corpus::{Corpus, Entity, dense_labels};
 use crate::labels::LabelId;
 use crate::span::{SpanId, SpanIndex, TooManySpans};
 
@@ -255,14 +255,7 @@ impl Dynamics {
 
     /// Gold label of every candidate span, where gold is known.
     pub fn dense_gold(&self, index: &SpanIndex) -> Option<Vec<LabelId>> {
-        let gold = self.gold.as_ref()?;
-        let mut labels = vec![crate::labels::O; index.len()];
-        for entity in gold {
-            if let Some(label) = index.id(entity.span).and_then(|id| labels.get_mut(id as usize)) {
-                *label = entity.label;
-            }
-        }
-        Some(labels)
+        self.gold.as_deref().map(|gold| dense_labels(gold, index))
     }
 }
 

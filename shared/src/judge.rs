@@ -122,6 +122,22 @@ impl Judge {
     pub fn new(dynamics: &Dynamics, window: Window) -> Result<Self, JudgeError> {
         let index = dynamics.span_index()?;
         let assigned = dynamics.corpus.dense_labels(&index);
+        Self::of(dynamics, index, assigned, window)
+    }
+
+    /// The automatic settings, changed as `adjust` does, and the judge over their window.
+    ///
+    /// # Errors
+    /// As [`Judge::new`].
+    pub fn automatic(dynamics: &Dynamics, adjust: impl FnOnce(&mut Settings)) -> Result<(Self, Settings), JudgeError> {
+        let index = dynamics.span_index()?;
+        let assigned = dynamics.corpus.dense_labels(&index);
+        let mut settings = Settings::automatic(dynamics, &assigned);
+        adjust(&mut settings);
+        Ok((Self::of(dynamics, index, assigned, settings.window)?, settings))
+    }
+
+    fn of(dynamics: &Dynamics, index: SpanIndex, assigned: Vec<LabelId>, window: Window) -> Result<Self, JudgeError> {
         let metrics = Metrics::compute(&dynamics.run, &assigned, window)?;
         let samples = SampleAums::compute(dynamics, &assigned, window);
         let mut unknown: Vec<SpanId> = dynamics.corpus.unknown.iter().filter_map(|&s| index.id(s)).collect();

@@ -1,12 +1,15 @@
 //! What a dynamics file holds.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use shared::cleaning::{CleaningSummary, Decisions};
+use shared::cleaning::CleaningSummary;
 use shared::dynamics::Dynamics;
 use shared::judge::{Decision, Judge};
 use shared::labels::O;
+use shared::span::SpanId;
+use shared::threshold::Settings;
 
 /// A dynamics file with its digest.
 pub struct Opened {
@@ -27,14 +30,9 @@ pub fn open(path: &Path) -> Result<Opened> {
 }
 
 /// The content in figures, as JSON.
-///
-/// # Errors
-/// When the decisions do not fit the file.
-pub fn describe(opened: &Opened, judge: &Judge, decisions: &Decisions) -> Result<serde_json::Value> {
+pub fn describe(opened: &Opened, judge: &Judge, settings: &Settings, summary: &CleaningSummary) -> serde_json::Value {
     let d = &opened.dynamics;
-    let decided = decisions.resolve(judge, &d.corpus.labels)?;
-    let summary = CleaningSummary::new(judge, &decisions.settings, &decided, &d.corpus.labels);
-    Ok(serde_json::json!({
+    serde_json::json!({
         "digest": opened.digest,
         "complete": d.complete,
         "info": d.info,
@@ -49,9 +47,9 @@ pub fn describe(opened: &Opened, judge: &Judge, decisions: &Decisions) -> Result
         },
         "gold": d.gold.is_some(),
         "scores": d.run.scores,
-        "settings": decisions.settings,
+        "settings": settings,
         "cleaning": summary,
-    }))
+    })
 }
 
 /// Minimum, the nine deciles and maximum of a descending list.
@@ -63,11 +61,10 @@ fn deciles(descending: &[f32]) -> Vec<f32> {
 /// Writes one row per span as CSV.
 ///
 /// # Errors
-/// When the file cannot be written, or the decisions do not fit.
-pub fn write_spans(opened: &Opened, judge: &Judge, decisions: &Decisions, out: &Path) -> Result<()> {
+/// When the file cannot be written.
+pub fn write_spans(opened: &Opened, judge: &Judge, decided: &BTreeMap<SpanId, Decision>, out: &Path) -> Result<()> {
     let d = &opened.dynamics;
     let labels = &d.corpus.labels;
-    let decided = decisions.resolve(judge, labels)?;
     let gold = d.dense_gold(&judge.index);
     let mut csv = csv::Writer::from_writer(Vec::new());
     csv.write_record([

@@ -120,19 +120,19 @@ fn open(path: &std::path::Path, options: &CleaningOptions, decisions: Option<&st
     if !file.dynamics.complete {
         eprintln!("warning: {} was cut off; only its finished epochs are used", path.display());
     }
-    let decisions = match decisions {
+    let about = || path.display().to_string();
+    let (judge, decisions) = match decisions {
         Some(given) => {
             let json = std::fs::read(given).with_context(|| format!("cannot read {}", given.display()))?;
-            Decisions::read(&json, &file.digest).with_context(|| given.display().to_string())?
+            let decisions = Decisions::read(&json, &file.digest).with_context(|| given.display().to_string())?;
+            (Judge::new(&file.dynamics, decisions.settings.window).with_context(about)?, decisions)
         }
         None => {
-            let assigned = file.dynamics.corpus.dense_labels(&file.dynamics.span_index()?);
-            let mut settings = Settings::automatic(&file.dynamics, &assigned);
-            adjust(&mut settings, options);
-            Decisions::new(file.digest.clone(), settings)
+            let automatic = Judge::automatic(&file.dynamics, |settings| adjust(settings, options));
+            let (judge, settings) = automatic.with_context(about)?;
+            (judge, Decisions::new(file.digest.clone(), settings))
         }
     };
-    let judge = Judge::new(&file.dynamics, decisions.settings.window).with_context(|| path.display().to_string())?;
     Ok(Opened { file, judge, decisions })
 }
 
@@ -168,7 +168,9 @@ fn clean_corpus(args: &Clean) -> Result<()> {
 
 fn inspect_file(args: &Inspect) -> Result<()> {
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, None)?;
-    let description = inspect::describe(&file, &judge, &decisions)?;
+    let decided = decisions.resolve(&judge, &file.dynamics.corpus.labels)?;
+    let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, &file.dynamics.corpus.labels);
+    let description = inspect::describe(&file, &judge, &decisions.settings, &summary);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&description)?);
     } else {
@@ -187,8 +189,6 @@ fn inspect_file(args: &Inspect) -> Result<()> {
         for (name, value) in &info.settings {
             println!("  {name}: {value}");
         }
-        let decided = decisions.resolve(&judge, &file.dynamics.corpus.labels)?;
-        let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, &file.dynamics.corpus.labels);
         let (t, w) = (summary.thresholds, judge.window);
         println!(
             "  thresholds over epochs {}–{}: positives {}, negatives {}",
@@ -199,7 +199,7 @@ fn inspect_file(args: &Inspect) -> Result<()> {
         }
     }
     if let Some(out) = &args.spans {
-        inspect::write_spans(&file, &judge, &decisions, out)?;
+        inspect::write_spans(&file, &judge, &decided, out)?;
     }
     Ok(())
 }

@@ -149,7 +149,7 @@ pub fn run(
     let name = files.train.parent().and_then(Path::file_name).unwrap_or(files.train.as_os_str());
     let raw = job.record(&name.to_string_lossy())?;
     let cleaning = job.clean(adjust)?;
-    let cleaned = job.retrain(&cleaning.corpus)?;
+    let cleaned = job.retrain(&cleaning)?;
     let gold = if with_gold_model { job.train_on_gold()? } else { None };
     job.report(raw, cleaned, gold, &cleaning)
 }
@@ -161,6 +161,8 @@ struct Cleaning {
     summary: CleaningSummary,
     noise: Option<NoiseDetection>,
     corpus: Corpus,
+    /// Digest of the cleaned corpus.
+    digest: String,
 }
 
 impl Job<'_> {
@@ -257,35 +259,33 @@ impl Job<'_> {
         let path = self.dir.path(DYNAMICS);
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let dynamics = dyn_file::read(&bytes).with_context(|| path.display().to_string())?;
-        let assigned = dynamics.corpus.dense_labels(&self.train.index);
-        let mut settings = Settings::automatic(&dynamics, &assigned);
-        adjust(&mut settings);
-        let judge = Judge::new(&dynamics, settings.window)?;
+        let (judge, settings) = Judge::automatic(&dynamics, adjust)?;
         let decisions = Decisions::new(dyn_file::digest(&bytes), settings);
         let labels = &dynamics.corpus.labels;
         let decided = decisions.resolve(&judge, labels)?;
         let corpus = clean(&dynamics.corpus, &judge, &decided);
         ensure!(!corpus.entities.is_empty(), "the cleaning removed every entity; choose other thresholds");
         self.dir.write(DECISIONS, decisions.to_json())?;
-        self.dir.write(CLEANED, dynclean_json::write(&corpus))?;
+        let json = dynclean_json::write(&corpus);
+        let digest = dyn_file::digest(json.as_bytes());
+        self.dir.write(CLEANED, json)?;
         let summary = CleaningSummary::new(&judge, &settings, &decided, labels);
         let noise = dynamics.dense_gold(&judge.index).map(|gold| detect(&judge, &decided, &gold));
-        Ok(Cleaning { dynamics, judge, decisions, summary, noise, corpus })
+        Ok(Cleaning { dynamics, judge, decisions, summary, noise, corpus, digest })
     }
 
-    fn retrain(&self, cleaned: &Corpus) -> Result<ModelResult> {
+    fn retrain(&self, cleaning: &Cleaning) -> Result<ModelResult> {
         // Other thresholds give another cleaned corpus, which needs another training.
-        let digest = dyn_file::digest(dynclean_json::write(cleaned).as_bytes());
         if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(CLEANED_SCORES)?
-            && of == digest
+            && of == cleaning.digest
         {
             eprintln!("the model on these cleaned labels is there already: it is not trained again");
             return Ok(done);
         }
         let started = Instant::now();
-        let trained = self.stage("cleaned labels", cleaned).train(0, |_| Ok(()))?;
+        let trained = self.stage("cleaned labels", &cleaning.corpus).train(0, |_| Ok(()))?;
         let result = self.result(&trained, "model-cleaned", started)?;
-        self.dir.write_json(CLEANED_SCORES, &(digest, &result))?;
+        self.dir.write_json(CLEANED_SCORES, &(&cleaning.digest, &result))?;
         Ok(result)
     }
 

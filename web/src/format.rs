@@ -51,6 +51,11 @@ pub fn side(side: Side) -> &'static str {
     }
 }
 
+/// The side with this name; none for any other, which stands for both.
+pub fn side_named(name: &str) -> Option<Side> {
+    [Side::Negatives, Side::Positives].into_iter().find(|&s| side(s) == name)
+}
+
 /// What is done with a span.
 pub fn decision(decision: Decision, labels: &[String]) -> String {
     match decision {

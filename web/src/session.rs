@@ -52,10 +52,7 @@ impl Session {
         let dynamics = dyn_file::read(&bytes).map_err(|e| e.to_string())?;
         let digest = dyn_file::digest(&bytes);
         drop(bytes);
-        let index = dynamics.span_index().map_err(|e| e.to_string())?;
-        let assigned = dynamics.corpus.dense_labels(&index);
-        let settings = Settings::automatic(&dynamics, &assigned);
-        let judge = Judge::new(&dynamics, settings.window).map_err(|e| e.to_string())?;
+        let (judge, settings) = Judge::automatic(&dynamics, |_| {}).map_err(|e| e.to_string())?;
         let gold = dynamics.dense_gold(&judge.index);
         let tally = Tally::new(&judge, &dynamics.corpus.labels, gold.as_deref());
         Ok(Self {

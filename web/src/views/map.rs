@@ -3,7 +3,6 @@
 use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
 use shared::colour::{Ground, Rgb};
-use shared::judge::Side;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, MouseEvent};
 
@@ -67,7 +66,7 @@ pub fn map(app: App) -> impl IntoView {
                 <h2>"Data map"</h2>
                 <label>
                     <span class="sr">"Sides shown"</span>
-                    <select data-testid="map-side" on:change=move |e| app.map_side.set(side_named(&event_target_value(&e)))
+                    <select data-testid="map-side" on:change=move |e| app.map_side.set(format::side_named(&event_target_value(&e)))
                         prop:value=move || app.map_side.get().map_or("both", format::side)>
                         <option value="both">"both sides"</option>
                         <option value="negatives">"negatives"</option>
@@ -103,14 +102,6 @@ pub fn map(app: App) -> impl IntoView {
 
 fn ground(app: App) -> Ground {
     if app.dark.get() { Ground::Dark } else { Ground::Light }
-}
-
-fn side_named(name: &str) -> Option<Side> {
-    match name {
-        "negatives" => Some(Side::Negatives),
-        "positives" => Some(Side::Positives),
-        _ => None,
-    }
 }
 
 fn name(colouring: Colouring) -> &'static str {

@@ -2,7 +2,7 @@
 
 use leptos::html::Div;
 use leptos::prelude::*;
-use shared::judge::{Decision, Side};
+use shared::judge::Decision;
 use shared::labels::LabelId;
 use shared::listing::Listing;
 use shared::span::SpanId;
@@ -143,11 +143,7 @@ fn filters(app: App, choose: impl Fn(List) + Copy + Send + 'static) -> impl Into
         });
     };
     let set_side = move |event: web_sys::Event| {
-        let side = match event_target_value(&event).as_str() {
-            "negatives" => Some(Side::Negatives),
-            "positives" => Some(Side::Positives),
-            _ => None,
-        };
+        let side = format::side_named(&event_target_value(&event));
         choose(List::Ranked(Listing { side, judged_only: listing().is_none_or(|l| l.judged_only) }));
     };
     view! {
