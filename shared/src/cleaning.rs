@@ -103,9 +103,10 @@ impl Decisions {
     /// When an override is about a span or a label that the dynamics do not have.
     pub fn resolve(&self, judge: &Judge, labels: &LabelSet) -> Result<BTreeMap<SpanId, Decision>, DecisionsError> {
         let mut decided = BTreeMap::new();
-        for side in [Side::Negatives, Side::Positives] {
-            for &span in judge.judged_wrong(side, &self.settings) {
-                decided.insert(span, judge.verdict(span, &self.settings));
+        let judgement = judge.under(&self.settings);
+        for side in Side::BOTH {
+            for &span in judgement.judged_wrong(side).iter() {
+                decided.insert(span, judgement.verdict(span));
             }
         }
         for (span, by_hand) in &self.overrides {
@@ -208,9 +209,9 @@ impl CleaningSummary {
     /// Sums up one cleaning.
     pub fn new(judge: &Judge, settings: &Settings, decided: &BTreeMap<SpanId, Decision>, labels: &LabelSet) -> Self {
         Self {
-            thresholds: judge.thresholds(settings),
+            thresholds: judge.under(settings).thresholds().clone(),
             counts: count(judge, decided, labels),
-            flagged: judge.metrics.aum.iter().filter(|a| a.is_nan()).count() as u64,
+            flagged: judge.flagged(),
         }
     }
 
@@ -232,7 +233,7 @@ mod tests {
     use crate::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
-    use crate::threshold::Rule;
+    use crate::threshold::{Metric, Rule};
 
     /// Two sentences; every span's AUM is minus its id, so thresholds pick ids from the end.
     fn example() -> (Dynamics, Judge) {
@@ -249,7 +250,7 @@ mod tests {
             threshold_run: None,
             complete: true,
         };
-        let judge = Judge::new(&dynamics, Window::first_epochs(1)).unwrap();
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         (dynamics, judge)
     }
 

@@ -1,5 +1,7 @@
 //! Histograms over a fixed range, for the page and the report alike.
 
+use crate::threshold::Metric;
+
 /// Counts in equally wide bins over `low..high`; what lies outside goes to the first or last bin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Histogram {
@@ -37,8 +39,16 @@ impl Histogram {
     }
 }
 
+/// The range to show these sorted lists of a metric over.
+pub fn range_of<'a>(metric: Metric, lists: impl IntoIterator<Item = &'a [f32]>) -> (f32, f32) {
+    match metric {
+        Metric::Aum => common_range(lists),
+        Metric::Confidence => (0.0, 1.0),
+    }
+}
+
 /// A round range (multiples of 1) that covers the finite values of all these sorted lists and 0.
-pub fn common_range<'a>(lists: impl IntoIterator<Item = &'a [f32]>) -> (f32, f32) {
+fn common_range<'a>(lists: impl IntoIterator<Item = &'a [f32]>) -> (f32, f32) {
     let (mut low, mut high) = (0f32, 0f32);
     for value in lists.into_iter().flat_map(|list| [list.first(), list.last()]).flatten() {
         if value.is_finite() {

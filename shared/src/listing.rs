@@ -1,11 +1,12 @@
-//! The most suspicious spans, page by page: both sides merged in ascending order of AUM without
+//! The most suspicious spans, page by page: both sides merged in ascending order of the metric without
 //! ever building the whole list.
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::{Judge, Side};
+use std::borrow::Cow;
+
+use crate::judge::{Judgement, Side};
 use crate::span::SpanId;
-use crate::threshold::Settings;
 
 /// Which spans are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,19 +28,17 @@ pub struct Page {
 
 impl Listing {
     /// The spans at `offset..offset + limit` of this listing, most suspicious first.
-    pub fn page(&self, judge: &Judge, settings: &Settings, offset: usize, limit: usize) -> Page {
+    pub fn page(&self, judgement: &Judgement, offset: usize, limit: usize) -> Page {
+        let judge = judgement.judge();
         let list = |side: Side| match self.side {
-            Some(only) if only != side => &[][..],
-            _ if self.judged_only => judge.judged_wrong(side, settings),
-            _ => judge.ranked(side),
+            Some(only) if only != side => Cow::Borrowed(&[][..]),
+            _ if self.judged_only => judgement.judged_wrong(side),
+            _ => Cow::Borrowed(judge.ranked(side)),
         };
         let (negatives, positives) = (list(Side::Negatives), list(Side::Positives));
         let total = negatives.len() + positives.len();
-        let less = |a: SpanId, b: SpanId| {
-            let aum = |span: SpanId| judge.metrics.aum.get(span as usize).copied().unwrap_or(f32::NAN);
-            (aum(a), a) < (aum(b), b)
-        };
-        Page { total, spans: merged(negatives, positives, offset, limit, less) }
+        let less = |a: SpanId, b: SpanId| (judge.value(a), a) < (judge.value(b), b);
+        Page { total, spans: merged(&negatives, &positives, offset, limit, less) }
     }
 }
 

@@ -30,7 +30,7 @@ impl Window {
     }
 
     /// The epochs of a run inside this window.
-    fn of<'a>(&self, epochs: &'a [EpochLogits]) -> &'a [EpochLogits] {
+    pub(crate) fn of<'a>(&self, epochs: &'a [EpochLogits]) -> &'a [EpochLogits] {
         let last = (self.last as usize).min(epochs.len());
         let first = (self.first.max(1) as usize - 1).min(last);
         &epochs[first..last]

@@ -1,13 +1,15 @@
-//! How well the judged spans are the wrong ones, where gold labels are known.
+//! How well the judged spans are the wrong ones: against gold labels where they are known, else
+//! estimated from the threshold samples.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::{Decision, Judge, Side};
+use crate::judge::{Decision, Judge, Judgement, Side};
 use crate::labels::{LabelId, O};
 use crate::score::Prf;
 use crate::span::SpanId;
+use crate::threshold::WrongLabels;
 
 /// Noise detection on one side.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -15,7 +17,7 @@ pub struct Detection {
     /// Judged spans that are wrong / judged spans / wrong spans.
     #[serde(flatten)]
     pub prf: Prf,
-    /// Average precision of the ranking by ascending AUM.
+    /// Average precision of the ranking by the ascending metric.
     pub average_precision: f64,
 }
 
@@ -40,12 +42,12 @@ pub fn detect(judge: &Judge, decided: &BTreeMap<SpanId, Decision>, gold: &[Label
     NoiseDetection { false_positives: detection(Side::Positives), false_negatives: detection(Side::Negatives) }
 }
 
-/// How well AUM ranks one side, whatever the threshold.
+/// How well the metric ranks one side, whatever the threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranked {
     /// Spans that are wrong.
     pub wrong: u64,
-    /// Average precision of the ranking by ascending AUM.
+    /// Average precision of the ranking by the ascending metric.
     pub average_precision: f64,
 }
 
@@ -54,7 +56,7 @@ impl Ranked {
     pub fn new(judge: &Judge, gold: &[LabelId], side: Side) -> Self {
         let is_wrong = |span: SpanId| judge.assigned.get(span as usize) != gold.get(span as usize);
         let wrong = wrong_spans(judge, gold, side);
-        let average_precision = average_precision(judge.ranked_aum(side), judge.ranked(side), is_wrong, wrong);
+        let average_precision = average_precision(judge.ranked_values(side), judge.ranked(side), is_wrong, wrong);
         Self { wrong, average_precision }
     }
 }
@@ -77,9 +79,91 @@ fn average_precision(scores: &[f32], ranked: &[SpanId], is_wrong: impl Fn(SpanId
     if wrong == 0 { 0.0 } else { sum / wrong as f64 }
 }
 
+/// A point of a precision–recall curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Spans below this value of the metric are judged wrong.
+    pub threshold: f32,
+    /// Share of the judged spans that are wrong.
+    pub precision: f32,
+    /// Share of the wrong spans that are judged.
+    pub recall: f32,
+}
+
+/// Precision and recall of judging the first 1, 2, … of these spans (the metric ascending), thinned to
+/// at most `points` that are evenly spaced in recall. `wrong`: wrong spans in all.
+pub fn curve(judgement: &Judgement, side: Side, gold: &[LabelId], points: usize) -> Vec<CurvePoint> {
+    let judge = judgement.judge();
+    let wrong = wrong_spans(judge, gold, side);
+    let spacing = (wrong as f64 / points.max(1) as f64).max(1.0);
+    let (mut found, mut due) = (0u64, 0.0);
+    let mut curve = Vec::new();
+    for (seen, &span) in (1u64..).zip(judgement.judgeable_spans(side)) {
+        if judge.assigned.get(span as usize) != gold.get(span as usize) {
+            found += 1;
+            if found as f64 >= due {
+                due = found as f64 + spacing;
+                let (precision, recall) = (found as f32 / seen as f32, found as f32 / wrong as f32);
+                curve.push(CurvePoint { threshold: judge.value(span), precision, recall });
+            }
+        }
+    }
+    curve
+}
+
+/// What the threshold samples let expect of one side, where gold is not known.
+///
+/// Assumes that wrong labels score like the samples, which were given a wrong label at random. Wrong
+/// labels that repeat (the same name, wrong everywhere) are learned as if they were right and score
+/// higher: they are missing from `wrong` and `remaining`, which are therefore low where a dictionary errs
+/// systematically. docs/RESULTS.md has the errors measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Spans that the thresholds judge wrong; decisions by hand are left aside.
+    pub judged: u64,
+    /// How many of them are wrong.
+    pub found: f64,
+    /// Share of them that is wrong; 1 where none is judged.
+    pub precision: f64,
+    /// Wrong labels on this side in all, with a 90 % bootstrap interval.
+    pub wrong: WrongLabels,
+    /// Wrong labels above the thresholds.
+    pub remaining: f64,
+}
+
+impl Estimate {
+    /// Of one side; `None` with too few threshold samples, and where single types have thresholds of
+    /// their own but too few samples.
+    pub fn new(judgement: &Judgement, side: Side) -> Option<Self> {
+        let judge = judgement.judge();
+        let wrong = judge.estimate(side).wrong?;
+        let labels = match side {
+            Side::Negatives => O..=O,
+            Side::Positives => 1..=judge.labels.n_types() as LabelId,
+        };
+        let judged: u64 = labels.clone().map(|label| judgement.count(label) as u64).sum();
+        let (found, remaining) = if side == Side::Positives && !judgement.thresholds().classes.is_empty() {
+            labels.into_iter().try_fold((0.0, 0.0), |sum, label| {
+                let estimate = judge.type_estimate(label)?;
+                let (found, remaining) = estimate.wrong_below(judgement.threshold(label), judgement.count(label))?;
+                Some((sum.0 + found, sum.1 + remaining))
+            })?
+        } else {
+            let threshold = judgement.thresholds().of(side).value;
+            judge.estimate(side).wrong_below(threshold, judged as usize)?
+        };
+        let precision = if judged == 0 { 1.0 } else { found / judged as f64 };
+        Some(Self { judged, found, precision, wrong, remaining })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo, SampleScheme, ThresholdRun};
+    use crate::formats::dynclean_json;
+    use crate::metrics::Window;
+    use crate::threshold::{Metric, Rule, Settings};
 
     #[test]
     fn average_precision_by_hand() {
@@ -92,5 +176,62 @@ mod tests {
         // A wrong span that is not ranked (flagged) is never found.
         let ap = average_precision(&[1.0], &[7], |s| s == 7, 2);
         assert!((ap - 0.5).abs() < 1e-12);
+    }
+
+    /// One-token sentences, each a positive with this AUM; the first ones are threshold samples too.
+    fn dynamics(positives: &[f32], samples: &[f32]) -> Dynamics {
+        let sentence = r#"{"tokens": ["a"], "entities": [[0, 0, "X"]]}"#;
+        let json = format!("[{}]", vec![sentence; positives.len()].join(","));
+        let run = |aums: &[f32], n_types: usize, label: usize| {
+            let row = |&aum: &f32| (0..=n_types).map(move |l| if l == label { aum } else { 0.0 });
+            let rows: Vec<f32> = aums.iter().flat_map(row).collect();
+            Run { epochs: vec![EpochLogits::from_rows(&rows, n_types, Precision::F32).unwrap()], scores: vec![] }
+        };
+        Dynamics {
+            info: RunInfo { max_span_width: 1, ..RunInfo::default() },
+            corpus: dynclean_json::read(json.as_bytes()).unwrap(),
+            gold: None,
+            run: run(positives, 1, 1),
+            threshold_run: Some(ThresholdRun {
+                scheme: SampleScheme::FakeClass,
+                spans: (0..samples.len() as u32).collect(),
+                assigned: vec![2; samples.len()],
+                run: run(samples, 2, 2),
+            }),
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn samples_estimate_what_gold_would_say() {
+        // 40 wrong labels spread like the 40 samples, from −1 on; 60 right ones around 5.
+        let wrong: Vec<f32> = (0..40).map(|i| -1.0 + i as f32 / 40.0).collect();
+        let right = (0..60).map(|i| 5.0 + i as f32 / 60.0);
+        let all: Vec<f32> = wrong.iter().copied().chain(right).collect();
+        let dynamics = dynamics(&all, &wrong);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let at = |threshold: f32| {
+            let settings = Settings { positives: Rule::Fixed(threshold), ..Settings::paper() };
+            Estimate::new(&judge.under(&settings), Side::Positives).unwrap()
+        };
+        let half = at(-0.5);
+        assert_eq!((half.judged, half.found, half.precision, half.remaining), (20, 20.0, 1.0, 20.0));
+        assert_eq!(half.wrong.number, 40.0);
+        let all = at(9.0);
+        assert_eq!((all.judged, all.found, all.precision, all.remaining), (100, 40.0, 0.4, 0.0));
+        let settings = Settings::paper();
+        assert_eq!(Estimate::new(&judge.under(&settings), Side::Negatives), None, "no negative samples");
+    }
+
+    #[test]
+    fn the_curve_passes_through_precision_and_recall_by_hand() {
+        let dynamics = dynamics(&[3.0, -1.0, 2.0, 1.0], &[]);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        // By AUM: span 1 (wrong), 3 (right), 2 (wrong), 0 (right).
+        let gold = [1, 0, 0, 1];
+        let settings = Settings::paper();
+        let points = curve(&judge.under(&settings), Side::Positives, &gold, 100);
+        let found: Vec<_> = points.iter().map(|p| (p.threshold, p.precision, p.recall)).collect();
+        assert_eq!(found, [(-1.0, 1.0, 0.5), (2.0, 2.0 / 3.0, 1.0)]);
     }
 }

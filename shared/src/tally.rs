@@ -1,13 +1,14 @@
-//! Live figures: counts and quality of one setting after another on the same judge, in time
-//! proportional to the spans that are judged wrong. They equal [`CleaningSummary::new`] and
+//! Live figures: counts and quality of one setting after another on the same judge. While spans are
+//! removed by thresholds alone, a change costs a few binary searches; where spans are relabelled or
+//! decided by hand, also time proportional to those. The figures equal [`CleaningSummary::new`] and
 //! [`crate::quality::detect`], which look at everything.
 
 use std::collections::BTreeMap;
 
 use crate::cleaning::{CleaningSummary, LabelCount, count};
-use crate::judge::{Decision, Judge, Side};
-use crate::labels::{LabelId, LabelSet};
-use crate::quality::{Detection, NoiseDetection, Ranked};
+use crate::judge::{Decision, Judge, Judgement, Side};
+use crate::labels::{LabelId, LabelSet, O};
+use crate::quality::{Detection, Estimate, NoiseDetection, Ranked};
 use crate::score::Prf;
 use crate::span::SpanId;
 use crate::threshold::{Action, Settings};
@@ -17,7 +18,15 @@ use crate::threshold::{Action, Settings};
 pub struct Tally {
     totals: Vec<LabelCount>,
     flagged: u64,
-    ranked: Option<[Ranked; 2]>,
+    gold: Option<AgainstGold>,
+}
+
+#[derive(Debug, Clone)]
+struct AgainstGold {
+    ranked: [Ranked; 2],
+    /// Negatives without overlap suppression, negatives with it, then one group per entity type: how
+    /// many of the first n spans of the ranking are wrong, n from 0.
+    wrong: Vec<Vec<u32>>,
 }
 
 /// One setting in figures.
@@ -27,9 +36,11 @@ pub struct Figures {
     pub summary: CleaningSummary,
     /// Noise detection, where gold is known.
     pub quality: Option<NoiseDetection>,
+    /// What the threshold samples let expect of the judged negatives and positives.
+    pub estimate: [Option<Estimate>; 2],
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Found {
     judged: u64,
     wrong: u64,
@@ -40,9 +51,11 @@ impl Tally {
     pub fn new(judge: &Judge, labels: &LabelSet, gold: Option<&[LabelId]>) -> Self {
         Self {
             totals: count(judge, &BTreeMap::new(), labels),
-            flagged: judge.metrics.aum.iter().filter(|a| a.is_nan()).count() as u64,
-            ranked: gold
-                .map(|gold| [Ranked::new(judge, gold, Side::Negatives), Ranked::new(judge, gold, Side::Positives)]),
+            flagged: judge.flagged(),
+            gold: gold.map(|gold| AgainstGold {
+                ranked: Side::BOTH.map(|side| Ranked::new(judge, gold, side)),
+                wrong: judge.groups().map(|spans| wrong_among_first(judge, spans, gold)).collect(),
+            }),
         }
     }
 
@@ -55,30 +68,27 @@ impl Tally {
         by_hand: &BTreeMap<SpanId, Decision>,
         gold: Option<&[LabelId]>,
     ) -> Figures {
+        let judgement = judge.under(settings);
         let mut counts = self.totals.clone();
-        let mut found = [Found::default(), Found::default()];
-        for (side, found) in [Side::Negatives, Side::Positives].into_iter().zip(&mut found) {
-            let judged = judge.judged_wrong(side, settings);
-            let by_rule = judged.iter().filter(|span| by_hand.is_empty() || !by_hand.contains_key(span));
-            let decided = by_rule.map(|&span| match settings.action {
-                Action::Remove => (span, Decision::Remove),
-                Action::Relabel => (span, judge.verdict(span, settings)),
-            });
-            let overruled = by_hand.iter().filter(|&(&span, _)| judge.side(span) == side);
-            for (span, decision) in decided.chain(overruled.map(|(&span, &decision)| (span, decision))) {
-                let Some(&label) = judge.assigned.get(span as usize) else { continue };
-                let Some(count) = counts.get_mut(usize::from(label)) else { continue };
-                match decision {
-                    Decision::Remove => count.removed += 1,
-                    Decision::Relabel(new) if new != label => count.relabelled += 1,
-                    Decision::Keep | Decision::Relabel(_) => continue,
+        let mut found = [Found::default(); 2];
+        match settings.action {
+            Action::Remove => self.add_removed(&judgement, &mut counts, &mut found),
+            Action::Relabel => {
+                for side in Side::BOTH {
+                    for &span in judgement.judged_wrong(side).iter() {
+                        add(judge, &mut counts, &mut found, span, judgement.verdict(span), gold, 1);
+                    }
                 }
-                found.judged += 1;
-                found.wrong += u64::from(gold.and_then(|gold| gold.get(span as usize)).is_some_and(|&g| g != label));
             }
         }
-        let summary = CleaningSummary { thresholds: judge.thresholds(settings), counts, flagged: self.flagged };
-        let quality = self.ranked.as_ref().map(|[negatives, positives]| {
+        for (&span, &decision) in by_hand {
+            // Takes back what the rules say about it.
+            add(judge, &mut counts, &mut found, span, judgement.decide(span), gold, -1);
+            add(judge, &mut counts, &mut found, span, decision, gold, 1);
+        }
+        let summary = CleaningSummary { thresholds: judgement.thresholds().clone(), counts, flagged: self.flagged };
+        let quality = self.gold.as_ref().map(|against| {
+            let [negatives, positives] = &against.ranked;
             let detection = |found: &Found, ranked: &Ranked| Detection {
                 prf: Prf::from_counts(found.wrong, found.judged, ranked.wrong),
                 average_precision: ranked.average_precision,
@@ -88,8 +98,60 @@ impl Tally {
                 false_negatives: detection(&found[0], negatives),
             }
         });
-        Figures { summary, quality }
+        Figures { summary, quality, estimate: Side::BOTH.map(|side| Estimate::new(&judgement, side)) }
     }
+
+    /// Adds what the thresholds remove, without looking at any span.
+    fn add_removed(&self, judgement: &Judgement, counts: &mut [LabelCount], found: &mut [Found; 2]) {
+        for (label, count) in (O..).zip(counts) {
+            let judged = judgement.count(label);
+            let group = match (label, judgement.settings().overlap_suppression) {
+                (O, false) => 0,
+                (O, true) => 1,
+                (label, _) => usize::from(label) + 1,
+            };
+            let wrong = self.gold.as_ref().and_then(|gold| gold.wrong.get(group)?.get(judged)).copied().unwrap_or(0);
+            count.removed += judged as u64;
+            let found = &mut found[usize::from(label != O)];
+            found.judged += judged as u64;
+            found.wrong += u64::from(wrong);
+        }
+    }
+}
+
+/// Adds a decision to the counts, or takes it back (`sign` −1).
+fn add(
+    judge: &Judge,
+    counts: &mut [LabelCount],
+    found: &mut [Found; 2],
+    span: SpanId,
+    decision: Decision,
+    gold: Option<&[LabelId]>,
+    sign: i64,
+) {
+    let Some(&label) = judge.assigned.get(span as usize) else { return };
+    let Some(count) = counts.get_mut(usize::from(label)) else { return };
+    let number = match decision {
+        Decision::Remove => &mut count.removed,
+        Decision::Relabel(new) if new != label => &mut count.relabelled,
+        Decision::Keep | Decision::Relabel(_) => return,
+    };
+    *number = number.wrapping_add_signed(sign);
+    let found = &mut found[usize::from(label != O)];
+    found.judged = found.judged.wrapping_add_signed(sign);
+    if gold.and_then(|gold| gold.get(span as usize)).is_some_and(|&gold| gold != label) {
+        found.wrong = found.wrong.wrapping_add_signed(sign);
+    }
+}
+
+/// How many of the first 0, 1, … of these spans are wrong.
+fn wrong_among_first(judge: &Judge, spans: &[SpanId], gold: &[LabelId]) -> Vec<u32> {
+    let mut wrong = 0;
+    let sums = spans.iter().map(|&span| {
+        wrong += u32::from(judge.assigned.get(span as usize) != gold.get(span as usize));
+        wrong
+    });
+    std::iter::once(0).chain(sums).collect()
 }
 
 #[cfg(test)]
@@ -100,7 +162,7 @@ mod tests {
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::quality::detect;
-    use crate::threshold::Rule;
+    use crate::threshold::{Metric, Rule};
 
     /// Six tokens, two types, pseudo-random logits.
     fn example() -> Dynamics {
@@ -132,7 +194,7 @@ mod tests {
     #[test]
     fn figures_equal_those_of_the_whole_cleaning() {
         let dynamics = example();
-        let judge = Judge::new(&dynamics, Window::first_epochs(1)).unwrap();
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         let labels = &dynamics.corpus.labels;
         let gold = dynamics.dense_gold(&judge.index).unwrap();
         let tally = Tally::new(&judge, labels, Some(&gold));
@@ -164,9 +226,10 @@ mod tests {
                             positives: rule,
                             action,
                             overlap_suppression,
+                            classes: [("X".to_owned(), Rule::Fixed(threshold + 1.0))].into(),
                             ..Settings::paper()
                         };
-                        let mut decisions = Decisions::new(String::new(), settings);
+                        let mut decisions = Decisions::new(String::new(), settings.clone());
                         let mut hand = BTreeMap::new();
                         if with_overrides {
                             decisions.overrides = overrides.clone();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared::dynamics::{Negatives, SampleScheme};
 use shared::metrics::Window;
+use shared::threshold::Metric;
 use trainer::config::{Record, Schedule};
 
 /// Finds and fixes wrong labels in distantly supervised NER data by watching how a model learns them.
@@ -124,8 +125,9 @@ pub struct Run {
 #[derive(Args)]
 #[command(next_help_heading = "Cleaning")]
 pub struct CleaningOptions {
-    /// How thresholds are found: `auto` is AUM < 0 (or less, where the samples lie lower); `paper` the
-    /// quantiles of the threshold samples (.10 for negatives, 0 for positives) over the first 3 epochs
+    /// How thresholds are found: `auto` is AUM < 0 or, as far as the threshold samples support it, higher;
+    /// `paper` the quantiles of the threshold samples (.10 for negatives, 0 for positives) over the first 3
+    /// epochs
     #[arg(long, value_enum)]
     pub threshold: Option<Threshold>,
     /// Judge negatives (spans labelled O) with an AUM below this wrong
@@ -140,6 +142,16 @@ pub struct CleaningOptions {
     /// Likewise for positives (the paper: .10 for negatives, 0 for positives)
     #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "positives_threshold")]
     pub positives_quantile: Option<f32>,
+    /// Judge by area under the margin, or by the mean probability of the label [default: aum]
+    #[arg(long, value_enum)]
+    pub metric: Option<MetricArg>,
+    /// Find the positives' threshold for each entity type by itself; a type with fewer than 30 threshold
+    /// samples takes that of all positives
+    #[arg(long)]
+    pub per_class: bool,
+    /// Threshold of one entity type; can be given several times
+    #[arg(long, value_name = "TYPE=AUM", value_parser = class_threshold, allow_negative_numbers = true)]
+    pub class_threshold: Vec<(String, f32)>,
     /// Epochs over which AUM is taken [default: three, from where the positives are learned]
     #[arg(long, value_name = "FIRST-LAST", value_parser = window)]
     pub window: Option<Window>,
@@ -154,6 +166,11 @@ pub struct CleaningOptions {
 fn quantile(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_| "expected a number in 0..1".to_owned())?;
     if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("expected a number in 0..1".to_owned()) }
+}
+
+fn class_threshold(text: &str) -> Result<(String, f32), String> {
+    let parsed = text.rsplit_once('=').and_then(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?)));
+    parsed.ok_or_else(|| "expected a type and a number, such as PER=0.5".to_owned())
 }
 
 fn window(text: &str) -> Result<Window, String> {
@@ -331,6 +348,21 @@ pub enum Threshold {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+pub enum MetricArg {
+    Aum,
+    Confidence,
+}
+
+impl From<MetricArg> for Metric {
+    fn from(arg: MetricArg) -> Self {
+        match arg {
+            MetricArg::Aum => Self::Aum,
+            MetricArg::Confidence => Self::Confidence,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 pub enum OnWrong {
     Remove,
     Relabel,
@@ -353,5 +385,11 @@ mod tests {
         for wrong in ["", "0-3", "3-2", "a-b", "1-2-3"] {
             assert!(window(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn class_thresholds_are_read() {
+        assert_eq!(class_threshold("a=b=-0.5"), Ok(("a=b".to_owned(), -0.5)));
+        assert!(class_threshold("PER").is_err() && class_threshold("PER=x").is_err());
     }
 }

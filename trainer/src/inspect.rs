@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use shared::cleaning::CleaningSummary;
 use shared::dynamics::Dynamics;
-use shared::judge::{Decision, Judge};
+use shared::judge::{Decision, Judge, Side};
 use shared::labels::O;
+use shared::quality::Estimate;
 use shared::span::SpanId;
-use shared::threshold::Settings;
+use shared::threshold::{Basis, Settings, Threshold};
 
 /// A dynamics file with its digest.
 pub struct Opened {
@@ -41,15 +42,45 @@ pub fn describe(opened: &Opened, judge: &Judge, settings: &Settings, summary: &C
         "spans": judge.index.len(),
         "epochs": d.run.epochs.len(),
         "threshold_samples": d.threshold_run.as_ref().map(|t| t.spans.len()),
-        "sample_aum_deciles": {
-            "negatives": deciles(&judge.samples.negatives),
-            "positives": deciles(&judge.samples.positives),
+        "sample_deciles": {
+            "negatives": deciles(judge.samples.given(Side::Negatives)),
+            "positives": deciles(judge.samples.given(Side::Positives)),
         },
         "gold": d.gold.is_some(),
         "scores": d.run.scores,
         "settings": settings,
         "cleaning": summary,
+        "estimate": {
+            "negatives": Estimate::new(&judge.under(settings), Side::Negatives),
+            "positives": Estimate::new(&judge.under(settings), Side::Positives),
+        },
     })
+}
+
+/// A threshold in words.
+pub fn threshold_line(name: &str, threshold: Threshold) -> String {
+    let Threshold { value, interval, basis } = threshold;
+    let why = match basis {
+        Basis::Given => "given",
+        Basis::Quantile => "quantile of the threshold samples",
+        Basis::Estimate => "estimated from the threshold samples",
+        Basis::Natural => "too few threshold samples for an estimate",
+        Basis::None => return format!("{name}: none is judged, the model has not learned them over these epochs"),
+        Basis::AllPositives => "that of all positives: too few samples of its own",
+    };
+    let interval = interval.map_or(String::new(), |(low, high)| format!(", 90 % interval {low:.2} to {high:.2}"));
+    format!("{name} below {value:.3} ({why}{interval})")
+}
+
+/// An estimate in words.
+pub fn estimate_line(estimate: &Estimate) -> String {
+    let Estimate { judged, found, precision, wrong, remaining } = estimate;
+    let (low, high) = wrong.interval;
+    format!(
+        "  {judged} judged wrong, about {found:.0} of them rightly (precision ≈ {precision:.2}); about {:.0} \
+         ({low:.0} to {high:.0}) are wrong in all, {remaining:.0} of them left",
+        wrong.number
+    )
 }
 
 /// Minimum, the nine deciles and maximum of a descending list.

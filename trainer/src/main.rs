@@ -9,6 +9,7 @@ use clap::Parser;
 use shared::cleaning::{CleaningSummary, Decisions, clean};
 use shared::formats::dynclean_json;
 use shared::judge::{Judge, Side};
+use shared::quality::Estimate;
 use shared::threshold::{Action, Rule, Settings};
 use trainer::config::Config;
 use trainer::corpus_file::{self, CorpusFiles};
@@ -98,6 +99,13 @@ fn adjust(settings: &mut Settings, options: &CleaningOptions) {
     if let Some(window) = options.window {
         settings.window = window;
     }
+    if let Some(metric) = options.metric {
+        settings.metric = metric.into();
+    }
+    settings.per_class |= options.per_class;
+    for (name, value) in &options.class_threshold {
+        settings.classes.insert(name.clone(), Rule::Fixed(*value));
+    }
     match options.on_wrong {
         Some(OnWrong::Remove) => settings.action = Action::Remove,
         Some(OnWrong::Relabel) => settings.action = Action::Relabel,
@@ -125,7 +133,10 @@ fn open(path: &std::path::Path, options: &CleaningOptions, decisions: Option<&st
         Some(given) => {
             let json = std::fs::read(given).with_context(|| format!("cannot read {}", given.display()))?;
             let decisions = Decisions::read(&json, &file.digest).with_context(|| given.display().to_string())?;
-            (Judge::new(&file.dynamics, decisions.settings.window).with_context(about)?, decisions)
+            (
+                Judge::new(&file.dynamics, decisions.settings.window, decisions.settings.metric).with_context(about)?,
+                decisions,
+            )
         }
         None => {
             let automatic = Judge::automatic(&file.dynamics, |settings| adjust(settings, options));
@@ -156,12 +167,13 @@ fn clean_corpus(args: &Clean) -> Result<()> {
     }
     let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, &corpus.labels);
     println!(
-        "{}: {} of the positives and {} of the negatives removed or relabelled (AUM below {} and {})",
+        "{}: {} of the positives and {} of the negatives removed or relabelled ({} below {} and {})",
         args.out.display(),
         summary.changed(Side::Positives),
         summary.changed(Side::Negatives),
-        summary.thresholds.positives,
-        summary.thresholds.negatives
+        judge.metric.name(),
+        summary.thresholds.positives.value,
+        summary.thresholds.negatives.value
     );
     Ok(())
 }
@@ -189,11 +201,17 @@ fn inspect_file(args: &Inspect) -> Result<()> {
         for (name, value) in &info.settings {
             println!("  {name}: {value}");
         }
-        let (t, w) = (summary.thresholds, judge.window);
-        println!(
-            "  thresholds over epochs {}–{}: positives {}, negatives {}",
-            w.first, w.last, t.positives, t.negatives
-        );
+        println!("  judged by {} over epochs {}–{}", judge.metric.name(), judge.window.first, judge.window.last);
+        let judgement = judge.under(&decisions.settings);
+        for (name, side) in [("positives", Side::Positives), ("negatives", Side::Negatives)] {
+            println!("  {}", inspect::threshold_line(name, judgement.thresholds().of(side)));
+            if let Some(estimate) = Estimate::new(&judgement, side) {
+                println!("  {}", inspect::estimate_line(&estimate));
+            }
+        }
+        for (name, threshold) in &judgement.thresholds().classes {
+            println!("  {}", inspect::threshold_line(name, *threshold));
+        }
         for c in &summary.counts {
             println!("  {:<8} {:>9} spans, {:>6} removed, {:>6} relabelled", c.label, c.total, c.removed, c.relabelled);
         }

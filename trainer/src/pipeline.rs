@@ -14,7 +14,7 @@ use shared::judge::{Judge, Side};
 use shared::quality::{NoiseDetection, detect};
 use shared::report::{self, Outcome};
 use shared::score::NerScore;
-use shared::threshold::Settings;
+use shared::threshold::{Basis, Settings};
 
 use crate::config::{Config, Record};
 use crate::corpus_file::{Corpora, CorpusFiles};
@@ -269,7 +269,7 @@ impl Job<'_> {
         let json = dynclean_json::write(&corpus);
         let digest = dyn_file::digest(json.as_bytes());
         self.dir.write(CLEANED, json)?;
-        let summary = CleaningSummary::new(&judge, &settings, &decided, labels);
+        let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, labels);
         let noise = dynamics.dense_gold(&judge.index).map(|gold| detect(&judge, &decided, &gold));
         Ok(Cleaning { dynamics, judge, decisions, summary, noise, corpus, digest })
     }
@@ -329,7 +329,7 @@ impl Job<'_> {
             removed: sides(|c| c.removed),
             relabelled: sides(|c| c.relabelled),
             cleaning: cleaning.summary.clone(),
-            settings: cleaning.decisions.settings,
+            settings: cleaning.decisions.settings.clone(),
             noise: cleaning.noise,
             best_epoch: Pair { raw: raw.best_epoch, cleaned: cleaned.best_epoch },
             dev_f1: Pair { raw: raw.dev_f1, cleaned: cleaned.dev_f1 },
@@ -385,14 +385,19 @@ impl Metrics {
             text += &row("gold", gold);
         }
         text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
-        let t = self.cleaning.thresholds;
+        let t = &self.cleaning.thresholds;
         for (name, side, threshold) in
             [("positives", Side::Positives, t.positives), ("negatives", Side::Negatives, t.negatives)]
         {
-            text += &if threshold == f32::NEG_INFINITY {
+            text += &if threshold.basis == Basis::None {
                 format!("No {name} are judged: the model had not learned them. Train longer, or set a threshold\n")
             } else {
-                format!("Judged wrong: {} of the {name} (AUM < {threshold:.2})\n", self.cleaning.changed(side))
+                format!(
+                    "Judged wrong: {} of the {name} ({} < {:.2})\n",
+                    self.cleaning.changed(side),
+                    self.settings.metric.name(),
+                    threshold.value
+                )
             };
         }
         if let Some(noise) = &self.noise {

@@ -239,11 +239,11 @@ fn on_reply(reply: Reply, attachment: JsValue) {
     match (reply, waiting) {
         (Reply::Opened(opened), Some(Waiting::Opened(source, restore))) => {
             app.busy.set(None);
-            let mut look = Look { settings: Some(opened.automatic), ..Look::default() };
+            let mut look = Look { settings: Some(opened.automatic.clone()), ..Look::default() };
             app.show(*opened);
             if let Some(Restore { notice, settings, by_hand }) = restore {
                 app.tell(true, notice);
-                app.settings.set(settings);
+                app.settings.set(settings.clone());
                 app.by_hand.set(by_hand.iter().filter_map(|&(span, decision)| Some((span, decision?))).collect());
                 (look.settings, look.by_hand) = (Some(settings), by_hand);
             }

@@ -10,6 +10,7 @@ use shared::dynamics::SampleScheme;
 use shared::judge::{Decision, Side};
 use shared::labels::LabelId;
 use shared::listing::Listing;
+use shared::quality::Estimate;
 use shared::score::Prf;
 use shared::span::SpanId;
 use shared::threshold::Settings;
@@ -163,7 +164,7 @@ pub struct Opened {
     pub complete: bool,
     /// The automatic settings: where a person starts.
     pub automatic: Settings,
-    /// AUM distributions: negatives, positives.
+    /// Distributions of the metric: negatives, positives.
     pub histograms: [SideHistogram; 2],
 }
 
@@ -172,7 +173,7 @@ pub struct Opened {
 pub struct Seen {
     /// Counts and quality.
     pub figures: Option<Figures>,
-    /// AUM distributions: negatives, positives.
+    /// Distributions of the metric: negatives, positives.
     pub histograms: Option<[SideHistogram; 2]>,
     /// Rows.
     pub rows: Option<Rows>,
@@ -189,6 +190,8 @@ pub struct Figures {
     pub summary: CleaningSummary,
     /// Detection of false positives and of false negatives, where gold is known.
     pub quality: Option<[Quality; 2]>,
+    /// What the threshold samples let expect of the judged negatives and positives.
+    pub estimate: [Option<Estimate>; 2],
     /// Spans decided by hand.
     pub by_hand: usize,
 }
@@ -202,7 +205,7 @@ pub struct Quality {
     pub average_precision: f64,
 }
 
-/// AUM of one side's real spans and of its threshold samples, in the same bins.
+/// The metric of one side's real spans and of its threshold samples, in the same bins.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SideHistogram {
     /// Left edge of the first bin.
@@ -250,8 +253,8 @@ pub struct Row {
     pub predicted: LabelId,
     /// Gold label, where known.
     pub gold: Option<LabelId>,
-    /// AUM.
-    pub aum: f32,
+    /// The metric by which spans are judged.
+    pub value: f32,
     /// Margin at every epoch.
     pub margins: Vec<f32>,
     /// What happens to it.
@@ -271,6 +274,8 @@ pub struct Detail {
     pub start: u32,
     /// Last token.
     pub end: u32,
+    /// AUM.
+    pub aum: f32,
     /// What the settings alone would do.
     pub by_rule: Decision,
     /// Mean probability of the predicted label.

@@ -8,8 +8,8 @@ use shared::density::{Cloud, Extent};
 use shared::dyn_file;
 use shared::dynamics::Dynamics;
 use shared::formats::dynclean_json;
-use shared::histogram::{Histogram, common_range};
-use shared::judge::{Decision, Judge, Side};
+use shared::histogram::{Histogram, range_of};
+use shared::judge::{Decision, Judge, Judgement, Side};
 use shared::labels::LabelId;
 use shared::metrics::margins;
 use shared::span::{Span, SpanId};
@@ -29,7 +29,6 @@ const CONTEXT: (usize, usize) = (7, 24);
 const EXTENT: Extent = Extent { x: (0.0, 0.5), y: (0.0, 1.0) };
 /// Within so many pixels a click finds a span.
 const REACH: u32 = 12;
-const SIDES: [Side; 2] = [Side::Negatives, Side::Positives];
 
 /// An opened file.
 pub struct Session {
@@ -91,7 +90,7 @@ impl Session {
             has_gold: gold.is_some(),
             scheme: threshold_run.as_ref().map(|t| t.scheme),
             complete: *complete,
-            automatic: self.settings,
+            automatic: self.settings.clone(),
             histograms: self.histograms(),
         }
     }
@@ -101,8 +100,8 @@ impl Session {
         let mut seen = Seen::default();
         let decides = look.settings.is_some() || !look.by_hand.is_empty();
         if let Some(settings) = look.settings {
-            if settings.window != self.judge.window {
-                self.judge = Judge::new(&self.dynamics, settings.window).map_err(|e| e.to_string())?;
+            if (settings.window, settings.metric) != (self.judge.window, self.judge.metric) {
+                self.judge = Judge::new(&self.dynamics, settings.window, settings.metric).map_err(|e| e.to_string())?;
                 self.tally = Tally::new(&self.judge, &self.dynamics.corpus.labels, self.gold.as_deref());
                 // Placed by metrics of the old window.
                 if let Some((query, cloud)) = &mut self.map {
@@ -150,29 +149,27 @@ impl Session {
         Figures {
             summary: figures.summary,
             quality: figures.quality.map(|q| [quality(q.false_positives), quality(q.false_negatives)]),
+            estimate: figures.estimate,
             by_hand: self.by_hand.len(),
         }
     }
 
-    /// The AUM distributions of both sides.
+    /// The metric's distributions of both sides.
     fn histograms(&self) -> [SideHistogram; 2] {
-        SIDES.map(|side| {
-            let real = self.judge.ranked_aum(side);
-            // Descending, where `common_range` looks at both ends only.
-            let samples = match side {
-                Side::Negatives => &self.judge.samples.negatives,
-                Side::Positives => &self.judge.samples.positives,
-            };
-            let (low, high) = common_range([real, samples]);
+        Side::BOTH.map(|side| {
+            let real = self.judge.ranked_values(side);
+            let samples = self.judge.samples.given(side);
+            let (low, high) = range_of(self.judge.metric, [real, samples]);
             let counts = |values: &[f32]| Histogram::new(values.iter().copied(), low, high, BINS).counts;
             SideHistogram { low, high, real: counts(real), samples: counts(samples) }
         })
     }
 
     fn rows(&self, query: RowQuery) -> Rows {
+        let judgement = self.judge.under(&self.settings);
         let (total, spans) = match query.list {
             List::Ranked(listing) => {
-                let page = listing.page(&self.judge, &self.settings, query.offset, query.limit);
+                let page = listing.page(&judgement, query.offset, query.limit);
                 (page.total, page.spans)
             }
             List::ByHand => {
@@ -180,11 +177,11 @@ impl Session {
                 (self.by_hand.len(), spans.collect())
             }
         };
-        let rows = spans.into_iter().filter_map(|id| self.row(id, Some(CONTEXT))).collect();
+        let rows = spans.into_iter().filter_map(|id| self.row(&judgement, id, Some(CONTEXT))).collect();
         Rows { total, offset: query.offset, rows }
     }
 
-    fn row(&self, id: SpanId, context: Option<(usize, usize)>) -> Option<Row> {
+    fn row(&self, judgement: &Judgement, id: SpanId, context: Option<(usize, usize)>) -> Option<Row> {
         let span = self.judge.index.span(id)?;
         let at = id as usize;
         let distant = *self.judge.assigned.get(at)?;
@@ -195,9 +192,9 @@ impl Session {
             distant,
             predicted: *self.judge.metrics.predicted.get(at)?,
             gold: self.gold.as_ref().and_then(|gold| gold.get(at)).copied(),
-            aum: *self.judge.metrics.aum.get(at)?,
+            value: self.judge.value(id),
             margins: margins(&self.dynamics.run, at, distant),
-            decision: by_hand.unwrap_or_else(|| self.judge.decide(id, &self.settings)),
+            decision: by_hand.unwrap_or_else(|| judgement.decide(id)),
             by_hand: by_hand.is_some(),
         })
     }
@@ -218,12 +215,14 @@ impl Session {
     fn detail(&self, id: SpanId) -> Option<Detail> {
         let span = self.judge.index.span(id)?;
         let (metrics, at) = (&self.judge.metrics, id as usize);
+        let judgement = self.judge.under(&self.settings);
         Some(Detail {
-            row: self.row(id, None)?,
+            row: self.row(&judgement, id, None)?,
+            aum: *metrics.aum.get(at)?,
             sentence: span.sentence,
             start: span.start,
             end: span.end,
-            by_rule: self.judge.decide(id, &self.settings),
+            by_rule: judgement.decide(id),
             probability: *metrics.predicted_probability.get(at)?,
             confidence: *metrics.confidence.get(at)?,
             variability: *metrics.variability.get(at)?,
@@ -273,10 +272,11 @@ impl Session {
                     Decision::Remove => removed.push(span),
                     Decision::Relabel(_) => relabelled.push(span),
                 };
-                for side in SIDES {
-                    for &span in self.judge.judged_wrong(side, &self.settings) {
+                let judgement = self.judge.under(&self.settings);
+                for side in Side::BOTH {
+                    for &span in judgement.judged_wrong(side).iter() {
                         if !self.by_hand.contains_key(&span) {
-                            sort(span, self.judge.verdict(span, &self.settings));
+                            sort(span, judgement.verdict(span));
                         }
                     }
                 }
@@ -295,19 +295,22 @@ impl Session {
 
     /// The range in which 98 % of the AUMs of the sides shown lie.
     fn usual_aum(&self, side: Option<Side>) -> (f32, f32) {
-        let sides = SIDES.into_iter().filter(|&s| side.is_none_or(|only| only == s));
-        let ends = sides.filter_map(|side| {
-            let aum = self.judge.ranked_aum(side);
-            let cut = aum.len() / 100;
-            Some((*aum.get(cut)?, *aum.get(aum.len().checked_sub(cut + 1)?)?))
-        });
-        ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((0.0, 1.0))
+        let aum = &self.judge.metrics.aum;
+        let spans = aum
+            .iter()
+            .zip(0..)
+            .filter(|&(aum, span)| aum.is_finite() && side.is_none_or(|only| self.judge.side(span) == only));
+        let mut shown: Vec<f32> = spans.map(|(&aum, _)| aum).collect();
+        let cut = shown.len() / 100;
+        let Some(last) = shown.len().checked_sub(cut + 1) else { return (0.0, 1.0) };
+        let low = *shown.select_nth_unstable_by(cut, f32::total_cmp).1;
+        (low, *shown.select_nth_unstable_by(last, f32::total_cmp).1)
     }
 
     /// A file for download: name and bytes.
     pub fn export(&self, what: Export) -> Result<(String, Vec<u8>), String> {
         let labels = &self.dynamics.corpus.labels;
-        let mut decisions = Decisions::new(self.digest.clone(), self.settings);
+        let mut decisions = Decisions::new(self.digest.clone(), self.settings.clone());
         for (&id, &decision) in &self.by_hand {
             let Some(span) = self.judge.index.span(id) else { continue };
             let by_hand = match decision {

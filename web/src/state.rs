@@ -7,7 +7,7 @@ use shared::judge::{Decision, Side};
 use shared::listing::Listing;
 use shared::metrics::Window;
 use shared::span::SpanId;
-use shared::threshold::{Rule, Settings};
+use shared::threshold::{Metric, Rule, Settings};
 use web_sys::{File, ImageData};
 
 use crate::link;
@@ -111,12 +111,12 @@ impl App {
             self.tell(
                 false,
                 format!(
-                    "{} has no threshold samples: the automatic threshold is AUM < 0, and quantiles judge nothing.",
+                    "{} has no threshold samples: the automatic threshold is AUM 0, and quantiles judge nothing.",
                     opened.file
                 ),
             );
         }
-        self.settings.set(opened.automatic);
+        self.settings.set(opened.automatic.clone());
         self.by_hand.set(BTreeMap::new());
         self.figures.set(None);
         self.histograms.set(opened.histograms.clone());
@@ -142,7 +142,7 @@ impl App {
         let mut settings = self.settings.get_untracked();
         change(&mut settings);
         if settings != self.settings.get_untracked() {
-            self.settings.set(settings);
+            self.settings.set(settings.clone());
             link::look(|look| look.settings = Some(settings));
         }
     }
@@ -164,18 +164,47 @@ impl App {
 
     /// One side's rule.
     pub fn rule(&self, side: Side) -> Rule {
-        let settings = self.settings.get();
-        match side {
+        self.settings.with(|settings| match side {
             Side::Negatives => settings.negatives,
             Side::Positives => settings.positives,
-        }
+        })
+    }
+
+    /// By what spans are judged.
+    pub fn metric(&self) -> Metric {
+        self.settings.with(|settings| settings.metric)
+    }
+
+    /// Changes the metric; thresholds in the units of the other one mean nothing.
+    pub fn set_metric(&self, metric: Metric) {
+        self.change(|settings| {
+            if settings.metric != metric {
+                settings.metric = metric;
+                for rule in [&mut settings.negatives, &mut settings.positives] {
+                    if matches!(rule, Rule::Fixed(_)) {
+                        *rule = Rule::Auto;
+                    }
+                }
+                settings.classes.clear();
+            }
+        });
+    }
+
+    /// Sets the threshold of one class, or leaves it to the rule of all positives.
+    pub fn set_class(&self, class: &str, threshold: Option<f32>) {
+        self.change(|settings| {
+            match threshold {
+                Some(value) => settings.classes.insert(class.to_owned(), Rule::Fixed(value)),
+                None => settings.classes.remove(class),
+            };
+        });
     }
 
     /// One side's threshold: known at once where the user gave it, else by the worker's figures.
     pub fn threshold(&self, side: Side) -> f32 {
         match self.rule(side) {
             Rule::Fixed(value) => value,
-            _ => self.figures.with(|f| f.as_ref().map_or(f32::NEG_INFINITY, |f| f.summary.thresholds.of(side))),
+            _ => self.figures.with(|f| f.as_ref().map_or(f32::NEG_INFINITY, |f| f.summary.thresholds.of(side).value)),
         }
     }
 

@@ -4,8 +4,10 @@ use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
 use super::ReportError;
-use crate::histogram::{Histogram, common_range};
+use crate::histogram::{Histogram, range_of};
 use crate::judge::{Judge, Side};
+use crate::quality::CurvePoint;
+use crate::threshold::Metric;
 
 const SIZE: (u32, u32) = (480, 300);
 const BINS: usize = 60;
@@ -68,16 +70,30 @@ where
         .map_err(failed)
 }
 
-/// Real spans (filled) and threshold samples (outline) over AUM, with the threshold.
-pub fn aum_histogram(title: &str, real: &[f32], samples: &[f32], threshold: f32) -> Result<String, ReportError> {
-    let (low, high) = common_range([real, samples]);
+/// Real spans (filled) and threshold samples (outline) over the metric, with the threshold.
+pub fn histogram(
+    title: &str,
+    metric: Metric,
+    real: &[f32],
+    samples: &[f32],
+    threshold: f32,
+) -> Result<String, ReportError> {
+    let (low, high) = range_of(metric, [real, samples]);
     let of = |values: &[f32]| Histogram::new(values.iter().copied(), low, high, BINS);
     let (real, samples) = (of(real), of(samples));
     // On a logarithmic scale: room above the bars for the legend.
     let top = real.highest().max(samples.highest()).max(1) as f32 * 20.0;
     draw(|area| {
         let mut chart = frame(area, title).build_cartesian_2d(low..high, (0.5f32..top).log_scale()).map_err(failed)?;
-        mesh(&mut chart, "AUM (logits)", "spans", &|n: &f32| format!("{n:.0}"))?;
+        mesh(
+            &mut chart,
+            match metric {
+                Metric::Aum => "AUM (logits)",
+                Metric::Confidence => "confidence",
+            },
+            "spans",
+            &|n: &f32| format!("{n:.0}"),
+        )?;
         let bars = (0..BINS).filter(|&b| real.counts[b] > 0).map(|b| {
             Rectangle::new([(real.edge(b), 0.5), (real.edge(b + 1), real.counts[b] as f32)], REAL.mix(0.55).filled())
         });
@@ -106,6 +122,21 @@ pub fn aum_histogram(title: &str, real: &[f32], samples: &[f32], threshold: f32)
             .label_font(("sans-serif", 12).into_font().color(&INK))
             .draw()
             .map_err(failed)
+    })
+}
+
+/// Precision over recall of judging by ever higher thresholds, with the one in force marked.
+pub fn precision_recall(title: &str, points: &[CurvePoint], threshold: f32) -> Result<String, ReportError> {
+    draw(|area| {
+        let mut chart = frame(area, title).build_cartesian_2d(0f32..1f32, 0f32..1f32).map_err(failed)?;
+        mesh(&mut chart, "recall", "precision", &|p: &f32| format!("{p:.1}"))?;
+        let line = points.iter().map(|p| (p.recall, p.precision));
+        chart.draw_series(LineSeries::new(line, REAL.stroke_width(2))).map_err(failed)?;
+        let in_force = points.iter().rfind(|p| p.threshold < threshold);
+        chart
+            .draw_series(in_force.iter().map(|p| Circle::new((p.recall, p.precision), 4, SAMPLES.filled())))
+            .map_err(failed)?;
+        Ok(())
     })
 }
 

@@ -3,13 +3,15 @@
 use leptos::prelude::*;
 use shared::judge::Side;
 use shared::metrics::Window;
-use shared::threshold::{Action, PAPER_QUANTILE_NEGATIVES, PAPER_QUANTILE_POSITIVES, Rule, Settings};
+use shared::threshold::{
+    Action, Basis, Metric, PAPER_QUANTILE_NEGATIVES, PAPER_QUANTILE_POSITIVES, Rule, Settings, Threshold,
+};
 
 use crate::format;
 use crate::state::App;
 
 pub fn controls(app: App) -> impl IntoView {
-    let automatic = move || app.file.with_untracked(|f| f.as_ref().map(|f| f.automatic));
+    let automatic = move || app.file.with_untracked(|f| f.as_ref().map(|f| f.automatic.clone()));
     let is = move |preset: Option<Settings>| preset == Some(app.settings.get());
     let paper = move || {
         // The paper's window, as far as the run goes.
@@ -22,7 +24,7 @@ pub fn controls(app: App) -> impl IntoView {
             <h2>"Thresholds"</h2>
             <div class="segments" role="group" aria-label="Presets">
                 <button data-testid="automatic" aria-pressed=move || is(automatic()).to_string()
-                    title="AUM < 0, or less where even mislabelled samples lie lower"
+                    title="At least AUM 0, and as far above it as the threshold samples support"
                     on:click=move |_| { if let Some(settings) = automatic() { app.change(|s| *s = settings) } }>"Automatic"</button>
                 <button data-testid="paper" aria-pressed=move || is(Some(paper())).to_string()
                     title="Quantiles of the threshold samples, first three epochs"
@@ -31,7 +33,9 @@ pub fn controls(app: App) -> impl IntoView {
         </div>
         {threshold(app, Side::Negatives, PAPER_QUANTILE_NEGATIVES)}
         {threshold(app, Side::Positives, PAPER_QUANTILE_POSITIVES)}
+        {classes(app)}
         {window_of_epochs(app)}
+        {metric(app)}
         {action(app)}
     }
 }
@@ -43,8 +47,7 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
         _ => String::new(),
     };
     let is_quantile = move || matches!(app.rule(side), Rule::Quantile(_));
-    let is_automatic = move || app.rule(side) == Rule::Auto;
-    let judges_none = move || is_automatic() && app.figures.with(Option::is_some) && !app.threshold(side).is_finite();
+    let in_force = move || app.figures.with(|f| f.as_ref().map(|f| f.summary.thresholds.of(side)));
     let set_value = move |event: web_sys::Event| {
         match event_target_value(&event).trim().parse::<f32>() {
             Ok(value) if value.is_finite() => app.set_rule(side, Rule::Fixed(value)),
@@ -74,18 +77,18 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
     };
     view! {
         <div class="threshold">
-            <label class="name" for=format!("threshold-{name}") title="AUM below which they are judged wrong">{name}</label>
+            <label class="name" for=format!("threshold-{name}") title="Below it they are judged wrong">{name}</label>
             <select aria-label=format!("Rule for {name}") data-testid=format!("rule-{name}") prop:value=kind on:change=set_kind>
                 <option value="auto">"auto"</option>
                 <option value="quantile">"quantile"</option>
                 <option value="fixed">"fixed"</option>
             </select>
-            <span class="less" aria-hidden="true" title="AUM below">"<"</span>
+            <span class="less" aria-hidden="true" title="Judged wrong below">"<"</span>
             <input id=format!("threshold-{name}") data-testid=format!("threshold-{name}") class="number" type="text"
                 inputmode="decimal" autocomplete="off" placeholder="none" prop:value=shown on:change=set_value />
-            <Show when=judges_none>
-                <p class="hint">"The model has not learned these: none is judged. Try other epochs, or set a threshold."</p>
-            </Show>
+            {move || in_force().filter(|_| !matches!(app.rule(side), Rule::Fixed(_))).and_then(hint).map(|text| view! {
+                <p class="hint" data-testid=format!("basis-{name}")>{text}</p>
+            })}
             <Show when=is_quantile>
                 <label class="quantile">
                     "quantile q"
@@ -94,6 +97,84 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
                         on:change=set_quantile />
                 </label>
             </Show>
+        </div>
+    }
+}
+
+/// What a threshold rests on.
+fn hint(threshold: Threshold) -> Option<String> {
+    let interval =
+        threshold.interval.map(|(low, high)| format!("{} to {}", format::signed(low, 2), format::signed(high, 2)));
+    match (threshold.basis, interval) {
+        (Basis::Given, _) => None,
+        (Basis::None, _) => {
+            Some("The model has not learned these: none is judged. Try other epochs, or set a threshold.".to_owned())
+        }
+        (Basis::Natural, _) => Some("Too few threshold samples for an estimate.".to_owned()),
+        (Basis::AllPositives, _) => Some("As all positives: too few samples of its own.".to_owned()),
+        (Basis::Estimate, Some(interval)) => Some(format!("low end of the estimate {interval} (90 %)")),
+        (_, interval) => interval.map(|interval| format!("90 % interval {interval}")),
+    }
+}
+
+/// Thresholds of single classes.
+fn classes(app: App) -> impl IntoView {
+    let names = move || app.file.with(|f| f.as_ref().map(|f| f.labels.iter().skip(1).cloned().collect::<Vec<_>>()));
+    let in_use = move || app.settings.with(|s| s.per_class || !s.classes.is_empty());
+    let row = move |name: String| {
+        let found = {
+            let name = name.clone();
+            move || app.figures.with(|f| f.as_ref().and_then(|f| f.summary.thresholds.classes.get(&name).copied()))
+        };
+        let shown = {
+            let found = found.clone();
+            move || found().filter(|t| t.value.is_finite()).map_or(String::new(), |t| t.value.to_string())
+        };
+        let set = {
+            let name = name.clone();
+            move |event: web_sys::Event| match event_target_value(&event).trim() {
+                "" => app.set_class(&name, None),
+                text => match text.parse::<f32>() {
+                    Ok(value) if value.is_finite() => app.set_class(&name, Some(value)),
+                    _ => app.figures.notify(),
+                },
+            }
+        };
+        let explained = move || found().and_then(hint).unwrap_or_default();
+        view! {
+            <label class="row" title=explained>
+                <span class="name">{name.clone()}</span>
+                <input class="number" type="text" inputmode="decimal" autocomplete="off" placeholder="as all"
+                    data-testid=format!("threshold-{name}") prop:value=shown on:change=set />
+            </label>
+        }
+    };
+    view! {
+        <details class="classes" data-testid="classes" open=in_use>
+            <summary>"per class"</summary>
+            <label class="row check" title="A class with fewer than 30 threshold samples takes the threshold of all positives">
+                <input type="checkbox" data-testid="per-class" prop:checked=move || app.settings.with(|s| s.per_class)
+                    on:change=move |e| app.change(|s| s.per_class = event_target_checked(&e)) />
+                "by the rule for positives, from its own samples"
+            </label>
+            {move || names().unwrap_or_default().into_iter().map(row).collect_view()}
+        </details>
+    }
+}
+
+fn metric(app: App) -> impl IntoView {
+    let button = move |metric: Metric| {
+        view! {
+            <button data-testid=format!("metric-{}", metric.name()) aria-pressed=move || (app.metric() == metric).to_string()
+                on:click=move |_| app.set_metric(metric)>{metric.name()}</button>
+        }
+    };
+    view! {
+        <div class="row">
+            <span class="name">"judged by"</span>
+            <div class="segments" role="group" aria-label="Metric by which spans are judged">
+                {button(Metric::Aum)} {button(Metric::Confidence)}
+            </div>
         </div>
     }
 }

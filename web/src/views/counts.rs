@@ -1,6 +1,7 @@
 //! Live figures: what is kept and removed, and how right that is.
 
 use leptos::prelude::*;
+use shared::quality::Estimate;
 
 use crate::format;
 use crate::protocol::{Figures, Quality};
@@ -71,7 +72,7 @@ pub fn quality(app: App) -> impl IntoView {
                         <th scope="col"><abbr title="Precision: judged wrong and wrong / judged wrong">"P"</abbr></th>
                         <th scope="col"><abbr title="Recall: judged wrong and wrong / wrong">"R"</abbr></th>
                         <th scope="col">"F1"</th>
-                        <th scope="col"><abbr title="Average precision of the ranking by AUM">"AP"</abbr></th>
+                        <th scope="col"><abbr title="Average precision of the ranking">"AP"</abbr></th>
                     </tr>
                 </thead>
                 <tbody>
@@ -91,5 +92,46 @@ pub fn quality(app: App) -> impl IntoView {
             Some(quality) => table(quality).into_any(),
             None => view! { <p class="hint">"No gold labels in this file to compare with."</p> }.into_any(),
         }}
+        {move || app.figures.get().map(|f| estimates(f.estimate))}
     }
+}
+
+/// What the threshold samples let expect.
+fn estimates([negatives, positives]: [Option<Estimate>; 2]) -> impl IntoView {
+    let row = |name: &'static str, estimate: Option<Estimate>| {
+        estimate.map(|e| {
+            let whole = |value: f64| format::count(value.round() as u64);
+            let (low, high) = e.wrong.interval;
+            view! {
+                <tr data-testid=format!("estimate-{name}")>
+                    <th scope="row">{name}</th>
+                    <td>{format::score(e.precision)}</td>
+                    <td>{whole(e.found)}</td>
+                    <td title=format!("90 % interval {} to {}", whole(low), whole(high))>{whole(e.wrong.number)}</td>
+                    <td>{whole(e.remaining)}</td>
+                </tr>
+            }
+        })
+    };
+    (negatives.is_some() || positives.is_some()).then(|| {
+        view! {
+            <div class="heading">
+                <h2>"Noise expected"</h2>
+                <span class="tag" title="From how the threshold samples spread beside the real spans. Wrong labels that \
+                    repeat systematically are learned as if they were right: the estimate does not see them.">"estimate"</span>
+            </div>
+            <table class="figures" data-testid="estimate">
+                <thead>
+                    <tr>
+                        <th scope="col"></th>
+                        <th scope="col"><abbr title="Precision: share of the judged spans that is wrong">"P"</abbr></th>
+                        <th scope="col"><abbr title="Wrong spans among the judged">"found"</abbr></th>
+                        <th scope="col"><abbr title="Wrong spans in all">"of"</abbr></th>
+                        <th scope="col"><abbr title="Wrong spans above the threshold">"left"</abbr></th>
+                    </tr>
+                </thead>
+                <tbody>{row("negatives", negatives)} {row("positives", positives)}</tbody>
+            </table>
+        }
+    })
 }

@@ -69,7 +69,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
         {buttons(app, detail.clone(), labels)}
         {margins(&row.margins)}
         <dl class="metrics">
-            {fact("AUM", format::signed(row.aum, 3))}
+            {fact("AUM", format::signed(detail.aum, 3))}
             {fact("confidence", format::signed(detail.confidence, 3))}
             {fact("variability", format::signed(detail.variability, 3))}
             {fact("correct", format!("{} of {epochs}", detail.correctness))}

@@ -1,9 +1,9 @@
-//! One side's AUM distribution with its threshold as a line to drag.
+//! One side's distribution of the metric with its threshold as a line to drag.
 
 use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
 use shared::judge::Side;
-use shared::threshold::Rule;
+use shared::threshold::{Metric, Rule};
 use web_sys::{KeyboardEvent, PointerEvent};
 
 use crate::format;
@@ -37,9 +37,9 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
         })
     };
     view! {
-        <section class="panel plot" aria-label=format!("AUM of {name}")>
+        <section class="panel plot" aria-label=move || format!("{} of {name}", app.metric().name())>
             <div class="heading">
-                <h2>"AUM, " {name}</h2>
+                <h2>{move || app.metric().name()} ", " {name}</h2>
                 <p class="legend">
                     <span class="key real">"real"</span>
                     <span class="key samples" title="Threshold samples: spans trained with deliberately wrong labels">{move || totals().1} " samples"</span>
@@ -49,7 +49,7 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
             <div class="frame" node_ref=frame>
                 <canvas node_ref=canvas role="img" aria-label=move || {
                     let (real, samples) = totals();
-                    format!("Distribution of AUM over {real} {name} and {samples} threshold samples")
+                    format!("Distribution of {} over {real} {name} and {samples} threshold samples", app.metric().name())
                 }></canvas>
                 {line(app, side, data)}
             </div>
@@ -80,8 +80,9 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
     };
     let set = move |value: f32| {
         let (low, high) = range();
-        // Hundredths: finer than a pixel, and short to read.
-        app.set_rule(side, Rule::Fixed((value.clamp(low, high) * 100.0).round() / 100.0));
+        // Finer than a pixel, and short to read.
+        let steps = if high - low > 1.0 { 100.0 } else { 1000.0 };
+        app.set_rule(side, Rule::Fixed((value.clamp(low, high) * steps).round() / steps));
     };
     let drag_to = move |event: &PointerEvent| {
         let Some(area) = area.get_untracked() else { return };
@@ -93,12 +94,18 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
     let on_key = move |event: KeyboardEvent| {
         let (low, high) = range();
         let now = if value().is_finite() { value() } else { low };
-        let step = if event.shift_key() { 0.01 } else { 0.1 };
+        // A tenth of an AUM, or a hundredth of a probability.
+        let fine = if event.shift_key() { 0.1 } else { 1.0 };
+        let unit = match app.metric() {
+            Metric::Aum => 1.0,
+            Metric::Confidence => 0.1,
+        };
+        let step = 0.1 * unit * fine;
         let to = match event.key().as_str() {
             "ArrowLeft" | "ArrowDown" => now - step,
             "ArrowRight" | "ArrowUp" => now + step,
-            "PageDown" => now - 1.0,
-            "PageUp" => now + 1.0,
+            "PageDown" => now - unit,
+            "PageUp" => now + unit,
             "Home" => low,
             "End" => high,
             _ => return,
@@ -113,7 +120,7 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
                 role="slider" tabindex="0" aria-label=format!("Threshold for {name}") aria-orientation="horizontal"
                 aria-valuemin=move || range().0.to_string() aria-valuemax=move || range().1.to_string()
                 aria-valuenow=move || value().max(range().0).to_string()
-                aria-valuetext=move || format!("{name} with AUM below {} are judged wrong", format::signed(value(), 2))
+                aria-valuetext=move || format!("{name} with {} below {} are judged wrong", app.metric().name(), format::signed(value(), 2))
                 on:keydown=on_key
                 on:pointerdown=move |event| {
                     if event.button() == 0 {

@@ -75,7 +75,7 @@ pub fn table(app: App) -> impl IntoView {
                     let all = app.file.with(|f| f.as_ref().map_or(0, |f| f.n_spans));
                     let cut = (total() > MOST).then(|| format!(" (the first {} are shown)", format::count(MOST as u64)));
                     let (listed, all) = (format::count(total() as u64), format::count(all as u64));
-                    format!("{listed} of {all}, lowest AUM first{}", cut.unwrap_or_default())
+                    format!("{listed} of {all}, lowest {} first{}", app.metric().name(), cut.unwrap_or_default())
                 }}</p>
             </div>
             <div class="grid" class:with-gold=move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold))>
@@ -91,7 +91,7 @@ pub fn table(app: App) -> impl IntoView {
                         <span role="columnheader">"distant"</span>
                         <span role="columnheader">"predicted"</span>
                         <span role="columnheader" class="gold">"gold"</span>
-                        <span role="columnheader" class="end">"AUM"</span>
+                        <span role="columnheader" class="end">{move || app.metric().name()}</span>
                         <span role="columnheader">"margins"</span>
                     </div>
                     <div class="sizer" role="presentation" style:height=height>
@@ -121,7 +121,7 @@ fn numbered(rows: &crate::protocol::Rows) -> Vec<(usize, Row)> {
 
 /// Everything that a row shows and that may change.
 fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, bool, u32, LabelId) {
-    (number, row.id, row.decision, row.by_hand, row.aum.to_bits(), row.predicted)
+    (number, row.id, row.decision, row.by_hand, row.value.to_bits(), row.predicted)
 }
 
 fn filters(app: App, choose: impl Fn(List) + Copy + Send + 'static) -> impl IntoView {
@@ -189,7 +189,7 @@ fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
             <span role="gridcell" class="label">{name(row.distant)}</span>
             <span role="gridcell" class="label">{name(row.predicted)}</span>
             <span role="gridcell" class="label gold">{row.gold.map(name)}</span>
-            <span role="gridcell" class="end">{format::signed(row.aum, 2)}</span>
+            <span role="gridcell" class="end">{format::signed(row.value, 2)}</span>
             <span role="gridcell">
                 <svg class="spark" width="72" height="24" viewBox="0 0 72 24" aria-hidden="true">
                     <line x1="0" x2="72" y1=zero.clone() y2=zero />

@@ -1,30 +1,75 @@
-//! From which AUM on a label is trusted: rules, settings and the estimator.
+//! From which metric on a label is trusted: rules, settings and thresholds.
+
+mod automatic;
+mod bootstrap;
+mod samples;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::automatic::{Automatic, MIN_SAMPLES, WrongLabels};
+pub use self::samples::{Sample, Samples};
 use crate::dynamics::{Dynamics, EpochLogits, Negatives, Run};
 use crate::judge::Side;
 use crate::labels::{LabelId, O};
 use crate::metrics::{Metrics, Window};
+
+pub(crate) use self::automatic::target_precision;
 
 /// Quantile of the threshold samples that the paper takes for negatives: their 90th percentile.
 pub const PAPER_QUANTILE_NEGATIVES: f32 = 0.10;
 /// Quantile of the threshold samples that the paper takes for positives: their maximum.
 pub const PAPER_QUANTILE_POSITIVES: f32 = 0.0;
 
-/// How the threshold of one side (negatives or positives) is found.
+/// By what spans are judged: the lower, the more suspicious.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Area under the margin.
+    #[default]
+    Aum,
+    /// Mean probability of the assigned label.
+    Confidence,
+}
+
+impl Metric {
+    /// Its value for every span.
+    pub fn column(self, metrics: &Metrics) -> &[f32] {
+        match self {
+            Self::Aum => &metrics.aum,
+            Self::Confidence => &metrics.confidence,
+        }
+    }
+
+    /// The value below which the model prefers another label (for confidence: may prefer one).
+    pub fn natural_threshold(self) -> f32 {
+        match self {
+            Self::Aum => 0.0,
+            Self::Confidence => 0.5,
+        }
+    }
+
+    /// Its name in running text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aum => "AUM",
+            Self::Confidence => "confidence",
+        }
+    }
+}
+
+/// How the threshold of a group of spans (negatives, positives, or one type) is found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// AUM < 0 (over the window the model prefers another label), or less where even the
-    /// deliberately mislabelled samples lie lower: the paper's threshold where that is below 0.
-    /// The paper's threshold alone moves by several units from seed to seed; 0 does not. A side of
-    /// which this would judge more than half wrong was not learned: then none is (see
-    /// [`crate::judge::Judge::thresholds`]).
+    /// At least AUM 0 (below it the model prefers another label over the window), and as far above
+    /// it as the threshold samples support: see [`Automatic`]. A group of which this would judge more
+    /// than half wrong was not learned: then none of it is judged.
     Auto,
-    /// The sample at index ⌊n·q⌋ of the threshold samples' AUM in descending order (DynClean §3.3).
+    /// The sample at index ⌊n·q⌋ of the threshold samples' metric in descending order (DynClean §3.3).
     Quantile(f32),
-    /// A given AUM.
+    /// A given value.
     Fixed(f32),
 }
 
@@ -39,14 +84,24 @@ pub enum Action {
 }
 
 /// All that decides, together with the dynamics, what is cleaned.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Epochs over which AUM and the other metrics are taken.
     pub window: Window,
+    /// By what spans are judged.
+    #[serde(default)]
+    pub metric: Metric,
     /// Rule for spans labelled `O`.
     pub negatives: Rule,
     /// Rule for spans labelled with an entity type.
     pub positives: Rule,
+    /// Find the positives' threshold for every entity type by itself, from its own samples. A type
+    /// with fewer than [`MIN_SAMPLES`] of them takes the threshold of all positives.
+    #[serde(default)]
+    pub per_class: bool,
+    /// Rules for single entity types, by name; they win over `positives`.
+    #[serde(default)]
+    pub classes: BTreeMap<String, Rule>,
     /// Remove or relabel.
     pub action: Action,
     /// Of overlapping suspicious negatives, judge only the one with the lowest AUM wrong: half of
@@ -61,8 +116,11 @@ impl Settings {
     pub fn automatic(dynamics: &Dynamics, assigned: &[LabelId]) -> Self {
         Self {
             window: automatic_window(&dynamics.run, assigned),
+            metric: Metric::Aum,
             negatives: Rule::Auto,
             positives: Rule::Auto,
+            per_class: false,
+            classes: BTreeMap::new(),
             action: Action::Remove,
             overlap_suppression: true,
             relabel_probability: 0.5,
@@ -73,8 +131,11 @@ impl Settings {
     pub fn paper() -> Self {
         Self {
             window: Window::first_epochs(WINDOW_EPOCHS),
+            metric: Metric::Aum,
             negatives: Rule::Quantile(PAPER_QUANTILE_NEGATIVES),
             positives: Rule::Quantile(PAPER_QUANTILE_POSITIVES),
+            per_class: false,
+            classes: BTreeMap::new(),
             action: Action::Remove,
             overlap_suppression: false,
             relabel_probability: 0.5,
@@ -110,18 +171,54 @@ fn positives_learned(epoch: &EpochLogits, assigned: &[LabelId]) -> u64 {
     right.count() as u64
 }
 
-/// AUM thresholds; spans **below** are judged wrong. Minus infinity judges none.
+/// What a threshold rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// A person gave it.
+    Given,
+    /// A quantile of the threshold samples.
+    Quantile,
+    /// The automatic estimate from the threshold samples.
+    Estimate,
+    /// The natural threshold: there are too few threshold samples for an estimate.
+    Natural,
+    /// No threshold: the model has not learned these spans, or there are no samples for a quantile.
+    None,
+    /// The threshold of all positives: the type has too few samples of its own.
+    AllPositives,
+}
+
+/// Spans with a metric **below** the value are judged wrong. Minus infinity judges none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// The threshold.
+    pub value: f32,
+    /// Its 90 % bootstrap interval over threshold samples, where it depends on them.
+    pub interval: Option<(f32, f32)>,
+    /// What it rests on.
+    pub basis: Basis,
+}
+
+impl Threshold {
+    /// Judges nothing.
+    pub const NONE: Self = Self { value: f32::NEG_INFINITY, interval: None, basis: Basis::None };
+}
+
+/// The thresholds in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Thresholds {
     /// For spans labelled `O`.
-    pub negatives: f32,
+    pub negatives: Threshold,
     /// For spans labelled with an entity type.
-    pub positives: f32,
+    pub positives: Threshold,
+    /// For single entity types, by name, where they have a threshold of their own.
+    pub classes: BTreeMap<String, Threshold>,
 }
 
 impl Thresholds {
     /// The threshold of one side.
-    pub fn of(&self, side: Side) -> f32 {
+    pub fn of(&self, side: Side) -> Threshold {
         match side {
             Side::Negatives => self.negatives,
             Side::Positives => self.positives,
@@ -129,63 +226,30 @@ impl Thresholds {
     }
 }
 
-/// AUM of the threshold samples, descending; apart by the side the span really is on.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SampleAums {
-    /// Of spans whose distant label is `O`.
-    pub negatives: Vec<f32>,
-    /// Of spans whose distant label is an entity type.
-    pub positives: Vec<f32>,
-}
-
-impl SampleAums {
-    /// The samples' AUM over a window; none where there was no threshold run, or it has no epoch
-    /// inside the window. Samples with non-finite logits are left out.
-    pub fn compute(dynamics: &Dynamics, assigned: &[LabelId], window: Window) -> Self {
-        let mut samples = Self::default();
-        let Some(threshold_run) = &dynamics.threshold_run else { return samples };
-        let Ok(metrics) = Metrics::compute(&threshold_run.run, &threshold_run.assigned, window) else {
-            return samples;
-        };
-        for (&span, &aum) in threshold_run.spans.iter().zip(&metrics.aum) {
-            if aum.is_nan() {
-                continue;
-            }
-            match assigned.get(span as usize) {
-                Some(&O) => samples.negatives.push(aum),
-                Some(_) => samples.positives.push(aum),
-                None => {}
-            }
-        }
-        samples.negatives.sort_by(|a, b| b.total_cmp(a));
-        samples.positives.sort_by(|a, b| b.total_cmp(a));
-        samples
-    }
-
-    /// The thresholds that these rules give.
-    pub fn thresholds(&self, settings: &Settings) -> Thresholds {
-        Thresholds {
-            negatives: threshold(&self.negatives, settings.negatives, PAPER_QUANTILE_NEGATIVES),
-            positives: threshold(&self.positives, settings.positives, PAPER_QUANTILE_POSITIVES),
-        }
-    }
-}
-
-/// The threshold from samples' AUM in descending order. Without samples a quantile judges nothing.
-fn threshold(descending: &[f32], rule: Rule, paper_quantile: f32) -> f32 {
-    match rule {
-        Rule::Fixed(value) => value,
-        Rule::Quantile(q) => quantile(descending, q).unwrap_or(f32::NEG_INFINITY),
-        Rule::Auto => quantile(descending, paper_quantile).map_or(0.0, |paper| paper.min(0.0)),
-    }
+/// The threshold at a quantile of samples in descending order, with its interval.
+pub(crate) fn quantile_threshold(descending: &[f32], q: f32) -> Threshold {
+    let Some(value) = quantile(descending, q) else { return Threshold::NONE };
+    let rank = quantile_index(descending.len(), q);
+    let values = bootstrap::replicates([descending.len(), 0], |times, _| {
+        let mut seen = 0;
+        let found = descending.iter().zip(times).find(|&(_, &times)| {
+            seen += times as usize;
+            seen > rank
+        });
+        found.map_or(value, |(&value, _)| value)
+    });
+    Threshold { value, interval: bootstrap::interval(values), basis: Basis::Quantile }
 }
 
 /// The element at index ⌊n·q⌋ of a descending list; the last one for q ≥ 1.
 fn quantile(descending: &[f32], q: f32) -> Option<f32> {
-    let n = descending.len();
+    descending.get(quantile_index(descending.len(), q)).copied()
+}
+
+fn quantile_index(n: usize, q: f32) -> usize {
     // In double precision, so that 0.1 of 10 elements is index 1, as in the paper's code.
     let index = (n as f64 * f64::from(q).max(0.0) + 1e-6).floor() as usize;
-    descending.get(index.min(n.checked_sub(1)?)).copied()
+    index.min(n.saturating_sub(1))
 }
 
 /// Whether negatives' predictions may be used as labels: a run that saw only the top negatives
@@ -210,11 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn auto_is_zero_or_less() {
-        assert_eq!(threshold(&[4.5, 1.0], Rule::Auto, 0.0), 0.0);
-        assert_eq!(threshold(&[-0.5, -1.0], Rule::Auto, 0.0), -0.5);
-        assert_eq!(threshold(&[], Rule::Auto, 0.0), 0.0);
-        assert_eq!(threshold(&[], Rule::Quantile(0.1), 0.0), f32::NEG_INFINITY);
+    fn quantiles_come_with_an_interval() {
+        let descending: Vec<f32> = (0..1000).rev().map(|i| i as f32).collect();
+        let threshold = quantile_threshold(&descending, 0.1);
+        assert_eq!((threshold.value, threshold.basis), (899.0, Basis::Quantile));
+        // Standard error of the rank: √(1000·0.1·0.9) = 9.5; ±1.645 of it.
+        let (low, high) = threshold.interval.unwrap();
+        assert!((low - 883.4).abs() < 6.0 && (high - 914.6).abs() < 6.0, "{low} {high}");
+        assert_eq!(quantile_threshold(&[], 0.1), Threshold::NONE);
     }
 
     #[test]

@@ -1,0 +1,527 @@
+//! Which spans are judged wrong: metrics, samples and sorted columns, computed once per window and
+//! metric, from which every change of a threshold is answered by binary searches.
+
+mod ranking;
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+
+use self::ranking::Ranking;
+use crate::dynamics::{Dynamics, Negatives};
+use crate::labels::{LabelId, LabelSet, O};
+use crate::metrics::{Metrics, MetricsError, Window};
+use crate::span::{SpanId, SpanIndex, TooManySpans};
+use crate::threshold::{
+    Action, Automatic, Basis, MIN_SAMPLES, Metric, Rule, Sample, Samples, Settings, Threshold, Thresholds,
+    may_relabel_negatives, quantile_threshold, target_precision,
+};
+
+/// What is done with a span's label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Decision {
+    /// The label stays.
+    Keep,
+    /// The span leaves the training data.
+    Remove,
+    /// The span takes this label (possibly `O`).
+    Relabel(LabelId),
+}
+
+/// The two sides that have thresholds of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Side {
+    /// Distant label `O`.
+    Negatives,
+    /// Distant label an entity type.
+    Positives,
+}
+
+impl Side {
+    /// Both, negatives first.
+    pub const BOTH: [Self; 2] = [Self::Negatives, Self::Positives];
+
+    /// The side of a distant label.
+    pub fn of(label: LabelId) -> Self {
+        if label == O { Self::Negatives } else { Self::Positives }
+    }
+}
+
+/// Why dynamics cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// See [`TooManySpans`].
+    #[error(transparent)]
+    TooManySpans(#[from] TooManySpans),
+    /// See [`MetricsError`].
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+}
+
+/// Everything that a decision about any span of a dynamics file needs, for one window and metric.
+#[derive(Debug)]
+pub struct Judge {
+    /// The epochs looked at.
+    pub window: Window,
+    /// By what spans are ranked.
+    pub metric: Metric,
+    /// The enumeration.
+    pub index: SpanIndex,
+    /// The entity types.
+    pub labels: LabelSet,
+    /// Distant label of every span.
+    pub assigned: Vec<LabelId>,
+    /// Metrics of every span.
+    pub metrics: Metrics,
+    /// The threshold samples.
+    pub samples: Samples,
+    negatives_of_run: Negatives,
+    negatives: Ranking,
+    separate_negatives: Ranking,
+    positives: Ranking,
+    /// The positives again, by type: element i has label i + 1.
+    types: Vec<Ranking>,
+    estimates: [Automatic; 2],
+    /// As `types`; made when first asked for.
+    type_estimates: Vec<OnceLock<Automatic>>,
+}
+
+impl Judge {
+    /// Prepares the decisions about `dynamics` over a window, by a metric. O(n log n).
+    ///
+    /// # Errors
+    /// When no epoch is inside the window, or there are too many spans to number.
+    pub fn new(dynamics: &Dynamics, window: Window, metric: Metric) -> Result<Self, JudgeError> {
+        let index = dynamics.span_index()?;
+        let assigned = dynamics.corpus.dense_labels(&index);
+        Self::of(dynamics, index, assigned, window, metric)
+    }
+
+    /// The automatic settings, changed as `adjust` does, and the judge for them.
+    ///
+    /// # Errors
+    /// As [`Judge::new`].
+    pub fn automatic(dynamics: &Dynamics, adjust: impl FnOnce(&mut Settings)) -> Result<(Self, Settings), JudgeError> {
+        let index = dynamics.span_index()?;
+        let assigned = dynamics.corpus.dense_labels(&index);
+        let mut settings = Settings::automatic(dynamics, &assigned);
+        adjust(&mut settings);
+        Ok((Self::of(dynamics, index, assigned, settings.window, settings.metric)?, settings))
+    }
+
+    fn of(
+        dynamics: &Dynamics,
+        index: SpanIndex,
+        assigned: Vec<LabelId>,
+        window: Window,
+        metric: Metric,
+    ) -> Result<Self, JudgeError> {
+        let metrics = Metrics::compute(&dynamics.run, &assigned, window)?;
+        let samples = Samples::compute(dynamics, &assigned, window, metric, &metrics);
+        let labels = dynamics.corpus.labels.clone();
+        let mut unknown: Vec<SpanId> = dynamics.corpus.unknown.iter().filter_map(|&s| index.id(s)).collect();
+        unknown.sort_unstable();
+        let known = |span: &SpanId| unknown.binary_search(span).is_err();
+        let of_side = |side: Side| {
+            let spans = (0..).zip(&assigned).filter(move |&(_, &label)| Side::of(label) == side);
+            spans.map(|(span, _)| span).filter(known)
+        };
+        let column = metric.column(&metrics);
+        let negatives = Ranking::new(of_side(Side::Negatives), column);
+        let separate_negatives = negatives.without_overlaps(&index, dynamics.corpus.n_sentences());
+        let positives = Ranking::new(of_side(Side::Positives), column);
+        let mut types: Vec<Ranking> = std::iter::repeat_with(Ranking::default).take(labels.n_types()).collect();
+        for (&span, &value) in positives.span.iter().zip(&positives.value) {
+            let label = assigned.get(span as usize).copied().unwrap_or(O);
+            if let Some(ranking) = usize::from(label).checked_sub(1).and_then(|i| types.get_mut(i)) {
+                ranking.span.push(span);
+                ranking.value.push(value);
+            }
+        }
+        // Few of the random negatives are anywhere near the threshold: what memorisation does there is
+        // read off the positives.
+        let held_out = pairs(samples.of_side(Side::Positives));
+        let estimate = |side: Side, real: &Ranking| {
+            let decoys = samples.given(side).to_vec();
+            let natural = metric.natural_threshold();
+            Automatic::estimate(&real.value, decoys, &held_out, natural, target_precision(side))
+        };
+        let estimates = [estimate(Side::Negatives, &separate_negatives), estimate(Side::Positives, &positives)];
+        Ok(Self {
+            window,
+            metric,
+            index,
+            type_estimates: vec![OnceLock::new(); types.len()],
+            labels,
+            assigned,
+            samples,
+            negatives_of_run: dynamics.info.negatives,
+            negatives,
+            separate_negatives,
+            positives,
+            types,
+            estimates,
+            metrics,
+        })
+    }
+
+    /// The side that a span is on.
+    pub fn side(&self, span: SpanId) -> Side {
+        Side::of(self.assigned.get(span as usize).copied().unwrap_or(O))
+    }
+
+    /// The metric by which a span is ranked; NaN for a flagged span and for one that does not exist.
+    pub fn value(&self, span: SpanId) -> f32 {
+        self.metric.column(&self.metrics).get(span as usize).copied().unwrap_or(f32::NAN)
+    }
+
+    /// Spans with non-finite logits: kept, and not judged.
+    pub fn flagged(&self) -> u64 {
+        self.metric.column(&self.metrics).iter().filter(|value| value.is_nan()).count() as u64
+    }
+
+    /// Groups of spans, each with the metric ascending: all negatives, the negatives that overlap no more
+    /// suspicious one, and the spans of every entity type.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &[SpanId]> {
+        [&self.negatives, &self.separate_negatives].into_iter().chain(&self.types).map(|r| r.span.as_slice())
+    }
+
+    /// All rankable spans of a side, the metric ascending.
+    pub fn ranked(&self, side: Side) -> &[SpanId] {
+        &self.ranking(side).span
+    }
+
+    /// The metric of all rankable spans of a side, ascending.
+    pub fn ranked_values(&self, side: Side) -> &[f32] {
+        &self.ranking(side).value
+    }
+
+    /// What the threshold samples say about a side.
+    pub fn estimate(&self, side: Side) -> &Automatic {
+        let [negatives, positives] = &self.estimates;
+        match side {
+            Side::Negatives => negatives,
+            Side::Positives => positives,
+        }
+    }
+
+    /// What the threshold samples of an entity type say about it; `None` for `O` and unknown labels.
+    pub fn type_estimate(&self, label: LabelId) -> Option<&Automatic> {
+        let at = usize::from(label).checked_sub(1)?;
+        let (estimate, ranking) = (self.type_estimates.get(at)?, self.types.get(at)?);
+        Some(estimate.get_or_init(|| {
+            let own = || self.samples.of_label(label);
+            let held_out =
+                if own().count() < MIN_SAMPLES { pairs(self.samples.of_side(Side::Positives)) } else { pairs(own()) };
+            let decoys = own().map(|s| s.given).collect();
+            let natural = self.metric.natural_threshold();
+            Automatic::estimate(&ranking.value, decoys, &held_out, natural, target_precision(Side::Positives))
+        }))
+    }
+
+    /// What these settings, whose window and metric must be the judge's, decide.
+    pub fn under<'a>(&'a self, settings: &'a Settings) -> Judgement<'a> {
+        Judgement::new(self, settings)
+    }
+
+    fn ranking(&self, side: Side) -> &Ranking {
+        match side {
+            Side::Negatives => &self.negatives,
+            Side::Positives => &self.positives,
+        }
+    }
+}
+
+/// (held-out, trained) metric of samples.
+fn pairs<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<(f32, f32)> {
+    samples.filter(|s| s.held_out.is_finite()).map(|s| (s.held_out, s.trained)).collect()
+}
+
+/// What settings decide, their thresholds found once. Making one takes a few binary searches.
+#[derive(Debug)]
+pub struct Judgement<'a> {
+    judge: &'a Judge,
+    settings: &'a Settings,
+    thresholds: Thresholds,
+    /// Value of every label's threshold, `O` first.
+    by_label: Vec<f32>,
+}
+
+impl<'a> Judgement<'a> {
+    fn new(judge: &'a Judge, settings: &'a Settings) -> Self {
+        let side = |side: Side, rule: Rule| {
+            let estimate = || judge.estimate(side);
+            threshold(judge.metric, rule, judge.ranking(side), judge.samples.given(side), estimate)
+        };
+        let mut thresholds = Thresholds {
+            negatives: side(Side::Negatives, settings.negatives),
+            positives: side(Side::Positives, settings.positives),
+            classes: Default::default(),
+        };
+        let mut by_label = vec![thresholds.negatives.value];
+        for (label, (name, ranking)) in (1..).zip(judge.labels.types().iter().zip(&judge.types)) {
+            let own_rule = settings.classes.get(name);
+            let threshold = if own_rule.is_none() && !settings.per_class {
+                thresholds.positives
+            } else {
+                let found = type_threshold(judge, label, ranking, *own_rule.unwrap_or(&settings.positives));
+                let found = found.unwrap_or(Threshold { basis: Basis::AllPositives, ..thresholds.positives });
+                thresholds.classes.insert(name.clone(), found);
+                found
+            };
+            by_label.push(threshold.value);
+        }
+        Self { judge, settings, thresholds, by_label }
+    }
+
+    /// The judge.
+    pub fn judge(&self) -> &'a Judge {
+        self.judge
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &'a Settings {
+        self.settings
+    }
+
+    /// The thresholds.
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
+    /// The threshold of a label.
+    pub fn threshold(&self, label: LabelId) -> f32 {
+        self.by_label.get(usize::from(label)).copied().unwrap_or(f32::NEG_INFINITY)
+    }
+
+    /// Spans of a side that are judged wrong, the metric ascending.
+    pub fn judged_wrong(&self, side: Side) -> Cow<'a, [SpanId]> {
+        let ranking = self.judgeable(side);
+        let (lowest, highest) = match (side, self.by_label.get(1..)) {
+            (Side::Positives, Some(types)) => types
+                .iter()
+                .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value))),
+            _ => (self.threshold(O), self.threshold(O)),
+        };
+        let below = ranking.below(highest);
+        if lowest >= highest {
+            return Cow::Borrowed(below);
+        }
+        let label = |span: SpanId| self.judge.assigned.get(span as usize).copied().unwrap_or(O);
+        let judged = below.iter().zip(&ranking.value);
+        Cow::Owned(judged.filter(|&(&span, &v)| v < self.threshold(label(span))).map(|(&span, _)| span).collect())
+    }
+
+    /// The spans of a side that could be judged wrong, the metric ascending.
+    pub(crate) fn judgeable_spans(&self, side: Side) -> &'a [SpanId] {
+        &self.judgeable(side).span
+    }
+
+    /// How many spans with this label are judged wrong.
+    pub fn count(&self, label: LabelId) -> usize {
+        self.group(label).map_or(0, |ranking| ranking.below(self.threshold(label)).len())
+    }
+
+    fn group(&self, label: LabelId) -> Option<&'a Ranking> {
+        match usize::from(label).checked_sub(1) {
+            None => Some(self.judgeable(Side::Negatives)),
+            Some(at) => self.judge.types.get(at),
+        }
+    }
+
+    /// The spans of a side that could be judged wrong, were the threshold high enough.
+    fn judgeable(&self, side: Side) -> &'a Ranking {
+        match side {
+            Side::Negatives if self.settings.overlap_suppression => &self.judge.separate_negatives,
+            side => self.judge.ranking(side),
+        }
+    }
+
+    /// What is decided about one span: the same as [`Judgement::judged_wrong`] and
+    /// [`Judgement::verdict`] say about all.
+    pub fn decide(&self, span: SpanId) -> Decision {
+        let (value, side) = (self.judge.value(span), self.judge.side(span));
+        let label = self.judge.assigned.get(span as usize).copied().unwrap_or(O);
+        if value < self.threshold(label) && self.judgeable(side).contains(span, value) {
+            self.verdict(span)
+        } else {
+            Decision::Keep
+        }
+    }
+
+    /// What happens to a span that is judged wrong.
+    pub fn verdict(&self, span: SpanId) -> Decision {
+        let (judge, at) = (self.judge, span as usize);
+        let may_relabel = self.settings.action == Action::Relabel
+            && (judge.side(span) == Side::Positives || may_relabel_negatives(judge.negatives_of_run));
+        match (judge.metrics.predicted.get(at), judge.metrics.predicted_probability.get(at), judge.assigned.get(at)) {
+            (Some(&predicted), Some(&probability), Some(&label))
+                if may_relabel && predicted != label && probability >= self.settings.relabel_probability =>
+            {
+                Decision::Relabel(predicted)
+            }
+            _ => Decision::Remove,
+        }
+    }
+}
+
+/// The threshold that a rule gives a group of spans. `descending`: metric of its samples.
+fn threshold<'a>(
+    metric: Metric,
+    rule: Rule,
+    ranking: &Ranking,
+    descending: &[f32],
+    estimate: impl Fn() -> &'a Automatic,
+) -> Threshold {
+    match rule {
+        Rule::Fixed(value) => Threshold { value, interval: None, basis: Basis::Given },
+        Rule::Quantile(q) => quantile_threshold(descending, q),
+        Rule::Auto => {
+            let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
+            let estimated = estimate().threshold.map(|(value, interval)| Threshold {
+                value,
+                interval: Some(interval),
+                basis: Basis::Estimate,
+            });
+            // What judges more than half of a group says that the model has not learned it: too few
+            // epochs, or a window that begins too early.
+            let is_learned = |t: &Threshold| 2 * ranking.below(t.value).len() <= ranking.span.len();
+            estimated.into_iter().chain([natural]).find(is_learned).unwrap_or(Threshold::NONE)
+        }
+    }
+}
+
+/// A type's own threshold; `None` where it has too few samples.
+fn type_threshold(judge: &Judge, label: LabelId, ranking: &Ranking, rule: Rule) -> Option<Threshold> {
+    let mut descending: Vec<f32> = Vec::new();
+    if !matches!(rule, Rule::Fixed(_)) {
+        descending.extend(judge.samples.of_label(label).map(|s| s.given));
+        if descending.len() < MIN_SAMPLES {
+            return None;
+        }
+        descending.sort_by(|a, b| b.total_cmp(a));
+    }
+    let estimate = judge.type_estimate(label)?;
+    Some(threshold(judge.metric, rule, ranking, &descending, || estimate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamics::{EpochLogits, Precision, Run, RunInfo};
+    use crate::formats::dynclean_json;
+
+    /// One sentence of three tokens; logit of the only type per span, O at 0.
+    fn judge(logits: [f32; 6], unknown: &str) -> Judge {
+        let json = format!(r#"[{{"tokens": ["a", "b", "c"], "entities": [[2, 2, "X"]], "unknown": {unknown}}}]"#);
+        let corpus = dynclean_json::read(json.as_bytes()).unwrap();
+        let rows: Vec<f32> = logits.iter().flat_map(|&z| [0.0, z]).collect();
+        let dynamics = Dynamics {
+            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
+            corpus,
+            gold: None,
+            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 1, Precision::F32).unwrap()], scores: vec![] },
+            threshold_run: None,
+            complete: true,
+        };
+        Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap()
+    }
+
+    fn settings(overlap_suppression: bool) -> Settings {
+        Settings { negatives: Rule::Fixed(0.0), positives: Rule::Fixed(0.0), overlap_suppression, ..Settings::paper() }
+    }
+
+    #[test]
+    fn the_most_suspicious_of_overlapping_negatives_stays() {
+        // Spans: 0 [0,0], 1 [0,1], 2 [0,2], 3 [1,1], 4 [1,2], 5 [2,2] (the positive).
+        let judge = judge([1.0, 3.0, 2.0, -1.0, 2.5, -4.0], "[]");
+        assert_eq!(*judge.under(&settings(false)).judged_wrong(Side::Negatives), [1, 4, 2, 0]);
+        assert_eq!(*judge.under(&settings(true)).judged_wrong(Side::Negatives), [1]);
+        assert_eq!(*judge.under(&settings(true)).judged_wrong(Side::Positives), [5]);
+    }
+
+    #[test]
+    fn one_span_is_decided_as_all_are() {
+        let judge = judge([1.0, 1.0, f32::NAN, 1.0, 2.5, -4.0], "[[1, 2]]");
+        for suppression in [false, true] {
+            for action in [Action::Remove, Action::Relabel] {
+                let settings = Settings { action, ..settings(suppression) };
+                for side in [Side::Negatives, Side::Positives] {
+                    let judged = judge.under(&settings).judged_wrong(side);
+                    for span in (0..6).filter(|&s| judge.side(s) == side) {
+                        let expected =
+                            if judged.contains(&span) { judge.under(&settings).verdict(span) } else { Decision::Keep };
+                        assert_eq!(judge.under(&settings).decide(span), expected, "span {span}, {settings:?}");
+                    }
+                }
+            }
+        }
+        assert_eq!(judge.under(&settings(true)).decide(99), Decision::Keep);
+    }
+
+    #[test]
+    fn unknown_and_flagged_spans_are_not_judged() {
+        let judge = judge([1.0, 3.0, f32::NAN, -1.0, -2.5, 4.0], "[[0, 1]]");
+        assert_eq!(*judge.under(&settings(false)).judged_wrong(Side::Negatives), [0]);
+        assert!(judge.metrics.is_flagged(2));
+    }
+
+    #[test]
+    fn a_side_that_was_not_learned_is_not_judged_automatically() {
+        let automatic = Settings { negatives: Rule::Auto, positives: Rule::Auto, ..settings(false) };
+        // The only positive has a negative AUM: the model has not learned positives.
+        let judge = judge([1.0, -3.0, -2.0, -1.0, -2.5, -4.0], "[]");
+        assert_eq!(judge.under(&automatic).thresholds().positives, Threshold::NONE);
+        assert!(judge.under(&automatic).judged_wrong(Side::Positives).is_empty());
+        assert_eq!(*judge.under(&automatic).judged_wrong(Side::Negatives), [0]);
+        assert_eq!(*judge.under(&settings(false)).judged_wrong(Side::Positives), [5], "a fixed threshold is obeyed");
+    }
+
+    #[test]
+    fn relabelling_needs_confidence_and_leaves_top_negatives_alone() {
+        let judge = judge([1.0, 3.0, 2.0, -1.0, 2.5, -0.1], "[]");
+        let relabel = Settings { action: Action::Relabel, ..settings(true) };
+        assert_eq!(judge.under(&relabel).verdict(5), Decision::Relabel(O));
+        assert_eq!(judge.under(&Settings { relabel_probability: 0.9, ..relabel.clone() }).verdict(5), Decision::Remove);
+        assert_eq!(judge.under(&relabel).verdict(1), Decision::Remove, "top-negatives run");
+        assert_eq!(judge.under(&settings(true)).verdict(5), Decision::Remove);
+    }
+
+    #[test]
+    fn types_can_have_thresholds_of_their_own() {
+        // Positives: [0,0] X at 0.5, [1,1] Y at 0.5, [2,2] X at −1. Span ids 0, 3, 5.
+        let json = r#"[{"tokens": ["a", "b", "c"], "entities": [[0, 0, "X"], [1, 1, "Y"], [2, 2, "X"]]}]"#;
+        let logits = [[0.5, -9.0], [-9.0; 2], [-9.0; 2], [-9.0, 0.5], [-9.0; 2], [-1.0, -9.0]];
+        let rows: Vec<f32> = logits.iter().flat_map(|&[x, y]| [0.0, x, y]).collect();
+        let dynamics = Dynamics {
+            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
+            corpus: dynclean_json::read(json.as_bytes()).unwrap(),
+            gold: None,
+            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 2, Precision::F32).unwrap()], scores: vec![] },
+            threshold_run: None,
+            complete: true,
+        };
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let mut settings = settings(true);
+        settings.classes = [("Y".to_owned(), Rule::Fixed(1.0))].into();
+        let judgement = judge.under(&settings);
+        assert_eq!(*judgement.judged_wrong(Side::Positives), [5, 3]);
+        assert_eq!([judgement.count(O), judgement.count(1), judgement.count(2)], [0, 1, 1]);
+        assert_eq!(judgement.decide(0), Decision::Keep);
+        assert_eq!(judgement.decide(3), Decision::Remove);
+        // Without samples of its own, a type takes the threshold of all positives.
+        settings.classes.clear();
+        settings.per_class = true;
+        settings.positives = Rule::Auto;
+        let judgement = judge.under(&settings);
+        let expected = Threshold { value: 0.0, interval: None, basis: Basis::AllPositives };
+        assert_eq!(judgement.thresholds().classes["X"], expected);
+        assert_eq!(*judgement.judged_wrong(Side::Positives), [5]);
+        // By confidence: the probability of Y at [1,1] is e^0.5 / (1 + e^0.5 + e^−9) = .622.
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Confidence).unwrap();
+        assert_eq!(*judge.under(&settings).judged_wrong(Side::Positives), [5]);
+        let high = Settings { positives: Rule::Fixed(0.63), per_class: false, ..settings };
+        assert_eq!(*judge.under(&high).judged_wrong(Side::Positives), [5, 0, 3]);
+    }
+}

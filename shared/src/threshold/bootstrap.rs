@@ -1,0 +1,85 @@
+//! Bootstrap intervals (Efron 1979): what a figure would be, had other threshold samples been drawn.
+
+/// Resamples per interval.
+const RESAMPLES: usize = 100;
+/// Share of the resamples below and above a 90 % interval.
+const TAIL: f64 = 0.05;
+
+/// A seeded stream of numbers (SplitMix64; Steele et al. 2014): the same in the browser and natively.
+struct Stream(u64);
+
+impl Stream {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number in 0..n.
+    fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.next()) * n as u128) >> 64) as usize
+    }
+}
+
+/// Counts how often each of `n` things is drawn in one resample: n draws with replacement.
+fn resample(stream: &mut Stream, n: usize) -> Vec<u32> {
+    let mut times = vec![0u32; n];
+    for _ in 0..n {
+        if let Some(times) = times.get_mut(stream.below(n)) {
+            *times += 1;
+        }
+    }
+    times
+}
+
+/// The values of a figure of two independent sets of samples (of these sizes), each set resampled.
+/// `figure` gets how often each sample counts. Always the same values for the same figure.
+pub(super) fn replicates<T>(sizes: [usize; 2], mut figure: impl FnMut(&[u32], &[u32]) -> T) -> Vec<T> {
+    let mut stream = Stream(0);
+    (0..RESAMPLES)
+        .map(|_| {
+            let first = resample(&mut stream, sizes[0]);
+            figure(&first, &resample(&mut stream, sizes[1]))
+        })
+        .collect()
+}
+
+/// The 90 % percentile interval of these values; `None` of none.
+pub(super) fn interval(mut values: Vec<f32>) -> Option<(f32, f32)> {
+    values.sort_by(f32::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    let at = |share: f64| values.get((last as f64 * share + 0.5) as usize).copied();
+    Some((at(TAIL)?, at(1.0 - TAIL)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resamples_have_the_size_of_the_sample_and_differ() {
+        let sums = replicates([50, 0], |a, b| {
+            assert_eq!((a.iter().sum::<u32>(), b.len()), (50, 0));
+            a.to_vec()
+        });
+        assert_eq!(sums.len(), RESAMPLES);
+        assert!(sums.windows(2).all(|w| w[0] != w[1]));
+        // On average e⁻¹ of the samples are left out: 18.4 of 50; the mean of 100 is within 4 σ.
+        let left_out = sums.iter().flatten().filter(|&&n| n == 0).count() as f64 / RESAMPLES as f64;
+        assert!((left_out - 18.2).abs() < 1.0, "{left_out}");
+    }
+
+    #[test]
+    fn the_interval_of_a_mean_is_its_standard_error_wide() {
+        // Mean of 0..100, standard error 28.87 / 10; ±1.645 of it.
+        let means = replicates([100, 0], |times, _| {
+            let sum: u32 = times.iter().zip(0u32..).map(|(n, i)| n * i).sum();
+            sum as f32 / 100.0
+        });
+        let (low, high) = interval(means).unwrap();
+        assert!((low - (49.5 - 4.75)).abs() < 1.5 && (high - (49.5 + 4.75)).abs() < 1.5, "{low} {high}");
+        assert_eq!(interval(vec![]), None);
+    }
+}
