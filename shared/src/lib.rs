@@ -18,6 +18,7 @@ pub mod judge;
 pub mod labels;
 pub mod listing;
 pub mod metrics;
+pub mod provenance;
 pub mod quality;
 pub mod report;
 pub mod score;
