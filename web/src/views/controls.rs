@@ -125,9 +125,11 @@ fn window_of_epochs(app: App) -> impl IntoView {
 }
 
 fn action(app: App) -> impl IntoView {
+    let has_predictions = move || app.file.with(|f| f.as_ref().is_none_or(|f| f.has_probabilities));
     let button = move |action: Action, text: &'static str| {
         view! {
             <button data-testid=format!("action-{text}") aria-pressed=move || (app.settings.get().action == action).to_string()
+                disabled=move || action == Action::Relabel && !has_predictions()
                 on:click=move |_| app.change(|s| s.action = action)>{text}</button>
         }
     };
