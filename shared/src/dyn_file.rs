@@ -15,8 +15,10 @@ use crate::span::{Span, SpanId, SpanIndex};
 
 /// First bytes of every file; like PNG's, they show a transfer that changed line ends.
 pub const MAGIC: [u8; 8] = *b"\x89DYN\r\n\x1a\n";
-/// Version that this code writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+/// The newest version that this code reads: files whose epochs may be margins only.
+pub const VERSION: u32 = 2;
+/// Version of files with logits, which older readers can open too.
+const LOGITS_VERSION: u32 = 1;
 /// Bytes before the first section.
 const PREAMBLE: usize = 12;
 /// Bytes of a section header: tag, length, checksum.
@@ -28,6 +30,7 @@ const TEXT: [u8; 4] = *b"TEXT";
 const DISTANT: [u8; 4] = *b"DIST";
 const GOLD: [u8; 4] = *b"GOLD";
 const EPOCH: [u8; 4] = *b"EPOC";
+const MARGINS: [u8; 4] = *b"MARG";
 const SCORE: [u8; 4] = *b"SCOR";
 const SAMPLES: [u8; 4] = *b"SAMP";
 const END: [u8; 4] = *b"END ";
@@ -98,6 +101,13 @@ struct EpochHeader {
 }
 
 #[derive(Serialize, Deserialize)]
+struct MarginsHeader {
+    run: RunKind,
+    epoch: u32,
+    n_spans: u64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct ScoreSection {
     run: RunKind,
     score: EpochScore,
@@ -127,12 +137,25 @@ pub fn digest(bytes: &[u8]) -> String {
 // ---------------------------------------------------------------- writing
 
 fn section(tag: [u8; 4], payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER + payload.len());
-    out.extend_from_slice(&tag);
-    out.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-    out.extend_from_slice(&xxh3_64(payload).to_le_bytes());
+    let mut out = header_of(tag);
     out.extend_from_slice(payload);
+    seal(out)
+}
+
+/// A section without its payload; [`seal`] completes it, so that large payloads are never copied.
+fn header_of(tag: [u8; 4]) -> Vec<u8> {
+    let mut out = tag.to_vec();
+    out.resize(HEADER, 0);
     out
+}
+
+/// Sets length and checksum of a section.
+fn seal(mut section: Vec<u8>) -> Vec<u8> {
+    if let Some((header, payload)) = section.split_at_mut_checked(HEADER) {
+        header[4..12].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+        header[12..].copy_from_slice(&xxh3_64(payload).to_le_bytes());
+    }
+    section
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
@@ -152,9 +175,18 @@ fn entity_section(entities: &[Entity], unknown: &[Span]) -> Vec<u8> {
 
 /// The bytes that open a file: settings, text and labels. Epochs follow, then [`end`].
 pub fn begin(info: &RunInfo, corpus: &Corpus, gold: Option<&[Entity]>) -> Vec<u8> {
+    begin_version(LOGITS_VERSION, info, corpus, gold)
+}
+
+/// As [`begin`], for a file whose epochs are margins only.
+pub fn begin_margins(info: &RunInfo, corpus: &Corpus, gold: Option<&[Entity]>) -> Vec<u8> {
+    begin_version(VERSION, info, corpus, gold)
+}
+
+fn begin_version(version: u32, info: &RunInfo, corpus: &Corpus, gold: Option<&[Entity]>) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     out.extend(section(INFO, &encode(info)));
     out.extend(section(LABELS, &encode(&corpus.labels)));
     // A tuple is laid out like the structure of its fields.
@@ -166,18 +198,20 @@ pub fn begin(info: &RunInfo, corpus: &Corpus, gold: Option<&[Entity]>) -> Vec<u8
     out
 }
 
-/// The bytes of one epoch's logits (`epoch` from 1).
+/// The bytes of one epoch's logits, or of its margins where only they are known (`epoch` from 1).
 pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
-    let header = EpochHeader {
-        run,
-        epoch,
-        n_spans: logits.n_spans() as u64,
-        n_types: logits.n_types() as u32,
-        precision: logits.precision(),
-    };
-    let mut payload = encode(&header);
-    payload.extend(logits.to_bytes());
-    section(EPOCH, &payload)
+    let n_spans = logits.n_spans() as u64;
+    let mut out;
+    if logits.is_margins() {
+        out = header_of(MARGINS);
+        out.extend(encode(&MarginsHeader { run, epoch, n_spans }));
+    } else {
+        let (n_types, precision) = (logits.n_types() as u32, logits.precision());
+        out = header_of(EPOCH);
+        out.extend(encode(&EpochHeader { run, epoch, n_spans, n_types, precision }));
+    }
+    logits.write_bytes(&mut out);
+    seal(out)
 }
 
 /// The bytes of one epoch's scores.
@@ -197,6 +231,8 @@ pub fn end() -> Vec<u8> {
 
 /// A whole file.
 pub fn write(dynamics: &Dynamics) -> Vec<u8> {
+    let runs = [Some(&dynamics.run), dynamics.threshold_run.as_ref().map(|t| &t.run)];
+    let begin = if runs.into_iter().flatten().any(Run::is_margins) { begin_margins } else { begin };
     let mut out = begin(&dynamics.info, &dynamics.corpus, dynamics.gold.as_deref());
     write_run(&mut out, RunKind::Main, &dynamics.run);
     if let Some(threshold) = &dynamics.threshold_run {
@@ -343,6 +379,7 @@ impl Parts {
             DISTANT => self.distant = Some(self.entities(section)?),
             GOLD => self.gold = Some(self.entities(section)?.0),
             EPOCH => self.epoch(section)?,
+            MARGINS => self.margins(section)?,
             SCORE => {
                 let ScoreSection { run, score } = section.decode()?;
                 self.run(section, run)?.scores.push(score);
@@ -447,10 +484,38 @@ impl Parts {
         let columns = section.payload.get(read..).unwrap_or_default();
         let logits =
             EpochLogits::from_bytes(columns, n_spans, n_types, header.precision).map_err(|e| section.damaged(e))?;
-        let run = self.run(section, header.run)?;
+        self.push_epoch(section, header.run, header.epoch, logits)
+    }
+
+    fn margins(&mut self, section: &Section) -> Result<(), DynFileError> {
+        let (header, read): (MarginsHeader, usize) = section.decode_prefix()?;
+        let Some(index) = &self.index else { return Err(section.damaged("it comes before TEXT")) };
+        let rows = match header.run {
+            RunKind::Main => index.len(),
+            RunKind::Threshold => self.threshold.as_ref().map_or(0, |t| t.spans.len()),
+        };
+        let n_spans = header.n_spans as usize;
+        if n_spans != rows {
+            return Err(section.damaged(format!("it has margins of {n_spans} spans where the text has {rows}")));
+        }
+        let column = section.payload.get(read..).unwrap_or_default();
+        let margins = EpochLogits::margins_from_bytes(column, n_spans).map_err(|e| section.damaged(e))?;
+        self.push_epoch(section, header.run, header.epoch, margins)
+    }
+
+    fn push_epoch(
+        &mut self,
+        section: &Section,
+        kind: RunKind,
+        epoch: u32,
+        logits: EpochLogits,
+    ) -> Result<(), DynFileError> {
+        let run = self.run(section, kind)?;
         let expected = run.epochs.len() as u32 + 1;
-        if header.epoch != expected || run.epochs.first().is_some_and(|first| first.n_types() != n_types) {
-            return Err(section.damaged(format!("it is epoch {} where {expected} is due", header.epoch)));
+        let is_like =
+            |first: &EpochLogits| first.n_types() == logits.n_types() && first.is_margins() == logits.is_margins();
+        if epoch != expected || !run.epochs.first().is_none_or(is_like) {
+            return Err(section.damaged(format!("it is epoch {epoch} where {expected} is due, or unlike the first")));
         }
         run.epochs.push(logits);
         Ok(())
@@ -556,9 +621,24 @@ mod tests {
         bytes.extend(section(*b"NEW!", b"whatever"));
         bytes.extend(&write(&dynamics)[begin(&dynamics.info, &dynamics.corpus, dynamics.gold.as_deref()).len()..]);
         assert_eq!(read(&bytes).unwrap(), dynamics);
-        bytes[8] = 2;
-        assert_eq!(read(&bytes), Err(DynFileError::Newer(2)));
+        bytes[8] = 3;
+        assert_eq!(read(&bytes), Err(DynFileError::Newer(3)));
         assert_eq!(read(b"PK\x03\x04 a zip file"), Err(DynFileError::NotDyn));
+    }
+
+    #[test]
+    fn margins_raise_the_version_and_do_not_mix_with_logits() {
+        let mut dynamics = small();
+        assert_eq!(write(&dynamics)[8], 1, "logits alone can be read by older programs");
+        dynamics.run.epochs = vec![EpochLogits::from_margins((0..7).map(|i| i as f32 - 3.0).collect()); 2];
+        let bytes = write(&dynamics);
+        assert_eq!(bytes[8], 2);
+        assert_eq!(read(&bytes).unwrap(), dynamics);
+        let good = dynamics.run.epochs[0].clone();
+        dynamics.run.epochs[1] = EpochLogits::from_rows(&[0.0; 14], 1, Precision::F32).unwrap();
+        assert!(matches!(read(&write(&dynamics)), Err(DynFileError::Damaged { .. })));
+        dynamics.run.epochs = vec![good, EpochLogits::from_margins(vec![0.0; 6])];
+        assert!(read(&write(&dynamics)).unwrap_err().to_string().contains("margins of 6 spans where the text has 7"));
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::span::{SpanId, SpanIndex, TooManySpans};
 /// Margins and probabilities do not change when a constant is added to all logits of a span, so
 /// the logit of `O` is subtracted from the others and not stored. One column per entity type, one
 /// element per span.
+///
+/// Some programs record only the margin of each span's assigned label. Then that one column is kept
+/// instead ([`EpochLogits::is_margins`]), `n_types` is 0, and no logit or probability is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochLogits {
     n_spans: usize,
@@ -27,6 +30,8 @@ pub struct EpochLogits {
 enum Values {
     F16(Vec<f16>),
     F32(Vec<f32>),
+    /// Not logits, but the margin of each span's assigned label.
+    Margins(Vec<f32>),
 }
 
 /// Precision of stored logits.
@@ -75,15 +80,48 @@ impl EpochLogits {
                 columns[kind * n_spans + i] = logit - row[0];
             }
         }
-        let values = match precision {
-            Precision::F32 => Values::F32(columns),
-            Precision::F16 => {
-                let mut half = vec![f16::ZERO; columns.len()];
-                half.convert_from_f32_slice(&columns);
-                Values::F16(half)
+        Ok(Self { n_spans, n_types, values: Values::new(columns, precision) })
+    }
+
+    /// From one column per entity type: the logits of that type minus those of `O`, one element per
+    /// span. Columns are taken one by one, so that they need not be in memory twice.
+    ///
+    /// # Errors
+    /// When a column has another length than `n_spans`.
+    pub fn from_columns(
+        columns: impl ExactSizeIterator<Item = Vec<f32>>,
+        n_spans: usize,
+        precision: Precision,
+    ) -> Result<Self, WrongLength> {
+        let n_types = columns.len();
+        let expected = n_spans.saturating_mul(n_types);
+        let mut values = Values::new(Vec::new(), precision);
+        for column in columns {
+            if column.len() != n_spans {
+                return Err(WrongLength { n_spans, n_types: 1, expected: n_spans, found: column.len() });
             }
-        };
+            match &mut values {
+                Values::F16(half) => {
+                    half.reserve_exact(expected - half.len());
+                    half.extend(column.into_iter().map(f16::from_f32));
+                }
+                Values::F32(all) | Values::Margins(all) => {
+                    all.reserve_exact(expected - all.len());
+                    all.extend(column);
+                }
+            }
+        }
         Ok(Self { n_spans, n_types, values })
+    }
+
+    /// Where only margins are known: the margin of each span's assigned label.
+    pub fn from_margins(margins: Vec<f32>) -> Self {
+        Self { n_spans: margins.len(), n_types: 0, values: Values::Margins(margins) }
+    }
+
+    /// Whether only margins are known, no logits.
+    pub fn is_margins(&self) -> bool {
+        matches!(self.values, Values::Margins(_))
     }
 
     /// Number of spans.
@@ -100,7 +138,7 @@ impl EpochLogits {
     pub fn precision(&self) -> Precision {
         match self.values {
             Values::F16(_) => Precision::F16,
-            Values::F32(_) => Precision::F32,
+            Values::F32(_) | Values::Margins(_) => Precision::F32,
         }
     }
 
@@ -110,25 +148,71 @@ impl EpochLogits {
         match &self.values {
             Values::F16(values) => values[range].convert_to_f32_slice(out),
             Values::F32(values) => out.copy_from_slice(&values[range]),
+            // Without types there is no column to ask for.
+            Values::Margins(_) => out.fill(f32::NAN),
         }
     }
 
-    /// All logits of one span relative to `O`, `O` (0) first: `n_types + 1` values.
+    /// All logits of one span relative to `O`, `O` (0) first: `n_types + 1` values; none for a span
+    /// that does not exist, or where only margins are known. Allocates nothing.
+    pub fn logits(&self, span: usize) -> impl Iterator<Item = f32> + '_ {
+        let known = if span < self.n_spans && !self.is_margins() { self.n_types + 1 } else { 0 };
+        (0..known).map(move |label| match (label.checked_sub(1), &self.values) {
+            (None, _) => 0.0,
+            (Some(kind), Values::F16(v)) => v.get(kind * self.n_spans + span).map_or(f32::NAN, |z| z.to_f32()),
+            (Some(kind), Values::F32(v)) => v.get(kind * self.n_spans + span).copied().unwrap_or(f32::NAN),
+            (Some(_), Values::Margins(_)) => f32::NAN,
+        })
+    }
+
+    /// [`EpochLogits::logits`] as a list.
     pub fn row(&self, span: usize) -> Vec<f32> {
-        let mut row = vec![0f32; self.n_types + 1];
-        if span < self.n_spans {
-            for kind in 0..self.n_types {
-                self.read(kind, span..span + 1, &mut row[kind + 1..kind + 2]);
+        self.logits(span).collect()
+    }
+
+    /// Margin of a span's assigned label: its logit minus the largest other; NaN where there is no
+    /// such span or label. Allocates nothing.
+    pub fn margin(&self, span: usize, assigned: LabelId) -> f32 {
+        if let Values::Margins(margins) = &self.values {
+            return margins.get(span).copied().unwrap_or(f32::NAN);
+        }
+        let (mut own, mut other) = (f32::NAN, f32::NEG_INFINITY);
+        for (label, z) in self.logits(span).enumerate() {
+            if label == usize::from(assigned) {
+                own = z;
+            } else {
+                other = other.max(z);
             }
         }
-        row
+        own - other
     }
 
-    /// The columns as little-endian bytes.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    /// Whether the model predicts a span's assigned label: it has the largest logit (the lowest label
+    /// on ties), or, where only margins are known, a margin above 0. Allocates nothing.
+    pub fn predicts(&self, span: usize, assigned: LabelId) -> bool {
+        if let Values::Margins(margins) = &self.values {
+            return margins.get(span).is_some_and(|&m| m > 0.0);
+        }
+        let (mut best, mut highest) = (None, f32::NEG_INFINITY);
+        for (label, z) in self.logits(span).enumerate() {
+            if z > highest {
+                (best, highest) = (Some(label), z);
+            }
+        }
+        best == Some(usize::from(assigned))
+    }
+
+    /// Appends the columns as little-endian bytes.
+    pub(crate) fn write_bytes(&self, out: &mut Vec<u8>) {
         match &self.values {
-            Values::F16(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Values::F32(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Values::F16(values) => {
+                out.reserve_exact(values.len() * 2);
+                out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+            }
+            Values::F32(values) | Values::Margins(values) => {
+                out.reserve_exact(values.len() * 4);
+                out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+            }
         }
     }
 
@@ -149,6 +233,29 @@ impl EpochLogits {
             Precision::F32 => Values::F32(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
         };
         Ok(Self { n_spans, n_types, values })
+    }
+
+    /// A column of margins from little-endian bytes.
+    pub(crate) fn margins_from_bytes(bytes: &[u8], n_spans: usize) -> Result<Self, WrongLength> {
+        let mut column = Self::from_bytes(bytes, n_spans, 1, Precision::F32)?;
+        column.n_types = 0;
+        if let Values::F32(values) = column.values {
+            column.values = Values::Margins(values);
+        }
+        Ok(column)
+    }
+}
+
+impl Values {
+    fn new(columns: Vec<f32>, precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32(columns),
+            Precision::F16 => {
+                let mut half = vec![f16::ZERO; columns.len()];
+                half.convert_from_f32_slice(&columns);
+                Self::F16(half)
+            }
+        }
     }
 }
 
@@ -244,6 +351,13 @@ pub struct Dynamics {
     pub complete: bool,
 }
 
+impl Run {
+    /// Whether this run holds margins only: no logit, probability or prediction is known.
+    pub fn is_margins(&self) -> bool {
+        self.epochs.first().is_some_and(EpochLogits::is_margins)
+    }
+}
+
 impl Dynamics {
     /// The enumeration of the candidate spans.
     ///
@@ -268,13 +382,38 @@ mod tests {
         let logits = EpochLogits::from_rows(&[1.0, 3.0, -2.0, 0.5, 0.5, 0.25], 2, Precision::F16).unwrap();
         assert_eq!(logits.row(0), [0.0, 2.0, -3.0]);
         assert_eq!(logits.row(1), [0.0, 0.0, -0.25]);
-        let again = EpochLogits::from_bytes(&logits.to_bytes(), 2, 2, Precision::F16).unwrap();
+        let mut bytes = Vec::new();
+        logits.write_bytes(&mut bytes);
+        let again = EpochLogits::from_bytes(&bytes, 2, 2, Precision::F16).unwrap();
         assert_eq!(again, logits);
+        for precision in [Precision::F16, Precision::F32] {
+            let rows = EpochLogits::from_rows(&[1.0, 3.0, -2.0, 0.5, 0.5, 0.25], 2, precision).unwrap();
+            let columns = [vec![2.0, 0.0], vec![-3.0, -0.25]].into_iter();
+            assert_eq!(EpochLogits::from_columns(columns, 2, precision).unwrap(), rows);
+        }
+        assert_eq!([0, 1, 2].map(|label| logits.margin(0, label)), [-2.0, 2.0, -5.0]);
+        assert!(logits.margin(2, 0).is_nan() && logits.margin(0, 3).is_nan());
+        assert_eq!([0, 1].map(|label| logits.predicts(1, label)), [true, false], "ties go to the lowest label");
+    }
+
+    #[test]
+    fn margins_are_all_that_is_known() {
+        let margins = EpochLogits::from_margins(vec![1.5, -0.5, 0.0]);
+        assert_eq!((margins.n_spans(), margins.n_types(), margins.is_margins()), (3, 0, true));
+        assert_eq!([0, 1, 2].map(|span| margins.predicts(span, 1)), [true, false, false]);
+        assert_eq!(margins.margin(1, 7), -0.5);
+        assert!(margins.margin(3, 1).is_nan());
+        assert!(margins.row(0).is_empty());
+        let mut bytes = Vec::new();
+        margins.write_bytes(&mut bytes);
+        assert_eq!(EpochLogits::margins_from_bytes(&bytes, 3).unwrap(), margins);
+        assert!(EpochLogits::margins_from_bytes(&bytes, 2).is_err());
     }
 
     #[test]
     fn lengths_are_checked() {
         assert!(EpochLogits::from_rows(&[1.0; 5], 1, Precision::F32).is_err());
+        assert!(EpochLogits::from_columns([vec![1.0; 5]].into_iter(), 4, Precision::F32).is_err());
         assert!(EpochLogits::from_bytes(&[0; 6], 2, 2, Precision::F16).is_err());
         assert!(EpochLogits::from_bytes(&[0; 8], usize::MAX, 2, Precision::F16).is_err());
     }

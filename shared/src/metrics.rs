@@ -40,7 +40,8 @@ impl Window {
 /// Metrics of all spans, one element per span in every column.
 ///
 /// A span with a non-finite logit inside the window has AUM, confidence and variability NaN and
-/// counts as [`Metrics::is_flagged`]: nothing is decided about it.
+/// counts as [`Metrics::is_flagged`]: nothing is decided about it. Where a run holds margins only,
+/// the columns that need probabilities are empty ([`Metrics::has_probabilities`]).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
     /// Area under the margin.
@@ -103,6 +104,9 @@ impl Metrics {
     pub fn compute(run: &Run, assigned: &[LabelId], window: Window) -> Result<Self, MetricsError> {
         let epochs = window.of(&run.epochs);
         check(run, epochs, assigned, window)?;
+        if run.is_margins() {
+            return Ok(crate::margin_metrics::compute(epochs, assigned));
+        }
         let n = assigned.len();
         let mut metrics = Self::default();
         let Self { aum, confidence, variability, correctness, forgetting, predicted, predicted_probability } =
@@ -127,6 +131,12 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// Whether confidence, variability and the predicted label are known: not where only margins were
+    /// recorded.
+    pub fn has_probabilities(&self) -> bool {
+        self.confidence.len() == self.aum.len()
+    }
+
     /// Whether the dynamics of a span contain a non-finite logit.
     pub fn is_flagged(&self, span: usize) -> bool {
         self.aum.get(span).is_some_and(|a| a.is_nan())
@@ -135,16 +145,7 @@ impl Metrics {
 
 /// Margins of one span at every epoch of a run.
 pub fn margins(run: &Run, span: usize, assigned: LabelId) -> Vec<f32> {
-    run.epochs
-        .iter()
-        .map(|epoch| {
-            let row = epoch.row(span);
-            let assigned = usize::from(assigned);
-            let other =
-                row.iter().enumerate().filter(|&(k, _)| k != assigned).fold(f32::NEG_INFINITY, |m, (_, &z)| m.max(z));
-            row.get(assigned).map_or(f32::NAN, |z| z - other)
-        })
-        .collect()
+    run.epochs.iter().map(|epoch| epoch.margin(span, assigned)).collect()
 }
 
 fn check(run: &Run, epochs: &[EpochLogits], assigned: &[LabelId], window: Window) -> Result<(), MetricsError> {
@@ -160,6 +161,9 @@ fn check(run: &Run, epochs: &[EpochLogits], assigned: &[LabelId], window: Window
                 expected: assigned.len(),
             });
         }
+    }
+    if first.is_margins() {
+        return Ok(());
     }
     match assigned.iter().position(|&l| usize::from(l) > first.n_types()) {
         Some(span) => Err(MetricsError::NoSuchLabel { span, label: assigned[span], n_types: first.n_types() }),

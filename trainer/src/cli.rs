@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shared::dynamics::{Negatives, SampleScheme};
+use shared::dynamics::{Negatives, Precision, SampleScheme};
 use shared::metrics::Window;
 use shared::threshold::Metric;
 use trainer::config::{Record, Schedule};
@@ -27,6 +27,7 @@ pub struct Cli {
 pub enum Command {
     Run(Run),
     Clean(Clean),
+    Convert(Convert),
     Inspect(Inspect),
     Sample(Sample),
     Serve(Serve),
@@ -213,12 +214,53 @@ pub struct Clean {
     pub cleaning: CleaningOptions,
 }
 
+/// Convert training dynamics that a Python program recorded to a dynamics file.
+///
+/// Understood are the DynClean paper's and allenai/cartography's dynamics_epoch_K.jsonl, and the aum
+/// package's full_aum_records.csv and aum_values.csv (margins only). With --corpus, guids are the ids of
+/// its candidate spans; without, each guid stands as a sentence of its own. docs/IMPORT.md has the layouts.
+///
+/// Examples:
+///   trainer convert --dynamics logs/dynamics_epoch_*.jsonl --corpus train.json --out run.dyn
+///   trainer convert --dynamics training_dynamics/*.jsonl --labels neutral,entailment --out run.dyn
+///   trainer convert --dynamics full_aum_records.csv --out run.dyn
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Convert {
+    /// Recorded dynamics: the files of all epochs, in any order
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub dynamics: Vec<PathBuf>,
+    /// The corpus that was trained on, with its distant labels
+    #[arg(long, value_name = "FILE")]
+    pub corpus: Option<PathBuf>,
+    /// The same sentences with gold labels
+    #[arg(long, value_name = "FILE", requires = "corpus")]
+    pub gold: Option<PathBuf>,
+    /// The dynamics file to write
+    #[arg(long, value_name = "RUN.dyn")]
+    pub out: PathBuf,
+    /// Names of the labels after O, in the order of their logits [default: found by comparing with the
+    /// corpus; without corpus 1, 2, ...]
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    pub labels: Option<Vec<String>>,
+    /// Widest candidate span of the recording program, in tokens
+    #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N")]
+    pub max_span_width: u32,
+    /// How logits are kept: f32 loses nothing, f16 takes half the room
+    #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
+    pub precision: PrecisionArg,
+    /// Which negatives were in the recorded loss: where only some were, negatives are never relabelled
+    #[arg(long, value_enum, default_value_t = NegativesArg::Top)]
+    pub negatives: NegativesArg,
+}
+
 /// Show what a dynamics file holds.
 ///
 /// Examples:
 ///   trainer inspect run/dynamics.dyn
 ///   trainer inspect run/dynamics.dyn --json
 ///   trainer inspect run/dynamics.dyn --spans spans.csv
+///   trainer inspect run/dynamics.dyn --spans spans.parquet
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Inspect {
@@ -228,8 +270,8 @@ pub struct Inspect {
     /// As JSON
     #[arg(long)]
     pub json: bool,
-    /// Also write one row per span: labels, metrics, decision
-    #[arg(long, value_name = "OUT.csv")]
+    /// Also write one row per span (labels, metrics, decision), as CSV or Parquet by the name's ending
+    #[arg(long, value_name = "OUT.csv|OUT.parquet")]
     pub spans: Option<PathBuf>,
     #[command(flatten)]
     pub cleaning: CleaningOptions,
@@ -287,6 +329,21 @@ impl From<NegativesArg> for Negatives {
         match arg {
             NegativesArg::Top => Self::Top,
             NegativesArg::All => Self::All,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum PrecisionArg {
+    F16,
+    F32,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::F16 => Self::F16,
+            PrecisionArg::F32 => Self::F32,
         }
     }
 }

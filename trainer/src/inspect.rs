@@ -1,15 +1,12 @@
 //! What a dynamics file holds.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use shared::cleaning::CleaningSummary;
 use shared::dynamics::Dynamics;
-use shared::judge::{Decision, Judge, Side};
-use shared::labels::O;
+use shared::judge::{Judge, Side};
 use shared::quality::Estimate;
-use shared::span::SpanId;
 use shared::threshold::{Basis, Settings, Threshold};
 
 /// A dynamics file with its digest.
@@ -41,6 +38,7 @@ pub fn describe(opened: &Opened, judge: &Judge, settings: &Settings, summary: &C
         "tokens": d.corpus.tokens.n_tokens(),
         "spans": judge.index.len(),
         "epochs": d.run.epochs.len(),
+        "recorded": if d.run.is_margins() { "margins" } else { "logits" },
         "threshold_samples": d.threshold_run.as_ref().map(|t| t.spans.len()),
         "sample_deciles": {
             "negatives": deciles(judge.samples.given(Side::Negatives)),
@@ -87,54 +85,4 @@ pub fn estimate_line(estimate: &Estimate) -> String {
 fn deciles(descending: &[f32]) -> Vec<f32> {
     let last = descending.len().saturating_sub(1);
     (0..=10).rev().filter_map(|tenth| descending.get(last * tenth / 10).copied()).collect()
-}
-
-/// Writes one row per span as CSV.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_spans(opened: &Opened, judge: &Judge, decided: &BTreeMap<SpanId, Decision>, out: &Path) -> Result<()> {
-    let d = &opened.dynamics;
-    let labels = &d.corpus.labels;
-    let gold = d.dense_gold(&judge.index);
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record([
-        "span_id",
-        "sentence",
-        "start",
-        "end",
-        "label",
-        "gold",
-        "aum",
-        "confidence",
-        "variability",
-        "correctness",
-        "forgetting",
-        "decision",
-    ])?;
-    let spans = (0..d.corpus.n_sentences() as u32).flat_map(|s| judge.index.spans_of(s));
-    for (id, span) in spans.enumerate() {
-        let m = &judge.metrics;
-        let decision = match decided.get(&(id as u32)) {
-            None | Some(Decision::Keep) => "keep".to_owned(),
-            Some(Decision::Remove) => "remove".to_owned(),
-            Some(Decision::Relabel(label)) => format!("relabel:{}", labels.name(*label)),
-        };
-        csv.write_record([
-            id.to_string(),
-            span.sentence.to_string(),
-            span.start.to_string(),
-            span.end.to_string(),
-            labels.name(judge.assigned.get(id).copied().unwrap_or(O)).to_owned(),
-            gold.as_ref().and_then(|g| g.get(id)).map_or(String::new(), |&g| labels.name(g).to_owned()),
-            m.aum[id].to_string(),
-            m.confidence[id].to_string(),
-            m.variability[id].to_string(),
-            m.correctness[id].to_string(),
-            m.forgetting[id].to_string(),
-            decision,
-        ])?;
-    }
-    let bytes = csv.into_inner().map_err(|e| anyhow::anyhow!("cannot write {}: {e}", out.display()))?;
-    crate::run_dir::write_whole(out, bytes)
 }

@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod config;
+pub mod convert;
 pub mod corpus_file;
 pub mod encoder;
 pub mod inspect;
@@ -19,6 +20,8 @@ pub mod sample;
 pub mod sample_corpus;
 pub mod serve;
 pub mod span_model;
+mod span_parquet;
+pub mod span_table;
 pub mod threads;
 mod threshold_samples;
 pub mod train;

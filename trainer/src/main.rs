@@ -12,12 +12,14 @@ use shared::judge::{Judge, Side};
 use shared::quality::Estimate;
 use shared::threshold::{Action, Rule, Settings};
 use trainer::config::Config;
+use trainer::convert::{Conversion, convert};
 use trainer::corpus_file::{self, CorpusFiles};
 use trainer::encoder::EncoderSpec;
 use trainer::run_dir::write_whole;
+use trainer::span_table::SpanTable;
 use trainer::{inspect, pipeline, sample, serve};
 
-use cli::{Clean, CleaningOptions, Cli, Command, Device, Inspect, OnWrong, Run, Sample, Serve, Threshold};
+use cli::{Clean, CleaningOptions, Cli, Command, Convert, Device, Inspect, OnWrong, Run, Sample, Serve, Threshold};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let done = rayon::scope(|_| match cli.command {
         Command::Run(args) => run(args),
         Command::Clean(args) => clean_corpus(&args),
+        Command::Convert(args) => convert_dynamics(args),
         Command::Inspect(args) => inspect_file(&args),
         Command::Sample(args) => write_sample(&args),
         Command::Serve(args) => serve_page(args),
@@ -178,6 +181,31 @@ fn clean_corpus(args: &Clean) -> Result<()> {
     Ok(())
 }
 
+fn convert_dynamics(args: Convert) -> Result<()> {
+    let conversion = Conversion {
+        dynamics: args.dynamics,
+        corpus: args.corpus,
+        gold: args.gold,
+        labels: args.labels,
+        max_span_width: args.max_span_width,
+        precision: args.precision.into(),
+        negatives: args.negatives.into(),
+    };
+    let done = convert(&conversion, &args.out)?;
+    println!("{}: {} spans, {} epochs", args.out.display(), done.n_spans, done.n_epochs);
+    if done.n_incomplete > 0 {
+        println!(
+            "{} spans have no record at one epoch or more: they are flagged, and nothing is decided about them while \
+             the window has such an epoch",
+            done.n_incomplete
+        );
+    }
+    if done.is_margins {
+        println!("The source has margins only: confidence, variability and predicted labels are not known");
+    }
+    Ok(())
+}
+
 fn inspect_file(args: &Inspect) -> Result<()> {
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, None)?;
     let decided = decisions.resolve(&judge, &file.dynamics.corpus.labels)?;
@@ -217,7 +245,7 @@ fn inspect_file(args: &Inspect) -> Result<()> {
         }
     }
     if let Some(out) = &args.spans {
-        inspect::write_spans(&file, &judge, &decided, out)?;
+        SpanTable::new(&file.dynamics, &judge, &decided).write(out)?;
     }
     Ok(())
 }

@@ -86,11 +86,19 @@ impl RunDir {
 /// # Errors
 /// When it cannot be written.
 pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_whole_by(path, |file| Ok(file.write_all(bytes.as_ref())?))
+}
+
+/// Writes a file whole, piece by piece: it gets its name when `write` has succeeded.
+///
+/// # Errors
+/// When it cannot be written, or `write` fails.
+pub fn write_whole_by(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
+    let whole = || -> Result<()> {
         fs::create_dir_all(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes.as_ref())?;
+        write(file.as_file_mut())?;
         file.as_file().sync_all()?;
         // Temporary files are private; results are as open as any other file.
         #[cfg(unix)]
@@ -101,7 +109,7 @@ pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         file.persist(path)?;
         Ok(())
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    whole().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A file that grows piece by piece, each on disk before the next, and gets its name at the end.

@@ -158,6 +158,8 @@ pub struct Opened {
     pub labels: Vec<String>,
     /// Whether gold labels are in the file.
     pub has_gold: bool,
+    /// Whether probabilities are known: not where only margins were recorded.
+    pub has_probabilities: bool,
     /// How the threshold samples were mislabelled, if there are any.
     pub scheme: Option<SampleScheme>,
     /// Whether the run that wrote the file had finished.
@@ -249,8 +251,8 @@ pub struct Row {
     pub text: InContext,
     /// Distant label.
     pub distant: LabelId,
-    /// Label that the model prefers.
-    pub predicted: LabelId,
+    /// Label that the model prefers, where logits are known.
+    pub predicted: Option<LabelId>,
     /// Gold label, where known.
     pub gold: Option<LabelId>,
     /// The metric by which spans are judged.
@@ -278,16 +280,23 @@ pub struct Detail {
     pub aum: f32,
     /// What the settings alone would do.
     pub by_rule: Decision,
-    /// Mean probability of the predicted label.
-    pub probability: f32,
-    /// Mean probability of the distant label.
-    pub confidence: f32,
-    /// Its standard deviation.
-    pub variability: f32,
+    /// What needs probabilities, where they are known.
+    pub probabilities: Option<Probabilities>,
     /// Epochs of the window at which the distant label was predicted.
     pub correctness: u16,
     /// Times it was forgotten.
     pub forgetting: u16,
+}
+
+/// What is known of a span whose logits were recorded, and not only its margins.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Probabilities {
+    /// Mean probability of the predicted label.
+    pub predicted: f32,
+    /// Mean probability of the distant label.
+    pub confidence: f32,
+    /// Its standard deviation.
+    pub variability: f32,
 }
 
 /// What the pixels of a data map show.

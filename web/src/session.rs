@@ -11,14 +11,14 @@ use shared::formats::dynclean_json;
 use shared::histogram::{Histogram, range_of};
 use shared::judge::{Decision, Judge, Judgement, Side};
 use shared::labels::LabelId;
-use shared::metrics::margins;
+use shared::metrics::{Metrics, margins};
 use shared::span::{Span, SpanId};
 use shared::tally::Tally;
 use shared::threshold::Settings;
 
 use crate::protocol::{
-    Colouring, Detail, Export, Figures, InContext, List, Look, Map, MapQuery, Opened, Quality, Row, RowQuery, Rows,
-    Seen, SideHistogram,
+    Colouring, Detail, Export, Figures, InContext, List, Look, Map, MapQuery, Opened, Probabilities, Quality, Row,
+    RowQuery, Rows, Seen, SideHistogram,
 };
 
 /// Bins of an AUM distribution.
@@ -88,6 +88,7 @@ impl Session {
             n_epochs: run.epochs.len() as u32,
             labels: (0..=corpus.labels.n_types()).map(|l| corpus.labels.name(l as LabelId).to_owned()).collect(),
             has_gold: gold.is_some(),
+            has_probabilities: self.judge.metrics.has_probabilities(),
             scheme: threshold_run.as_ref().map(|t| t.scheme),
             complete: *complete,
             automatic: self.settings.clone(),
@@ -190,7 +191,7 @@ impl Session {
             id,
             text: self.in_context(span, context),
             distant,
-            predicted: *self.judge.metrics.predicted.get(at)?,
+            predicted: self.judge.metrics.predicted.get(at).copied(),
             gold: self.gold.as_ref().and_then(|gold| gold.get(at)).copied(),
             value: self.judge.value(id),
             margins: margins(&self.dynamics.run, at, distant),
@@ -223,9 +224,7 @@ impl Session {
             start: span.start,
             end: span.end,
             by_rule: judgement.decide(id),
-            probability: *metrics.predicted_probability.get(at)?,
-            confidence: *metrics.confidence.get(at)?,
-            variability: *metrics.variability.get(at)?,
+            probabilities: probabilities(metrics, at),
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
         })
@@ -337,6 +336,14 @@ impl Session {
         let stem = last.strip_suffix(".dyn").or(last.strip_suffix(".json")).unwrap_or(last);
         stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
     }
+}
+
+fn probabilities(metrics: &Metrics, at: usize) -> Option<Probabilities> {
+    Some(Probabilities {
+        predicted: *metrics.predicted_probability.get(at)?,
+        confidence: *metrics.confidence.get(at)?,
+        variability: *metrics.variability.get(at)?,
+    })
 }
 
 fn same_places(a: &MapQuery, b: &MapQuery) -> bool {

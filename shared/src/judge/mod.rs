@@ -57,6 +57,9 @@ pub enum JudgeError {
     /// See [`MetricsError`].
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// Judged by a metric that margins alone do not give.
+    #[error("these dynamics hold margins, not logits, so the confidence is not known: judge by AUM")]
+    NoProbabilities,
 }
 
 /// Everything that a decision about any span of a dynamics file needs, for one window and metric.
@@ -118,6 +121,9 @@ impl Judge {
         metric: Metric,
     ) -> Result<Self, JudgeError> {
         let metrics = Metrics::compute(&dynamics.run, &assigned, window)?;
+        if metric == Metric::Confidence && !metrics.has_probabilities() {
+            return Err(JudgeError::NoProbabilities);
+        }
         let samples = Samples::compute(dynamics, &assigned, window, metric, &metrics);
         let labels = dynamics.corpus.labels.clone();
         let mut unknown: Vec<SpanId> = dynamics.corpus.unknown.iter().filter_map(|&s| index.id(s)).collect();

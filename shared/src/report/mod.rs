@@ -294,6 +294,13 @@ fn distributions(judge: &Judge, summary: &CleaningSummary) -> Result<String, Rep
 }
 
 fn data_maps(judge: &Judge) -> Result<String, ReportError> {
+    if !judge.metrics.has_probabilities() {
+        return Ok(
+            "<h2>Data map</h2><p class=\"note\">Only margins were recorded: confidence and variability are not \
+                   known.</p>\n"
+                .to_owned(),
+        );
+    }
     let mut out = String::from(
         "<h2>Data map</h2><p class=\"note\">Each cell is a group of spans; darker means more (logarithmic). Top: easy to \
          learn. Right: ambiguous. Bottom left: hard to learn, often wrong.</p><div class=\"pair\">",

@@ -163,12 +163,7 @@ pub fn automatic_window(run: &Run, assigned: &[LabelId]) -> Window {
 /// they are few.
 fn positives_learned(epoch: &EpochLogits, assigned: &[LabelId]) -> u64 {
     let positives = assigned.iter().enumerate().filter(|&(_, &label)| label != O);
-    let right = positives.filter(|&(span, &label)| {
-        let row = epoch.row(span);
-        let highest = row.iter().fold(f32::NEG_INFINITY, |highest, &z| highest.max(z));
-        row.iter().position(|&z| z == highest) == Some(usize::from(label))
-    });
-    right.count() as u64
+    positives.filter(|&(span, &label)| epoch.predicts(span, label)).count() as u64
 }
 
 /// What a threshold rests on.

@@ -166,6 +166,7 @@ fn metric(app: App) -> impl IntoView {
     let button = move |metric: Metric| {
         view! {
             <button data-testid=format!("metric-{}", metric.name()) aria-pressed=move || (app.metric() == metric).to_string()
+                disabled=move || metric == Metric::Confidence && app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities))
                 on:click=move |_| app.set_metric(metric)>{metric.name()}</button>
         }
     };
@@ -206,9 +207,11 @@ fn window_of_epochs(app: App) -> impl IntoView {
 }
 
 fn action(app: App) -> impl IntoView {
+    let has_predictions = move || app.file.with(|f| f.as_ref().is_none_or(|f| f.has_probabilities));
     let button = move |action: Action, text: &'static str| {
         view! {
             <button data-testid=format!("action-{text}") aria-pressed=move || (app.settings.get().action == action).to_string()
+                disabled=move || action == Action::Relabel && !has_predictions()
                 on:click=move |_| app.change(|s| s.action = action)>{text}</button>
         }
     };

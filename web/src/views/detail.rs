@@ -49,13 +49,23 @@ fn span(app: App, detail: Detail) -> impl IntoView {
     let epochs = app.settings.with_untracked(|s| s.window.last - s.window.first + 1);
     let row = detail.row.clone();
     let fact = |name: &'static str, value: String| view! { <div><dt>{name}</dt><dd>{value}</dd></div> };
+    let unknown = |name: &'static str| {
+        view! {
+            <div class="unknown" title="The file has margins only"><dt>{name}</dt><dd>"not recorded"</dd></div>
+        }
+    };
+    let known = detail.probabilities;
     view! {
         <p class="sentence" tabindex="0" data-testid="sentence">
             {row.text.before} " " <mark>{row.text.marked}</mark> " " {row.text.after}
         </p>
         <dl class="labels">
             {fact("distant", name(row.distant))}
-            {fact("predicted", format!("{} ({})", name(row.predicted), format::score(f64::from(detail.probability))))}
+            {match (row.predicted, known) {
+                (Some(label), Some(p)) =>
+                    fact("predicted", format!("{} ({})", name(label), format::score(f64::from(p.predicted)))).into_any(),
+                _ => unknown("predicted").into_any(),
+            }}
             {row.gold.map(|gold| fact("gold", name(gold)))}
         </dl>
         <p class="verdict">
@@ -70,8 +80,13 @@ fn span(app: App, detail: Detail) -> impl IntoView {
         {margins(&row.margins)}
         <dl class="metrics">
             {fact("AUM", format::signed(detail.aum, 3))}
-            {fact("confidence", format::signed(detail.confidence, 3))}
-            {fact("variability", format::signed(detail.variability, 3))}
+            {match known {
+                Some(p) => view! {
+                    {fact("confidence", format::signed(p.confidence, 3))}
+                    {fact("variability", format::signed(p.variability, 3))}
+                }.into_any(),
+                None => view! { {unknown("confidence")} {unknown("variability")} }.into_any(),
+            }}
             {fact("correct", format!("{} of {epochs}", detail.correctness))}
             {fact("forgotten", format!("{} ×", detail.forgetting))}
         </dl>

@@ -93,6 +93,11 @@ pub fn map(app: App) -> impl IntoView {
                 <canvas class="cloud" node_ref=cloud role="img" data-testid="map-canvas" on:click=pick
                     title="Click to see the nearest span"
                     aria-label="Density of all spans by variability and confidence; the spans table lists them"></canvas>
+                {move || app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities)).then(|| view! {
+                    <p class="hint" data-testid="map-unknown">
+                        "The file has margins only: without the logits there is no confidence and no variability to map."
+                    </p>
+                })}
                 <span class="axis y" aria-hidden="true">"confidence"</span>
                 <span class="axis x" aria-hidden="true">"variability"</span>
             </div>

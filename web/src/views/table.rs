@@ -120,7 +120,7 @@ fn numbered(rows: &crate::protocol::Rows) -> Vec<(usize, Row)> {
 }
 
 /// Everything that a row shows and that may change.
-fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, bool, u32, LabelId) {
+fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, bool, u32, Option<LabelId>) {
     (number, row.id, row.decision, row.by_hand, row.value.to_bits(), row.predicted)
 }
 
@@ -187,7 +187,7 @@ fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
                 <span class="after">{row.text.after}</span>
             </span>
             <span role="gridcell" class="label">{name(row.distant)}</span>
-            <span role="gridcell" class="label">{name(row.predicted)}</span>
+            <span role="gridcell" class="label">{row.predicted.map_or("–".to_owned(), name)}</span>
             <span role="gridcell" class="label gold">{row.gold.map(name)}</span>
             <span role="gridcell" class="end">{format::signed(row.value, 2)}</span>
             <span role="gridcell">

@@ -1,0 +1,140 @@
+//! Recorded dynamics become a `.dyn` file, and its spans a table for other programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use shared::dyn_file;
+use shared::dynamics::{Negatives, Precision};
+use shared::judge::{Decision, Judge};
+use shared::metrics::Window;
+use trainer::convert::{Conversion, convert};
+use trainer::span_table::SpanTable;
+
+const CORPUS: &str = r#"[{"tokens": ["Ada", "met", "Rome"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]]},
+                         {"tokens": ["so"], "entities": []}]"#;
+const GOLD: &str = r#"[{"tokens": ["Ada", "met", "Rome"], "entities": [[0, 0, "PER"]]},
+                       {"tokens": ["so"], "entities": []}]"#;
+/// Indices of the recording: PER is 1, LOC is 2. Spans up to 2 tokens: Ada, Ada met, met, met Rome, Rome, so.
+const LABELS: [usize; 6] = [1, 0, 0, 0, 2, 0];
+
+/// A number that a few fraction digits write exactly, for logit k of a span at an epoch.
+fn logit(epoch: u32, span: usize, k: usize) -> f32 {
+    ((epoch as usize * 31 + span * 7 + k * 13) % 23) as f32 * 0.375 - 4.0
+}
+
+fn jsonl(epoch: u32) -> String {
+    let mut lines = String::new();
+    for (span, label) in LABELS.iter().enumerate() {
+        let [o, a, b] = [0, 1, 2].map(|k| logit(epoch, span, k));
+        writeln!(lines, r#"{{"guid":{span},"gold":{label},"logits_{epoch}":[{o},{a},{b}]}}"#).unwrap();
+    }
+    lines
+}
+
+fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+fn conversion(dynamics: Vec<PathBuf>, corpus: Option<PathBuf>, gold: Option<PathBuf>) -> Conversion {
+    Conversion {
+        dynamics,
+        corpus,
+        gold,
+        labels: None,
+        max_span_width: 2,
+        precision: Precision::F32,
+        negatives: Negatives::Top,
+    }
+}
+
+#[test]
+fn logits_come_back_as_they_were_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let files = [0, 1, 2].map(|e| write(at, &format!("dynamics_epoch_{e}.jsonl"), &jsonl(e)));
+    let (corpus, gold) = (write(at, "train.json", CORPUS), write(at, "gold.json", GOLD));
+    let out = at.join("new/run.dyn");
+    let done = convert(&conversion(files.into(), Some(corpus), Some(gold)), &out).unwrap();
+    assert_eq!((done.n_spans, done.n_epochs, done.n_incomplete, done.is_margins), (6, 3, 0, false));
+    let d = dyn_file::read(&std::fs::read(&out).unwrap()).unwrap();
+    assert!(d.complete);
+    assert_eq!(d.corpus.labels.types(), ["LOC", "PER"]);
+    for (epoch, logits) in (0..).zip(&d.run.epochs) {
+        for span in 0..6 {
+            let [o, per, loc] = [0, 1, 2].map(|k| logit(epoch, span, k));
+            assert_eq!(logits.row(span), [0.0, loc - o, per - o], "epoch {epoch}, span {span}");
+        }
+    }
+    assert_eq!(d.dense_gold(&d.span_index().unwrap()).unwrap(), [2, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn the_command_converts_and_inspects() {
+    let Some(binary) = tests::trainer("the_command_converts_and_inspects") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let run = |arguments: &[&str]| Command::new(&binary).current_dir(at).args(arguments).output().unwrap();
+    let table = "sample_id,num_measurements,target_logit,target_val,other_logit,other_val,margin,aum\n\
+                 a,1,1,2.0,0,3.5,-1.5,-1.5\na,2,1,2.0,0,1.0,1.0,-0.25\nb,1,0,2.0,1,0.0,2.0,2.0\n";
+    write(at, "full_aum_records.csv", table);
+    let output = run(&["convert", "--dynamics", "full_aum_records.csv", "--out", "run.dyn"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("2 spans, 2 epochs") && text.contains("1 spans have no record"));
+    let output = run(&["inspect", "run.dyn", "--json", "--spans", "spans.csv"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let csv = std::fs::read_to_string(at.join("spans.csv")).unwrap();
+    assert_eq!(
+        csv,
+        "span_id,sentence,start,end,label,gold,aum,confidence,variability,correctness,forgetting,decision\n\
+         0,0,0,0,1,,-0.25,,,1,0,keep\n1,1,0,0,O,,NaN,,,1,0,keep\n"
+    );
+    assert!(run(&["inspect", "run.dyn", "--spans", "spans.parquet"]).status.success());
+
+    write(at, "bad.jsonl", "{\"guid\":0,\"gold\":1,\"logits_1\":[0,1]}\n{\"guid\":1}\n");
+    let output = run(&["convert", "--dynamics", "bad.jsonl", "--out", "bad.dyn"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("bad.jsonl, line 2: missing field `gold`"), "{text}");
+    assert!(!at.join("bad.dyn").exists());
+}
+
+#[test]
+fn the_parquet_table_has_every_span_with_its_types() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    // Span 3 ("met Rome") is not recorded.
+    let lines: String = jsonl(1).lines().filter(|l| !l.contains("\"guid\":3")).map(|l| format!("{l}\n")).collect();
+    let files = vec![write(at, "x.jsonl", &lines)];
+    let out = at.join("run.dyn");
+    convert(&conversion(files, Some(write(at, "train.json", CORPUS)), None), &out).unwrap();
+    let d = dyn_file::read(&std::fs::read(&out).unwrap()).unwrap();
+    let judge = Judge::new(&d, Window::first_epochs(1)).unwrap();
+    let decided = BTreeMap::from([(1, Decision::Remove), (4, Decision::Relabel(2))]);
+    let path = at.join("spans.parquet");
+    SpanTable::new(&d, &judge, &decided).write(&path).unwrap();
+
+    let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let rows: Vec<BTreeMap<String, Field>> =
+        reader.get_row_iter(None).unwrap().map(|row| row.unwrap().into_columns().into_iter().collect()).collect();
+    let column = |name: &str| -> Vec<Field> { rows.iter().map(|row| row[name].clone()).collect() };
+    let texts = |values: [&str; 6]| values.map(|v| Field::Str(v.to_owned())).to_vec();
+    assert_eq!(column("span_id"), [0, 1, 2, 3, 4, 5].map(Field::UInt));
+    assert_eq!(column("sentence"), [0, 0, 0, 0, 0, 1].map(Field::UInt));
+    assert_eq!(column("end"), [0, 1, 1, 2, 2, 0].map(Field::UInt));
+    assert_eq!(column("text"), texts(["Ada", "Ada met", "met", "met Rome", "Rome", "so"]));
+    assert_eq!(column("label"), texts(["PER", "O", "O", "O", "LOC", "O"]));
+    assert_eq!(column("decision"), texts(["keep", "remove", "keep", "keep", "relabel:PER", "keep"]));
+    assert!(column("gold").iter().all(|g| *g == Field::Null));
+    for (id, row) in rows.iter().enumerate() {
+        let expected = if id == 3 { Field::Null } else { Field::Float(judge.metrics.aum[id]) };
+        assert_eq!(row["aum"], expected, "span {id}");
+        assert_eq!(row["correctness"], Field::UShort(judge.metrics.correctness[id]));
+    }
+    assert_eq!([&rows[3]["predicted"], &rows[3]["confidence"]], [&Field::Null; 2]);
+    assert!(SpanTable::new(&d, &judge, &decided).write(&at.join("spans.xlsx")).is_err());
+}

@@ -1,0 +1,132 @@
+//! From dynamics that other programs recorded to a `.dyn` file.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use shared::dyn_file::{self, RunKind};
+use shared::dynamics::{Dynamics, Negatives, Precision, RunInfo};
+use shared::import::{self, Imported, Layout, Recording, Text};
+
+use crate::corpus_file;
+use crate::run_dir::GrowingFile;
+
+/// Bytes read at once.
+const BUFFER: usize = 1 << 20;
+
+/// What is converted, and how.
+#[derive(Debug, Clone)]
+pub struct Conversion {
+    /// Recorded dynamics: all epochs, in any order.
+    pub dynamics: Vec<PathBuf>,
+    /// The corpus whose candidate spans the guids number.
+    pub corpus: Option<PathBuf>,
+    /// The same text with gold labels.
+    pub gold: Option<PathBuf>,
+    /// Names of the logits after that of `O`.
+    pub labels: Option<Vec<String>>,
+    /// Widest candidate span of the recording program, in tokens.
+    pub max_span_width: u32,
+    /// How logits are kept.
+    pub precision: Precision,
+    /// Which negatives were in the loss of the recorded run.
+    pub negatives: Negatives,
+}
+
+/// What was converted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Converted {
+    /// Spans.
+    pub n_spans: usize,
+    /// Epochs.
+    pub n_epochs: usize,
+    /// Spans without a record at one epoch or more.
+    pub n_incomplete: usize,
+    /// Whether margins are all that is known.
+    pub is_margins: bool,
+}
+
+/// Reads all files in one pass and writes `out`, epoch by epoch.
+///
+/// # Errors
+/// When a file cannot be read, is malformed (file and line), or does not fit the others or the corpus.
+pub fn convert(conversion: &Conversion, out: &Path) -> Result<Converted> {
+    ensure!(conversion.max_span_width > 0, "--max-span-width must be at least 1");
+    let text = match &conversion.corpus {
+        None => Text::Guids,
+        Some(path) => {
+            let corpus = corpus_file::read(path)?;
+            let gold = match &conversion.gold {
+                None => None,
+                Some(gold_path) => {
+                    let gold = corpus_file::read(gold_path)?;
+                    corpus_file::same_text(&corpus, path, &gold, gold_path)?;
+                    Some(gold)
+                }
+            };
+            Text::Corpus { corpus, gold }
+        }
+    };
+    let mut recording = match &text {
+        Text::Guids => Recording::of_guids(),
+        Text::Corpus { corpus, .. } => Recording::of_spans(&corpus.span_index(conversion.max_span_width)?),
+    };
+    let mut layout = None;
+    for path in &conversion.dynamics {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let reader = BufReader::with_capacity(BUFFER, file);
+        let read = import::read(reader, &path.display().to_string(), &mut recording)?;
+        layout.get_or_insert(read);
+    }
+    let layout = layout.ok_or_else(|| anyhow!("--dynamics names no file"))?;
+    let info = info(conversion, layout, recording.epochs());
+    let imported = Imported::new(recording, text, conversion.labels.as_deref(), info, conversion.precision)?;
+    write(imported, out)
+}
+
+fn info(conversion: &Conversion, layout: Layout, epochs: Option<(u32, u32)>) -> RunInfo {
+    let source = conversion.corpus.as_ref().or(conversion.dynamics.first());
+    let name = source.and_then(|p| p.file_stem()).map_or(String::new(), |n| n.to_string_lossy().into_owned());
+    let mut settings = vec![("converted from".to_owned(), layout.describe().to_owned())];
+    if let Some((first, last)) = epochs {
+        settings.push(("epochs in the source".to_owned(), format!("{first}–{last}")));
+    }
+    if conversion.corpus.is_none() {
+        settings.push(("text".to_owned(), "not given; guids stand for sentences".to_owned()));
+    }
+    RunInfo {
+        name,
+        written_by: concat!("DynClean ", env!("CARGO_PKG_VERSION"), " (convert)").to_owned(),
+        encoder: "not recorded".to_owned(),
+        seed: 0,
+        negatives: conversion.negatives,
+        max_span_width: conversion.max_span_width,
+        settings,
+    }
+}
+
+fn write(imported: Imported, out: &Path) -> Result<Converted> {
+    let Imported { mut dynamics, n_incomplete } = imported;
+    if n_incomplete > 0 {
+        let fact = ("spans without a record at every epoch".to_owned(), n_incomplete.to_string());
+        dynamics.info.settings.push(fact);
+    }
+    let Dynamics { info, corpus, gold, run, .. } = dynamics;
+    let is_margins = run.is_margins();
+    let begin = if is_margins { dyn_file::begin_margins } else { dyn_file::begin };
+    let n_epochs = run.epochs.len();
+    let n_spans = run.epochs.first().map_or(0, |e| e.n_spans());
+    if let Some(folder) = out.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    }
+    let mut file = GrowingFile::create(out)?;
+    file.append(&begin(&info, &corpus, gold.as_deref()))?;
+    for (number, logits) in (1..).zip(run.epochs) {
+        // Each epoch is freed once it is written.
+        file.append(&dyn_file::epoch(RunKind::Main, number, &logits))?;
+    }
+    file.append(&dyn_file::end())?;
+    file.finish()?;
+    Ok(Converted { n_spans, n_epochs, n_incomplete, is_margins })
+}

@@ -1,0 +1,119 @@
+//! One row per candidate span, for other programs: labels, metrics, decision.
+
+use std::collections::BTreeMap;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use shared::dynamics::Dynamics;
+use shared::judge::{Decision, Judge};
+use shared::labels::{LabelId, O};
+use shared::span::{Span, SpanId};
+
+use crate::run_dir::write_whole_by;
+use crate::span_parquet;
+
+/// The spans of a dynamics file with what was decided about them. Nothing is computed before it is asked for.
+pub struct SpanTable<'a> {
+    pub(crate) dynamics: &'a Dynamics,
+    pub(crate) judge: &'a Judge,
+    decided: &'a BTreeMap<SpanId, Decision>,
+    gold: Option<Vec<LabelId>>,
+}
+
+impl<'a> SpanTable<'a> {
+    /// The table of these decisions.
+    pub fn new(dynamics: &'a Dynamics, judge: &'a Judge, decided: &'a BTreeMap<SpanId, Decision>) -> Self {
+        Self { dynamics, judge, decided, gold: dynamics.dense_gold(&judge.index) }
+    }
+
+    /// Writes the table as CSV or Parquet, as the ending of the name says.
+    ///
+    /// # Errors
+    /// When the ending is another, or the file cannot be written.
+    pub fn write(&self, out: &Path) -> Result<()> {
+        match out.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("csv") => self.write_csv(out),
+            Some("parquet") => write_whole_by(out, |file| span_parquet::write(self, file)),
+            _ => bail!("{}: name the table .csv or .parquet", out.display()),
+        }
+    }
+
+    fn write_csv(&self, out: &Path) -> Result<()> {
+        write_whole_by(out, |file| {
+            let mut csv = csv::Writer::from_writer(BufWriter::new(file));
+            csv.write_record([
+                "span_id",
+                "sentence",
+                "start",
+                "end",
+                "label",
+                "gold",
+                "aum",
+                "confidence",
+                "variability",
+                "correctness",
+                "forgetting",
+                "decision",
+            ])?;
+            let m = &self.judge.metrics;
+            for (id, span) in self.spans().enumerate() {
+                csv.write_record([
+                    id.to_string(),
+                    span.sentence.to_string(),
+                    span.start.to_string(),
+                    span.end.to_string(),
+                    self.name(self.label(id)).to_owned(),
+                    self.gold(id).map_or(String::new(), |gold| self.name(gold).to_owned()),
+                    text(m.aum.get(id)),
+                    text(m.confidence.get(id)),
+                    text(m.variability.get(id)),
+                    text(m.correctness.get(id)),
+                    text(m.forgetting.get(id)),
+                    self.decision(id),
+                ])?;
+            }
+            csv.flush()?;
+            Ok(())
+        })
+    }
+
+    /// Number of spans.
+    pub(crate) fn len(&self) -> usize {
+        self.judge.index.len()
+    }
+
+    /// All spans in the order of their ids.
+    fn spans(&self) -> impl Iterator<Item = Span> + '_ {
+        (0..self.dynamics.corpus.n_sentences() as u32).flat_map(|s| self.judge.index.spans_of(s))
+    }
+
+    /// The name of a label.
+    pub(crate) fn name(&self, label: LabelId) -> &str {
+        self.dynamics.corpus.labels.name(label)
+    }
+
+    /// Distant label.
+    pub(crate) fn label(&self, id: usize) -> LabelId {
+        self.judge.assigned.get(id).copied().unwrap_or(O)
+    }
+
+    /// Gold label, where known.
+    pub(crate) fn gold(&self, id: usize) -> Option<LabelId> {
+        self.gold.as_ref()?.get(id).copied()
+    }
+
+    /// `keep`, `remove`, or `relabel:` with the new label.
+    pub(crate) fn decision(&self, id: usize) -> String {
+        match SpanId::try_from(id).ok().and_then(|id| self.decided.get(&id)) {
+            None | Some(Decision::Keep) => "keep".to_owned(),
+            Some(Decision::Remove) => "remove".to_owned(),
+            Some(Decision::Relabel(label)) => format!("relabel:{}", self.name(*label)),
+        }
+    }
+}
+
+/// A value that may not be known.
+fn text(value: Option<&impl ToString>) -> String {
+    value.map_or(String::new(), ToString::to_string)
+}
