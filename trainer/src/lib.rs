@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod config;
+pub mod convert_corpus;
 pub mod corpus_file;
 pub mod encoder;
 pub mod inspect;

@@ -1,7 +1,7 @@
 //! brat standoff: a folder with `NAME.txt`, the text, and `NAME.ann`, its annotations.
 //!
 //! ```text
-//! T1	PER 0 3	Ada
+//! T1<tab>PER 0 3<tab>Ada
 //! ```
 //! Every line of a text is a sentence. Text-bound annotations (`T`) are the labels; offsets count
 //! characters of the document. All other annotations, and `T` lines of several fragments, are kept
@@ -227,7 +227,7 @@ fn edited(corpus: &Corpus, layout: &Brat) -> Option<(Vec<Document>, Vec<String>)
         documents.push(Document { annotations, ..document });
     }
     let note =
-        || format!("{} refer to text-bound annotations that are no longer there", count(n_dangling, "annotation"));
+        || format!("{} referring to text-bound annotations that are no longer there", count(n_dangling, "annotation"));
     Some((documents, (n_dangling > 0).then(note).into_iter().collect()))
 }
 

@@ -1,9 +1,9 @@
 //! CoNLL columns: a token a line with its tag, a blank line after each sentence.
 //!
 //! ```text
-//! Ada	B-PER
-//! Lovelace	I-PER
-//! wrote	O
+//! Ada    B-PER
+//! Lovelace    I-PER
+//! wrote    O
 //! ```
 //! Other columns, comments (`#`), `-DOCSTART-` lines and blank lines are kept as they are. A last
 //! column of 0s and 1s only is a mask: 1 where a token's label is unknown.
@@ -208,7 +208,7 @@ pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Layers, For
     reader.layout.tail = std::mem::take(&mut reader.between);
     if reader.irregular > 0 {
         reader.builder.notes.push(format!(
-            "{} have tags that break their scheme; they are read as conlleval does",
+            "{} with tags that break their scheme, read as conlleval does",
             count(reader.irregular, "sentence")
         ));
     }
@@ -479,12 +479,12 @@ impl<'a> Writer<'a> {
     fn notes(&self) -> Vec<String> {
         let mut notes = self.losses.notes();
         if self.n_empty > 0 {
-            notes.push(format!("{} without tokens were left out", count(self.n_empty, "sentence")));
+            notes.push(format!("{} without tokens left out", count(self.n_empty, "sentence")));
         }
         if self.n_altered > 0 {
             notes.push(format!(
-                "{} cannot stand in a column as they are (white space, nothing, {DOCSTART}); written with _",
-                count(self.n_altered, "token or type")
+                "{} not fit for a column (white space, empty, {DOCSTART}), written with _",
+                count(self.n_altered, "token or tag")
             ));
         }
         notes

@@ -219,12 +219,8 @@ pub(super) fn write(corpus: &Corpus, layout: &LabelStudio) -> Written {
 
 /// What users are told about sentences whose tokens the text alone does not give.
 pub(super) fn retokenised_note(n: usize) -> Vec<String> {
-    let note = || {
-        format!(
-            "{} would have other tokens when read back: this format holds text, and no tokens",
-            count(n, "sentence")
-        )
-    };
+    let note =
+        || format!("{} with other tokens when read back: this format holds text, and no tokens", count(n, "sentence"));
     (n > 0).then(note).into_iter().collect()
 }
 

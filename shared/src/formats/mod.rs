@@ -153,7 +153,7 @@ pub fn write(corpus: &Corpus, options: &WriteOptions) -> Written {
         let notes = match corpus.extra.len() {
             0 => Vec::new(),
             n => vec![format!(
-                "{} had fields beyond tokens and labels in {}, which were left out",
+                "{} with fields beyond tokens and labels in {}; these fields were left out",
                 count(n, "sentence"),
                 corpus.layout.format().title()
             )],

@@ -95,7 +95,7 @@ fn field_names(source: &Source, format: Format, options: &ReadOptions) -> Result
         None => {
             let found = TAG_FIELDS.iter().find(|name| fields.get(name).is_some());
             let missing =
-                || record.error(format!("no field of tags ({}); name it with --label", TAG_FIELDS.join(", ")));
+                || record.error(format!("no field of tags ({}); name it with --label-column", TAG_FIELDS.join(", ")));
             (*found.ok_or_else(missing)?).to_owned()
         }
     };
@@ -143,7 +143,7 @@ pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Re
     })?;
     if irregular > 0 {
         builder.notes.push(format!(
-            "{} have tags that break their scheme; they are read as conlleval does",
+            "{} with tags that break their scheme, read as conlleval does",
             count(irregular, "sentence")
         ));
     }
@@ -258,7 +258,7 @@ pub(super) fn write(corpus: &Corpus, layout: &TagJson, unknown: Option<&UnknownA
     let mut notes = writer.losses.notes();
     if writer.n_unnamed > 0 {
         notes.push(format!(
-            "{} have a type without a tag id and were left out; give --tags with all types",
+            "{} of a type without a tag id left out; give --tags with all types",
             count(writer.n_unnamed, "entity")
         ));
     }

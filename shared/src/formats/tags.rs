@@ -363,12 +363,12 @@ impl Losses {
                 notes.push(format!("{} {what}", super::count(n, noun)));
             }
         };
-        note(self.overlapping, "entity", "that overlap a wider one were left out: one tag per token holds no nesting");
-        note(self.joined, "entity", "run into the next one: these tags do not say where an entity begins");
+        note(self.overlapping, "entity", "overlapping a wider one left out: one tag per token holds no nesting");
+        note(self.joined, "entity", "running into the next one: these tags do not say where an entity begins");
         note(
             self.blurred,
             "unknown span",
-            "overlap an entity or touch each other: entities keep their tags, and reading back gives other unknown spans",
+            "overlapping an entity or touching another: entities keep their tags, and reading back gives other unknown spans",
         );
         notes
     }

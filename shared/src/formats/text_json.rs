@@ -85,7 +85,7 @@ fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatErro
     })?;
     let spans = found.ok_or_else(|| FormatError {
         line: 1,
-        message: format!("no record has a field of labels ({}); name it with --label", SPAN_FIELDS.join(", ")),
+        message: format!("no record has a field of labels ({}); name it with --label-column", SPAN_FIELDS.join(", ")),
     })?;
     let shape = shape_found.unwrap_or(if spans == "label" { MarkShape::Triple } else { MarkShape::Object });
     Ok(TextJson { container: json::container(source.text), text: "text".into(), spans, shape })
@@ -119,9 +119,8 @@ pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Layers, For
 
 /// What users are told about labels between tokens.
 pub(super) fn misaligned_note(n: usize) -> Option<String> {
-    (n > 0).then(|| {
-        format!("{} do not fall on token boundaries; they are kept as they are but cannot be judged", count(n, "label"))
-    })
+    (n > 0)
+        .then(|| format!("{} off the token boundaries: kept as they are, but they cannot be judged", count(n, "label")))
 }
 
 fn read_record(
