@@ -20,7 +20,7 @@ use super::layout::{Brat, Layout};
 use super::marked_text::{Fate, Labels, Text, joined};
 use super::source::decode;
 use super::text_json::misaligned_note;
-use super::{Content, FormatError, Layers, ReadOptions, Written, count};
+use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
 use crate::corpus::Corpus;
 
 /// A document: both its files.
@@ -189,7 +189,11 @@ fn add(builder: &mut Builder, document: &Document, layout: &Brat, n_misaligned: 
 
 // ---------------------------------------------------------------- writing
 
-pub(super) fn write(corpus: &Corpus, layout: &Brat) -> Written {
+pub(super) fn write(corpus: &Corpus, layout: &Brat, unknown: Option<&UnknownAs>) -> Written {
+    let layout = &match unknown {
+        Some(UnknownAs::Tag(name)) => Brat { ignore: name.clone() },
+        _ => layout.clone(),
+    };
     let written = |documents, notes| Written {
         content: Content::Documents(documents),
         layout: Layout::Brat(layout.clone()),

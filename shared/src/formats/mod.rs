@@ -168,7 +168,7 @@ pub fn write(corpus: &Corpus, options: &WriteOptions) -> Written {
         Layout::Bond(layout) | Layout::TagsJsonl(layout) => tag_json::write(corpus, layout, options.unknown.as_ref()),
         Layout::TextJsonl(layout) => text_json::write(corpus, layout),
         Layout::LabelStudio(layout) => label_studio::write(corpus, layout),
-        Layout::Brat(layout) => brat::write(corpus, layout),
+        Layout::Brat(layout) => brat::write(corpus, layout, options.unknown.as_ref()),
     };
     notes.append(&mut written.notes);
     Written { notes, ..written }
