@@ -574,6 +574,21 @@ mod tests {
     }
 
     #[test]
+    fn the_layout_of_the_corpus_is_kept_or_the_section_damaged() {
+        let mut dynamics = small();
+        let conll = crate::formats::Conll { tail: "\n\n".into(), ..crate::formats::Conll::default() };
+        dynamics.corpus.layout = Layout::Conll(conll);
+        let bytes = write(&dynamics);
+        assert_eq!(read(&bytes).unwrap(), dynamics);
+        for json in ["{", "{}", r#"{"format": "conll", "label_column": -1}"#] {
+            let mut bytes = begin(&dynamics.info, &dynamics.corpus, None);
+            bytes.extend(section(LAYOUT, &encode(&json)));
+            let error = read(&bytes).unwrap_err();
+            assert!(matches!(&error, DynFileError::Damaged { section, .. } if section == "FRMT"), "{error}");
+        }
+    }
+
+    #[test]
     fn false_lengths_do_not_allocate() {
         // A string that claims a terabyte inside a small, correctly checksummed section.
         let mut bytes = MAGIC.to_vec();

@@ -74,10 +74,6 @@ impl<'a> Sentences<'a> {
         Self { text, ranges }
     }
 
-    fn tokens(&self, range: &Range<u32>) -> impl ExactSizeIterator<Item = &'a str> + '_ {
-        self.text.tokens().skip(range.start as usize).take(range.len())
-    }
-
     /// The tokens of a text-bound annotation, if it is inside one sentence.
     fn align(&self, bound: &TextBound) -> Option<(u32, u32)> {
         let (start, end) = bound.offsets?;
@@ -149,7 +145,10 @@ fn add(builder: &mut Builder, document: &Document, layout: &Brat, n_misaligned: 
     let mut sentences: Vec<Sentence> = text
         .ranges
         .iter()
-        .map(|range| Sentence { tokens: text.tokens(range).map(Cow::Borrowed).collect(), ..Sentence::default() })
+        .map(|range| Sentence {
+            tokens: text.text.tokens_in(range).map(Cow::Borrowed).collect(),
+            ..Sentence::default()
+        })
         .collect();
     // The line of a sentence's last label, for errors.
     let mut lines = vec![1; sentences.len()];
@@ -221,7 +220,7 @@ fn edited(corpus: &Corpus, layout: &Brat) -> Option<(Vec<Document>, Vec<String>)
         let text = Sentences::new(&document.text);
         let mut labels = Labels::default();
         for range in &text.ranges {
-            if !text.tokens(range).eq(corpus.tokens.sentence(sentence)) {
+            if !text.text.tokens_in(range).eq(corpus.tokens.sentence(sentence)) {
                 return None;
             }
             labels.add(corpus, sentence, range.start);
@@ -305,14 +304,15 @@ fn made(corpus: &Corpus, layout: &Brat, n_retokenised: &mut usize) -> Document {
         let one_line = |token: &str| token.replace(['\n', '\r'], " ");
         let tokens: Vec<String> = corpus.tokens.sentence(sentence).map(one_line).collect();
         let (line, offsets) = joined(tokens.iter().map(String::as_str));
-        *n_retokenised += usize::from(Text::new(&line).token_offsets() != offsets.as_slice());
+        let text = Text::new(&line);
+        *n_retokenised += usize::from(text.token_offsets() != offsets.as_slice());
         let entities = corpus.entities_of(sentence).iter().map(|e| (e.span, corpus.labels.name(e.label)));
         let unknown = corpus.unknown_of(sentence).iter().map(|&span| (span, layout.ignore.as_str()));
         for (span, kind) in entities.chain(unknown) {
             let (Some(first), Some(last)) = (offsets.get(span.start as usize), offsets.get(span.end as usize)) else {
                 continue;
             };
-            let characters: String = line.chars().skip(first.0).take(last.1 - first.0).collect();
+            let characters = text.slice(first.0, last.1);
             id += 1;
             let (start, end) = (at + first.0, at + last.1);
             let _ = writeln!(document.annotations, "T{id}\t{} {start} {end}\t{characters}", kind_of(kind));

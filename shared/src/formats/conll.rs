@@ -77,9 +77,9 @@ fn is_token_with_hash(fields: &[&str], layout: &Conll) -> bool {
 
 fn columns(source: &Source, options: &ReadOptions) -> Result<Conll, FormatError> {
     let lines = || source.text.split_inclusive('\n').enumerate().filter(|(_, line)| !is_between(line));
-    let plain = || lines().filter(|(_, line)| !line.starts_with('#'));
     // A file whose tokens all begin with `#` has no other lines.
-    let all = || plain().chain(lines().filter(|_| plain().next().is_none()));
+    let only_hashes = lines().all(|(_, line)| line.starts_with('#'));
+    let all = || lines().filter(|(_, line)| only_hashes || !line.starts_with('#'));
     let separator = if all().all(|(_, line)| line.contains('\t')) { Separator::Tab } else { Separator::Blank };
     let mut fields = Vec::new();
     let Some((first, line)) = all().next() else {

@@ -1,6 +1,7 @@
 //! Text with labels at character offsets: between characters and tokens, both ways.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::tokeniser::tokenise;
 use crate::corpus::Corpus;
@@ -43,6 +44,12 @@ impl<'a> Text<'a> {
         self.bytes.len().saturating_sub(1)
     }
 
+    /// Some of the tokens.
+    pub fn tokens_in(&self, range: &Range<u32>) -> impl ExactSizeIterator<Item = &'a str> + '_ {
+        let tokens = self.tokens.get(range.start as usize..range.end as usize).unwrap_or_default();
+        tokens.iter().map(|&(start, end)| self.slice(start, end))
+    }
+
     /// The tokens' characters: first, end (exclusive).
     pub fn token_offsets(&self) -> &[(usize, usize)] {
         &self.tokens
@@ -59,10 +66,12 @@ impl<'a> Text<'a> {
     /// The tokens (first, last) that these characters are, white space at their ends aside.
     pub fn align(&self, start: usize, end: usize) -> Option<(u32, u32)> {
         self.align_exactly(start, end).or_else(|| {
-            let slice = self.slice(start, end);
-            let before = slice.chars().take_while(|c| c.is_whitespace()).count();
-            let after = slice.chars().rev().take_while(|c| c.is_whitespace()).count();
-            self.align_exactly(start + before, end.checked_sub(after)?)
+            // What is in no token is white space.
+            let first = self.tokens.partition_point(|t| t.0 < start);
+            let last = self.tokens.partition_point(|t| t.1 <= end).checked_sub(1)?;
+            let cuts_before = first.checked_sub(1).and_then(|t| self.tokens.get(t)).is_some_and(|t| t.1 > start);
+            let cuts_after = self.tokens.get(last + 1).is_some_and(|t| t.0 < end);
+            (first <= last && !cuts_before && !cuts_after).then_some((first as u32, last as u32))
         })
     }
 

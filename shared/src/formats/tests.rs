@@ -206,6 +206,19 @@ fn raw_text_keeps_what_tokens_cannot_express() {
 }
 
 #[test]
+fn white_space_at_the_ends_of_a_label_does_not_matter_but_parts_of_tokens_do() {
+    let label = |start: usize, end: usize| {
+        let file = format!(r#"{{"text": " Ada  wrote. ", "label": [[{start}, {end}, "X"]]}}"#);
+        entities(&read_text(&file).corpus).pop().map(|e| e.1)
+    };
+    assert_eq!(label(0, 6).as_deref(), Some("Ada"));
+    assert_eq!(label(0, 13).as_deref(), Some("Ada wrote ."));
+    for (start, end) in [(2, 4), (1, 3), (0, 7), (4, 6), (5, 5), (12, 13), (0, 0)] {
+        assert_eq!(label(start, end), None, "{start} {end}");
+    }
+}
+
+#[test]
 fn doccano_and_prodigy_shapes_are_read_and_relabelled() {
     let doccano = r#"{"id": 1, "text": "Ada wrote", "label": [[0, 3, "PER"]]}"#;
     let with_ids = r#"{"id": 1, "text": "Ada wrote", "entities": [{"id": 9, "label": "PER", "start_offset": 0, "end_offset": 3}], "relations": []}"#;
