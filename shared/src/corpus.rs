@@ -1,9 +1,11 @@
 //! A labelled corpus: tokens in columns, entities sparse.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::Layout;
 use crate::labels::{LabelId, LabelSet, O};
 use crate::span::{Span, SpanIndex, TooManySpans};
 
@@ -115,8 +117,11 @@ pub struct Corpus {
     pub entities: Vec<Entity>,
     /// Spans whose label is not known (removed by a cleaning): neither an entity nor `O`.
     pub unknown: Vec<Span>,
-    /// Further fields of a sentence's record, as JSON, kept as they came: (sentence, JSON object).
+    /// What a sentence's record has beyond these, kept as it came: (sentence, JSON object). What is
+    /// in it is the business of the format, see [`crate::formats`].
     pub extra: Vec<(u32, String)>,
+    /// The format of the file that the corpus came from.
+    pub layout: Layout,
 }
 
 /// A type name that a label set does not have.
@@ -164,9 +169,19 @@ impl Corpus {
     /// # Errors
     /// When the set lacks a type that an entity has.
     pub fn with_labels(mut self, labels: &LabelSet) -> Result<Self, UnknownType> {
+        let mut renumbered: HashMap<LabelId, LabelId> = HashMap::new();
+        let ids: HashMap<&str, LabelId> = labels.types().iter().map(String::as_str).zip(1..).collect();
         for entity in &mut self.entities {
-            let name = self.labels.name(entity.label);
-            entity.label = labels.id(name).ok_or_else(|| UnknownType(name.to_owned()))?;
+            let renumber = || {
+                let name = self.labels.name(entity.label);
+                ids.get(name).copied().ok_or_else(|| UnknownType(name.to_owned()))
+            };
+            let label = match renumbered.get(&entity.label) {
+                Some(&label) => label,
+                None => renumber()?,
+            };
+            renumbered.insert(entity.label, label);
+            entity.label = label;
         }
         self.labels = labels.clone();
         Ok(self)

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::corpus::{Corpus, Entity, TokenTable};
 use crate::dynamics::{Dynamics, EpochLogits, EpochScore, Precision, Run, RunInfo, SampleScheme, ThresholdRun};
+use crate::formats::Layout;
 use crate::labels::{LabelId, LabelSet};
 use crate::span::{Span, SpanId, SpanIndex};
 
@@ -27,6 +28,7 @@ const HEADER: usize = 20;
 const INFO: [u8; 4] = *b"INFO";
 const LABELS: [u8; 4] = *b"LABL";
 const TEXT: [u8; 4] = *b"TEXT";
+const LAYOUT: [u8; 4] = *b"FRMT";
 const DISTANT: [u8; 4] = *b"DIST";
 const GOLD: [u8; 4] = *b"GOLD";
 const EPOCH: [u8; 4] = *b"EPOC";
@@ -191,6 +193,11 @@ fn begin_version(version: u32, info: &RunInfo, corpus: &Corpus, gold: Option<&[E
     out.extend(section(LABELS, &encode(&corpus.labels)));
     // A tuple is laid out like the structure of its fields.
     out.extend(section(TEXT, &encode(&(&corpus.tokens, &corpus.extra))));
+    if corpus.layout != Layout::default() {
+        // Plain structures with string keys always serialise.
+        let json = serde_json::to_string(&corpus.layout).unwrap_or_default();
+        out.extend(section(LAYOUT, &encode(&json)));
+    }
     out.extend(section(DISTANT, &entity_section(&corpus.entities, &corpus.unknown)));
     if let Some(gold) = gold {
         out.extend(section(GOLD, &entity_section(gold, &[])));
@@ -350,6 +357,7 @@ struct Parts {
     info: Option<RunInfo>,
     labels: Option<LabelSet>,
     text: Option<TextSection>,
+    layout: Layout,
     distant: Option<(Vec<Entity>, Vec<Span>)>,
     gold: Option<Vec<Entity>>,
     main: Run,
@@ -376,6 +384,10 @@ impl Parts {
                 self.labels = Some(labels);
             }
             TEXT => self.text = Some(self.text(section)?),
+            LAYOUT => {
+                let json: String = section.decode()?;
+                self.layout = serde_json::from_str(&json).map_err(|e| section.damaged(e))?;
+            }
             DISTANT => self.distant = Some(self.entities(section)?),
             GOLD => self.gold = Some(self.entities(section)?.0),
             EPOCH => self.epoch(section)?,
@@ -531,7 +543,7 @@ impl Parts {
         }
         Ok(Dynamics {
             info: self.info.ok_or(missing("the settings"))?,
-            corpus: Corpus { tokens: text.tokens, labels, entities, unknown, extra: text.extra },
+            corpus: Corpus { tokens: text.tokens, labels, entities, unknown, extra: text.extra, layout: self.layout },
             gold: self.gold,
             run: self.main,
             // A threshold run without an epoch says nothing.
@@ -639,6 +651,21 @@ mod tests {
         assert!(matches!(read(&write(&dynamics)), Err(DynFileError::Damaged { .. })));
         dynamics.run.epochs = vec![good, EpochLogits::from_margins(vec![0.0; 6])];
         assert!(read(&write(&dynamics)).unwrap_err().to_string().contains("margins of 6 spans where the text has 7"));
+    }
+
+    #[test]
+    fn the_layout_of_the_corpus_is_kept_or_the_section_damaged() {
+        let mut dynamics = small();
+        let conll = crate::formats::Conll { tail: "\n\n".into(), ..crate::formats::Conll::default() };
+        dynamics.corpus.layout = Layout::Conll(conll);
+        let bytes = write(&dynamics);
+        assert_eq!(read(&bytes).unwrap(), dynamics);
+        for json in ["{", "{}", r#"{"format": "conll", "label_column": -1}"#] {
+            let mut bytes = begin(&dynamics.info, &dynamics.corpus, None);
+            bytes.extend(section(LAYOUT, &encode(&json)));
+            let error = read(&bytes).unwrap_err();
+            assert!(matches!(&error, DynFileError::Damaged { section, .. } if section == "FRMT"), "{error}");
+        }
     }
 
     #[test]

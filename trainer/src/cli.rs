@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared::dynamics::{Negatives, Precision, SampleScheme};
+use shared::formats::{Format, IGNORE, UnknownAs};
 use shared::metrics::Window;
 use shared::threshold::Metric;
 use trainer::config::{Record, Schedule};
@@ -35,11 +36,14 @@ pub enum Command {
 
 /// The whole job: train, threshold run, clean, retrain, evaluate, report.
 ///
-/// Corpora are DynClean JSON: an array of {"tokens": [...], "entities": [[start, end, "TYPE"], ...]},
-/// token indices from 0, end inclusive. Interrupted, the same command goes on after the last
-/// finished stage.
+/// Corpora are recognised by their content: DynClean JSON, an array of
+/// {"tokens": [...], "entities": [[start, end, "TYPE"], ...]} with token indices from 0 and the end
+/// inclusive; CoNLL columns; BOND JSON; JSON Lines with tokens and tags, or with text and offsets;
+/// Label Studio's JSON; a folder of brat standoff. The cleaned corpus has the format of --train.
+/// Interrupted, the same command goes on after the last finished stage.
 ///
 /// Examples:
+///   trainer run --train train.conll --gold-column 3 --label-column 2 --dev dev.conll --test test.conll ...
 ///   trainer run --train d/train.json --dev d/dev.json --test d/test.json --encoder builtin --out run
 ///   trainer run ... --encoder ./all-MiniLM-L6-v2 --train-gold d/train-gold.json --seed 2 --out run-2
 ///   trainer run ... --threshold paper --out run-paper
@@ -58,9 +62,14 @@ pub struct Run {
     /// The training sentences with gold labels: only to evaluate the cleaning, never to train or decide
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub train_gold: Option<PathBuf>,
-    /// Folder of the run: dynamics.dyn, cleaned.json, decisions.json, metrics.json, report.html, models
+    /// Folder of the run: dynamics.dyn, the cleaned corpus, decisions.json, metrics.json, report.html, models
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub out: PathBuf,
+    /// Labels of --dev, --test and --train-gold [default: --gold-column if given, else --label-column]
+    #[arg(long, value_name = "N|FIELD", help_heading = "Corpus files")]
+    pub eval_column: Option<String>,
+    #[command(flatten)]
+    pub corpora: CorpusArgs,
 
     /// A BERT model folder in Hugging Face layout, or `builtin` (small, trained from scratch, no download)
     #[arg(long, value_name = "DIR|builtin", help_heading = "Model")]
@@ -120,6 +129,48 @@ pub struct Run {
 
     #[command(flatten)]
     pub cleaning: CleaningOptions,
+}
+
+/// How corpus files are read and written.
+#[derive(Args)]
+#[command(next_help_heading = "Corpus files")]
+pub struct CorpusArgs {
+    /// Do not recognise the format but take this one
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    pub format: Option<Format>,
+    /// Labels: a column number from 1 (CoNLL; default: the last), a field's name (JSON), or
+    /// annotations or predictions (Label Studio)
+    #[arg(long, value_name = "N|FIELD", visible_alias = "label-field")]
+    pub label_column: Option<String>,
+    /// A second layer of labels in the same file, of annotators: only to evaluate the cleaning
+    #[arg(long, value_name = "N|FIELD", visible_alias = "gold-field")]
+    pub gold_column: Option<String>,
+    /// CoNLL: column of the tokens, from 1 [default: the first]
+    #[arg(long, value_name = "N")]
+    pub token_column: Option<usize>,
+    /// What tag ids mean: tag_to_id.json, a JSON list, or one tag a line [default: tag_to_id.json beside the file]
+    #[arg(long, value_name = "FILE")]
+    pub tags: Option<PathBuf>,
+    /// How removed spans are marked where a format has one tag per token: in a mask beside the tags (CoNLL: a
+    /// last column of 0 and 1; JSON: the field `unknown`), or by tags of a type, IGNORE unless you name another
+    /// [default: as the file does, else mask]
+    #[arg(long, value_name = "mask|tag[:NAME]", value_parser = unknown)]
+    pub unknown: Option<UnknownAs>,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    let names = || Format::ALL.map(Format::name).join(", ");
+    Format::ALL.into_iter().find(|f| f.name() == text).ok_or_else(|| format!("expected one of {}", names()))
+}
+
+fn unknown(text: &str) -> Result<UnknownAs, String> {
+    match text.split_once(':').unwrap_or((text, IGNORE)) {
+        ("mask", _) if text == "mask" => Ok(UnknownAs::Mask),
+        ("tag", name) if !name.trim().is_empty() && !name.contains(char::is_whitespace) => {
+            Ok(UnknownAs::Tag(name.to_owned()))
+        }
+        _ => Err("expected mask, tag or tag:NAME".to_owned()),
+    }
 }
 
 /// Which labels are judged wrong, and what happens to them.
@@ -186,7 +237,8 @@ fn window(text: &str) -> Result<Window, String> {
 /// Clean a corpus by a dynamics file.
 ///
 /// Without --decisions, thresholds are automatic, or as the options say. The corpus must be the one
-/// the dynamics were recorded on. Removed spans are listed under "unknown": neither entity nor O.
+/// the dynamics were recorded on; it comes back in the same format. Removed spans are marked as unknown
+/// ("unknown" in JSON, see --unknown for tags): neither entity nor O.
 ///
 /// Examples:
 ///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json
@@ -211,10 +263,12 @@ pub struct Clean {
     #[arg(long, value_name = "FILE")]
     pub write_decisions: Option<PathBuf>,
     #[command(flatten)]
+    pub corpora: CorpusArgs,
+    #[command(flatten)]
     pub cleaning: CleaningOptions,
 }
 
-/// Convert training dynamics that a Python program recorded to a dynamics file.
+/// Convert training dynamics that a Python program recorded to a dynamics file, or a corpus to another format.
 ///
 /// Understood are the DynClean paper's and allenai/cartography's dynamics_epoch_K.jsonl, and the aum
 /// package's full_aum_records.csv and aum_values.csv (margins only). With --corpus, guids are the ids of
@@ -224,11 +278,12 @@ pub struct Clean {
 ///   trainer convert --dynamics logs/dynamics_epoch_*.jsonl --corpus train.json --out run.dyn
 ///   trainer convert --dynamics training_dynamics/*.jsonl --labels neutral,entailment --out run.dyn
 ///   trainer convert --dynamics full_aum_records.csv --out run.dyn
+///   trainer convert --corpus train.conll --to dynclean --out train.json
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Convert {
     /// Recorded dynamics: the files of all epochs, in any order
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "to")]
     pub dynamics: Vec<PathBuf>,
     /// The corpus that was trained on, with its distant labels
     #[arg(long, value_name = "FILE")]
@@ -236,9 +291,14 @@ pub struct Convert {
     /// The same sentences with gold labels
     #[arg(long, value_name = "FILE", requires = "corpus")]
     pub gold: Option<PathBuf>,
-    /// The dynamics file to write
-    #[arg(long, value_name = "RUN.dyn")]
+    /// Instead of dynamics, write the corpus in this format
+    #[arg(long, value_name = "FORMAT", value_parser = format, requires = "corpus", conflicts_with = "dynamics")]
+    pub to: Option<Format>,
+    /// The file to write; a folder for brat
+    #[arg(long, value_name = "RUN.dyn|FILE")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub corpora: CorpusArgs,
     /// Names of the labels after O, in the order of their logits [default: found by comparing with the
     /// corpus; without corpus 1, 2, ...]
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
@@ -433,6 +493,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn formats_and_marks_are_read() {
+        assert!(Format::ALL.into_iter().all(|f| format(f.name()) == Ok(f)));
+        assert!(format("csv").unwrap_err().contains("conll, bond"));
+        assert_eq!(unknown("mask"), Ok(UnknownAs::Mask));
+        assert_eq!(unknown("tag"), Ok(UnknownAs::Tag("IGNORE".into())));
+        assert_eq!(unknown("tag:X-Y"), Ok(UnknownAs::Tag("X-Y".into())));
+        assert!(["", "tag:", "mask:x", "tag:a b"].iter().all(|wrong| unknown(wrong).is_err()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use shared::dyn_file::{self, RunKind};
 use shared::dynamics::{Dynamics, Negatives, Precision, RunInfo};
 use shared::import::{self, Imported, Layout, Recording, Text};
 
-use crate::corpus_file;
+use crate::corpus_file::CorpusOptions;
 use crate::run_dir::GrowingFile;
 
 /// Bytes read at once.
@@ -24,6 +24,8 @@ pub struct Conversion {
     pub corpus: Option<PathBuf>,
     /// The same text with gold labels.
     pub gold: Option<PathBuf>,
+    /// How both are read.
+    pub corpora: CorpusOptions,
     /// Names of the logits after that of `O`.
     pub labels: Option<Vec<String>>,
     /// Widest candidate span of the recording program, in tokens.
@@ -56,15 +58,7 @@ pub fn convert(conversion: &Conversion, out: &Path) -> Result<Converted> {
     let text = match &conversion.corpus {
         None => Text::Guids,
         Some(path) => {
-            let corpus = corpus_file::read(path)?;
-            let gold = match &conversion.gold {
-                None => None,
-                Some(gold_path) => {
-                    let gold = corpus_file::read(gold_path)?;
-                    corpus_file::same_text(&corpus, path, &gold, gold_path)?;
-                    Some(gold)
-                }
-            };
+            let (corpus, gold) = conversion.corpora.read_both(path, conversion.gold.as_deref())?;
             Text::Corpus { corpus, gold }
         }
     };

@@ -1,19 +1,172 @@
-//! Reading and checking corpora from disk.
+//! Corpora on disk: reading, checking and writing them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use shared::corpus::Corpus;
-use shared::formats::dynclean_json;
+use shared::formats::{
+    self, Content, Document, Format, FormatError, Layers, Layout, ReadOptions, TagNames, UnknownAs, WriteOptions,
+    Written,
+};
 use shared::labels::LabelSet;
 
-/// Reads a corpus in DynClean JSON.
+use crate::run_dir::write_whole;
+
+/// The file of tag ids that BOND keeps beside its corpora.
+const TAG_TO_ID: &str = "tag_to_id.json";
+
+/// How the corpora of a command are read and written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CorpusOptions {
+    /// Reading.
+    pub read: ReadOptions,
+    /// Column or field of the labels of dev, test and gold files, where it is another.
+    pub eval_label: Option<String>,
+    /// How unknown spans are written.
+    pub unknown: Option<UnknownAs>,
+}
+
+impl CorpusOptions {
+    /// How files with gold labels are read: those labels are the second layer of the others.
+    fn of_gold_files(&self) -> ReadOptions {
+        let read = &self.read;
+        let label = self.eval_label.clone().or(read.gold.clone()).or(read.label.clone());
+        ReadOptions { label, gold: None, ..read.clone() }
+    }
+
+    /// Reads a corpus with distant labels and, from the same file or another, its gold labels.
+    ///
+    /// # Errors
+    /// Names the file, the line and what was expected, or where the gold file has another text.
+    pub fn read_both(&self, path: &Path, gold_path: Option<&Path>) -> Result<(Corpus, Option<Corpus>)> {
+        let Layers { corpus, gold, .. } = read_noting(path, &self.read)?;
+        let gold = match gold_path {
+            Some(gold_path) => {
+                let gold = self.read_gold(gold_path)?;
+                same_text(&corpus, path, &gold, gold_path)?;
+                Some(gold)
+            }
+            None => gold.map(|gold| with_layer(corpus.clone(), Some(gold))),
+        };
+        Ok((corpus, gold))
+    }
+
+    /// Reads a corpus of which the gold labels are wanted.
+    ///
+    /// # Errors
+    /// Names the file, the line and what was expected.
+    pub fn read_gold(&self, path: &Path) -> Result<Corpus> {
+        let Layers { corpus, gold, .. } = read_noting(path, &self.of_gold_files())?;
+        Ok(with_layer(corpus, gold))
+    }
+}
+
+/// Reads a corpus and tells what of it could not be used.
+fn read_noting(path: &Path, options: &ReadOptions) -> Result<Layers> {
+    let layers = read(path, options)?;
+    layers.notes.iter().for_each(|note| eprintln!("note: {}: {note}", path.display()));
+    Ok(layers)
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn at(path: &Path) -> impl Fn(FormatError) -> anyhow::Error + '_ {
+    move |error| anyhow!("{}, {error}", path.display())
+}
+
+/// Reads what tag ids mean: `tag_to_id.json`, a list of names, or one name a line.
 ///
 /// # Errors
 /// Names the file, the line and what was expected.
-pub fn read(path: &Path) -> Result<Corpus> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    dynclean_json::read(&bytes).map_err(|e| anyhow!("{}, {e}", path.display()))
+pub fn read_tags(path: &Path) -> Result<TagNames> {
+    TagNames::read(&bytes_of(path)?).map_err(at(path))
+}
+
+/// Reads a corpus in any of the formats of [`formats`]; a folder is brat standoff. The names of tag
+/// ids are taken from a `tag_to_id.json` beside the file where the options give none.
+///
+/// # Errors
+/// Names the file, the line and what was expected.
+pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
+    if path.is_dir() {
+        if !matches!(options.format, None | Some(Format::Brat)) {
+            bail!("{} is a folder; only brat standoff comes as one", path.display());
+        }
+        return formats::brat::read(&documents(path)?, options).map_err(at(path));
+    }
+    let bytes = bytes_of(path)?;
+    let mut options = options.clone();
+    options.format = Some(options.format.map_or_else(|| formats::detect(&bytes), Ok).map_err(at(path))?);
+    let beside = path.with_file_name(TAG_TO_ID);
+    if matches!(options.format, Some(Format::Bond | Format::TagsJsonl)) && options.tags.is_none() && beside.is_file() {
+        options.tags = Some(read_tags(&beside)?);
+    }
+    formats::read(&bytes, &options).map_err(at(path))
+}
+
+/// The documents of a brat folder, by name.
+fn documents(folder: &Path) -> Result<Vec<Document>> {
+    let mut texts = BTreeMap::new();
+    texts_in(folder, "", &mut texts)?;
+    ensure!(!texts.is_empty(), "{} has no .txt files; expected pairs of NAME.txt and NAME.ann", folder.display());
+    let document = |(name, text): (String, PathBuf)| {
+        let annotations = text.with_extension("ann");
+        ensure!(annotations.is_file(), "{} is missing; brat makes an empty one", annotations.display());
+        Document::from_bytes(&name, &bytes_of(&text)?, &bytes_of(&annotations)?).map_err(at(folder))
+    };
+    texts.into_iter().map(document).collect()
+}
+
+fn texts_in(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
+            bail!("{} has a name that is not UTF-8; rename it", path.display());
+        };
+        if path.is_dir() {
+            texts_in(&path, &format!("{prefix}{stem}/"), texts)?;
+        } else if path.extension().is_some_and(|extension| extension == "txt") {
+            texts.insert(format!("{prefix}{stem}"), path);
+        }
+    }
+    Ok(())
+}
+
+/// Writes a corpus in the format it came in, or the one the options name; brat standoff becomes a folder.
+/// Says what the format cannot hold.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec<String>> {
+    let Written { content, notes, .. } = formats::write(corpus, options);
+    match content {
+        Content::Text(text) => write_whole(path, text)?,
+        Content::Documents(documents) => {
+            for Document { name, text, annotations } in documents {
+                // The names may come from a dynamics file of someone else.
+                ensure!(
+                    name.split('/').all(|part| !matches!(part, "" | "." | "..")) && !name.contains(['\\', ':']),
+                    "a document of the corpus is named {name:?}, which would not stay in {}",
+                    path.display()
+                );
+                write_whole(&path.join(format!("{name}.txt")), text)?;
+                write_whole(&path.join(format!("{name}.ann")), annotations)?;
+            }
+        }
+    }
+    Ok(notes)
+}
+
+/// Name of the cleaned version of a corpus: the extension stays.
+pub fn cleaned_name(corpus: &Path, layout: &Layout) -> String {
+    let of_file = corpus.extension().and_then(|e| e.to_str()).filter(|_| !matches!(layout, Layout::Brat(_)));
+    match of_file.unwrap_or(layout.extension()) {
+        "" => "cleaned".to_owned(),
+        extension => format!("cleaned.{extension}"),
+    }
 }
 
 /// The files of a run.
@@ -27,6 +180,8 @@ pub struct CorpusFiles {
     pub dev: PathBuf,
     /// Sentences with gold labels to measure the gain on.
     pub test: PathBuf,
+    /// How they are read.
+    pub options: CorpusOptions,
 }
 
 /// The corpora of a run, all with one label set.
@@ -47,9 +202,8 @@ impl CorpusFiles {
     /// # Errors
     /// When a file cannot be read, is empty, or the gold sentences are not the training sentences.
     pub fn read(&self) -> Result<Corpora> {
-        let train = read(&self.train)?;
-        let train_gold = self.train_gold.as_deref().map(read).transpose()?;
-        let (dev, test) = (read(&self.dev)?, read(&self.test)?);
+        let (train, train_gold) = self.options.read_both(&self.train, self.train_gold.as_deref())?;
+        let (dev, test) = (self.options.read_gold(&self.dev)?, self.options.read_gold(&self.test)?);
         for (corpus, path) in [(&train, &self.train), (&dev, &self.dev), (&test, &self.test)] {
             ensure!(corpus.n_sentences() > 0, "{} has no sentences", path.display());
         }
@@ -58,9 +212,6 @@ impl CorpusFiles {
             "{} has no entities: the distant labels are what a model learns from",
             self.train.display()
         );
-        if let (Some(gold), Some(path)) = (&train_gold, &self.train_gold) {
-            same_text(&train, &self.train, gold, path)?;
-        }
         let all = [Some(&train), train_gold.as_ref(), Some(&dev), Some(&test)];
         let types = all.into_iter().flatten().flat_map(|corpus| corpus.labels.types().iter().cloned());
         let labels = LabelSet::from_types(types);
@@ -72,17 +223,36 @@ impl CorpusFiles {
         })
     }
 
-    /// Digests of all files, in order: to notice when one changes under a run.
+    /// Digests of all files, in order, and the options: to notice when one changes under a run.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn digests(&self) -> Result<Vec<String>> {
         let files = [Some(&self.train), self.train_gold.as_ref(), Some(&self.dev), Some(&self.test)];
         let digest = |path: &PathBuf| {
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes = match path.is_dir() {
+                true => documents(path)?
+                    .into_iter()
+                    .flat_map(|d| [d.name, d.text, d.annotations].join("\0").into_bytes())
+                    .collect(),
+                false => bytes_of(path)?,
+            };
             Ok(shared::dyn_file::digest(&bytes))
         };
-        files.into_iter().flatten().map(digest).collect()
+        let mut digests = files.into_iter().flatten().map(digest).collect::<Result<Vec<String>>>()?;
+        // Other columns of the same files are other data.
+        if self.options != CorpusOptions::default() {
+            digests.push(format!("{:?}", self.options));
+        }
+        Ok(digests)
+    }
+}
+
+/// The corpus with the second layer as its labels, where it has one.
+fn with_layer(corpus: Corpus, gold: Option<Vec<shared::corpus::Entity>>) -> Corpus {
+    match gold {
+        Some(entities) => Corpus { entities, unknown: Vec::new(), ..corpus },
+        None => corpus,
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod config;
 pub mod convert;
+pub mod convert_corpus;
 pub mod corpus_file;
 pub mod encoder;
 pub mod inspect;

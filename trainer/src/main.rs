@@ -7,19 +7,22 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use shared::cleaning::{CleaningSummary, Decisions, clean};
-use shared::formats::dynclean_json;
+use shared::formats::{ReadOptions, UnknownAs, WriteOptions, dynclean_json};
 use shared::judge::{Judge, Side};
 use shared::quality::Estimate;
 use shared::threshold::{Action, Rule, Settings};
 use trainer::config::Config;
 use trainer::convert::{Conversion, convert};
-use trainer::corpus_file::{self, CorpusFiles};
+use trainer::convert_corpus::convert as convert_corpus;
+use trainer::corpus_file::{self, CorpusFiles, CorpusOptions};
 use trainer::encoder::EncoderSpec;
 use trainer::run_dir::write_whole;
 use trainer::span_table::SpanTable;
 use trainer::{inspect, pipeline, sample, serve};
 
-use cli::{Clean, CleaningOptions, Cli, Command, Convert, Device, Inspect, OnWrong, Run, Sample, Serve, Threshold};
+use cli::{
+    Clean, CleaningOptions, Cli, Command, Convert, CorpusArgs, Device, Inspect, OnWrong, Run, Sample, Serve, Threshold,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
     let done = rayon::scope(|_| match cli.command {
         Command::Run(args) => run(args),
         Command::Clean(args) => clean_corpus(&args),
-        Command::Convert(args) => convert_dynamics(args),
+        Command::Convert(args) => convert_files(args),
         Command::Inspect(args) => inspect_file(&args),
         Command::Sample(args) => write_sample(&args),
         Command::Serve(args) => serve_page(args),
@@ -47,7 +50,8 @@ fn run(args: Run) -> Result<()> {
     if args.device == Device::Cuda {
         bail!("this build has no GPU support: use --device cpu");
     }
-    let files = CorpusFiles { train: args.train, train_gold: args.train_gold, dev: args.dev, test: args.test };
+    let options = CorpusOptions { eval_label: args.eval_column, ..corpus_options(&args.corpora)? };
+    let files = CorpusFiles { train: args.train, train_gold: args.train_gold, dev: args.dev, test: args.test, options };
     let corpora = files.read()?;
     let spec = EncoderSpec::open(&args.encoder, &corpora.train.tokens)?;
     let defaults = spec.defaults();
@@ -79,6 +83,22 @@ fn run(args: Run) -> Result<()> {
     print!("{}", metrics.summary());
     println!("Everything is in {}: open report.html there, or `trainer serve --run {0}`", args.out.display());
     Ok(())
+}
+
+/// How the corpora are read and written, as the options say.
+fn corpus_options(args: &CorpusArgs) -> Result<CorpusOptions> {
+    let read = ReadOptions {
+        format: args.format,
+        token_column: args.token_column,
+        label: args.label_column.clone(),
+        gold: args.gold_column.clone(),
+        tags: args.tags.as_deref().map(corpus_file::read_tags).transpose()?,
+        ignore: match &args.unknown {
+            Some(UnknownAs::Tag(name)) => Some(name.clone()),
+            _ => None,
+        },
+    };
+    Ok(CorpusOptions { read, eval_label: None, unknown: args.unknown.clone() })
 }
 
 /// Changes the automatic settings as the options say.
@@ -153,7 +173,8 @@ fn open(path: &std::path::Path, options: &CleaningOptions, decisions: Option<&st
 fn clean_corpus(args: &Clean) -> Result<()> {
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
     let dynamics = &file.dynamics;
-    let corpus = corpus_file::read(&args.corpus)?;
+    let options = corpus_options(&args.corpora)?;
+    let corpus = corpus_file::read(&args.corpus, &options.read)?.corpus;
     corpus_file::same_text(&dynamics.corpus, &args.dynamics, &corpus, &args.corpus)?;
     let corpus = corpus.with_labels(&dynamics.corpus.labels).with_context(|| args.corpus.display().to_string())?;
     ensure!(
@@ -164,7 +185,10 @@ fn clean_corpus(args: &Clean) -> Result<()> {
     );
     let decided = decisions.resolve(&judge, &corpus.labels)?;
     let cleaned = clean(&corpus, &judge, &decided);
-    write_whole(&args.out, dynclean_json::write(&cleaned))?;
+    let write = WriteOptions { unknown: options.unknown, ..WriteOptions::default() };
+    for note in corpus_file::write(&args.out, &cleaned, &write)? {
+        eprintln!("note: {}: {note}", args.out.display());
+    }
     if let Some(path) = &args.write_decisions {
         write_whole(path, decisions.to_json())?;
     }
@@ -181,11 +205,20 @@ fn clean_corpus(args: &Clean) -> Result<()> {
     Ok(())
 }
 
-fn convert_dynamics(args: Convert) -> Result<()> {
+fn convert_files(args: Convert) -> Result<()> {
+    let corpora = corpus_options(&args.corpora)?;
+    if let (Some(format), Some(corpus)) = (args.to, &args.corpus) {
+        for note in convert_corpus(corpus, &corpora.read, format, corpora.unknown, &args.out)? {
+            eprintln!("note: {}: {note}", args.out.display());
+        }
+        println!("{}: {} as {}", args.out.display(), corpus.display(), format.name());
+        return Ok(());
+    }
     let conversion = Conversion {
         dynamics: args.dynamics,
         corpus: args.corpus,
         gold: args.gold,
+        corpora,
         labels: args.labels,
         max_span_width: args.max_span_width,
         precision: args.precision.into(),

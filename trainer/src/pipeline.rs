@@ -9,7 +9,7 @@ use shared::cleaning::{CleaningSummary, Decisions, clean};
 use shared::corpus::Corpus;
 use shared::dyn_file::{self, RunKind};
 use shared::dynamics::{Dynamics, EpochLogits, Precision, RunInfo};
-use shared::formats::dynclean_json;
+use shared::formats::{WriteOptions, dynclean_json};
 use shared::judge::{Judge, Side};
 use shared::quality::{NoiseDetection, detect};
 use shared::report::{self, Outcome};
@@ -17,7 +17,7 @@ use shared::score::NerScore;
 use shared::threshold::{Basis, Settings};
 
 use crate::config::{Config, Record};
-use crate::corpus_file::{Corpora, CorpusFiles};
+use crate::corpus_file::{self, Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
 use crate::progress::Progress;
 use crate::random::stream;
@@ -31,8 +31,6 @@ const CONFIG: &str = "config.json";
 const RAW: &str = "raw.json";
 const CLEANED_SCORES: &str = "cleaned-scores.json";
 const GOLD: &str = "gold.json";
-/// The cleaned corpus.
-pub const CLEANED: &str = "cleaned.json";
 const DECISIONS: &str = "decisions.json";
 const METRICS: &str = "metrics.json";
 const REPORT: &str = "report.html";
@@ -112,6 +110,7 @@ pub struct Sides {
 
 struct Job<'a> {
     dir: &'a RunDir,
+    files: &'a CorpusFiles,
     config: &'a Config,
     spec: &'a EncoderSpec,
     train: Prepared,
@@ -139,6 +138,7 @@ pub fn run(
     let prepare = |corpus| Prepared::new(corpus, spec, config.max_span_width);
     let job = Job {
         dir: &dir,
+        files,
         config,
         spec,
         train: prepare(corpora.train)?,
@@ -266,9 +266,13 @@ impl Job<'_> {
         let corpus = clean(&dynamics.corpus, &judge, &decided);
         ensure!(!corpus.entities.is_empty(), "the cleaning removed every entity; choose other thresholds");
         self.dir.write(DECISIONS, decisions.to_json())?;
-        let json = dynclean_json::write(&corpus);
-        let digest = dyn_file::digest(json.as_bytes());
-        self.dir.write(CLEANED, json)?;
+        // Whatever the format: it is about the labels.
+        let digest = dyn_file::digest(dynclean_json::write(&corpus).as_bytes());
+        let cleaned = self.dir.path(&corpus_file::cleaned_name(&self.files.train, &corpus.layout));
+        let options = WriteOptions { unknown: self.files.options.unknown.clone(), ..WriteOptions::default() };
+        for note in corpus_file::write(&cleaned, &corpus, &options)? {
+            eprintln!("note: {}: {note}", cleaned.display());
+        }
         let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, labels);
         let noise = dynamics.dense_gold(&judge.index).map(|gold| detect(&judge, &decided, &gold));
         Ok(Cleaning { dynamics, judge, decisions, summary, noise, corpus, digest })

@@ -1,13 +1,14 @@
 //! An opened file in the worker, and the answers about it.
 
 use std::collections::BTreeMap;
+use std::io::{Cursor, Write as _};
 
 use shared::cleaning::{Decisions, Override, clean};
 use shared::colour::Ground;
 use shared::density::{Cloud, Extent};
 use shared::dyn_file;
 use shared::dynamics::Dynamics;
-use shared::formats::dynclean_json;
+use shared::formats::{self, Content, Document, Layout, WriteOptions};
 use shared::histogram::{Histogram, range_of};
 use shared::judge::{Decision, Judge, Judgement, Side};
 use shared::labels::LabelId;
@@ -15,6 +16,8 @@ use shared::metrics::{Metrics, margins};
 use shared::span::{Span, SpanId};
 use shared::tally::Tally;
 use shared::threshold::Settings;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::protocol::{
     Colouring, Detail, Export, Figures, InContext, List, Look, Map, MapQuery, Opened, Probabilities, Quality, Row,
@@ -324,9 +327,21 @@ impl Session {
             Export::Corpus => {
                 let decided = decisions.resolve(&self.judge, labels).map_err(|e| e.to_string())?;
                 let cleaned = clean(&self.dynamics.corpus, &self.judge, &decided);
-                Ok((format!("{}-cleaned.json", self.stem()), dynclean_json::write(&cleaned).into_bytes()))
+                match formats::write(&cleaned, &WriteOptions::default()).content {
+                    Content::Text(text) => Ok((self.cleaned_name(&cleaned.layout), text.into_bytes())),
+                    Content::Documents(documents) => Ok((self.cleaned_name(&cleaned.layout), zipped(&documents)?)),
+                }
             }
         }
+    }
+
+    fn cleaned_name(&self, layout: &Layout) -> String {
+        let extension = match layout.extension() {
+            // A folder, which a browser can only save packed.
+            "" => "zip",
+            extension => extension,
+        };
+        format!("{}-cleaned.{extension}", self.stem())
     }
 
     /// A name for files made from this one: the corpus's, or the file's own.
@@ -344,6 +359,19 @@ fn probabilities(metrics: &Metrics, at: usize) -> Option<Probabilities> {
         confidence: *metrics.confidence.get(at)?,
         variability: *metrics.variability.get(at)?,
     })
+}
+
+/// A brat folder as one file.
+fn zipped(documents: &[Document]) -> Result<Vec<u8>, String> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for Document { name, text, annotations } in documents {
+        for (extension, content) in [("txt", text), ("ann", annotations)] {
+            zip.start_file(format!("{name}.{extension}"), options).map_err(|e| e.to_string())?;
+            zip.write_all(content.as_bytes()).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(zip.finish().map_err(|e| e.to_string())?.into_inner())
 }
 
 fn same_places(a: &MapQuery, b: &MapQuery) -> bool {

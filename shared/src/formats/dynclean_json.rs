@@ -1,4 +1,4 @@
-//! DynClean JSON: one array, one object per sentence.
+//! DynClean JSON: one array (or JSON Lines), one object per sentence.
 //!
 //! ```json
 //! [
@@ -9,187 +9,104 @@
 //! cleaning removed: they are neither entities nor `O`. Any other field of a sentence is kept and
 //! written back.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
+use std::ops::ControlFlow;
 
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use super::builder::{Builder, Labelled, Sentence};
+use super::json::{self, Record};
+use super::layout::{DyncleanJson, Layout};
+use super::source::{Source, decode};
+use super::{Content, FormatError, Layers, ReadOptions, Written};
+use crate::corpus::Corpus;
 
-use super::FormatError;
-use crate::corpus::{Corpus, Entity};
-use crate::labels::{LabelId, LabelSet};
-use crate::span::Span;
-
-#[derive(Deserialize)]
-struct Record {
-    tokens: Vec<String>,
-    entities: Vec<(u32, u32, String)>,
-    #[serde(default)]
-    unknown: Vec<(u32, u32)>,
-    #[serde(flatten)]
-    extra: serde_json::Map<String, serde_json::Value>,
-}
+const EXPECTED: &str = "a JSON array of {\"tokens\": [...], \"entities\": [[start, end, \"TYPE\"], ...]}";
+const TOKENS: &str = "tokens";
+const UNKNOWN: &str = "unknown";
 
 /// Reads a corpus. The label set has the types that occur, sorted by name.
 ///
 /// # Errors
 /// With the line and what was expected there.
 pub fn read(text: &[u8]) -> Result<Corpus, FormatError> {
-    let mut builder = Builder::default();
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let outcome = Records(&mut builder).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    outcome.map_err(|error| FormatError { line: error.line().max(1), message: explain(&error) })?;
-    builder.finish()
+    if text.trim_ascii().is_empty() {
+        return Err(FormatError { line: 1, message: format!("the file is empty; expected {EXPECTED}") });
+    }
+    Ok(read_layers(&decode(text)?, &ReadOptions::default())?.corpus)
 }
 
-fn explain(error: &serde_json::Error) -> String {
-    // serde_json appends the position, which the error carries as a field of its own.
-    let text = error.to_string();
-    let message = text.split(" at line ").next().unwrap_or(&text);
-    if error.is_data() {
-        message.to_owned()
-    } else {
-        format!(
-            "{message}; expected a JSON array of {{\"tokens\": [...], \"entities\": [[start, end, \"TYPE\"], ...]}}"
-        )
-    }
+pub(super) fn read_layers(source: &Source, options: &ReadOptions) -> Result<Layers, FormatError> {
+    let layout = DyncleanJson {
+        container: json::container(source.text),
+        entities: options.label.clone().unwrap_or_else(|| "entities".into()),
+    };
+    let mut builder = Builder::new(options.gold.is_some());
+    json::for_each(source.text, EXPECTED, |record| {
+        let sentence = read_sentence(&record, &layout, options.gold.as_deref())?;
+        builder.push(sentence).map_err(|message| record.error(message))?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    builder.finish(Layout::DyncleanJson(layout))
 }
 
-/// Collects records; types are numbered as they come and sorted at the end.
-#[derive(Default)]
-struct Builder {
-    corpus: Corpus,
-    types: Vec<String>,
+fn read_sentence<'a>(
+    record: &Record<'a>,
+    layout: &DyncleanJson,
+    gold: Option<&str>,
+) -> Result<Sentence<'a>, FormatError> {
+    let fields = record.fields()?;
+    let own = [TOKENS, layout.entities.as_str(), UNKNOWN];
+    if let Some(name) = own.iter().find(|name| fields.is_double(name)) {
+        return Err(record.error(format!("field `{name}` stands twice in one sentence; keep one of them")));
+    }
+    let needed = |name: &str| {
+        fields.get(name).ok_or_else(|| record.error(format!("missing field `{name}`; expected {EXPECTED}")))
+    };
+    let labels = |name: &str| -> Result<Vec<Labelled<'a>>, FormatError> {
+        let raw = needed(name)?;
+        let labels: Vec<(u32, u32, String)> = record.parse(raw, name, "[[start, end, \"TYPE\"], ...]")?;
+        Ok(labels.into_iter().map(|(start, end, kind)| (start, end, Cow::Owned(kind))).collect())
+    };
+    let tokens: Vec<String> = record.parse(needed(TOKENS)?, TOKENS, "a list of words")?;
+    Ok(Sentence {
+        tokens: tokens.into_iter().map(Cow::Owned).collect(),
+        entities: labels(&layout.entities)?,
+        gold: gold.map_or(Ok(Vec::new()), labels)?,
+        unknown: match fields.get(UNKNOWN) {
+            Some(raw) => record.parse(raw, UNKNOWN, "[[start, end], ...]")?,
+            None => Vec::new(),
+        },
+        extra: json::further_fields(&fields, &own, None),
+    })
 }
 
-impl Builder {
-    fn push(&mut self, record: Record) -> Result<(), String> {
-        let sentence = u32::try_from(self.corpus.n_sentences()).map_err(|e| e.to_string())?;
-        let n = record.tokens.len();
-        let check = |start: u32, end: u32| {
-            if start <= end && (end as usize) < n {
-                Ok(Span { sentence, start, end })
-            } else {
-                Err(format!(
-                    "sentence {sentence} (from 0): span [{start}, {end}] is not inside its {n} tokens \
-                     (indices from 0, end inclusive)"
-                ))
-            }
-        };
-        let first = self.corpus.entities.len();
-        for (start, end, kind) in &record.entities {
-            let span = check(*start, *end)?;
-            if kind.is_empty() || kind == "O" {
-                return Err(format!("sentence {sentence} (from 0): {kind:?} is not an entity type"));
-            }
-            let label = self.label(kind)?;
-            if self.corpus.entities[first..].iter().any(|e| e.span == span) {
-                return Err(format!(
-                    "sentence {sentence} (from 0): span [{start}, {end}] has two labels; keep one of them"
-                ));
-            }
-            self.corpus.entities.push(Entity { span, label });
-        }
-        for (start, end) in &record.unknown {
-            self.corpus.unknown.push(check(*start, *end)?);
-        }
-        if !record.extra.is_empty() {
-            let json = serde_json::to_string(&record.extra).map_err(|e| e.to_string())?;
-            self.corpus.extra.push((sentence, json));
-        }
-        self.corpus.tokens.push(&record.tokens).map_err(|e| e.to_string())
-    }
-
-    fn label(&mut self, kind: &str) -> Result<LabelId, String> {
-        let position = match self.types.iter().position(|t| t == kind) {
-            Some(position) => position,
-            None => {
-                self.types.push(kind.to_owned());
-                self.types.len() - 1
-            }
-        };
-        LabelId::try_from(position + 1).map_err(|_| "more than 65,534 entity types".to_owned())
-    }
-
-    fn finish(mut self) -> Result<Corpus, FormatError> {
-        let sorted = LabelSet::from_types(self.types.iter().cloned());
-        self.corpus.labels = LabelSet::in_file_order(self.types);
-        self.corpus.with_labels(&sorted).map_err(|error| FormatError { line: 1, message: error.to_string() })
-    }
-}
-
-struct Records<'a>(&'a mut Builder);
-
-impl<'de> DeserializeSeed<'de> for Records<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Records<'_> {
-    type Value = ();
-    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("an array of sentences")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut records: A) -> Result<(), A::Error> {
-        while let Some(record) = records.next_element::<Record>()? {
-            self.0.push(record).map_err(serde::de::Error::custom)?;
-        }
-        Ok(())
-    }
-}
-
-/// Writes a corpus, one sentence a line; the same corpus always gives the same bytes.
+/// Writes a corpus, one sentence a line; the same corpus always gives the same bytes. Whatever
+/// format the corpus came in, this is DynClean JSON; further fields are written where they came
+/// from such a file.
 pub fn write(corpus: &Corpus) -> String {
-    let mut out = String::from("[\n");
-    for sentence in 0..corpus.n_sentences() as u32 {
-        if sentence > 0 {
-            out.push_str(",\n");
-        }
-        write_sentence(&mut out, corpus, sentence);
-    }
-    out.push_str("\n]\n");
-    out
+    let layout = match &corpus.layout {
+        Layout::DyncleanJson(layout) => layout,
+        _ => &DyncleanJson::default(),
+    };
+    json::file(layout.container, (0..corpus.n_sentences() as u32).map(|s| write_sentence(corpus, s, layout)))
 }
 
-fn write_sentence(out: &mut String, corpus: &Corpus, sentence: u32) {
-    out.push_str("{\"tokens\": [");
-    for (i, token) in corpus.tokens.sentence(sentence).enumerate() {
-        separate(out, i);
-        push_json_string(out, token);
-    }
-    out.push_str("], \"entities\": [");
-    for (i, entity) in corpus.entities_of(sentence).iter().enumerate() {
-        separate(out, i);
-        let _ = write!(out, "[{}, {}, ", entity.span.start, entity.span.end);
-        push_json_string(out, corpus.labels.name(entity.label));
-        out.push(']');
-    }
-    out.push(']');
+pub(super) fn write_as(corpus: &Corpus, layout: &DyncleanJson) -> Written {
+    Written { content: Content::Text(write(corpus)), layout: Layout::DyncleanJson(layout.clone()), notes: Vec::new() }
+}
+
+fn write_sentence(corpus: &Corpus, sentence: u32, layout: &DyncleanJson) -> String {
+    let tokens = json::array(corpus.tokens.sentence(sentence).map(json::string));
+    let entities = json::array(
+        corpus
+            .entities_of(sentence)
+            .iter()
+            .map(|e| format!("[{}, {}, {}]", e.span.start, e.span.end, json::string(corpus.labels.name(e.label)))),
+    );
     let unknown = corpus.unknown_of(sentence);
-    if !unknown.is_empty() {
-        out.push_str(", \"unknown\": [");
-        for (i, span) in unknown.iter().enumerate() {
-            separate(out, i);
-            let _ = write!(out, "[{}, {}]", span.start, span.end);
-        }
-        out.push(']');
-    }
-    if let Some(fields) = corpus.extra_of(sentence).and_then(|json| json.strip_prefix('{')?.strip_suffix('}')) {
-        out.push_str(", ");
-        out.push_str(fields);
-    }
-    out.push('}');
-}
-
-fn separate(out: &mut String, i: usize) {
-    if i > 0 {
-        out.push_str(", ");
-    }
-}
-
-fn push_json_string(out: &mut String, text: &str) {
-    out.push_str(&serde_json::Value::from(text).to_string());
+    let unknown = (!unknown.is_empty()).then(|| json::pairs(unknown.iter().map(|s| (s.start, s.end))));
+    let own = [(TOKENS, Some(tokens)), (layout.entities.as_str(), Some(entities)), (UNKNOWN, unknown)];
+    let is_own_format = matches!(corpus.layout, Layout::DyncleanJson(_));
+    json::token_record(&own, corpus.extra_of(sentence).filter(|_| is_own_format))
 }
 
 #[cfg(test)]

@@ -1,0 +1,356 @@
+//! JSON record by record, values kept as the text they came in.
+//!
+//! A record is read as a list of fields whose values are slices of the file, so that whatever is
+//! not understood (numbers of any size, nested fields, their order) is written back as it was.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::FormatError;
+use super::layout::Container;
+use super::source::line_of;
+
+/// One element of the outer array, or one value of JSON Lines.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'a> {
+    text: &'a str,
+    /// The value as it stands in the file.
+    pub raw: &'a str,
+}
+
+impl<'a> Record<'a> {
+    /// An error at the line where the record begins.
+    pub fn error(&self, message: impl fmt::Display) -> FormatError {
+        FormatError { line: line_of(self.text, self.raw), message: message.to_string() }
+    }
+
+    /// An error at the line where a part of the record begins.
+    pub fn error_at(&self, part: &str, message: impl fmt::Display) -> FormatError {
+        FormatError { line: line_of(self.text, part), message: message.to_string() }
+    }
+
+    /// The record's fields in order.
+    pub fn fields(&self) -> Result<Fields<'a>, FormatError> {
+        fields(self.raw).map_err(|e| self.json_error(self.raw, &e, "an object"))
+    }
+
+    /// Parses a part of the record.
+    pub fn parse<T: DeserializeOwned>(&self, part: &'a str, name: &str, expected: &str) -> Result<T, FormatError> {
+        serde_json::from_str(part).map_err(|e| self.json_error(part, &e, &format!("`{name}` as {expected}")))
+    }
+
+    /// The elements of a part of the record that is an array.
+    pub fn items(&self, part: &'a str, name: &str) -> Result<Vec<&'a str>, FormatError> {
+        items(part).map_err(|e| self.json_error(part, &e, &format!("`{name}` as an array")))
+    }
+
+    /// The fields of a part of the record that is an object.
+    pub fn fields_of(&self, part: &'a str, name: &str) -> Result<Fields<'a>, FormatError> {
+        fields(part).map_err(|e| self.json_error(part, &e, &format!("`{name}` as an object")))
+    }
+
+    fn json_error(&self, part: &str, error: &serde_json::Error, expected: &str) -> FormatError {
+        let line = line_of(self.text, part) + error.line().saturating_sub(1);
+        FormatError { line, message: format!("{}; expected {expected}", without_position(error)) }
+    }
+}
+
+fn without_position(error: &serde_json::Error) -> String {
+    // serde_json appends the position, which the error carries as a field of its own.
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+/// Fields of an object in order: name, value as it stands in the file.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields<'a>(pub Vec<(String, &'a str)>);
+
+impl<'a> Fields<'a> {
+    /// The value of a field.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(n, _)| n == name).map(|f| f.1)
+    }
+
+    /// The value of a field unless it is `null`.
+    pub fn present(&self, name: &str) -> Option<&'a str> {
+        self.get(name).filter(|raw| *raw != "null")
+    }
+
+    /// Whether a field occurs more than once.
+    pub fn is_double(&self, name: &str) -> bool {
+        self.0.iter().filter(|(n, _)| n == name).count() > 1
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::new();
+        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+            fields.push((name, value.get()));
+        }
+        Ok(Fields(fields))
+    }
+}
+
+/// The fields of an object.
+pub(super) fn fields(raw: &str) -> serde_json::Result<Fields<'_>> {
+    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    let fields = deserializer.deserialize_map(FieldsVisitor)?;
+    deserializer.end()?;
+    Ok(fields)
+}
+
+/// The elements of an array.
+pub(super) fn items(raw: &str) -> serde_json::Result<Vec<&str>> {
+    let items: Vec<&RawValue> = serde_json::from_str(raw)?;
+    Ok(items.into_iter().map(RawValue::get).collect())
+}
+
+/// Whether the text begins like JSON, not like a column file whose first token is a bracket.
+pub(super) fn looks_like_json(text: &str) -> bool {
+    let second = |rest: &str, expected: [char; 2]| rest.trim_start().starts_with(expected);
+    let text = text.trim_start();
+    match text.strip_prefix('[') {
+        Some(rest) => second(rest, ['{', ']']),
+        None => text.strip_prefix('{').is_some_and(|rest| second(rest, ['"', '}'])),
+    }
+}
+
+/// How the records of this text are strung together.
+pub(super) fn container(text: &str) -> Container {
+    if text.trim_start().starts_with('{') { Container::Lines } else { Container::Array }
+}
+
+/// Calls `each` with every record, until it breaks.
+///
+/// # Errors
+/// With the line and `expected`, where the text is not JSON; else whatever `each` says.
+pub(super) fn for_each<'a>(
+    text: &'a str,
+    expected: &str,
+    mut each: impl FnMut(Record<'a>) -> Result<ControlFlow<()>, FormatError>,
+) -> Result<(), FormatError> {
+    let malformed = |error: &serde_json::Error| FormatError {
+        line: error.line().max(1),
+        message: format!("{}; expected {expected}", without_position(error)),
+    };
+    match container(text) {
+        Container::Lines => {
+            for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+                let value = value.map_err(|e| malformed(&e))?;
+                if each(Record { text, raw: value.get() })?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+        Container::Array => {
+            let mut stopped = None;
+            let mut deserializer = serde_json::Deserializer::from_str(text);
+            let seed = Elements { text, each: &mut each, stopped: &mut stopped };
+            let outcome = seed.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+            match (stopped, outcome) {
+                (Some(stopped), _) => stopped,
+                (None, Ok(())) => Ok(()),
+                (None, Err(error)) => Err(malformed(&error)),
+            }
+        }
+    }
+}
+
+/// The first record.
+pub(super) fn first<'a>(text: &'a str, expected: &str) -> Result<Option<Record<'a>>, FormatError> {
+    let mut first = None;
+    for_each(text, expected, |record| {
+        first = Some(record);
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(first)
+}
+
+struct Elements<'a, 'e, F> {
+    text: &'a str,
+    each: &'e mut F,
+    /// Why the walk ended before the array did.
+    stopped: &'e mut Option<Result<(), FormatError>>,
+}
+
+impl<'a, F: FnMut(Record<'a>) -> Result<ControlFlow<()>, FormatError>> DeserializeSeed<'a> for Elements<'a, '_, F> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'a, F: FnMut(Record<'a>) -> Result<ControlFlow<()>, FormatError>> Visitor<'a> for Elements<'a, '_, F> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an array of records")
+    }
+    fn visit_seq<A: SeqAccess<'a>>(self, mut records: A) -> Result<(), A::Error> {
+        while let Some(value) = records.next_element::<&RawValue>()? {
+            match (self.each)(Record { text: self.text, raw: value.get() }) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => *self.stopped = Some(Ok(())),
+                Err(error) => *self.stopped = Some(Err(error)),
+            }
+            if self.stopped.is_some() {
+                return Err(serde::de::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
+}
+
+// ---------------------------------------------------------------- writing
+
+/// A JSON string.
+pub(super) fn string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A JSON array of rendered values.
+pub(super) fn array<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
+    let mut out = String::from("[");
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push_str(", ");
+        }
+        out.push_str(item.as_ref());
+    }
+    out.push(']');
+    out
+}
+
+/// A JSON object of rendered values.
+pub(super) fn object<N: AsRef<str>, S: AsRef<str>>(fields: impl IntoIterator<Item = (N, S)>) -> String {
+    let mut out = String::from("{");
+    for (i, (name, value)) in fields.into_iter().enumerate() {
+        if i > 0 {
+            out.push_str(", ");
+        }
+        out.push_str(&string(name.as_ref()));
+        out.push_str(": ");
+        out.push_str(value.as_ref());
+    }
+    out.push('}');
+    out
+}
+
+/// A JSON array of pairs.
+pub(super) fn pairs<N: fmt::Display>(pairs: impl IntoIterator<Item = (N, N)>) -> String {
+    array(pairs.into_iter().map(|(a, b)| format!("[{a}, {b}]")))
+}
+
+/// A whole file of rendered records, one a line.
+pub(super) fn file(container: Container, records: impl IntoIterator<Item = String>) -> String {
+    let mut out = String::new();
+    let (open, between, close) = match container {
+        Container::Array => ("[\n", ",\n", "\n]\n"),
+        Container::Lines => ("", "\n", "\n"),
+    };
+    out.push_str(open);
+    let mut is_first = true;
+    for record in records {
+        if !is_first {
+            out.push_str(between);
+        }
+        is_first = false;
+        if container == Container::Lines && record.contains(['\n', '\r']) {
+            // In JSON, raw line ends are white space between values only.
+            out.push_str(&record.replace(['\n', '\r'], " "));
+        } else {
+            out.push_str(&record);
+        }
+    }
+    if !(is_first && container == Container::Lines) {
+        out.push_str(close);
+    }
+    out
+}
+
+// ---------------------------------------------------------------- records of tokens
+
+/// The fields of a token record that DynClean writes itself, in their usual order; `None` where
+/// one is left out. The first is the field of the tokens, which every record has.
+pub(super) type OwnFields<'a> = [(&'a str, Option<String>)];
+
+/// What of a record's fields must be kept to write it back, as a JSON object.
+///
+/// Where the `own` fields come first and in their usual order, only the others; else all fields in
+/// order, with `null` for the own ones (or the `kept` value of one, see the caller).
+pub(super) fn further_fields(fields: &Fields, own: &[&str], kept: Option<(&str, &str)>) -> Option<String> {
+    let of_own = fields.0.iter().map_while(|(name, _)| own.iter().position(|o| o == name));
+    let (mut leading, mut last, mut is_usual) = (0, None, kept.is_none());
+    for position in of_own {
+        is_usual &= last.is_none_or(|last| last < position);
+        (leading, last) = (leading + 1, Some(position));
+    }
+    let others = fields.0.get(leading..).unwrap_or_default();
+    is_usual &= !others.iter().any(|(name, _)| own.contains(&name.as_str()));
+    let mut out = String::from("{");
+    for (i, (name, value)) in (if is_usual { others } else { &fields.0 }).iter().enumerate() {
+        if i > 0 {
+            out.push_str(", ");
+        }
+        let value = match kept {
+            Some((field, kept)) if field == name => kept,
+            _ if own.contains(&name.as_str()) => "null",
+            _ => value,
+        };
+        out.push_str(&string(name));
+        out.push(':');
+        out.push_str(value);
+    }
+    out.push('}');
+    (out != "{}").then_some(out)
+}
+
+/// A token record: the own fields, and the further ones where they were.
+pub(super) fn token_record(own: &OwnFields, further: Option<&str>) -> String {
+    let template = further.and_then(|json| fields(json).ok());
+    let in_order = template.filter(|t| own.first().is_some_and(|(tokens, _)| t.get(tokens).is_some()));
+    let mut out = String::from("{");
+    let push = |out: &mut String, name: &str, value: &str| {
+        if out.len() > 1 {
+            out.push_str(", ");
+        }
+        out.push_str(&string(name));
+        out.push_str(": ");
+        out.push_str(value);
+    };
+    let mut missing: Vec<&(&str, Option<String>)> = own.iter().collect();
+    for (name, value) in in_order.iter().flat_map(|t| &t.0) {
+        match own.iter().find(|(own, _)| own == name) {
+            Some((own, rendered)) => {
+                missing.retain(|(n, _)| n != own);
+                if let Some(rendered) = rendered {
+                    push(&mut out, name, rendered);
+                }
+            }
+            None => push(&mut out, name, value),
+        }
+    }
+    for (name, rendered) in missing {
+        if let Some(rendered) = rendered {
+            push(&mut out, name, rendered);
+        }
+    }
+    if in_order.is_none()
+        && let Some(further) = further.and_then(|json| json.strip_prefix('{')?.strip_suffix('}'))
+    {
+        out.push_str(", ");
+        out.push_str(further);
+    }
+    out.push('}');
+    out
+}

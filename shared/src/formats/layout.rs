@@ -1,0 +1,307 @@
+//! What a corpus file looked like, so that it can be written the same way again.
+
+use serde::{Deserialize, Serialize};
+
+use super::tags::Scheme;
+
+/// A corpus file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// See [`super::dynclean_json`].
+    DyncleanJson,
+    /// See [`super::conll`].
+    Conll,
+    /// See [`super::tag_json`].
+    Bond,
+    /// See [`super::tag_json`].
+    TagsJsonl,
+    /// See [`super::text_json`].
+    TextJsonl,
+    /// See [`super::label_studio`].
+    LabelStudio,
+    /// See [`super::brat`].
+    Brat,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 7] =
+        [Self::DyncleanJson, Self::Conll, Self::Bond, Self::TagsJsonl, Self::TextJsonl, Self::LabelStudio, Self::Brat];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DyncleanJson => "dynclean",
+            Self::Conll => "conll",
+            Self::Bond => "bond",
+            Self::TagsJsonl => "tags-jsonl",
+            Self::TextJsonl => "text-jsonl",
+            Self::LabelStudio => "label-studio",
+            Self::Brat => "brat",
+        }
+    }
+
+    /// Its name for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::DyncleanJson => "DynClean JSON",
+            Self::Conll => "CoNLL columns",
+            Self::Bond => "BOND JSON",
+            Self::TagsJsonl => "JSON with tokens and tags",
+            Self::TextJsonl => "JSON with text and offsets",
+            Self::LabelStudio => "Label Studio JSON",
+            Self::Brat => "brat standoff",
+        }
+    }
+}
+
+/// How JSON records are strung together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Container {
+    /// One array.
+    #[default]
+    Array,
+    /// JSON Lines: one value a line.
+    Lines,
+}
+
+/// The format of a corpus file with its parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "format", rename_all = "kebab-case")]
+pub enum Layout {
+    /// DynClean JSON.
+    DyncleanJson(DyncleanJson),
+    /// CoNLL columns.
+    Conll(Conll),
+    /// BOND JSON.
+    Bond(TagJson),
+    /// JSON Lines with tokens and tags.
+    TagsJsonl(TagJson),
+    /// JSON Lines with text and character offsets.
+    TextJsonl(TextJson),
+    /// Label Studio's JSON export.
+    LabelStudio(LabelStudio),
+    /// brat standoff.
+    Brat(Brat),
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self::DyncleanJson(DyncleanJson::default())
+    }
+}
+
+impl Layout {
+    /// The format without its parameters.
+    pub fn format(&self) -> Format {
+        match self {
+            Self::DyncleanJson(_) => Format::DyncleanJson,
+            Self::Conll(_) => Format::Conll,
+            Self::Bond(_) => Format::Bond,
+            Self::TagsJsonl(_) => Format::TagsJsonl,
+            Self::TextJsonl(_) => Format::TextJsonl,
+            Self::LabelStudio(_) => Format::LabelStudio,
+            Self::Brat(_) => Format::Brat,
+        }
+    }
+
+    /// The usual extension of such a file, without the dot; empty for brat, which is a folder.
+    pub fn extension(&self) -> &'static str {
+        let of = |container: Container| match container {
+            Container::Array => "json",
+            Container::Lines => "jsonl",
+        };
+        match self {
+            Self::DyncleanJson(layout) => of(layout.container),
+            Self::Conll(_) => "conll",
+            Self::Bond(layout) | Self::TagsJsonl(layout) => of(layout.container),
+            Self::TextJsonl(layout) => of(layout.container),
+            Self::LabelStudio(layout) => of(layout.container),
+            Self::Brat(_) => "",
+        }
+    }
+}
+
+/// Parameters of DynClean JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DyncleanJson {
+    /// Array or lines.
+    pub container: Container,
+    /// Field of the entities.
+    pub entities: String,
+}
+
+impl Default for DyncleanJson {
+    fn default() -> Self {
+        Self { container: Container::Array, entities: "entities".into() }
+    }
+}
+
+/// What stands between columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Separator {
+    /// One tab.
+    #[default]
+    Tab,
+    /// Any number of blanks and tabs.
+    Blank,
+}
+
+/// Parameters of CoNLL columns. Columns count from 0 here (from 1 for users).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Conll {
+    /// What stands between columns.
+    pub separator: Separator,
+    /// Tag scheme.
+    pub scheme: Scheme,
+    /// Column of the token.
+    pub token_column: usize,
+    /// Column of the label.
+    pub label_column: usize,
+    /// Number of columns, the mask included.
+    pub n_columns: usize,
+    /// Whether the last column is the mask of unknown tokens.
+    pub mask: bool,
+    /// Type whose tags mean "unknown".
+    pub ignore: String,
+    /// Whether such tags occur.
+    pub has_ignore_tags: bool,
+    /// Whether lines end in CR LF.
+    pub crlf: bool,
+    /// Whether the file begins with a byte order mark.
+    pub bom: bool,
+    /// What comes after the last sentence.
+    pub tail: String,
+}
+
+impl Default for Conll {
+    fn default() -> Self {
+        Self {
+            separator: Separator::Tab,
+            scheme: Scheme::Iob2,
+            token_column: 0,
+            label_column: 1,
+            n_columns: 2,
+            mask: false,
+            ignore: super::IGNORE.into(),
+            has_ignore_tags: false,
+            crlf: false,
+            bom: false,
+            tail: String::new(),
+        }
+    }
+}
+
+/// Parameters of JSON records with tokens and tags.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TagJson {
+    /// Array or lines.
+    pub container: Container,
+    /// Field of the tokens.
+    pub tokens: String,
+    /// Field of the tags.
+    pub tags: String,
+    /// Tag scheme.
+    pub scheme: Scheme,
+    /// Names of the tag ids; none where tags stand as names.
+    pub ids: Option<Vec<(i64, String)>>,
+    /// Type whose tags mean "unknown" (for ids, −100 does).
+    pub ignore: String,
+    /// Whether such tags occur.
+    pub has_ignore_tags: bool,
+}
+
+impl Default for TagJson {
+    fn default() -> Self {
+        Self {
+            container: Container::Lines,
+            tokens: "tokens".into(),
+            tags: "ner_tags".into(),
+            scheme: Scheme::Iob2,
+            ids: None,
+            ignore: super::IGNORE.into(),
+            has_ignore_tags: false,
+        }
+    }
+}
+
+/// How a labelled span is written in JSON with text and offsets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MarkShape {
+    /// `{"start": 0, "end": 3, "label": "PER"}` (spaCy, Prodigy).
+    #[default]
+    Object,
+    /// `{"start_offset": 0, "end_offset": 3, "label": "PER"}` (Doccano, with ids).
+    OffsetObject,
+    /// `[0, 3, "PER"]` (Doccano).
+    Triple,
+}
+
+/// Parameters of JSON records with text and offsets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TextJson {
+    /// Array or lines.
+    pub container: Container,
+    /// Field of the text.
+    pub text: String,
+    /// Field of the labelled spans.
+    pub spans: String,
+    /// How these are written.
+    pub shape: MarkShape,
+}
+
+impl Default for TextJson {
+    fn default() -> Self {
+        Self { container: Container::Lines, text: "text".into(), spans: "spans".into(), shape: MarkShape::Object }
+    }
+}
+
+/// Parameters of Label Studio's JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LabelStudio {
+    /// Array or lines.
+    pub container: Container,
+    /// Field of the text in `data`.
+    pub text: String,
+    /// Field of the labels: `annotations` or `predictions`.
+    pub layer: String,
+    /// `from_name` of new labels.
+    pub from_name: String,
+    /// `to_name` of new labels.
+    pub to_name: String,
+}
+
+impl Default for LabelStudio {
+    fn default() -> Self {
+        Self {
+            container: Container::Array,
+            text: "text".into(),
+            layer: "annotations".into(),
+            from_name: "label".into(),
+            to_name: "text".into(),
+        }
+    }
+}
+
+/// Parameters of brat standoff.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Brat {
+    /// Type whose text-bound annotations mean "unknown".
+    pub ignore: String,
+}
+
+impl Default for Brat {
+    fn default() -> Self {
+        Self { ignore: super::IGNORE.into() }
+    }
+}

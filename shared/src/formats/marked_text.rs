@@ -1,0 +1,152 @@
+//! Text with labels at character offsets: between characters and tokens, both ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::tokeniser::tokenise;
+use crate::corpus::Corpus;
+
+/// A text, its tokens and its characters.
+#[derive(Debug, Clone)]
+pub(super) struct Text<'a> {
+    text: &'a str,
+    /// First byte of every character, and the length of the text.
+    bytes: Vec<usize>,
+    /// Tokens ascending: first character, end (exclusive).
+    tokens: Vec<(usize, usize)>,
+}
+
+impl<'a> Text<'a> {
+    /// Tokens by the rule of [`tokenise`].
+    pub fn new(text: &'a str) -> Self {
+        let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        bytes.push(text.len());
+        let character = |byte: usize| bytes.binary_search(&byte).unwrap_or_else(|at| at);
+        let tokens = tokenise(text).map(|(a, b)| (character(a), character(b))).collect();
+        Self { text, bytes, tokens }
+    }
+
+    /// Tokens as they are given; `None` where they are not in order or outside the text.
+    pub fn with_tokens(text: &'a str, tokens: Vec<(usize, usize)>) -> Option<Self> {
+        let n = text.chars().count();
+        let are_ordered = tokens.windows(2).all(|pair| matches!(pair, [a, b] if a.1 <= b.0 && a.0 < b.0));
+        let are_inside = tokens.iter().all(|&(start, end)| start <= end && end <= n);
+        (are_ordered && are_inside).then(|| Self { tokens, ..Self::new(text) })
+    }
+
+    /// The tokens.
+    pub fn tokens(&self) -> impl ExactSizeIterator<Item = &'a str> + '_ {
+        self.tokens.iter().map(|&(start, end)| self.slice(start, end))
+    }
+
+    /// Number of characters.
+    pub fn n_characters(&self) -> usize {
+        self.bytes.len().saturating_sub(1)
+    }
+
+    /// Some of the tokens.
+    pub fn tokens_in(&self, range: &Range<u32>) -> impl ExactSizeIterator<Item = &'a str> + '_ {
+        let tokens = self.tokens.get(range.start as usize..range.end as usize).unwrap_or_default();
+        tokens.iter().map(|&(start, end)| self.slice(start, end))
+    }
+
+    /// The tokens' characters: first, end (exclusive).
+    pub fn token_offsets(&self) -> &[(usize, usize)] {
+        &self.tokens
+    }
+
+    /// The characters from `start` to before `end`; nothing where there are none.
+    pub fn slice(&self, start: usize, end: usize) -> &'a str {
+        match (self.bytes.get(start), self.bytes.get(end)) {
+            (Some(&a), Some(&b)) => self.text.get(a..b).unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    /// The tokens (first, last) that these characters are, white space at their ends aside.
+    pub fn align(&self, start: usize, end: usize) -> Option<(u32, u32)> {
+        self.align_exactly(start, end).or_else(|| {
+            // What is in no token is white space.
+            let first = self.tokens.partition_point(|t| t.0 < start);
+            let last = self.tokens.partition_point(|t| t.1 <= end).checked_sub(1)?;
+            let cuts_before = first.checked_sub(1).and_then(|t| self.tokens.get(t)).is_some_and(|t| t.1 > start);
+            let cuts_after = self.tokens.get(last + 1).is_some_and(|t| t.0 < end);
+            (first <= last && !cuts_before && !cuts_after).then_some((first as u32, last as u32))
+        })
+    }
+
+    fn align_exactly(&self, start: usize, end: usize) -> Option<(u32, u32)> {
+        let first = self.tokens.binary_search_by_key(&start, |t| t.0).ok()?;
+        // Ends ascend as starts do, but an empty token shares its end with none before it only if a
+        // character stands between; the last of equal ends is meant.
+        let last = self.tokens.partition_point(|t| t.1 <= end).checked_sub(1)?;
+        let fits = self.tokens.get(last).is_some_and(|t| t.1 == end) && first <= last;
+        fits.then_some((first as u32, last as u32))
+    }
+
+    /// The characters of a span of tokens: first, end (exclusive).
+    pub fn offsets(&self, (first, last): (u32, u32)) -> Option<(usize, usize)> {
+        Some((self.tokens.get(first as usize)?.0, self.tokens.get(last as usize)?.1))
+    }
+}
+
+/// What a label of the file has become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate<'a> {
+    Keep,
+    Relabel(&'a str),
+    Drop,
+}
+
+/// The labels of one sentence as they are now.
+#[derive(Debug, Default)]
+pub(super) struct Labels<'a> {
+    entities: BTreeMap<(u32, u32), &'a str>,
+    /// Unknown spans, first and last token.
+    pub unknown: BTreeSet<(u32, u32)>,
+    seen: BTreeSet<(u32, u32)>,
+}
+
+impl<'a> Labels<'a> {
+    /// Of a sentence; its token indices plus `first`.
+    pub fn add(&mut self, corpus: &'a Corpus, sentence: u32, first: u32) {
+        for entity in corpus.entities_of(sentence) {
+            let span = (entity.span.start + first, entity.span.end + first);
+            self.entities.insert(span, corpus.labels.name(entity.label));
+        }
+        self.unknown.extend(corpus.unknown_of(sentence).iter().map(|s| (s.start + first, s.end + first)));
+    }
+
+    /// What became of a label at a span; it counts as written.
+    pub fn fate(&mut self, span: (u32, u32), label: &str) -> Fate<'a> {
+        self.seen.insert(span);
+        match self.entities.get(&span) {
+            Some(&now) if now == label => Fate::Keep,
+            Some(&now) => Fate::Relabel(now),
+            None => Fate::Drop,
+        }
+    }
+
+    /// The labels that no label of the file stood for, ascending.
+    pub fn added(&self) -> impl Iterator<Item = ((u32, u32), &'a str)> + '_ {
+        self.entities.iter().filter(|(span, _)| !self.seen.contains(span)).map(|(&span, &label)| (span, label))
+    }
+}
+
+/// A text for tokens that have none: them with a blank between each two.
+pub(super) fn joined<'t>(tokens: impl Iterator<Item = &'t str>) -> (String, Vec<(usize, usize)>) {
+    let mut text = String::new();
+    let mut offsets = Vec::new();
+    let mut at = 0;
+    for (i, token) in tokens.enumerate() {
+        if i > 0 {
+            text.push(' ');
+            at += 1;
+        }
+        let end = at + token.chars().count();
+        offsets.push((at, end));
+        text.push_str(token);
+        at = end;
+    }
+    (text, offsets)
+}

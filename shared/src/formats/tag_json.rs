@@ -1,0 +1,367 @@
+//! JSON with tokens and one tag per token: BOND (`str_words`, `tags`) and what Hugging Face datasets
+//! export (`tokens`, `ner_tags`), as an array or as JSON Lines.
+//!
+//! ```json
+//! {"id": "0", "tokens": ["Ada", "Lovelace", "wrote"], "ner_tags": ["B-PER", "I-PER", "O"]}
+//! {"id": "1", "tokens": ["Ada", "wrote"], "ner_tags": [1, 0]}
+//! ```
+//! Ids need the names of the tags. Id −100 means "unknown", and so does a field `unknown` with
+//! `[[first token, last token], ...]`.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use serde::Deserialize;
+
+use super::builder::{Builder, Labelled, Sentence};
+use super::json::{self, Fields, Record};
+use super::layout::{Format, Layout, TagJson};
+use super::source::Source;
+use super::tags::{self, Chunk, Evidence, Losses, Scheme};
+use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
+use crate::corpus::Corpus;
+use crate::labels::LabelSet;
+
+/// Fields in which tags are looked for, in this order.
+pub(super) const TAG_FIELDS: [&str; 6] = ["ner_tags", "tags", "labels", "ner", "label", "tag_ids"];
+const UNKNOWN: &str = "unknown";
+/// Tag id that losses leave out by convention.
+const IGNORED_ID: i64 = -100;
+const EXPECTED: &str = "records such as {\"tokens\": [\"Ada\", \"wrote\"], \"ner_tags\": [\"B-PER\", \"O\"]}";
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a tag's name or id")]
+enum RawTag {
+    Id(i64),
+    Name(String),
+}
+
+/// How the tags of a file are read.
+struct Tags<'a> {
+    field: String,
+    scheme: Scheme,
+    ids: Option<&'a [(i64, String)]>,
+    names: HashMap<i64, &'a str>,
+}
+
+/// The tags of a sentence by name, and which of them are to be ignored.
+type Names<'a> = (Vec<Cow<'a, str>>, Vec<bool>);
+
+impl<'a> Tags<'a> {
+    fn new(field: String, ids: Option<&'a [(i64, String)]>) -> Self {
+        let names = ids.unwrap_or_default().iter().map(|(id, name)| (*id, name.as_str())).collect();
+        Self { field, scheme: Scheme::default(), ids, names }
+    }
+
+    fn names<'r>(&self, record: &Record<'r>, fields: &Fields<'r>) -> Result<(Names<'a>, &'r str), FormatError> {
+        let raw = fields
+            .get(&self.field)
+            .ok_or_else(|| record.error(format!("missing field `{}`; expected {EXPECTED}", self.field)))?;
+        let tags: Vec<RawTag> = record.parse(raw, &self.field, "a list of tags, names or ids")?;
+        let mut mask = vec![false; tags.len()];
+        let mut names = Vec::with_capacity(tags.len());
+        for (tag, masked) in tags.into_iter().zip(&mut mask) {
+            names.push(match tag {
+                RawTag::Name(name) => Cow::Owned(name),
+                RawTag::Id(IGNORED_ID) => {
+                    *masked = true;
+                    Cow::Borrowed("O")
+                }
+                RawTag::Id(id) if self.ids.is_none() => {
+                    return Err(record.error_at(
+                        raw,
+                        format!("`{}` holds ids such as {id}; give their names with --tags tag_to_id.json", self.field),
+                    ));
+                }
+                RawTag::Id(id) => Cow::Borrowed(*self.names.get(&id).ok_or_else(|| {
+                    record.error_at(raw, format!("tag id {id} has no name; give all names with --tags"))
+                })?),
+            });
+        }
+        Ok(((names, mask), raw))
+    }
+}
+
+/// The field of the tokens and that of the tags, by the first record.
+fn field_names(source: &Source, format: Format, options: &ReadOptions) -> Result<(String, String), FormatError> {
+    let Some(record) = json::first(source.text, EXPECTED)? else {
+        return Ok(("tokens".into(), options.label.clone().unwrap_or_else(|| "ner_tags".into())));
+    };
+    let fields = record.fields()?;
+    let tokens = if format == Format::Bond && fields.get("tokens").is_none() { "str_words" } else { "tokens" };
+    let tags = match &options.label {
+        Some(field) => field.clone(),
+        None => {
+            let found = TAG_FIELDS.iter().find(|name| fields.get(name).is_some());
+            let missing =
+                || record.error(format!("no field of tags ({}); name it with --label-column", TAG_FIELDS.join(", ")));
+            (*found.ok_or_else(missing)?).to_owned()
+        }
+    };
+    Ok((tokens.to_owned(), tags))
+}
+
+pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Result<Layers, FormatError> {
+    let (tokens, field) = field_names(source, format, options)?;
+    let ids = options.tags.as_ref().map(super::TagNames::pairs);
+    let mut layers: Vec<Tags> =
+        std::iter::once(field.clone()).chain(options.gold.clone()).map(|field| Tags::new(field, ids)).collect();
+    let mut evidence: Vec<Evidence> = layers.iter().map(|_| Evidence::default()).collect();
+    let mut has_ids = false;
+    json::for_each(source.text, EXPECTED, |record| {
+        let fields = record.fields()?;
+        for (tags, evidence) in layers.iter().zip(&mut evidence) {
+            let ((names, _), raw) = tags.names(&record, &fields)?;
+            names.iter().for_each(|name| evidence.see(name));
+            evidence.end_sentence();
+            has_ids |= raw.trim_start_matches('[').trim_start().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for (tags, evidence) in layers.iter_mut().zip(&evidence) {
+        tags.scheme = evidence.scheme();
+    }
+    let scheme = layers.first().map(|tags| tags.scheme).unwrap_or_default();
+    let mut layout = TagJson {
+        container: json::container(source.text),
+        tokens,
+        tags: field,
+        scheme,
+        ids: ids.filter(|_| has_ids).map(<[_]>::to_vec),
+        ignore: options.ignore(),
+        has_ignore_tags: false,
+    };
+    let mut builder = Builder::new(layers.len() > 1);
+    let mut irregular = 0;
+    json::for_each(source.text, EXPECTED, |record| {
+        let (sentence, marks) = read_sentence(&record, &layout, &layers)?;
+        layout.has_ignore_tags |= marks.ignores;
+        irregular += usize::from(marks.irregular);
+        builder.push(sentence).map_err(|message| record.error(message))?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if irregular > 0 {
+        builder.notes.push(format!(
+            "{} with tags that break their scheme, read as conlleval does",
+            count(irregular, "sentence")
+        ));
+    }
+    builder.finish(if format == Format::Bond { Layout::Bond(layout) } else { Layout::TagsJsonl(layout) })
+}
+
+/// What a sentence's tags are like.
+struct Marks {
+    ignores: bool,
+    irregular: bool,
+}
+
+fn read_sentence<'r>(
+    record: &Record<'r>,
+    layout: &TagJson,
+    layers: &[Tags],
+) -> Result<(Sentence<'r>, Marks), FormatError> {
+    let fields = record.fields()?;
+    let own = [layout.tokens.as_str(), layout.tags.as_str(), UNKNOWN];
+    if let Some(name) = own.iter().find(|name| fields.is_double(name)) {
+        return Err(record.error(format!("field `{name}` stands twice in one sentence; keep one of them")));
+    }
+    let raw = fields
+        .get(&layout.tokens)
+        .ok_or_else(|| record.error(format!("missing field `{}`; expected {EXPECTED}", layout.tokens)))?;
+    let tokens: Vec<String> = record.parse(raw, &layout.tokens, "a list of words")?;
+    let mut sentence = Sentence::default();
+    let mut marks = Marks { ignores: false, irregular: false };
+    let mut kept = None;
+    for (number, tags) in layers.iter().enumerate() {
+        let ((names, mask), raw) = tags.names(record, &fields)?;
+        if names.len() != tokens.len() {
+            let message = format!(
+                "{} and {}: there must be one tag per token",
+                count(names.len(), "tag"),
+                count(tokens.len(), "token")
+            );
+            return Err(record.error_at(raw, message));
+        }
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        let (entities, unknown) = tags::untag(&names, &mask, tags.scheme, &layout.ignore)
+            .map_err(|error| record.error_at(raw, format!("tag {}: {}", error.at, error.message)))?;
+        let labelled: Vec<Labelled> =
+            entities.iter().map(|&(start, end, kind)| (start, end, Cow::Owned(kind.to_owned()))).collect();
+        if number > 0 {
+            sentence.gold = labelled;
+            continue;
+        }
+        marks.ignores = !unknown.is_empty();
+        let tagged = tag(layout, tokens.len(), &entities, &unknown, true);
+        if tagged.tags != names || (layout.ids.is_some() && tagged.mask != mask) {
+            marks.irregular = mask.iter().all(|masked| !masked);
+            kept = Some((layout.tags.as_str(), raw));
+        }
+        (sentence.entities, sentence.unknown) = (labelled, unknown);
+    }
+    if let Some(raw) = fields.get(UNKNOWN) {
+        let listed: Vec<(u32, u32)> = record.parse(raw, UNKNOWN, "[[first token, last token], ...]")?;
+        sentence.unknown.extend(listed);
+        let mut seen = std::collections::HashSet::new();
+        sentence.unknown.retain(|span| seen.insert(*span));
+    }
+    sentence.extra = json::further_fields(&fields, &own, kept);
+    sentence.tokens = tokens.into_iter().map(Cow::Owned).collect();
+    Ok((sentence, marks))
+}
+
+/// Tags of a sentence; unknown spans, where they go into the tags, as this layout marks them.
+fn tag<'a>(
+    layout: &'a TagJson,
+    n_tokens: usize,
+    entities: &[Chunk<'a>],
+    unknown: &[(u32, u32)],
+    unknown_in_tags: bool,
+) -> tags::Tagged<'a> {
+    match (unknown_in_tags, &layout.ids) {
+        (false, _) => tags::tag(n_tokens, entities, &[], layout.scheme, Some(&layout.ignore)),
+        (true, Some(_)) => tags::tag(n_tokens, entities, unknown, layout.scheme, None),
+        (true, None) => tags::tag(n_tokens, entities, unknown, layout.scheme, Some(&layout.ignore)),
+    }
+}
+
+/// The layout of BOND's files, with ids for the tags of these types.
+pub(super) fn bond_layout(labels: &LabelSet) -> TagJson {
+    let tags = labels.types().iter().flat_map(|kind| [format!("B-{kind}"), format!("I-{kind}")]);
+    let names = std::iter::once("O".to_owned()).chain(tags);
+    TagJson {
+        container: super::Container::Array,
+        tokens: "str_words".into(),
+        tags: "tags".into(),
+        ids: Some((0..).zip(names).collect()),
+        ..TagJson::default()
+    }
+}
+
+// ---------------------------------------------------------------- writing
+
+pub(super) fn write(corpus: &Corpus, layout: &TagJson, unknown: Option<&UnknownAs>) -> Written {
+    let mut to = layout.clone();
+    let in_tags = match unknown {
+        Some(UnknownAs::Tag(name)) => {
+            to.ignore.clone_from(name);
+            true
+        }
+        Some(UnknownAs::Mask) => false,
+        None => layout.has_ignore_tags,
+    };
+    let ids: Option<HashMap<&str, i64>> =
+        to.ids.as_ref().map(|ids| ids.iter().rev().map(|(id, name)| (name.as_str(), *id)).collect());
+    let mut writer = Writer { corpus, from: layout, to: &to, ids, in_tags, losses: Losses::default(), n_unnamed: 0 };
+    let records: Vec<String> = (0..corpus.n_sentences() as u32).map(|sentence| writer.sentence(sentence)).collect();
+    let mut notes = writer.losses.notes();
+    if writer.n_unnamed > 0 {
+        notes.push(format!(
+            "{} of a type without a tag id left out; give --tags with all types",
+            count(writer.n_unnamed, "entity")
+        ));
+    }
+    let content = Content::Text(json::file(to.container, records));
+    let layout = match corpus.layout {
+        Layout::Bond(_) => Layout::Bond(to.clone()),
+        _ => Layout::TagsJsonl(to.clone()),
+    };
+    Written { content, layout, notes }
+}
+
+struct Writer<'a> {
+    corpus: &'a Corpus,
+    from: &'a TagJson,
+    to: &'a TagJson,
+    ids: Option<HashMap<&'a str, i64>>,
+    /// Whether unknown spans are marked by tags.
+    in_tags: bool,
+    losses: Losses,
+    /// Entities whose type has no id.
+    n_unnamed: usize,
+}
+
+impl Writer<'_> {
+    fn sentence(&mut self, sentence: u32) -> String {
+        let corpus = self.corpus;
+        let tokens = corpus.tokens.sentence(sentence);
+        let n_tokens = tokens.len();
+        let extra = corpus.extra_of(sentence);
+        let entities: Vec<Chunk> = corpus
+            .entities_of(sentence)
+            .iter()
+            .map(|e| (e.span.start, e.span.end, corpus.labels.name(e.label)))
+            .collect();
+        let unknown: Vec<(u32, u32)> = corpus.unknown_of(sentence).iter().map(|s| (s.start, s.end)).collect();
+        let tags = match extra.and_then(|extra| self.as_they_came(extra, n_tokens, &entities, &unknown)) {
+            Some(same) => same,
+            None => self.tags(n_tokens, &entities, &unknown),
+        };
+        let listed = (!self.in_tags && !unknown.is_empty()).then(|| json::pairs(unknown));
+        let own = [
+            (self.to.tokens.as_str(), Some(json::array(tokens.map(json::string)))),
+            (self.to.tags.as_str(), Some(tags)),
+            (UNKNOWN, listed),
+        ];
+        json::token_record(&own, extra)
+    }
+
+    fn tags(&mut self, n_tokens: usize, entities: &[Chunk], unknown: &[(u32, u32)]) -> String {
+        let to = self.to;
+        let Some(ids) = &self.ids else {
+            let tagged = tag(to, n_tokens, entities, unknown, self.in_tags);
+            self.losses.add(&tagged);
+            return json::array(tagged.tags.iter().map(|tag| json::string(tag)));
+        };
+        let has_ids = |(start, end, kind): &Chunk| {
+            // Three tokens show all tags of an entity, however wide.
+            let last = end.saturating_sub(*start).min(2);
+            let tags = tags::encode(last as usize + 1, &[(0, last, kind)], to.scheme);
+            tags.iter().all(|tag| ids.contains_key(tag.as_ref()))
+        };
+        let named: Vec<Chunk> = entities.iter().copied().filter(has_ids).collect();
+        self.n_unnamed += entities.len() - named.len();
+        let tagged = tag(to, n_tokens, &named, unknown, self.in_tags);
+        self.losses.add(&tagged);
+        let mask = tagged.mask.iter().copied().chain(std::iter::repeat(false));
+        let id = |(tag, masked): (&Cow<str>, bool)| match masked {
+            true => IGNORED_ID.to_string(),
+            // IOB1's tags of neighbours may lack an id although each one's own tags have one.
+            false => ids.get(tag.as_ref()).or(ids.get("O")).copied().unwrap_or_default().to_string(),
+        };
+        json::array(tagged.tags.iter().zip(mask).map(id))
+    }
+
+    /// The tags of an unchanged sentence which the scheme would put otherwise.
+    fn as_they_came(&self, extra: &str, n_tokens: usize, entities: &[Chunk], unknown: &[(u32, u32)]) -> Option<String> {
+        let fields = json::fields(extra).ok()?;
+        let raw = fields.present(&self.from.tags)?;
+        let record: Vec<RawTag> = serde_json::from_str(raw).ok()?;
+        let names: HashMap<i64, &str> =
+            self.from.ids.as_deref().unwrap_or_default().iter().map(|(id, name)| (*id, name.as_str())).collect();
+        let mask: Vec<bool> = record.iter().map(|tag| matches!(tag, RawTag::Id(IGNORED_ID))).collect();
+        let tags: Option<Vec<&str>> = record
+            .iter()
+            .map(|tag| match tag {
+                RawTag::Name(name) => Some(name.as_str()),
+                RawTag::Id(IGNORED_ID) => Some("O"),
+                RawTag::Id(id) => names.get(id).copied(),
+            })
+            .collect();
+        let tags = tags.filter(|tags| tags.len() == n_tokens)?;
+        let (mut was, mut were_unknown) = tags::untag(&tags, &mask, self.from.scheme, &self.from.ignore).ok()?;
+        let (mut is, mut are_unknown) = (entities.to_vec(), unknown.to_vec());
+        was.sort_unstable();
+        is.sort_unstable();
+        are_unknown.sort_unstable();
+        if !self.in_tags {
+            are_unknown.clear();
+            if !were_unknown.is_empty() {
+                return None;
+            }
+        }
+        were_unknown.sort_unstable();
+        (was == is && were_unknown == are_unknown && self.from.ignore == self.to.ignore).then(|| raw.to_owned())
+    }
+}
