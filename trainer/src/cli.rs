@@ -259,6 +259,9 @@ pub struct Clean {
     /// Decisions exported from the page
     #[arg(long, value_name = "FILE", conflicts_with = "CleaningOptions")]
     pub decisions: Option<PathBuf>,
+    /// Write where every change comes from: span, old and new label, metric, rule or hand
+    #[arg(long, value_name = "FILE")]
+    pub provenance: Option<PathBuf>,
     /// Write the decisions in force, to edit or to repeat them
     #[arg(long, value_name = "FILE")]
     pub write_decisions: Option<PathBuf>,

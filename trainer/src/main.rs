@@ -9,6 +9,7 @@ use clap::Parser;
 use shared::cleaning::{CleaningSummary, Decisions, clean};
 use shared::formats::{ReadOptions, UnknownAs, WriteOptions, dynclean_json};
 use shared::judge::{Judge, Side};
+use shared::provenance;
 use shared::quality::Estimate;
 use shared::threshold::{Action, Rule, Settings};
 use trainer::config::Config;
@@ -188,6 +189,9 @@ fn clean_corpus(args: &Clean) -> Result<()> {
     let write = WriteOptions { unknown: options.unknown, ..WriteOptions::default() };
     for note in corpus_file::write(&args.out, &cleaned, &write)? {
         eprintln!("note: {}: {note}", args.out.display());
+    }
+    if let Some(path) = &args.provenance {
+        write_whole(path, provenance::json(&corpus, &judge, &decisions, &decided))?;
     }
     if let Some(path) = &args.write_decisions {
         write_whole(path, decisions.to_json())?;

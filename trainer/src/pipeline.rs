@@ -11,6 +11,7 @@ use shared::dyn_file::{self, RunKind};
 use shared::dynamics::{Dynamics, EpochLogits, Precision, RunInfo};
 use shared::formats::{WriteOptions, dynclean_json};
 use shared::judge::{Judge, Side};
+use shared::provenance;
 use shared::quality::{NoiseDetection, detect};
 use shared::report::{self, Outcome};
 use shared::score::NerScore;
@@ -32,6 +33,7 @@ const RAW: &str = "raw.json";
 const CLEANED_SCORES: &str = "cleaned-scores.json";
 const GOLD: &str = "gold.json";
 const DECISIONS: &str = "decisions.json";
+const PROVENANCE: &str = "provenance.json";
 const METRICS: &str = "metrics.json";
 const REPORT: &str = "report.html";
 
@@ -266,6 +268,7 @@ impl Job<'_> {
         let corpus = clean(&dynamics.corpus, &judge, &decided);
         ensure!(!corpus.entities.is_empty(), "the cleaning removed every entity; choose other thresholds");
         self.dir.write(DECISIONS, decisions.to_json())?;
+        self.dir.write(PROVENANCE, provenance::json(&dynamics.corpus, &judge, &decisions, &decided))?;
         // Whatever the format: it is about the labels.
         let digest = dyn_file::digest(dynclean_json::write(&corpus).as_bytes());
         let cleaned = self.dir.path(&corpus_file::cleaned_name(&self.files.train, &corpus.layout));

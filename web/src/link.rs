@@ -258,8 +258,11 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             app.tell(true, format!("{} was not opened: {reason}.", source.name()));
         }
         (Reply::Seen(seen), _) => show(app, *seen, attachment),
-        (Reply::Exported { name }, _) => {
+        (Reply::Exported { name, notes }, _) => {
             app.busy.set(None);
+            for note in notes {
+                app.tell(false, format!("{name}: {note}."));
+            }
             if let Err(error) = download::save(&name, &attachment) {
                 app.tell(true, format!("The browser does not save {name} ({error:?})."));
             }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use shared::cleaning::CleaningSummary;
 use shared::colour::Ground;
 use shared::dynamics::SampleScheme;
+use shared::formats::Format;
 use shared::judge::{Decision, Side};
 use shared::labels::LabelId;
 use shared::listing::Listing;
@@ -111,10 +112,12 @@ pub enum Colouring {
 /// A file for download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Export {
-    /// The cleaned corpus as DynClean JSON.
-    Corpus,
+    /// The cleaned corpus; `None`: in the format it came in.
+    Corpus(Option<Format>),
     /// `decisions.json`.
     Decisions,
+    /// `provenance.json`: where every change comes from.
+    Provenance,
 }
 
 /// From the worker.
@@ -134,6 +137,8 @@ pub enum Reply {
     Exported {
         /// Proposed name.
         name: String,
+        /// What the format cannot hold, in words.
+        notes: Vec<String>,
     },
     /// To a request that could not be done: why.
     Failed(String),

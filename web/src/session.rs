@@ -13,6 +13,7 @@ use shared::histogram::{Histogram, range_of};
 use shared::judge::{Decision, Judge, Judgement, Side};
 use shared::labels::LabelId;
 use shared::metrics::{Metrics, margins};
+use shared::provenance;
 use shared::span::{Span, SpanId};
 use shared::tally::Tally;
 use shared::threshold::Settings;
@@ -32,6 +33,22 @@ const CONTEXT: (usize, usize) = (7, 24);
 const EXTENT: Extent = Extent { x: (0.0, 0.5), y: (0.0, 1.0) };
 /// Within so many pixels a click finds a span.
 const REACH: u32 = 12;
+
+/// A file for download.
+pub struct Exported {
+    /// Proposed name.
+    pub name: String,
+    /// Content.
+    pub bytes: Vec<u8>,
+    /// What the format cannot hold, in words.
+    pub notes: Vec<String>,
+}
+
+impl Exported {
+    fn text(name: &str, text: String) -> Self {
+        Self { name: name.to_owned(), bytes: text.into_bytes(), notes: Vec::new() }
+    }
+}
 
 /// An opened file.
 pub struct Session {
@@ -309,8 +326,8 @@ impl Session {
         (low, *shown.select_nth_unstable_by(last, f32::total_cmp).1)
     }
 
-    /// A file for download: name and bytes.
-    pub fn export(&self, what: Export) -> Result<(String, Vec<u8>), String> {
+    /// A file for download.
+    pub fn export(&self, what: Export) -> Result<Exported, String> {
         let labels = &self.dynamics.corpus.labels;
         let mut decisions = Decisions::new(self.digest.clone(), self.settings.clone());
         for (&id, &decision) in &self.by_hand {
@@ -322,26 +339,24 @@ impl Session {
             };
             decisions.overrides.push((span, by_hand));
         }
+        let decided = || decisions.resolve(&self.judge, labels).map_err(|e| e.to_string());
         match what {
-            Export::Decisions => Ok(("decisions.json".to_owned(), decisions.to_json().into_bytes())),
-            Export::Corpus => {
-                let decided = decisions.resolve(&self.judge, labels).map_err(|e| e.to_string())?;
-                let cleaned = clean(&self.dynamics.corpus, &self.judge, &decided);
-                match formats::write(&cleaned, &WriteOptions::default()).content {
-                    Content::Text(text) => Ok((self.cleaned_name(&cleaned.layout), text.into_bytes())),
-                    Content::Documents(documents) => Ok((self.cleaned_name(&cleaned.layout), zipped(&documents)?)),
-                }
+            Export::Decisions => Ok(Exported::text("decisions.json", decisions.to_json())),
+            Export::Provenance => {
+                let json = provenance::json(&self.dynamics.corpus, &self.judge, &decisions, &decided()?);
+                Ok(Exported::text("provenance.json", json))
+            }
+            Export::Corpus(format) => {
+                let cleaned = clean(&self.dynamics.corpus, &self.judge, &decided()?);
+                let written = formats::write(&cleaned, &WriteOptions { format, ..WriteOptions::default() });
+                let (bytes, extension) = match written.content {
+                    Content::Text(text) => (text.into_bytes(), written.layout.extension()),
+                    // A folder, which a browser can only save packed.
+                    Content::Documents(documents) => (zipped(&documents)?, "zip"),
+                };
+                Ok(Exported { name: format!("{}-cleaned.{extension}", self.stem()), bytes, notes: written.notes })
             }
         }
-    }
-
-    fn cleaned_name(&self, layout: &Layout) -> String {
-        let extension = match layout.extension() {
-            // A folder, which a browser can only save packed.
-            "" => "zip",
-            extension => extension,
-        };
-        format!("{}-cleaned.{extension}", self.stem())
     }
 
     /// A name for files made from this one: the corpus's, or the file's own.

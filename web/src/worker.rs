@@ -8,7 +8,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, RequestInit, RequestMode, Response};
 
 use crate::protocol::{Place, Reply, Request, pack, unpack};
-use crate::session::Session;
+use crate::session::{Exported, Session};
 
 thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
@@ -57,7 +57,7 @@ async fn answer(request: Request, attachment: JsValue) {
             Err(reason) => post(&Reply::Failed(reason), None),
         },
         Request::Export(what) => match with_session(|session| session.export(what)) {
-            Ok((name, bytes)) => post(&Reply::Exported { name }, Some(bytes)),
+            Ok(Exported { name, bytes, notes }) => post(&Reply::Exported { name, notes }, Some(bytes)),
             Err(reason) => post(&Reply::Failed(reason), None),
         },
     }

@@ -70,7 +70,7 @@ impl Imported {
                 let order: Vec<LabelId> = (0..).take(recording.n_labels().unwrap_or(0)).collect();
                 let (epochs, guids) = recording.into_epochs(&order, precision)?;
                 let tokens = guids.map_or(Ok(TokenTable::default()), |g| g.into_tokens()).map_err(misfit)?;
-                let corpus = Corpus { tokens, labels, entities, unknown: Vec::new(), extra: Vec::new() };
+                let corpus = Corpus { tokens, labels, entities, ..Corpus::default() };
                 let run = Run { epochs, scores: Vec::new() };
                 Dynamics { info, corpus, gold: None, run, threshold_run: None, complete: true }
             }

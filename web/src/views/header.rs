@@ -2,11 +2,15 @@
 
 use leptos::html::Input;
 use leptos::prelude::*;
+use shared::formats::Format;
 
 use crate::format;
 use crate::protocol::Export;
 use crate::state::App;
 use crate::theme;
+
+/// Of the menu's entry.
+const PROVENANCE: &str = "provenance";
 
 pub fn header(app: App) -> impl IntoView {
     let nothing_open = move || app.file.with(Option::is_none);
@@ -33,8 +37,9 @@ pub fn header(app: App) -> impl IntoView {
                     title="decisions.json: the settings and your decisions, for `trainer clean --decisions`"
                     on:click=move |_| app.export(Export::Decisions)>"Decisions"</button>
                 <button class="button primary" data-testid="export-corpus" disabled=nothing_open
-                    title="The cleaned corpus as DynClean JSON"
-                    on:click=move |_| app.export(Export::Corpus)>"Cleaned corpus"</button>
+                    title="In the format that the corpus came in; removed spans are marked unknown"
+                    on:click=move |_| app.export(Export::Corpus(None))>"Cleaned corpus"</button>
+                {more_exports(app)}
                 <button class="button quiet icon" data-testid="theme"
                     aria-label=move || if app.dark.get() { "Use the light theme" } else { "Use the dark theme" }
                     on:click=move |_| theme::toggle(app.dark)>
@@ -45,6 +50,30 @@ pub fn header(app: App) -> impl IntoView {
                 </button>
             </div>
         </header>
+    }
+}
+
+/// Other formats and files: choosing one saves it.
+fn more_exports(app: App) -> impl IntoView {
+    let choose = move |event: web_sys::Event| {
+        let select: web_sys::HtmlSelectElement = event_target(&event);
+        let chosen = select.value();
+        // It is a menu: nothing stays chosen.
+        select.set_value("");
+        if chosen == PROVENANCE {
+            app.export(Export::Provenance);
+        } else if let Some(format) = Format::ALL.into_iter().find(|format| format.name() == chosen) {
+            app.export(Export::Corpus(Some(format)));
+        }
+    };
+    let formats = Format::ALL.map(|format| view! { <option value=format.name()>{format.title()}</option> });
+    view! {
+        <select class="button" data-testid="export-more" aria-label="Save something else"
+            disabled=move || app.file.with(Option::is_none) on:change=choose>
+            <option value="">"More …"</option>
+            <option value=PROVENANCE>"Where every change comes from"</option>
+            <optgroup label="Cleaned corpus as">{formats.collect_view()}</optgroup>
+        </select>
     }
 }
 
