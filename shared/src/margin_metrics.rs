@@ -19,7 +19,11 @@ pub(crate) fn compute(epochs: &[EpochLogits], assigned: &[LabelId]) -> Metrics {
         let mut is_finite = true;
         for epoch in epochs {
             let margin = epoch.margin(span, label);
-            is_finite &= margin.is_finite();
+            if !margin.is_finite() {
+                // Not recorded: neither right nor wrong.
+                is_finite = false;
+                continue;
+            }
             sum += margin;
             let is_correct = margin > 0.0;
             correct += u16::from(is_correct);

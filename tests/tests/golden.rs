@@ -86,12 +86,29 @@ fn described(version: u32, d: &Dynamics) -> Value {
     })
 }
 
+/// The peer's JSON with the values of columns as single precision: serde_json's last bit of a double
+/// is not always right.
+fn narrowed(value: Value, is_value: bool) -> Value {
+    match value {
+        Value::Number(n) if is_value => n.as_f64().map_or(Value::Null, |v| number(v as f32)),
+        Value::Array(items) => items.into_iter().map(|item| narrowed(item, is_value)).collect(),
+        Value::Object(fields) => {
+            let narrow = |(name, value): (String, Value)| {
+                let is_value = is_value || name == "columns" || name == "margins";
+                (name, narrowed(value, is_value))
+            };
+            Value::Object(fields.into_iter().map(narrow).collect())
+        }
+        other => other,
+    }
+}
+
 #[test]
 fn every_version_reads_as_by_the_independent_reader() {
     for version in 1..=dyn_file::VERSION {
         let bytes = std::fs::read(golden(&format!("v{version}.dyn"))).unwrap();
-        let expected: Value =
-            serde_json::from_slice(&std::fs::read(golden(&format!("v{version}.json"))).unwrap()).unwrap();
+        let json = std::fs::read(golden(&format!("v{version}.json"))).unwrap();
+        let expected = narrowed(serde_json::from_slice(&json).unwrap(), false);
         assert_eq!(bytes[8..12], version.to_le_bytes(), "a file of this very version");
         let dynamics = dyn_file::read(&bytes).unwrap();
         assert_eq!(described(version, &dynamics), expected, "version {version}");

@@ -56,15 +56,15 @@ pub struct Converted {
 pub fn convert(conversion: &Conversion, out: &Path) -> Result<Converted> {
     ensure!(conversion.max_span_width > 0, "--max-span-width must be at least 1");
     let text = match &conversion.corpus {
-        None => Text::Guids,
+        None => None,
         Some(path) => {
             let (corpus, gold) = conversion.corpora.read_both(path, conversion.gold.as_deref())?;
-            Text::Corpus { corpus, gold }
+            Some(Text { corpus, gold })
         }
     };
     let mut recording = match &text {
-        Text::Guids => Recording::of_guids(),
-        Text::Corpus { corpus, .. } => Recording::of_spans(&corpus.span_index(conversion.max_span_width)?),
+        None => Recording::of_guids(),
+        Some(Text { corpus, .. }) => Recording::of_spans(&corpus.span_index(conversion.max_span_width)?),
     };
     let mut layout = None;
     for path in &conversion.dynamics {

@@ -11,18 +11,13 @@ use crate::span::{Span, SpanIndex};
 /// The name of the only type when a recording says nothing about labels.
 const UNLABELLED: &str = "sample";
 
-/// What the guids of a recording stand for.
+/// The text whose candidate spans the guids of a recording number.
 #[derive(Debug)]
-pub enum Text {
-    /// Candidate spans of this corpus: the recording is one of [`Recording::of_spans`].
-    Corpus {
-        /// Text and distant labels.
-        corpus: Corpus,
-        /// The same text with gold labels.
-        gold: Option<Corpus>,
-    },
-    /// It is not known: the recording is one of [`Recording::of_guids`].
-    Guids,
+pub struct Text {
+    /// Text and distant labels.
+    pub corpus: Corpus,
+    /// The same text with gold labels.
+    pub gold: Option<Corpus>,
 }
 
 /// Imported dynamics, ready to be written.
@@ -36,7 +31,8 @@ pub struct Imported {
 }
 
 impl Imported {
-    /// Joins a recording with its text. `labels` names the logits after that of `O`, in their order;
+    /// Joins a recording with its text: a recording of [`Recording::of_spans`], or, without text, of
+    /// [`Recording::of_guids`], where each guid stands as a sentence. `labels` names the logits after that of `O`, in their order;
     /// without it, the order is found by comparing the recorded labels with the corpus's, or, without a
     /// corpus, the names are `1`, `2`, ….
     ///
@@ -44,7 +40,7 @@ impl Imported {
     /// When epochs are missing, or labels or text do not fit together.
     pub fn new(
         recording: Recording,
-        text: Text,
+        text: Option<Text>,
         labels: Option<&[String]>,
         mut info: RunInfo,
         precision: Precision,
@@ -56,7 +52,7 @@ impl Imported {
             check_number(&recording, names)?;
         }
         let dynamics = match text {
-            Text::Corpus { corpus, gold } => {
+            Some(Text { corpus, gold }) => {
                 let index = corpus.span_index(info.max_span_width).map_err(misfit)?;
                 let (corpus, gold, order) = join(&recording, corpus, gold, &index, labels)?;
                 let (epochs, _) = recording.into_epochs(&order, precision)?;
@@ -64,7 +60,7 @@ impl Imported {
                 let run = Run { epochs, scores: Vec::new() };
                 Dynamics { info, corpus, gold, run, threshold_run: None, complete: true }
             }
-            Text::Guids => {
+            None => {
                 info.max_span_width = 1;
                 let (labels, entities) = labels_of_guids(&recording, labels);
                 let order: Vec<LabelId> = (0..).take(recording.n_labels().unwrap_or(0)).collect();

@@ -26,11 +26,11 @@ fn record(mut recording: Recording, files: &[(&str, &str)]) -> Result<Recording,
 fn with_corpus(files: &[(&str, &str)], labels: Option<&[String]>) -> Result<Imported, ImportError> {
     let corpus = corpus(CORPUS);
     let recording = record(Recording::of_spans(&corpus.span_index(2).unwrap()), files)?;
-    Imported::new(recording, Text::Corpus { corpus, gold: None }, labels, info(), Precision::F32)
+    Imported::new(recording, Some(Text { corpus, gold: None }), labels, info(), Precision::F32)
 }
 
 fn alone(files: &[(&str, &str)], labels: Option<&[String]>) -> Result<Imported, ImportError> {
-    Imported::new(record(Recording::of_guids(), files)?, Text::Guids, labels, info(), Precision::F32)
+    Imported::new(record(Recording::of_guids(), files)?, None, labels, info(), Precision::F32)
 }
 
 fn message<T: std::fmt::Debug>(result: Result<T, ImportError>) -> String {
@@ -116,7 +116,7 @@ fn gold_labels_come_along_and_unknown_spans_have_no_label_to_compare() {
     let gold_of = |json: &str| Some(corpus(json));
     let join = |gold: Option<Corpus>| {
         let recording = record(Recording::of_spans(&index), &[("f", &lines)])?;
-        let text = Text::Corpus { corpus: corpus_with_unknown.clone(), gold };
+        let text = Some(Text { corpus: corpus_with_unknown.clone(), gold });
         Imported::new(recording, text, None, info(), Precision::F16)
     };
     let d = join(gold_of(CORPUS)).unwrap().dynamics;
