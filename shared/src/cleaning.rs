@@ -305,7 +305,7 @@ mod tests {
         assert!(matches!(Decisions::read(json.as_bytes(), "e"), Err(DecisionsError::OtherDynamics { .. })));
         assert!(Decisions::read(b"{}", "d").is_err());
         // Reads as infinity, which JSON cannot write.
-        let infinite = json.replace("0.1", "1e39");
+        let infinite = json.replace("0.5", "1e39");
         assert!(Decisions::read(infinite.as_bytes(), "d").unwrap_err().to_string().contains("finite"));
     }
 
