@@ -82,7 +82,6 @@ impl Decisions {
     /// When it is no decisions file, too new, or about another dynamics file.
     pub fn read(json: &[u8], dynamics: &str) -> Result<Self, DecisionsError> {
         let decisions: Self = serde_json::from_slice(json)?;
-        decisions.settings.check().map_err(<serde_json::Error as serde::de::Error>::custom)?;
         if decisions.version > VERSION {
             return Err(DecisionsError::Newer(decisions.version));
         }
@@ -304,9 +303,8 @@ mod tests {
         assert_eq!(Decisions::read(json.as_bytes(), "d").unwrap(), decisions);
         assert!(matches!(Decisions::read(json.as_bytes(), "e"), Err(DecisionsError::OtherDynamics { .. })));
         assert!(Decisions::read(b"{}", "d").is_err());
-        // Reads as infinity, which JSON cannot write.
-        let infinite = json.replace("0.5", "1e39");
-        assert!(Decisions::read(infinite.as_bytes(), "d").unwrap_err().to_string().contains("finite"));
+        // Beyond single precision: infinity could be read, but not be written.
+        assert!(Decisions::read(json.replace("0.5", "1e39").as_bytes(), "d").is_err());
     }
 
     #[test]

@@ -80,22 +80,6 @@ impl Settings {
             relabel_probability: 0.5,
         }
     }
-
-    /// Whether all numbers are finite: JSON has no others, so settings with them could not be saved.
-    ///
-    /// # Errors
-    /// With what is wrong.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
-        let is_finite = |rule: Rule| match rule {
-            Rule::Auto => true,
-            Rule::Quantile(value) | Rule::Fixed(value) => value.is_finite(),
-        };
-        if is_finite(self.negatives) && is_finite(self.positives) && self.relabel_probability.is_finite() {
-            Ok(())
-        } else {
-            Err("quantiles, fixed thresholds and the relabel probability must be finite numbers")
-        }
-    }
 }
 
 /// Epochs in an automatic window.

@@ -21,10 +21,10 @@ fn figures(criterion: &mut Criterion) {
     let five = Window::first_epochs(5);
     let index = dynamics.span_index().expect("1.27 million spans");
     let assigned = dynamics.corpus.dense_labels(&index);
-    criterion.bench_function("all metrics, 1.27 M spans x 5 epochs", |b| {
+    criterion.bench_function("metrics", |b| {
         b.iter(|| black_box(Metrics::compute(&dynamics.run, &assigned, five)));
     });
-    criterion.bench_function("judge and figures of a new window", |b| {
+    criterion.bench_function("new window", |b| {
         b.iter(|| {
             let judge = Judge::new(&dynamics, black_box(Window { first: 2, last: 4 })).expect("a judge");
             let gold = dynamics.dense_gold(&judge.index);
@@ -37,8 +37,8 @@ fn figures(criterion: &mut Criterion) {
     let gold = dynamics.dense_gold(&judge.index);
     let tally = Tally::new(&judge, &dynamics.corpus.labels, gold.as_deref());
     for (name, action, overlap_suppression) in [
-        ("a change of threshold", Action::Remove, true),
-        ("a change of threshold, relabelling, all overlaps", Action::Relabel, false),
+        ("change of threshold", Action::Remove, true),
+        ("change of threshold, relabelling, all overlaps", Action::Relabel, false),
     ] {
         criterion.bench_function(name, |b| {
             // A drag: another value each time, most of them near 0.
