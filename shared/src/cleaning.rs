@@ -304,6 +304,8 @@ mod tests {
         assert_eq!(Decisions::read(json.as_bytes(), "d").unwrap(), decisions);
         assert!(matches!(Decisions::read(json.as_bytes(), "e"), Err(DecisionsError::OtherDynamics { .. })));
         assert!(Decisions::read(b"{}", "d").is_err());
+        // Beyond single precision: infinity could be read, but not be written.
+        assert!(Decisions::read(json.replace("0.5", "1e39").as_bytes(), "d").is_err());
     }
 
     #[test]

@@ -368,6 +368,19 @@ struct Parts {
 
 impl Parts {
     fn add(&mut self, section: &Section) -> Result<(), DynFileError> {
+        // What came later was checked against the first: a second one would undo that.
+        let is_repeated = match section.tag {
+            INFO => self.info.is_some(),
+            LABELS => self.labels.is_some(),
+            TEXT => self.text.is_some(),
+            DISTANT => self.distant.is_some(),
+            GOLD => self.gold.is_some(),
+            SAMPLES => self.threshold.is_some(),
+            _ => false,
+        };
+        if is_repeated {
+            return Err(section.damaged("the file has it twice"));
+        }
         match section.tag {
             INFO => {
                 let info: RunInfo = section.decode()?;
@@ -380,6 +393,10 @@ impl Parts {
                 let labels: LabelSet = section.decode()?;
                 if labels.n_types() >= usize::from(LabelId::MAX) {
                     return Err(section.damaged("it has too many entity types"));
+                }
+                // Also what bounds the number of spans by the size of the file: each has a logit.
+                if labels.n_types() == 0 {
+                    return Err(section.damaged("it has no entity type"));
                 }
                 self.labels = Some(labels);
             }
@@ -675,6 +692,25 @@ mod tests {
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(section(INFO, &(1u64 << 40).to_le_bytes()));
         assert!(matches!(read(&bytes), Err(DynFileError::Damaged { offset: 12, .. })));
+    }
+
+    #[test]
+    fn a_section_that_would_undo_earlier_checks_is_refused() {
+        let dynamics = small();
+        let opening = begin(&dynamics.info, &dynamics.corpus, None);
+        let fewer_types = section(LABELS, &encode(&LabelSet::from_types(["A"])));
+        let mut bytes = opening.clone();
+        bytes.extend(fewer_types);
+        bytes.extend(&write(&dynamics)[opening.len()..]);
+        assert!(read(&bytes).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn without_an_entity_type_there_is_nothing_to_judge() {
+        // Few bytes of text could otherwise claim billions of spans without a single logit.
+        let corpus = Corpus { labels: LabelSet::default(), entities: vec![], ..small().corpus };
+        let bytes = begin(&small().info, &corpus, None);
+        assert!(read(&bytes).unwrap_err().to_string().contains("no entity type"));
     }
 
     #[test]

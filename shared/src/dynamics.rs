@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::{Corpus, Entity, dense_labels};
 use crate::labels::LabelId;
 use crate::span::{SpanId, SpanIndex, TooManySpans};
+use crate::vectors::widen;
 
 /// The logits of `n_spans` spans after one epoch, relative to the logit of `O`.
 ///
@@ -143,10 +144,11 @@ impl EpochLogits {
     }
 
     /// Relative logits of type `kind` (from 0) for a range of spans, into `out` (one per span).
+    #[inline(always)]
     pub(crate) fn read(&self, kind: usize, spans: Range<usize>, out: &mut [f32]) {
         let range = kind * self.n_spans + spans.start..kind * self.n_spans + spans.end;
         match &self.values {
-            Values::F16(values) => values[range].convert_to_f32_slice(out),
+            Values::F16(values) => widen(&values[range], out),
             Values::F32(values) => out.copy_from_slice(&values[range]),
             // Without types there is no column to ask for.
             Values::Margins(_) => out.fill(f32::NAN),

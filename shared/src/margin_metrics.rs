@@ -30,7 +30,10 @@ pub(crate) fn compute(epochs: &[EpochLogits], assigned: &[LabelId]) -> Metrics {
             forgotten += u16::from(was_correct && !is_correct);
             was_correct = is_correct;
         }
-        metrics.aum.push(if is_finite { sum / epochs.len() as f32 } else { f32::NAN });
+        // As everywhere: no metric of a flagged span can be taken for evidence.
+        let (aum, correct, forgotten) =
+            if is_finite { (sum / epochs.len() as f32, correct, forgotten) } else { (f32::NAN, 0, 0) };
+        metrics.aum.push(aum);
         metrics.correctness.push(correct);
         metrics.forgetting.push(forgotten);
     }

@@ -3,16 +3,27 @@
 //! For each span with assigned label y and logits z at the E epochs of the window:
 //! - **margin** z_y − max_{k≠y} z_k; **AUM** its mean over the epochs (Pleiss et al. 2020, eq. 1–2);
 //! - **confidence**, **variability**: mean and population standard deviation of softmax(z)_y
-//!   (Swayamdipta et al. 2020, §2);
+//!   (Swayamdipta et al. 2020, §2; other definitions by name: [`Variability`]);
 //! - **correctness**: number of epochs at which y is the argmax (lowest label on ties);
 //! - **forgetting events**: correct at one epoch and not at the next (Toneva et al. 2019);
-//! - **predicted label**: argmax of the mean probabilities.
+//! - **mean loss**: mean over the epochs of −ln softmax(z)_y, in nats;
+//! - **predicted label**: argmax of the mean probabilities (lowest label on ties).
+//!
+//! A span is **flagged** where these say nothing about it: where a logit inside the window is not
+//! finite (a diverged run; also a logit further than 65,504 from that of `O`, which half precision
+//! stores as infinity), where a margin overflows, or where there is only one label. Its real-valued
+//! metrics are NaN, its counts 0 and its predicted label the assigned one: no metric of it can be
+//! taken for evidence. Nothing is decided about it; [`Metrics::flagged`] counts such spans.
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::dynamics::{EpochLogits, Run};
 use crate::exp::exp_nonpositive;
 use crate::labels::LabelId;
+use crate::ln::ln;
+use crate::vectors::{Work, vectorised};
 
 /// Epochs that a metric looks at: `first..=last`, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +40,11 @@ impl Window {
         Self { first: 1, last: n.max(1) }
     }
 
+    /// Number of recorded epochs of a run inside this window.
+    pub fn n_epochs(&self, run: &Run) -> usize {
+        self.of(&run.epochs).len()
+    }
+
     /// The epochs of a run inside this window.
     pub(crate) fn of<'a>(&self, epochs: &'a [EpochLogits]) -> &'a [EpochLogits] {
         let last = (self.last as usize).min(epochs.len());
@@ -37,11 +53,9 @@ impl Window {
     }
 }
 
-/// Metrics of all spans, one element per span in every column.
-///
-/// A span with a non-finite logit inside the window has AUM, confidence and variability NaN and
-/// counts as [`Metrics::is_flagged`]: nothing is decided about it. Where a run holds margins only,
-/// the columns that need probabilities are empty ([`Metrics::has_probabilities`]).
+/// Metrics of all spans, one element per span in every column. What a flagged span has, see the
+/// module. Where a run holds margins only, the columns that need probabilities are empty
+/// ([`Metrics::has_probabilities`]).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
     /// Area under the margin.
@@ -50,6 +64,8 @@ pub struct Metrics {
     pub confidence: Vec<f32>,
     /// Population standard deviation of that probability.
     pub variability: Vec<f32>,
+    /// Mean of −ln of that probability, in nats.
+    pub mean_loss: Vec<f32>,
     /// Epochs at which the assigned label was predicted.
     pub correctness: Vec<u16>,
     /// Times from right to wrong.
@@ -58,6 +74,31 @@ pub struct Metrics {
     pub predicted: Vec<LabelId>,
     /// That probability.
     pub predicted_probability: Vec<f32>,
+}
+
+/// How far a probability varies over the epochs: which of the definitions in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variability {
+    /// √v, with v = Σ (p − mean)² / E: as the paper on dataset cartography defines it, and as
+    /// [`Metrics::variability`] holds it.
+    Population,
+    /// √(v + v²/(E − 1)): what the published code of DynClean stores; 0 for a single epoch, where
+    /// that code divides by 0.
+    PaperCode,
+}
+
+impl Variability {
+    /// This variability from a population standard deviation over `n_epochs`.
+    pub fn from_population(self, deviation: f32, n_epochs: usize) -> f32 {
+        let variance = deviation * deviation;
+        match self {
+            Self::Population => deviation,
+            // Also where the deviation is NaN: a flagged span stays flagged.
+            Self::PaperCode if n_epochs < 2 => deviation,
+            Self::PaperCode => (variance + variance * variance / (n_epochs - 1) as f32).sqrt(),
+        }
+    }
 }
 
 /// Labels and logits that do not belong together.
@@ -107,28 +148,7 @@ impl Metrics {
         if run.is_margins() {
             return Ok(crate::margin_metrics::compute(epochs, assigned));
         }
-        let n = assigned.len();
-        let mut metrics = Self::default();
-        let Self { aum, confidence, variability, correctness, forgetting, predicted, predicted_probability } =
-            &mut metrics;
-        for column in [aum, confidence, variability, predicted_probability] {
-            column.reserve_exact(n);
-        }
-        for column in [correctness, forgetting, predicted] {
-            column.reserve_exact(n);
-        }
-        let n_types = epochs.iter().map(EpochLogits::n_types).max().unwrap_or(0);
-        let mut block = Block::new(n_types + 1);
-        for start in (0..n).step_by(BLOCK) {
-            let spans = start..(start + BLOCK).min(n);
-            block.start(&assigned[spans.clone()]);
-            for epoch in epochs {
-                block.load(epoch, spans.clone());
-                block.accumulate();
-            }
-            block.finish(epochs.len(), &mut metrics);
-        }
-        Ok(metrics)
+        Ok(vectorised(AllMetrics { epochs, assigned }))
     }
 
     /// Whether confidence, variability and the predicted label are known: not where only margins were
@@ -137,10 +157,63 @@ impl Metrics {
         self.confidence.len() == self.aum.len()
     }
 
-    /// Whether the dynamics of a span contain a non-finite logit.
+    /// Whether the dynamics of a span say nothing about it (see the module).
     pub fn is_flagged(&self, span: usize) -> bool {
         self.aum.get(span).is_some_and(|a| a.is_nan())
     }
+
+    /// Number of flagged spans.
+    pub fn flagged(&self) -> usize {
+        self.aum.iter().filter(|a| a.is_nan()).count()
+    }
+
+    fn with_capacity(n: usize) -> Self {
+        Self {
+            aum: Vec::with_capacity(n),
+            confidence: Vec::with_capacity(n),
+            variability: Vec::with_capacity(n),
+            mean_loss: Vec::with_capacity(n),
+            correctness: Vec::with_capacity(n),
+            forgetting: Vec::with_capacity(n),
+            predicted: Vec::with_capacity(n),
+            predicted_probability: Vec::with_capacity(n),
+        }
+    }
+}
+
+/// Mean predicted distribution of one span: the probability of every label, `O` first, as mean over
+/// the epochs of the window. NaN where a logit of the span is not finite; empty where only margins are
+/// known.
+///
+/// [`Metrics::predicted`] is its argmax and [`Metrics::predicted_probability`] its maximum, to the bit.
+/// It is not a column of [`Metrics`], which it would double in size.
+///
+/// # Errors
+/// When no epoch is inside the window, or there is no such span.
+pub fn mean_distribution(run: &Run, span: usize, window: Window) -> Result<Vec<f32>, MetricsError> {
+    let columns = mean_distributions(run, span..span.saturating_add(1), window)?;
+    Ok(columns.iter().flatten().copied().collect())
+}
+
+/// Mean predicted distributions of a range of spans, in columns: one per label, `O` first, each with
+/// one element per span. For exports; see [`mean_distribution`]. No column where only margins are known.
+///
+/// # Errors
+/// When no epoch is inside the window, or a span of the range does not exist.
+pub fn mean_distributions(run: &Run, spans: Range<usize>, window: Window) -> Result<Vec<Vec<f32>>, MetricsError> {
+    let epochs = window.of(&run.epochs);
+    let Some(first) = epochs.first() else {
+        return Err(MetricsError::EmptyWindow { window, epochs: run.epochs.len() });
+    };
+    if first.is_margins() {
+        return Ok(Vec::new());
+    }
+    check_shapes(epochs, first.n_spans(), window)?;
+    if spans.end > first.n_spans() {
+        let epoch = window.first.max(1) as usize;
+        return Err(MetricsError::WrongLength { epoch, found: first.n_spans(), expected: spans.end });
+    }
+    Ok(vectorised(Distributions { epochs, spans }))
 }
 
 /// Margins of one span at every epoch of a run.
@@ -152,16 +225,7 @@ fn check(run: &Run, epochs: &[EpochLogits], assigned: &[LabelId], window: Window
     let Some(first) = epochs.first() else {
         return Err(MetricsError::EmptyWindow { window, epochs: run.epochs.len() });
     };
-    for (i, epoch) in epochs.iter().enumerate() {
-        if epoch.n_spans() != assigned.len() || epoch.n_types() != first.n_types() {
-            let epoch_number = window.first.max(1) as usize + i;
-            return Err(MetricsError::WrongLength {
-                epoch: epoch_number,
-                found: epoch.n_spans(),
-                expected: assigned.len(),
-            });
-        }
-    }
+    check_shapes(epochs, assigned.len(), window)?;
     if first.is_margins() {
         return Ok(());
     }
@@ -171,77 +235,158 @@ fn check(run: &Run, epochs: &[EpochLogits], assigned: &[LabelId], window: Window
     }
 }
 
+/// The epochs have `n_spans` rows each and the same columns.
+fn check_shapes(epochs: &[EpochLogits], n_spans: usize, window: Window) -> Result<(), MetricsError> {
+    for (i, epoch) in epochs.iter().enumerate() {
+        if epoch.n_spans() != n_spans || epoch.n_types() != epochs[0].n_types() {
+            let number = window.first.max(1) as usize + i;
+            return Err(MetricsError::WrongLength { epoch: number, found: epoch.n_spans(), expected: n_spans });
+        }
+    }
+    Ok(())
+}
+
+/// [`Metrics::compute`] after its checks.
+struct AllMetrics<'a> {
+    epochs: &'a [EpochLogits],
+    assigned: &'a [LabelId],
+}
+
+impl Work for AllMetrics<'_> {
+    type Output = Metrics;
+
+    #[inline(always)]
+    fn run(self) -> Metrics {
+        let n = self.assigned.len();
+        let mut metrics = Metrics::with_capacity(n);
+        let mut block = Block::new(self.epochs);
+        for start in (0..n).step_by(BLOCK) {
+            let spans = start..(start + BLOCK).min(n);
+            block.fill(self.epochs, spans.clone(), &self.assigned[spans]);
+            block.write_metrics(self.epochs.len(), &mut metrics);
+        }
+        metrics
+    }
+}
+
+/// [`mean_distributions`] after its checks.
+struct Distributions<'a> {
+    epochs: &'a [EpochLogits],
+    spans: Range<usize>,
+}
+
+impl Work for Distributions<'_> {
+    type Output = Vec<Vec<f32>>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<Vec<f32>> {
+        let mut block = Block::new(self.epochs);
+        let mut columns = vec![Vec::with_capacity(self.spans.len()); block.n_labels];
+        for start in self.spans.clone().step_by(BLOCK) {
+            let spans = start..(start + BLOCK).min(self.spans.end);
+            // Probabilities do not depend on the assigned labels: all `O` will do.
+            block.fill(self.epochs, spans.clone(), &[0; BLOCK][..spans.len()]);
+            block.write_distributions(self.epochs.len(), &mut columns);
+        }
+        columns
+    }
+}
+
+/// One number per span of a block. All are 32 bits wide, so that loops over spans need no
+/// conversions between vectors of different widths.
+type Lane<T> = [T; BLOCK];
+
 /// Working columns of one block; every loop runs over spans, so that it vectorises.
 struct Block {
     len: usize,
     n_labels: usize,
     epoch: usize,
-    label: [LabelId; BLOCK],
-    /// Logits of the epoch at hand, then its exponentials: `n_labels` columns of `BLOCK`.
-    logits: Vec<f32>,
+    label: Lane<u32>,
+    /// Logits of the epoch at hand, then its exponentials: `n_labels` columns.
+    logits: Vec<Lane<f32>>,
     /// Sum over epochs of the probabilities, laid out likewise.
-    probability: Vec<f32>,
-    margin_sum: [f32; BLOCK],
-    mean: [f32; BLOCK],
-    squares: [f32; BLOCK],
-    correct: [u16; BLOCK],
-    was_correct: [u16; BLOCK],
-    forgotten: [u16; BLOCK],
-    finite: [bool; BLOCK],
+    probability: Vec<Lane<f32>>,
+    margin_sum: Lane<f32>,
+    loss_sum: Lane<f32>,
+    mean: Lane<f32>,
+    squares: Lane<f32>,
+    correct: Lane<u32>,
+    was_correct: Lane<u32>,
+    forgotten: Lane<u32>,
+    /// 0 as long as all logits are finite, then NaN.
+    taint: Lane<f32>,
 }
 
 impl Block {
-    fn new(n_labels: usize) -> Self {
+    fn new(epochs: &[EpochLogits]) -> Self {
+        let n_labels = epochs.first().map_or(0, EpochLogits::n_types) + 1;
         Self {
             len: 0,
             n_labels,
             epoch: 0,
             label: [0; BLOCK],
-            logits: vec![0.0; n_labels * BLOCK],
-            probability: vec![0.0; n_labels * BLOCK],
+            logits: vec![[0.0; BLOCK]; n_labels],
+            probability: vec![[0.0; BLOCK]; n_labels],
             margin_sum: [0.0; BLOCK],
+            loss_sum: [0.0; BLOCK],
             mean: [0.0; BLOCK],
             squares: [0.0; BLOCK],
             correct: [0; BLOCK],
             was_correct: [0; BLOCK],
             forgotten: [0; BLOCK],
-            finite: [true; BLOCK],
+            taint: [0.0; BLOCK],
         }
     }
 
+    /// Sums up these spans over all epochs.
+    #[inline(always)]
+    fn fill(&mut self, epochs: &[EpochLogits], spans: Range<usize>, labels: &[LabelId]) {
+        self.start(labels);
+        for epoch in epochs {
+            self.load(epoch, spans.clone());
+            self.accumulate();
+        }
+    }
+
+    #[inline(always)]
     fn start(&mut self, labels: &[LabelId]) {
         self.len = labels.len();
         self.epoch = 0;
-        self.label[..labels.len()].copy_from_slice(labels);
-        self.probability.fill(0.0);
+        for (own, &label) in self.label.iter_mut().zip(labels) {
+            *own = u32::from(label);
+        }
+        self.probability.fill([0.0; BLOCK]);
         self.margin_sum.fill(0.0);
+        self.loss_sum.fill(0.0);
         self.mean.fill(0.0);
         self.squares.fill(0.0);
         self.correct.fill(0);
         self.was_correct.fill(0);
         self.forgotten.fill(0);
-        self.finite.fill(true);
+        self.taint.fill(0.0);
     }
 
-    fn load(&mut self, epoch: &EpochLogits, spans: std::ops::Range<usize>) {
-        self.logits[..BLOCK].fill(0.0);
-        for kind in 0..self.n_labels - 1 {
-            let at = (kind + 1) * BLOCK;
-            epoch.read(kind, spans.clone(), &mut self.logits[at..at + self.len]);
+    #[inline(always)]
+    fn load(&mut self, epoch: &EpochLogits, spans: Range<usize>) {
+        for (label, column) in self.logits.iter_mut().enumerate() {
+            match label.checked_sub(1) {
+                None => column.fill(0.0),
+                Some(kind) => epoch.read(kind, spans.clone(), &mut column[..self.len]),
+            }
         }
     }
 
     /// Adds the loaded epoch to all sums.
+    #[inline(always)]
     fn accumulate(&mut self) {
         self.epoch += 1;
         let count = self.epoch as f32;
         // The rest of a short block holds old values: computed along, never read.
         let mut best = [f32::NEG_INFINITY; BLOCK];
         let mut second = [f32::NEG_INFINITY; BLOCK];
-        let mut argmax = [0 as LabelId; BLOCK];
+        let mut argmax = [0u32; BLOCK];
         let mut own = [0f32; BLOCK];
-        for (label, column) in self.logits.as_chunks::<BLOCK>().0.iter().enumerate() {
-            let label = label as LabelId;
+        for (label, column) in (0u32..).zip(&self.logits) {
             for i in 0..BLOCK {
                 let z = column[i];
                 let is_best = z > best[i];
@@ -250,59 +395,93 @@ impl Block {
                 best[i] = if is_best { z } else { best[i] };
                 argmax[i] = if is_best { label } else { argmax[i] };
                 own[i] = if self.label[i] == label { z } else { own[i] };
-                self.finite[i] &= z.is_finite();
+                // 0 × ±∞ and 0 × NaN are NaN.
+                self.taint[i] += z * 0.0;
             }
         }
         let mut sum = [0f32; BLOCK];
-        for column in self.logits.as_chunks_mut::<BLOCK>().0 {
+        for column in &mut self.logits {
             for i in 0..BLOCK {
                 column[i] = exp_nonpositive(column[i] - best[i]);
                 sum[i] += column[i];
             }
         }
         let mut own_probability = [0f32; BLOCK];
-        let columns = self.logits.as_chunks::<BLOCK>().0.iter();
-        for (label, (column, total)) in columns.zip(self.probability.as_chunks_mut::<BLOCK>().0).enumerate() {
+        for (label, (column, total)) in (0u32..).zip(self.logits.iter().zip(&mut self.probability)) {
             for i in 0..BLOCK {
                 let p = column[i] / sum[i];
                 total[i] += p;
-                own_probability[i] = if usize::from(self.label[i]) == label { p } else { own_probability[i] };
+                own_probability[i] = if self.label[i] == label { p } else { own_probability[i] };
             }
         }
         for i in 0..BLOCK {
             let is_correct = argmax[i] == self.label[i];
             let other = if is_correct { second[i] } else { best[i] };
             self.margin_sum[i] += own[i] - other;
+            // −ln softmax(z)_y without the rounding of a probability close to 0 or 1.
+            self.loss_sum[i] += ln(sum[i]) + (best[i] - own[i]);
             // Welford's update: no cancellation between large sums of squares.
             let delta = own_probability[i] - self.mean[i];
             self.mean[i] += delta / count;
             self.squares[i] += delta * (own_probability[i] - self.mean[i]);
-            let now = u16::from(is_correct);
+            let now = u32::from(is_correct);
             self.correct[i] += now;
             self.forgotten[i] += self.was_correct[i] & (1 - now);
             self.was_correct[i] = now;
         }
     }
 
-    fn finish(&self, n_epochs: usize, out: &mut Metrics) {
+    #[inline(always)]
+    fn write_metrics(&mut self, n_epochs: usize, out: &mut Metrics) {
         let n = n_epochs as f32;
-        for i in 0..self.len {
-            let finite = self.finite[i];
-            let keep = |value: f32| if finite { value } else { f32::NAN };
-            out.aum.push(keep(self.margin_sum[i] / n));
-            out.confidence.push(keep(self.mean[i]));
-            out.variability.push(keep((self.squares[i] / n).max(0.0).sqrt()));
-            out.correctness.push(self.correct[i]);
-            out.forgetting.push(self.forgotten[i]);
-            let mut predicted = 0;
-            let mut highest = f32::NEG_INFINITY;
-            for (label, column) in self.probability.as_chunks::<BLOCK>().0.iter().enumerate() {
-                if column[i] > highest {
-                    (predicted, highest) = (label as LabelId, column[i]);
-                }
+        let mut predicted = [0u32; BLOCK];
+        let mut highest = [f32::NEG_INFINITY; BLOCK];
+        for (label, column) in (0u32..).zip(&self.probability) {
+            for i in 0..BLOCK {
+                let is_best = column[i] > highest[i];
+                highest[i] = if is_best { column[i] } else { highest[i] };
+                predicted[i] = if is_best { label } else { predicted[i] };
             }
-            out.predicted.push(predicted);
-            out.predicted_probability.push(keep(highest / n));
+        }
+        // One short loop per column: a long one over all of them is not vectorised.
+        for i in 0..BLOCK {
+            // Margins of finite logits can overflow; with one label they are infinite.
+            self.taint[i] += (self.margin_sum[i] + self.loss_sum[i]) * 0.0;
+        }
+        for i in 0..BLOCK {
+            self.squares[i] = (self.squares[i] / n).max(0.0).sqrt() + self.taint[i];
+        }
+        for i in 0..BLOCK {
+            self.mean[i] += self.taint[i];
+        }
+        for column in [&mut self.margin_sum, &mut self.loss_sum, &mut highest] {
+            for (value, taint) in column.iter_mut().zip(&self.taint) {
+                *value = *value / n + taint;
+            }
+        }
+        for (column, flagged) in
+            [(&mut self.correct, &[0; BLOCK]), (&mut self.forgotten, &[0; BLOCK]), (&mut predicted, &self.label)]
+        {
+            for i in 0..BLOCK {
+                column[i] = if self.taint[i].is_nan() { flagged[i] } else { column[i] };
+            }
+        }
+        let len = self.len;
+        out.aum.extend_from_slice(&self.margin_sum[..len]);
+        out.confidence.extend_from_slice(&self.mean[..len]);
+        out.variability.extend_from_slice(&self.squares[..len]);
+        out.mean_loss.extend_from_slice(&self.loss_sum[..len]);
+        out.predicted_probability.extend_from_slice(&highest[..len]);
+        // No run has 65,536 epochs or labels.
+        out.correctness.extend(self.correct[..len].iter().map(|&n| n as u16));
+        out.forgetting.extend(self.forgotten[..len].iter().map(|&n| n as u16));
+        out.predicted.extend(predicted[..len].iter().map(|&label| label as LabelId));
+    }
+
+    #[inline(always)]
+    fn write_distributions(&self, n_epochs: usize, columns: &mut [Vec<f32>]) {
+        for (column, total) in columns.iter_mut().zip(&self.probability) {
+            column.extend(total.iter().zip(&self.taint).take(self.len).map(|(p, taint)| p / n_epochs as f32 + taint));
         }
     }
 }
@@ -395,6 +574,47 @@ mod tests {
     }
 
     #[test]
+    fn flagged_spans_claim_nothing() {
+        // Assigned label 2; right at both epochs but for the bad logit of another label.
+        let run = run(&[&[0.0, 1.0, 5.0], &[0.0, f32::NEG_INFINITY, 5.0]], 2);
+        let m = Metrics::compute(&run, &[2], Window::first_epochs(2)).unwrap();
+        assert_eq!((m.correctness[0], m.forgetting[0], m.predicted[0], m.flagged()), (0, 0, 2, 1));
+        for column in [&m.aum, &m.confidence, &m.variability, &m.mean_loss, &m.predicted_probability] {
+            assert!(column[0].is_nan());
+        }
+        assert!(mean_distribution(&run, 0, Window::first_epochs(2)).unwrap().iter().all(|p| p.is_nan()));
+        assert_eq!(mean_distribution(&run, 0, Window::first_epochs(1)).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_overflows_is_flagged() {
+        let rows = [0.0, 65_519.0, 0.0, 65_520.0];
+        let half = EpochLogits::from_rows(&rows, 1, Precision::F16).unwrap();
+        let m =
+            Metrics::compute(&Run { epochs: vec![half], scores: vec![] }, &[1, 1], Window::first_epochs(1)).unwrap();
+        assert_eq!((m.aum[0], m.is_flagged(0), m.is_flagged(1)), (65_504.0, false, true));
+        // Finite in single precision, but their difference is not.
+        let run = run(&[&[0.0, 3e38, -3e38]], 2);
+        assert!(Metrics::compute(&run, &[2], Window::first_epochs(1)).unwrap().is_flagged(0));
+    }
+
+    #[test]
+    fn one_label_alone_has_no_margin() {
+        let run = run(&[&[1.0, 2.0]], 0);
+        let m = Metrics::compute(&run, &[0, 0], Window::first_epochs(1)).unwrap();
+        assert_eq!(m.flagged(), 2);
+    }
+
+    #[test]
+    fn variability_of_the_papers_code_by_hand() {
+        // p is 0 and 1 in turn: v = 1/4; √(1/4 + 1/16 / 3) over four epochs.
+        close(Variability::PaperCode.from_population(0.5, 4), (0.25f64 + 0.0625 / 3.0).sqrt());
+        close(Variability::Population.from_population(0.5, 4), 0.5);
+        assert_eq!(Variability::PaperCode.from_population(0.0, 1), 0.0);
+        assert!(Variability::PaperCode.from_population(f32::NAN, 1).is_nan());
+    }
+
+    #[test]
     fn what_does_not_fit_together_is_an_error() {
         let run = run(&[&[0.0, 1.0]], 1);
         assert!(matches!(
@@ -404,5 +624,7 @@ mod tests {
         assert!(matches!(Metrics::compute(&run, &[2], Window::first_epochs(1)), Err(MetricsError::NoSuchLabel { .. })));
         let outside = Window { first: 2, last: 3 };
         assert!(matches!(Metrics::compute(&run, &[1], outside), Err(MetricsError::EmptyWindow { .. })));
+        assert!(matches!(mean_distribution(&run, 0, outside), Err(MetricsError::EmptyWindow { .. })));
+        assert!(matches!(mean_distribution(&run, 1, Window::first_epochs(1)), Err(MetricsError::WrongLength { .. })));
     }
 }

@@ -136,17 +136,19 @@ impl SpanIndex {
     pub fn spans_of(&self, sentence: u32) -> impl Iterator<Item = Span> + use<> {
         let n = self.n_tokens.get(sentence as usize).copied().unwrap_or(0);
         let width = self.max_width;
-        (0..n).flat_map(move |start| (start..n.min(start + width)).map(move |end| Span { sentence, start, end }))
+        (0..n).flat_map(move |start| {
+            (start..n.min(start.saturating_add(width))).map(move |end| Span { sentence, start, end })
+        })
     }
 }
 
-/// Candidates of a sentence of `n` tokens that start before `start`.
+/// Candidates of a sentence of `n` tokens that start before `start`: at most all that can be numbered.
 fn spans_before(start: u32, n: u32, max_width: u32) -> u32 {
     // Starts up to `full` have all widths; after them one candidate less each.
     let full = n.saturating_sub(max_width - 1).min(start);
-    let rest = start - full;
-    let widest_after = n - full;
-    full * max_width + rest * widest_after - rest * rest.saturating_sub(1) / 2
+    // In 64 bits: the products pass 2³² before the halves are taken.
+    let [full, rest, widest_after, width] = [full, start - full, n - full, max_width].map(u64::from);
+    (full * width + rest * widest_after - rest * rest.saturating_sub(1) / 2) as u32
 }
 
 #[cfg(test)]
@@ -178,6 +180,18 @@ mod tests {
             assert_eq!(id as usize, index.len());
             assert_eq!(index.span(id), None);
         }
+    }
+
+    #[test]
+    fn long_sentences_and_unlimited_widths_are_numbered() {
+        let n = 92_000;
+        let index = SpanIndex::new([3, n], u32::MAX).unwrap();
+        let last = Span { sentence: 1, start: n - 1, end: n - 1 };
+        assert_eq!(index.id(last), Some(index.len() as SpanId - 1));
+        for span in [last, Span { sentence: 1, start: 70_000, end: 91_000 }, Span { sentence: 1, start: 1, end: 1 }] {
+            assert_eq!(index.id(span).and_then(|id| index.span(id)), Some(span));
+        }
+        assert_eq!(index.spans_of(0).count(), 6);
     }
 
     #[test]

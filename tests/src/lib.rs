@@ -1,4 +1,6 @@
-//! What the tests share: where things are, and when a test cannot run.
+//! What the tests share: where things are, when a test cannot run, and what parsers must keep.
+
+pub mod parsers;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -11,7 +11,9 @@ use shared::dyn_file;
 use shared::dynamics::{Negatives, Precision};
 use shared::judge::{Decision, Judge};
 use shared::metrics::Window;
+use shared::threshold::Metric;
 use trainer::convert::{Conversion, convert};
+use trainer::corpus_file::CorpusOptions;
 use trainer::span_table::SpanTable;
 
 const CORPUS: &str = r#"[{"tokens": ["Ada", "met", "Rome"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]]},
@@ -46,6 +48,7 @@ fn conversion(dynamics: Vec<PathBuf>, corpus: Option<PathBuf>, gold: Option<Path
         dynamics,
         corpus,
         gold,
+        corpora: CorpusOptions::default(),
         labels: None,
         max_span_width: 2,
         precision: Precision::F32,
@@ -113,7 +116,7 @@ fn the_parquet_table_has_every_span_with_its_types() {
     let out = at.join("run.dyn");
     convert(&conversion(files, Some(write(at, "train.json", CORPUS)), None), &out).unwrap();
     let d = dyn_file::read(&std::fs::read(&out).unwrap()).unwrap();
-    let judge = Judge::new(&d, Window::first_epochs(1)).unwrap();
+    let judge = Judge::new(&d, Window::first_epochs(1), Metric::Aum).unwrap();
     let decided = BTreeMap::from([(1, Decision::Remove), (4, Decision::Relabel(2))]);
     let path = at.join("spans.parquet");
     SpanTable::new(&d, &judge, &decided).write(&path).unwrap();

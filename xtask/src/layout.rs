@@ -53,6 +53,11 @@ impl Layout {
         self.build.join("release").join(format!("trainer{}", env::consts::EXE_SUFFIX))
     }
 
+    /// Where criterion leaves its estimates.
+    pub fn criterion(&self) -> PathBuf {
+        self.build.join("criterion")
+    }
+
     /// `path` relative to the repository where it lies inside: shorter to read.
     pub fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()

@@ -6,11 +6,15 @@
 //! | `page.rs` | builds the page into `dist/` |
 //! | `demo.rs` | trains on the bundled sample, cleans, retrains, reports, serves |
 //! | `test.rs` | all checks and tests; what CI runs |
+//! | `bench.rs` | benchmarks, ours and the peers' |
+//! | `fuzz.rs` | long runs of the fuzz targets |
 //! | `steps.rs` | numbered steps with progress, logs and a summary |
 //! | `process.rs` | child processes: find, run with a log, read the output |
 //! | `layout.rs` | where things lie |
 
+mod bench;
 mod demo;
+mod fuzz;
 mod layout;
 mod page;
 mod process;
@@ -38,6 +42,10 @@ enum Task {
     Demo(demo::Args),
     /// Run all checks and tests (format, lints, unit, end to end, browser)
     Test(test::Args),
+    /// Run benchmarks next to those of peers
+    Bench(bench::Args),
+    /// Run the fuzz targets of tests/fuzz for a while
+    Fuzz(fuzz::Args),
     /// Build the page into dist/
     Page,
     /// Install what is missing (demo, test and page do this by themselves)
@@ -62,6 +70,8 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Demo(args) => demo::run(&layout, &args),
         Task::Test(args) => test::run(&layout, &args),
+        Task::Bench(args) => bench::run(&layout, &args),
+        Task::Fuzz(args) => fuzz::run(&layout, &args),
         Task::Page => page::run(&layout),
         Task::Setup(args) => setup::run(&layout, &args),
     }

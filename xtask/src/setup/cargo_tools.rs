@@ -20,15 +20,27 @@ pub struct CargoTool {
     about: &'static str,
 }
 
+/// Also brings the runner of tests and benchmarks in wasm.
+pub const WASM_BINDGEN: CargoTool = CargoTool {
+    program: "wasm-bindgen",
+    package: "wasm-bindgen-cli",
+    version: "0.2.130",
+    // Its lock file asks for a version that registries no longer serve.
+    locked: false,
+    about: "about 4 minutes on 2 cores",
+};
+
+pub const CARGO_FUZZ: CargoTool = CargoTool {
+    program: "cargo-fuzz",
+    package: "cargo-fuzz",
+    version: "0.13.2",
+    locked: false,
+    about: "about 2 minutes on 2 cores",
+};
+
+/// What the page is built with.
 pub const TOOLS: &[CargoTool] = &[
-    CargoTool {
-        program: "wasm-bindgen",
-        package: "wasm-bindgen-cli",
-        version: "0.2.130",
-        // Its lock file asks for a version that registries no longer serve.
-        locked: false,
-        about: "about 4 minutes on 2 cores",
-    },
+    WASM_BINDGEN,
     CargoTool {
         program: "trunk",
         package: "trunk",

@@ -48,6 +48,16 @@ fn page(layout: &Layout, steps: &mut Steps) -> Result<()> {
     page_tools(layout, steps)
 }
 
+/// wasm-bindgen alone, with its test runner. One step.
+pub fn wasm_bindgen(layout: &Layout, steps: &mut Steps) -> Result<()> {
+    cargo_tools::ensure(layout, steps, &cargo_tools::WASM_BINDGEN)
+}
+
+/// One step.
+pub fn cargo_fuzz(layout: &Layout, steps: &mut Steps) -> Result<()> {
+    cargo_tools::ensure(layout, steps, &cargo_tools::CARGO_FUZZ)
+}
+
 pub fn page_tools(layout: &Layout, steps: &mut Steps) -> Result<()> {
     for tool in cargo_tools::TOOLS {
         cargo_tools::ensure(layout, steps, tool)?;

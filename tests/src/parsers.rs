@@ -1,0 +1,263 @@
+//! What every parser of outside bytes must keep, one function per parser. The fuzz targets of
+//! `tests/fuzz` and the smoke test `parsers_smoke` run the same functions.
+//!
+//! A parser is added by its function, its line in [`ALL`] and a target of two lines in `tests/fuzz`.
+
+use std::collections::BTreeMap;
+
+use shared::cleaning::{CleaningSummary, Decisions, clean};
+use shared::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
+use shared::formats::{
+    Content, Document, Format, FormatError, Layers, ReadOptions, TagNames, WriteOptions, dynclean_json,
+};
+use shared::import::Recording;
+use shared::judge::{Judge, Side};
+use shared::metrics::Window;
+use shared::tally::Tally;
+use shared::threshold::{Action, Metric, Rule, Settings};
+use shared::{dyn_file, formats, import, provenance, report};
+
+/// A parser under test.
+pub struct Parser {
+    /// Name of the fuzz target and of its folder of inputs.
+    pub name: &'static str,
+    /// Feeds it bytes; panics where an invariant does not hold.
+    pub check: fn(&[u8]),
+}
+
+/// All parsers that take bytes from outside.
+pub const ALL: &[Parser] = &[
+    Parser { name: "dyn_file", check: dyn_file },
+    Parser { name: "decisions", check: decisions },
+    Parser { name: "dynclean_json", check: dynclean_json },
+    Parser { name: "conll", check: conll },
+    Parser { name: "tag_json", check: tag_json },
+    Parser { name: "text_json", check: text_json },
+    Parser { name: "label_studio", check: label_studio },
+    Parser { name: "brat", check: brat },
+    Parser { name: "any_corpus", check: any_corpus },
+    Parser { name: "tag_names", check: tag_names },
+    Parser { name: "recording", check: recording },
+];
+
+/// The `.dyn` container, and all that is computed from what it holds.
+pub fn dyn_file(bytes: &[u8]) {
+    dyn_file_as_is(bytes);
+    // Checksums would keep nearly all changed bytes from the decoders behind them.
+    let mended = with_valid_checksums(bytes);
+    if mended != bytes {
+        dyn_file_as_is(&mended);
+    }
+}
+
+fn dyn_file_as_is(bytes: &[u8]) {
+    let Ok(dynamics) = dyn_file::read(bytes) else { return };
+    // Bytes and not values are compared: NaN does not equal itself.
+    let written = dyn_file::write(&dynamics);
+    let again = dyn_file::read(&written).expect("what was read can be written and read");
+    assert_eq!(dyn_file::write(&again), written, "a second round trip changes nothing");
+    let (automatic, settings) = match Judge::automatic(&dynamics, |_| ()) {
+        Ok(judge) => judge,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    everything_computes(&dynamics, &automatic, &settings);
+    for (window, metric, action, overlap_suppression) in [
+        (Window::first_epochs(1), Metric::Aum, Action::Relabel, true),
+        (Window { first: 0, last: u32::MAX }, Metric::Confidence, Action::Remove, false),
+        (Window { first: 2, last: 1 }, Metric::Aum, Action::Remove, true),
+    ] {
+        if let Ok(judge) = Judge::new(&dynamics, window, metric) {
+            let rule = Rule::Fixed(0.5);
+            let settings = Settings {
+                window,
+                metric,
+                negatives: rule,
+                positives: rule,
+                action,
+                overlap_suppression,
+                ..settings.clone()
+            };
+            everything_computes(&dynamics, &judge, &settings);
+            let per_class = Settings { positives: Rule::Auto, per_class: true, ..settings };
+            everything_computes(&dynamics, &judge, &per_class);
+        }
+    }
+}
+
+/// Figures, cleaned corpus and report of one judge, against one another.
+fn everything_computes(dynamics: &Dynamics, judge: &Judge, settings: &Settings) {
+    let labels = &dynamics.corpus.labels;
+    let gold = dynamics.dense_gold(&judge.index);
+    let decisions = Decisions::new(String::new(), settings.clone());
+    let decided = decisions.resolve(judge, labels).expect("rules alone always resolve");
+    let tally = Tally::new(judge, labels, gold.as_deref());
+    let figures = tally.at(judge, settings, &BTreeMap::new(), gold.as_deref());
+    assert_eq!(figures.summary, CleaningSummary::new(judge, settings, &decided, labels));
+    let cleaned = clean(&dynamics.corpus, judge, &decided);
+    assert!(cleaned.entities.len() <= dynamics.corpus.entities.len() + decided.len());
+    for side in [Side::Negatives, Side::Positives] {
+        for &span in judge.under(settings).judged_wrong(side).iter() {
+            assert!(!judge.metrics.is_flagged(span as usize), "a flagged span is not judged");
+        }
+    }
+    provenance::json(&dynamics.corpus, judge, &decisions, &decided);
+    for format in Format::ALL {
+        formats::write(&cleaned, &WriteOptions { format: Some(format), ..WriteOptions::default() });
+    }
+    let input = report::Input { dynamics, judge, decisions: &decisions, outcome: None };
+    report::html(&input).expect("a report can be made of every judge");
+}
+
+/// The bytes with the checksum of every whole section put right.
+pub fn with_valid_checksums(bytes: &[u8]) -> Vec<u8> {
+    // Signature and version; then tag, length, checksum, payload (docs/FORMAT.md).
+    const PREAMBLE: usize = 12;
+    const HEADER: usize = 20;
+    let mut mended = bytes.to_vec();
+    let mut at = PREAMBLE;
+    while let Some(header) = mended.get(at..at + HEADER) {
+        let length = u64::from_le_bytes(header[4..12].try_into().expect("8 bytes"));
+        let payload = at + HEADER;
+        let Some(end) = usize::try_from(length).ok().and_then(|n| payload.checked_add(n)) else { break };
+        let Some(checksum) = mended.get(payload..end).map(xxhash_rust::xxh3::xxh3_64) else { break };
+        mended[at + 12..payload].copy_from_slice(&checksum.to_le_bytes());
+        at = end;
+    }
+    mended
+}
+
+/// `decisions.json`.
+pub fn decisions(bytes: &[u8]) {
+    // The digest that the file names is taken as the right one, so that its content is looked at.
+    let named = serde_json::from_slice::<serde_json::Value>(bytes).ok();
+    let digest = named.as_ref().and_then(|json| json.get("dynamics")?.as_str()).unwrap_or_default();
+    let Ok(decisions) = Decisions::read(bytes, digest) else { return };
+    let again = Decisions::read(decisions.to_json().as_bytes(), digest).expect("what was read can be written and read");
+    assert_eq!(again, decisions);
+    let dynamics = small_dynamics();
+    let Ok(judge) = Judge::new(&dynamics, decisions.settings.window, decisions.settings.metric) else { return };
+    let Ok(decided) = decisions.resolve(&judge, &dynamics.corpus.labels) else { return };
+    let cleaned = clean(&dynamics.corpus, &judge, &decided);
+    let written = dynclean_json::write(&cleaned);
+    dynclean_json::read(written.as_bytes()).expect("a cleaned corpus can be read");
+}
+
+/// Two sentences, two types, two epochs.
+fn small_dynamics() -> Dynamics {
+    let json = br#"[{"tokens": ["a", "b", "c"], "entities": [[0, 1, "X"], [2, 2, "Y"]], "unknown": [[1, 1]]},
+                    {"tokens": ["d"], "entities": []}]"#;
+    let epoch = |scale: f32| {
+        let rows: Vec<f32> = (0..7 * 3).map(|i| (i * 5 % 11) as f32 * scale - 2.0).collect();
+        EpochLogits::from_rows(&rows, 2, Precision::F16).expect("7 rows of 3")
+    };
+    Dynamics {
+        info: RunInfo { max_span_width: 8, ..RunInfo::default() },
+        corpus: dynclean_json::read(json).expect("a corpus"),
+        gold: None,
+        run: Run { epochs: vec![epoch(0.5), epoch(-0.75)], scores: vec![] },
+        threshold_run: None,
+        complete: true,
+    }
+}
+
+/// DynClean JSON.
+pub fn dynclean_json(bytes: &[u8]) {
+    corpus(bytes, Format::DyncleanJson);
+}
+
+/// CoNLL columns.
+pub fn conll(bytes: &[u8]) {
+    corpus(bytes, Format::Conll);
+}
+
+/// BOND JSON and JSON Lines with a tag per token.
+pub fn tag_json(bytes: &[u8]) {
+    corpus(bytes, Format::Bond);
+    corpus(bytes, Format::TagsJsonl);
+}
+
+/// JSON Lines with raw text.
+pub fn text_json(bytes: &[u8]) {
+    corpus(bytes, Format::TextJsonl);
+}
+
+/// Label Studio's export.
+pub fn label_studio(bytes: &[u8]) {
+    corpus(bytes, Format::LabelStudio);
+}
+
+/// Whatever the content looks like.
+pub fn any_corpus(bytes: &[u8]) {
+    match formats::detect(bytes) {
+        Ok(format) => corpus(bytes, format),
+        Err(error) => assert_explained(&error),
+    }
+}
+
+fn corpus(bytes: &[u8], format: Format) {
+    let tags = TagNames::read(br#"{"O": 0, "B-X": 1, "I-X": 2, "B-Y": 3, "I-Y": 4}"#).expect("tag names");
+    let options = ReadOptions { format: Some(format), tags: Some(tags), ..ReadOptions::default() };
+    let layers = match formats::read(bytes, &options) {
+        Ok(layers) => layers,
+        Err(error) => return assert_explained(&error),
+    };
+    can_be_written(&layers, |written| formats::read(written.as_bytes(), &options));
+}
+
+fn assert_explained(error: &FormatError) {
+    assert!(error.line >= 1 && !error.message.is_empty(), "{error:?}");
+}
+
+/// What was read is written and read again with the same labels; and in every other format without a panic.
+fn can_be_written(layers: &Layers, read: impl Fn(&str) -> Result<Layers, FormatError>) {
+    let corpus = &layers.corpus;
+    if let Content::Text(text) = formats::write(corpus, &WriteOptions::default()).content {
+        let again =
+            read(&text).unwrap_or_else(|error| panic!("what was read can be written and read: {error}\n{text}"));
+        assert_eq!(again.corpus.tokens, corpus.tokens);
+        assert_eq!(again.corpus.entities, corpus.entities);
+        assert_eq!(again.corpus.unknown, corpus.unknown);
+    }
+    for format in Format::ALL {
+        formats::write(corpus, &WriteOptions { format: Some(format), ..WriteOptions::default() });
+    }
+}
+
+/// A brat document: text, a zero byte, annotations.
+pub fn brat(bytes: &[u8]) {
+    let split = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let (text, annotations) = (&bytes[..split], bytes.get(split + 1..).unwrap_or_default());
+    let document = match Document::from_bytes("a", text, annotations) {
+        Ok(document) => document,
+        Err(error) => return assert_explained(&error),
+    };
+    let options = ReadOptions::default();
+    let layers = match formats::brat::read(&[document], &options) {
+        Ok(layers) => layers,
+        Err(error) => return assert_explained(&error),
+    };
+    can_be_written(&layers, |_| unreachable!("brat is written as documents"));
+    let Content::Documents(written) = formats::write(&layers.corpus, &WriteOptions::default()).content else {
+        panic!("brat is written as documents");
+    };
+    let again = formats::brat::read(&written, &options).expect("what was read can be written and read");
+    assert_eq!(again.corpus.entities, layers.corpus.entities);
+    assert_eq!(again.corpus.tokens, layers.corpus.tokens);
+}
+
+/// What tag ids mean.
+pub fn tag_names(bytes: &[u8]) {
+    if let Err(error) = TagNames::read(bytes) {
+        assert_explained(&error);
+    }
+}
+
+/// Dynamics that Python programs recorded: JSON Lines and CSV, with spans of a corpus and without.
+pub fn recording(bytes: &[u8]) {
+    let index = small_dynamics().span_index().expect("8 spans");
+    for mut recording in [Recording::of_guids(), Recording::of_spans(&index)] {
+        if let Err(error) = import::read(bytes, "recorded", &mut recording) {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Every parser of outside bytes over the kept inputs of its fuzz target and over random changes of
+//! them, on the stable compiler and for a fixed time: a guard between the long runs of
+//! `cargo xtask fuzz`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tests::parsers::{ALL, Parser};
+
+/// For each parser.
+const TIME: Duration = Duration::from_secs(2);
+
+fn inputs_of(parser: &Parser) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(parser.name);
+    let mut files: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    // A folder's order is not fixed; the changes below shall be.
+    files.sort();
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+/// SplitMix64: the same changes on every machine, as far as the time allows.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+/// One to four changes: bytes, cuts, repeats, pieces of another input, numbers at the edge of their type.
+fn changed(inputs: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = inputs[dice.below(inputs.len())].clone();
+    for _ in 0..=dice.below(4) {
+        let at = dice.below(bytes.len() + 1);
+        let end = (at + dice.below(24)).min(bytes.len());
+        match dice.below(6) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
+            1 if at < bytes.len() => bytes[at] = dice.next() as u8,
+            2 => drop(bytes.drain(at..end)),
+            3 => {
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            4 => {
+                let other = &inputs[dice.below(inputs.len())];
+                let from = dice.below(other.len() + 1);
+                let until = (from + dice.below(64)).min(other.len());
+                bytes.splice(at..end, other[from..until].iter().copied());
+            }
+            _ => {
+                let edges = [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 40, u64::MAX];
+                let edge = edges[dice.below(edges.len())].to_le_bytes();
+                let width = [1, 2, 4, 8][dice.below(4)];
+                let end = (at + width).min(bytes.len());
+                bytes.splice(at..end, edge[..width].iter().copied());
+            }
+        }
+    }
+    bytes
+}
+
+fn check(parser: &Parser, bytes: &[u8]) {
+    if catch_unwind(AssertUnwindSafe(|| (parser.check)(bytes))).is_err() {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-failure", parser.name));
+        std::fs::write(&kept, bytes).unwrap();
+        panic!("{} fails on the bytes that are now in {} (see above)", parser.name, kept.display());
+    }
+}
+
+#[test]
+fn parsers_keep_their_invariants_on_changed_inputs() {
+    for parser in ALL {
+        let inputs = inputs_of(parser);
+        assert!(!inputs.is_empty(), "tests/fuzz/corpus/{} holds no input", parser.name);
+        inputs.iter().for_each(|bytes| check(parser, bytes));
+        let (mut dice, start) = (Dice(1), Instant::now());
+        while start.elapsed() < TIME {
+            check(parser, &changed(&inputs, &mut dice));
+        }
+    }
+}
+
+#[test]
+fn every_parser_has_its_fuzz_target() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    for Parser { name, .. } in ALL {
+        let target = std::fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+        assert!(target.contains(&format!("parsers::{name}(")), "fuzz_targets/{name}.rs runs another parser");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "fuzz/Cargo.toml does not list {name}");
+    }
+}

@@ -1,0 +1,336 @@
+//! Invariants over random runs: metrics, enumeration, the `.dyn` file, judging and cleaning.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use shared::cleaning::{CleaningSummary, Decisions, Override, clean};
+use shared::corpus::{Corpus, Entity, TokenTable};
+use shared::dynamics::{
+    Dynamics, EpochLogits, EpochScore, Negatives, Precision, Run, RunInfo, SampleScheme, ThresholdRun,
+};
+use shared::formats::{Layout, dynclean_json};
+use shared::judge::{Decision, Judge, Side};
+use shared::labels::{LabelId, LabelSet, O};
+use shared::metrics::{Metrics, Window, margins, mean_distribution};
+use shared::quality::detect;
+use shared::score::Prf;
+use shared::span::{SpanId, SpanIndex};
+use shared::tally::Tally;
+use shared::threshold::{Action, Metric, Rule, Settings};
+use shared::{dyn_file, span};
+
+/// Logits as rows, by epoch; multiples of 1/8, so that sums and half precision are exact.
+#[derive(Debug, Clone)]
+struct Logits {
+    n_types: usize,
+    epochs: Vec<Vec<f32>>,
+}
+
+impl Logits {
+    fn run(&self, precision: Precision) -> Run {
+        let epochs = self.epochs.iter().map(|rows| EpochLogits::from_rows(rows, self.n_types, precision).unwrap());
+        Run { epochs: epochs.collect(), scores: vec![] }
+    }
+
+    /// Every span's row changed.
+    fn changed(&self, change: impl Fn(usize, &[f32]) -> Vec<f32>) -> Self {
+        let width = self.n_types + 1;
+        let rows = |rows: &Vec<f32>| rows.chunks(width).enumerate().flat_map(|(i, row)| change(i, row)).collect();
+        Self { n_types: self.n_types, epochs: self.epochs.iter().map(rows).collect() }
+    }
+}
+
+fn logits(n_spans: usize, n_types: usize, n_epochs: usize) -> impl Strategy<Value = Logits> {
+    let rows = prop::collection::vec((-64i8..=64).prop_map(|z| f32::from(z) / 8.0), n_spans * (n_types + 1));
+    prop::collection::vec(rows, n_epochs).prop_map(move |epochs| Logits { n_types, epochs })
+}
+
+/// Logits and labels of up to 600 spans: more than one block of the vectorised loops.
+fn labelled_logits() -> impl Strategy<Value = (Logits, Vec<LabelId>)> {
+    (1..600usize, 1..6usize, 1..6usize).prop_flat_map(|(n_spans, n_types, n_epochs)| {
+        let labels = prop::collection::vec(0..=n_types as LabelId, n_spans);
+        (logits(n_spans, n_types, n_epochs), labels)
+    })
+}
+
+/// A whole file's content: some sentences without tokens, unknown spans, gold, a threshold run.
+fn dynamics() -> impl Strategy<Value = Dynamics> {
+    let lengths = prop::collection::vec(0..6u32, 1..6);
+    (lengths, 1..5u32, 1..4usize, 1..5usize, any::<[bool; 4]>()).prop_flat_map(
+        |(lengths, max_width, n_types, n_epochs, [half, is_all, has_gold, has_samples])| {
+            let index = SpanIndex::new(lengths.iter().copied(), max_width).unwrap();
+            let n = index.len();
+            // A label per candidate, mostly `O`; one more than the types stands for unknown.
+            let label = prop_oneof![5 => Just(O), 3 => 1..=n_types as LabelId, 1 => Just(n_types as LabelId + 1)];
+            let distant = prop::collection::vec(label, n);
+            let gold = prop::collection::vec(prop_oneof![3 => Just(O), 1 => 1..=n_types as LabelId], n);
+            let samples = prop::collection::vec(any::<bool>(), n);
+            let main = logits(n, n_types, n_epochs);
+            let sampled = logits(n, n_types + 1, n_epochs);
+            (Just((lengths, index)), distant, gold, samples, main, sampled).prop_map(
+                move |((lengths, index), distant, gold, samples, main, sampled)| {
+                    let precision = if half { Precision::F16 } else { Precision::F32 };
+                    let mut tokens = TokenTable::default();
+                    for (sentence, &n) in lengths.iter().enumerate() {
+                        tokens.push((0..n).map(|token| format!("{sentence}é{token}"))).unwrap();
+                    }
+                    let entities = |labels: &[LabelId]| -> Vec<Entity> {
+                        let typed = (0..).zip(labels).filter(|&(_, &l)| l != O && usize::from(l) <= n_types);
+                        typed.map(|(id, &label)| Entity { span: index.span(id).unwrap(), label }).collect()
+                    };
+                    let is_unknown = |&(_, &l): &(SpanId, &LabelId)| usize::from(l) > n_types;
+                    let unknown = (0..).zip(&distant).filter(is_unknown).map(|(id, _)| index.span(id).unwrap());
+                    let corpus = Corpus {
+                        tokens,
+                        labels: LabelSet::from_types(["A", "B", "C"].into_iter().take(n_types)),
+                        entities: entities(&distant),
+                        unknown: unknown.collect(),
+                        extra: if lengths.len() > 1 { vec![(1, r#"{"id":7}"#.into())] } else { vec![] },
+                        layout: Layout::default(),
+                    };
+                    let mut run = main.run(precision);
+                    let dev = Prf::from_counts(1, 2, 3);
+                    run.scores.push(EpochScore { epoch: 1, train_loss: 0.25, dev });
+                    let spans: Vec<SpanId> = (0..).zip(&samples).filter(|&(_, &is)| is).map(|(id, _)| id).collect();
+                    let rows = |epoch: &Vec<f32>| -> Vec<f32> {
+                        let of = |&s: &SpanId| epoch[s as usize * (n_types + 2)..][..n_types + 2].to_vec();
+                        spans.iter().flat_map(of).collect()
+                    };
+                    let sampled = Logits { n_types: n_types + 1, epochs: sampled.epochs.iter().map(rows).collect() };
+                    let threshold_run = ThresholdRun {
+                        scheme: SampleScheme::FakeClass,
+                        assigned: vec![n_types as LabelId + 1; spans.len()],
+                        spans,
+                        run: sampled.run(Precision::F32),
+                    };
+                    let negatives = if is_all { Negatives::All } else { Negatives::Top };
+                    Dynamics {
+                        info: RunInfo { max_span_width: max_width, negatives, ..RunInfo::default() },
+                        gold: has_gold.then(|| entities(&gold)),
+                        corpus,
+                        run,
+                        threshold_run: has_samples.then_some(threshold_run),
+                        complete: has_gold,
+                    }
+                },
+            )
+        },
+    )
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let rule =
+        || prop_oneof![Just(Rule::Auto), (0.0..1.0f32).prop_map(Rule::Quantile), (-6.0..6.0f32).prop_map(Rule::Fixed)];
+    let classes = prop::collection::btree_map("[ABX]", rule(), 0..3);
+    (rule(), rule(), classes, any::<[bool; 4]>(), 0.0..1.0f32, 1..4u32).prop_map(
+        |(negatives, positives, classes, choices, relabel_probability, last)| {
+            let [relabel, overlap_suppression, per_class, by_confidence] = choices;
+            Settings {
+                window: Window::first_epochs(last),
+                metric: if by_confidence { Metric::Confidence } else { Metric::Aum },
+                negatives,
+                positives,
+                per_class,
+                classes,
+                action: if relabel { Action::Relabel } else { Action::Remove },
+                overlap_suppression,
+                relabel_probability,
+            }
+        },
+    )
+}
+
+fn close(a: f32, b: f32) -> bool {
+    (a - b).abs() <= 1e-5 * a.abs().max(1.0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn metrics_keep_within_their_bounds((logits, labels) in labelled_logits()) {
+        let run = logits.run(Precision::F16);
+        let n_epochs = run.epochs.len() as u16;
+        let window = Window::first_epochs(u32::from(n_epochs));
+        let m = Metrics::compute(&run, &labels, window).unwrap();
+        prop_assert_eq!(m.flagged(), 0);
+        for i in 0..labels.len() {
+            let margins = margins(&run, i, labels[i]);
+            let (low, high) = margins.iter().fold((f32::MAX, f32::MIN), |(l, h), &m| (l.min(m), h.max(m)));
+            prop_assert!(low - 1e-5 <= m.aum[i] && m.aum[i] <= high + 1e-5);
+            prop_assert!(m.forgetting[i] <= m.correctness[i] && m.correctness[i] + m.forgetting[i] <= n_epochs);
+            prop_assert!((0.0..=1.0 + 1e-6).contains(&m.confidence[i]) && (0.0..=0.5 + 1e-6).contains(&m.variability[i]));
+            prop_assert!(m.predicted_probability[i] >= m.confidence[i] - 1e-6);
+            // Jensen: the mean of −ln p is at least −ln of the mean of p.
+            prop_assert!(m.mean_loss[i] >= -m.confidence[i].ln() - 1e-5);
+            let distribution = mean_distribution(&run, i, window).unwrap();
+            prop_assert!(close(distribution.iter().sum(), 1.0));
+            prop_assert!(close(distribution[usize::from(labels[i])], m.confidence[i]));
+        }
+    }
+
+    #[test]
+    fn a_constant_added_to_all_logits_changes_nothing(
+        (logits, labels) in labelled_logits(), shifts in prop::collection::vec(-64i8..=64, 600)
+    ) {
+        let shifted = logits.changed(|i, row| row.iter().map(|z| z + f32::from(shifts[i]) / 8.0).collect());
+        let of = |logits: &Logits| Metrics::compute(&logits.run(Precision::F16), &labels, Window::first_epochs(9));
+        prop_assert_eq!(of(&logits), of(&shifted));
+    }
+
+    #[test]
+    fn renaming_types_renames_predictions((logits, labels) in labelled_logits(), by in 1..6usize) {
+        let n = logits.n_types;
+        let renamed = |label: LabelId| if label == O { O } else { ((usize::from(label) - 1 + by) % n + 1) as LabelId };
+        let moved = logits.changed(|_, row| {
+            let mut new = row.to_vec();
+            (0..=n).for_each(|label| new[usize::from(renamed(label as LabelId))] = row[label]);
+            new
+        });
+        let new_labels: Vec<LabelId> = labels.iter().map(|&l| renamed(l)).collect();
+        let window = Window::first_epochs(9);
+        let old = Metrics::compute(&logits.run(Precision::F16), &labels, window).unwrap();
+        let new = Metrics::compute(&moved.run(Precision::F16), &new_labels, window).unwrap();
+        prop_assert_eq!(&old.aum, &new.aum);
+        for i in 0..labels.len() {
+            prop_assert!(close(old.confidence[i], new.confidence[i]) && close(old.mean_loss[i], new.mean_loss[i]));
+            prop_assert!(close(old.predicted_probability[i], new.predicted_probability[i]));
+            let distribution = mean_distribution(&logits.run(Precision::F16), i, window).unwrap();
+            let rivals = distribution.iter().filter(|&&p| p > old.predicted_probability[i] - 1e-5).count();
+            prop_assert!(rivals > 1 || renamed(old.predicted[i]) == new.predicted[i]);
+        }
+    }
+
+    #[test]
+    fn windows_add_up((logits, labels) in labelled_logits(), split in 1..5u32) {
+        let run = logits.run(Precision::F16);
+        let n = run.epochs.len() as u32;
+        prop_assume!(split < n);
+        let of = |first, last| Metrics::compute(&run, &labels, Window { first, last }).unwrap();
+        let (before, after, all) = (of(1, split), of(split + 1, n), of(1, n));
+        let share = split as f32 / n as f32;
+        for i in 0..labels.len() {
+            let mean = |column: fn(&Metrics) -> &Vec<f32>| {
+                close(column(&before)[i] * share + column(&after)[i] * (1.0 - share), column(&all)[i])
+            };
+            prop_assert!(mean(|m| &m.aum) && mean(|m| &m.confidence) && mean(|m| &m.mean_loss));
+            prop_assert_eq!(before.correctness[i] + after.correctness[i], all.correctness[i]);
+            let between = all.forgetting[i] - before.forgetting[i] - after.forgetting[i];
+            prop_assert!(between <= 1, "at most the one event at the seam");
+        }
+    }
+
+    #[test]
+    fn ids_and_spans_are_inverse(lengths in prop::collection::vec(0..40u32, 0..20), width in 1..50u32) {
+        let index = SpanIndex::new(lengths.iter().copied(), width).unwrap();
+        let total: u64 = lengths.iter().map(|&n| span::spans_in_sentence(n, width)).sum();
+        prop_assert_eq!(index.len() as u64, total);
+        for id in 0..index.len() as SpanId {
+            let span = index.span(id).unwrap();
+            prop_assert_eq!(index.id(span), Some(id));
+            prop_assert!(span.width() <= width && span.end < lengths[span.sentence as usize]);
+        }
+    }
+
+    #[test]
+    fn a_dynamics_file_gives_back_what_was_written(dynamics in dynamics()) {
+        prop_assert_eq!(dyn_file::read(&dyn_file::write(&dynamics)), Ok(dynamics));
+    }
+
+    #[test]
+    fn a_higher_threshold_judges_the_same_spans_and_more(
+        dynamics in dynamics(), low in -6.0..6.0f32, more in 0.0..6.0f32, overlap_suppression in any::<bool>()
+    ) {
+        let judge = Judge::new(&dynamics, Window::first_epochs(3), Metric::Aum).unwrap();
+        let at = |threshold| {
+            let rule = Rule::Fixed(threshold);
+            Settings { negatives: rule, positives: rule, overlap_suppression, ..Settings::paper() }
+        };
+        for side in Side::BOTH {
+            let (low_settings, high_settings) = (at(low), at(low + more));
+            let (few, many) =
+                (judge.under(&low_settings).judged_wrong(side), judge.under(&high_settings).judged_wrong(side));
+            prop_assert!(many.starts_with(&few));
+            prop_assert!(few.iter().all(|&span| judge.side(span) == side && judge.metrics.aum[span as usize] < low));
+        }
+        if overlap_suppression {
+            let settings = at(low);
+            let judged = judge.under(&settings).judged_wrong(Side::Negatives);
+            let spans: Vec<_> = judged.iter().map(|&id| judge.index.span(id).unwrap()).collect();
+            for (i, a) in spans.iter().enumerate() {
+                prop_assert!(spans[..i].iter().all(|b| !a.overlaps(b)));
+            }
+        }
+    }
+
+    #[test]
+    fn one_span_and_all_spans_and_live_figures_agree(dynamics in dynamics(), settings in settings()) {
+        let judge = Judge::new(&dynamics, settings.window, settings.metric).unwrap();
+        let labels = &dynamics.corpus.labels;
+        let decided = Decisions::new(String::new(), settings.clone()).resolve(&judge, labels).unwrap();
+        for id in 0..judge.index.len() as SpanId {
+            let expected = decided.get(&id).copied().unwrap_or(Decision::Keep);
+            prop_assert_eq!(judge.under(&settings).decide(id), expected);
+        }
+        let gold = dynamics.dense_gold(&judge.index);
+        let tally = Tally::new(&judge, labels, gold.as_deref());
+        let figures = tally.at(&judge, &settings, &BTreeMap::new(), gold.as_deref());
+        prop_assert_eq!(figures.summary, CleaningSummary::new(&judge, &settings, &decided, labels));
+        prop_assert_eq!(figures.quality, gold.map(|gold| detect(&judge, &decided, &gold)));
+    }
+
+    #[test]
+    fn a_cleaning_does_what_was_decided_and_nothing_else(dynamics in dynamics(), settings in settings()) {
+        let corpus = &dynamics.corpus;
+        let judge = Judge::new(&dynamics, settings.window, settings.metric).unwrap();
+        prop_assert_eq!(&clean(corpus, &judge, &BTreeMap::new()), corpus);
+        let decided = Decisions::new(String::new(), settings.clone()).resolve(&judge, &corpus.labels).unwrap();
+        let cleaned = clean(corpus, &judge, &decided);
+        let (before, after) = (&judge.assigned, cleaned.dense_labels(&judge.index));
+        for id in 0..judge.index.len() as SpanId {
+            let span = judge.index.span(id).unwrap();
+            let was_unknown = corpus.unknown.contains(&span);
+            let (label, is_unknown) = (after[id as usize], cleaned.unknown.contains(&span));
+            match decided.get(&id) {
+                Some(Decision::Remove) => prop_assert!(label == O && is_unknown),
+                Some(&Decision::Relabel(new)) => prop_assert!(label == new && is_unknown == was_unknown),
+                Some(Decision::Keep) | None => {
+                    prop_assert!(label == before[id as usize] && is_unknown == was_unknown);
+                }
+            }
+        }
+        let read = dynclean_json::read(dynclean_json::write(&cleaned).as_bytes()).unwrap();
+        prop_assert_eq!((&read.tokens, &read.unknown, &read.extra), (&cleaned.tokens, &cleaned.unknown, &cleaned.extra));
+        // The file knows only the types that still occur.
+        prop_assert_eq!(read.with_labels(&corpus.labels).unwrap().entities, cleaned.entities);
+    }
+
+    #[test]
+    fn relabelling_back_restores_the_labels(dynamics in dynamics(), picks in prop::collection::vec(0..4u16, 60)) {
+        let corpus = &dynamics.corpus;
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let n_types = corpus.labels.n_types() as LabelId;
+        let relabel = |to: &dyn Fn(usize) -> LabelId| -> BTreeMap<SpanId, Decision> {
+            (0..judge.assigned.len()).map(|i| (i as SpanId, Decision::Relabel(to(i)))).collect()
+        };
+        let there = relabel(&|i| picks[i % picks.len()] % (n_types + 1));
+        let relabelled = Dynamics { corpus: clean(corpus, &judge, &there), ..dynamics.clone() };
+        let judge_of_relabelled = Judge::new(&relabelled, Window::first_epochs(1), Metric::Aum).unwrap();
+        let back = clean(&relabelled.corpus, &judge_of_relabelled, &relabel(&|i| judge.assigned[i]));
+        prop_assert_eq!(back.dense_labels(&judge.index), corpus.dense_labels(&judge.index));
+    }
+
+    #[test]
+    fn decisions_give_back_what_was_written(
+        settings in settings(), spans in prop::collection::vec((any::<[u16; 3]>(), 0..3u8, "[A-Zé\"]{0,4}"), 0..6)
+    ) {
+        let mut decisions = Decisions::new("digest".into(), settings);
+        for ([sentence, start, end], what, name) in spans {
+            let span = span::Span { sentence: sentence.into(), start: start.into(), end: end.into() };
+            let by_hand = [Override::Keep, Override::Remove, Override::Relabel(name)];
+            decisions.overrides.push((span, by_hand[usize::from(what)].clone()));
+        }
+        let read = Decisions::read(decisions.to_json().as_bytes(), "digest").unwrap();
+        prop_assert_eq!(read, decisions);
+    }
+}

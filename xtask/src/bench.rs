@@ -1,0 +1,92 @@
+//! Benchmarks: ours and the peers', in the same run on the same machine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    layout::Layout,
+    process::{cargo, find, inherited, output},
+    setup::{self, wasm_std},
+    steps::Steps,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+    /// Not in wasm, which needs Node and wasm-bindgen
+    #[arg(long, global = true)]
+    native_only: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Metrics, new window and change of threshold on 1.27 million spans: native, wasm, numpy
+    Shared,
+}
+
+pub fn run(layout: &Layout, args: &Args) -> Result<()> {
+    match args.what {
+        What::Shared => shared(layout, args.native_only),
+    }
+}
+
+fn shared(layout: &Layout, native_only: bool) -> Result<()> {
+    let mut steps = Steps::new(layout, if native_only { 2 } else { 5 })?;
+    steps.step("native", |_| {
+        inherited(figures().current_dir(&layout.root))?;
+        Ok(((), "done".to_owned()))
+    })?;
+    steps.step("numpy", |_| Ok(((), against_numpy(layout)?)))?;
+    if native_only {
+        return Ok(());
+    }
+    wasm_std::ensure(layout, &mut steps)?;
+    setup::wasm_bindgen(layout, &mut steps)?;
+    steps.step("wasm", |_| {
+        let mut command = figures();
+        command
+            // The profile of the page.
+            .args(["--profile", "web", "--target", "wasm32-unknown-unknown"])
+            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
+            .env("PATH", layout.search_path()?);
+        inherited(command.current_dir(&layout.root)).context("the figures in wasm need Node on PATH")?;
+        Ok(((), "done".to_owned()))
+    })
+}
+
+fn figures() -> Command {
+    let mut command = cargo();
+    command.args(["bench", "--package", "shared", "--bench", "figures"]);
+    command
+}
+
+/// Our median next to that of vectorised numpy.
+fn against_numpy(layout: &Layout) -> Result<String> {
+    let Some(python) = python_with_numpy() else {
+        return Ok("skipped: no python3 with numpy (Debian: apt-get install python3-numpy)".to_owned());
+    };
+    let script = layout.root.join("tests/peers/metrics_speed.py");
+    let numpy: f64 = output(Command::new(python).arg(script))?.parse().context("the script printed no time")?;
+    let ours = median_ms(&layout.criterion().join("metrics/new/estimates.json"))?;
+    Ok(format!("all metrics: ours {ours:.1} ms, numpy {numpy:.1} ms of CPU time, {:.1} times as long", numpy / ours))
+}
+
+fn python_with_numpy() -> Option<PathBuf> {
+    // Debian's package serves Debian's own Python, which need not be the first on PATH.
+    let candidates = find("python3").into_iter().chain([PathBuf::from("/usr/bin/python3")]);
+    candidates.into_iter().find(|python| output(Command::new(python).args(["-c", "import numpy"])).is_ok())
+}
+
+/// Criterion's median of one benchmark.
+fn median_ms(estimates: &Path) -> Result<f64> {
+    let text = fs::read_to_string(estimates).with_context(|| format!("cannot read {}", estimates.display()))?;
+    let json: serde_json::Value = serde_json::from_str(&text)?;
+    let nanoseconds = json["median"]["point_estimate"].as_f64();
+    Ok(nanoseconds.with_context(|| format!("no median in {}", estimates.display()))? / 1e6)
+}
