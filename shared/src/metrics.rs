@@ -447,8 +447,8 @@ impl Block {
             self.mean[i] += self.taint[i];
         }
         for column in [&mut self.margin_sum, &mut self.loss_sum, &mut highest] {
-            for i in 0..BLOCK {
-                column[i] = column[i] / n + self.taint[i];
+            for (value, taint) in column.iter_mut().zip(&self.taint) {
+                *value = *value / n + taint;
             }
         }
         for (column, flagged) in
