@@ -60,7 +60,7 @@ fn compare(name: &str, case: &Case, run: &Run, expected: &Expected) {
     let n_epochs = window.n_epochs(run);
     assert_eq!(metrics.flagged(), expected.flagged.iter().filter(|&&f| f).count());
     let all = mean_distributions(run, 0..case.labels.len(), window).unwrap();
-    for span in 0..case.labels.len() {
+    for (span, &label) in case.labels.iter().enumerate() {
         let what = |metric: &str| format!("{metric} of span {span}, {name}, epochs {}–{}", window.first, window.last);
         assert_eq!(metrics.is_flagged(span), expected.flagged[span], "{}", what("flag"));
         let paper = Variability::PaperCode.from_population(metrics.variability[span], n_epochs);
@@ -77,13 +77,13 @@ fn compare(name: &str, case: &Case, run: &Run, expected: &Expected) {
         assert_eq!(metrics.forgetting[span], expected.forgetting[span], "{}", what("forgetting"));
 
         let distribution = mean_distribution(run, span, window).unwrap();
-        for (label, (found, expected)) in distribution.iter().zip(&expected.mean_distribution[span]).enumerate() {
+        for ((found, of_all), expected) in distribution.iter().zip(&all).zip(&expected.mean_distribution[span]) {
             assert_close(*found, expected, &what("mean distribution"));
-            assert_eq!(found.to_bits(), all[label][span].to_bits(), "one span is computed like all");
+            assert_eq!(found.to_bits(), of_all[span].to_bits(), "one span is computed like all");
         }
         let predicted = metrics.predicted[span];
         if expected.flagged[span] {
-            assert_eq!(predicted, case.labels[span], "a flagged span suggests no other label");
+            assert_eq!(predicted, label, "a flagged span suggests no other label");
         } else {
             let highest = distribution.iter().fold(f32::MIN, |highest, &p| highest.max(p));
             assert_eq!(distribution.iter().position(|&p| p == highest), Some(usize::from(predicted)));

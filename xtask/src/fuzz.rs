@@ -17,7 +17,7 @@ pub struct Args {
     /// The target, as in tests/fuzz/fuzz_targets (default: all, one after the other)
     target: Option<String>,
     /// Minutes for each target
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
 }
 
