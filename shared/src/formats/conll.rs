@@ -219,6 +219,9 @@ impl<'a> Reader<'a> {
     fn token(&mut self, number: usize, line: &'a str, fields: &[&'a str]) -> Result<(), FormatError> {
         let layout = &self.layout;
         let error = |message: String| FormatError { line: number, message };
+        if line.trim_end_matches(['\n', '\r']).contains('\r') {
+            return Err(error("a carriage return inside a line; end lines with \\n or \\r\\n alone".into()));
+        }
         let (Some(token), Some(tag), true) =
             (fields.get(layout.token_column), fields.get(layout.label_column), fields.len() == layout.n_columns)
         else {
