@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use shared::corpus::Corpus;
 use shared::formats::{
-    self, Content, Document, Format, FormatError, Layers, Layout, ReadOptions, TagNames, UnknownAs, WriteOptions,
-    Written,
+    self, Content, Document, Format, FormatError, Layers, Layout, ReadOptions, TagJson, TagNames, UnknownAs,
+    WriteOptions, Written,
 };
 use shared::labels::LabelSet;
 
@@ -135,13 +135,17 @@ fn texts_in(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, PathBuf>) 
     Ok(())
 }
 
-/// Writes a corpus in the format it came in, or the one the options name; brat standoff becomes a folder.
+/// Writes a corpus in the format it came in, or the one the options name; brat standoff becomes a folder,
+/// and tag ids get a `tag_to_id.json` beside the file where there is none.
 /// Says what the format cannot hold.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec<String>> {
-    let Written { content, notes, .. } = formats::write(corpus, options);
+    let Written { content, mut notes, layout } = formats::write(corpus, options);
+    if let Layout::Bond(TagJson { ids: Some(ids), .. }) | Layout::TagsJsonl(TagJson { ids: Some(ids), .. }) = &layout {
+        notes.extend(write_tags(&path.with_file_name(TAG_TO_ID), ids)?);
+    }
     match content {
         Content::Text(text) => write_whole(path, text)?,
         Content::Documents(documents) => {
@@ -158,6 +162,17 @@ pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec
         }
     }
     Ok(notes)
+}
+
+/// Writes what tag ids mean, unless the file is there already; says when that one means something else.
+fn write_tags(path: &Path, ids: &[(i64, String)]) -> Result<Option<String>> {
+    if path.is_file() {
+        let differs = read_tags(path)?.pairs() != ids;
+        return Ok(differs.then(|| format!("{} is there and gives the tag ids other names", path.display())));
+    }
+    let names: serde_json::Map<_, _> = ids.iter().map(|(id, name)| (name.clone(), (*id).into())).collect();
+    write_whole(path, serde_json::to_string_pretty(&names)? + "\n")?;
+    Ok(None)
 }
 
 /// Name of the cleaned version of a corpus: the extension stays.
