@@ -60,7 +60,7 @@ fn compare(name: &str, case: &Case, run: &Run, expected: &Expected) {
     let n_epochs = window.n_epochs(run);
     assert_eq!(metrics.flagged(), expected.flagged.iter().filter(|&&f| f).count());
     let all = mean_distributions(run, 0..case.labels.len(), window).unwrap();
-    for span in 0..case.labels.len() {
+    for (span, &label) in case.labels.iter().enumerate() {
         let what = |metric: &str| format!("{metric} of span {span}, {name}, epochs {}–{}", window.first, window.last);
         assert_eq!(metrics.is_flagged(span), expected.flagged[span], "{}", what("flag"));
         let paper = Variability::PaperCode.from_population(metrics.variability[span], n_epochs);
@@ -83,7 +83,7 @@ fn compare(name: &str, case: &Case, run: &Run, expected: &Expected) {
         }
         let predicted = metrics.predicted[span];
         if expected.flagged[span] {
-            assert_eq!(predicted, case.labels[span], "a flagged span suggests no other label");
+            assert_eq!(predicted, label, "a flagged span suggests no other label");
         } else {
             let highest = distribution.iter().fold(f32::MIN, |highest, &p| highest.max(p));
             assert_eq!(distribution.iter().position(|&p| p == highest), Some(usize::from(predicted)));
