@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use shared::cleaning::CleaningSummary;
+use shared::cleaning::{CleaningSummary, Decisions, DecisionsError};
 use shared::dynamics::Dynamics;
 use shared::judge::{Judge, Side};
-use shared::quality::Estimate;
-use shared::threshold::{Basis, Settings, Threshold};
+use shared::quality::{Estimate, detect};
+use shared::threshold::{Basis, Threshold};
 
 /// A dynamics file with its digest.
 pub struct Opened {
@@ -27,10 +27,17 @@ pub fn open(path: &Path) -> Result<Opened> {
     Ok(Opened { dynamics, digest: shared::dyn_file::digest(&bytes) })
 }
 
-/// The content in figures, as JSON.
-pub fn describe(opened: &Opened, judge: &Judge, settings: &Settings, summary: &CleaningSummary) -> serde_json::Value {
-    let d = &opened.dynamics;
-    serde_json::json!({
+/// The content in figures, as JSON, with what these decisions come to.
+///
+/// # Errors
+/// When the decisions do not fit the file.
+pub fn describe(opened: &Opened, judge: &Judge, decisions: &Decisions) -> Result<serde_json::Value, DecisionsError> {
+    let (d, settings) = (&opened.dynamics, &decisions.settings);
+    let decided = decisions.resolve(judge, &d.corpus.labels)?;
+    let summary = CleaningSummary::new(judge, settings, &decided, &d.corpus.labels);
+    let judgement = judge.under(settings);
+    let noise = d.dense_gold(&judge.index).map(|gold| detect(judge, &decided, &gold));
+    Ok(serde_json::json!({
         "digest": opened.digest,
         "complete": d.complete,
         "info": d.info,
@@ -49,10 +56,11 @@ pub fn describe(opened: &Opened, judge: &Judge, settings: &Settings, summary: &C
         "settings": settings,
         "cleaning": summary,
         "estimate": {
-            "negatives": Estimate::new(&judge.under(settings), Side::Negatives),
-            "positives": Estimate::new(&judge.under(settings), Side::Positives),
+            "negatives": Estimate::new(&judgement, Side::Negatives),
+            "positives": Estimate::new(&judgement, Side::Positives),
         },
-    })
+        "noise": noise,
+    }))
 }
 
 /// A threshold in words.

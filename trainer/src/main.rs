@@ -247,7 +247,7 @@ fn inspect_file(args: &Inspect) -> Result<()> {
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, None)?;
     let decided = decisions.resolve(&judge, &file.dynamics.corpus.labels)?;
     let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, &file.dynamics.corpus.labels);
-    let description = inspect::describe(&file, &judge, &decisions.settings, &summary);
+    let description = inspect::describe(&file, &judge, &decisions)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&description)?);
     } else {

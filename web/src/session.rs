@@ -8,7 +8,7 @@ use shared::colour::Ground;
 use shared::density::{Cloud, Extent};
 use shared::dyn_file;
 use shared::dynamics::Dynamics;
-use shared::formats::{self, Content, Document, Layout, WriteOptions};
+use shared::formats::{self, Content, Document, WriteOptions};
 use shared::histogram::{Histogram, range_of};
 use shared::judge::{Decision, Judge, Judgement, Side};
 use shared::labels::LabelId;
