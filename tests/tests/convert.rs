@@ -95,7 +95,7 @@ fn the_command_converts_and_inspects() {
     assert_eq!(
         csv,
         "span_id,sentence,start,end,label,gold,aum,confidence,variability,correctness,forgetting,decision\n\
-         0,0,0,0,1,,-0.25,,,1,0,keep\n1,1,0,0,O,,NaN,,,1,0,keep\n"
+         0,0,0,0,1,,-0.25,,,1,0,keep\n1,1,0,0,O,,NaN,,,0,0,keep\n"
     );
     assert!(run(&["inspect", "run.dyn", "--spans", "spans.parquet"]).status.success());
 

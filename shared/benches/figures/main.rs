@@ -55,6 +55,16 @@ fn figures(criterion: &mut Criterion) {
             });
         });
     }
+
+    criterion.bench_function("change of quantile", |b| {
+        let mut step = 0;
+        b.iter(|| {
+            step = (step + 1) % 64;
+            let rule = Rule::Quantile(step as f32 / 64.0);
+            let settings = Settings { negatives: rule, positives: rule, ..Settings::paper() };
+            black_box(tally.at(&judge, &settings, &BTreeMap::new(), gold.as_deref()))
+        });
+    });
 }
 
 #[cfg(not(target_arch = "wasm32"))]

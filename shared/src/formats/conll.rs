@@ -444,9 +444,10 @@ impl<'a> Writer<'a> {
     }
 
     fn line(&mut self, token: &str, tag: &str, masked: bool, [before, between, after, end]: &[String; 4]) {
-        let token = self.fitting(token);
-        let tag = self.fitting(tag);
-        let (a, b) = if self.to.token_column < self.to.label_column { (&token, &tag) } else { (&tag, &token) };
+        let token_first = self.to.token_column < self.to.label_column;
+        let token = self.fitting(token, token_first && before.is_empty());
+        let tag = self.fitting(tag, !token_first && before.is_empty());
+        let (a, b) = if token_first { (&token, &tag) } else { (&tag, &token) };
         let after = match (self.from.mask, self.to.mask) {
             (true, false) => after.trim_end_matches([' ', '\t']),
             _ => after,
@@ -463,14 +464,14 @@ impl<'a> Writer<'a> {
         self.out.push_str(end);
     }
 
-    /// The text as a column can hold it.
-    fn fitting<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
+    /// The text as a column can hold it. `begins_line`: where it must not look like the mark of a document.
+    fn fitting<'t>(&mut self, text: &'t str, begins_line: bool) -> Cow<'t, str> {
         let breaks = |c: char| match self.to.separator {
             Separator::Tab => "\t\n\r".contains(c),
             Separator::Blank => " \t\n\r".contains(c),
         };
         let is_empty = text.is_empty() && self.to.separator == Separator::Blank;
-        let is_mark = text.starts_with(DOCSTART);
+        let is_mark = begins_line && text.starts_with(DOCSTART);
         if !is_empty && !is_mark && !text.contains(breaks) {
             return Cow::Borrowed(text);
         }

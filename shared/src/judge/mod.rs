@@ -15,7 +15,7 @@ use crate::metrics::{Metrics, MetricsError, Window};
 use crate::span::{SpanId, SpanIndex, TooManySpans};
 use crate::threshold::{
     Action, Automatic, Basis, MIN_SAMPLES, Metric, Rule, Sample, Samples, Settings, Threshold, Thresholds,
-    may_relabel_negatives, quantile_threshold, target_precision,
+    may_relabel_negatives, positions, quantile_threshold, target_precision,
 };
 
 /// What is done with a span's label.
@@ -257,8 +257,8 @@ pub struct Judgement<'a> {
 impl<'a> Judgement<'a> {
     fn new(judge: &'a Judge, settings: &'a Settings) -> Self {
         let side = |side: Side, rule: Rule| {
-            let estimate = || judge.estimate(side);
-            threshold(judge.metric, rule, judge.ranking(side), judge.samples.given(side), estimate)
+            let quantile = |q| judge.samples.quantile(side, q);
+            threshold(judge.metric, rule, judge.ranking(side), quantile, || judge.estimate(side))
         };
         let mut thresholds = Thresholds {
             negatives: side(Side::Negatives, settings.negatives),
@@ -372,17 +372,17 @@ impl<'a> Judgement<'a> {
     }
 }
 
-/// The threshold that a rule gives a group of spans. `descending`: metric of its samples.
+/// The threshold that a rule gives a group of spans. `quantile`: that of its samples.
 fn threshold<'a>(
     metric: Metric,
     rule: Rule,
     ranking: &Ranking,
-    descending: &[f32],
+    quantile: impl Fn(f32) -> Threshold,
     estimate: impl Fn() -> &'a Automatic,
 ) -> Threshold {
     match rule {
         Rule::Fixed(value) => Threshold { value, interval: None, basis: Basis::Given },
-        Rule::Quantile(q) => quantile_threshold(descending, q),
+        Rule::Quantile(q) => quantile(q),
         Rule::Auto => {
             let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
             let estimated = estimate().threshold.map(|(value, interval)| Threshold {
@@ -409,7 +409,8 @@ fn type_threshold(judge: &Judge, label: LabelId, ranking: &Ranking, rule: Rule) 
         descending.sort_by(|a, b| b.total_cmp(a));
     }
     let estimate = judge.type_estimate(label)?;
-    Some(threshold(judge.metric, rule, ranking, &descending, || estimate))
+    let quantile = |q| quantile_threshold(&descending, q, &positions(descending.len()));
+    Some(threshold(judge.metric, rule, ranking, quantile, || estimate))
 }
 
 #[cfg(test)]

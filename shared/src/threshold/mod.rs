@@ -16,6 +16,7 @@ use crate::labels::{LabelId, O};
 use crate::metrics::{Metrics, Window};
 
 pub(crate) use self::automatic::target_precision;
+pub(crate) use self::bootstrap::positions;
 
 /// Quantile of the threshold samples that the paper takes for negatives: their 90th percentile.
 pub const PAPER_QUANTILE_NEGATIVES: f32 = 0.10;
@@ -221,19 +222,14 @@ impl Thresholds {
     }
 }
 
-/// The threshold at a quantile of samples in descending order, with its interval.
-pub(crate) fn quantile_threshold(descending: &[f32], q: f32) -> Threshold {
+/// The threshold at a quantile of samples in descending order, with its interval. `resamples`:
+/// [`positions`] of as many.
+pub(crate) fn quantile_threshold(descending: &[f32], q: f32, resamples: &[Vec<u32>]) -> Threshold {
     let Some(value) = quantile(descending, q) else { return Threshold::NONE };
-    let rank = quantile_index(descending.len(), q);
-    let values = bootstrap::replicates([descending.len(), 0], |times, _| {
-        let mut seen = 0;
-        let found = descending.iter().zip(times).find(|&(_, &times)| {
-            seen += times as usize;
-            seen > rank
-        });
-        found.map_or(value, |(&value, _)| value)
-    });
-    Threshold { value, interval: bootstrap::interval(values), basis: Basis::Quantile }
+    let index = quantile_index(descending.len(), q);
+    let of_resample = |drawn: &Vec<u32>| descending.get(*drawn.get(index)? as usize).copied();
+    let interval = bootstrap::interval(resamples.iter().filter_map(of_resample).collect());
+    Threshold { value, interval, basis: Basis::Quantile }
 }
 
 /// The element at index ⌊n·q⌋ of a descending list; the last one for q ≥ 1.
@@ -271,12 +267,12 @@ mod tests {
     #[test]
     fn quantiles_come_with_an_interval() {
         let descending: Vec<f32> = (0..1000).rev().map(|i| i as f32).collect();
-        let threshold = quantile_threshold(&descending, 0.1);
+        let threshold = quantile_threshold(&descending, 0.1, &positions(1000));
         assert_eq!((threshold.value, threshold.basis), (899.0, Basis::Quantile));
         // Standard error of the rank: √(1000·0.1·0.9) = 9.5; ±1.645 of it.
         let (low, high) = threshold.interval.unwrap();
         assert!((low - 883.4).abs() < 6.0 && (high - 914.6).abs() < 6.0, "{low} {high}");
-        assert_eq!(quantile_threshold(&[], 0.1), Threshold::NONE);
+        assert_eq!(quantile_threshold(&[], 0.1, &positions(0)), Threshold::NONE);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The threshold samples, as thresholds look at them.
 
+use std::sync::OnceLock;
+
 use crate::dynamics::{Dynamics, EpochLogits};
 use crate::exp::exp_nonpositive;
 use crate::judge::Side;
 use crate::labels::{LabelId, O};
 use crate::metrics::{Metrics, Window};
-use crate::threshold::Metric;
+use crate::threshold::{Metric, Threshold, positions, quantile_threshold};
 
 /// One threshold sample with finite logits, in both runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,8 +27,16 @@ pub struct Sample {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
     all: Vec<Sample>,
-    negatives: Vec<f32>,
-    positives: Vec<f32>,
+    negatives: Given,
+    positives: Given,
+}
+
+/// The given labels' metric on one side.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Given {
+    descending: Vec<f32>,
+    /// Bootstrap resamples of them, made when first asked for: then every quantile is looked up.
+    resamples: OnceLock<Vec<Vec<u32>>>,
 }
 
 impl Samples {
@@ -56,7 +66,7 @@ impl Samples {
         let descending = |side: Side| {
             let mut values: Vec<f32> = samples.of_side(side).map(|s| s.given).collect();
             values.sort_by(|a, b| b.total_cmp(a));
-            values
+            Given { descending: values, resamples: OnceLock::new() }
         };
         (samples.negatives, samples.positives) = (descending(Side::Negatives), descending(Side::Positives));
         samples
@@ -74,6 +84,16 @@ impl Samples {
 
     /// The given labels' metric on one side, descending.
     pub fn given(&self, side: Side) -> &[f32] {
+        &self.of(side).descending
+    }
+
+    /// The threshold of one side at a quantile of the given labels' metric.
+    pub(crate) fn quantile(&self, side: Side, q: f32) -> Threshold {
+        let Given { descending, resamples } = self.of(side);
+        quantile_threshold(descending, q, resamples.get_or_init(|| positions(descending.len())))
+    }
+
+    fn of(&self, side: Side) -> &Given {
         match side {
             Side::Negatives => &self.negatives,
             Side::Positives => &self.positives,

@@ -1,0 +1,90 @@
+//! Someone who trains elsewhere and keeps CoNLL columns: dynamics from a Python program's JSON Lines, cleaned
+//! through the built binary, back in the same columns.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+const TRAIN: &str = "\
+-DOCSTART- -X- O
+
+EU NNP B-ORG
+rejects VBZ O
+lamb NN B-LOC
+
+Peter NNP B-PER
+sang VBD O
+";
+
+/// Logits of (O, LOC, ORG, PER) that agree with the label, and, for two spans, do not.
+fn recorded() -> String {
+    // Spans of at most 2 tokens: EU, EU rejects, rejects, rejects lamb, lamb; Peter, Peter sang, sang.
+    let labels = [2, 0, 0, 0, 1, 3, 0, 0];
+    let lines = labels.iter().enumerate().map(|(guid, &label)| {
+        let mut logits = [0.0; 4];
+        logits[label] = 3.0;
+        match guid {
+            4 => logits = [4.0, 1.0, 0.0, 0.0],
+            7 => logits = [0.0, 0.0, 0.0, 2.0],
+            _ => {}
+        }
+        json!({"guid": guid, "gold": label, "logits_1": logits}).to_string()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn trainer(binary: &Path, folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(binary).args(arguments).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn conll_columns_come_back_with_a_mask() {
+    let Some(binary) = tests::trainer("conll_columns_come_back_with_a_mask") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("train.conll"), TRAIN).unwrap();
+    std::fs::write(at.join("dynamics_epoch_1.jsonl"), recorded()).unwrap();
+    let convert =
+        ["convert", "--dynamics", "dynamics_epoch_1.jsonl", "--corpus", "train.conll", "--max-span-width", "2"];
+    trainer(&binary, at, &[&convert[..], &["--labels", "LOC,ORG,PER", "--out", "run.dyn"]].concat());
+
+    // Nothing judged, nothing changed.
+    let clean = ["clean", "run.dyn", "--corpus", "train.conll", "--out", "cleaned.conll"];
+    let none = ["--negatives-threshold=-9", "--positives-threshold=-9"];
+    trainer(&binary, at, &[&clean[..], &none].concat());
+    assert_eq!(std::fs::read_to_string(at.join("cleaned.conll")).unwrap(), TRAIN);
+
+    // At the natural threshold "lamb" and "sang" are removed: masked, and explained.
+    trainer(&binary, at, &[&clean[..], &["--provenance", "provenance.json"]].concat());
+    let expected = "\
+-DOCSTART- -X- O
+
+EU NNP B-ORG 0
+rejects VBZ O 0
+lamb NN O 1
+
+Peter NNP B-PER 0
+sang VBD O 1
+";
+    assert_eq!(std::fs::read_to_string(at.join("cleaned.conll")).unwrap(), expected);
+    let provenance: Value = serde_json::from_slice(&std::fs::read(at.join("provenance.json")).unwrap()).unwrap();
+    let changes: Vec<_> =
+        provenance["changes"].as_array().unwrap().iter().map(|c| (&c["text"], &c["was"], &c["now"])).collect();
+    assert_eq!(changes, [(&json!("lamb"), &json!("LOC"), &Value::Null), (&json!("sang"), &json!("O"), &Value::Null)]);
+
+    // The mask is read back: cleaning the cleaned corpus is refused, for it is not what was trained on.
+    let again = ["clean", "run.dyn", "--corpus", "cleaned.conll", "--out", "again.conll"];
+    let output = Command::new(&binary).args(again).current_dir(at).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("other labels"), "{output:?}");
+
+    // By tags instead, and as JSON.
+    trainer(&binary, at, &[&clean[..], &["--unknown", "tag"]].concat());
+    assert!(std::fs::read_to_string(at.join("cleaned.conll")).unwrap().contains("lamb NN B-IGNORE\n"));
+    trainer(&binary, at, &["convert", "--corpus", "cleaned.conll", "--to", "dynclean", "--out", "cleaned.json"]);
+    let json: Value = serde_json::from_slice(&std::fs::read(at.join("cleaned.json")).unwrap()).unwrap();
+    assert_eq!(json[0]["unknown"], json!([[2, 2]]));
+    assert_eq!(json[1]["entities"], json!([[0, 0, "PER"]]));
+}
