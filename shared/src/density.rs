@@ -1,6 +1,7 @@
 //! Clouds of any number of points as pictures: points are counted per pixel, and pixels coloured.
 
 use crate::colour::{Ground, Rgb};
+use crate::judge::{Judge, Side};
 use crate::span::SpanId;
 
 /// The part of the plane that a picture shows.
@@ -34,10 +35,23 @@ pub struct Cloud {
     dense: u32,
 }
 
+/// The data map's: variability (of probabilities) × confidence.
+pub const DATA_MAP: Extent = Extent { x: (0.0, 0.5), y: (0.0, 1.0) };
+
 impl Cloud {
+    /// The data map of all spans, or of one side.
+    pub fn data_map(judge: &Judge, side: Option<Side>, size: (usize, usize), scale: usize) -> Self {
+        let metrics = &judge.metrics;
+        let points = metrics.variability.iter().zip(&metrics.confidence).zip(0..).map(|((&x, &y), span)| {
+            let shown = side.is_none_or(|side| judge.side(span) == side);
+            (x, y, shown)
+        });
+        Self::new(points, DATA_MAP, size, scale)
+    }
+
     /// Places the points (x, y) that are shown; what is outside the extent or not a number is not.
     /// `scale`: device pixels per pixel of the page.
-    pub fn new(
+    fn new(
         points: impl Iterator<Item = (f32, f32, bool)>,
         extent: Extent,
         (width, height): (usize, usize),
@@ -85,7 +99,7 @@ impl Cloud {
     }
 
     /// Mean of a value of the points that touch each pixel (NaN where there are none).
-    pub fn mean(&self, value: impl Fn(usize) -> f32) -> Vec<f32> {
+    pub fn mean(&self, value: &dyn Fn(usize) -> f32) -> Vec<f32> {
         let mut sums = vec![0f32; self.counts.len()];
         for (point, &pixel) in self.pixel.iter().enumerate() {
             if let Some(sum) = sums.get_mut(pixel as usize) {
@@ -253,7 +267,7 @@ mod tests {
         assert_eq!(cloud.counts[9], 1);
         assert_eq!(cloud.counts.iter().sum::<u32>(), 3);
         assert_eq!(cloud.count([0, 3, 99])[90], 1);
-        assert_eq!(cloud.mean(|point| point as f32)[90], 1.0);
+        assert_eq!(cloud.mean(&|point| point as f32)[90], 1.0);
     }
 
     #[test]

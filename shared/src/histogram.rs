@@ -15,11 +15,11 @@ pub struct Histogram {
 
 impl Histogram {
     /// Counts `values` (NaN is left out) in `bins` bins.
-    pub fn new(values: impl IntoIterator<Item = f32>, low: f32, high: f32, bins: usize) -> Self {
+    pub fn new(values: &[f32], low: f32, high: f32, bins: usize) -> Self {
         let mut counts = vec![0u32; bins.max(1)];
         let last = counts.len() - 1;
         let scale = counts.len() as f32 / (high - low);
-        for value in values {
+        for &value in values {
             if !value.is_nan() {
                 let bin = (((value - low) * scale).max(0.0) as usize).min(last);
                 counts[bin] += 1;
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn edges_belong_to_the_right_bin_and_outliers_to_the_ends() {
-        let h = Histogram::new([-5.0, 0.0, 0.49, 0.5, 1.0, 9.0, f32::NAN, f32::INFINITY], 0.0, 1.0, 2);
+        let h = Histogram::new(&[-5.0, 0.0, 0.49, 0.5, 1.0, 9.0, f32::NAN, f32::INFINITY], 0.0, 1.0, 2);
         assert_eq!(h.counts, [3, 4]);
         assert_eq!(h.edge(1), 0.5);
         assert_eq!(h.highest(), 4);

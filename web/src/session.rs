@@ -5,7 +5,7 @@ use std::io::{Cursor, Write as _};
 
 use shared::cleaning::{Decisions, Override, clean};
 use shared::colour::Ground;
-use shared::density::{Cloud, Extent};
+use shared::density::Cloud;
 use shared::dyn_file;
 use shared::dynamics::Dynamics;
 use shared::formats::{self, Content, Document, WriteOptions};
@@ -29,8 +29,6 @@ use crate::protocol::{
 const BINS: usize = 160;
 /// Tokens shown before and after a span in the table.
 const CONTEXT: (usize, usize) = (7, 24);
-/// Variability (of probabilities) × confidence.
-const EXTENT: Extent = Extent { x: (0.0, 0.5), y: (0.0, 1.0) };
 /// Within so many pixels a click finds a span.
 const REACH: u32 = 12;
 
@@ -181,7 +179,7 @@ impl Session {
             let real = self.judge.ranked_values(side);
             let samples = self.judge.samples.given(side);
             let (low, high) = range_of(self.judge.metric, [real, samples]);
-            let counts = |values: &[f32]| Histogram::new(values.iter().copied(), low, high, BINS).counts;
+            let counts = |values: &[f32]| Histogram::new(values, low, high, BINS).counts;
             SideHistogram { low, high, real: counts(real), samples: counts(samples) }
         })
     }
@@ -394,10 +392,5 @@ fn same_places(a: &MapQuery, b: &MapQuery) -> bool {
 }
 
 fn cloud_of(judge: &Judge, query: &MapQuery) -> Cloud {
-    let metrics = &judge.metrics;
-    let points = metrics.variability.iter().zip(&metrics.confidence).zip(0..).map(|((&x, &y), span)| {
-        let shown = query.side.is_none_or(|side| judge.side(span) == side);
-        (x, y, shown)
-    });
-    Cloud::new(points, EXTENT, (query.width as usize, query.height as usize), query.scale as usize)
+    Cloud::data_map(judge, query.side, (query.width as usize, query.height as usize), query.scale as usize)
 }

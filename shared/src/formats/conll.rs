@@ -67,10 +67,13 @@ fn offset(line: &str, part: &str) -> usize {
 }
 
 /// Whether a line that begins with `#` is a token all the same: it has as many columns as the
-/// others and a tag where the label is.
+/// others, a tag where the label is, and a mask where there is one.
 fn is_token_with_hash(fields: &[&str], layout: &Conll) -> bool {
     let is_tag = |tag: &&str| layout.scheme == Scheme::Plain || tags::is_tag(tag);
-    fields.len() == layout.n_columns && fields.get(layout.label_column).is_some_and(is_tag)
+    let is_mask = |field: &&str| !layout.mask || matches!(*field, "0" | "1");
+    fields.len() == layout.n_columns
+        && fields.get(layout.label_column).is_some_and(is_tag)
+        && fields.last().is_some_and(is_mask)
 }
 
 // ---------------------------------------------------------------- what the file looks like

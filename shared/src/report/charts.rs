@@ -79,7 +79,7 @@ pub fn histogram(
     threshold: f32,
 ) -> Result<String, ReportError> {
     let (low, high) = range_of(metric, [real, samples]);
-    let of = |values: &[f32]| Histogram::new(values.iter().copied(), low, high, BINS);
+    let of = |values: &[f32]| Histogram::new(values, low, high, BINS);
     let (real, samples) = (of(real), of(samples));
     // On a logarithmic scale: room above the bars for the legend.
     let top = real.highest().max(samples.highest()).max(1) as f32 * 20.0;
