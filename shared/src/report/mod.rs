@@ -116,7 +116,7 @@ fn subtitle(input: &Input) -> String {
 }
 
 /// The last part of a path: where the encoder lies on its user's disk is nobody's business.
-fn last_part(path: &str) -> &str {
+pub fn last_part(path: &str) -> &str {
     path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path)
 }
 

@@ -51,7 +51,7 @@ fn draw_on<B: DrawingBackend>(
         .set_all_tick_mark_size(scaled(4))
         .x_labels(8)
         .y_labels(if log_counts { 5 } else { 4 })
-        .x_label_formatter(&|x| format::signed(*x as f32, usize::from(data.high - data.low <= 1.0)))
+        .x_label_formatter(&|x| format::signed(*x as f32, usize::from(data.high - data.low < 6.0)))
         .y_label_formatter(&count_label)
         .draw()?;
     let width = f64::from(data.high - data.low) / data.real.len().max(1) as f64;

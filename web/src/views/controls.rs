@@ -42,9 +42,10 @@ pub fn controls(app: App) -> impl IntoView {
 
 fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
     let name = format::side(side);
-    let shown = move || match app.threshold(side) {
-        v if v.is_finite() => v.to_string(),
-        _ => String::new(),
+    let shown = move || match (app.rule(side), app.threshold(side)) {
+        (_, v) if !v.is_finite() => String::new(),
+        (Rule::Fixed(v), _) => v.to_string(),
+        (_, v) => format!("{v:.3}"),
     };
     let is_quantile = move || matches!(app.rule(side), Rule::Quantile(_));
     let in_force = move || app.figures.with(|f| f.as_ref().map(|f| f.summary.thresholds.of(side)));
@@ -87,7 +88,8 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
             <input id=format!("threshold-{name}") data-testid=format!("threshold-{name}") class="number" type="text"
                 inputmode="decimal" autocomplete="off" placeholder="none" prop:value=shown on:change=set_value />
             {move || in_force().filter(|_| !matches!(app.rule(side), Rule::Fixed(_))).and_then(hint).map(|text| view! {
-                <p class="hint" data-testid=format!("basis-{name}")>{text}</p>
+                <p class="hint" data-testid=format!("basis-{name}")
+                    title="From the threshold samples; the interval is by bootstrap">{text}</p>
             })}
             <Show when=is_quantile>
                 <label class="quantile">
@@ -110,10 +112,10 @@ fn hint(threshold: Threshold) -> Option<String> {
         (Basis::None, _) => {
             Some("The model has not learned these: none is judged. Try other epochs, or set a threshold.".to_owned())
         }
-        (Basis::Natural, _) => Some("Too few threshold samples for an estimate.".to_owned()),
+        (Basis::Natural, _) => Some("Too few samples for an estimate.".to_owned()),
         (Basis::AllPositives, _) => Some("As all positives: too few samples of its own.".to_owned()),
-        (Basis::Estimate, Some(interval)) => Some(format!("low end of the estimate {interval} (90 %)")),
-        (_, interval) => interval.map(|interval| format!("90 % interval {interval}")),
+        (Basis::Estimate, Some(interval)) => Some(format!("90 %: {interval}; its low end")),
+        (_, interval) => interval.map(|interval| format!("90 %: {interval}")),
     }
 }
 
@@ -128,7 +130,11 @@ fn classes(app: App) -> impl IntoView {
         };
         let shown = {
             let found = found.clone();
-            move || found().filter(|t| t.value.is_finite()).map_or(String::new(), |t| t.value.to_string())
+            move || match found() {
+                Some(t) if t.basis == Basis::Given => t.value.to_string(),
+                Some(t) if t.value.is_finite() => format!("{:.3}", t.value),
+                _ => String::new(),
+            }
         };
         let set = {
             let name = name.clone();

@@ -3,6 +3,7 @@
 use leptos::html::Input;
 use leptos::prelude::*;
 use shared::formats::Format;
+use shared::report::last_part;
 
 use crate::format;
 use crate::protocol::Export;
@@ -25,7 +26,7 @@ pub fn header(app: App) -> impl IntoView {
                         <strong title=facts>{name}</strong>
                         <span data-testid="span-count">{format::count(file.n_spans as u64)} " spans"</span>
                         <span>{file.n_epochs} " epochs"</span>
-                        <span class="wide">{file.encoder.clone()}</span>
+                        <span class="wide" title=file.encoder.clone()>{last_part(&file.encoder).to_owned()}</span>
                         {(!file.complete).then(|| view! { <span class="tag" data-testid="incomplete">"unfinished run"</span> })}
                     }
                 })}
@@ -68,7 +69,7 @@ fn more_exports(app: App) -> impl IntoView {
     };
     let formats = Format::ALL.map(|format| view! { <option value=format.name()>{format.title()}</option> });
     view! {
-        <select class="button" data-testid="export-more" aria-label="Save something else"
+        <select class="button more" data-testid="export-more" aria-label="Save something else"
             disabled=move || app.file.with(Option::is_none) on:change=choose>
             <option value="">"More …"</option>
             <option value=PROVENANCE>"Where every change comes from"</option>
