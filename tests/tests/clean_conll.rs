@@ -80,6 +80,11 @@ sang VBD O 1
     let output = Command::new(&binary).args(again).current_dir(at).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("other labels"), "{output:?}");
 
+    // A threshold for a type that does not exist is no threshold.
+    let slip = [&clean[..], &["--class-threshold", "PERS=1"]].concat();
+    let output = Command::new(&binary).args(slip).current_dir(at).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there are: LOC, ORG, PER"), "{output:?}");
+
     // By tags instead, and as JSON.
     trainer(&binary, at, &[&clean[..], &["--unknown", "tag"]].concat());
     assert!(std::fs::read_to_string(at.join("cleaned.conll")).unwrap().contains("lamb NN B-IGNORE\n"));

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use shared::cleaning::{CleaningSummary, Decisions, DecisionsError};
 use shared::dynamics::Dynamics;
 use shared::judge::{Judge, Side};
+use shared::labels::LabelSet;
 use shared::quality::{Estimate, detect};
-use shared::threshold::{Basis, Threshold};
+use shared::threshold::{Basis, Settings, Threshold};
 
 /// A dynamics file with its digest.
 pub struct Opened {
@@ -25,6 +26,19 @@ pub fn open(path: &Path) -> Result<Opened> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let dynamics = shared::dyn_file::read(&bytes).with_context(|| path.display().to_string())?;
     Ok(Opened { dynamics, digest: shared::dyn_file::digest(&bytes) })
+}
+
+/// Refuses thresholds for entity types that do not exist: a slip of the pen would change nothing otherwise.
+///
+/// # Errors
+/// Names the type, and those that there are.
+pub fn check_classes(settings: &Settings, labels: &LabelSet) -> Result<()> {
+    match settings.unknown_class(labels) {
+        None => Ok(()),
+        Some(name) => {
+            bail!("there is no entity type {name:?} to give a threshold; there are: {}", labels.types().join(", "))
+        }
+    }
 }
 
 /// The content in figures, as JSON, with what these decisions come to.

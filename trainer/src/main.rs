@@ -168,6 +168,7 @@ fn open(path: &std::path::Path, options: &CleaningOptions, decisions: Option<&st
             (judge, Decisions::new(file.digest.clone(), settings))
         }
     };
+    inspect::check_classes(&decisions.settings, &file.dynamics.corpus.labels)?;
     Ok(Opened { file, judge, decisions })
 }
 

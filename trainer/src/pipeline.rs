@@ -20,6 +20,7 @@ use shared::threshold::{Basis, Settings};
 use crate::config::{Config, Record};
 use crate::corpus_file::{self, Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
+use crate::inspect::check_classes;
 use crate::progress::Progress;
 use crate::random::stream;
 use crate::run_dir::{GrowingFile, RunDir};
@@ -262,6 +263,7 @@ impl Job<'_> {
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let dynamics = dyn_file::read(&bytes).with_context(|| path.display().to_string())?;
         let (judge, settings) = Judge::automatic(&dynamics, adjust)?;
+        check_classes(&settings, &dynamics.corpus.labels)?;
         let decisions = Decisions::new(dyn_file::digest(&bytes), settings);
         let labels = &dynamics.corpus.labels;
         let decided = decisions.resolve(&judge, labels)?;

@@ -12,7 +12,7 @@ pub use self::automatic::{Automatic, MIN_SAMPLES, WrongLabels};
 pub use self::samples::{Sample, Samples};
 use crate::dynamics::{Dynamics, EpochLogits, Negatives, Run};
 use crate::judge::Side;
-use crate::labels::{LabelId, O};
+use crate::labels::{LabelId, LabelSet, O};
 use crate::metrics::{Metrics, Window};
 
 pub(crate) use self::automatic::target_precision;
@@ -126,6 +126,11 @@ impl Settings {
             overlap_suppression: true,
             relabel_probability: 0.5,
         }
+    }
+
+    /// A class with a rule of its own that these labels do not have.
+    pub fn unknown_class(&self, labels: &LabelSet) -> Option<&str> {
+        self.classes.keys().map(String::as_str).find(|name| labels.id(name).is_none_or(|label| label == O))
     }
 
     /// The paper's settings: quantiles of the threshold samples, the first three epochs.
