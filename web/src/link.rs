@@ -253,6 +253,18 @@ fn on_reply(reply: Reply, attachment: JsValue) {
                 link.look = Some(look);
             });
         }
+        (Reply::Decided(settings, by_hand), Some(Waiting::Opened(source, _))) => {
+            app.busy.set(None);
+            app.tell(false, format!("The settings and {} decisions of {} hold now.", by_hand.len(), source.name()));
+            let before = app.by_hand.get_untracked();
+            app.settings.set((*settings).clone());
+            app.by_hand.set(by_hand.iter().copied().collect());
+            look(|look| {
+                look.settings = Some(*settings);
+                look.by_hand.extend(before.into_keys().map(|span| (span, None)));
+                look.by_hand.extend(by_hand.into_iter().map(|(span, decision)| (span, Some(decision))));
+            });
+        }
         (Reply::Refused(reason), Some(Waiting::Opened(source, _))) => {
             app.busy.set(None);
             app.tell(true, format!("{} was not opened: {reason}.", source.name()));

@@ -129,6 +129,8 @@ pub enum Reply {
     Died(String),
     /// To [`Request::Open`].
     Opened(Box<Opened>),
+    /// To [`Request::Open`], where the file is `decisions.json`: what it holds. Nothing has changed yet.
+    Decided(Box<Settings>, Vec<(SpanId, Decision)>),
     /// To [`Request::Open`]: why not.
     Refused(String),
     /// To [`Request::Look`]; the data map's pixels are attached if it changed.

@@ -87,6 +87,23 @@ impl Session {
         })
     }
 
+    /// What a `decisions.json` about this file holds: settings, and decisions by hand.
+    pub fn read_decisions(&self, json: &[u8]) -> Result<(Settings, Vec<(SpanId, Decision)>), String> {
+        let labels = &self.dynamics.corpus.labels;
+        let decisions = Decisions::read(json, &self.digest).map_err(|e| e.to_string())?;
+        // Refuses spans and labels that there are not.
+        decisions.resolve(&self.judge, labels).map_err(|e| e.to_string())?;
+        let by_hand = decisions.overrides.iter().filter_map(|(span, by_hand)| {
+            let decision = match by_hand {
+                Override::Keep => Decision::Keep,
+                Override::Remove => Decision::Remove,
+                Override::Relabel(name) => Decision::Relabel(labels.id(name)?),
+            };
+            Some((self.judge.index.id(*span)?, decision))
+        });
+        Ok((decisions.settings.clone(), by_hand.collect()))
+    }
+
     /// What the page shows about the file as such. Before any change of settings.
     pub fn opened(&self) -> Opened {
         let Dynamics { info, corpus, gold, run, threshold_run, complete } = &self.dynamics;

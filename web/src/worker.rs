@@ -10,6 +10,8 @@ use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, RequestInit, Reque
 use crate::protocol::{Place, Reply, Request, pack, unpack};
 use crate::session::{Exported, Session};
 
+const NOTHING_OPEN: &str = "no file is open";
+
 thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
 }
@@ -66,7 +68,7 @@ async fn answer(request: Request, attachment: JsValue) {
 fn with_session<T>(work: impl FnOnce(&mut Session) -> Result<T, String>) -> Result<T, String> {
     SESSION.with_borrow_mut(|session| match session {
         Some(session) => work(session),
-        None => Err("no file is open".to_owned()),
+        None => Err(NOTHING_OPEN.to_owned()),
     })
 }
 
@@ -80,6 +82,13 @@ async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
         Place::Url(url) => (file_name(&url).to_owned(), fetch(&url).await?),
     };
     let bytes = Uint8Array::new(&buffer.unchecked_into::<ArrayBuffer>()).to_vec();
+    // A dynamics file begins with its signature, `decisions.json` with a brace.
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        let (settings, by_hand) = with_session(|session| session.read_decisions(&bytes)).map_err(|e| {
+            if e == NOTHING_OPEN { "open the dynamics file that it is about first".to_owned() } else { e }
+        })?;
+        return Ok(Reply::Decided(Box::new(settings), by_hand));
+    }
     let session = Session::open(name, bytes)?;
     let opened = session.opened();
     SESSION.set(Some(session));

@@ -92,7 +92,8 @@ pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl
     view! {
         <label class=format!("picker {class}")>
             "Open file…"
-            <input type="file" accept=".dyn" data-testid=test_id aria-label="Open a dynamics file" node_ref=input on:change=chosen />
+            <input type="file" accept=".dyn,.json" data-testid=test_id
+                aria-label="Open a dynamics file, or decisions.json for the one that is open" node_ref=input on:change=chosen />
         </label>
     }
 }
