@@ -1,13 +1,15 @@
 //! What a dynamics file holds.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use shared::cleaning::{CleaningSummary, Decisions, DecisionsError};
+use shared::cleaning::CleaningSummary;
 use shared::dynamics::Dynamics;
-use shared::judge::{Judge, Side};
+use shared::judge::{Decision, Judge, Side};
 use shared::labels::LabelSet;
 use shared::quality::{Estimate, detect};
+use shared::span::SpanId;
 use shared::threshold::{Basis, Settings, Threshold};
 
 /// A dynamics file with its digest.
@@ -41,17 +43,18 @@ pub fn check_classes(settings: &Settings, labels: &LabelSet) -> Result<()> {
     }
 }
 
-/// The content in figures, as JSON, with what these decisions come to.
-///
-/// # Errors
-/// When the decisions do not fit the file.
-pub fn describe(opened: &Opened, judge: &Judge, decisions: &Decisions) -> Result<serde_json::Value, DecisionsError> {
-    let (d, settings) = (&opened.dynamics, &decisions.settings);
-    let decided = decisions.resolve(judge, &d.corpus.labels)?;
-    let summary = CleaningSummary::new(judge, settings, &decided, &d.corpus.labels);
+/// The content in figures, as JSON, with what these settings decided.
+pub fn describe(
+    opened: &Opened,
+    judge: &Judge,
+    settings: &Settings,
+    decided: &BTreeMap<SpanId, Decision>,
+    summary: &CleaningSummary,
+) -> serde_json::Value {
+    let d = &opened.dynamics;
     let judgement = judge.under(settings);
-    let noise = d.dense_gold(&judge.index).map(|gold| detect(judge, &decided, &gold));
-    Ok(serde_json::json!({
+    let noise = d.dense_gold(&judge.index).map(|gold| detect(judge, decided, &gold));
+    serde_json::json!({
         "digest": opened.digest,
         "complete": d.complete,
         "info": d.info,
@@ -74,7 +77,7 @@ pub fn describe(opened: &Opened, judge: &Judge, decisions: &Decisions) -> Result
             "positives": Estimate::new(&judgement, Side::Positives),
         },
         "noise": noise,
-    }))
+    })
 }
 
 /// A threshold in words.

@@ -248,7 +248,7 @@ fn inspect_file(args: &Inspect) -> Result<()> {
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, None)?;
     let decided = decisions.resolve(&judge, &file.dynamics.corpus.labels)?;
     let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, &file.dynamics.corpus.labels);
-    let description = inspect::describe(&file, &judge, &decisions)?;
+    let description = inspect::describe(&file, &judge, &decisions.settings, &decided, &summary);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&description)?);
     } else {

@@ -184,7 +184,7 @@ impl Judge {
 
     /// Spans with non-finite logits: kept, and not judged.
     pub fn flagged(&self) -> u64 {
-        self.metric.column(&self.metrics).iter().filter(|value| value.is_nan()).count() as u64
+        self.metrics.flagged() as u64
     }
 
     /// Groups of spans, each with the metric ascending: all negatives, the negatives that overlap no more
