@@ -1,0 +1,179 @@
+"""The same training as the trainer's benchmark `train`, by PyTorch: same weights, batches and dropout rates.
+
+Run: python3 train_speed.py FOLDER [--bf16]        (torch >= 2.3 and safetensors; CPU)
+
+FOLDER holds work.json and weights.safetensors, written by the benchmark with --export. Scaled dot product
+attention and fused AdamW are on; batches are padded to their longest sentence, as is usual. One thread, unless
+TORCH_THREADS says otherwise. Prints JSON; the first epoch warms up and is not counted.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+HEAD_DROPOUT = 0.2
+
+
+class Dropout:
+    """Rates as in the checkpoint's configuration; off in evaluation."""
+
+    training = True
+
+    def __init__(self, config):
+        self.hidden = config["hidden_dropout_prob"]
+        self.attention = config["attention_probs_dropout_prob"]
+
+    def __call__(self, x, rate):
+        return F.dropout(x, rate, self.training)
+
+
+class Model:
+    def __init__(self, weights, config, max_width):
+        frozen = "embeddings.word_embeddings.weight"
+        self.w = {name: w.clone().requires_grad_(name != frozen) for name, w in weights.items()}
+        self.config, self.max_width = config, max_width
+        self.dropout = Dropout(config)
+
+    def parameters(self, head):
+        return [w for name, w in self.w.items() if w.requires_grad and name.startswith("span_head.") == head]
+
+    def linear(self, x, name):
+        return F.linear(x, self.w[f"{name}.weight"], self.w.get(f"{name}.bias"))
+
+    def norm(self, x, name):
+        return F.layer_norm(x, x.shape[-1:], self.w[f"{name}.weight"], self.w[f"{name}.bias"],
+                            self.config["layer_norm_eps"])
+
+    def encode(self, pieces, mask):
+        w, drop = self.w, self.dropout
+        n, length = pieces.shape
+        heads = self.config["num_attention_heads"]
+        e = "embeddings."
+        x = F.embedding(pieces, w[e + "word_embeddings.weight"]) + w[e + "position_embeddings.weight"][:length]
+        x = drop(self.norm(x + w[e + "token_type_embeddings.weight"][0], e + "LayerNorm"), drop.hidden)
+        split = lambda t: t.view(n, length, heads, -1).transpose(1, 2)
+        for i in range(self.config["num_hidden_layers"]):
+            at = f"encoder.layer.{i}."
+            q, k, v = (split(self.linear(x, at + f"attention.self.{part}")) for part in ("query", "key", "value"))
+            rate = drop.attention if drop.training else 0.0
+            seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
+            seen = self.linear(seen.transpose(1, 2).reshape(n, length, -1), at + "attention.output.dense")
+            x = self.norm(drop(seen, drop.hidden) + x, at + "attention.output.LayerNorm")
+            inner = self.linear(F.gelu(self.linear(x, at + "intermediate.dense")), at + "output.dense")
+            x = self.norm(drop(inner, drop.hidden) + x, at + "output.LayerNorm")
+        return x
+
+    def forward(self, batch):
+        w, drop, head = self.w, self.dropout, "span_head."
+        x = self.encode(batch["pieces"], batch["mask"]).flatten(0, 1)
+        if head + "shapes.weight" in w:
+            x = torch.cat([x, F.embedding(batch["shapes"], w[head + "shapes.weight"])], -1)
+        x = drop(x, HEAD_DROPOUT)
+        # Projected once per token, as the trainer does.
+        starts = F.linear(x, w[head + "first.start.weight"])
+        ends = F.linear(x, w[head + "first.end.weight"])
+        widths = F.linear(w[head + "widths.weight"], w[head + "first.width.weight"], w[head + "first.bias"])
+        first = F.relu(starts[batch["start"]] + ends[batch["end"]] + widths[batch["width"]])
+        second = F.relu(self.linear(drop(first, HEAD_DROPOUT), head + "second"))
+        hidden = drop(second, HEAD_DROPOUT)
+        return self.linear(hidden, head + "output"), hidden
+
+
+def collate(sentences, max_width):
+    longest = max(len(s["pieces"]) for s in sentences)
+    pieces = torch.zeros(len(sentences), longest, dtype=torch.long)
+    shapes = torch.zeros(len(sentences), longest, dtype=torch.long)
+    start, end, width, labels = [], [], [], []
+    for i, s in enumerate(sentences):
+        pieces[i, : len(s["pieces"])] = torch.tensor(s["pieces"])
+        shapes[i, : len(s["pieces"])] = torch.tensor(s["shapes"])
+        for a in range(len(s["first"])):
+            for b in range(a, min(len(s["first"]), a + max_width)):
+                start.append(i * longest + s["first"][a])
+                end.append(i * longest + s["last"][b])
+                width.append(b - a)
+        labels += s["labels"]
+    lengths = torch.tensor([len(s["pieces"]) for s in sentences])
+    mask = torch.arange(longest)[None] < lengths[:, None]
+    # Where nothing is padded, no mask is needed, and the fastest attention can be taken.
+    mask = None if bool(mask.all()) else mask[:, None, None, :]
+    columns = {"start": start, "end": end, "width": width, "labels": labels}
+    return {"pieces": pieces, "shapes": shapes.flatten(), "mask": mask,
+            **{name: torch.tensor(column) for name, column in columns.items()}}
+
+
+def top_negatives(hidden, labels, rate):
+    """The rows that enter the loss: positives, and the negatives most like them (DynClean, section 3.2)."""
+    positive = labels > 0
+    unit = F.normalize(hidden.detach().float(), dim=-1)
+    scores = unit @ unit[positive].sum(0)
+    scores[positive] = -torch.inf
+    negatives = int((~positive).sum())
+    keep = -int(-((1 - rate) * negatives - 1e-3) // 1)
+    return torch.cat([positive.nonzero()[:, 0], scores.topk(keep).indices])
+
+
+def main():
+    folder = sys.argv[1]
+    bf16 = "--bf16" in sys.argv[2:]
+    torch.set_num_threads(int(os.environ.get("TORCH_THREADS", "1")))
+    torch.manual_seed(1)
+    with open(os.path.join(folder, "work.json")) as file:
+        work = json.load(file)
+    with open(os.path.join(work["encoder"], "config.json")) as file:
+        config = json.load(file)
+    model = Model(load_file(os.path.join(folder, "weights.safetensors")), config, work["max_span_width"])
+    groups = [{"params": model.parameters(False), "lr": work["encoder_rate"]},
+              {"params": model.parameters(True), "lr": work["head_rate"]}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
+    sentences = work["sentences"]
+
+    model.dropout.training = False
+    with torch.no_grad():
+        batch = collate(sentences[:8], work["max_span_width"])
+        first_loss = float(F.cross_entropy(model.forward(batch)[0], batch["labels"], reduction="sum"))
+
+    def clock():
+        return time.process_time(), time.perf_counter()
+
+    training, dynamics = [], []
+    for order in work["orders"]:
+        began = clock()
+        model.dropout.training = True
+        for at in range(0, len(order), work["batch"]):
+            batch = collate([sentences[i] for i in order[at : at + work["batch"]]], work["max_span_width"])
+            with autocast:
+                logits, hidden = model.forward(batch)
+            rows = top_negatives(hidden, batch["labels"], work["negative_rate"])
+            loss = F.cross_entropy(logits[rows].float(), batch["labels"][rows], reduction="sum")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        trained = clock()
+        model.dropout.training = False
+        recorded = []
+        with torch.inference_mode(), autocast:
+            for at in range(0, len(sentences), 32):
+                batch = collate(sentences[at : at + 32], work["max_span_width"])
+                recorded.append(model.forward(batch)[0].float().numpy())
+        done = clock()
+        training.append([b - a for a, b in zip(began, trained)])
+        dynamics.append([b - a for a, b in zip(trained, done)])
+
+    def mean(parts):
+        cpu, wall = (sum(column[1:]) / (len(column) - 1) for column in zip(*parts))
+        return {"cpu_s_per_epoch": cpu, "wall_s_per_epoch": wall}
+
+    print(json.dumps({"first_loss": first_loss, "training": mean(training), "dynamics": mean(dynamics),
+                      "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+main()

@@ -1,0 +1,232 @@
+//! CPU time of training and of the dynamics pass, as JSON on standard output, and the very same work
+//! exported for a peer: `cargo xtask bench train` runs both.
+//!
+//! `cargo bench -p trainer --bench train -- --encoder DIR [--corpus FILE | --equal ROWS] [--sentences N]
+//! [--batch N] [--epochs N] [--export DIR]`
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use cpu_time::ProcessTime;
+use rand::seq::SliceRandom;
+use shared::corpus::Corpus;
+use shared::dynamics::{Negatives, SampleScheme};
+use shared::formats::{ReadOptions, read};
+use trainer::config::{Config, Record, Schedule};
+use trainer::encoder::EncoderSpec;
+use trainer::parameters::Parameters;
+use trainer::random::stream;
+use trainer::span_model::SpanModel;
+use trainer::train::{Prepared, Stage, logits};
+
+#[derive(Parser)]
+struct Args {
+    /// Model folder.
+    #[arg(long)]
+    encoder: PathBuf,
+    /// Distantly labelled sentences.
+    #[arg(long, conflicts_with = "equal")]
+    corpus: Option<PathBuf>,
+    /// Instead of a corpus: sentences of exactly this many pieces, so that nothing is gained by not padding.
+    #[arg(long)]
+    equal: Option<usize>,
+    /// Take this many sentences.
+    #[arg(long, default_value_t = 400)]
+    sentences: usize,
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+    /// Measured epochs, after one to warm up.
+    #[arg(long, default_value_t = 2)]
+    epochs: u32,
+    /// Write the same work for a peer here.
+    #[arg(long)]
+    export: Option<PathBuf>,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    trainer::threads::settle();
+    rayon::scope(|_| measure(&Args::parse()))
+}
+
+fn measure(args: &Args) -> Result<()> {
+    let corpus = match (&args.corpus, args.equal) {
+        (Some(file), _) => first_sentences(file, args.sentences)?,
+        (None, Some(rows)) => equal_sentences(rows, args.sentences)?,
+        (None, None) => anyhow::bail!("give --corpus or --equal"),
+    };
+    let config = config(args);
+    let spec = EncoderSpec::open(&config.encoder, &corpus.tokens)?;
+    let dev = corpus_of(&[(vec!["Ada"], Vec::new())])?;
+    let train = Prepared::new(corpus, &spec, config.max_span_width)?;
+    let dev = Prepared::new(Corpus { labels: train.corpus.labels.clone(), ..dev }, &spec, config.max_span_width)?;
+    let labels = train.corpus.dense_labels(&train.index);
+    let stage = Stage {
+        name: "bench",
+        config: &config,
+        spec: &spec,
+        train: &train,
+        targets: labels.iter().map(|&label| Some(u32::from(label))).collect(),
+        n_labels: train.corpus.labels.n_types() + 1,
+        dev: &dev,
+    };
+    if let Some(folder) = &args.export {
+        export(args, &stage, folder)?;
+    }
+    let everything: Vec<u32> = (0..train.corpus.n_sentences() as u32).collect();
+    let mut training = Vec::new();
+    let mut dynamics = Vec::new();
+    let mut last = Clock::now();
+    stage.train(everything.len(), |end| {
+        let trained = Clock::now();
+        training.push(trained.since(&last));
+        std::hint::black_box(logits(end.model, &train, &everything, end.progress)?);
+        let recorded = Clock::now();
+        dynamics.push(recorded.since(&trained));
+        last = recorded;
+        Ok(())
+    })?;
+    let steps = everything.len().div_ceil(args.batch);
+    let sum = |parts: &[(Duration, Duration)]| {
+        let cpu: f64 = parts.iter().skip(1).map(|(cpu, _)| cpu.as_secs_f64()).sum();
+        let wall: f64 = parts.iter().skip(1).map(|(_, wall)| wall.as_secs_f64()).sum();
+        serde_json::json!({
+            "cpu_s_per_epoch": cpu / f64::from(args.epochs),
+            "wall_s_per_epoch": wall / f64::from(args.epochs),
+        })
+    };
+    let result = serde_json::json!({
+        "sentences": everything.len(),
+        "spans": train.index.len(),
+        "steps_per_epoch": steps,
+        "training": sum(&training),
+        "dynamics": sum(&dynamics),
+        "peak_mib": peak_mib(),
+    });
+    println!("{result}");
+    Ok(())
+}
+
+/// CPU time of the process, and the time on the wall.
+struct Clock {
+    cpu: ProcessTime,
+    wall: Instant,
+}
+
+impl Clock {
+    fn now() -> Self {
+        Self { cpu: ProcessTime::now(), wall: Instant::now() }
+    }
+
+    fn since(&self, earlier: &Self) -> (Duration, Duration) {
+        (self.cpu.duration_since(earlier.cpu), self.wall - earlier.wall)
+    }
+}
+
+/// Largest resident memory so far, where the system tells.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
+}
+
+/// The trainer's defaults for small encoders.
+fn config(args: &Args) -> Config {
+    Config {
+        encoder: args.encoder.display().to_string(),
+        seed: 1,
+        epochs: args.epochs + 1,
+        batch: args.batch,
+        encoder_rate: 1e-4,
+        head_rate: 1e-3,
+        warmup: 50,
+        schedule: Schedule::Constant,
+        clip_norm: None,
+        weight_decay: 0.0,
+        negatives: Negatives::Top,
+        negative_rate: 0.95,
+        train_embeddings: false,
+        max_span_width: shared::span::DEFAULT_MAX_WIDTH,
+        scheme: SampleScheme::FakeClass,
+        record: Record::Evaluation,
+    }
+}
+
+fn first_sentences(file: &std::path::Path, n: usize) -> Result<Corpus> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let corpus = read(&bytes, &ReadOptions::default())?.corpus;
+    let n = n.min(corpus.n_sentences());
+    let mut sentences: Vec<Labelled> =
+        (0..n as u32).map(|s| (corpus.tokens.sentence(s).collect(), Vec::new())).collect();
+    for entity in &corpus.entities {
+        if let Some((_, labels)) = sentences.get_mut(entity.span.sentence as usize) {
+            labels.push((entity.span.start, entity.span.end, corpus.labels.name(entity.label)));
+        }
+    }
+    corpus_of(&sentences)
+}
+
+/// Sentences of common words, one piece each in every English vocabulary, with one entity each.
+fn equal_sentences(rows: usize, n: usize) -> Result<Corpus> {
+    const WORDS: [&str; 12] = ["the", "war", "of", "water", "and", "time", "city", "was", "river", "in", "house", "a"];
+    ensure!(rows > 3, "--equal needs at least 4 pieces");
+    // Two rows are the sentence's marks.
+    let sentence = |i: usize| (0..rows - 2).map(|j| WORDS[(i * 7 + j * 5 + j * i) % WORDS.len()]).collect();
+    let label = |i: usize| vec![((i % 2) as u32, 1, ["PER", "LOC", "ORG", "MISC"][i % 4])];
+    corpus_of(&(0..n).map(|i| (sentence(i), label(i))).collect::<Vec<_>>())
+}
+
+/// Tokens and entities.
+type Labelled<'a> = (Vec<&'a str>, Vec<(u32, u32, &'a str)>);
+
+fn corpus_of(sentences: &[Labelled]) -> Result<Corpus> {
+    let json: Vec<_> = sentences
+        .iter()
+        .map(|(tokens, entities)| serde_json::json!({ "tokens": tokens, "entities": entities }))
+        .collect();
+    Ok(read(&serde_json::to_vec(&json)?, &ReadOptions::default())?.corpus)
+}
+
+/// Initial weights, sentences as pieces, labels and the order of every epoch, for the peer.
+fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let (config, index) = (stage.config, &stage.train.index);
+    let parameters = Parameters::new(stream(config.seed, "weights"));
+    let model = SpanModel::new(stage.spec, parameters, stage.n_labels, config.max_span_width, false)?;
+    model.parameters.save(&folder.join("weights.safetensors"))?;
+    let inputs = stage.spec.prepare(&stage.train.corpus.tokens)?;
+    let sentences: Vec<_> = (0..)
+        .zip(&inputs)
+        .map(|(s, input)| {
+            serde_json::json!({
+                "pieces": input.features.first(),
+                "first": input.first,
+                "last": input.last,
+                "shapes": input.shapes,
+                "labels": index.of_sentence(s).map(|id| stage.targets[id as usize]).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    let order = |epoch: u32| {
+        let mut order: Vec<u32> = (0..inputs.len() as u32).collect();
+        order.shuffle(&mut stream(config.seed, &format!("order {epoch}")));
+        order
+    };
+    let work = serde_json::json!({
+        "encoder": args.encoder,
+        "batch": config.batch,
+        "n_labels": stage.n_labels,
+        "max_span_width": config.max_span_width,
+        "encoder_rate": config.encoder_rate,
+        "head_rate": config.head_rate,
+        "negative_rate": config.negative_rate,
+        "sentences": sentences,
+        "orders": (1..=config.epochs).map(order).collect::<Vec<_>>(),
+    });
+    std::fs::write(folder.join("work.json"), serde_json::to_vec(&work)?)?;
+    Ok(())
+}
