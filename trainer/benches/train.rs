@@ -2,7 +2,7 @@
 //! exported for a peer: `cargo xtask bench train` runs both.
 //!
 //! `cargo bench -p trainer --bench train -- --encoder DIR [--corpus FILE | --equal ROWS] [--sentences N]
-//! [--batch N] [--epochs N] [--export DIR]`
+//! [--batch N] [--epochs N] [--export DIR]`; without a corpus, on the bundled sample.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -50,6 +50,7 @@ struct Args {
 
 fn main() -> Result<()> {
     trainer::threads::settle();
+    trainer::memory::keep_freed_memory();
     rayon::scope(|_| measure(&Args::parse()))
 }
 
@@ -57,7 +58,7 @@ fn measure(args: &Args) -> Result<()> {
     let corpus = match (&args.corpus, args.equal) {
         (Some(file), _) => first_sentences(file, args.sentences)?,
         (None, Some(rows)) => equal_sentences(rows, args.sentences)?,
-        (None, None) => anyhow::bail!("give --corpus or --equal"),
+        (None, None) => sample_sentences(args.sentences)?,
     };
     let config = config(args);
     let spec = EncoderSpec::open(&config.encoder, &corpus.tokens)?;
@@ -168,6 +169,20 @@ fn first_sentences(file: &std::path::Path, n: usize) -> Result<Corpus> {
         }
     }
     corpus_of(&sentences)
+}
+
+fn sample_sentences(n: usize) -> Result<Corpus> {
+    let sample = trainer::sample::generate(1);
+    let labelled = |sentence: &trainer::sample::SampleSentence| -> (Vec<String>, Vec<(u32, u32, &'static str)>) {
+        let entities = sentence.distant.iter().map(|e| (e.start as u32, e.end as u32, e.kind)).collect();
+        (sentence.tokens.clone(), entities)
+    };
+    let sentences: Vec<_> = sample.train.iter().take(n).map(labelled).collect();
+    let borrowed: Vec<Labelled> = sentences
+        .iter()
+        .map(|(tokens, labels)| (tokens.iter().map(String::as_str).collect(), labels.clone()))
+        .collect();
+    corpus_of(&borrowed)
 }
 
 /// Sentences of common words, one piece each in every English vocabulary, with one entity each.

@@ -9,6 +9,7 @@ pub mod convert_corpus;
 pub mod corpus_file;
 pub mod encoder;
 pub mod inspect;
+pub mod memory;
 mod negatives;
 pub mod ops;
 pub mod parameters;

@@ -28,6 +28,7 @@ use cli::{
 fn main() -> ExitCode {
     let cli = Cli::parse();
     trainer::threads::settle();
+    trainer::memory::keep_freed_memory();
     // Inside the thread pool, so that the caller of a parallel operation is one of its workers
     // instead of waiting for them.
     let done = rayon::scope(|_| match cli.command {

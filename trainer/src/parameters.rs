@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use candle_core::backprop::GradStore;
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
-use crate::ops::AdamW;
+use crate::ops::{AdamW, Linear, Part, Weight};
 use crate::random::uniform;
 
 /// Parts of a model that learn at rates of their own.
@@ -37,6 +36,7 @@ struct Parameter {
     name: String,
     group: Group,
     var: Var,
+    weight: Weight,
     optimizer: AdamW,
 }
 
@@ -86,7 +86,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When it is missing or has another shape.
-    pub fn pretrained(&mut self, name: &str, shape: &[usize], group: Group) -> Result<Tensor> {
+    pub fn pretrained(&mut self, name: &str, shape: &[usize], group: Group) -> Result<Weight> {
         let tensor =
             self.checkpoint_tensor(name, shape)?.with_context(|| format!("the weights have no tensor {name}"))?;
         self.register(name, &tensor, group)
@@ -96,18 +96,18 @@ impl Parameters {
     ///
     /// # Errors
     /// When it is missing or has another shape.
-    pub fn frozen(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+    pub fn frozen(&mut self, name: &str, shape: &[usize]) -> Result<Weight> {
         let tensor =
             self.checkpoint_tensor(name, shape)?.with_context(|| format!("the weights have no tensor {name}"))?;
         self.frozen.push((name.to_owned(), tensor.clone()));
-        Ok(tensor)
+        Ok(Weight::frozen(tensor))
     }
 
     /// A parameter from the checkpoint, or a fresh one.
     ///
     /// # Errors
     /// When the checkpoint has it in another shape.
-    pub fn get(&mut self, name: &str, shape: &[usize], init: Init, group: Group) -> Result<Tensor> {
+    pub fn get(&mut self, name: &str, shape: &[usize], init: Init, group: Group) -> Result<Weight> {
         let tensor = match self.checkpoint_tensor(name, shape)? {
             Some(tensor) => tensor,
             None => match init {
@@ -119,6 +119,16 @@ impl Parameters {
         self.register(name, &tensor, group)
     }
 
+    /// A linear layer: `NAME.weight` `[outputs, inputs]` and `NAME.bias` `[outputs]` of the checkpoint.
+    ///
+    /// # Errors
+    /// As [`pretrained`](Self::pretrained).
+    pub fn pretrained_linear(&mut self, name: &str, inputs: usize, outputs: usize, group: Group) -> Result<Linear> {
+        let weight = self.pretrained(&format!("{name}.weight"), &[outputs, inputs], group)?;
+        let bias = self.pretrained(&format!("{name}.bias"), &[outputs], group)?;
+        Ok(Linear { weight, bias: Some(bias) })
+    }
+
     fn checkpoint_tensor(&self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
         match self.checkpoint.get(name) {
             Some(tensor) if tensor.dims() != shape => {
@@ -128,12 +138,12 @@ impl Parameters {
         }
     }
 
-    fn register(&mut self, name: &str, tensor: &Tensor, group: Group) -> Result<Tensor> {
+    fn register(&mut self, name: &str, tensor: &Tensor, group: Group) -> Result<Weight> {
         let var = Var::from_tensor(&tensor.contiguous()?)?;
-        let tensor = var.as_tensor().clone();
+        let weight = Weight::trained(&var);
         let optimizer = AdamW::new(tensor.elem_count());
-        self.parameters.push(Parameter { name: name.to_owned(), group, var, optimizer });
-        Ok(tensor)
+        self.parameters.push(Parameter { name: name.to_owned(), group, var, weight: weight.clone(), optimizer });
+        Ok(weight)
     }
 
     /// Drops the checkpoint once the model is built.
@@ -141,30 +151,56 @@ impl Parameters {
         self.checkpoint = HashMap::new();
     }
 
-    /// One optimizer step.
+    /// The gradient of a loss with respect to every parameter, in place of what an earlier loss left.
     ///
     /// # Errors
-    /// When a parameter has no gradient: it would silently never train.
-    pub fn step(&self, gradients: &GradStore, rates: Rates) -> Result<()> {
-        let all: Vec<&Tensor> = self
-            .parameters
-            .iter()
-            .map(|p| {
-                gradients.get(p.var.as_tensor()).with_context(|| format!("parameter {} received no gradient", p.name))
-            })
-            .collect::<Result<_>>()?;
+    /// When a parameter received none: it would silently never train.
+    pub fn backward(&self, loss: &Tensor) -> Result<()> {
+        for mut gradient in self.parameters.iter().filter_map(|p| p.weight.gradient()) {
+            gradient.clear();
+        }
+        // What lies between the parameters and the loss is of no further use.
+        drop(loss.backward()?);
+        for parameter in &self.parameters {
+            let received = parameter.weight.gradient().is_some_and(|gradient| gradient.part() != Part::None);
+            ensure!(received, "parameter {} received no gradient", parameter.name);
+        }
+        Ok(())
+    }
+
+    /// One optimizer step by the gradients of the last [`backward`](Self::backward).
+    ///
+    /// # Errors
+    /// When there was none.
+    pub fn step(&self, rates: Rates) -> Result<()> {
         let scale = match rates.clip_norm {
-            Some(limit) => (limit / norm(&all)?).min(1.0),
+            Some(limit) => (limit / self.gradient_norm()).min(1.0),
             None => 1.0,
         };
-        for (parameter, gradient) in self.parameters.iter().zip(all) {
+        for parameter in &self.parameters {
             let rate = match parameter.group {
                 Group::Encoder => rates.encoder,
                 Group::Head => rates.head,
             };
-            parameter.optimizer.step(&parameter.var, gradient, scale, rate, rates.weight_decay)?;
+            parameter.optimizer.step(&parameter.weight, scale, rate, rates.weight_decay)?;
         }
         Ok(())
+    }
+
+    /// Euclidean norm of all gradients together.
+    fn gradient_norm(&self) -> f32 {
+        let squares: f64 = self
+            .parameters
+            .iter()
+            .filter_map(|p| p.weight.gradient())
+            .map(|gradient| gradient.sums().iter().map(|&v| f64::from(v).powi(2)).sum::<f64>())
+            .sum();
+        squares.sqrt() as f32
+    }
+
+    /// Names and gradients of the trainable parameters, each flat.
+    pub fn gradients(&self) -> impl Iterator<Item = (&str, Vec<f32>)> {
+        self.parameters.iter().filter_map(|p| Some((p.name.as_str(), p.weight.gradient()?.sums().to_vec())))
     }
 
     /// Names and values of the trainable parameters.
@@ -203,35 +239,35 @@ impl Parameters {
     }
 }
 
-/// Euclidean norm of several tensors together.
-fn norm(tensors: &[&Tensor]) -> Result<f32> {
-    let mut squares = 0f64;
-    for tensor in tensors {
-        squares += tensor.flatten_all()?.to_vec1::<f32>()?.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
-    }
-    Ok(squares.sqrt() as f32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::linear;
     use crate::random::stream;
 
+    /// Two layers of which the loss uses one, with input 3 and 4.
+    fn layers() -> (Parameters, Tensor) {
+        let mut parameters = Parameters::new(stream(1, "test"));
+        let used = parameters.get("used", &[1, 2], Init::Constant(1.0), Group::Head).unwrap();
+        let x = Tensor::new(&[[3f32, -4.0]], &Device::Cpu).unwrap();
+        (parameters, linear(&x, &Linear { weight: used, bias: None }).unwrap().sum_all().unwrap())
+    }
+
     #[test]
-    fn the_norm_is_taken_over_all_tensors() {
-        let a = Tensor::new(&[[3f32, 0.0]], &Device::Cpu).unwrap();
-        let b = Tensor::new(&[-4f32], &Device::Cpu).unwrap();
-        assert_eq!(norm(&[&a, &b]).unwrap(), 5.0);
+    fn long_gradients_are_scaled_down() {
+        let (parameters, loss) = layers();
+        parameters.backward(&loss).unwrap();
+        assert_eq!(parameters.gradient_norm(), 5.0);
+        // A second backward pass replaces the gradients of the first.
+        parameters.backward(&loss).unwrap();
+        assert_eq!(parameters.gradient_norm(), 5.0);
     }
 
     #[test]
     fn a_parameter_without_a_gradient_is_an_error() {
-        let mut parameters = Parameters::new(stream(1, "test"));
-        let used = parameters.get("used", &[2], Init::Constant(1.0), Group::Head).unwrap();
+        let (mut parameters, loss) = layers();
         parameters.get("unused", &[2], Init::Constant(1.0), Group::Head).unwrap();
-        let gradients = used.sum_all().unwrap().backward().unwrap();
-        let rates = Rates { encoder: 0.1, head: 0.1, weight_decay: 0.0, clip_norm: None };
-        let error = parameters.step(&gradients, rates).unwrap_err().to_string();
+        let error = parameters.backward(&loss).unwrap_err().to_string();
         assert!(error.contains("unused received no gradient"), "{error}");
     }
 }

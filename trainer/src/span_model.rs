@@ -12,7 +12,7 @@ use shared::span::Span;
 
 use crate::batch::{Batch, N_SHAPES, SentenceInput};
 use crate::encoder::{Encoder, EncoderSpec};
-use crate::ops::{SpanRows, dropout, embedding, linear, span_sum};
+use crate::ops::{Linear, SpanRows, Weight, dropout, embedding, linear, relu, span_sum};
 use crate::parameters::{Group, Init, Parameters};
 use crate::random::Masks;
 
@@ -31,14 +31,16 @@ pub struct SpanModel {
 
 struct Head {
     /// Present when the encoder is blind to case.
-    shapes: Option<Tensor>,
-    widths: Tensor,
-    start: Tensor,
-    end: Tensor,
-    width: Tensor,
-    first_bias: Tensor,
-    second: (Tensor, Tensor),
-    output: (Tensor, Tensor),
+    shapes: Option<Weight>,
+    widths: Weight,
+    /// The rows of `widths`: 0, 1, …
+    all_widths: Arc<[u32]>,
+    /// The first layer in its three parts; the bias goes with the widths.
+    start: Linear,
+    end: Linear,
+    width: Linear,
+    second: Linear,
+    output: Linear,
 }
 
 /// What the model says about the spans of a batch.
@@ -94,18 +96,21 @@ impl Head {
         Ok(Self {
             shapes: shapes.transpose()?,
             widths: get("widths.weight", &[max_width, WIDTH_EMBEDDING], Init::Uniform(1.0))?,
-            start: get("first.start.weight", &[HIDDEN, token], Init::FanIn(inputs))?,
-            end: get("first.end.weight", &[HIDDEN, token], Init::FanIn(inputs))?,
-            width: get("first.width.weight", &[HIDDEN, WIDTH_EMBEDDING], Init::FanIn(inputs))?,
-            first_bias: get("first.bias", &[HIDDEN], Init::FanIn(inputs))?,
-            second: (
-                get("second.weight", &[HIDDEN, HIDDEN], Init::FanIn(HIDDEN))?,
-                get("second.bias", &[HIDDEN], Init::FanIn(HIDDEN))?,
-            ),
-            output: (
-                get("output.weight", &[n_labels, HIDDEN], Init::FanIn(HIDDEN))?,
-                get("output.bias", &[n_labels], Init::FanIn(HIDDEN))?,
-            ),
+            all_widths: (0..max_width as u32).collect(),
+            start: Linear { weight: get("first.start.weight", &[HIDDEN, token], Init::FanIn(inputs))?, bias: None },
+            end: Linear { weight: get("first.end.weight", &[HIDDEN, token], Init::FanIn(inputs))?, bias: None },
+            width: Linear {
+                weight: get("first.width.weight", &[HIDDEN, WIDTH_EMBEDDING], Init::FanIn(inputs))?,
+                bias: Some(get("first.bias", &[HIDDEN], Init::FanIn(inputs))?),
+            },
+            second: Linear {
+                weight: get("second.weight", &[HIDDEN, HIDDEN], Init::FanIn(HIDDEN))?,
+                bias: Some(get("second.bias", &[HIDDEN], Init::FanIn(HIDDEN))?),
+            },
+            output: Linear {
+                weight: get("output.weight", &[n_labels, HIDDEN], Init::FanIn(HIDDEN))?,
+                bias: Some(get("output.bias", &[n_labels], Init::FanIn(HIDDEN))?),
+            },
         })
     }
 
@@ -115,16 +120,11 @@ impl Head {
             None => tokens.clone(),
         };
         let tokens = dropout(&tokens, masks.next(DROPOUT))?;
-        // The bias goes with the widths; the token parts have none.
-        let zero = self.first_bias.zeros_like()?;
-        let starts = linear(&tokens, &self.start, &zero)?;
-        let ends = linear(&tokens, &self.end, &zero)?;
-        let widths = linear(&self.widths, &self.width, &self.first_bias)?;
-        let first = span_sum(&starts, &ends, &widths, spans)?.relu()?;
-        let first = dropout(&first, masks.next(DROPOUT))?;
-        let second = linear(&first, &self.second.0, &self.second.1)?.relu()?;
-        let hidden = dropout(&second, masks.next(DROPOUT))?;
-        let logits = linear(&hidden, &self.output.0, &self.output.1)?;
+        let (starts, ends) = (linear(&tokens, &self.start)?, linear(&tokens, &self.end)?);
+        let widths = linear(&embedding(&self.widths, self.all_widths.clone())?, &self.width)?;
+        let first = relu(&span_sum(&starts, &ends, &widths, spans)?, masks.next(DROPOUT))?;
+        let hidden = relu(&linear(&first, &self.second)?, masks.next(DROPOUT))?;
+        let logits = linear(&hidden, &self.output)?;
         Ok(SpanOutput { logits, hidden })
     }
 }

@@ -191,7 +191,6 @@ impl Stage<'_> {
             return Ok(None);
         }
         let loss = cross_entropy(&output.logits, targets.into())?;
-        let gradients = loss.backward()?;
         let value = f64::from(loss.to_scalar::<f32>()?);
         if value.is_finite() {
             let steps = self.train.inputs.len().div_ceil(config.batch.max(1)) * config.epochs as usize;
@@ -202,7 +201,8 @@ impl Stage<'_> {
                 weight_decay: config.weight_decay,
                 clip_norm: config.clip_norm,
             };
-            model.parameters.step(&gradients, rates)?;
+            model.parameters.backward(&loss)?;
+            model.parameters.step(rates)?;
         }
         Ok(Some((value, spans)))
     }

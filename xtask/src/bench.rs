@@ -1,5 +1,7 @@
 //! Benchmarks: ours and the peers', in the same run on the same machine.
 
+mod train;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -19,7 +21,7 @@ use crate::{
 pub struct Args {
     #[command(subcommand)]
     what: What,
-    /// Not in wasm, which needs Node and wasm-bindgen
+    /// `shared` only: not in wasm, which needs Node and wasm-bindgen
     #[arg(long, global = true)]
     native_only: bool,
 }
@@ -28,11 +30,14 @@ pub struct Args {
 enum What {
     /// Metrics, new window and change of threshold on 1.27 million spans: native, wasm, numpy
     Shared,
+    /// Training and dynamics on one CPU thread, against PyTorch with the same weights and batches
+    Train(train::Args),
 }
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
-    match args.what {
+    match &args.what {
         What::Shared => shared(layout, args.native_only),
+        What::Train(args) => train::run(layout, args),
     }
 }
 
@@ -68,7 +73,7 @@ fn figures() -> Command {
 
 /// Our median next to that of vectorised numpy.
 fn against_numpy(layout: &Layout) -> Result<String> {
-    let Some(python) = python_with_numpy() else {
+    let Some(python) = python_with("numpy") else {
         return Ok("skipped: no python3 with numpy (Debian: apt-get install python3-numpy)".to_owned());
     };
     let script = layout.root.join("tests/peers/metrics_speed.py");
@@ -77,10 +82,11 @@ fn against_numpy(layout: &Layout) -> Result<String> {
     Ok(format!("all metrics: ours {ours:.1} ms, numpy {numpy:.1} ms of CPU time, {:.1} times as long", numpy / ours))
 }
 
-fn python_with_numpy() -> Option<PathBuf> {
+/// A Python that has these modules.
+fn python_with(module: &str) -> Option<PathBuf> {
     // Debian's package serves Debian's own Python, which need not be the first on PATH.
     let candidates = find("python3").into_iter().chain([PathBuf::from("/usr/bin/python3")]);
-    candidates.into_iter().find(|python| output(Command::new(python).args(["-c", "import numpy"])).is_ok())
+    candidates.into_iter().find(|python| output(Command::new(python).args(["-c", &format!("import {module}")])).is_ok())
 }
 
 /// Criterion's median of one benchmark.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::pieces::Pieces;
 use crate::batch::Batch;
-use crate::ops::{attention, dropout, embedding, gelu, layer_norm, linear};
+use crate::ops::{Linear, Norm, Weight, attention, dropout, embedding, gelu, linear, linears, residual_norm};
 use crate::parameters::{Group, Parameters};
 use crate::random::Masks;
 
@@ -72,50 +72,20 @@ impl BertSpec {
     }
 }
 
-struct LinearLayer {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl LinearLayer {
-    fn new(parameters: &mut Parameters, name: &str, inputs: usize, outputs: usize) -> Result<Self> {
-        let weight = parameters.pretrained(&format!("{name}.weight"), &[outputs, inputs], Group::Encoder)?;
-        let bias = parameters.pretrained(&format!("{name}.bias"), &[outputs], Group::Encoder)?;
-        Ok(Self { weight, bias })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(linear(x, &self.weight, &self.bias)?)
-    }
-}
-
-struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-    eps: f32,
-}
-
-impl Norm {
-    fn new(parameters: &mut Parameters, name: &str, config: &BertConfig) -> Result<Self> {
-        let mut part = |part: &str| {
-            parameters.pretrained(&format!("{name}.LayerNorm.{part}"), &[config.hidden_size], Group::Encoder)
-        };
-        Ok(Self { weight: part("weight")?, bias: part("bias")?, eps: config.layer_norm_eps })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(layer_norm(x, &self.weight, &self.bias, self.eps)?)
-    }
+fn norm(parameters: &mut Parameters, name: &str, config: &BertConfig) -> Result<Norm> {
+    let mut part =
+        |part: &str| parameters.pretrained(&format!("{name}.LayerNorm.{part}"), &[config.hidden_size], Group::Encoder);
+    Ok(Norm { weight: part("weight")?, bias: part("bias")?, eps: config.layer_norm_eps })
 }
 
 struct Layer {
-    query: LinearLayer,
-    key: LinearLayer,
-    value: LinearLayer,
-    attention_output: LinearLayer,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    attention_output: Linear,
     attention_norm: Norm,
-    intermediate: LinearLayer,
-    output: LinearLayer,
+    intermediate: Linear,
+    output: Linear,
     output_norm: Norm,
 }
 
@@ -123,36 +93,37 @@ impl Layer {
     fn new(parameters: &mut Parameters, i: usize, config: &BertConfig) -> Result<Self> {
         let (h, inner) = (config.hidden_size, config.intermediate_size);
         let at = |part: &str| format!("encoder.layer.{i}.{part}");
+        let mut linear =
+            |part: &str, inputs, outputs| parameters.pretrained_linear(&at(part), inputs, outputs, Group::Encoder);
         Ok(Self {
-            query: LinearLayer::new(parameters, &at("attention.self.query"), h, h)?,
-            key: LinearLayer::new(parameters, &at("attention.self.key"), h, h)?,
-            value: LinearLayer::new(parameters, &at("attention.self.value"), h, h)?,
-            attention_output: LinearLayer::new(parameters, &at("attention.output.dense"), h, h)?,
-            attention_norm: Norm::new(parameters, &at("attention.output"), config)?,
-            intermediate: LinearLayer::new(parameters, &at("intermediate.dense"), h, inner)?,
-            output: LinearLayer::new(parameters, &at("output.dense"), inner, h)?,
-            output_norm: Norm::new(parameters, &at("output"), config)?,
+            query: linear("attention.self.query", h, h)?,
+            key: linear("attention.self.key", h, h)?,
+            value: linear("attention.self.value", h, h)?,
+            attention_output: linear("attention.output.dense", h, h)?,
+            intermediate: linear("intermediate.dense", h, inner)?,
+            output: linear("output.dense", inner, h)?,
+            attention_norm: norm(parameters, &at("attention.output"), config)?,
+            output_norm: norm(parameters, &at("output"), config)?,
         })
     }
 
     fn forward(&self, x: &Tensor, batch: &Batch, config: &BertConfig, masks: &mut Masks) -> Result<Tensor> {
-        let (q, k, v) = (self.query.forward(x)?, self.key.forward(x)?, self.value.forward(x)?);
+        let qkv = linears(x, &[&self.query, &self.key, &self.value])?;
         let mask = masks.next(config.attention_probs_dropout_prob);
-        let seen = attention(&q, &k, &v, config.num_attention_heads, &batch.lengths, mask)?;
-        let seen = dropout(&self.attention_output.forward(&seen)?, masks.next(config.hidden_dropout_prob))?;
-        let x = self.attention_norm.forward(&(seen + x)?)?;
-        let inner = gelu(&self.intermediate.forward(&x)?)?;
-        let inner = dropout(&self.output.forward(&inner)?, masks.next(config.hidden_dropout_prob))?;
-        self.output_norm.forward(&(inner + x)?)
+        let seen = attention(&qkv, config.num_attention_heads, &batch.lengths, mask)?;
+        let seen = linear(&seen, &self.attention_output)?;
+        let x = residual_norm(&seen, masks.next(config.hidden_dropout_prob), x, &self.attention_norm)?;
+        let inner = linear(&gelu(&linear(&x, &self.intermediate)?)?, &self.output)?;
+        Ok(residual_norm(&inner, masks.next(config.hidden_dropout_prob), &x, &self.output_norm)?)
     }
 }
 
 /// The encoder with its weights.
 pub struct Bert {
     config: BertConfig,
-    words: Tensor,
-    positions: Tensor,
-    types: Tensor,
+    words: Weight,
+    positions: Weight,
+    types: Weight,
     norm: Norm,
     layers: Vec<Layer>,
 }
@@ -173,7 +144,7 @@ impl Bert {
         };
         let positions = table("position_embeddings", config.max_position_embeddings)?;
         let types = table("token_type_embeddings", config.type_vocab_size)?;
-        let norm = Norm::new(parameters, "embeddings", config)?;
+        let norm = norm(parameters, "embeddings", config)?;
         let layers = (0..config.num_hidden_layers).map(|i| Layer::new(parameters, i, config)).collect::<Result<_>>()?;
         Ok(Self { config: config.clone(), words, positions, types, norm, layers })
     }
@@ -183,7 +154,7 @@ impl Bert {
         let [pieces, positions] = batch.features.as_slice() else { bail!("BERT reads pieces and positions") };
         let types = vec![0u32; pieces.len()];
         let x = (embedding(&self.words, pieces.clone())? + embedding(&self.positions, positions.clone())?)?;
-        let x = self.norm.forward(&(x + embedding(&self.types, types.into())?)?)?;
+        let x = residual_norm(&x, None, &embedding(&self.types, types.into())?, &self.norm)?;
         let mut x = dropout(&x, masks.next(self.config.hidden_dropout_prob))?;
         for layer in &self.layers {
             x = layer.forward(&x, batch, &self.config, masks)?;

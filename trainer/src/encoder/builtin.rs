@@ -14,7 +14,7 @@ use shared::corpus::TokenTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{Batch, N_SHAPES, SentenceInput, word_shape};
-use crate::ops::{dropout, embedding, gelu, layer_norm, linear, neighbours};
+use crate::ops::{Linear, Norm, Weight, dropout, embedding, gelu, layer_norm, linear, neighbours, residual_norm};
 use crate::parameters::{Group, Init, Parameters};
 use crate::random::Masks;
 
@@ -79,17 +79,32 @@ fn bucket(letters: impl Iterator<Item = char>) -> u32 {
 }
 
 struct Convolution {
-    weight: Tensor,
-    bias: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
+    linear: Linear,
+    norm: Norm,
+}
+
+impl Convolution {
+    fn new(parameters: &mut Parameters, i: usize) -> Result<Self> {
+        let (name, inputs) = (format!("layers.{i}"), 3 * HIDDEN);
+        let mut get =
+            |part: &str, shape: &[usize], init| parameters.get(&format!("{name}.{part}"), shape, init, Group::Encoder);
+        let weight = get("weight", &[HIDDEN, inputs], Init::FanIn(inputs))?;
+        let bias = get("bias", &[HIDDEN], Init::Constant(0.0))?;
+        let norm = norm(parameters, &format!("{name}.norm"))?;
+        Ok(Self { linear: Linear { weight, bias: Some(bias) }, norm })
+    }
+}
+
+fn norm(parameters: &mut Parameters, name: &str) -> Result<Norm> {
+    let mut get =
+        |part: &str, value| parameters.get(&format!("{name}.{part}"), &[HIDDEN], Init::Constant(value), Group::Encoder);
+    Ok(Norm { weight: get("weight", 1.0)?, bias: get("bias", 0.0)?, eps: EPS })
 }
 
 /// The encoder with its weights.
 pub struct Builtin {
-    tables: Vec<Tensor>,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
+    tables: Vec<Weight>,
+    norm: Norm,
     layers: Vec<Convolution>,
 }
 
@@ -99,26 +114,16 @@ impl Builtin {
         let affixes = AFFIX_BUCKETS as usize;
         let tables =
             [("words", vocabulary.words.len() + 1), ("prefixes", affixes), ("suffixes", affixes), ("shapes", N_SHAPES)];
-        let mut get = |name: &str, shape: &[usize], init| parameters.get(name, shape, init, Group::Encoder);
-        let tables: Vec<Tensor> = tables
+        let tables = tables
             .iter()
-            .map(|(name, rows)| get(&format!("embeddings.{name}.weight"), &[*rows, HIDDEN], Init::Uniform(0.1)))
-            .collect::<Result<_>>()?;
-        let norm_weight = get("embeddings.norm.weight", &[HIDDEN], Init::Constant(1.0))?;
-        let norm_bias = get("embeddings.norm.bias", &[HIDDEN], Init::Constant(0.0))?;
-        let layers = (0..LAYERS)
-            .map(|i| {
-                let at = |part: &str| format!("layers.{i}.{part}");
-                let inputs = 3 * HIDDEN;
-                Ok(Convolution {
-                    weight: get(&at("weight"), &[HIDDEN, inputs], Init::FanIn(inputs))?,
-                    bias: get(&at("bias"), &[HIDDEN], Init::Constant(0.0))?,
-                    norm_weight: get(&at("norm.weight"), &[HIDDEN], Init::Constant(1.0))?,
-                    norm_bias: get(&at("norm.bias"), &[HIDDEN], Init::Constant(0.0))?,
-                })
+            .map(|(name, rows)| {
+                let (name, shape) = (format!("embeddings.{name}.weight"), [*rows, HIDDEN]);
+                parameters.get(&name, &shape, Init::Uniform(0.1), Group::Encoder)
             })
             .collect::<Result<_>>()?;
-        Ok(Self { tables, norm_weight, norm_bias, layers })
+        let norm = norm(parameters, "embeddings.norm")?;
+        let layers = (0..LAYERS).map(|i| Convolution::new(parameters, i)).collect::<Result<_>>()?;
+        Ok(Self { tables, norm, layers })
     }
 
     /// `[rows, HIDDEN]`.
@@ -126,12 +131,11 @@ impl Builtin {
         let mut looked_up = self.tables.iter().zip(&batch.features).map(|(t, ids)| embedding(t, ids.clone()));
         let first = looked_up.next().context("the built-in encoder reads word features")??;
         let sum = looked_up.try_fold(first, |sum, next| sum + next?)?;
-        let mut x = layer_norm(&sum, &self.norm_weight, &self.norm_bias, EPS)?;
+        let mut x = layer_norm(&sum, &self.norm)?;
         x = dropout(&x, masks.next(DROPOUT))?;
         for layer in &self.layers {
-            let seen = gelu(&linear(&neighbours(&x, &batch.lengths)?, &layer.weight, &layer.bias)?)?;
-            let sum = (x + dropout(&seen, masks.next(DROPOUT))?)?;
-            x = layer_norm(&sum, &layer.norm_weight, &layer.norm_bias, EPS)?;
+            let seen = gelu(&linear(&neighbours(&x, &batch.lengths)?, &layer.linear)?)?;
+            x = residual_norm(&seen, masks.next(DROPOUT), &x, &layer.norm)?;
         }
         Ok(x)
     }

@@ -4,27 +4,24 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::values;
+use super::weight::Weight;
+use super::{of_cpu, values};
 
-/// The rows `ids` of `table` `[n, d]`: `[ids.len(), d]`.
+/// The rows `ids` of `table` `[n, d]`: `[ids.len(), d]`. The gradient is that of these rows alone.
 ///
 /// # Errors
 /// When an index is outside the table.
-pub fn embedding(table: &Tensor, ids: Arc<[u32]>) -> Result<Tensor> {
-    let (n, _) = table.dims2()?;
+pub fn embedding(table: &Weight, ids: Arc<[u32]>) -> Result<Tensor> {
+    let (n, _) = table.values().dims2()?;
     if let Some(outside) = ids.iter().find(|&&id| id as usize >= n) {
         candle_core::bail!("embedding: index {outside} in a table of {n} rows");
     }
-    table.apply_op1(Embedding { ids })
+    table.values().apply_op1(Embedding { table: table.clone(), ids })
 }
 
 struct Embedding {
+    table: Weight,
     ids: Arc<[u32]>,
-}
-
-struct EmbeddingGradient {
-    ids: Arc<[u32]>,
-    rows: usize,
 }
 
 impl CustomOp1 for Embedding {
@@ -42,38 +39,28 @@ impl CustomOp1 for Embedding {
         Ok((CpuStorage::F32(out), Shape::from((self.ids.len(), d))))
     }
 
-    fn bwd(&self, table: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(scatter_add(&gradient.contiguous()?, self.ids.clone(), table.dims2()?.0)?))
+    fn bwd(&self, _table: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        of_cpu(&gradient.contiguous()?, |g| self.table.accumulate_rows(&self.ids, g))?;
+        Ok(None)
     }
 }
 
-/// A tensor of `rows` rows in which row `ids[i]` is the sum of all rows i of `gradient` that name it.
-pub(super) fn scatter_add(gradient: &Tensor, ids: Arc<[u32]>, rows: usize) -> Result<Tensor> {
-    gradient.apply_op1_no_bwd(&EmbeddingGradient { ids, rows })
-}
-
-impl CustomOp1 for EmbeddingGradient {
-    fn name(&self) -> &'static str {
-        "embedding-gradient"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let g = values(storage, layout)?;
-        let d = super::last_dim(layout);
-        let mut table = vec![0f32; self.rows * d];
-        for (row, &id) in g.chunks_exact(d).zip(self.ids.iter()) {
-            for (sum, &value) in table[id as usize * d..(id as usize + 1) * d].iter_mut().zip(row) {
-                *sum += value;
-            }
+/// Rows in which row `ids[i]` is the sum of all rows i of `g`, each `d` wide, that name it.
+#[inline(always)]
+pub(super) fn scatter_add(g: &[f32], d: usize, ids: &[u32], rows: usize) -> Vec<f32> {
+    let mut table = vec![0f32; rows * d];
+    for (row, &id) in g.chunks_exact(d).zip(ids) {
+        for (sum, &value) in table[id as usize * d..(id as usize + 1) * d].iter_mut().zip(row) {
+            *sum += value;
         }
-        Ok((CpuStorage::F32(table), Shape::from((self.rows, d))))
     }
+    table
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::gradient_check::{check, random};
+    use crate::ops::gradient_check::{check, random, weight};
 
     #[test]
     fn gradients_match_finite_differences() {
@@ -82,6 +69,6 @@ mod tests {
 
     #[test]
     fn an_index_outside_is_an_error() {
-        assert!(embedding(&random(&[4, 3], 1), [4].into()).is_err());
+        assert!(embedding(&weight(&[4, 3], 1), [4].into()).is_err());
     }
 }

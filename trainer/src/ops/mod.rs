@@ -19,7 +19,10 @@ mod layer_norm;
 mod linear;
 mod matrix;
 mod neighbours;
+mod relu;
 mod span_sum;
+mod vectors;
+mod weight;
 
 pub use adamw::AdamW;
 pub use attention::{SentenceLengths, attention};
@@ -27,12 +30,14 @@ pub use cross_entropy::cross_entropy;
 pub use dropout::{Dropout, dropout};
 pub use embedding::embedding;
 pub use gelu::gelu;
-pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use layer_norm::{Norm, layer_norm, residual_norm};
+pub use linear::{Linear, linear, linears};
 pub use neighbours::neighbours;
+pub use relu::relu;
 pub use span_sum::{SpanRows, span_sum};
+pub use weight::{Gradient, Part, Weight};
 
-use candle_core::{CpuStorage, Layout, Result};
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
 
 /// Rows handled by one task.
 const ROWS: usize = 64;
@@ -48,4 +53,13 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
 /// Width of the last dimension.
 fn last_dim(layout: &Layout) -> usize {
     layout.dims().last().copied().unwrap_or(1)
+}
+
+/// What `read` makes of the values of a contiguous f32 tensor on the CPU.
+fn of_cpu<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => Ok(read(values(storage, layout)?)),
+        _ => candle_core::bail!("the operation needs a tensor on the CPU"),
+    }
 }

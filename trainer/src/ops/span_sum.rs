@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{ROWS, values};
+use super::embedding::scatter_add;
+use super::vectors::vectorised;
+use super::{ROWS, of_cpu, values};
 
 /// Where the parts of each span are.
 #[derive(Debug, Default, Clone)]
@@ -69,9 +71,11 @@ impl CustomOp3 for SpanSum {
                 let a = &starts[row(self.rows.start[span])];
                 let b = &ends[row(self.rows.end[span])];
                 let c = &widths[row(self.rows.width[span])];
-                for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
-                    *out = a + b + c;
-                }
+                vectorised(|| {
+                    for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
+                        *out = a + b + c;
+                    }
+                });
             }
         });
         Ok((CpuStorage::F32(out), Shape::from((n, d))))
@@ -86,15 +90,13 @@ impl CustomOp3 for SpanSum {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let scatter = |ids: &[u32], like: &Tensor| {
+        let scatter = |ids: &[u32], like: &Tensor| -> Result<Option<Tensor>> {
+            let (rows, d) = like.dims2()?;
             // The gradient of a look-up: rows added up where they came from.
-            super::embedding::scatter_add(&gradient, ids.into(), like.dims()[0])
+            let sums = of_cpu(&gradient, |g| vectorised(|| scatter_add(g, d, ids, rows)))?;
+            Ok(Some(Tensor::from_vec(sums, (rows, d), &Device::Cpu)?))
         };
-        Ok((
-            Some(scatter(&self.rows.start, starts)?),
-            Some(scatter(&self.rows.end, ends)?),
-            Some(scatter(&self.rows.width, widths)?),
-        ))
+        Ok((scatter(&self.rows.start, starts)?, scatter(&self.rows.end, ends)?, scatter(&self.rows.width, widths)?))
     }
 }
 
@@ -107,7 +109,7 @@ mod tests {
     fn gradients_match_finite_differences() {
         let rows = Arc::new(SpanRows { start: vec![0, 0, 2], end: vec![1, 0, 1], width: vec![1, 0, 0] });
         let inputs = [random(&[3, 4], 1), random(&[2, 4], 2), random(&[2, 4], 3)];
-        check(&inputs, |t| span_sum(&t[0], &t[1], &t[2], rows.clone()));
+        check(&inputs, |t| span_sum(t[0].values(), t[1].values(), t[2].values(), rows.clone()));
     }
 
     #[test]

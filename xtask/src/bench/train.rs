@@ -1,0 +1,147 @@
+//! Training against PyTorch: the same weights and sentences in the same batches, in turns.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::python_with;
+use crate::{
+    layout::Layout,
+    process::{cargo, output},
+    steps::Steps,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Model folder in Hugging Face layout
+    #[arg(long, value_name = "DIR")]
+    encoder: PathBuf,
+    /// Distantly labelled sentences [default: the bundled sample]
+    #[arg(long, value_name = "FILE")]
+    corpus: Option<PathBuf>,
+    /// Sentences of it
+    #[arg(long, default_value_t = 320, value_name = "N")]
+    sentences: usize,
+    /// Sentences per batch
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    batch: usize,
+    /// Each side's best of so many turns counts
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    rounds: usize,
+    /// A Python with torch (2.3 or later) and safetensors [default: python3]
+    #[arg(long, value_name = "PROGRAM")]
+    python: Option<PathBuf>,
+    /// Also measure PyTorch with bf16 autocast
+    #[arg(long)]
+    bf16: bool,
+}
+
+#[derive(Deserialize)]
+struct Measured {
+    training: Times,
+    dynamics: Times,
+    peak_mib: f64,
+    /// Ours says what the work is.
+    #[serde(default)]
+    sentences: usize,
+    #[serde(default)]
+    steps_per_epoch: usize,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+struct Times {
+    cpu_s_per_epoch: f64,
+}
+
+/// The best figures of several turns.
+#[derive(Clone, Copy)]
+struct Best {
+    training: f64,
+    epoch: f64,
+    peak_mib: f64,
+}
+
+impl Best {
+    const NONE: Self = Self { training: f64::INFINITY, epoch: f64::INFINITY, peak_mib: f64::INFINITY };
+
+    fn with(self, turn: &Measured) -> Self {
+        let training = turn.training.cpu_s_per_epoch;
+        Self {
+            training: self.training.min(training),
+            epoch: self.epoch.min(training + turn.dynamics.cpu_s_per_epoch),
+            peak_mib: self.peak_mib.min(turn.peak_mib),
+        }
+    }
+}
+
+pub fn run(layout: &Layout, args: &Args) -> Result<()> {
+    let python = args.python.clone().or_else(|| python_with("torch, safetensors"));
+    let python = python.context("no python3 with torch and safetensors; name one by --python")?;
+    let folder = layout.logs().join("bench-train");
+    let mut steps = Steps::new(layout, 3)?;
+    steps.step("build", |_| {
+        output(bench(layout).args(["--", "--help"]))?;
+        Ok(((), "done".to_owned()))
+    })?;
+    let equal: Vec<OsString> = vec!["--equal".into(), "32".into()];
+    steps
+        .step("sentences of 32 pieces", |_| Ok(((), compare(layout, args, &python, &folder.join("equal"), &equal)?)))?;
+    let mut natural: Vec<OsString> = Vec::new();
+    if let Some(corpus) = &args.corpus {
+        natural.extend(["--corpus".into(), corpus.into()]);
+    }
+    steps.step("natural text", |_| Ok(((), compare(layout, args, &python, &folder.join("natural"), &natural)?)))
+}
+
+/// Both sides in turns on one thread, and what came out in words.
+fn compare(layout: &Layout, args: &Args, python: &Path, folder: &Path, work: &[OsString]) -> Result<String> {
+    let (mut ours, mut torch, mut bf16) = (Best::NONE, Best::NONE, Best::NONE);
+    let (mut sentences, mut n_steps) = (0, 0);
+    let script = layout.root.join("tests/peers/train_speed.py");
+    for _ in 0..args.rounds.max(1) {
+        let mut command = bench(layout);
+        command.arg("--").args(work).arg("--encoder").arg(&args.encoder).arg("--export").arg(folder);
+        command.arg("--sentences").arg(args.sentences.to_string()).arg("--batch").arg(args.batch.to_string());
+        let turn = measured(command.env("RAYON_NUM_THREADS", "1"))?;
+        (sentences, n_steps) = (turn.sentences, turn.steps_per_epoch);
+        ours = ours.with(&turn);
+        torch = torch.with(&measured(Command::new(python).arg(&script).arg(folder))?);
+        if args.bf16 {
+            bf16 = bf16.with(&measured(Command::new(python).arg(&script).arg(folder).arg("--bf16"))?);
+        }
+    }
+    let line = |name: &str, side: Best| {
+        format!(
+            "\n  {name:<13} {:6.0} ms a step ({:.2}), {:6.1} sentences/s; epoch with dynamics {:6.2} s ({:.2}); {:5.0} MiB",
+            1e3 * side.training / n_steps as f64,
+            side.training / torch.training,
+            sentences as f64 / side.training,
+            side.epoch,
+            side.epoch / torch.epoch,
+            side.peak_mib,
+        )
+    };
+    let mut text =
+        "CPU time (as a share of PyTorch's)".to_owned() + &line("trainer", ours) + &line("PyTorch f32", torch);
+    if args.bf16 {
+        text += &line("PyTorch bf16", bf16);
+    }
+    Ok(text)
+}
+
+fn bench(layout: &Layout) -> Command {
+    let mut command = cargo();
+    command.args(["bench", "--quiet", "--package", "trainer", "--bench", "train"]).current_dir(&layout.root);
+    command
+}
+
+fn measured(command: &mut Command) -> Result<Measured> {
+    let text = output(command)?;
+    let last = text.lines().last().unwrap_or_default();
+    serde_json::from_str(last).with_context(|| format!("the benchmark printed {last:?} instead of figures"))
+}
