@@ -184,7 +184,7 @@ fn long_sentences_are_read_in_parts_and_lose_no_span() {
         assert!(rows.start.iter().zip(&rows.end).all(|(&start, &end)| start <= end && part(start) == part(end)));
 
         // Each part is read as if it were a sentence.
-        let all = vectors(&spec, &[input.clone()]);
+        let all = vectors(&spec, std::slice::from_ref(input));
         let window = &input.windows[1];
         let alone = &words[window.start..window.start + window.first.len()];
         let alone = spec.prepare(&text(&[alone.to_vec()]), 8).unwrap();
@@ -200,11 +200,11 @@ fn a_word_that_is_longer_than_the_encoder_reads_is_cut() {
         let inputs = spec.prepare(&text(&[vec![long.as_str()], vec!["a", &long, "b"]]), 3).unwrap();
         for input in &inputs {
             assert!(input.lengths.iter().all(|&n| n <= POSITIONS));
-            assert_eq!(vectors(&spec, &[input.clone()]).len(), input.rows());
+            assert_eq!(vectors(&spec, std::slice::from_ref(input)).len(), input.rows());
         }
         assert_eq!(inputs[1].first.len(), 3);
     }
-    // A width that cannot fit is refused where it matters.
+    // A width that cannot fit is refused, but only where it matters.
     let spec = open(&folder("bert-cased"));
     let words = vec!["x"; 500];
     assert!(spec.prepare(&text(&[words[..90].to_vec()]), 400).is_ok());
@@ -254,6 +254,12 @@ fn damaged_and_unsupported_folders_are_refused_with_the_remedy() {
     .unwrap();
     let message = build(temporary.path());
     assert!(message.contains("model.safetensors") && message.contains("word_embeddings"), "{message}");
+    // A tokenizer of another model, with more pieces than the encoder has vectors.
+    let config = std::fs::read_to_string(file("config.json")).unwrap();
+    std::fs::write(file("config.json"), config.replace("\"vocab_size\": 330", "\"vocab_size\": 300")).unwrap();
+    let error = open(temporary.path()).prepare(&text(&[vec!["a"], vec!["Müller", "x"]]), 8).unwrap_err();
+    let message = format!("{error:#}");
+    assert!(message.contains("sentence 2") && message.contains("Müller") && message.contains("300"), "{message}");
     std::fs::write(file("config.json"), r#"{"model_type": "deberta-v2"}"#).unwrap();
     let message = refusal(temporary.path());
     assert!(message.contains("deberta-v2") && message.contains("xlm-roberta"), "{message}");

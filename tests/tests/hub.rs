@@ -30,7 +30,8 @@ impl LocalHub {
         let (listening, noted) = (server.clone(), requests.clone());
         let thread = std::thread::spawn(move || {
             for request in listening.incoming_requests() {
-                noted.lock().unwrap().push(request.url().to_owned());
+                let range = request.headers().iter().find(|h| h.field.equiv("Range")).map_or("", |h| h.value.as_str());
+                noted.lock().unwrap().push(format!("{} {range}", request.url()));
                 answer(&files, request);
             }
         });
@@ -41,7 +42,7 @@ impl LocalHub {
         format!("http://{}", self.server.server_addr().to_ip().unwrap())
     }
 
-    /// The requests since the last call.
+    /// The requests since the last call, each with its range.
     fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
@@ -132,12 +133,18 @@ fn models_are_downloaded_once_and_then_taken_from_the_cache() {
         refused(&run(&["fetch", "org/tiny", "--offline"]), &["org/tiny", "cache", "--offline"]);
         assert!(hub.requests().is_empty());
 
+        // An earlier download broke off.
+        let blobs = home.path().join("hub/models--org--tiny/blobs");
+        std::fs::create_dir_all(&blobs).unwrap();
+        let part = format!("etag-of-{}.part", weights.split_once('.').unwrap().0);
+        std::fs::write(blobs.join(part), &std::fs::read(golden.join(weights)).unwrap()[..1000]).unwrap();
         let folder = stdout(&run(&["fetch", "org/tiny"]));
         same(&folder);
         // As Python lays its cache out.
         assert_eq!(folder, home.path().join("hub/models--org--tiny/snapshots").join(COMMIT));
         let requests = hub.requests();
-        assert!(requests.iter().any(|url| url.ends_with("/resolve/main/config.json")), "{requests:?}");
+        assert!(requests.iter().any(|r| r.contains("/resolve/main/config.json ")), "{requests:?}");
+        assert!(requests.iter().any(|r| r.ends_with(&format!("/{weights} bytes=1000-"))), "{requests:?}");
 
         // There whole, it is not asked for again; a tag is, but its files are there already.
         assert_eq!(stdout(&run(&["fetch", "org/tiny"])), folder);

@@ -164,9 +164,9 @@ impl Hub {
         let of_branch = || Some(repo.get(CONFIG)?.parent()?.to_owned());
         // Python keeps no reference for a commit that was asked for by its hash.
         let folder = of_branch().unwrap_or_else(|| repo.pointer_path(&id.revision));
-        let has = |name: &&str| folder.join(name).is_file();
-        (has(&CONFIG) && tokenizer_files::are_complete(&folder) && WEIGHTS.iter().any(|name| has(name)))
-            .then_some(folder)
+        let has = |name: &str| folder.join(name).is_file();
+        let is_whole = has(CONFIG) && tokenizer_files::are_complete(&folder) && WEIGHTS.into_iter().any(has);
+        is_whole.then_some(folder)
     }
 
     /// Downloads what an encoder needs and the cache does not have.

@@ -20,6 +20,8 @@ pub struct Pieces {
     begin: u32,
     end: u32,
     unknown: u32,
+    /// Pieces that the encoder has vectors for.
+    vocab_size: usize,
     first_position: u32,
     /// The padding piece, where it has a position of its own.
     padding: Option<u32>,
@@ -56,7 +58,10 @@ impl Pieces {
         ensure!(limit > 2, "model_max_length {limit} leaves no room for words");
         let first_position = architecture.first_position();
         let padding = (first_position > 0).then_some(architecture.padding);
-        Ok(Self { tokenizer, begin, end, unknown, first_position, padding, limit })
+        let vocab_size = architecture.vocab_size;
+        let pieces = Self { tokenizer, begin, end, unknown, vocab_size, first_position, padding, limit };
+        [begin, end, unknown].into_iter().try_for_each(|piece| pieces.check(piece))?;
+        Ok(pieces)
     }
 
     /// The tokenizer, to save it.
@@ -79,6 +84,15 @@ impl Pieces {
         normal("Apple") == normal("apple")
     }
 
+    fn check(&self, piece: u32) -> Result<()> {
+        ensure!(
+            (piece as usize) < self.vocab_size,
+            "the tokenizer has a piece {piece}, but the encoder has vectors for {} pieces only: they are not of one model",
+            self.vocab_size
+        );
+        Ok(())
+    }
+
     fn pieces(&self, word: &str) -> Result<Vec<u32>> {
         let encoding =
             self.tokenizer.encode_fast(word, false).map_err(|e| anyhow!("the tokenizer fails on {word:?}: {e}"))?;
@@ -87,6 +101,7 @@ impl Pieces {
         if pieces.is_empty() {
             pieces.push(self.unknown);
         }
+        pieces.iter().try_for_each(|&piece| self.check(piece)).with_context(|| format!("word {word:?}"))?;
         Ok(pieces)
     }
 

@@ -55,8 +55,8 @@ pub fn model_max_length(folder: &Path) -> Result<Option<usize>> {
 
 /// Whether a folder has what [`open`] needs.
 pub fn are_complete(folder: &Path) -> bool {
-    let has = |name: &&str| folder.join(name).is_file();
-    has(&TOKENIZER) || has(&WORD_PIECES) || BYTE_PAIRS.iter().all(|name| has(&name))
+    let has = |name: &str| folder.join(name).is_file();
+    has(TOKENIZER) || has(WORD_PIECES) || BYTE_PAIRS.into_iter().all(has)
 }
 
 /// Opens the tokenizer, ready for words one by one: without padding and truncation, and with a blank
