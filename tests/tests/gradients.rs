@@ -97,7 +97,7 @@ fn gradients_match_pytorch_for_every_variable() {
     }
     let spec = EncoderSpec::open(folder.path().to_str().unwrap(), &text).unwrap();
     assert!(spec.is_blind_to_case());
-    let inputs = spec.prepare(&text).unwrap();
+    let inputs = spec.prepare(&text, 3).unwrap();
     for (input, expected) in inputs.iter().zip(&golden.sentences) {
         assert_eq!(input.features[0], expected.pieces);
         assert_eq!((&input.first, &input.last), (&expected.first, &expected.last));

@@ -153,7 +153,7 @@ fn errors_name_the_file_and_the_remedy() {
             assert!(message.contains(part), "{part:?} is not in: {message}");
         }
     };
-    refuse(&run_arguments(&files, "no-such-model", &out, "1"), &["no-such-model", "builtin"]);
+    refuse(&run_arguments(&files, "./no-such-model", &out, "1"), &["no-such-model", "builtin"]);
     let broken = folder.path().join("broken.json");
     std::fs::write(&broken, "[\n{\"tokens\": [\"a\"], \"entities\": [[0, 1, \"X\"]]}]").unwrap();
     let with_broken = [vec![text(&broken).to_owned()], files[1..].to_vec()].concat();

@@ -213,7 +213,7 @@ fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
     let parameters = Parameters::new(stream(config.seed, "weights"));
     let model = SpanModel::new(stage.spec, parameters, stage.n_labels, config.max_span_width, false)?;
     model.parameters.save(&folder.join("weights.safetensors"))?;
-    let inputs = stage.spec.prepare(&stage.train.corpus.tokens)?;
+    let inputs = stage.spec.prepare(&stage.train.corpus.tokens, config.max_span_width)?;
     let sentences: Vec<_> = (0..)
         .zip(&inputs)
         .map(|(s, input)| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ops::SentenceLengths;
+use crate::windows::{Window, best_reading};
 
 /// One sentence, ready for an encoder. A row is what the encoder sees as one position: a subword
 /// piece, or a word for encoders that read words.
@@ -16,6 +17,8 @@ pub struct SentenceInput {
     pub first: Vec<u32>,
     /// Row of the last piece of each word.
     pub last: Vec<u32>,
+    /// The stretches, where there are several; then a span's rows are not those of its words.
+    pub windows: Vec<Window>,
     /// Word shape of each row (0 where a row is no word).
     pub shapes: Vec<u32>,
 }
@@ -24,6 +27,17 @@ impl SentenceInput {
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.lengths.iter().sum()
+    }
+
+    /// Rows of the first and the last piece of the span of words `start..=end`: of one stretch, the one
+    /// in which it has the most context.
+    ///
+    /// # Panics
+    /// When the sentence has no word `end`.
+    pub fn span_rows(&self, start: usize, end: usize) -> (u32, u32) {
+        let in_one = best_reading(&self.windows, self.first.len(), start, end);
+        // Without windows; or a span wider than the sentence was prepared for.
+        in_one.unwrap_or((self.first[start], self.last[end]))
     }
 }
 
@@ -101,6 +115,7 @@ mod tests {
             lengths: vec![ids.len()],
             first: (0..ids.len() as u32).collect(),
             last: (0..ids.len() as u32).collect(),
+            windows: vec![],
             shapes: vec![1; ids.len()],
         };
         let (a, empty, b) = (sentence(&[5, 6]), sentence(&[]), sentence(&[7]));

@@ -31,6 +31,7 @@ pub enum Command {
     Convert(Convert),
     Inspect(Inspect),
     Sample(Sample),
+    Fetch(Fetch),
     Serve(Serve),
 }
 
@@ -71,9 +72,14 @@ pub struct Run {
     #[command(flatten)]
     pub corpora: CorpusArgs,
 
-    /// A BERT model folder in Hugging Face layout, or `builtin` (small, trained from scratch, no download)
-    #[arg(long, value_name = "DIR|builtin", help_heading = "Model")]
+    /// A BERT, RoBERTa, XLM-RoBERTa, CamemBERT or DistilBERT model: a folder in Hugging Face layout, or an id of
+    /// the Hugging Face hub (ORGANISATION/NAME, NAME, with @REVISION if need be); or `builtin` (small, trained
+    /// from scratch, no download)
+    #[arg(long, value_name = "DIR|HUB-ID|builtin", help_heading = "Model")]
     pub encoder: String,
+    /// Download nothing: a hub id must be in the cache (also by HF_HUB_OFFLINE=1)
+    #[arg(long, help_heading = "Model")]
+    pub offline: bool,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Model")]
     pub device: Device,
@@ -353,6 +359,28 @@ pub struct Sample {
     /// Seed of the text
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
+}
+
+/// Download an encoder from the Hugging Face hub, for use without a network.
+///
+/// It goes to the cache that Python's transformers use too, and with --out also to a folder. Prints the
+/// folder to give as --encoder. docs/ENCODERS.md says which models work.
+///
+/// Examples:
+///   trainer fetch roberta-base
+///   trainer fetch dmis-lab/biobert-base-cased-v1.2 --out biobert
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Fetch {
+    /// Id of the model: ORGANISATION/NAME or NAME, with @REVISION if need be
+    #[arg(value_name = "HUB-ID")]
+    pub model: String,
+    /// Folder to copy the model to
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Download nothing, only copy from the cache
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Serve the page on this machine, with a run opened.

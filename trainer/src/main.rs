@@ -17,12 +17,14 @@ use trainer::convert::{Conversion, convert};
 use trainer::convert_corpus::convert as convert_corpus;
 use trainer::corpus_file::{self, CorpusFiles, CorpusOptions};
 use trainer::encoder::EncoderSpec;
+use trainer::hub::Hub;
 use trainer::run_dir::write_whole;
 use trainer::span_table::SpanTable;
 use trainer::{inspect, pipeline, sample, serve};
 
 use cli::{
-    Clean, CleaningOptions, Cli, Command, Convert, CorpusArgs, Device, Inspect, OnWrong, Run, Sample, Serve, Threshold,
+    Clean, CleaningOptions, Cli, Command, Convert, CorpusArgs, Device, Fetch, Inspect, OnWrong, Run, Sample, Serve,
+    Threshold,
 };
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert_files(args),
         Command::Inspect(args) => inspect_file(&args),
         Command::Sample(args) => write_sample(&args),
+        Command::Fetch(args) => fetch_encoder(&args),
         Command::Serve(args) => serve_page(args),
     });
     match done {
@@ -55,7 +58,8 @@ fn run(args: Run) -> Result<()> {
     let options = CorpusOptions { eval_label: args.eval_column, ..corpus_options(&args.corpora)? };
     let files = CorpusFiles { train: args.train, train_gold: args.train_gold, dev: args.dev, test: args.test, options };
     let corpora = files.read()?;
-    let spec = EncoderSpec::open(&args.encoder, &corpora.train.tokens)?;
+    let hub = || Ok(Hub::from_env()?.or_offline(args.offline));
+    let spec = EncoderSpec::open_by(&args.encoder, &corpora.train.tokens, hub)?;
     let defaults = spec.defaults();
     let config = Config {
         encoder: args.encoder,
@@ -307,6 +311,11 @@ fn write_sample(args: &Sample) -> Result<()> {
         sample.dev.len(),
         sample.test.len()
     );
+    Ok(())
+}
+
+fn fetch_encoder(args: &Fetch) -> Result<()> {
+    println!("{}", Hub::from_env()?.or_offline(args.offline).fetch(&args.model, args.out.as_deref())?.display());
     Ok(())
 }
 

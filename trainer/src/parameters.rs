@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
+use crate::encoder::checkpoint;
 use crate::ops::{AdamW, Linear, Part, Weight};
 use crate::random::uniform;
 
@@ -65,20 +66,12 @@ impl Parameters {
         Self { parameters: Vec::new(), frozen: Vec::new(), checkpoint: HashMap::new(), rng }
     }
 
-    /// Adds the tensors of a safetensors file to start from.
+    /// Adds the tensors of a weights file, safetensors or PyTorch's, to start from.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn load_checkpoint(&mut self, file: &Path) -> Result<()> {
-        let tensors = candle_core::safetensors::load(file, &Device::Cpu)
-            .with_context(|| format!("cannot read the weights in {}", file.display()))?;
-        for (name, tensor) in tensors {
-            // Checkpoints of a whole task model carry the encoder under a prefix.
-            let name = name.strip_prefix("bert.").unwrap_or(&name);
-            // Names of the first BERT checkpoints.
-            let name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias");
-            self.checkpoint.insert(name, tensor.to_dtype(DType::F32)?);
-        }
+        self.checkpoint.extend(checkpoint::read(file)?);
         Ok(())
     }
 

@@ -48,11 +48,24 @@ struct ModelResult {
 }
 
 /// What determines a run: it cannot go on with anything else.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Bound {
     version: String,
     config: Config,
     corpora: Vec<String>,
+    /// Digest of the encoder's files.
+    encoder: String,
+}
+
+impl PartialEq for Bound {
+    fn eq(&self, other: &Self) -> bool {
+        // What is in the encoder's files counts, not the name under which they were found.
+        let config = Config { encoder: other.config.encoder.clone(), ..self.config.clone() };
+        self.version == other.version
+            && config == other.config
+            && self.corpora == other.corpora
+            && self.encoder == other.encoder
+    }
 }
 
 /// `metrics.json`.
@@ -137,7 +150,7 @@ pub fn run(
 ) -> Result<Metrics> {
     let dir = RunDir::open(out)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    dir.bind(CONFIG, &Bound { version, config: config.clone(), corpora: files.digests()? })?;
+    dir.bind(CONFIG, &Bound { version, config: config.clone(), corpora: files.digests()?, encoder: spec.digest()? })?;
     let prepare = |corpus| Prepared::new(corpus, spec, config.max_span_width);
     let job = Job {
         dir: &dir,

@@ -136,8 +136,9 @@ pub fn span_rows(sentences: &[&SentenceInput], batch: &Batch, max_width: u32) ->
         let n = sentence.first.len();
         for start in 0..n {
             for end in start..n.min(start + max_width as usize) {
-                rows.start.push(offset + sentence.first[start]);
-                rows.end.push(offset + sentence.last[end]);
+                let (first, last) = sentence.span_rows(start, end);
+                rows.start.push(offset + first);
+                rows.end.push(offset + last);
                 rows.width.push((end - start) as u32);
             }
         }

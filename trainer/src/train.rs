@@ -41,7 +41,7 @@ impl Prepared {
     /// When there are too many spans, or the tokenizer fails.
     pub fn new(corpus: Corpus, spec: &EncoderSpec, max_width: u32) -> Result<Self> {
         let index = corpus.span_index(max_width)?;
-        let inputs = spec.prepare(&corpus.tokens)?;
+        let inputs = spec.prepare(&corpus.tokens, max_width)?;
         Ok(Self { corpus, index, inputs })
     }
 

@@ -61,6 +61,7 @@ impl Vocabulary {
             lengths: vec![words.len()],
             first: rows.clone(),
             last: rows,
+            windows: vec![],
             shapes: vec![0; words.len()],
         }
     }

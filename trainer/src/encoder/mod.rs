@@ -1,19 +1,27 @@
 //! Encoders: from words to one vector per row.
 
-mod bert;
+pub mod architecture;
 mod builtin;
+pub mod checkpoint;
 mod pieces;
+pub mod tokenizer_files;
+mod torch_zip;
+mod transformer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use shared::corpus::TokenTable;
 
 use crate::batch::{Batch, SentenceInput};
+use crate::hub::{Hub, ModelId};
 use crate::parameters::Parameters;
 use crate::random::Masks;
+use architecture::{Architecture, CONFIG};
+use pieces::Pieces;
+use tokenizer_files::TOKENIZER;
 
 pub use builtin::Vocabulary;
 
@@ -22,10 +30,61 @@ pub const BUILTIN: &str = "builtin";
 
 /// What an encoder is, before its weights: enough to prepare text and to choose rates.
 pub enum EncoderSpec {
-    /// BERT in Hugging Face layout.
-    Bert(Box<bert::BertSpec>),
+    /// A checkpoint in Hugging Face layout.
+    Pretrained(Box<Pretrained>),
     /// Trained from scratch.
     Builtin(Vocabulary),
+}
+
+/// A model folder in Hugging Face layout.
+pub struct Pretrained {
+    architecture: Architecture,
+    pieces: Pieces,
+    weights: PathBuf,
+    folder: PathBuf,
+}
+
+impl Pretrained {
+    /// Reads configuration and tokenizer; the weights are only looked for.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or the model is not supported.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let architecture = Architecture::open(folder)?;
+        let pieces = Pieces::open(folder, &architecture)?;
+        Ok(Self { architecture, pieces, weights: checkpoint::find(folder)?, folder: folder.to_owned() })
+    }
+
+    /// The files that, with the program, determine what the encoder computes.
+    fn files(&self) -> Vec<PathBuf> {
+        let tokenizer = [
+            &[TOKENIZER, tokenizer_files::SETTINGS, tokenizer_files::WORD_PIECES],
+            tokenizer_files::BYTE_PAIRS.as_slice(),
+        ];
+        let names = [CONFIG].into_iter().chain(tokenizer.concat());
+        let paths = names.map(|name| self.folder.join(name)).filter(|path| path.is_file());
+        paths.chain([self.weights.clone()]).collect()
+    }
+
+    /// Writes config.json and tokenizer.json, and what else of the original is needed beside weights.
+    fn save(&self, folder: &Path) -> Result<()> {
+        for name in [CONFIG, tokenizer_files::SETTINGS] {
+            let (from, to) = (self.folder.join(name), folder.join(name));
+            if from.is_file() {
+                copy(&from, &to)?;
+            }
+        }
+        let (from, to) = (self.folder.join(TOKENIZER), folder.join(TOKENIZER));
+        if from.is_file() {
+            return copy(&from, &to);
+        }
+        self.pieces.tokenizer().save(&to, false).map_err(|e| anyhow!("cannot write {}: {e}", to.display()))
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
 }
 
 /// Rates and batch that suit an encoder.
@@ -44,32 +103,35 @@ pub struct Defaults {
 }
 
 impl EncoderSpec {
-    /// Opens `builtin` (its vocabulary is taken from `train`) or a folder in Hugging Face layout.
+    /// Opens `builtin` (its vocabulary is taken from `train`), a folder in Hugging Face layout, or a
+    /// model of the hub by its id; the hub as the environment says.
     ///
     /// # Errors
-    /// When the folder is not there or lacks a file.
+    /// When there is no such encoder, it is not supported, or a file is missing.
     pub fn open(name: &str, train: &TokenTable) -> Result<Self> {
+        Self::open_by(name, train, Hub::from_env)
+    }
+
+    /// As [`open`](Self::open), with this hub; it is asked for only where one is needed.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_by(name: &str, train: &TokenTable, hub: impl FnOnce() -> Result<Hub>) -> Result<Self> {
         if name == BUILTIN {
             return Ok(Self::Builtin(Vocabulary::of(train)));
         }
-        let folder = Path::new(name);
-        if !folder.is_dir() {
-            bail!(
-                "encoder {name}: there is no such folder. Give a folder with config.json, tokenizer.json and \
-                 model.safetensors (as Hugging Face models have), or `{BUILTIN}`"
-            );
-        }
-        bert::BertSpec::open(folder).map(|spec| Self::Bert(Box::new(spec))).with_context(|| format!("encoder {name}"))
+        let opened = folder_of(name, hub).and_then(|folder| Pretrained::open(&folder));
+        opened.map(|spec| Self::Pretrained(Box::new(spec))).with_context(|| format!("encoder {name}"))
     }
 
     /// Rates and batch that suit this encoder: the paper's for base-sized ones, higher rates and
     /// smaller batches for small ones.
     pub fn defaults(&self) -> Defaults {
         match self {
-            Self::Bert(spec) if spec.config.hidden_size >= 768 => {
+            Self::Pretrained(spec) if spec.architecture.hidden_size >= 768 => {
                 Defaults { encoder_rate: 1e-5, head_rate: 5e-4, batch: 16, warmup: 0, epochs: 5 }
             }
-            Self::Bert(_) => Defaults { encoder_rate: 1e-4, head_rate: 1e-3, batch: 8, warmup: 50, epochs: 5 },
+            Self::Pretrained(_) => Defaults { encoder_rate: 1e-4, head_rate: 1e-3, batch: 8, warmup: 50, epochs: 5 },
             Self::Builtin(_) => Defaults { encoder_rate: 5e-4, head_rate: 5e-4, batch: 16, warmup: 50, epochs: 6 },
         }
     }
@@ -77,7 +139,7 @@ impl EncoderSpec {
     /// Width of the vectors.
     pub fn hidden_size(&self) -> usize {
         match self {
-            Self::Bert(spec) => spec.config.hidden_size,
+            Self::Pretrained(spec) => spec.architecture.hidden_size,
             Self::Builtin(_) => builtin::HIDDEN,
         }
     }
@@ -85,25 +147,36 @@ impl EncoderSpec {
     /// Whether the encoder cannot see case, so that the span model must be told word shapes.
     pub fn is_blind_to_case(&self) -> bool {
         match self {
-            Self::Bert(spec) => spec.pieces.is_lower_casing(),
+            Self::Pretrained(spec) => spec.pieces.is_lower_casing(),
             Self::Builtin(_) => false,
         }
     }
 
-    /// Prepares the sentences of a corpus.
+    /// Prepares the sentences of a corpus for candidate spans of up to `max_width` words. Says on
+    /// standard error how many sentences are too long to be read at once, if any.
     ///
     /// # Errors
     /// When the tokenizer fails on a word.
-    pub fn prepare(&self, tokens: &TokenTable) -> Result<Vec<SentenceInput>> {
-        (0..tokens.n_sentences() as u32)
-            .map(|sentence| {
-                let words: Vec<&str> = tokens.sentence(sentence).collect();
-                match self {
-                    Self::Bert(spec) => spec.pieces.input(&words),
-                    Self::Builtin(vocabulary) => Ok(vocabulary.input(&words)),
-                }
-            })
-            .collect()
+    pub fn prepare(&self, tokens: &TokenTable, max_width: u32) -> Result<Vec<SentenceInput>> {
+        let sentences = 0..tokens.n_sentences() as u32;
+        match self {
+            Self::Pretrained(spec) => spec.prepare(tokens, max_width),
+            Self::Builtin(vocabulary) => {
+                Ok(sentences.map(|s| vocabulary.input(&tokens.sentence(s).collect::<Vec<_>>())).collect())
+            }
+        }
+    }
+
+    /// What determines the encoder's result beside the program: the content of its files, wherever they
+    /// are. The built-in one hangs on the training text alone.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn digest(&self) -> Result<String> {
+        match self {
+            Self::Pretrained(spec) => checkpoint::digest(&spec.files()),
+            Self::Builtin(_) => Ok(BUILTIN.to_owned()),
+        }
     }
 
     /// Builds the encoder; pretrained weights are read here.
@@ -112,9 +185,10 @@ impl EncoderSpec {
     /// When weights are missing or do not fit the configuration.
     pub fn build(&self, parameters: &mut Parameters, train_embeddings: bool) -> Result<Encoder> {
         match self {
-            Self::Bert(spec) => {
+            Self::Pretrained(spec) => {
                 parameters.load_checkpoint(&spec.weights)?;
-                Ok(Encoder::Bert(bert::Bert::new(&spec.config, parameters, train_embeddings)?))
+                let built = transformer::Transformer::new(&spec.architecture, parameters, train_embeddings);
+                Ok(Encoder::Transformer(built.with_context(|| spec.weights.display().to_string())?))
             }
             Self::Builtin(vocabulary) => Ok(Encoder::Builtin(builtin::Builtin::new(vocabulary, parameters)?)),
         }
@@ -126,16 +200,57 @@ impl EncoderSpec {
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         match self {
-            Self::Bert(spec) => spec.save(folder),
+            Self::Pretrained(spec) => spec.save(folder),
             Self::Builtin(vocabulary) => vocabulary.save(folder),
         }
+    }
+}
+
+/// The folder of an encoder that was given by folder or hub id.
+fn folder_of(name: &str, hub: impl FnOnce() -> Result<Hub>) -> Result<PathBuf> {
+    let folder = Path::new(name);
+    if folder.is_dir() {
+        return Ok(folder.to_owned());
+    }
+    let Some(id) = ModelId::parse(name) else {
+        bail!(
+            "there is no such folder, and it cannot be a model id of the hub (NAME or ORGANISATION/NAME, with              @REVISION if need be). Give a folder with {CONFIG}, {TOKENIZER} and {} (as Hugging Face models have), a              model id, or `{BUILTIN}`",
+            checkpoint::WEIGHTS[0]
+        );
+    };
+    hub()?.folder(&id, |folder| Architecture::open(folder).map(drop))
+}
+
+impl Pretrained {
+    fn prepare(&self, tokens: &TokenTable, max_width: u32) -> Result<Vec<SentenceInput>> {
+        let n_sentences = tokens.n_sentences();
+        let (mut inputs, mut split, mut shortened) = (Vec::with_capacity(n_sentences), 0, 0);
+        for sentence in 0..n_sentences as u32 {
+            let words: Vec<&str> = tokens.sentence(sentence).collect();
+            let reading = self.pieces.read(&words, max_width as usize);
+            let reading = reading.with_context(|| format!("sentence {} (from 1)", sentence + 1))?;
+            split += usize::from(!reading.input.windows.is_empty());
+            shortened += reading.shortened;
+            inputs.push(reading.input);
+        }
+        if split > 0 {
+            eprintln!(
+                "warning: {split} of {n_sentences} sentences have more pieces than the {} that the encoder reads at \
+                 once; they are read in overlapping parts",
+                self.pieces.limit()
+            );
+        }
+        if shortened > 0 {
+            eprintln!("warning: of {shortened} very long words in them only the beginning is read");
+        }
+        Ok(inputs)
     }
 }
 
 /// An encoder with its weights.
 pub enum Encoder {
     /// Transformer.
-    Bert(bert::Bert),
+    Transformer(transformer::Transformer),
     /// Convolutions over word features.
     Builtin(builtin::Builtin),
 }
@@ -147,7 +262,7 @@ impl Encoder {
     /// When an index of the batch is outside the encoder's tables.
     pub fn forward(&self, batch: &Batch, masks: &mut Masks) -> Result<Tensor> {
         match self {
-            Self::Bert(bert) => bert.forward(batch, masks),
+            Self::Transformer(transformer) => transformer.forward(batch, masks),
             Self::Builtin(builtin) => builtin.forward(batch, masks),
         }
     }

@@ -2,42 +2,95 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
-use tokenizers::Tokenizer;
+use anyhow::{Context, Result, anyhow, ensure};
+use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
+use super::architecture::Architecture;
+use super::tokenizer_files;
 use crate::batch::{SentenceInput, word_shape};
+use crate::windows::{Window, best_reading, windows};
 
-/// A Hugging Face tokenizer, used word by word.
+/// Names of the pieces around a sentence and of the unknown piece, where the tokenizer's
+/// post-processor does not say.
+const SPECIAL: [[&str; 3]; 2] = [["[CLS]", "[SEP]", "[UNK]"], ["<s>", "</s>", "<unk>"]];
+
+/// A Hugging Face tokenizer, used word by word as with `is_split_into_words=True`.
 pub struct Pieces {
     tokenizer: Tokenizer,
     begin: u32,
     end: u32,
     unknown: u32,
-    /// Most rows in one stretch, begin and end included.
+    /// Pieces that the encoder has vectors for.
+    vocab_size: usize,
+    first_position: u32,
+    /// The padding piece, where it has a position of its own.
+    padding: Option<u32>,
+    /// Most rows in one window, begin and end included.
     limit: usize,
 }
 
+/// A sentence as the encoder reads it.
+pub struct Reading {
+    /// Its rows.
+    pub input: SentenceInput,
+    /// Words of which only the first pieces are read, because they alone fill a window.
+    pub shortened: usize,
+}
+
 impl Pieces {
-    /// Reads tokenizer.json.
+    /// Opens the tokenizer of a model folder.
     ///
     /// # Errors
-    /// When it cannot be read or lacks BERT's special tokens.
-    pub fn open(file: &Path, limit: usize) -> Result<Self> {
-        let mut tokenizer = Tokenizer::from_file(file).map_err(|e| anyhow!("cannot read {}: {e}", file.display()))?;
-        tokenizer.with_truncation(None).map_err(|e| anyhow!("{}: {e}", file.display()))?;
-        tokenizer.with_padding(None);
-        let special = |token: &str| {
-            tokenizer.token_to_id(token).with_context(|| format!("{} has no token {token}", file.display()))
+    /// When it cannot be read or lacks the pieces that stand around a sentence.
+    pub fn open(folder: &Path, architecture: &Architecture) -> Result<Self> {
+        let tokenizer = tokenizer_files::open(folder)?;
+        let id = |name: &str| tokenizer.token_to_id(name);
+        let around = tokenizer.encode_fast("", true).map_err(|e| anyhow!("the tokenizer fails: {e}"))?;
+        let named = SPECIAL.iter().find_map(|[begin, end, _]| Some((id(begin)?, id(end)?)));
+        let (begin, end) = match *around.get_ids() {
+            [begin, end] => (begin, end),
+            _ => named.context("the tokenizer has neither [CLS] and [SEP] nor <s> and </s>")?,
         };
-        let (begin, end, unknown) = (special("[CLS]")?, special("[SEP]")?, special("[UNK]")?);
-        anyhow::ensure!(limit > 2, "max_position_embeddings {limit} leaves no room for words");
-        Ok(Self { tokenizer, begin, end, unknown, limit })
+        let unknown = SPECIAL.iter().find_map(|[_, _, unknown]| id(unknown));
+        let unknown = unknown.context("the tokenizer has no piece for the unknown, [UNK] or <unk>")?;
+        let most = tokenizer_files::model_max_length(folder)?.unwrap_or(usize::MAX);
+        let limit = architecture.max_pieces().min(most);
+        ensure!(limit > 2, "model_max_length {limit} leaves no room for words");
+        let first_position = architecture.first_position();
+        let padding = (first_position > 0).then_some(architecture.padding);
+        let vocab_size = architecture.vocab_size;
+        let pieces = Self { tokenizer, begin, end, unknown, vocab_size, first_position, padding, limit };
+        [begin, end, unknown].into_iter().try_for_each(|piece| pieces.check(piece))?;
+        Ok(pieces)
     }
 
-    /// Whether upper and lower case give the same pieces.
+    /// The tokenizer, to save it.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Most pieces that are read at once, begin and end included.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether upper and lower case look the same to the tokenizer.
     pub fn is_lower_casing(&self) -> bool {
-        let pieces = |word: &str| self.pieces(word).unwrap_or_default();
-        pieces("Apple") == pieces("apple")
+        let normal = |word: &str| {
+            let mut text = NormalizedString::from(word);
+            let done = self.tokenizer.get_normalizer().map(|n| n.normalize(&mut text));
+            done.is_none_or(|result| result.is_ok()).then(|| text.get().to_owned())
+        };
+        normal("Apple") == normal("apple")
+    }
+
+    fn check(&self, piece: u32) -> Result<()> {
+        ensure!(
+            (piece as usize) < self.vocab_size,
+            "the tokenizer has a piece {piece}, but the encoder has vectors for {} pieces only: they are not of one model",
+            self.vocab_size
+        );
+        Ok(())
     }
 
     fn pieces(&self, word: &str) -> Result<Vec<u32>> {
@@ -48,86 +101,74 @@ impl Pieces {
         if pieces.is_empty() {
             pieces.push(self.unknown);
         }
-        pieces.truncate(self.limit - 2);
+        pieces.iter().try_for_each(|&piece| self.check(piece)).with_context(|| format!("word {word:?}"))?;
         Ok(pieces)
     }
 
     /// A sentence as rows: piece ids and positions. One that is longer than the encoder's position
-    /// limit becomes several overlapping stretches; each word is read where it is farthest from a cut.
-    pub fn input(&self, words: &[&str]) -> Result<SentenceInput> {
-        let pieces: Vec<Vec<u32>> = words.iter().map(|w| self.pieces(w)).collect::<Result<_>>()?;
-        let sizes: Vec<usize> = pieces.iter().map(Vec::len).collect();
-        let mut input = SentenceInput {
-            first: vec![0; words.len()],
-            last: vec![0; words.len()],
-            features: vec![vec![], vec![]],
-            ..SentenceInput::default()
-        };
-        // Distance of each word's reading to the nearest cut so far.
-        let mut distance = vec![None; words.len()];
-        for stretch in stretches(&sizes, self.limit - 2) {
-            let first_row = input.rows();
-            input.features[0].push(self.begin);
-            input.shapes.push(0);
-            for word in stretch.clone() {
-                let to_start = if stretch.start == 0 { usize::MAX } else { word - stretch.start };
-                let to_end = if stretch.end == words.len() { usize::MAX } else { stretch.end - 1 - word };
-                let row = input.features[0].len() as u32;
-                if distance[word] < Some(to_start.min(to_end)) {
-                    distance[word] = Some(to_start.min(to_end));
-                    input.first[word] = row;
-                    input.last[word] = row + sizes[word] as u32 - 1;
-                }
-                input.features[0].extend(&pieces[word]);
-                input.shapes.extend(std::iter::repeat_n(word_shape(words[word]), sizes[word]));
+    /// limit is read in several windows (see [`crate::windows`]). There, words are cut so short that
+    /// any `max_width` of them fit in a window.
+    ///
+    /// # Errors
+    /// When the tokenizer fails, or a window does not have room for `max_width` words.
+    pub fn read(&self, words: &[&str], max_width: usize) -> Result<Reading> {
+        let room = self.limit - 2;
+        let mut pieces: Vec<Vec<u32>> = words.iter().map(|w| self.pieces(w)).collect::<Result<_>>()?;
+        let mut shortened = 0;
+        if pieces.iter().map(Vec::len).sum::<usize>() > room {
+            let most = room / max_width.max(1);
+            ensure!(
+                most > 0,
+                "the encoder reads {room} pieces at once, fewer than the widest spans have words; lower --max-span-width"
+            );
+            for pieces in pieces.iter_mut().filter(|p| p.len() > most) {
+                pieces.truncate(most);
+                shortened += 1;
             }
-            input.features[0].push(self.end);
-            input.shapes.push(0);
-            let length = input.features[0].len() - first_row;
-            input.features[1].extend(0..length as u32);
+        }
+        let sizes: Vec<usize> = pieces.iter().map(Vec::len).collect();
+        let mut input = SentenceInput { features: vec![vec![], vec![]], ..SentenceInput::default() };
+        for range in windows(&sizes, room, max_width) {
+            let mut window = Window { start: range.start, first: vec![], last: vec![] };
+            self.push(&mut input, self.begin, 0);
+            for (word, pieces) in words[range.clone()].iter().zip(&pieces[range]) {
+                window.first.push(input.shapes.len() as u32);
+                let shape = word_shape(word);
+                pieces.iter().for_each(|&piece| self.push(&mut input, piece, shape));
+                window.last.push(input.shapes.len() as u32 - 1);
+            }
+            self.push(&mut input, self.end, 0);
+            let first_row = input.rows();
+            let length = input.shapes.len() - first_row;
             input.lengths.push(length);
+            let positions = self.positions(&input.features[0][first_row..]);
+            input.features[1].extend(positions);
+            input.windows.push(window);
         }
-        Ok(input)
-    }
-}
-
-/// Ranges of words whose pieces fit in `limit`, each beginning in the middle of the one before.
-fn stretches(sizes: &[usize], limit: usize) -> Vec<std::ops::Range<usize>> {
-    let mut stretches = Vec::new();
-    let mut start = 0;
-    loop {
-        let mut pieces = 0;
-        let fitting = sizes[start..].iter().take_while(|&&n| {
-            pieces += n;
-            pieces <= limit
-        });
-        let end = start + fitting.count();
-        stretches.push(start..end);
-        if end >= sizes.len() {
-            return stretches;
+        let alone = |word: usize| best_reading(&input.windows, words.len(), word, word).context("a word without a row");
+        (input.first, input.last) = (0..words.len()).map(alone).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        if input.windows.len() == 1 {
+            input.windows.clear();
         }
-        // At least one word forward, and never past the end, so that no word is left out.
-        start += ((end - start) / 2).max(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn short_sentences_are_one_stretch() {
-        assert_eq!(stretches(&[1, 2, 3], 6), std::slice::from_ref(&(0..3)));
-        assert_eq!(stretches(&[], 6), std::slice::from_ref(&(0..0)));
+        Ok(Reading { input, shortened })
     }
 
-    #[test]
-    fn long_sentences_overlap_and_miss_no_word() {
-        let sizes: Vec<usize> = (0..50).map(|i| 1 + i % 4).collect();
-        let found = stretches(&sizes, 9);
-        assert!(found.len() > 5);
-        assert!(found.iter().all(|s| !s.is_empty() && sizes[s.clone()].iter().sum::<usize>() <= 9));
-        assert!(found.windows(2).all(|w| w[1].start > w[0].start && w[1].start <= w[0].end));
-        assert_eq!((found[0].start, found[found.len() - 1].end), (0, 50));
+    fn push(&self, input: &mut SentenceInput, piece: u32, shape: u32) {
+        input.features[0].push(piece);
+        input.shapes.push(shape);
+    }
+
+    /// Positions of the pieces of a window. RoBERTa gives text that reads as the padding piece the
+    /// padding's position, and counts on without it.
+    fn positions(&self, pieces: &[u32]) -> Vec<u32> {
+        let mut next = self.first_position;
+        let position = |&piece: &u32| {
+            if Some(piece) == self.padding {
+                return piece;
+            }
+            next += 1;
+            next - 1
+        };
+        pieces.iter().map(position).collect()
     }
 }

@@ -1,0 +1,158 @@
+//! BERT, RoBERTa and DistilBERT over packed sentences.
+//!
+//! `x₀ = LN(word + position + type)`; per layer `a = LN(x + W_o·attention(x))`,
+//! `x = LN(a + W_2·f(W_1·a))`. Rows are pieces; dropout as in the checkpoint's configuration.
+
+use anyhow::{Result, bail};
+use candle_core::Tensor;
+
+use super::architecture::{Activation, Architecture, Family};
+use crate::batch::Batch;
+use crate::ops::{Linear, Norm, Weight, attention, dropout, embedding, gelu, linear, linears, relu, residual_norm};
+use crate::parameters::{Group, Parameters};
+use crate::random::Masks;
+
+/// Where a family's checkpoints have the tensors of a layer.
+struct Names {
+    layers: &'static str,
+    query: &'static str,
+    key: &'static str,
+    value: &'static str,
+    attention_output: &'static str,
+    attention_norm: &'static str,
+    intermediate: &'static str,
+    output: &'static str,
+    output_norm: &'static str,
+}
+
+const BERT: Names = Names {
+    layers: "encoder.layer",
+    query: "attention.self.query",
+    key: "attention.self.key",
+    value: "attention.self.value",
+    attention_output: "attention.output.dense",
+    attention_norm: "attention.output.LayerNorm",
+    intermediate: "intermediate.dense",
+    output: "output.dense",
+    output_norm: "output.LayerNorm",
+};
+
+const DISTILBERT: Names = Names {
+    layers: "transformer.layer",
+    query: "attention.q_lin",
+    key: "attention.k_lin",
+    value: "attention.v_lin",
+    attention_output: "attention.out_lin",
+    attention_norm: "sa_layer_norm",
+    intermediate: "ffn.lin1",
+    output: "ffn.lin2",
+    output_norm: "output_layer_norm",
+};
+
+struct Layer {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    attention_output: Linear,
+    attention_norm: Norm,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: Norm,
+}
+
+impl Layer {
+    fn new(parameters: &mut Parameters, i: usize, config: &Architecture) -> Result<Self> {
+        let (h, inner) = (config.hidden_size, config.intermediate_size);
+        let names = if config.family == Family::DistilBert { DISTILBERT } else { BERT };
+        let at = |part: &str| format!("{}.{i}.{part}", names.layers);
+        let mut linear =
+            |part: &str, inputs, outputs| parameters.pretrained_linear(&at(part), inputs, outputs, Group::Encoder);
+        Ok(Self {
+            query: linear(names.query, h, h)?,
+            key: linear(names.key, h, h)?,
+            value: linear(names.value, h, h)?,
+            attention_output: linear(names.attention_output, h, h)?,
+            intermediate: linear(names.intermediate, h, inner)?,
+            output: linear(names.output, inner, h)?,
+            attention_norm: norm(parameters, &at(names.attention_norm), config)?,
+            output_norm: norm(parameters, &at(names.output_norm), config)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, batch: &Batch, config: &Architecture, masks: &mut Masks) -> Result<Tensor> {
+        let qkv = linears(x, &[&self.query, &self.key, &self.value])?;
+        let seen = attention(&qkv, config.heads, &batch.lengths, masks.next(config.attention_dropout))?;
+        let seen = linear(&seen, &self.attention_output)?;
+        // DistilBERT has no dropout here.
+        let mask = if config.family == Family::DistilBert { None } else { masks.next(config.dropout) };
+        let x = residual_norm(&seen, mask, x, &self.attention_norm)?;
+        let inner = linear(&x, &self.intermediate)?;
+        let inner = match config.activation {
+            Activation::Gelu => gelu(&inner)?,
+            Activation::GeluTanh => inner.gelu()?,
+            Activation::Relu => relu(&inner, None)?,
+        };
+        Ok(residual_norm(&linear(&inner, &self.output)?, masks.next(config.dropout), &x, &self.output_norm)?)
+    }
+}
+
+fn norm(parameters: &mut Parameters, name: &str, config: &Architecture) -> Result<Norm> {
+    let mut part = |part: &str| parameters.pretrained(&format!("{name}.{part}"), &[config.hidden_size], Group::Encoder);
+    Ok(Norm { weight: part("weight")?, bias: part("bias")?, eps: config.layer_norm_eps })
+}
+
+/// The encoder with its weights.
+pub struct Transformer {
+    config: Architecture,
+    words: Weight,
+    positions: Weight,
+    types: Option<Weight>,
+    norm: Norm,
+    layers: Vec<Layer>,
+}
+
+impl Transformer {
+    /// Takes the weights from the checkpoint of `parameters`. Word embeddings stay as they are
+    /// unless `train_embeddings`: most rows never occur in a small corpus.
+    ///
+    /// # Errors
+    /// When a tensor is missing or has another shape.
+    pub fn new(config: &Architecture, parameters: &mut Parameters, train_embeddings: bool) -> Result<Self> {
+        let h = config.hidden_size;
+        let (name, shape) = ("embeddings.word_embeddings.weight", [config.vocab_size, h]);
+        let words = if train_embeddings {
+            parameters.pretrained(name, &shape, Group::Encoder)?
+        } else {
+            parameters.frozen(name, &shape)?
+        };
+        let mut table = |name: &str, rows: usize| {
+            parameters.pretrained(&format!("embeddings.{name}.weight"), &[rows, h], Group::Encoder)
+        };
+        let positions = table("position_embeddings", config.positions)?;
+        let types = config.token_types.map(|rows| table("token_type_embeddings", rows)).transpose()?;
+        let norm = norm(parameters, "embeddings.LayerNorm", config)?;
+        let layers = (0..config.layers).map(|i| Layer::new(parameters, i, config)).collect::<Result<_>>()?;
+        Ok(Self { config: config.clone(), words, positions, types, norm, layers })
+    }
+
+    /// `[rows, hidden_size]`; the batch's features are piece ids and positions.
+    ///
+    /// # Errors
+    /// When a piece or position is outside the tables.
+    pub fn forward(&self, batch: &Batch, masks: &mut Masks) -> Result<Tensor> {
+        let [pieces, positions] = batch.features.as_slice() else { bail!("transformers read pieces and positions") };
+        let (words, positions) =
+            (embedding(&self.words, pieces.clone())?, embedding(&self.positions, positions.clone())?);
+        let x = match &self.types {
+            // A single text is all of type 0.
+            Some(types) => (words + embedding(types, vec![0u32; pieces.len()].into())?)?,
+            None => words,
+        };
+        let x = residual_norm(&x, None, &positions, &self.norm)?;
+        let mut x = dropout(&x, masks.next(self.config.dropout))?;
+        for layer in &self.layers {
+            x = layer.forward(&x, batch, &self.config, masks)?;
+        }
+        Ok(x)
+    }
+}

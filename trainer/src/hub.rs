@@ -1,0 +1,319 @@
+//! Encoders from the Hugging Face hub, kept in the cache that Python's `huggingface_hub` has too.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Error, Result, anyhow, bail};
+use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::encoder::Pretrained;
+use crate::encoder::architecture::{Architecture, CONFIG};
+use crate::encoder::checkpoint::WEIGHTS;
+use crate::encoder::tokenizer_files::{self, BYTE_PAIRS, SETTINGS, TOKENIZER, WORD_PIECES};
+use crate::run_dir::write_whole_by;
+
+const ENDPOINT: &str = "https://huggingface.co";
+const MAIN: &str = "main";
+/// Smaller files are there before a bar is drawn.
+const SHOWN_FROM: usize = 1 << 20;
+
+/// A model of the hub: `name`, `organisation/name`, each with `@revision` if need be (a branch, a tag or
+/// a commit).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelId {
+    repository: String,
+    revision: String,
+}
+
+impl ModelId {
+    /// `None` for what cannot be a model id, such as most paths.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (repository, revision) = text.split_once('@').unwrap_or((text, MAIN));
+        let is_name = |name: &str| {
+            let ends = |c: char| c == '.' || c == '-';
+            let is_letter = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            (1..=96).contains(&name.len())
+                && name.chars().all(is_letter)
+                && !(name.starts_with(ends) || name.ends_with(ends) || name.contains("..") || name.contains("--"))
+        };
+        let is_revision = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('.')
+                && part.chars().all(|c| c.is_ascii_graphic() && !"%?#\\:".contains(c))
+        };
+        let fits = repository.split('/').count() <= 2
+            && repository.split('/').all(is_name)
+            && revision.split('/').all(is_revision);
+        fits.then(|| Self { repository: repository.to_owned(), revision: revision.to_owned() })
+    }
+
+    fn repo(&self) -> Repo {
+        Repo::with_revision(self.repository.clone(), RepoType::Model, self.revision.clone())
+    }
+}
+
+impl std::fmt::Display for ModelId {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(&self.repository)?;
+        if self.revision == MAIN { Ok(()) } else { write!(f, "@{}", self.revision) }
+    }
+}
+
+/// Where models come from and where they are kept.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    endpoint: String,
+    cache: PathBuf,
+    token: Option<String>,
+    offline: bool,
+}
+
+impl Hub {
+    /// As the environment says, by the same variables as in Python: `HF_ENDPOINT`, `HF_HUB_CACHE` or
+    /// `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE`.
+    ///
+    /// # Errors
+    /// When there is no home folder for the cache, or the endpoint is no address.
+    pub fn from_env() -> Result<Self> {
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        let home = || {
+            let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
+            cache.or_else(|| Some(env::home_dir()?.join(".cache"))).map(|cache| cache.join("huggingface"))
+        };
+        let home = set("HF_HOME").map(PathBuf::from).or_else(home);
+        let cache = set("HF_HUB_CACHE").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join("hub")));
+        let cache = cache.context("there is no home folder to keep models in; set HF_HOME")?;
+        let text = |name: &str| env::var(name).ok().map(|value| value.trim().to_owned()).filter(|v| !v.is_empty());
+        let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
+        if !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
+            bail!("HF_ENDPOINT {endpoint:?} does not begin with https:// or http://");
+        }
+        let saved_token = || Some(std::fs::read_to_string(home?.join("token")).ok()?.trim().to_owned());
+        let token = text("HF_TOKEN").or_else(saved_token).filter(|token| !token.is_empty());
+        let offline = text("HF_HUB_OFFLINE").is_some_and(|v| ["1", "on", "yes", "true"].contains(&&*v.to_lowercase()));
+        let cache = std::path::absolute(&cache).with_context(|| format!("the cache {}", cache.display()))?;
+        Ok(Self { endpoint: endpoint.trim_end_matches('/').to_owned(), cache, token, offline })
+    }
+
+    /// With `offline`, only what is in the cache is used.
+    #[must_use]
+    pub fn or_offline(self, offline: bool) -> Self {
+        Self { offline: self.offline || offline, ..self }
+    }
+
+    /// The folder with a model's files, which are downloaded where the cache does not have them. A model
+    /// that is there whole is taken without asking the hub for a newer one. `check` sees the folder
+    /// with only config.json, before the large files come.
+    ///
+    /// # Errors
+    /// When the hub cannot be reached or does not have the model, or `check` refuses it.
+    pub fn folder(&self, id: &ModelId, check: impl Fn(&Path) -> Result<()>) -> Result<PathBuf> {
+        if let Some(folder) = self.cached(id) {
+            return Ok(folder);
+        }
+        if self.offline {
+            bail!(
+                "there is no folder {id}, and the model {id} is not, or not whole, in the cache {}. By --offline or \
+                 HF_HUB_OFFLINE nothing is downloaded: run once without, or give a folder",
+                self.cache.display()
+            );
+        }
+        // Twice where the model changed on the hub in between: all files must be of one commit.
+        for _ in 0..2 {
+            self.download(id, &check)?;
+            if let Some(folder) = self.cached(id) {
+                return Ok(folder);
+            }
+        }
+        bail!("the model {id} changed on the hub while it was downloaded; try again")
+    }
+
+    /// Downloads a model, where the cache does not have it, and copies it to `out`, where given; returns
+    /// the folder to use as encoder.
+    ///
+    /// # Errors
+    /// As [`folder`](Self::folder), when the model cannot be used as an encoder, or a file cannot be written.
+    pub fn fetch(&self, model: &str, out: Option<&Path>) -> Result<PathBuf> {
+        let id = ModelId::parse(model).with_context(|| {
+            format!("{model:?} is no model id; one is NAME or ORGANISATION/NAME, with @REVISION if need be")
+        })?;
+        let folder = self.folder(&id, |folder| Architecture::open(folder).map(drop))?;
+        // What cannot be used is to be known now, not where there is no network.
+        Pretrained::open(&folder).with_context(|| format!("encoder {id}"))?;
+        let Some(out) = out else { return Ok(folder) };
+        let weights = WEIGHTS.into_iter().find(|name| folder.join(name).is_file());
+        let small = [CONFIG, TOKENIZER, SETTINGS, WORD_PIECES].into_iter().chain(BYTE_PAIRS);
+        // Weights last: a folder that has them has the rest.
+        for name in small.chain(weights).filter(|name| folder.join(name).is_file()) {
+            let from = folder.join(name);
+            let mut file = std::fs::File::open(&from).with_context(|| format!("cannot read {}", from.display()))?;
+            write_whole_by(&out.join(name), |to| Ok(std::io::copy(&mut file, to).map(drop)?))?;
+        }
+        Ok(out.to_owned())
+    }
+
+    fn cache_repo(&self, id: &ModelId) -> CacheRepo {
+        Cache::new(self.cache.clone()).repo(id.repo())
+    }
+
+    /// The folder of a model that is in the cache with all it needs.
+    fn cached(&self, id: &ModelId) -> Option<PathBuf> {
+        let repo = self.cache_repo(id);
+        let of_branch = || Some(repo.get(CONFIG)?.parent()?.to_owned());
+        // Python keeps no reference for a commit that was asked for by its hash.
+        let folder = of_branch().unwrap_or_else(|| repo.pointer_path(&id.revision));
+        let has = |name: &str| folder.join(name).is_file();
+        let is_whole = has(CONFIG) && tokenizer_files::are_complete(&folder) && WEIGHTS.into_iter().any(has);
+        is_whole.then_some(folder)
+    }
+
+    /// Downloads what an encoder needs and the cache does not have.
+    fn download(&self, id: &ModelId, check: &impl Fn(&Path) -> Result<()>) -> Result<()> {
+        let builder = ApiBuilder::from_cache(Cache::new(self.cache.clone()));
+        let builder = builder.with_endpoint(self.endpoint.clone()).with_token(self.token.clone());
+        let api = builder.with_progress(false).build().map_err(|e| self.explain(e, id, CONFIG))?;
+        let files = Files { hub: self, id, repo: api.repo(id.repo()) };
+        let config = files.get(CONFIG)?;
+        check(config.parent().unwrap_or(&config))?;
+        if files.optional(TOKENIZER)?.is_none() && files.optional(WORD_PIECES)?.is_none() {
+            for name in BYTE_PAIRS {
+                files.optional(name)?.with_context(|| {
+                    format!(
+                        "the model {id} has neither {TOKENIZER} nor {WORD_PIECES}, nor {} with {}",
+                        BYTE_PAIRS[0], BYTE_PAIRS[1]
+                    )
+                })?;
+            }
+        }
+        files.optional(SETTINGS)?;
+        // Weights last: where they are, the rest is.
+        for name in WEIGHTS {
+            if files.optional(name)?.is_some() {
+                return Ok(());
+            }
+        }
+        bail!("the model {id} has neither {} nor {}, or has them in several parts", WEIGHTS[0], WEIGHTS[1])
+    }
+
+    /// What went wrong, and what to do.
+    fn explain(&self, error: ApiError, id: &ModelId, file: &str) -> Error {
+        let endpoint = &self.endpoint;
+        match status(&error) {
+            Some(404) => {
+                anyhow!("there is no folder {id}, and {endpoint} has no model {id} with a {file}; is the name right?")
+            }
+            Some(401 | 403) => anyhow!(
+                "there is no folder {id}, and {endpoint} refuses the model {id}: it does not exist, or is private or \
+                 gated. Is the name right? For a private or gated model set HF_TOKEN"
+            ),
+            Some(code) => {
+                anyhow!("{endpoint} answers the request for {file} of {id} with the status {code}; try again")
+            }
+            None => anyhow!(
+                "there is no folder {id}, and {file} of the model {id} cannot be had from {endpoint}: {error}. Without a \
+                 network, give a folder; `trainer fetch {id} --out FOLDER` on a machine that has one makes it. \
+                 Behind a proxy, set HTTPS_PROXY; for a mirror, HF_ENDPOINT. The cache is {}",
+                self.cache.display()
+            ),
+        }
+    }
+}
+
+/// The status with which the hub refused, if it answered.
+fn status(error: &ApiError) -> Option<u16> {
+    match error {
+        ApiError::RequestError(error) => match **error {
+            ureq::Error::StatusCode(code) => Some(code),
+            _ => None,
+        },
+        ApiError::TooManyRetries(error) => status(error),
+        _ => None,
+    }
+}
+
+/// The files of one model on the hub.
+struct Files<'a> {
+    hub: &'a Hub,
+    id: &'a ModelId,
+    repo: ApiRepo,
+}
+
+impl Files<'_> {
+    fn get(&self, name: &str) -> Result<PathBuf> {
+        self.fetch(name).map_err(|e| self.hub.explain(e, self.id, name))
+    }
+
+    /// `None` where the model does not have the file.
+    fn optional(&self, name: &str) -> Result<Option<PathBuf>> {
+        match self.fetch(name) {
+            Ok(path) => Ok(Some(path)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.hub.explain(error, self.id, name)),
+        }
+    }
+
+    fn fetch(&self, name: &str) -> Result<PathBuf, ApiError> {
+        match self.hub.cache_repo(self.id).get(name) {
+            Some(path) => Ok(path),
+            None => self.repo.download_with_progress(name, Download::default()),
+        }
+    }
+}
+
+/// What a person sees of a download: a bar on a terminal, a line elsewhere.
+#[derive(Default)]
+struct Download {
+    bar: Option<ProgressBar>,
+}
+
+impl hf_hub::api::Progress for Download {
+    fn init(&mut self, size: usize, name: &str) {
+        // Called again when the transfer begins.
+        if self.bar.is_some() || size < SHOWN_FROM {
+            return;
+        }
+        let bar = ProgressBar::new(size as u64);
+        let template = "{prefix:>20} {bar:30} {bytes}/{total_bytes} · {bytes_per_sec} · ETA {eta}";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(name.to_owned());
+        if bar.is_hidden() {
+            eprintln!("downloading {name}, {} MB", size / 1_000_000);
+        }
+        self.bar = Some(bar);
+    }
+
+    fn update(&mut self, size: usize) {
+        if let Some(bar) = &self.bar {
+            bar.inc(size as u64);
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_told_from_paths() {
+        let id = |text: &str| ModelId::parse(text).map(|id| (id.repository, id.revision));
+        let found = |repository: &str, revision: &str| Some((repository.to_owned(), revision.to_owned()));
+        assert_eq!(id("bert-base-cased"), found("bert-base-cased", "main"));
+        assert_eq!(id("dmis-lab/biobert-v1.1"), found("dmis-lab/biobert-v1.1", "main"));
+        assert_eq!(id("a/b@refs/pr/1"), found("a/b", "refs/pr/1"));
+        for path in
+            ["", "/a", "a/", "./a", "../a", "a/b/c", "~/a", "a\\b", "a b", "a@", "a@../../b", "é", "a/..", "a--b"]
+        {
+            assert_eq!(id(path), None, "{path}");
+        }
+        let display = |text: &str| ModelId::parse(text).unwrap().to_string();
+        assert_eq!((display("a/b"), display("a/b@v1")), ("a/b".to_owned(), "a/b@v1".to_owned()));
+    }
+}
