@@ -4,8 +4,8 @@
 
 pub mod batch;
 pub mod config;
+pub mod console;
 pub mod convert;
-pub mod convert_corpus;
 pub mod corpus_file;
 pub mod encoder;
 pub mod inspect;

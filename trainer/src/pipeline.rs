@@ -18,6 +18,7 @@ use shared::score::NerScore;
 use shared::threshold::{Basis, Settings};
 
 use crate::config::{Config, Record};
+use crate::console;
 use crate::corpus_file::{self, Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
 use crate::inspect::check_classes;
@@ -173,7 +174,7 @@ impl Job<'_> {
     fn record(&self, name: &str) -> Result<ModelResult> {
         let path = self.dir.path(DYNAMICS);
         if let (Some(done), true) = (self.dir.read_json(RAW)?, path.is_file()) {
-            eprintln!("{DYNAMICS} is there already: its runs are not repeated");
+            console::status(format_args!("{DYNAMICS} is there already: its runs are not repeated"));
             return Ok(done);
         }
         let info = RunInfo {
@@ -276,7 +277,7 @@ impl Job<'_> {
         let cleaned = self.dir.path(&corpus_file::cleaned_name(&self.files.train, &corpus.layout));
         let options = WriteOptions { unknown: self.files.options.unknown.clone(), ..WriteOptions::default() };
         for note in corpus_file::write(&cleaned, &corpus, &options)? {
-            eprintln!("note: {}: {note}", cleaned.display());
+            console::note(format_args!("{}: {note}", cleaned.display()));
         }
         let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, labels);
         let noise = dynamics.dense_gold(&judge.index).map(|gold| detect(&judge, &decided, &gold));
@@ -288,7 +289,7 @@ impl Job<'_> {
         if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(CLEANED_SCORES)?
             && of == cleaning.digest
         {
-            eprintln!("the model on these cleaned labels is there already: it is not trained again");
+            console::status("the model on these cleaned labels is there already: it is not trained again");
             return Ok(done);
         }
         let started = Instant::now();

@@ -1,0 +1,115 @@
+//! The command line: a module per command, with its options beside the function that carries it out.
+
+mod clean;
+mod cleaning;
+mod completions;
+mod config_file;
+mod convert;
+mod corpora;
+mod failure;
+mod inspect;
+mod interrupt;
+mod man;
+mod output;
+mod run;
+mod sample;
+mod serve;
+mod training;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use trainer::console::{self, Verbosity};
+
+/// Finds and fixes wrong labels in distantly supervised NER data by watching how a model learns them.
+///
+/// The main job is one command:
+///
+///   trainer run --train train.json --dev dev.json --test test.json --encoder ./all-MiniLM-L6-v2 --out run
+///
+/// It trains on the distant labels, trains again with deliberately mislabelled threshold samples,
+/// removes what is judged wrong, trains on the cleaned labels, and reports the gain on test.
+#[derive(Parser)]
+#[command(name = "trainer", version, verbatim_doc_comment, after_long_help = failure::EXIT_CODES)]
+#[command(after_help = "`trainer help COMMAND` has examples; `trainer --help` the exit codes.")]
+pub struct Cli {
+    #[command(flatten)]
+    talk: Talk,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How much is told on standard error.
+#[derive(Args)]
+struct Talk {
+    /// Tell errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Tell the settings in force, and every epoch even beside a progress bar
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Clean(clean::Clean),
+    Convert(convert::Convert),
+    Inspect(inspect::Inspect),
+    Sample(sample::Sample),
+    Serve(serve::Serve),
+    Completions(completions::Completions),
+    #[command(name = "man")]
+    ManPages(man::ManPages),
+}
+
+/// A command line, understood.
+pub struct Call {
+    cli: Cli,
+    /// What was given and what is a default.
+    matches: ArgMatches,
+}
+
+impl Call {
+    /// Understands a command line, and the config file that it names.
+    ///
+    /// # Errors
+    /// What is wrong and where; `--help` and `--version` come as errors too.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = config_file::matches(Cli::command(), arguments.into_iter().collect())?;
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok(Self { cli, matches })
+    }
+
+    /// Carries the command out.
+    pub fn carry_out(self) -> ExitCode {
+        let Self { cli, matches } = self;
+        console::set_verbosity(match cli.talk {
+            Talk { quiet: true, .. } => Verbosity::Quiet,
+            Talk { verbose: true, .. } => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        });
+        let of_command = matches.subcommand().map_or(&matches, |(_, of_command)| of_command);
+        failure::exit_code(match cli.command {
+            Command::Run(args) => run::carry_out(args, of_command),
+            Command::Clean(args) => clean::carry_out(&args),
+            Command::Convert(args) => convert::carry_out(args),
+            Command::Inspect(args) => inspect::carry_out(&args),
+            Command::Sample(args) => sample::carry_out(&args),
+            Command::Serve(args) => serve::carry_out(args),
+            Command::Completions(args) => completions::carry_out(&args),
+            Command::ManPages(args) => man::carry_out(&args),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
