@@ -19,6 +19,7 @@ pub mod run_dir;
 #[allow(missing_docs)]
 pub mod sample;
 pub mod sample_corpus;
+pub mod saved_model;
 pub mod serve;
 pub mod span_model;
 mod span_parquet;

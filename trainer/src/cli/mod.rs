@@ -6,14 +6,18 @@ mod completions;
 mod config_file;
 mod convert;
 mod corpora;
+mod evaluate;
 mod failure;
 mod inspect;
 mod interrupt;
 mod man;
 mod output;
+mod report;
 mod run;
 mod sample;
+mod scores;
 mod serve;
+mod train;
 mod training;
 
 use std::ffi::OsString;
@@ -54,7 +58,10 @@ struct Talk {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Train(train::Train),
     Clean(clean::Clean),
+    Evaluate(evaluate::Evaluate),
+    Report(report::Report),
     Convert(convert::Convert),
     Inspect(inspect::Inspect),
     Sample(sample::Sample),
@@ -93,7 +100,10 @@ impl Call {
         let of_command = matches.subcommand().map_or(&matches, |(_, of_command)| of_command);
         failure::exit_code(match cli.command {
             Command::Run(args) => run::carry_out(args, of_command),
+            Command::Train(args) => train::carry_out(args, of_command),
             Command::Clean(args) => clean::carry_out(&args),
+            Command::Evaluate(args) => evaluate::carry_out(&args),
+            Command::Report(args) => report::carry_out(&args),
             Command::Convert(args) => convert::carry_out(args),
             Command::Inspect(args) => inspect::carry_out(&args),
             Command::Sample(args) => sample::carry_out(&args),
