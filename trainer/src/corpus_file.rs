@@ -70,11 +70,11 @@ fn read_noting(path: &Path, options: &ReadOptions) -> Result<Layers> {
     Ok(layers)
 }
 
-fn bytes_of(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn at(path: &Path) -> impl Fn(FormatError) -> anyhow::Error + '_ {
+pub(crate) fn at(path: &Path) -> impl Fn(FormatError) -> anyhow::Error + '_ {
     move |error| anyhow!("{}, {error}", path.display())
 }
 

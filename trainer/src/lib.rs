@@ -2,11 +2,13 @@
 
 #![warn(missing_docs)]
 
+pub mod annotate;
 pub mod batch;
 pub mod config;
 pub mod console;
 pub mod convert;
 pub mod corpus_file;
+pub mod dictionary;
 pub mod encoder;
 pub mod inspect;
 mod negatives;
@@ -24,6 +26,7 @@ pub mod serve;
 pub mod span_model;
 mod span_parquet;
 pub mod span_table;
+pub mod text_input;
 pub mod threads;
 mod threshold_samples;
 pub mod train;

@@ -52,6 +52,7 @@ impl CorpusArgs {
                 Some(UnknownAs::Tag(name)) => Some(name.clone()),
                 _ => None,
             },
+            unlabelled: false,
         };
         Ok(CorpusOptions { read, eval_label: None, unknown: self.unknown.clone() })
     }

@@ -1,5 +1,6 @@
 //! The command line: a module per command, with its options beside the function that carries it out.
 
+mod annotate;
 mod clean;
 mod cleaning;
 mod completions;
@@ -12,11 +13,13 @@ mod inspect;
 mod interrupt;
 mod man;
 mod output;
+mod predict;
 mod report;
 mod run;
 mod sample;
 mod scores;
 mod serve;
+mod text;
 mod train;
 mod training;
 
@@ -61,9 +64,11 @@ enum Command {
     Train(train::Train),
     Clean(clean::Clean),
     Evaluate(evaluate::Evaluate),
+    Predict(predict::Predict),
     Report(report::Report),
     Convert(convert::Convert),
     Inspect(inspect::Inspect),
+    Annotate(annotate::Annotate),
     Sample(sample::Sample),
     Serve(serve::Serve),
     Completions(completions::Completions),
@@ -103,9 +108,11 @@ impl Call {
             Command::Train(args) => train::carry_out(args, of_command),
             Command::Clean(args) => clean::carry_out(&args),
             Command::Evaluate(args) => evaluate::carry_out(&args),
+            Command::Predict(args) => predict::carry_out(&args),
             Command::Report(args) => report::carry_out(&args),
             Command::Convert(args) => convert::carry_out(args),
             Command::Inspect(args) => inspect::carry_out(&args),
+            Command::Annotate(args) => annotate::carry_out(&args),
             Command::Sample(args) => sample::carry_out(&args),
             Command::Serve(args) => serve::carry_out(args),
             Command::Completions(args) => completions::carry_out(&args),
