@@ -60,7 +60,12 @@ impl Dictionary {
         builder.has_headers(false).flexible(true).delimiter(delimiter).quoting(quoting);
         for row in builder.from_reader(bytes).records() {
             let row = row?;
-            let line = row.position().map(csv::Position::line);
+            let line = row.position().map(|position| {
+                // A row's position is before the blank lines that were skipped.
+                let rest = bytes.get(position.byte() as usize..).unwrap_or_default();
+                let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+                position.line() + blank.filter(|&&byte| byte == b'\n').count() as u64
+            });
             let expected = if quoting { "form,TYPE" } else { "form, a tab, TYPE" };
             let at = || line.map_or(String::new(), |line| format!("line {line}: "));
             let (Some(form), Some(kind)) = (row.get(0), row.get(1)) else {

@@ -79,7 +79,7 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
     let summary = format!(
         "{}: {} entities ({}) in {n_sentences} sentences; {n_never} of {} dictionary entries never matched, {} forms \
          have several types",
-        args.written.out.display(),
+        args.written.place(),
         corpus.entities.len(),
         in_words(&of_types),
         matches.len(),

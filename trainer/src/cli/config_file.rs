@@ -1,7 +1,7 @@
 //! `--config FILE`: options from a TOML file, and `--print-config`, which writes such a file.
 //!
 //! Keys are the long names of the options; tables are headings only (`class-threshold` may be a table
-//! of types). The file becomes arguments, which go before the user's own and are left out where these
+//! of types). One file serves `run` and `train`: what only the other knows is passed over. The file becomes arguments, which go before the user's own and are left out where these
 //! say something else. So clap checks both alike, and there is one list of options.
 
 use std::any::TypeId;
@@ -47,14 +47,14 @@ const CLASS_THRESHOLD: &str = "class_threshold";
 /// What is wrong and, where it stands in the file, at which line.
 pub fn matches(mut command: Command, mut arguments: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
     command.build();
-    let Some(Place { at, subcommand }) = place(&command, &arguments) else {
+    let Some(Place { at, subcommand, others }) = place(&command, &arguments) else {
         return command.try_get_matches_from_mut(arguments);
     };
     let own = arguments.split_off(at + 1);
     let (own, given) = switches(subcommand, own);
     let file = given.iter().find(|(id, _)| id == CONFIG).map(|(_, value)| value.clone());
     let settings = match &file {
-        Some(Some(path)) => settings(subcommand, Path::new(path)).map_err(|message| {
+        Some(Some(path)) => settings(subcommand, &others, Path::new(path)).map_err(|message| {
             let mut subcommand = subcommand.clone();
             subcommand.error(ErrorKind::InvalidValue, message)
         })?,
@@ -75,14 +75,17 @@ pub fn matches(mut command: Command, mut arguments: Vec<OsString>) -> Result<Arg
 struct Place<'a> {
     at: usize,
     subcommand: &'a Command,
+    /// The other ones that take such a file.
+    others: Vec<&'a Command>,
 }
 
 fn place<'a>(command: &'a Command, arguments: &[OsString]) -> Option<Place<'a>> {
     // Before the subcommand stand only switches.
     let at = arguments.iter().skip(1).position(|a| !a.as_encoded_bytes().starts_with(b"-"))? + 1;
     let subcommand = command.find_subcommand(arguments.get(at)?)?;
-    let takes_a_file = subcommand.get_arguments().any(|arg| arg.get_id() == CONFIG);
-    takes_a_file.then_some(Place { at, subcommand })
+    let takes_a_file = |c: &&Command| c.get_arguments().any(|arg| arg.get_id() == CONFIG);
+    let others = command.get_subcommands().filter(takes_a_file).filter(|c| c.get_name() != subcommand.get_name());
+    takes_a_file(&subcommand).then(|| Place { at, subcommand, others: others.collect() })
 }
 
 /// The option of this long name.
@@ -159,20 +162,23 @@ struct Setting {
 }
 
 /// The options of a file, or in words what is wrong with it.
-fn settings(command: &Command, path: &Path) -> Result<Vec<Setting>, String> {
+fn settings(command: &Command, others: &[&Command], path: &Path) -> Result<Vec<Setting>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    settings_of(command, &text).map_err(|(line, message)| format!("{}, line {line}: {message}", path.display()))
+    settings_of(command, others, &text).map_err(|(line, message)| format!("{}, line {line}: {message}", path.display()))
 }
 
 type At = (usize, String);
 
-fn settings_of(command: &Command, text: &str) -> Result<Vec<Setting>, At> {
+fn settings_of(command: &Command, others: &[&Command], text: &str) -> Result<Vec<Setting>, At> {
     let line_of = |byte: usize| 1 + text.bytes().take(byte).filter(|&b| b == b'\n').count();
     let file = DeTable::parse(text)
         .map_err(|error| (error.span().map_or(1, |span| line_of(span.start)), error.message().to_owned()))?;
     let mut settings: Vec<Setting> = Vec::new();
     let mut add = |key: &Spanned<_>, value: &Spanned<DeValue>| -> Result<(), At> {
         let (name, line): (&str, usize) = (AsRef::<str>::as_ref(key.get_ref()), line_of(key.span().start));
+        if option(command, name).is_none() && others.iter().any(|other| option(other, name).is_some()) {
+            return Ok(());
+        }
         let setting = setting(command, name, value.get_ref(), line).map_err(|message| (line, message))?;
         if let Some(earlier) = settings.iter().find(|s| s.id == setting.id) {
             return Err((line, format!("`{name}` is set at line {} already; keep one of them", earlier.line)));
@@ -184,7 +190,7 @@ fn settings_of(command: &Command, text: &str) -> Result<Vec<Setting>, At> {
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
         match value.get_ref() {
-            DeValue::Table(table) if find(command, key.get_ref()).is_none() => {
+            DeValue::Table(table) if option(command, key.get_ref()).is_none() => {
                 if key.get_ref() == SWEEP {
                     let message = format!("[{SWEEP}] is for lists of settings to try; `trainer run` makes one run");
                     return Err((line_of(key.span().start), message));
@@ -201,10 +207,18 @@ fn settings_of(command: &Command, text: &str) -> Result<Vec<Setting>, At> {
     Ok(settings)
 }
 
+/// The option of this name, if a file can set it.
+fn option<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    find(command, name).filter(|arg| may_be_set(arg))
+}
+
+fn may_be_set(arg: &Arg) -> bool {
+    !NOT_IN_A_FILE.contains(&arg.get_id().as_str()) && !arg.is_global_set()
+}
+
 fn setting(command: &Command, name: &str, value: &DeValue, line: usize) -> Result<Setting, String> {
-    let may_be_set = |arg: &&Arg| !NOT_IN_A_FILE.contains(&arg.get_id().as_str()) && !arg.is_global_set();
-    let Some(arg) = find(command, name).filter(may_be_set) else {
-        let names = command.get_arguments().filter(may_be_set).filter_map(Arg::get_long);
+    let Some(arg) = option(command, name) else {
+        let names = command.get_arguments().filter(|arg| may_be_set(arg)).filter_map(Arg::get_long);
         let nearest = names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
         let hint = nearest.map_or(String::new(), |nearest| format!("; the nearest is `{nearest}`"));
         return Err(format!("there is no option `{name}` for `trainer {}`{hint}", command.get_name()));
@@ -285,10 +299,7 @@ pub fn print(subcommand: &str, matches: &ArgMatches, training: &TrainingArgs) ->
 fn written(command: &Command, matches: &ArgMatches, in_force: &BTreeMap<&str, String>) -> Result<String> {
     let mut headings: Vec<(String, String)> = Vec::new();
     for arg in command.get_arguments() {
-        let id = arg.get_id().as_str();
-        let (Some(name), false) = (arg.get_long(), NOT_IN_A_FILE.contains(&id) || arg.is_global_set()) else {
-            continue;
-        };
+        let (Some(name), true) = (arg.get_long(), may_be_set(arg)) else { continue };
         let Some(value) = written_value(arg, matches, in_force)? else { continue };
         let heading = arg.get_help_heading().unwrap_or("Options").to_lowercase().replace(' ', "-");
         let line = format!("{name} = {value}\n");
@@ -328,4 +339,92 @@ fn typed(arg: &Arg, value: String) -> toml::Value {
         _ => None,
     };
     number.unwrap_or(toml::Value::String(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use clap::FromArgMatches;
+
+    use super::*;
+
+    const FILE: &str = "\
+train = \"t.json\"   # a comment
+[data]
+dev = \"d.json\"
+test = \"e.json\"
+out = \"run\"
+[model]
+encoder = \"builtin\"
+[training]
+epochs = 3
+encoder-rate = 1e-4
+train-embeddings = true
+[cleaning]
+negatives-threshold = -0.5
+class-threshold = { PER = 0.5, LOC = -1 }
+";
+
+    /// What a command line with this file comes to, as [`written`] says it.
+    fn in_force(subcommand: &str, file: &str, own: &[&str]) -> Result<String, String> {
+        let mut config = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        config.write_all(file.as_bytes()).unwrap();
+        let path = config.path().to_str().unwrap();
+        let arguments = ["trainer", subcommand, "--config", path].into_iter().chain(own.iter().copied());
+        let matches = matches(Cli::command(), arguments.map(OsString::from).collect());
+        let matches = matches.map_err(|error| error.to_string().replace(path, "FILE"))?;
+        assert!(Cli::from_arg_matches(&matches).is_ok());
+        let mut command = Cli::command();
+        command.build();
+        let of_command = matches.subcommand_matches(subcommand).unwrap();
+        Ok(written(command.find_subcommand(subcommand).unwrap(), of_command, &BTreeMap::new()).unwrap())
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let once = in_force("run", FILE, &[]).unwrap();
+        for line in ["epochs = 3", "encoder-rate = 0.0001", "train-embeddings = true", "negatives-threshold = -0.5"] {
+            assert!(once.lines().any(|l| l == line), "{line} is not in\n{once}");
+        }
+        assert!(once.contains("\"PER=0.5\"") && once.contains("\"LOC=-1\""), "{once}");
+        assert_eq!(in_force("run", &once, &[]).unwrap(), once);
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_file() {
+        let own =
+            ["--epochs=7", "--train-embeddings=false", "--class-threshold", "ORG=2", "--negatives-quantile", ".2"];
+        let text = in_force("run", FILE, &own).unwrap();
+        assert!(text.contains("epochs = 7") && text.contains("\"ORG=2\"") && text.contains("negatives-quantile = 0.2"));
+        // The switch is off, the list replaced, and what conflicts with an own option is left out.
+        for gone in ["train-embeddings", "PER=0.5", "negatives-threshold"] {
+            assert!(!text.contains(gone), "{gone} is still in\n{text}");
+        }
+        assert!(text.contains("encoder-rate = 0.0001"));
+    }
+
+    #[test]
+    fn one_file_serves_both_commands() {
+        let text = in_force("train", FILE, &["--no-dynamics"]).unwrap();
+        assert!(text.contains("epochs = 3") && !text.contains("negatives-threshold"));
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        let error = |from: &str, to: &str| in_force("run", &FILE.replace(from, to), &[]).unwrap_err();
+        let message = error("epochs = 3", "epocs = 3");
+        assert!(
+            message.contains("FILE, line 9: there is no option `epocs`") && message.contains("`epochs`"),
+            "{message}"
+        );
+        let message = error("epochs = 3", "epochs = 0");
+        assert!(message.contains("--epochs") && message.contains("FILE, line 9"), "{message}");
+        assert!(error("epochs = 3", "epochs = [1, 2]").contains("line 9"));
+        assert!(error("epochs = 3", "train = \"x\"").contains("line 1 already"));
+        assert!(error("train-embeddings = true", "train-embeddings = 1").contains("true or false"));
+        assert!(error("[cleaning]", "[cleaning").contains("FILE, line 12"));
+        assert!(error("[cleaning]", "[sweep]\nseed = [1, 2]\n[cleaning]").contains("lists of settings"));
+        assert!(error("epochs = 3", "config = \"x\"").contains("no option `config`"));
+    }
 }

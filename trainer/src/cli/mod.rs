@@ -129,4 +129,35 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    /// The lines of a help text that are commands.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let texts = [command.get_about(), command.get_long_about(), command.get_after_long_help()];
+        let text: String = texts.into_iter().flatten().map(|text| format!("{text}\n")).collect();
+        text.lines().map(str::trim).filter(|line| line.starts_with("trainer ")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_example_of_the_help_is_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("run.toml");
+        std::fs::write(&config, "train = 't'\ndev = 'd'\ntest = 'e'\nencoder = 'builtin'\nout = 'o'\n").unwrap();
+        let command = Cli::command();
+        for of_command in command.get_subcommands() {
+            let examples = examples(of_command);
+            assert!(!examples.is_empty(), "`trainer {}` has no example", of_command.get_name());
+            for example in examples {
+                // What the shell does is not for us.
+                let own = example.split(['>', '<', '|']).next().unwrap();
+                let words = own.split_whitespace().map(|word| match word {
+                    "run.toml" => config.clone().into(),
+                    word => OsString::from(word),
+                });
+                if let Err(error) = Call::parse(words) {
+                    panic!("{example}\n{error}");
+                }
+            }
+        }
+        assert!(!examples(&command).is_empty());
+    }
 }

@@ -54,7 +54,7 @@ pub fn carry_out(args: &Predict) -> Result<()> {
     let (n_sentences, of_types) = (labelled.n_sentences(), counts(&labelled));
     let summary = format!(
         "{}: {} entities ({}) in {n_sentences} sentences, by {}",
-        args.written.out.display(),
+        args.written.place(),
         found.len(),
         in_words(&of_types),
         model.folder.display()

@@ -66,8 +66,13 @@ impl TextArgs {
             true => to_standard_output(&labelled, &options)?,
             false => corpus_file::write(&self.out, &labelled, &options)?,
         };
-        notes.iter().for_each(|note| console::note(format_args!("{}: {note}", self.out.display())));
+        notes.iter().for_each(|note| console::note(format_args!("{}: {note}", self.place())));
         Ok(notes)
+    }
+
+    /// Where the labelled text goes, in words.
+    pub fn place(&self) -> String {
+        if is_standard(&self.out) { "standard output".to_owned() } else { self.out.display().to_string() }
     }
 
     /// Tells what was done: on standard output, unless the labelled text is there.
