@@ -36,6 +36,7 @@ pub const ALL: &[Parser] = &[
     Parser { name: "label_studio", check: label_studio },
     Parser { name: "brat", check: brat },
     Parser { name: "any_corpus", check: any_corpus },
+    Parser { name: "plain_text", check: plain_text },
     Parser { name: "tag_names", check: tag_names },
     Parser { name: "recording", check: recording },
 ];
@@ -192,6 +193,17 @@ pub fn any_corpus(bytes: &[u8]) {
         Ok(format) => corpus(bytes, format),
         Err(error) => assert_explained(&error),
     }
+}
+
+/// Text that has no labels yet.
+pub fn plain_text(bytes: &[u8]) {
+    formats::plain_text::is_plain(bytes);
+    let corpus = match formats::plain_text::read(bytes) {
+        Ok(corpus) => corpus,
+        Err(error) => return assert_explained(&error),
+    };
+    let options = ReadOptions { format: Some(Format::TextJsonl), ..ReadOptions::default() };
+    can_be_written(&Layers { corpus, ..Layers::default() }, |written| formats::read(written.as_bytes(), &options));
 }
 
 fn corpus(bytes: &[u8], format: Format) {

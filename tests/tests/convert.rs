@@ -12,7 +12,7 @@ use shared::dynamics::{Negatives, Precision};
 use shared::judge::{Decision, Judge};
 use shared::metrics::Window;
 use shared::threshold::Metric;
-use trainer::convert::{Conversion, convert};
+use trainer::convert::{self, Conversion};
 use trainer::corpus_file::CorpusOptions;
 use trainer::span_table::SpanTable;
 
@@ -63,7 +63,8 @@ fn logits_come_back_as_they_were_recorded() {
     let files = [0, 1, 2].map(|e| write(at, &format!("dynamics_epoch_{e}.jsonl"), &jsonl(e)));
     let (corpus, gold) = (write(at, "train.json", CORPUS), write(at, "gold.json", GOLD));
     let out = at.join("new/run.dyn");
-    let done = convert(&conversion(files.into(), Some(corpus), Some(gold)), &out).unwrap();
+    let conversion = conversion(files.into(), Some(corpus), Some(gold));
+    let done = convert::write(convert::read(&conversion).unwrap(), &out).unwrap();
     assert_eq!((done.n_spans, done.n_epochs, done.n_incomplete, done.is_margins), (6, 3, 0, false));
     let d = dyn_file::read(&std::fs::read(&out).unwrap()).unwrap();
     assert!(d.complete);
@@ -114,7 +115,8 @@ fn the_parquet_table_has_every_span_with_its_types() {
     let lines: String = jsonl(1).lines().filter(|l| !l.contains("\"guid\":3")).map(|l| format!("{l}\n")).collect();
     let files = vec![write(at, "x.jsonl", &lines)];
     let out = at.join("run.dyn");
-    convert(&conversion(files, Some(write(at, "train.json", CORPUS)), None), &out).unwrap();
+    let conversion = conversion(files, Some(write(at, "train.json", CORPUS)), None);
+    convert::write(convert::read(&conversion).unwrap(), &out).unwrap();
     let d = dyn_file::read(&std::fs::read(&out).unwrap()).unwrap();
     let judge = Judge::new(&d, Window::first_epochs(1), Metric::Aum).unwrap();
     let decided = BTreeMap::from([(1, Decision::Remove), (4, Decision::Relabel(2))]);

@@ -49,11 +49,11 @@ pub struct Converted {
     pub is_margins: bool,
 }
 
-/// Reads all files in one pass and writes `out`, epoch by epoch.
+/// Reads all files in one pass.
 ///
 /// # Errors
 /// When a file cannot be read, is malformed (file and line), or does not fit the others or the corpus.
-pub fn convert(conversion: &Conversion, out: &Path) -> Result<Converted> {
+pub fn read(conversion: &Conversion) -> Result<Imported> {
     ensure!(conversion.max_span_width > 0, "--max-span-width must be at least 1");
     let text = match &conversion.corpus {
         None => None,
@@ -75,8 +75,7 @@ pub fn convert(conversion: &Conversion, out: &Path) -> Result<Converted> {
     }
     let layout = layout.ok_or_else(|| anyhow!("--dynamics names no file"))?;
     let info = info(conversion, layout, recording.epochs());
-    let imported = Imported::new(recording, text, conversion.labels.as_deref(), info, conversion.precision)?;
-    write(imported, out)
+    Ok(Imported::new(recording, text, conversion.labels.as_deref(), info, conversion.precision)?)
 }
 
 fn info(conversion: &Conversion, layout: Layout, epochs: Option<(u32, u32)>) -> RunInfo {
@@ -100,7 +99,11 @@ fn info(conversion: &Conversion, layout: Layout, epochs: Option<(u32, u32)>) -> 
     }
 }
 
-fn write(imported: Imported, out: &Path) -> Result<Converted> {
+/// Writes a dynamics file, epoch by epoch.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(imported: Imported, out: &Path) -> Result<Converted> {
     let Imported { mut dynamics, n_incomplete } = imported;
     if n_incomplete > 0 {
         let fact = ("spans without a record at every epoch".to_owned(), n_incomplete.to_string());

@@ -11,6 +11,7 @@ use shared::formats::{
 };
 use shared::labels::LabelSet;
 
+use crate::console;
 use crate::run_dir::write_whole;
 
 /// The file of tag ids that BOND keeps beside its corpora.
@@ -65,15 +66,15 @@ impl CorpusOptions {
 /// Reads a corpus and tells what of it could not be used.
 fn read_noting(path: &Path, options: &ReadOptions) -> Result<Layers> {
     let layers = read(path, options)?;
-    layers.notes.iter().for_each(|note| eprintln!("note: {}: {note}", path.display()));
+    layers.notes.iter().for_each(|note| console::note(format_args!("{}: {note}", path.display())));
     Ok(layers)
 }
 
-fn bytes_of(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn at(path: &Path) -> impl Fn(FormatError) -> anyhow::Error + '_ {
+pub(crate) fn at(path: &Path) -> impl Fn(FormatError) -> anyhow::Error + '_ {
     move |error| anyhow!("{}, {error}", path.display())
 }
 
@@ -193,8 +194,8 @@ pub struct CorpusFiles {
     pub train_gold: Option<PathBuf>,
     /// Held-out sentences with gold labels, to choose the best epoch.
     pub dev: PathBuf,
-    /// Sentences with gold labels to measure the gain on.
-    pub test: PathBuf,
+    /// Sentences with gold labels to measure the gain on, where there are any.
+    pub test: Option<PathBuf>,
     /// How they are read.
     pub options: CorpusOptions,
 }
@@ -207,7 +208,7 @@ pub struct Corpora {
     pub train_gold: Option<Corpus>,
     /// See [`CorpusFiles`].
     pub dev: Corpus,
-    /// See [`CorpusFiles`].
+    /// See [`CorpusFiles`]; empty where there are none.
     pub test: Corpus,
 }
 
@@ -218,10 +219,16 @@ impl CorpusFiles {
     /// When a file cannot be read, is empty, or the gold sentences are not the training sentences.
     pub fn read(&self) -> Result<Corpora> {
         let (train, train_gold) = self.options.read_both(&self.train, self.train_gold.as_deref())?;
-        let (dev, test) = (self.options.read_gold(&self.dev)?, self.options.read_gold(&self.test)?);
-        for (corpus, path) in [(&train, &self.train), (&dev, &self.dev), (&test, &self.test)] {
-            ensure!(corpus.n_sentences() > 0, "{} has no sentences", path.display());
+        let dev = self.options.read_gold(&self.dev)?;
+        let test = self.test.as_deref().map(|test| self.options.read_gold(test)).transpose()?;
+        for (corpus, path) in
+            [(Some(&train), Some(&self.train)), (Some(&dev), Some(&self.dev)), (test.as_ref(), self.test.as_ref())]
+        {
+            if let (Some(corpus), Some(path)) = (corpus, path) {
+                ensure!(corpus.n_sentences() > 0, "{} has no sentences", path.display());
+            }
         }
+        let test = test.unwrap_or_default();
         ensure!(
             !train.entities.is_empty(),
             "{} has no entities: the distant labels are what a model learns from",
@@ -243,7 +250,7 @@ impl CorpusFiles {
     /// # Errors
     /// When a file cannot be read.
     pub fn digests(&self) -> Result<Vec<String>> {
-        let files = [Some(&self.train), self.train_gold.as_ref(), Some(&self.dev), Some(&self.test)];
+        let files = [Some(&self.train), self.train_gold.as_ref(), Some(&self.dev), self.test.as_ref()];
         let digest = |path: &PathBuf| {
             let bytes = match path.is_dir() {
                 true => documents(path)?
@@ -297,4 +304,49 @@ pub fn same_text(a: &Corpus, a_path: &Path, b: &Corpus, b_path: &Path) -> Result
         b.n_sentences()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn convert(from: &Path, to: Format, out: &Path) {
+        let corpus = read(from, &ReadOptions::default()).unwrap().corpus;
+        write(out, &corpus, &WriteOptions { format: Some(to), unknown: None }).unwrap();
+    }
+
+    #[test]
+    fn a_corpus_goes_through_every_format_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let json = "[\n{\"tokens\": [\"Ada\", \"wrote\"], \"entities\": [[0, 0, \"PER\"]], \"unknown\": [[1, 1]]}\n]\n";
+        let mut from = folder.path().join("train.json");
+        std::fs::write(&from, json).unwrap();
+        for format in Format::ALL.into_iter().chain([Format::DyncleanJson]) {
+            let out = folder.path().join(format.name());
+            convert(&from, format, &out);
+            from = out;
+        }
+        // Tag ids lose their meaning with their names.
+        let (tags, bond) = (folder.path().join("tag_to_id.json"), folder.path().join("bond"));
+        assert_eq!(read_tags(&tags).unwrap().pairs().len(), 3);
+        std::fs::remove_file(tags).unwrap();
+        let error = read(&bond, &ReadOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("bond, line 2") && error.contains("--tags"), "{error}");
+        assert_eq!(std::fs::read_to_string(from).unwrap(), json);
+        assert!(folder.path().join("brat/corpus.ann").is_file());
+    }
+
+    #[test]
+    fn documents_do_not_leave_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let brat = folder.path().join("in");
+        std::fs::create_dir(&brat).unwrap();
+        std::fs::write(brat.join("a.txt"), "Ada").unwrap();
+        assert!(read(&brat, &ReadOptions::default()).unwrap_err().to_string().contains("a.ann is missing"));
+        std::fs::write(brat.join("a.ann"), "").unwrap();
+        let mut corpus = read(&brat, &ReadOptions::default()).unwrap().corpus;
+        corpus.extra[0].1 = corpus.extra[0].1.replace("\"a\"", "\"../b\"");
+        let error = write(&folder.path().join("out"), &corpus, &WriteOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("would not stay"), "{error}");
+    }
 }

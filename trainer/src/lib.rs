@@ -2,11 +2,13 @@
 
 #![warn(missing_docs)]
 
+pub mod annotate;
 pub mod batch;
 pub mod config;
+pub mod console;
 pub mod convert;
-pub mod convert_corpus;
 pub mod corpus_file;
+pub mod dictionary;
 pub mod encoder;
 pub mod hub;
 pub mod inspect;
@@ -21,10 +23,12 @@ pub mod run_dir;
 #[allow(missing_docs)]
 pub mod sample;
 pub mod sample_corpus;
+pub mod saved_model;
 pub mod serve;
 pub mod span_model;
 mod span_parquet;
 pub mod span_table;
+pub mod text_input;
 pub mod threads;
 mod threshold_samples;
 pub mod train;

@@ -57,13 +57,15 @@ pub struct Parameters {
     parameters: Vec<Parameter>,
     frozen: Vec<(String, Tensor)>,
     checkpoint: HashMap<String, Tensor>,
+    /// Names of those that no checkpoint gave.
+    fresh: Vec<String>,
     rng: ChaCha8Rng,
 }
 
 impl Parameters {
     /// Parameters that all start at random.
     pub fn new(rng: ChaCha8Rng) -> Self {
-        Self { parameters: Vec::new(), frozen: Vec::new(), checkpoint: HashMap::new(), rng }
+        Self { parameters: Vec::new(), frozen: Vec::new(), checkpoint: HashMap::new(), fresh: Vec::new(), rng }
     }
 
     /// Adds the tensors of a weights file, safetensors or PyTorch's, to start from.
@@ -103,11 +105,14 @@ impl Parameters {
     pub fn get(&mut self, name: &str, shape: &[usize], init: Init, group: Group) -> Result<Weight> {
         let tensor = match self.checkpoint_tensor(name, shape)? {
             Some(tensor) => tensor,
-            None => match init {
-                Init::FanIn(n) => uniform(&mut self.rng, shape, 1.0 / (n as f32).sqrt())?,
-                Init::Uniform(bound) => uniform(&mut self.rng, shape, bound)?,
-                Init::Constant(value) => Tensor::full(value, shape, &Device::Cpu)?,
-            },
+            None => {
+                self.fresh.push(name.to_owned());
+                match init {
+                    Init::FanIn(n) => uniform(&mut self.rng, shape, 1.0 / (n as f32).sqrt())?,
+                    Init::Uniform(bound) => uniform(&mut self.rng, shape, bound)?,
+                    Init::Constant(value) => Tensor::full(value, shape, &Device::Cpu)?,
+                }
+            }
         };
         self.register(name, &tensor, group)
     }
@@ -137,6 +142,11 @@ impl Parameters {
         let optimizer = AdamW::new(tensor.elem_count());
         self.parameters.push(Parameter { name: name.to_owned(), group, var, weight: weight.clone(), optimizer });
         Ok(weight)
+    }
+
+    /// Names of the parameters that started at random: none in a model that was trained before.
+    pub fn fresh(&self) -> &[String] {
+        &self.fresh
     }
 
     /// Drops the checkpoint once the model is built.

@@ -1,6 +1,6 @@
 //! The main job: train, threshold run, thresholds, clean, retrain, evaluate, report.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -18,17 +18,25 @@ use shared::score::NerScore;
 use shared::threshold::{Basis, Settings};
 
 use crate::config::{Config, Record};
+use crate::console;
 use crate::corpus_file::{self, Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
 use crate::inspect::check_classes;
 use crate::progress::Progress;
 use crate::random::stream;
 use crate::run_dir::{GrowingFile, RunDir};
+use crate::saved_model;
 use crate::threshold_samples::draw;
 use crate::train::{Prepared, Stage, Trained, evaluate, logits};
 
 /// Dynamics of the run.
 pub const DYNAMICS: &str = "dynamics.dyn";
+/// Folder of the model trained on the raw labels, in a run.
+pub const MODEL_RAW: &str = "model-raw";
+/// Folder of the model trained on the cleaned labels, in a run.
+pub const MODEL_CLEANED: &str = "model-cleaned";
+/// Folder of the model of a training alone.
+pub const MODEL: &str = "model";
 const CONFIG: &str = "config.json";
 const RAW: &str = "raw.json";
 const CLEANED_SCORES: &str = "cleaned-scores.json";
@@ -55,6 +63,8 @@ struct Bound {
     corpora: Vec<String>,
     /// Digest of the encoder's files.
     encoder: String,
+    #[serde(default)]
+    job: JobKind,
 }
 
 impl PartialEq for Bound {
@@ -65,7 +75,49 @@ impl PartialEq for Bound {
             && config == other.config
             && self.corpora == other.corpora
             && self.encoder == other.encoder
+            && self.job == other.job
     }
+}
+
+/// What is done with the data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// Everything, from distant labels to the report.
+    #[default]
+    Run,
+    /// One training that records dynamics, and the threshold run.
+    Train,
+    /// One training that records dynamics.
+    TrainWithoutThresholds,
+    /// One training.
+    TrainPlain,
+}
+
+impl JobKind {
+    /// Folder of the model trained on the labels as they came.
+    fn first_model(self) -> &'static str {
+        if self == Self::Run { MODEL_RAW } else { MODEL }
+    }
+}
+
+/// `metrics.json` of a training alone.
+#[derive(Debug, Serialize)]
+pub struct TrainMetrics {
+    /// Test scores, where there is a test corpus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<NerScore>,
+    /// Epoch that was best on dev.
+    pub best_epoch: u32,
+    /// Its dev F1.
+    pub dev_f1: f64,
+    /// Wall-clock seconds of the training.
+    pub seconds: f64,
+    /// Folder of the model.
+    pub model: PathBuf,
+    /// The dynamics, where they were recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamics: Option<PathBuf>,
 }
 
 /// `metrics.json`.
@@ -95,7 +147,7 @@ pub struct Metrics {
 }
 
 /// See [`Metrics::test`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct TestScores {
     /// On the distant labels as they came.
     pub raw: NerScore,
@@ -125,6 +177,7 @@ pub struct Sides {
 }
 
 struct Job<'a> {
+    kind: JobKind,
     dir: &'a RunDir,
     files: &'a CorpusFiles,
     config: &'a Config,
@@ -149,25 +202,41 @@ pub fn run(
     out: &Path,
 ) -> Result<Metrics> {
     let dir = RunDir::open(out)?;
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    dir.bind(CONFIG, &Bound { version, config: config.clone(), corpora: files.digests()?, encoder: spec.digest()? })?;
-    let prepare = |corpus| Prepared::new(corpus, spec, config.max_span_width);
-    let job = Job {
-        dir: &dir,
-        files,
-        config,
-        spec,
-        train: prepare(corpora.train)?,
-        gold: corpora.train_gold,
-        dev: prepare(corpora.dev)?,
-        test: prepare(corpora.test)?,
-    };
-    let name = files.train.parent().and_then(Path::file_name).unwrap_or(files.train.as_os_str());
-    let raw = job.record(&name.to_string_lossy())?;
+    let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec)?;
+    let raw = job.record()?;
     let cleaning = job.clean(adjust)?;
     let cleaned = job.retrain(&cleaning)?;
     let gold = if with_gold_model { job.train_on_gold()? } else { None };
     job.report(raw, cleaned, gold, &cleaning)
+}
+
+/// One training on the labels as they came, into the folder `out`; what an earlier, interrupted call
+/// finished is kept.
+///
+/// # Errors
+/// When a file cannot be read or written, or the training fails.
+pub fn train(
+    kind: JobKind,
+    files: &CorpusFiles,
+    corpora: Corpora,
+    config: &Config,
+    spec: &EncoderSpec,
+    out: &Path,
+) -> Result<TrainMetrics> {
+    let dir = RunDir::open(out)?;
+    let job = Job::new(kind, &dir, files, corpora, config, spec)?;
+    let records = kind != JobKind::TrainPlain;
+    let result = if records { job.record()? } else { job.train_only()? };
+    let metrics = TrainMetrics {
+        test: files.test.as_ref().map(|_| result.test),
+        best_epoch: result.best_epoch,
+        dev_f1: result.dev_f1,
+        seconds: result.seconds,
+        model: dir.path(kind.first_model()),
+        dynamics: records.then(|| dir.path(DYNAMICS)),
+    };
+    dir.write_json(METRICS, &metrics)?;
+    Ok(metrics)
 }
 
 struct Cleaning {
@@ -181,16 +250,59 @@ struct Cleaning {
     digest: String,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// Binds the folder to this job and prepares the corpora.
+    fn new(
+        kind: JobKind,
+        dir: &'a RunDir,
+        files: &'a CorpusFiles,
+        corpora: Corpora,
+        config: &'a Config,
+        spec: &'a EncoderSpec,
+    ) -> Result<Self> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        dir.bind(
+            CONFIG,
+            &Bound { version, config: config.clone(), corpora: files.digests()?, encoder: spec.digest()?, job: kind },
+        )?;
+        let prepare = |corpus| Prepared::new(corpus, spec, config.max_span_width);
+        Ok(Self {
+            kind,
+            dir,
+            files,
+            config,
+            spec,
+            train: prepare(corpora.train)?,
+            gold: corpora.train_gold,
+            dev: prepare(corpora.dev)?,
+            test: prepare(corpora.test)?,
+        })
+    }
+
+    /// Trains on the labels as they came, and records nothing.
+    fn train_only(&self) -> Result<ModelResult> {
+        if let Some(done) = self.dir.read_json(RAW)? {
+            console::status("the model is there already: it is not trained again");
+            return Ok(done);
+        }
+        let started = Instant::now();
+        let trained = self.stage("training", &self.train.corpus).train(0, |_| Ok(()))?;
+        let result = self.result(&trained, self.kind.first_model(), started)?;
+        self.dir.write_json(RAW, &result)?;
+        Ok(result)
+    }
+
     /// Trains on the distant labels, then with threshold samples; writes `dynamics.dyn`.
-    fn record(&self, name: &str) -> Result<ModelResult> {
+    fn record(&self) -> Result<ModelResult> {
+        let train = &self.files.train;
+        let name = train.parent().and_then(Path::file_name).unwrap_or(train.as_os_str());
         let path = self.dir.path(DYNAMICS);
         if let (Some(done), true) = (self.dir.read_json(RAW)?, path.is_file()) {
-            eprintln!("{DYNAMICS} is there already: its runs are not repeated");
+            console::status(format_args!("{DYNAMICS} is there already: its runs are not repeated"));
             return Ok(done);
         }
         let info = RunInfo {
-            name: name.to_owned(),
+            name: name.to_string_lossy().into_owned(),
             written_by: concat!("DynClean trainer ", env!("CARGO_PKG_VERSION")).to_owned(),
             encoder: self.config.encoder.clone(),
             seed: self.config.seed,
@@ -202,7 +314,9 @@ impl Job<'_> {
         let gold = self.gold.as_ref().map(|gold| gold.entities.as_slice());
         file.append(&dyn_file::begin(&info, &self.train.corpus, gold))?;
         let raw = self.main_run(&mut file)?;
-        self.threshold_run(&mut file)?;
+        if self.kind != JobKind::TrainWithoutThresholds {
+            self.threshold_run(&mut file)?;
+        }
         file.append(&dyn_file::end())?;
         self.dir.write_json(RAW, &raw)?;
         file.finish()?;
@@ -223,7 +337,7 @@ impl Job<'_> {
             file.append(&dyn_file::epoch(RunKind::Main, end.score.epoch, &logits))?;
             file.append(&dyn_file::score(RunKind::Main, end.score))
         })?;
-        self.result(&trained, "model-raw", started)
+        self.result(&trained, self.kind.first_model(), started)
     }
 
     fn threshold_run(&self, file: &mut GrowingFile) -> Result<()> {
@@ -289,7 +403,7 @@ impl Job<'_> {
         let cleaned = self.dir.path(&corpus_file::cleaned_name(&self.files.train, &corpus.layout));
         let options = WriteOptions { unknown: self.files.options.unknown.clone(), ..WriteOptions::default() };
         for note in corpus_file::write(&cleaned, &corpus, &options)? {
-            eprintln!("note: {}: {note}", cleaned.display());
+            console::note(format_args!("{}: {note}", cleaned.display()));
         }
         let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, labels);
         let noise = dynamics.dense_gold(&judge.index).map(|gold| detect(&judge, &decided, &gold));
@@ -301,12 +415,12 @@ impl Job<'_> {
         if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(CLEANED_SCORES)?
             && of == cleaning.digest
         {
-            eprintln!("the model on these cleaned labels is there already: it is not trained again");
+            console::status("the model on these cleaned labels is there already: it is not trained again");
             return Ok(done);
         }
         let started = Instant::now();
         let trained = self.stage("cleaned labels", &cleaning.corpus).train(0, |_| Ok(()))?;
-        let result = self.result(&trained, "model-cleaned", started)?;
+        let result = self.result(&trained, MODEL_CLEANED, started)?;
         self.dir.write_json(CLEANED_SCORES, &(&cleaning.digest, &result))?;
         Ok(result)
     }
@@ -361,7 +475,7 @@ impl Job<'_> {
         Ok(metrics)
     }
 
-    fn stage<'a>(&'a self, name: &'a str, corpus: &Corpus) -> Stage<'a> {
+    fn stage<'s>(&'s self, name: &'s str, corpus: &Corpus) -> Stage<'s> {
         let index = &self.train.index;
         let mut targets: Vec<Option<u32>> =
             corpus.dense_labels(index).iter().map(|&label| Some(u32::from(label))).collect();
@@ -378,9 +492,9 @@ impl Job<'_> {
         let test = evaluate(&trained.model, &self.test, &progress)?;
         drop(progress);
         let model = RunDir::open(&self.dir.path(folder))?;
-        trained.model.parameters.save(&model.path("model.safetensors"))?;
+        trained.model.parameters.save(&model.path(saved_model::WEIGHTS))?;
         self.spec.save(&model.path(""))?;
-        model.write_json("dynclean.json", &(self.config, &self.train.corpus.labels))?;
+        model.write_json(saved_model::SETTINGS, &(self.config, &self.train.corpus.labels))?;
         let best = trained.scores.iter().find(|s| s.epoch == trained.best_epoch);
         let dev_f1 = best.map_or(0.0, |s| s.dev.f1);
         Ok(ModelResult { best_epoch: trained.best_epoch, dev_f1, test, seconds: started.elapsed().as_secs_f64() })

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::console::{self, Verbosity};
 
 /// Progress of one stage, counted in sentences.
 pub struct Progress {
@@ -17,6 +19,9 @@ impl Progress {
     /// A bar for a stage that passes over `sentences` sentences in all.
     pub fn new(stage: &str, sentences: u64, epochs: u32) -> Self {
         let bar = ProgressBar::new(sentences);
+        if console::verbosity() == Verbosity::Quiet {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
             let _ = write!(w, "{:.0} sentences/s", state.per_sec());
         };
@@ -65,9 +70,11 @@ impl Progress {
     }
 
     fn line(&self, text: &str) {
-        // On a terminal the bar itself tells it.
         if self.bar.is_hidden() {
-            eprintln!("{text}");
+            console::status(text);
+        } else if console::verbosity() == Verbosity::Verbose {
+            // Else the bar tells enough.
+            self.bar.println(text);
         }
     }
 }

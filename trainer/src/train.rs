@@ -241,29 +241,41 @@ pub fn logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &
     Ok(all)
 }
 
-/// The entities that the model finds: spans whose best label is a type, without overlaps.
+/// What the model finds: spans whose best label is a type, without overlaps, in the order of the text.
+///
+/// # Errors
+/// As [`logits`].
+pub fn find(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<Vec<Found>> {
+    let n_labels = data.corpus.labels.n_types() + 1;
+    let sentences: Vec<u32> = (0..data.inputs.len() as u32).collect();
+    let mut all = Vec::new();
+    // A part at a time: the logits of a large text would not fit in memory.
+    for part in sentences.chunks(EVALUATION_BATCH) {
+        let logits = logits(model, data, part, progress)?;
+        let ids = |sentence: &u32| data.index.of_sentence(*sentence);
+        // A model of a threshold run has one label more: it is not an answer.
+        let width = logits.len().checked_div(part.iter().map(|s| ids(s).len()).sum()).unwrap_or(n_labels);
+        let mut rows = logits.chunks_exact(width.max(1));
+        for &sentence in part {
+            let found = data.index.spans_of(sentence).zip(rows.by_ref()).filter_map(|(span, row)| {
+                let row = &row[..n_labels];
+                let best = (0..n_labels).fold(0, |best, l| if row[l] > row[best] { l } else { best });
+                let second = (0..n_labels).filter(|&l| l != best).map(|l| row[l]).fold(f32::NEG_INFINITY, f32::max);
+                (best != usize::from(O)).then(|| Found { span, label: best as u16, margin: row[best] - second })
+            });
+            all.extend(without_overlaps(found.collect()));
+        }
+    }
+    Ok(all)
+}
+
+/// What the model finds, as entities.
 ///
 /// # Errors
 /// As [`logits`].
 pub fn predict(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<Vec<Entity>> {
-    let n_labels = data.corpus.labels.n_types() + 1;
-    let sentences: Vec<u32> = (0..data.inputs.len() as u32).collect();
-    let logits = logits(model, data, &sentences, progress)?;
-    // A model of a threshold run has one label more: it is not an answer.
-    let width = logits.len().checked_div(data.index.len()).unwrap_or(n_labels);
-    let mut entities = Vec::new();
-    for &sentence in &sentences {
-        let ids = data.index.of_sentence(sentence);
-        let found = data.index.spans_of(sentence).zip(ids).filter_map(|(span, id)| {
-            let row = &logits[id as usize * width..id as usize * width + n_labels];
-            let best = (0..n_labels).fold(0, |best, l| if row[l] > row[best] { l } else { best });
-            let second = (0..n_labels).filter(|&l| l != best).map(|l| row[l]).fold(f32::NEG_INFINITY, f32::max);
-            (best != usize::from(O)).then(|| Found { span, label: best as u16, margin: row[best] - second })
-        });
-        let kept = without_overlaps(found.collect());
-        entities.extend(kept.iter().map(|f| Entity { span: f.span, label: f.label }));
-    }
-    Ok(entities)
+    let found = find(model, data, progress)?;
+    Ok(found.iter().map(|f| Entity { span: f.span, label: f.label }).collect())
 }
 
 /// Scores the model's entities against the corpus's.

@@ -41,7 +41,7 @@ pub(super) fn read_layers(source: &Source, options: &ReadOptions) -> Result<Laye
     };
     let mut builder = Builder::new(options.gold.is_some());
     json::for_each(source.text, EXPECTED, |record| {
-        let sentence = read_sentence(&record, &layout, options.gold.as_deref())?;
+        let sentence = read_sentence(&record, &layout, options)?;
         builder.push(sentence).map_err(|message| record.error(message))?;
         Ok(ControlFlow::Continue(()))
     })?;
@@ -51,7 +51,7 @@ pub(super) fn read_layers(source: &Source, options: &ReadOptions) -> Result<Laye
 fn read_sentence<'a>(
     record: &Record<'a>,
     layout: &DyncleanJson,
-    gold: Option<&str>,
+    options: &ReadOptions,
 ) -> Result<Sentence<'a>, FormatError> {
     let fields = record.fields()?;
     let own = [TOKENS, layout.entities.as_str(), UNKNOWN];
@@ -69,8 +69,11 @@ fn read_sentence<'a>(
     let tokens: Vec<String> = record.parse(needed(TOKENS)?, TOKENS, "a list of words")?;
     Ok(Sentence {
         tokens: tokens.into_iter().map(Cow::Owned).collect(),
-        entities: labels(&layout.entities)?,
-        gold: gold.map_or(Ok(Vec::new()), labels)?,
+        entities: match fields.get(&layout.entities) {
+            None if options.unlabelled => Vec::new(),
+            _ => labels(&layout.entities)?,
+        },
+        gold: options.gold.as_deref().map_or(Ok(Vec::new()), labels)?,
         unknown: match fields.get(UNKNOWN) {
             Some(raw) => record.parse(raw, UNKNOWN, "[[start, end], ...]")?,
             None => Vec::new(),

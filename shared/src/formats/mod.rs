@@ -13,6 +13,7 @@ mod json;
 pub mod label_studio;
 mod layout;
 mod marked_text;
+pub mod plain_text;
 mod source;
 pub mod tag_json;
 mod tag_names;
@@ -62,6 +63,8 @@ pub struct ReadOptions {
     pub tags: Option<TagNames>,
     /// Entity type whose labels mean "unknown" (default: [`IGNORE`]).
     pub ignore: Option<String>,
+    /// Whether JSON records may come without the field of the labels, because these are still to be made.
+    pub unlabelled: bool,
 }
 
 impl ReadOptions {

@@ -83,7 +83,8 @@ fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatErro
         shape_found = items.and_then(|items| items.first().map(|item| shape(item)));
         Ok(if shape_found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
-    let spans = found.ok_or_else(|| FormatError {
+    let default = || options.unlabelled.then(|| TextJson::default().spans);
+    let spans = found.or_else(default).ok_or_else(|| FormatError {
         line: 1,
         message: format!("no record has a field of labels ({}); name it with --label-column", SPAN_FIELDS.join(", ")),
     })?;

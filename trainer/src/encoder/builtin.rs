@@ -18,6 +18,8 @@ use crate::ops::{Linear, Norm, Weight, dropout, embedding, gelu, layer_norm, lin
 use crate::parameters::{Group, Init, Parameters};
 use crate::random::Masks;
 
+/// In config.json.
+const MODEL_TYPE: &str = "dynclean-builtin";
 /// Width of the vectors.
 pub const HIDDEN: usize = 128;
 const LAYERS: usize = 3;
@@ -42,9 +44,30 @@ impl Vocabulary {
         for word in (0..text.n_sentences() as u32).flat_map(|s| text.sentence(s)) {
             *counts.entry(word.to_lowercase()).or_default() += 1;
         }
-        let words: Vec<String> = counts.into_iter().filter(|&(_, n)| n > 1).map(|(word, _)| word).collect();
+        Self::from_words(counts.into_iter().filter(|&(_, n)| n > 1).map(|(word, _)| word).collect())
+    }
+
+    fn from_words(words: Vec<String>) -> Self {
         let index = words.iter().cloned().zip(1..).collect();
         Self { words, index }
+    }
+
+    /// Reads what [`Self::save`] wrote; `None` where the folder's config.json is of another encoder.
+    ///
+    /// # Errors
+    /// When config.json cannot be read.
+    pub fn open(folder: &Path) -> Result<Option<Self>> {
+        #[derive(Deserialize)]
+        struct File {
+            model_type: String,
+            #[serde(default)]
+            words: Vec<String>,
+        }
+        let file = folder.join("config.json");
+        let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let File { model_type, words } =
+            serde_json::from_slice(&json).with_context(|| format!("in {}", file.display()))?;
+        Ok((model_type == MODEL_TYPE).then(|| Self::from_words(words)))
     }
 
     /// A sentence as rows: one per word, four indices each.
@@ -69,7 +92,7 @@ impl Vocabulary {
     /// Writes config.json with the vocabulary.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let file = folder.join("config.json");
-        let json = serde_json::json!({ "model_type": "dynclean-builtin", "words": self.words });
+        let json = serde_json::json!({ "model_type": MODEL_TYPE, "words": self.words });
         std::fs::write(&file, json.to_string()).with_context(|| format!("cannot write {}", file.display()))
     }
 }

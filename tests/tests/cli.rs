@@ -1,0 +1,221 @@
+//! The command line through the built binary: commands that fit together, exit codes, machine output.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// The binary, in a folder of its own.
+struct Trainer {
+    binary: std::path::PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Trainer {
+    fn new(test: &str) -> Option<Self> {
+        Some(Self { binary: tests::trainer(test)?, folder: tempfile::tempdir().unwrap() })
+    }
+
+    /// With the bundled sample in `s`.
+    fn with_sample(test: &str) -> Option<Self> {
+        let trainer = Self::new(test)?;
+        trainer.ok("sample --out s");
+        Some(trainer)
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments.split_whitespace()).current_dir(self.folder.path());
+        command
+    }
+
+    fn output(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Standard output of a command that succeeds.
+    fn ok(&self, arguments: &str) -> String {
+        let output = self.output(arguments);
+        assert!(output.status.success(), "{arguments}:\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &str) -> Value {
+        let text = self.ok(&format!("{arguments} --json"));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{arguments}: {e}\n{text}"))
+    }
+
+    /// Standard error of a command that fails with this exit code.
+    fn fails(&self, code: i32, arguments: &str) -> String {
+        let output = self.output(arguments);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments}:\n{message}");
+        assert!(output.stdout.is_empty() && !message.contains("panicked"), "{message}");
+        message
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.folder.path().join(name), content).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    fn read_json(&self, name: &str) -> Value {
+        serde_json::from_slice(&self.read(name)).unwrap()
+    }
+}
+
+/// Learns enough in one epoch that scores are not zero.
+const QUICK: &str = "--epochs 1 --encoder-rate 3e-3 --head-rate 3e-3 --warmup 0 --seed 3";
+
+#[test]
+fn a_run_its_models_and_its_report_come_back() {
+    let Some(trainer) = Trainer::with_sample("a_run_its_models_and_its_report_come_back") else { return };
+    trainer.write("run.toml", "train = 's/train-distant.json'\n[data]\ndev = 's/dev.json'\ntest = 's/test.json'\n");
+    let run = format!("run --config run.toml --encoder builtin --out run {QUICK}");
+    let printed = trainer.json(&run);
+    let metrics = trainer.read_json("run/metrics.json");
+    assert_eq!(printed, metrics);
+    assert!(metrics["test"]["raw"]["f1"].as_f64().unwrap() > 0.2, "{}", metrics["test"]["raw"]);
+
+    // A saved model has exactly the scores of the run: evaluated, and by way of labelled files.
+    for (model, of) in [("run", "cleaned"), ("run/model-raw", "raw")] {
+        assert_eq!(trainer.json(&format!("evaluate --model {model} --corpus s/test.json")), metrics["test"][of]);
+        let told = trainer.json(&format!("predict --model {model} --input s/test.json --out p.json --margins m.csv"));
+        let n: u64 = told["entities"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+        assert_eq!(n, metrics["test"][of]["predicted"].as_u64().unwrap());
+        assert_eq!(String::from_utf8(trainer.read("m.csv")).unwrap().lines().count() as u64, 1 + n);
+        assert_eq!(trainer.json("evaluate --predictions p.json --corpus s/test.json"), metrics["test"][of]);
+    }
+    let report = "report run/dynamics.dyn --decisions run/decisions.json --metrics run/metrics.json --out r.html";
+    trainer.ok(report);
+    assert!(trainer.read("r.html") == trainer.read("run/report.html"), "the report of the run");
+
+    // A training alone is the first stage of the run; without a threshold run, the same but for its samples.
+    let train = format!("train --config run.toml --encoder builtin {QUICK}");
+    let alone = trainer.json(&format!("{train} --no-dynamics --out alone"));
+    assert_eq!(alone["test"], metrics["test"]["raw"]);
+    assert!(trainer.read("alone/model/model.safetensors") == trainer.read("run/model-raw/model.safetensors"));
+    let recorded = trainer.json(&format!("{train} --no-threshold-run --out recorded"));
+    assert_eq!(recorded["dynamics"], "recorded/dynamics.dyn");
+    let (short, full) = (trainer.json("inspect recorded/dynamics.dyn"), trainer.json("inspect run/dynamics.dyn"));
+    assert_eq!(short["scores"], full["scores"]);
+    assert!(short["threshold_samples"].is_null() && full["threshold_samples"].is_number());
+    // One folder, one job.
+    assert!(trainer.fails(1, &format!("{train} --out alone")).contains("other settings"));
+}
+
+#[test]
+fn raw_text_is_labelled_in_any_format() {
+    let Some(trainer) = Trainer::with_sample("raw_text_is_labelled_in_any_format") else { return };
+    trainer.ok(&format!(
+        "train --train s/train-gold.json --dev s/dev.json --encoder builtin --no-dynamics --out m {QUICK}"
+    ));
+    trainer.write("news.txt", "The  mayor of Harwick's council.\n\nAda met Bob.\n");
+    trainer.ok("predict --model m --input news.txt --out labelled.jsonl");
+    let labelled = String::from_utf8(trainer.read("labelled.jsonl")).unwrap();
+    let texts: Vec<Value> = labelled.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(texts.len(), 2);
+    assert_eq!(texts[0]["text"], "The  mayor of Harwick's council.");
+    trainer.ok("predict --model m --input news.txt --to conll --out labelled.conll");
+    let columns = String::from_utf8(trainer.read("labelled.conll")).unwrap();
+    assert!(columns.starts_with("The\tO\nmayor\tO\nof\tO\nHarwick\t"), "{columns}");
+    // Standard input and output carry the same; a labelled corpus keeps its format.
+    let mut child = trainer.command("predict --model m --input - --out -");
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&trainer.read("news.txt")).unwrap();
+    assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), labelled);
+    trainer.ok("predict --model m --input labelled.conll --out again.conll");
+    assert_eq!(trainer.read("again.conll"), trainer.read("labelled.conll"));
+}
+
+#[test]
+fn a_dictionary_makes_the_distant_labels_of_the_sample() {
+    let Some(trainer) = Trainer::with_sample("a_dictionary_makes_the_distant_labels_of_the_sample") else { return };
+    let told = trainer.json("annotate --dictionary s/dictionary.tsv --text s/train-gold.json --out again.json");
+    assert_eq!(trainer.read("again.json"), trainer.read("s/train-distant.json"));
+    let entries = String::from_utf8(trainer.read("s/dictionary.tsv")).unwrap().lines().count();
+    assert_eq!(told["dictionary"]["entries"], entries);
+
+    trainer.write("places.csv", "London,LOC\n\"Paris, Texas\",LOC\n");
+    trainer.write("people.json", r#"{"PER": ["Ada", "Nobody Else"]}"#);
+    trainer.write("text.txt", "Ada left Paris, Texas for london.\n");
+    let annotate = "annotate --dictionary places.csv people.json --text text.txt --ignore-case --out -";
+    let record = r#"{"text": "Ada left Paris, Texas for london.", "spans": [{"start": 0, "end": 3, "label": "PER"}, {"start": 9, "end": 21, "label": "LOC"}, {"start": 26, "end": 32, "label": "LOC"}]}"#;
+    assert_eq!(trainer.ok(annotate), format!("{record}\n"));
+    let verbose = trainer.output(&format!("{annotate} --verbose"));
+    assert!(String::from_utf8_lossy(&verbose.stderr).contains("never matched: Nobody Else (PER)"));
+    let quiet = trainer.output(&format!("{annotate} --quiet"));
+    assert!(quiet.stderr.is_empty() && !quiet.stdout.is_empty());
+}
+
+#[test]
+fn exit_codes_tell_what_went_wrong() {
+    let Some(trainer) = Trainer::with_sample("exit_codes_tell_what_went_wrong") else { return };
+    let run = "run --train s/train-distant.json --dev s/dev.json --test s/test.json --encoder builtin";
+    trainer.write("file", "");
+    assert!(trainer.fails(1, &format!("{run} --out file/run")).contains("file/run"));
+    trainer.fails(2, "run --train x");
+    trainer.write("bad.toml", "seed = 1\nencoder-rat = 1\n");
+    let message = trainer.fails(2, "run --config bad.toml");
+    assert!(message.contains("bad.toml, line 2") && message.contains("`encoder-rate`"), "{message}");
+    assert!(trainer.fails(2, &format!("{run} --out x --epochs 0")).contains("--epochs"));
+    assert!(trainer.fails(2, "annotate --dictionary d --text t --out - --json").contains("--json"));
+    trainer.fails(3, "inspect s/dev.json");
+    trainer.fails(3, "evaluate --model s --corpus s/test.json");
+    trainer.fails(3, "evaluate --predictions s/dev.json --corpus s/test.json");
+    trainer.fails(3, "run --train none.json --dev s/dev.json --test s/test.json --encoder builtin --out x");
+    trainer.fails(3, "annotate --dictionary s/dev.json --text s/dev.json --out x");
+    trainer.write("two.tsv", "Ada\tPER\nAda\tORG\n");
+    assert!(trainer.fails(3, "annotate --dictionary two.tsv --text s/dev.json --out x").contains("line 2"));
+    trainer.fails(3, "convert --corpus none --to conll --out x");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let Some(trainer) = Trainer::new("a_reader_that_goes_away_is_no_failure") else { return };
+    trainer.write("d.tsv", "Ada\tPER\n");
+    let mut child = trainer.command("annotate --dictionary d.tsv --text - --out -");
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all("Ada wrote this.\n".repeat(10_000).as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success());
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_says_that_it_can_go_on() {
+    let Some(trainer) = Trainer::with_sample("an_interrupted_run_says_that_it_can_go_on") else { return };
+    let run = "run --train s/train-distant.json --dev s/dev.json --test s/test.json --encoder builtin --out run";
+    let child = trainer.command(&format!("{run} --epochs 100")).stderr(Stdio::piped()).spawn().unwrap();
+    // The folder is there once the run has begun.
+    let begun = trainer.folder.path().join("run/config.json");
+    while !Path::new(&begun).is_file() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("goes on"));
+}
+
+#[test]
+fn shells_and_man_know_every_command() {
+    let Some(trainer) = Trainer::new("shells_and_man_know_every_command") else { return };
+    trainer.ok("man --out man");
+    let help = trainer.ok("--help");
+    assert!(help.contains("130") && trainer.ok("man").contains("Exit codes"));
+    let scripts: Vec<String> = ["bash", "zsh", "fish"].map(|shell| trainer.ok(&format!("completions {shell}"))).into();
+    for command in ["run", "train", "clean", "evaluate", "predict", "report", "inspect", "convert", "annotate", "serve"]
+    {
+        assert!(scripts.iter().all(|script| script.contains(command)), "{command}");
+        let page = String::from_utf8(trainer.read(&format!("man/trainer-{command}.1"))).unwrap();
+        assert!(page.contains("\\-\\-"), "{command} has options");
+    }
+}

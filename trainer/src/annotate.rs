@@ -1,0 +1,273 @@
+//! Distant labels: every mention of a dictionary's form becomes an entity.
+//!
+//! From left to right, the longest form at each token; matches never overlap. A form matches whole
+//! tokens: those that blanks give, or those of the rule for raw text ([`tokenise`]), so that it is
+//! found in corpora with tokens of either kind. At the same length, a form that matches case goes
+//! before one that ignores it.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Result, bail, ensure};
+use shared::corpus::{Corpus, Entity};
+use shared::formats::tokenise;
+use shared::labels::LabelSet;
+use shared::span::Span;
+
+use crate::dictionary::Dictionary;
+
+/// What happens to a form that has several types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ambiguous {
+    /// It is an error.
+    Refuse,
+    /// The first type counts, in the order of the files.
+    First,
+    /// The form is not matched.
+    Drop,
+}
+
+/// A dictionary, ready for matching.
+pub struct Matcher {
+    exact: Trie,
+    any_case: Trie,
+    /// Types, and the type of each entry of the dictionary.
+    labels: LabelSet,
+    kinds: Vec<u16>,
+    /// Forms with several types.
+    n_ambiguous: usize,
+}
+
+/// Distant labels of a text, and how they came about.
+pub struct Annotated {
+    /// The text with the matches as its entities.
+    pub corpus: Corpus,
+    /// Number of matches of each entry of the dictionary.
+    pub matches: Vec<u64>,
+}
+
+impl Matcher {
+    /// Prepares a dictionary; `ignore_case` holds for all forms.
+    ///
+    /// # Errors
+    /// Where a form has several types and that is to be refused: names both places.
+    pub fn new(dictionary: &Dictionary, ignore_case: bool, ambiguous: Ambiguous) -> Result<Self> {
+        let labels = LabelSet::from_types(dictionary.entries.iter().map(|entry| entry.kind.as_str()));
+        ensure!(labels.n_types() < usize::from(u16::MAX), "the dictionary has {} entity types", labels.n_types());
+        let mut kinds = Vec::with_capacity(dictionary.entries.len());
+        let ids: HashMap<&str, u16> = labels.types().iter().map(String::as_str).zip(1..).collect();
+        let (mut exact, mut any_case) = (Trie::default(), Trie::default());
+        let mut conflicts = Vec::new();
+        for (number, entry) in dictionary.entries.iter().enumerate() {
+            kinds.push(ids.get(entry.kind.as_str()).copied().unwrap_or_default());
+            let folds = ignore_case || entry.ignore_case;
+            let form = if folds { entry.form.to_lowercase() } else { entry.form.clone() };
+            let trie = if folds { &mut any_case } else { &mut exact };
+            let by_blanks: Vec<&str> = form.split_whitespace().collect();
+            let by_rule: Vec<&str> = tokenise(&form).filter_map(|(start, end)| form.get(start..end)).collect();
+            let is_other = by_rule != by_blanks;
+            for tokens in std::iter::once(by_blanks).chain(is_other.then_some(by_rule)) {
+                let earlier = *trie.entry(&tokens).get_or_insert(number);
+                if dictionary.entries.get(earlier).is_some_and(|e| e.kind != entry.kind) {
+                    conflicts.push((earlier, number, folds, tokens.join(" ")));
+                }
+            }
+        }
+        let n_ambiguous = conflicts.iter().map(|(earlier, ..)| earlier).collect::<HashSet<_>>().len();
+        match (ambiguous, conflicts.first()) {
+            (Ambiguous::Refuse, Some((earlier, later, ..))) => {
+                let (earlier, later) = (&dictionary.entries[*earlier], &dictionary.entries[*later]);
+                bail!(
+                    "{:?} is {} ({}) and {} ({}); correct the dictionary, or say --ambiguous first or drop (there are \
+                     {n_ambiguous} such forms)",
+                    later.form,
+                    earlier.kind,
+                    dictionary.place(earlier),
+                    later.kind,
+                    dictionary.place(later),
+                );
+            }
+            (Ambiguous::Drop, _) => {
+                for (.., folds, form) in &conflicts {
+                    let trie = if *folds { &mut any_case } else { &mut exact };
+                    *trie.entry(&form.split(' ').collect::<Vec<_>>()) = None;
+                }
+            }
+            _ => {}
+        }
+        Ok(Self { exact, any_case, labels, kinds, n_ambiguous })
+    }
+
+    /// Number of forms with several types.
+    pub fn n_ambiguous(&self) -> usize {
+        self.n_ambiguous
+    }
+
+    /// Labels a text; entities that it had are dropped.
+    pub fn annotate(&self, text: Corpus) -> Annotated {
+        let mut matches = vec![0; self.kinds.len()];
+        let mut entities = Vec::new();
+        for sentence in 0..text.n_sentences() as u32 {
+            let tokens = text.tokens.sentence(sentence);
+            let exact: Vec<Option<u32>> = tokens.clone().map(|token| self.exact.word(token)).collect();
+            let any_case: Vec<Option<u32>> = match self.any_case.is_empty() {
+                true => Vec::new(),
+                false => tokens.map(|token| self.any_case.word(&token.to_lowercase())).collect(),
+            };
+            let mut start = 0;
+            while start < exact.len() {
+                let found = self.exact.longest(&exact[start..]);
+                let folded = self.any_case.longest(any_case.get(start..).unwrap_or_default());
+                let best = [found, folded].into_iter().flatten().reduce(|a, b| if b.0 > a.0 { b } else { a });
+                let Some((width, entry)) = best else {
+                    start += 1;
+                    continue;
+                };
+                matches[entry] += 1;
+                let span = Span { sentence, start: start as u32, end: (start + width - 1) as u32 };
+                entities.push(Entity { span, label: self.kinds[entry] });
+                start += width;
+            }
+        }
+        Annotated { corpus: Corpus { entities, unknown: Vec::new(), labels: self.labels.clone(), ..text }, matches }
+    }
+}
+
+/// Forms by their tokens. A node is a number; 0 is the root.
+#[derive(Default)]
+struct Trie {
+    words: HashMap<String, u32>,
+    edges: HashMap<(u32, u32), u32>,
+    /// Entry of the dictionary that ends at each node but the root.
+    entries: Vec<Option<usize>>,
+}
+
+impl Trie {
+    fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// The place for the entry of a form.
+    fn entry(&mut self, tokens: &[&str]) -> &mut Option<usize> {
+        let mut node = 0;
+        for &token in tokens {
+            let next_word = self.words.len() as u32;
+            let word = match self.words.get(token) {
+                Some(&word) => word,
+                None => *self.words.entry(token.to_owned()).or_insert(next_word),
+            };
+            let next_node = self.entries.len() as u32 + 1;
+            node = *self.edges.entry((node, word)).or_insert(next_node);
+            if node == next_node {
+                self.entries.push(None);
+            }
+        }
+        // Forms have tokens, so this is no longer the root.
+        &mut self.entries[node.max(1) as usize - 1]
+    }
+
+    /// The number of a word that occurs in a form.
+    fn word(&self, token: &str) -> Option<u32> {
+        self.words.get(token).copied()
+    }
+
+    /// The longest form at the beginning of these words: (tokens, entry).
+    fn longest(&self, words: &[Option<u32>]) -> Option<(usize, usize)> {
+        let (mut node, mut longest) = (0, None);
+        for (width, word) in (1..).zip(words) {
+            let Some(&next) = word.and_then(|word| self.edges.get(&(node, word))) else { break };
+            node = next;
+            if let Some(&Some(entry)) = self.entries.get(node as usize - 1) {
+                longest = Some((width, entry));
+            }
+        }
+        longest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dictionary(rows: &str) -> Dictionary {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d.tsv");
+        std::fs::write(&path, rows).unwrap();
+        let mut dictionary = Dictionary::default();
+        dictionary.add_file(&path).unwrap();
+        dictionary
+    }
+
+    fn text(sentences: &[&str]) -> Corpus {
+        let mut corpus = Corpus::default();
+        for sentence in sentences {
+            corpus.tokens.push(sentence.split(' ')).unwrap();
+        }
+        corpus
+    }
+
+    /// (sentence, start, end, type) of every match.
+    fn found(annotated: &Annotated) -> Vec<(u32, u32, u32, &str)> {
+        let corpus = &annotated.corpus;
+        let entity = |e: &Entity| (e.span.sentence, e.span.start, e.span.end, corpus.labels.name(e.label));
+        corpus.entities.iter().map(entity).collect()
+    }
+
+    #[test]
+    fn the_longest_form_from_the_left_wins() {
+        let rows =
+            "New York\tLOC\nNew York Times\tORG\nYork Times Square\tLOC\nTimes Square\tLOC\nYork\tLOC\nNY\tLOC\n";
+        let matcher = Matcher::new(&dictionary(rows), false, Ambiguous::Refuse).unwrap();
+        let annotated = matcher.annotate(text(&["New York Times Square", "new York , New", "in New York Post"]));
+        assert_eq!(found(&annotated), [(0, 0, 2, "ORG"), (1, 1, 1, "LOC"), (2, 1, 2, "LOC")]);
+        assert_eq!(annotated.matches, [1, 1, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn case_matters_unless_it_is_told_not_to() {
+        let entries = dictionary("Frost\tPER\tany-case\nFrost Bank\tORG\nApple\tORG\n");
+        let annotate = |ignore_case: bool| {
+            let matcher = Matcher::new(&entries, ignore_case, Ambiguous::Refuse).unwrap();
+            matcher.annotate(text(&["FROST bank apple", "Frost Bank ÉTÉ"]))
+        };
+        assert_eq!(found(&annotate(false)), [(0, 0, 0, "PER"), (1, 0, 1, "ORG")]);
+        assert_eq!(found(&annotate(true)), [(0, 0, 1, "ORG"), (0, 2, 2, "ORG"), (1, 0, 1, "ORG")]);
+    }
+
+    #[test]
+    fn forms_match_tokens_of_either_kind() {
+        let matcher = Matcher::new(&dictionary("John's U.S. tour\tMISC\n"), false, Ambiguous::Refuse).unwrap();
+        let annotated = matcher.annotate(text(&["John's U.S. tour", "John 's U.S . tour"]));
+        assert_eq!(found(&annotated), [(0, 0, 2, "MISC"), (1, 0, 4, "MISC")]);
+    }
+
+    #[test]
+    fn a_form_with_two_types_is_refused_or_decided() {
+        let entries = dictionary("Paris\tLOC\nAda\tPER\nParis\tPER\nParis\tLOC\nAda\tPER\n");
+        let Err(error) = Matcher::new(&entries, false, Ambiguous::Refuse) else { panic!("it is ambiguous") };
+        let error = error.to_string();
+        assert!(error.contains("line 1") && error.contains("line 3") && error.contains("--ambiguous"), "{error}");
+        let found_by = |ambiguous| {
+            let annotated = Matcher::new(&entries, false, ambiguous).unwrap().annotate(text(&["Ada in Paris"]));
+            annotated.corpus.entities.iter().map(|e| annotated.corpus.labels.name(e.label).to_owned()).collect()
+        };
+        let (first, dropped): (Vec<String>, Vec<String>) = (found_by(Ambiguous::First), found_by(Ambiguous::Drop));
+        assert_eq!(first, ["PER", "LOC"]);
+        assert_eq!(dropped, ["PER"]);
+        let folded = dictionary("Frost\tPER\nfrost\tMISC\n");
+        assert!(Matcher::new(&folded, false, Ambiguous::Refuse).is_ok());
+        assert!(Matcher::new(&folded, true, Ambiguous::Refuse).is_err());
+    }
+
+    #[test]
+    fn old_labels_go() {
+        let mut corpus = text(&["Ada wrote"]);
+        corpus.labels = LabelSet::from_types(["X"]);
+        let span = Span { sentence: 0, start: 1, end: 1 };
+        corpus.entities = vec![Entity { span, label: 1 }];
+        corpus.unknown = vec![span];
+        let matcher = Matcher::new(&dictionary("Ada\tPER\n"), false, Ambiguous::Refuse).unwrap();
+        let annotated = matcher.annotate(corpus);
+        assert_eq!(found(&annotated), [(0, 0, 0, "PER")]);
+        assert!(annotated.corpus.unknown.is_empty());
+    }
+}

@@ -1,0 +1,96 @@
+//! `trainer annotate`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use trainer::annotate::{Ambiguous, Annotated, Matcher};
+use trainer::console::{self, Verbosity};
+use trainer::dictionary::Dictionary;
+
+use super::failure::input;
+use super::output::Output;
+use super::text::{TextArgs, counts, in_words};
+
+/// Make distant labels: every mention of a form that a dictionary has becomes an entity.
+///
+/// Dictionaries are TSV or CSV without a header (form, type, and optionally any-case or exact), or JSON:
+/// {"form": "TYPE"} or {"TYPE": ["form", ...]}. From left to right, the longest form at each token wins;
+/// matches never overlap. Forms match whole tokens, and their case. Labels that the text has are replaced.
+///
+/// Examples:
+///   trainer annotate --dictionary places.tsv --text news.txt --out train.jsonl
+///   trainer annotate --dictionary places.tsv people.csv --text news.txt --to conll --out train.conll
+///   trainer annotate --dictionary names.json --ambiguous drop --text train.conll --out relabelled.conll
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Annotate {
+    /// Dictionaries: .tsv, .csv or .json
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    dictionary: Vec<PathBuf>,
+    /// Raw text, a sentence a line, or a corpus in any format; - is standard input
+    #[arg(long, value_name = "FILE|-")]
+    text: PathBuf,
+    /// Match all forms whatever their case
+    #[arg(long)]
+    ignore_case: bool,
+    /// What a form with several types means: an error, its first type, or no match
+    #[arg(long, value_enum, default_value_t = AmbiguousArg::Error)]
+    ambiguous: AmbiguousArg,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    written: TextArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum AmbiguousArg {
+    Error,
+    First,
+    Drop,
+}
+
+impl From<AmbiguousArg> for Ambiguous {
+    fn from(arg: AmbiguousArg) -> Self {
+        match arg {
+            AmbiguousArg::Error => Self::Refuse,
+            AmbiguousArg::First => Self::First,
+            AmbiguousArg::Drop => Self::Drop,
+        }
+    }
+}
+
+pub fn carry_out(args: &Annotate) -> Result<()> {
+    args.written.check(&args.output)?;
+    let mut dictionary = Dictionary::default();
+    args.dictionary.iter().try_for_each(|file| input(dictionary.add_file(file)))?;
+    let matcher = input(Matcher::new(&dictionary, args.ignore_case, args.ambiguous.into()))?;
+    let text = args.written.read(&args.text)?;
+    let Annotated { corpus, matches } = matcher.annotate(text.corpus);
+
+    let never = dictionary.entries.iter().zip(&matches).filter(|&(_, &n)| n == 0).map(|(entry, _)| entry);
+    let n_never = never.clone().count();
+    if console::verbosity() == Verbosity::Verbose {
+        never.for_each(|entry| console::detail(format_args!("never matched: {} ({})", entry.form, entry.kind)));
+    }
+    let n_sentences = corpus.n_sentences();
+    let of_types = counts(&corpus);
+    let summary = format!(
+        "{}: {} entities ({}) in {n_sentences} sentences; {n_never} of {} dictionary entries never matched, {} forms \
+         have several types",
+        args.written.place(),
+        corpus.entities.len(),
+        in_words(&of_types),
+        matches.len(),
+        matcher.n_ambiguous()
+    );
+    let mut value = json!({
+        "out": args.written.out,
+        "sentences": n_sentences,
+        "entities": of_types,
+        "dictionary": { "entries": matches.len(), "never_matched": n_never, "ambiguous": matcher.n_ambiguous() },
+    });
+    value["notes"] = json!(args.written.write(corpus, text.is_plain)?);
+    args.written.done(&args.output, &value, &summary)
+}

@@ -1,0 +1,102 @@
+//! `trainer clean`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use shared::cleaning::{CleaningSummary, clean};
+use shared::corpus::Corpus;
+use shared::formats::WriteOptions;
+use shared::judge::Side;
+use shared::provenance;
+use trainer::corpus_file::{self, CorpusOptions};
+use trainer::run_dir::write_whole;
+use trainer::{console, inspect};
+
+use super::cleaning::{CleaningOptions, Opened, open};
+use super::corpora::CorpusArgs;
+use super::failure::input;
+use super::output::Output;
+
+/// Clean a corpus by a dynamics file.
+///
+/// Without --decisions, thresholds are automatic, or as the options say. The corpus must be the one
+/// the dynamics were recorded on; it comes back in the same format. Removed spans are marked as unknown
+/// ("unknown" in JSON, see --unknown for tags): neither entity nor O.
+///
+/// Examples:
+///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json
+///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json --decisions decisions.json
+///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json --positives-threshold 0.5
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Clean {
+    /// The dynamics file
+    #[arg(value_name = "RUN.dyn")]
+    dynamics: PathBuf,
+    /// The corpus it was recorded on
+    #[arg(long, value_name = "FILE")]
+    corpus: PathBuf,
+    /// Where the cleaned corpus goes
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Decisions exported from the page
+    #[arg(long, value_name = "FILE", conflicts_with = "CleaningOptions")]
+    decisions: Option<PathBuf>,
+    /// Write where every change comes from: span, old and new label, metric, rule or hand
+    #[arg(long, value_name = "FILE")]
+    provenance: Option<PathBuf>,
+    /// Write the decisions in force, to edit or to repeat them
+    #[arg(long, value_name = "FILE")]
+    write_decisions: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    corpora: CorpusArgs,
+    #[command(flatten)]
+    cleaning: CleaningOptions,
+}
+
+pub fn carry_out(args: &Clean) -> Result<()> {
+    let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
+    let options = args.corpora.options()?;
+    let corpus = input(recorded_corpus(args, &file, &options))?;
+    let decided = input(decisions.resolve(&judge, &corpus.labels).map_err(Into::into))?;
+    let cleaned = clean(&corpus, &judge, &decided);
+    let write = WriteOptions { unknown: options.unknown, ..WriteOptions::default() };
+    for note in corpus_file::write(&args.out, &cleaned, &write)? {
+        console::note(format_args!("{}: {note}", args.out.display()));
+    }
+    if let Some(path) = &args.provenance {
+        write_whole(path, provenance::json(&corpus, &judge, &decisions, &decided))?;
+    }
+    if let Some(path) = &args.write_decisions {
+        write_whole(path, decisions.to_json())?;
+    }
+    let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, &corpus.labels);
+    let text = format!(
+        "{}: {} of the positives and {} of the negatives removed or relabelled ({} below {} and {})",
+        args.out.display(),
+        summary.changed(Side::Positives),
+        summary.changed(Side::Negatives),
+        judge.metric.name(),
+        summary.thresholds.positives.value,
+        summary.thresholds.negatives.value
+    );
+    args.output.done(&serde_json::json!({ "out": args.out, "cleaning": summary, "settings": decisions.settings }), text)
+}
+
+/// The corpus, checked to be the one that the dynamics were recorded on.
+fn recorded_corpus(args: &Clean, file: &inspect::Opened, options: &CorpusOptions) -> Result<Corpus> {
+    let recorded = &file.dynamics.corpus;
+    let corpus = corpus_file::read(&args.corpus, &options.read)?.corpus;
+    corpus_file::same_text(recorded, &args.dynamics, &corpus, &args.corpus)?;
+    let corpus = corpus.with_labels(&recorded.labels).with_context(|| args.corpus.display().to_string())?;
+    ensure!(
+        corpus.entities == recorded.entities,
+        "{} has other labels than {} was recorded with; give the corpus that was trained on",
+        args.corpus.display(),
+        args.dynamics.display()
+    );
+    Ok(corpus)
+}

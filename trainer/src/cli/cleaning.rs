@@ -1,0 +1,199 @@
+//! Options of the cleaning, and a dynamics file with what they decide about it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use shared::cleaning::Decisions;
+use shared::judge::Judge;
+use shared::metrics::Window;
+use shared::threshold::{Action, Metric, Rule, Settings};
+use trainer::{console, inspect};
+
+use super::failure::{input, usage};
+
+/// Which labels are judged wrong, and what happens to them.
+#[derive(Args)]
+#[command(next_help_heading = "Cleaning")]
+pub struct CleaningOptions {
+    /// How thresholds are found: `auto` is AUM < 0 or, as far as the threshold samples support it, higher;
+    /// `paper` the quantiles of the threshold samples (.10 for negatives, 0 for positives) over the first 3
+    /// epochs
+    #[arg(long, value_enum)]
+    pub threshold: Option<Threshold>,
+    /// Judge negatives (spans labelled O) with an AUM below this wrong
+    #[arg(long, value_name = "AUM", allow_negative_numbers = true)]
+    pub negatives_threshold: Option<f32>,
+    /// Judge positives with an AUM below this wrong
+    #[arg(long, value_name = "AUM", allow_negative_numbers = true)]
+    pub positives_threshold: Option<f32>,
+    /// Take the threshold for negatives from the threshold samples: AUM at this quantile, from the top
+    #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "negatives_threshold")]
+    pub negatives_quantile: Option<f32>,
+    /// Likewise for positives (the paper: .10 for negatives, 0 for positives)
+    #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "positives_threshold")]
+    pub positives_quantile: Option<f32>,
+    /// Judge by area under the margin, or by the mean probability of the label [default: aum]
+    #[arg(long, value_enum)]
+    pub metric: Option<MetricArg>,
+    /// Find the positives' threshold for each entity type by itself; a type with fewer than 30 threshold
+    /// samples takes that of all positives
+    #[arg(long)]
+    pub per_class: bool,
+    /// Threshold of one entity type; can be given several times
+    #[arg(long, value_name = "TYPE=AUM", value_parser = class_threshold, allow_negative_numbers = true)]
+    pub class_threshold: Vec<(String, f32)>,
+    /// Epochs over which AUM is taken [default: three, from where the positives are learned]
+    #[arg(long, value_name = "FIRST-LAST", value_parser = window)]
+    pub window: Option<Window>,
+    /// Remove spans judged wrong, or give them the label the model predicts where it is confident [default: remove]
+    #[arg(long, value_enum)]
+    pub on_wrong: Option<OnWrong>,
+    /// Judge every suspicious negative, even where several overlap [default: only the most suspicious of them]
+    #[arg(long)]
+    pub keep_overlaps: bool,
+}
+
+impl CleaningOptions {
+    /// Changes the automatic settings as the options say.
+    pub fn adjust(&self, settings: &mut Settings) {
+        match self.threshold {
+            Some(Threshold::Auto) | None => {}
+            Some(Threshold::Paper) => *settings = Settings::paper(),
+        }
+        if let Some(q) = self.negatives_quantile {
+            settings.negatives = Rule::Quantile(q);
+        }
+        if let Some(q) = self.positives_quantile {
+            settings.positives = Rule::Quantile(q);
+        }
+        if let Some(value) = self.negatives_threshold {
+            settings.negatives = Rule::Fixed(value);
+        }
+        if let Some(value) = self.positives_threshold {
+            settings.positives = Rule::Fixed(value);
+        }
+        if let Some(window) = self.window {
+            settings.window = window;
+        }
+        if let Some(metric) = self.metric {
+            settings.metric = metric.into();
+        }
+        settings.per_class |= self.per_class;
+        for (name, value) in &self.class_threshold {
+            settings.classes.insert(name.clone(), Rule::Fixed(*value));
+        }
+        match self.on_wrong {
+            Some(OnWrong::Remove) => settings.action = Action::Remove,
+            Some(OnWrong::Relabel) => settings.action = Action::Relabel,
+            None => {}
+        }
+        if self.keep_overlaps {
+            settings.overlap_suppression = false;
+        }
+    }
+}
+
+fn quantile(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "expected a number in 0..1".to_owned())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("expected a number in 0..1".to_owned()) }
+}
+
+fn class_threshold(text: &str) -> Result<(String, f32), String> {
+    let parsed = text.rsplit_once('=').and_then(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?)));
+    parsed.ok_or_else(|| "expected a type and a number, such as PER=0.5".to_owned())
+}
+
+fn window(text: &str) -> Result<Window, String> {
+    let parse = |part: &str| part.trim().parse::<u32>().ok().filter(|&n| n > 0);
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (parse(first), parse(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(Window { first, last }),
+        _ => Err("expected epochs as FIRST-LAST, counted from 1, such as 1-3".to_owned()),
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Threshold {
+    Auto,
+    Paper,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum MetricArg {
+    Aum,
+    Confidence,
+}
+
+impl From<MetricArg> for Metric {
+    fn from(arg: MetricArg) -> Self {
+        match arg {
+            MetricArg::Aum => Self::Aum,
+            MetricArg::Confidence => Self::Confidence,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum OnWrong {
+    Remove,
+    Relabel,
+}
+
+/// A dynamics file, ready to be decided about.
+pub struct Opened {
+    pub file: inspect::Opened,
+    pub judge: Judge,
+    pub decisions: Decisions,
+}
+
+/// Opens a dynamics file with the decisions of another file, or else with those that the options give.
+///
+/// # Errors
+/// When a file cannot be read, the decisions are about another file, or the options name a type that it lacks.
+pub fn open(path: &Path, options: &CleaningOptions, decisions: Option<&Path>) -> Result<Opened> {
+    let file = input(inspect::open(path))?;
+    if !file.dynamics.complete {
+        console::warning(format_args!("{} was cut off; only its finished epochs are used", path.display()));
+    }
+    let about = || path.display().to_string();
+    let (judge, decisions) = match decisions {
+        Some(given) => {
+            let decisions = input(read_decisions(given, &file.digest))?;
+            let Settings { window, metric, .. } = decisions.settings;
+            (input(Judge::new(&file.dynamics, window, metric).with_context(about))?, decisions)
+        }
+        None => {
+            let automatic = Judge::automatic(&file.dynamics, |settings| options.adjust(settings));
+            let (judge, settings) = input(automatic.with_context(about))?;
+            (judge, Decisions::new(file.digest.clone(), settings))
+        }
+    };
+    usage(inspect::check_classes(&decisions.settings, &file.dynamics.corpus.labels))?;
+    Ok(Opened { file, judge, decisions })
+}
+
+fn read_decisions(path: &Path, digest: &str) -> Result<Decisions> {
+    let json = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Decisions::read(&json, digest).with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_read() {
+        assert_eq!(window("2-5"), Ok(Window { first: 2, last: 5 }));
+        assert_eq!(window("4"), Ok(Window { first: 4, last: 4 }));
+        for wrong in ["", "0-3", "3-2", "a-b", "1-2-3"] {
+            assert!(window(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn class_thresholds_are_read() {
+        assert_eq!(class_threshold("a=b=-0.5"), Ok(("a=b".to_owned(), -0.5)));
+        assert!(class_threshold("PER").is_err() && class_threshold("PER=x").is_err());
+    }
+}

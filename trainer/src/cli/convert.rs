@@ -1,0 +1,139 @@
+//! `trainer convert`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use shared::dynamics::Precision;
+use shared::formats::{Format, WriteOptions};
+use trainer::convert::{self, Conversion};
+use trainer::{console, corpus_file};
+
+use super::corpora::{CorpusArgs, format};
+use super::failure::input;
+use super::output::Output;
+use super::training::NegativesArg;
+
+/// Convert training dynamics that a Python program recorded to a dynamics file, or a corpus to another format.
+///
+/// Understood are the DynClean paper's and allenai/cartography's dynamics_epoch_K.jsonl, and the aum
+/// package's full_aum_records.csv and aum_values.csv (margins only). With --corpus, guids are the ids of
+/// its candidate spans; without, each guid stands as a sentence of its own. docs/IMPORT.md has the layouts.
+///
+/// Examples:
+///   trainer convert --dynamics logs/dynamics_epoch_*.jsonl --corpus train.json --out run.dyn
+///   trainer convert --dynamics training_dynamics/*.jsonl --labels neutral,entailment --out run.dyn
+///   trainer convert --dynamics full_aum_records.csv --out run.dyn
+///   trainer convert --corpus train.conll --to dynclean --out train.json
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Convert {
+    /// Recorded dynamics: the files of all epochs, in any order
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "to")]
+    dynamics: Vec<PathBuf>,
+    /// The corpus that was trained on, with its distant labels
+    #[arg(long, value_name = "FILE")]
+    corpus: Option<PathBuf>,
+    /// The same sentences with gold labels
+    #[arg(long, value_name = "FILE", requires = "corpus")]
+    gold: Option<PathBuf>,
+    /// Instead of dynamics, write the corpus in this format
+    #[arg(long, value_name = "FORMAT", value_parser = format, requires = "corpus", conflicts_with = "dynamics")]
+    to: Option<Format>,
+    /// The file to write; a folder for brat
+    #[arg(long, value_name = "RUN.dyn|FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    corpora: CorpusArgs,
+    /// Names of the labels after O, in the order of their logits [default: found by comparing with the
+    /// corpus; without corpus 1, 2, ...]
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    labels: Option<Vec<String>>,
+    /// Widest candidate span of the recording program, in tokens
+    #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    max_span_width: u32,
+    /// How logits are kept: f32 loses nothing, f16 takes half the room
+    #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
+    precision: PrecisionArg,
+    /// Which negatives were in the recorded loss: where only some were, negatives are never relabelled
+    #[arg(long, value_enum, default_value_t = NegativesArg::Top)]
+    negatives: NegativesArg,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    F16,
+    F32,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::F16 => Self::F16,
+            PrecisionArg::F32 => Self::F32,
+        }
+    }
+}
+
+pub fn carry_out(args: Convert) -> Result<()> {
+    match args.to {
+        Some(format) => convert_corpus(&args, format),
+        None => convert_dynamics(args),
+    }
+}
+
+fn convert_corpus(args: &Convert, format: Format) -> Result<()> {
+    // Without a corpus, the command line asks for one.
+    let Some(corpus) = &args.corpus else { return Ok(()) };
+    let options = args.corpora.options()?;
+    let layers = input(corpus_file::read(corpus, &options.read))?;
+    let write = WriteOptions { format: Some(format), unknown: options.unknown };
+    let written = corpus_file::write(&args.out, &layers.corpus, &write)?;
+    let notes: Vec<String> = layers.notes.into_iter().chain(written).collect();
+    for note in &notes {
+        console::note(format_args!("{}: {note}", args.out.display()));
+    }
+    args.output.done(
+        &json!({ "out": args.out, "format": format.name(), "sentences": layers.corpus.n_sentences(), "notes": notes }),
+        format_args!("{}: {} as {}", args.out.display(), corpus.display(), format.name()),
+    )
+}
+
+fn convert_dynamics(args: Convert) -> Result<()> {
+    let conversion = Conversion {
+        dynamics: args.dynamics,
+        corpus: args.corpus,
+        gold: args.gold,
+        corpora: args.corpora.options()?,
+        labels: args.labels,
+        max_span_width: args.max_span_width,
+        precision: args.precision.into(),
+        negatives: args.negatives.into(),
+    };
+    let done = convert::write(input(convert::read(&conversion))?, &args.out)?;
+    let mut text = format!("{}: {} spans, {} epochs", args.out.display(), done.n_spans, done.n_epochs);
+    if done.n_incomplete > 0 {
+        text += &format!(
+            "\n{} spans have no record at one epoch or more: they are flagged, and nothing is decided about them while \
+             the window has such an epoch",
+            done.n_incomplete
+        );
+    }
+    if done.is_margins {
+        text += "\nThe source has margins only: confidence, variability and predicted labels are not known";
+    }
+    args.output.done(
+        &json!({
+            "out": args.out,
+            "spans": done.n_spans,
+            "epochs": done.n_epochs,
+            "incomplete": done.n_incomplete,
+            "recorded": if done.is_margins { "margins" } else { "logits" },
+        }),
+        text,
+    )
+}

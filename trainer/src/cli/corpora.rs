@@ -1,0 +1,90 @@
+//! Options on how corpus files are read and written.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use shared::formats::{Format, IGNORE, ReadOptions, UnknownAs};
+use trainer::corpus_file::{self, CorpusOptions};
+
+use super::failure::input;
+
+/// How corpus files are read and written.
+#[derive(Args)]
+#[command(next_help_heading = "Corpus files")]
+pub struct CorpusArgs {
+    /// Do not recognise the format but take this one
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    pub format: Option<Format>,
+    /// Labels: a column number from 1 (CoNLL; default: the last), a field's name (JSON), or
+    /// annotations or predictions (Label Studio)
+    #[arg(long, value_name = "N|FIELD", visible_alias = "label-field")]
+    pub label_column: Option<String>,
+    /// A second layer of labels in the same file, of annotators: only to evaluate
+    #[arg(long, value_name = "N|FIELD", visible_alias = "gold-field")]
+    pub gold_column: Option<String>,
+    /// CoNLL: column of the tokens, from 1 [default: the first]
+    #[arg(long, value_name = "N")]
+    pub token_column: Option<usize>,
+    /// What tag ids mean: tag_to_id.json, a JSON list, or one tag a line [default: tag_to_id.json beside the file]
+    #[arg(long, value_name = "FILE")]
+    pub tags: Option<PathBuf>,
+    /// How removed spans are marked where a format has one tag per token: in a mask beside the tags (CoNLL: a
+    /// last column of 0 and 1; JSON: the field `unknown`), or by tags of a type, IGNORE unless you name another
+    /// [default: as the file does, else mask]
+    #[arg(long, value_name = "mask|tag[:NAME]", value_parser = unknown)]
+    pub unknown: Option<UnknownAs>,
+}
+
+impl CorpusArgs {
+    /// As the library takes them.
+    ///
+    /// # Errors
+    /// When the file of tag names cannot be read.
+    pub fn options(&self) -> Result<CorpusOptions> {
+        let read = ReadOptions {
+            format: self.format,
+            token_column: self.token_column,
+            label: self.label_column.clone(),
+            gold: self.gold_column.clone(),
+            tags: self.tags.as_deref().map(|tags| input(corpus_file::read_tags(tags))).transpose()?,
+            ignore: match &self.unknown {
+                Some(UnknownAs::Tag(name)) => Some(name.clone()),
+                _ => None,
+            },
+            unlabelled: false,
+        };
+        Ok(CorpusOptions { read, eval_label: None, unknown: self.unknown.clone() })
+    }
+}
+
+/// A format by its name.
+pub fn format(text: &str) -> Result<Format, String> {
+    let names = || Format::ALL.map(Format::name).join(", ");
+    Format::ALL.into_iter().find(|f| f.name() == text).ok_or_else(|| format!("expected one of {}", names()))
+}
+
+fn unknown(text: &str) -> Result<UnknownAs, String> {
+    match text.split_once(':').unwrap_or((text, IGNORE)) {
+        ("mask", _) if text == "mask" => Ok(UnknownAs::Mask),
+        ("tag", name) if !name.trim().is_empty() && !name.contains(char::is_whitespace) => {
+            Ok(UnknownAs::Tag(name.to_owned()))
+        }
+        _ => Err("expected mask, tag or tag:NAME".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_and_marks_are_read() {
+        assert!(Format::ALL.into_iter().all(|f| format(f.name()) == Ok(f)));
+        assert!(format("csv").unwrap_err().contains("conll, bond"));
+        assert_eq!(unknown("mask"), Ok(UnknownAs::Mask));
+        assert_eq!(unknown("tag"), Ok(UnknownAs::Tag("IGNORE".into())));
+        assert_eq!(unknown("tag:X-Y"), Ok(UnknownAs::Tag("X-Y".into())));
+        assert!(["", "tag:", "mask:x", "tag:a b"].iter().all(|wrong| unknown(wrong).is_err()));
+    }
+}

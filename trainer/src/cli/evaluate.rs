@@ -1,0 +1,68 @@
+//! `trainer evaluate`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use shared::corpus::Corpus;
+use trainer::corpus_file::{self, CorpusOptions};
+use trainer::saved_model::{SavedModel, score};
+
+use super::corpora::CorpusArgs;
+use super::failure::input;
+use super::output::Output;
+use super::scores;
+
+/// Score a model, or labels in a file, against gold labels.
+///
+/// Span-level precision, recall and F1, overall and per type: an entity counts as found where its
+/// boundaries and its type are right; all gold entities count, also those wider than the model's spans.
+///
+/// With --predictions, both files must have the same sentences. They may have different formats; in
+/// one CoNLL file with two columns of tags, --gold-column is the one of --corpus and --label-column
+/// the one of --predictions.
+///
+/// Examples:
+///   trainer evaluate --model run --corpus test.json
+///   trainer evaluate --model run/model-raw --corpus test.json --json
+///   trainer evaluate --predictions labelled.json --corpus test.json
+///   trainer evaluate --predictions t.conll --label-column 3 --corpus t.conll --gold-column 2
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Evaluate {
+    /// Sentences with gold labels
+    #[arg(long, value_name = "FILE")]
+    corpus: PathBuf,
+    /// Folder of a model, or of a run: there, the model trained on the cleaned labels
+    #[arg(long, value_name = "DIR", conflicts_with = "predictions", required_unless_present = "predictions")]
+    model: Option<PathBuf>,
+    /// Instead of a model, the same sentences with the labels to score
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    corpora: CorpusArgs,
+}
+
+pub fn carry_out(args: &Evaluate) -> Result<()> {
+    let options = args.corpora.options()?;
+    let gold = input(options.read_gold(&args.corpus))?;
+    let predicted = match (&args.model, &args.predictions) {
+        (Some(model), _) => {
+            let text = Corpus { tokens: gold.tokens.clone(), ..Corpus::default() };
+            input(SavedModel::open(model))?.label(text)?.0
+        }
+        (None, Some(predictions)) => input(labels_to_score(predictions, args, &options, &gold))?,
+        // The command line asks for one of them.
+        (None, None) => return Ok(()),
+    };
+    let score = score(gold, predicted)?;
+    args.output.result(&score, || scores::table(&score))
+}
+
+fn labels_to_score(file: &Path, args: &Evaluate, options: &CorpusOptions, gold: &Corpus) -> Result<Corpus> {
+    let predicted = corpus_file::read(file, &options.read)?.corpus;
+    corpus_file::same_text(&predicted, file, gold, &args.corpus)?;
+    Ok(predicted)
+}

@@ -1,0 +1,39 @@
+//! `trainer fetch`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use trainer::hub::Hub;
+
+use super::output::Output;
+
+/// Download an encoder from the Hugging Face hub, for use without a network.
+///
+/// It goes to the cache that Python's transformers use too, and with --out also to a folder. Prints the
+/// folder to give as --encoder. docs/ENCODERS.md says which models work.
+///
+/// Examples:
+///   trainer fetch roberta-base
+///   trainer fetch dmis-lab/biobert-base-cased-v1.2 --out biobert
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Fetch {
+    /// Id of the model: ORGANISATION/NAME or NAME, with @REVISION if need be
+    #[arg(value_name = "HUB-ID")]
+    model: String,
+    /// Folder to copy the model to
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Download nothing, only copy from the cache
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub fn carry_out(args: &Fetch) -> Result<()> {
+    let folder = Hub::from_env()?.or_offline(args.offline).fetch(&args.model, args.out.as_deref())?;
+    args.output.done(&json!({ "encoder": folder }), format_args!("{}", folder.display()))
+}

@@ -1,0 +1,166 @@
+//! The command line: a module per command, with its options beside the function that carries it out.
+
+mod annotate;
+mod clean;
+mod cleaning;
+mod completions;
+mod config_file;
+mod convert;
+mod corpora;
+mod evaluate;
+mod failure;
+mod fetch;
+mod inspect;
+mod interrupt;
+mod man;
+mod output;
+mod predict;
+mod report;
+mod run;
+mod sample;
+mod scores;
+mod serve;
+mod text;
+mod train;
+mod training;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use trainer::console::{self, Verbosity};
+
+/// Finds and fixes wrong labels in distantly supervised NER data by watching how a model learns them.
+///
+/// The main job is one command:
+///
+///   trainer run --train train.json --dev dev.json --test test.json --encoder ./all-MiniLM-L6-v2 --out run
+///
+/// It trains on the distant labels, trains again with deliberately mislabelled threshold samples,
+/// removes what is judged wrong, trains on the cleaned labels, and reports the gain on test.
+#[derive(Parser)]
+#[command(name = "trainer", version, verbatim_doc_comment, after_long_help = failure::EXIT_CODES)]
+#[command(after_help = "`trainer help COMMAND` has examples; `trainer --help` the exit codes.")]
+pub struct Cli {
+    #[command(flatten)]
+    talk: Talk,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How much is told on standard error.
+#[derive(Args)]
+struct Talk {
+    /// Tell errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Tell the settings in force, and every epoch even beside a progress bar
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Train(train::Train),
+    Clean(clean::Clean),
+    Evaluate(evaluate::Evaluate),
+    Predict(predict::Predict),
+    Report(report::Report),
+    Convert(convert::Convert),
+    Inspect(inspect::Inspect),
+    Annotate(annotate::Annotate),
+    Sample(sample::Sample),
+    Fetch(fetch::Fetch),
+    Serve(serve::Serve),
+    Completions(completions::Completions),
+    #[command(name = "man")]
+    ManPages(man::ManPages),
+}
+
+/// A command line, understood.
+pub struct Call {
+    cli: Cli,
+    /// What was given and what is a default.
+    matches: ArgMatches,
+}
+
+impl Call {
+    /// Understands a command line, and the config file that it names.
+    ///
+    /// # Errors
+    /// What is wrong and where; `--help` and `--version` come as errors too.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = config_file::matches(Cli::command(), arguments.into_iter().collect())?;
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok(Self { cli, matches })
+    }
+
+    /// Carries the command out.
+    pub fn carry_out(self) -> ExitCode {
+        let Self { cli, matches } = self;
+        console::set_verbosity(match cli.talk {
+            Talk { quiet: true, .. } => Verbosity::Quiet,
+            Talk { verbose: true, .. } => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        });
+        let of_command = matches.subcommand().map_or(&matches, |(_, of_command)| of_command);
+        failure::exit_code(match cli.command {
+            Command::Run(args) => run::carry_out(args, of_command),
+            Command::Train(args) => train::carry_out(args, of_command),
+            Command::Clean(args) => clean::carry_out(&args),
+            Command::Evaluate(args) => evaluate::carry_out(&args),
+            Command::Predict(args) => predict::carry_out(&args),
+            Command::Report(args) => report::carry_out(&args),
+            Command::Convert(args) => convert::carry_out(args),
+            Command::Inspect(args) => inspect::carry_out(&args),
+            Command::Annotate(args) => annotate::carry_out(&args),
+            Command::Sample(args) => sample::carry_out(&args),
+            Command::Fetch(args) => fetch::carry_out(&args),
+            Command::Serve(args) => serve::carry_out(args),
+            Command::Completions(args) => completions::carry_out(&args),
+            Command::ManPages(args) => man::carry_out(&args),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// The lines of a help text that are commands.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let texts = [command.get_about(), command.get_long_about(), command.get_after_long_help()];
+        let text: String = texts.into_iter().flatten().map(|text| format!("{text}\n")).collect();
+        text.lines().map(str::trim).filter(|line| line.starts_with("trainer ")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_example_of_the_help_is_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("run.toml");
+        std::fs::write(&config, "train = 't'\ndev = 'd'\ntest = 'e'\nencoder = 'builtin'\nout = 'o'\n").unwrap();
+        let command = Cli::command();
+        for of_command in command.get_subcommands() {
+            let examples = examples(of_command);
+            assert!(!examples.is_empty(), "`trainer {}` has no example", of_command.get_name());
+            for example in examples {
+                // What the shell does is not for us.
+                let own = example.split(['>', '<', '|']).next().unwrap();
+                let words = own.split_whitespace().map(|word| match word {
+                    "run.toml" => config.clone().into(),
+                    word => OsString::from(word),
+                });
+                if let Err(error) = Call::parse(words) {
+                    panic!("{example}\n{error}");
+                }
+            }
+        }
+        assert!(!examples(&command).is_empty());
+    }
+}

@@ -1,0 +1,82 @@
+//! `trainer predict`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use shared::corpus::Corpus;
+use trainer::run_dir::write_whole_by;
+use trainer::saved_model::SavedModel;
+use trainer::span_model::Found;
+
+use super::failure::input;
+use super::output::Output;
+use super::text::{TextArgs, counts, in_words};
+
+/// Label raw text, or a corpus, with a trained model.
+///
+/// Raw text has a sentence a line; its tokens are those of the word boundaries of Unicode, see
+/// docs/CORPORA.md. Labels that a corpus has are replaced by the model's.
+///
+/// Examples:
+///   trainer predict --model run --input news.txt --out labelled.jsonl
+///   trainer predict --model run/model-raw --input test.conll --out labelled.conll
+///   trainer predict --model run --input - --to conll --out - < news.txt
+///   trainer predict --model run --input news.txt --to dynclean --out labelled.json --margins margins.csv
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Predict {
+    /// Folder of a model, or of a run: there, the model trained on the cleaned labels
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Raw text, a sentence a line, or a corpus in any format; - is standard input
+    #[arg(long, value_name = "FILE|-")]
+    input: PathBuf,
+    /// Also write one row per entity as CSV: sentence and tokens from 0, type, by how much its logit is
+    /// above that of the next label, and the text
+    #[arg(long, value_name = "OUT.csv")]
+    margins: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    written: TextArgs,
+}
+
+pub fn carry_out(args: &Predict) -> Result<()> {
+    args.written.check(&args.output)?;
+    let model = input(SavedModel::open(&args.model))?;
+    let text = args.written.read(&args.input)?;
+    let (labelled, found) = model.label(text.corpus)?;
+    if let Some(margins) = &args.margins {
+        write_margins(margins, &labelled, &found)?;
+    }
+    let (n_sentences, of_types) = (labelled.n_sentences(), counts(&labelled));
+    let summary = format!(
+        "{}: {} entities ({}) in {n_sentences} sentences, by {}",
+        args.written.place(),
+        found.len(),
+        in_words(&of_types),
+        model.folder.display()
+    );
+    let mut value = json!({
+        "out": args.written.out,
+        "model": model.folder,
+        "sentences": n_sentences,
+        "entities": of_types,
+    });
+    value["notes"] = json!(args.written.write(labelled, text.is_plain)?);
+    args.written.done(&args.output, &value, &summary)
+}
+
+fn write_margins(path: &Path, labelled: &Corpus, found: &[Found]) -> Result<()> {
+    write_whole_by(path, |file| {
+        let mut rows = csv::Writer::from_writer(file);
+        rows.write_record(["sentence", "start", "end", "label", "margin", "text"])?;
+        for Found { span, label, margin } in found {
+            let kind = labelled.labels.name(*label);
+            rows.serialize((span.sentence, span.start, span.end, kind, margin, labelled.tokens.surface(*span)))?;
+        }
+        Ok(rows.flush()?)
+    })
+}

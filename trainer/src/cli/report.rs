@@ -1,0 +1,67 @@
+//! `trainer report`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::Deserialize;
+use serde_json::json;
+use shared::report::{self, Outcome};
+use trainer::pipeline::TestScores;
+use trainer::run_dir::write_whole;
+
+use super::cleaning::{CleaningOptions, Opened, open};
+use super::failure::input;
+use super::output::Output;
+
+/// Write the report about a dynamics file: one HTML file, readable without a network.
+///
+/// Without --decisions, thresholds are automatic, or as the options say. It is the report that
+/// `trainer run` writes and the page exports.
+///
+/// Examples:
+///   trainer report run/dynamics.dyn --out report.html
+///   trainer report run/dynamics.dyn --decisions decisions.json --metrics run/metrics.json --out report.html
+///   trainer report run/dynamics.dyn --threshold paper --out paper.html
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Report {
+    /// The dynamics file
+    #[arg(value_name = "RUN.dyn")]
+    dynamics: PathBuf,
+    /// The HTML file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Decisions exported from the page
+    #[arg(long, value_name = "FILE", conflicts_with = "CleaningOptions")]
+    decisions: Option<PathBuf>,
+    /// metrics.json of the run: adds the test scores before and after cleaning
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    cleaning: CleaningOptions,
+}
+
+pub fn carry_out(args: &Report) -> Result<()> {
+    let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
+    let outcome = args.metrics.as_deref().map(|metrics| input(outcome(metrics))).transpose()?;
+    let about =
+        report::Input { dynamics: &file.dynamics, judge: &judge, decisions: &decisions, outcome: outcome.as_ref() };
+    write_whole(&args.out, report::html(&about)?)?;
+    let out = args.out.display();
+    args.output.done(&json!({ "out": args.out }), format_args!("{out}: open it in a browser"))
+}
+
+/// The test scores of a run.
+fn outcome(metrics: &Path) -> Result<Outcome> {
+    #[derive(Deserialize)]
+    struct Metrics {
+        test: TestScores,
+    }
+    let json = std::fs::read(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
+    let Metrics { test } = serde_json::from_slice(&json)
+        .with_context(|| format!("{} is not the metrics.json of a `trainer run`", metrics.display()))?;
+    Ok(Outcome { raw: test.raw, cleaned: test.cleaned, gold: test.gold })
+}

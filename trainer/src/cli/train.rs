@@ -1,0 +1,101 @@
+//! `trainer train`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{ArgMatches, Args};
+use trainer::corpus_file::CorpusFiles;
+use trainer::pipeline::{self, JobKind};
+
+use super::config_file::{self, ConfigArgs};
+use super::corpora::CorpusArgs;
+use super::failure::{input, usage};
+use super::output::Output;
+use super::training::TrainingArgs;
+use super::{interrupt, scores};
+
+/// Train one model, and record its training dynamics.
+///
+/// The first two steps of `trainer run`: a training on the labels as they are, and a second one with
+/// deliberately mislabelled threshold samples, by which `trainer clean` finds its thresholds. With
+/// --no-dynamics, only a model, on a cleaned corpus for example: its unknown spans are left out of the
+/// loss. Interrupted, the same command goes on where it stopped.
+///
+/// Examples:
+///   trainer train --train train.json --dev dev.json --encoder builtin --out first
+///   trainer train --train cleaned.json --dev dev.json --test test.json --encoder ./bert --no-dynamics --out final
+///   trainer train --config run.toml --no-threshold-run --out first
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Train {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    output: Output,
+
+    /// Training sentences
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    train: PathBuf,
+    /// Sentences with gold labels, to choose the best epoch
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    dev: PathBuf,
+    /// Sentences with gold labels, to score the model
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    test: Option<PathBuf>,
+    /// The training sentences with gold labels: kept in dynamics.dyn, never trained on
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    train_gold: Option<PathBuf>,
+    /// Folder for model/, dynamics.dyn and metrics.json
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    out: PathBuf,
+    /// Labels of --dev, --test and --train-gold [default: --gold-column if given, else --label-column]
+    #[arg(long, value_name = "N|FIELD", help_heading = "Corpus files")]
+    eval_column: Option<String>,
+    #[command(flatten)]
+    corpora: CorpusArgs,
+
+    #[command(flatten)]
+    training: TrainingArgs,
+    /// Do not train again with threshold samples: thresholds are then AUM < 0, or given by hand
+    #[arg(long, help_heading = "Training")]
+    no_threshold_run: bool,
+    /// Record nothing: only a model
+    #[arg(long, help_heading = "Training")]
+    no_dynamics: bool,
+}
+
+/// Carries it out; `matches` are what the arguments were read from.
+pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
+    if args.config.print_config {
+        return config_file::print("train", matches, &args.training);
+    }
+    interrupt::leaves_a_run_to_go_on();
+    usage(args.training.check_device())?;
+    let mut options = args.corpora.options()?;
+    options.eval_label = args.eval_column;
+    let Train { train, train_gold, dev, test, .. } = args;
+    let files = CorpusFiles { train, train_gold, dev, test, options };
+    let corpora = input(files.read())?;
+    let spec = input(args.training.open_encoder(&corpora.train.tokens))?;
+    let config = args.training.config(spec.defaults());
+    let kind = match (args.no_dynamics, args.no_threshold_run) {
+        (true, _) => JobKind::TrainPlain,
+        (false, true) => JobKind::TrainWithoutThresholds,
+        (false, false) => JobKind::Train,
+    };
+    let metrics = pipeline::train(kind, &files, corpora, &config, &spec, &args.out)?;
+    args.output.result(&metrics, || {
+        let mut text = metrics.test.as_ref().map_or(String::new(), scores::table);
+        text += &format!(
+            "Best on dev: epoch {} (F1 {:.1}). The model is in {}\n",
+            metrics.best_epoch,
+            100.0 * metrics.dev_f1,
+            metrics.model.display()
+        );
+        if let Some(dynamics) = &metrics.dynamics {
+            let dynamics = dynamics.display();
+            text += &format!("Its dynamics are in {dynamics}: `trainer clean` and `trainer report` take them\n");
+        }
+        text
+    })
+}

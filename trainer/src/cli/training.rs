@@ -1,0 +1,212 @@
+//! Options of the model and of its training.
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use shared::corpus::TokenTable;
+use shared::dynamics::{Negatives, SampleScheme};
+use trainer::config::{Config, Record, Schedule};
+use trainer::console;
+use trainer::encoder::{Defaults, EncoderSpec};
+use trainer::hub::Hub;
+
+/// The model and how it is trained.
+#[derive(Args)]
+pub struct TrainingArgs {
+    /// A BERT, RoBERTa, XLM-RoBERTa, CamemBERT or DistilBERT model: a folder in Hugging Face layout, or an id of
+    /// the Hugging Face hub (ORGANISATION/NAME, NAME, with @REVISION if need be); or `builtin` (small, trained
+    /// from scratch, no download)
+    #[arg(long, value_name = "DIR|HUB-ID|builtin", help_heading = "Model")]
+    pub encoder: String,
+    /// Download nothing: a hub id must be in the cache (also by HF_HUB_OFFLINE=1)
+    #[arg(long, help_heading = "Model")]
+    pub offline: bool,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Model")]
+    pub device: Device,
+    /// Widest candidate span, in tokens
+    #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model")]
+    pub max_span_width: u32,
+    /// Train pretrained word embeddings too
+    #[arg(long, help_heading = "Model")]
+    pub train_embeddings: bool,
+
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Training")]
+    pub seed: u64,
+    /// Epochs of each of the three trainings [default: 5; builtin: 6]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
+    pub epochs: Option<u32>,
+    /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones]
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
+    pub batch: Option<usize>,
+    /// Learning rate of the encoder [default: 1e-5 base-sized, 1e-4 smaller, 5e-4 builtin]
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Training")]
+    pub encoder_rate: Option<f32>,
+    /// Learning rate of the span classifier [default: 5e-4 base-sized and builtin, 1e-3 smaller]
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Training")]
+    pub head_rate: Option<f32>,
+    /// Steps over which the rates rise from 0 [default: 0 base-sized, 50 smaller]
+    #[arg(long, value_name = "STEPS", help_heading = "Training")]
+    pub warmup: Option<usize>,
+    /// What the rates do after the warm-up
+    #[arg(long, value_enum, default_value_t = ScheduleArg::Constant, help_heading = "Training")]
+    pub schedule: ScheduleArg,
+    /// Scale gradients down to this norm where they are longer [default: never]
+    #[arg(long, value_name = "NORM", value_parser = positive, help_heading = "Training")]
+    pub clip_norm: Option<f32>,
+    /// Decoupled weight decay
+    #[arg(long, default_value_t = 0.0, value_name = "X", help_heading = "Training")]
+    pub weight_decay: f32,
+    /// Which negatives enter the loss: those most like the positives, or all
+    #[arg(long, value_enum, default_value_t = NegativesArg::Top, help_heading = "Training")]
+    pub negatives: NegativesArg,
+    /// With top negatives: share of the negatives left out of the loss
+    #[arg(long, default_value_t = 0.95, value_name = "SHARE", value_parser = share, help_heading = "Training")]
+    pub negative_rate: f32,
+    /// How threshold samples are mislabelled
+    #[arg(long, value_enum, default_value_t = SchemeArg::FakeClass, help_heading = "Training")]
+    pub scheme: SchemeArg,
+    /// Record the logits of a pass without dropout after each epoch, or, for free, of the training passes
+    #[arg(long, value_enum, default_value_t = RecordArg::Eval, help_heading = "Training")]
+    pub record: RecordArg,
+}
+
+impl TrainingArgs {
+    /// The settings in force, with what suits the encoder where an option is not given.
+    pub fn config(&self, defaults: Defaults) -> Config {
+        let config = Config {
+            encoder: self.encoder.clone(),
+            seed: self.seed,
+            epochs: self.epochs.unwrap_or(defaults.epochs),
+            batch: self.batch.unwrap_or(defaults.batch),
+            encoder_rate: self.encoder_rate.unwrap_or(defaults.encoder_rate),
+            head_rate: self.head_rate.unwrap_or(defaults.head_rate),
+            warmup: self.warmup.unwrap_or(defaults.warmup),
+            weight_decay: self.weight_decay,
+            schedule: self.schedule.into(),
+            clip_norm: self.clip_norm,
+            record: self.record.into(),
+            negatives: self.negatives.into(),
+            negative_rate: self.negative_rate,
+            train_embeddings: self.train_embeddings,
+            max_span_width: self.max_span_width,
+            scheme: self.scheme.into(),
+        };
+        for (name, value) in config.describe() {
+            console::detail(format_args!("{name:>24}  {value}"));
+        }
+        config
+    }
+
+    /// Opens the encoder; a hub id is downloaded or found in the cache.
+    ///
+    /// # Errors
+    /// When it is not there or lacks a file.
+    pub fn open_encoder(&self, train: &TokenTable) -> Result<EncoderSpec> {
+        EncoderSpec::open_by(&self.encoder, train, || Ok(Hub::from_env()?.or_offline(self.offline)))
+    }
+
+    /// Refuses a device that this build does not have.
+    ///
+    /// # Errors
+    /// Names what can be used instead.
+    pub fn check_device(&self) -> Result<()> {
+        if self.device == Device::Cuda {
+            bail!("this build has no GPU support: use --device cpu");
+        }
+        Ok(())
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number of at least 1".to_owned())
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    let value = text.parse().ok().filter(|&x: &f32| x.is_finite() && x > 0.0);
+    value.ok_or_else(|| "expected a number greater than 0".to_owned())
+}
+
+fn rate(text: &str) -> Result<f32, String> {
+    let value = text.parse().ok().filter(|&x: &f32| x.is_finite() && x >= 0.0);
+    value.ok_or_else(|| "expected a number of at least 0".to_owned())
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    let value = text.parse().ok().filter(|x| (0.0..1.0).contains(x));
+    value.ok_or_else(|| "expected a number from 0 to below 1".to_owned())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// The best there is: in this build, the CPU
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum NegativesArg {
+    Top,
+    All,
+}
+
+impl From<NegativesArg> for Negatives {
+    fn from(arg: NegativesArg) -> Self {
+        match arg {
+            NegativesArg::Top => Self::Top,
+            NegativesArg::All => Self::All,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum SchemeArg {
+    /// All get an extra class
+    FakeClass,
+    /// Positives get the extra class, negatives a random type
+    FakeClassPositives,
+    /// Each gets a random label other than its own
+    RandomOther,
+}
+
+impl From<SchemeArg> for SampleScheme {
+    fn from(arg: SchemeArg) -> Self {
+        match arg {
+            SchemeArg::FakeClass => Self::FakeClass,
+            SchemeArg::FakeClassPositives => Self::FakeClassPositives,
+            SchemeArg::RandomOther => Self::RandomOther,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ScheduleArg {
+    Constant,
+    Linear,
+}
+
+impl From<ScheduleArg> for Schedule {
+    fn from(arg: ScheduleArg) -> Self {
+        match arg {
+            ScheduleArg::Constant => Self::Constant,
+            ScheduleArg::Linear => Self::Linear,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum RecordArg {
+    Eval,
+    Train,
+}
+
+impl From<RecordArg> for Record {
+    fn from(arg: RecordArg) -> Self {
+        match arg {
+            RecordArg::Eval => Self::Evaluation,
+            RecordArg::Train => Self::Training,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A trained model on disk: how a run saves it, and how it is opened again.
+//!
+//! A folder with `model.safetensors` (encoder and span classifier), the encoder's `config.json` and
+//! `tokenizer.json` (or vocabulary), and `dynclean.json`: settings and label set. The last is written
+//! last, so a folder that has it is complete.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use shared::corpus::{Corpus, Entity};
+use shared::labels::LabelSet;
+use shared::score::{NerScore, score_entities};
+
+use crate::config::Config;
+use crate::encoder::{EncoderSpec, Vocabulary};
+use crate::parameters::Parameters;
+use crate::pipeline::{MODEL, MODEL_CLEANED, MODEL_RAW};
+use crate::progress::Progress;
+use crate::random::stream;
+use crate::span_model::{Found, SpanModel};
+use crate::train::{Prepared, find};
+
+/// Settings and labels.
+pub const SETTINGS: &str = "dynclean.json";
+/// Weights.
+pub const WEIGHTS: &str = "model.safetensors";
+
+/// Wider spans would be no entities; what claims so is damaged.
+const WIDEST: u32 = 10_000;
+
+/// A trained model, ready to label text.
+pub struct SavedModel {
+    /// Where it was found.
+    pub folder: PathBuf,
+    /// The types that it knows.
+    pub labels: LabelSet,
+    max_span_width: u32,
+    spec: EncoderSpec,
+    model: SpanModel,
+}
+
+impl SavedModel {
+    /// Opens a model folder; in the folder of a run, the model trained on the cleaned labels.
+    ///
+    /// # Errors
+    /// When there is no model, or its files are damaged or do not fit together.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let folder = model_folder(folder)?;
+        let file = folder.join(SETTINGS);
+        let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let (config, labels): (Config, LabelSet) =
+            serde_json::from_slice(&json).with_context(|| format!("{} is damaged", file.display()))?;
+        let max_span_width = config.max_span_width;
+        ensure!(
+            (1..=WIDEST).contains(&max_span_width) && labels.n_types() < usize::from(u16::MAX),
+            "{} is damaged: spans of {max_span_width} tokens, {} types",
+            file.display(),
+            labels.n_types()
+        );
+        let mut parameters = Parameters::new(stream(config.seed, "weights"));
+        let spec = match Vocabulary::open(&folder)? {
+            Some(vocabulary) => {
+                // Others read their weights themselves.
+                parameters.load_checkpoint(&folder.join(WEIGHTS))?;
+                EncoderSpec::Builtin(vocabulary)
+            }
+            None => {
+                let name = folder.to_str().with_context(|| format!("{} is not UTF-8; rename it", folder.display()))?;
+                EncoderSpec::open(name, &Default::default())?
+            }
+        };
+        let model = SpanModel::new(&spec, parameters, labels.n_types() + 1, max_span_width, false)
+            .with_context(|| format!("the model in {}", folder.display()))?;
+        if let Some(name) = model.parameters.fresh().first() {
+            bail!("{} lacks {name}: it is not a model that `trainer` saved", folder.join(WEIGHTS).display());
+        }
+        Ok(Self { folder, labels, max_span_width, spec, model })
+    }
+
+    /// What the model finds in a text, and the text with it as its entities; earlier ones are dropped.
+    ///
+    /// # Errors
+    /// When the tokenizer fails, or there are too many spans.
+    pub fn label(&self, text: Corpus) -> Result<(Corpus, Vec<Found>)> {
+        let unlabelled = Corpus { entities: Vec::new(), unknown: Vec::new(), labels: self.labels.clone(), ..text };
+        let data = Prepared::new(unlabelled, &self.spec, self.max_span_width)?;
+        let progress = Progress::new("labelling", data.corpus.n_sentences() as u64, 1);
+        let found = find(&self.model, &data, &progress)?;
+        let entities = found.iter().map(|f| Entity { span: f.span, label: f.label }).collect();
+        Ok((Corpus { entities, ..data.corpus }, found))
+    }
+}
+
+/// The folder itself, or the best model of a run.
+fn model_folder(folder: &Path) -> Result<PathBuf> {
+    let inside = [MODEL_CLEANED, MODEL, MODEL_RAW].map(|name| folder.join(name));
+    let found = std::iter::once(folder.to_owned()).chain(inside).find(|f| f.join(SETTINGS).is_file());
+    found.with_context(|| {
+        format!(
+            "there is no trained model in {}: give the folder of a run, or one in it such as {MODEL_CLEANED}",
+            folder.display()
+        )
+    })
+}
+
+/// Scores the labels of one corpus against those of another with the same text. Types count that
+/// either of them has.
+///
+/// # Errors
+/// When there are too many types.
+pub fn score(gold: Corpus, predicted: Corpus) -> Result<NerScore> {
+    let types = gold.labels.types().iter().chain(predicted.labels.types());
+    let labels = LabelSet::from_types(types.cloned());
+    let (gold, predicted) = (gold.with_labels(&labels)?, predicted.with_labels(&labels)?);
+    Ok(score_entities(&gold.entities, &predicted.entities, &labels))
+}

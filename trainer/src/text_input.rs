@@ -1,0 +1,60 @@
+//! Text that is to be labelled: raw, or a corpus in any format, from a file or standard input.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use shared::corpus::Corpus;
+use shared::formats::{self, ReadOptions, plain_text};
+
+use crate::console;
+use crate::corpus_file::{at, bytes_of, read};
+
+/// The name that stands for standard input or output.
+pub const STANDARD: &str = "-";
+
+/// Whether standard input or output is meant.
+pub fn is_standard(path: &Path) -> bool {
+    path == Path::new(STANDARD)
+}
+
+/// A text and what it came as.
+pub struct TextInput {
+    /// Its sentences; labels that it had are there still.
+    pub corpus: Corpus,
+    /// Whether it was raw text.
+    pub is_plain: bool,
+}
+
+/// Reads raw text or a corpus. Raw text is what comes from standard input or a file named `.txt` and is
+/// neither JSON nor columns of tags; `plain` makes it raw text whatever it looks like, a format in the
+/// options makes it that format.
+///
+/// # Errors
+/// Names the file, the line and what was expected.
+pub fn read_text(path: &Path, plain: bool, options: &ReadOptions) -> Result<TextInput> {
+    let options = ReadOptions { unlabelled: true, ..options.clone() };
+    let is_plain = |bytes: &[u8]| plain || options.format.is_none() && plain_text::is_plain(bytes);
+    let plain_text = |bytes: &[u8], path: &Path| -> Result<TextInput> {
+        Ok(TextInput { corpus: plain_text::read(bytes).map_err(at(path))?, is_plain: true })
+    };
+    let layers = if is_standard(path) {
+        let (mut bytes, path) = (Vec::new(), Path::new("standard input"));
+        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+        if is_plain(&bytes) {
+            return plain_text(&bytes, path);
+        }
+        formats::read(&bytes, &options).map_err(at(path))?
+    } else {
+        if plain || path.extension().is_some_and(|extension| extension == "txt") {
+            let bytes = bytes_of(path)?;
+            if is_plain(&bytes) {
+                return plain_text(&bytes, path);
+            }
+        }
+        read(path, &options)?
+    };
+    layers.notes.iter().for_each(|note| console::note(format_args!("{}: {note}", path.display())));
+    ensure!(layers.corpus.n_sentences() > 0, "{} has no sentences", path.display());
+    Ok(TextInput { corpus: layers.corpus, is_plain: false })
+}
