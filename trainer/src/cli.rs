@@ -40,13 +40,14 @@ pub enum Command {
 /// {"tokens": [...], "entities": [[start, end, "TYPE"], ...]} with token indices from 0 and the end
 /// inclusive; CoNLL columns; BOND JSON; JSON Lines with tokens and tags, or with text and offsets;
 /// Label Studio's JSON; a folder of brat standoff. The cleaned corpus has the format of --train.
-/// Interrupted, the same command goes on after the last finished stage.
+/// Interrupted or killed, the same command goes on from the last checkpoint, with the same result.
 ///
 /// Examples:
 ///   trainer run --train train.conll --gold-column 3 --label-column 2 --dev dev.conll --test test.conll ...
 ///   trainer run --train d/train.json --dev d/dev.json --test d/test.json --encoder builtin --out run
 ///   trainer run ... --encoder ./all-MiniLM-L6-v2 --train-gold d/train-gold.json --seed 2 --out run-2
 ///   trainer run ... --threshold paper --out run-paper
+///   trainer run ... --sweep sweep.toml --out run
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Run {
@@ -123,9 +124,37 @@ pub struct Run {
     /// Record the logits of a pass without dropout after each epoch, or, for free, of the training passes
     #[arg(long, value_enum, default_value_t = RecordArg::Eval, help_heading = "Training")]
     pub record: RecordArg,
-    /// With --train-gold: do not also train on gold, which shows what annotators' labels would give
-    #[arg(long, help_heading = "Training")]
+    /// With --train-gold: models to measure the gain against, trained on gold labels, or on the distant labels
+    /// without those that gold contradicts (oracle)
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "gold",
+        value_name = "gold,oracle|none",
+        help_heading = "Training"
+    )]
+    pub reference: Vec<ReferenceArg>,
+    /// As --reference none
+    #[arg(long, conflicts_with = "reference", help_heading = "Training")]
     pub no_gold_model: bool,
+    /// Train the first stage so many times, with seeds of their own, and judge by the mean of the logits
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100),
+        help_heading = "Training")]
+    pub ensemble: u32,
+    /// Do the threshold run at the same time as the main one: faster on a GPU or many cores, same result
+    #[arg(long, help_heading = "Training")]
+    pub parallel_runs: bool,
+    /// Write a checkpoint whenever so many minutes have passed, besides after every epoch; 0: only then
+    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Training")]
+    pub checkpoint_minutes: u64,
+    /// Write a checkpoint every so many steps: for tests
+    #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_steps: Option<u64>,
+    /// Try the settings of the cleaning that the [sweep] table of this TOML file lists, and take those whose model
+    /// is best on dev (docs/RUNS.md)
+    #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
+    pub sweep: Option<PathBuf>,
 
     #[command(flatten)]
     pub cleaning: CleaningOptions,
@@ -459,6 +488,13 @@ impl From<RecordArg> for Record {
             RecordArg::Train => Self::Training,
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReferenceArg {
+    Gold,
+    Oracle,
+    None,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

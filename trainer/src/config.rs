@@ -38,6 +38,8 @@ pub struct Config {
     pub scheme: SampleScheme,
     /// Which logits are recorded.
     pub record: Record,
+    /// Trainings of the first stage, alike but for their seeds, whose logits are averaged.
+    pub ensemble: u32,
 }
 
 /// Learning rates after the warm-up.
@@ -74,9 +76,14 @@ pub enum Record {
 }
 
 impl Config {
+    /// The same under another seed.
+    pub fn with_seed(&self, seed: u64) -> Self {
+        Self { seed, ..self.clone() }
+    }
+
     /// As (name, value) pairs for people.
     pub fn describe(&self) -> Vec<(String, String)> {
-        let pairs = [
+        let mut pairs = vec![
             ("epochs", self.epochs.to_string()),
             ("sentences per batch", self.batch.to_string()),
             ("encoder rate", self.encoder_rate.to_string()),
@@ -89,7 +96,10 @@ impl Config {
             ("negative rate", self.negative_rate.to_string()),
             ("word embeddings", if self.train_embeddings { "trained" } else { "frozen" }.to_owned()),
         ];
-        pairs.map(|(name, value)| (name.to_owned(), value)).into()
+        if self.ensemble > 1 {
+            pairs.push(("logits averaged over seeds", self.ensemble.to_string()));
+        }
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 mod cli;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -12,17 +13,22 @@ use shared::judge::{Judge, Side};
 use shared::provenance;
 use shared::quality::Estimate;
 use shared::threshold::{Action, Rule, Settings};
+use trainer::checkpoint::Policy;
 use trainer::config::Config;
 use trainer::convert::{Conversion, convert};
 use trainer::convert_corpus::convert as convert_corpus;
 use trainer::corpus_file::{self, CorpusFiles, CorpusOptions};
 use trainer::encoder::EncoderSpec;
+use trainer::interrupt::{self, Interrupted};
+use trainer::pipeline::{Options, Reference};
 use trainer::run_dir::write_whole;
 use trainer::span_table::SpanTable;
+use trainer::sweep::Sweep;
 use trainer::{inspect, pipeline, sample, serve};
 
 use cli::{
-    Clean, CleaningOptions, Cli, Command, Convert, CorpusArgs, Device, Inspect, OnWrong, Run, Sample, Serve, Threshold,
+    Clean, CleaningOptions, Cli, Command, Convert, CorpusArgs, Device, Inspect, OnWrong, ReferenceArg, Run, Sample,
+    Serve, Threshold,
 };
 
 fn main() -> ExitCode {
@@ -40,6 +46,10 @@ fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("{error}");
+            ExitCode::from(interrupt::EXIT_STATUS)
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -73,15 +83,33 @@ fn run(args: Run) -> Result<()> {
         train_embeddings: args.train_embeddings,
         max_span_width: args.max_span_width,
         scheme: args.scheme.into(),
+        ensemble: args.ensemble,
     };
     ensure!(config.epochs > 0 && config.batch > 0, "--epochs and --batch must be at least 1");
     ensure!(config.max_span_width > 0, "--max-span-width must be at least 1");
     ensure!(config.clip_norm.is_none_or(|n| n > 0.0), "--clip-norm must be greater than 0");
     ensure!((0.0..1.0).contains(&config.negative_rate), "--negative-rate must be in 0..1");
     let cleaning = args.cleaning;
-    let with_gold_model = !args.no_gold_model;
-    let metrics = pipeline::run(&files, corpora, &config, &spec, |s| adjust(s, &cleaning), with_gold_model, &args.out)?;
-    print!("{}", metrics.summary());
+    let references = args.reference.iter().filter_map(|reference| match reference {
+        ReferenceArg::Gold => Some(Reference::Gold),
+        ReferenceArg::Oracle => Some(Reference::Oracle),
+        ReferenceArg::None => None,
+    });
+    let options = Options {
+        checkpoints: Policy {
+            every: (args.checkpoint_minutes > 0).then(|| Duration::from_secs(60 * args.checkpoint_minutes)),
+            steps: args.checkpoint_steps.map(|n| n as usize),
+        },
+        references: if args.no_gold_model { Vec::new() } else { references.collect() },
+        parallel_runs: args.parallel_runs,
+        sweep: args.sweep.as_deref().map(Sweep::read).transpose()?,
+    };
+    interrupt::listen()?;
+    let done = pipeline::run(&files, corpora, &config, &spec, |s| adjust(s, &cleaning), &options, &args.out)?;
+    if let Some(sweep) = &done.sweep {
+        print!("{}", sweep.summary());
+    }
+    print!("{}", done.metrics.summary());
     println!("Everything is in {}: open report.html there, or `trainer serve --run {0}`", args.out.display());
     Ok(())
 }
