@@ -7,7 +7,7 @@ use shared::dynamics::{Negatives, Precision, SampleScheme};
 use shared::formats::{Format, IGNORE, UnknownAs};
 use shared::metrics::Window;
 use shared::threshold::Metric;
-use trainer::config::{Record, Schedule};
+use trainer::config::{Record, Schedule, WordShapes};
 
 /// Finds and fixes wrong labels in distantly supervised NER data by watching how a model learns them.
 ///
@@ -81,6 +81,9 @@ pub struct Run {
     /// Widest candidate span, in tokens
     #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N", help_heading = "Model")]
     pub max_span_width: u32,
+    /// Tell the span model the shape of words (capitals, digits) [default: where the encoder is blind to case]
+    #[arg(long, value_enum, default_value_t = WordShapesArg::Auto, hide_default_value = true, help_heading = "Model")]
+    pub word_shapes: WordShapesArg,
     /// Train pretrained word embeddings too
     #[arg(long, help_heading = "Model")]
     pub train_embeddings: bool,
@@ -486,6 +489,23 @@ impl From<RecordArg> for Record {
         match arg {
             RecordArg::Eval => Self::Evaluation,
             RecordArg::Train => Self::Training,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum WordShapesArg {
+    Auto,
+    On,
+    Off,
+}
+
+impl From<WordShapesArg> for WordShapes {
+    fn from(arg: WordShapesArg) -> Self {
+        match arg {
+            WordShapesArg::Auto => Self::Auto,
+            WordShapesArg::On => Self::On,
+            WordShapesArg::Off => Self::Off,
         }
     }
 }

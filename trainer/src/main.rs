@@ -83,6 +83,7 @@ fn run(args: Run) -> Result<()> {
         train_embeddings: args.train_embeddings,
         max_span_width: args.max_span_width,
         scheme: args.scheme.into(),
+        word_shapes: args.word_shapes.into(),
         ensemble: args.ensemble,
     };
     ensure!(config.epochs > 0 && config.batch > 0, "--epochs and --batch must be at least 1");
@@ -90,6 +91,10 @@ fn run(args: Run) -> Result<()> {
     ensure!(config.clip_norm.is_none_or(|n| n > 0.0), "--clip-norm must be greater than 0");
     ensure!((0.0..1.0).contains(&config.negative_rate), "--negative-rate must be in 0..1");
     let cleaning = args.cleaning;
+    ensure!(
+        corpora.train_gold.is_some() || !args.reference.contains(&ReferenceArg::Oracle),
+        "--reference oracle needs gold labels: give --train-gold or --gold-column"
+    );
     let references = args.reference.iter().filter_map(|reference| match reference {
         ReferenceArg::Gold => Some(Reference::Gold),
         ReferenceArg::Oracle => Some(Reference::Oracle),

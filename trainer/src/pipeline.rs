@@ -230,6 +230,8 @@ pub fn run(
         }
     }
     let metrics = job.report(raw, cleaned, references, &recorded.dynamics, &cleaning)?;
+    // What is in it now belongs to trainings that nobody asks for any more, on labels cleaned by other thresholds.
+    let _ = std::fs::remove_dir_all(dir.path(CHECKPOINTS));
     Ok(Done { metrics, sweep })
 }
 
@@ -338,10 +340,7 @@ impl Job<'_> {
 
     /// Removes the checkpoint of a training whose result is on disk.
     pub(crate) fn forget(&self, name: &str) -> Result<()> {
-        self.dir.remove(&checkpoint_file(name))?;
-        // Fails where others are in it.
-        let _ = std::fs::remove_dir(self.dir.path(CHECKPOINTS));
-        Ok(())
+        self.dir.remove(&checkpoint_file(name))
     }
 
     fn report(

@@ -158,11 +158,16 @@ fn remove_temporary_files(folder: &Path) {
         let name = name.to_string_lossy();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_temporary_files(&entry.path());
-        } else if name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) {
+        } else if (name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)) || is_of_safetensors(&name) {
             // One that stays takes room and does no other harm.
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// The safetensors library writes to a temporary file of its own: `.tmp` and six letters or digits.
+fn is_of_safetensors(name: &str) -> bool {
+    name.strip_prefix(".tmp").is_some_and(|rest| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 /// What a person can do when a file cannot be written.
@@ -208,7 +213,8 @@ pub fn write_whole_at(path: &Path, write: impl FnOnce(&mut File, &Path) -> Resul
         let mut file = tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder)?;
         let temporary = file.path().to_owned();
         write(file.as_file_mut(), &temporary)?;
-        file.as_file().sync_all()?;
+        // By its name: some writers put a new file in the place of the one they are given.
+        OpenOptions::new().write(true).open(&temporary)?.sync_all()?;
         // Temporary files are private; results are as open as any other file.
         #[cfg(unix)]
         {
@@ -388,6 +394,7 @@ mod tests {
         let run = RunDir::open(folder.path()).unwrap();
         fs::create_dir(run.path("model")).unwrap();
         run.write("model/.dynclean-killed.tmp", "half a model").unwrap();
+        run.write("model/.tmpA1b2C3", "half the weights").unwrap();
         run.write("model/weights", "whole").unwrap();
         let lock = run.lock().unwrap();
         assert!(run.lock().err().unwrap().to_string().contains("another trainer"));

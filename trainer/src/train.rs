@@ -170,8 +170,9 @@ impl Stage<'_> {
         let config = self.config;
         ensure!(config.epochs > 0, "at least one epoch is needed");
         let parameters = Parameters::new(stream(config.seed, "weights"));
+        let Config { max_span_width, train_embeddings, word_shapes, .. } = *config;
         let model =
-            SpanModel::new(self.spec, parameters, self.n_labels, config.max_span_width, config.train_embeddings)?;
+            SpanModel::new(self.spec, parameters, self.n_labels, max_span_width, train_embeddings, word_shapes)?;
         let n_train = self.train.inputs.len();
         let after_batches = recorded + self.dev.inputs.len();
         let per_epoch = (n_train + after_batches) as u64;

@@ -61,7 +61,7 @@ impl Vocabulary {
             lengths: vec![words.len()],
             first: rows.clone(),
             last: rows,
-            shapes: vec![0; words.len()],
+            shapes: column(&word_shape),
         }
     }
 
