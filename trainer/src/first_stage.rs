@@ -14,7 +14,7 @@ use shared::ensemble;
 
 use crate::config::{Config, Record};
 use crate::interrupt::{self, Interrupted};
-use crate::pipeline::{CHECKPOINTS, DYNAMICS, Job, ModelResult, checkpoint_file};
+use crate::pipeline::{CHECKPOINTS, DYNAMICS, Job, MODEL_RAW, ModelResult, checkpoint_file};
 use crate::random::{derived_seed, stream};
 use crate::run_dir::{GrowingFile, RunDir, Written};
 use crate::threshold_samples::draw;
@@ -127,7 +127,7 @@ impl Job<'_> {
         };
         // Of an ensemble, too, the model that the cleaned one is compared with is a single one.
         self.write_down(recording, all.len(), epoch, |trained| match member.number {
-            1 => self.dir.write_json(RAW, &self.result(trained, "model-raw")?).map(|_| ()),
+            1 => self.dir.write_json(RAW, &self.result(trained, MODEL_RAW)?).map(|_| ()),
             _ => Ok(()),
         })
     }
@@ -228,9 +228,10 @@ impl Job<'_> {
     /// Writes `dynamics.dyn` from all recordings: the sections as they are, or the means of an ensemble's logits.
     fn put_together(&self, members: &[Member], main: &[Written], threshold: &[Written]) -> Result<()> {
         let mut files = Vec::new();
-        for (member, (main, threshold)) in members.iter().zip(main.iter().zip(threshold)) {
+        for (i, member) in members.iter().enumerate() {
             let mut bytes = Vec::new();
-            for (kind, written) in [(RunKind::Main, main), (RunKind::Threshold, threshold)] {
+            for (kind, written) in [(RunKind::Main, main.get(i)), (RunKind::Threshold, threshold.get(i))] {
+                let Some(written) = written else { continue };
                 let path = GrowingFile::partial(&self.recording_path(&member.name(kind)));
                 let part = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
                 bytes.extend(part.get(..written.bytes as usize).unwrap_or(&part));

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use shared::cleaning::{CleaningSummary, Decisions, LabelCount, clean};
 use shared::corpus::Corpus;
@@ -33,6 +33,10 @@ use crate::train::{Prepared, Stage, Trained, evaluate};
 
 /// Dynamics of the run.
 pub const DYNAMICS: &str = "dynamics.dyn";
+/// Folder of the model on the distant labels as they came.
+pub const MODEL_RAW: &str = "model-raw";
+/// Folder of the model on the cleaned labels.
+pub const MODEL_CLEANED: &str = "model-cleaned";
 /// Trainings that have not ended, in the run's folder.
 pub(crate) const CHECKPOINTS: &str = "checkpoint";
 const CONFIG: &str = "config.json";
@@ -211,7 +215,8 @@ pub fn run(
     };
     let name = files.train.parent().and_then(Path::file_name).unwrap_or(files.train.as_os_str());
     let raw = job.record(&name.to_string_lossy())?;
-    let recorded = inspect::open(&dir.path(DYNAMICS))?;
+    let recorded = inspect::open(&dir.path(DYNAMICS))
+        .context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
     let (judge, settings) = Judge::automatic(&recorded.dynamics, adjust)?;
     check_classes(&settings, &recorded.dynamics.corpus.labels)?;
     let (cleaning, sweep) = match &options.sweep {
@@ -294,7 +299,7 @@ impl Job<'_> {
         let trained = self.train(&name, &self.stage("cleaned labels", &cleaning.corpus, self.config))?;
         // From here on the model in the folder is no longer the one that these scores are of.
         self.dir.remove(CLEANED_SCORES)?;
-        let result = self.result(&trained, "model-cleaned")?;
+        let result = self.result(&trained, MODEL_CLEANED)?;
         self.dir.write_json(CLEANED_SCORES, &(&cleaning.digest, &result))?;
         self.forget(&name)?;
         Ok(result)

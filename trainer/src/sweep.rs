@@ -130,8 +130,8 @@ impl Sweep {
     /// # Errors
     /// Names the file, the line and what was expected.
     pub fn read(path: &Path) -> Result<Self> {
+        // Other tables may be there for other purposes.
         #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
         struct File {
             sweep: Sweep,
         }
