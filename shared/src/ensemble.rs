@@ -133,7 +133,7 @@ mod tests {
         let mean = mean(&[member([1.0, -2.0, 4.0], 3.0, 2), member([2.0, f32::NAN, -1.0], 0.0, 6)]).unwrap();
         let epoch = &mean.run.epochs[0];
         assert_eq!([epoch.margin(0, 1), epoch.margin(2, 0)], [1.5, -1.5]);
-        assert!(epoch.margin(1, 0).is_nan(), "what one member did not record is not known");
+        assert!(epoch.margin(1, 1).is_nan(), "what one member did not record is not known");
         assert_eq!(mean.threshold_run.unwrap().run.epochs[0].row(0), [0.0, 1.0, 1.5]);
         // 8 of 20 predictions are right, of 40 entities to find.
         let score = mean.run.scores[0];
