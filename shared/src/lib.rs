@@ -11,6 +11,7 @@ pub mod corpus;
 pub mod density;
 pub mod dyn_file;
 pub mod dynamics;
+pub mod ensemble;
 pub mod exp;
 pub mod formats;
 pub mod histogram;

@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
 use trainer::batch::{Batch, SentenceInput};
+use trainer::config::WordShapes;
 use trainer::encoder::EncoderSpec;
 use trainer::ops::cross_entropy;
 use trainer::parameters::Parameters;
@@ -104,7 +105,7 @@ fn gradients_match_pytorch_for_every_variable() {
         assert_eq!(input.shapes, expected.shapes);
     }
     let parameters = Parameters::new(stream(1, "weights"));
-    let model = SpanModel::new(&spec, parameters, 3, 3, true).unwrap();
+    let model = SpanModel::new(&spec, parameters, 3, 3, true, WordShapes::Auto).unwrap();
     let inputs: Vec<&SentenceInput> = inputs.iter().collect();
     let batch = Batch::pack(&inputs);
     let rows = Arc::new(span_rows(&inputs, &batch, 3));

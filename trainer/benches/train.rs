@@ -14,10 +14,12 @@ use rand::seq::SliceRandom;
 use shared::corpus::Corpus;
 use shared::dynamics::{Negatives, SampleScheme};
 use shared::formats::{ReadOptions, read};
-use trainer::config::{Config, Record, Schedule};
+use trainer::checkpoint::{Checkpoints, Policy};
+use trainer::config::{Config, Record, Schedule, WordShapes};
 use trainer::encoder::EncoderSpec;
 use trainer::parameters::Parameters;
 use trainer::random::stream;
+use trainer::run_dir::Written;
 use trainer::span_model::SpanModel;
 use trainer::train::{Prepared, Stage, logits};
 
@@ -82,14 +84,17 @@ fn measure(args: &Args) -> Result<()> {
     let mut training = Vec::new();
     let mut dynamics = Vec::new();
     let mut last = Clock::now();
-    stage.train(everything.len(), |end| {
+    let nowhere = tempfile::tempdir()?;
+    // A checkpoint after every epoch, as in a run, is part of neither time.
+    let (mut checkpoints, _) = Checkpoints::open(&nowhere.path().join("bench"), stage.identity()?, Policy::default())?;
+    stage.train(&mut checkpoints, None, everything.len(), |end| {
         let trained = Clock::now();
         training.push(trained.since(&last));
         std::hint::black_box(logits(end.model, &train, &everything, end.progress)?);
         let recorded = Clock::now();
         dynamics.push(recorded.since(&trained));
         last = recorded;
-        Ok(())
+        Ok(Written::default())
     })?;
     let steps = everything.len().div_ceil(args.batch);
     let sum = |parts: &[(Duration, Duration)]| {
@@ -154,6 +159,8 @@ fn config(args: &Args) -> Config {
         max_span_width: shared::span::DEFAULT_MAX_WIDTH,
         scheme: SampleScheme::FakeClass,
         record: Record::Evaluation,
+        word_shapes: WordShapes::Auto,
+        ensemble: 1,
     }
 }
 
@@ -211,7 +218,8 @@ fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let (config, index) = (stage.config, &stage.train.index);
     let parameters = Parameters::new(stream(config.seed, "weights"));
-    let model = SpanModel::new(stage.spec, parameters, stage.n_labels, config.max_span_width, false)?;
+    let model =
+        SpanModel::new(stage.spec, parameters, stage.n_labels, config.max_span_width, false, config.word_shapes)?;
     model.parameters.save(&folder.join("weights.safetensors"))?;
     let inputs = stage.spec.prepare(&stage.train.corpus.tokens, config.max_span_width)?;
     let sentences: Vec<_> = (0..)

@@ -38,6 +38,10 @@ pub struct Config {
     pub scheme: SampleScheme,
     /// Which logits are recorded.
     pub record: Record,
+    /// Whether the span model is told the shape of words.
+    pub word_shapes: WordShapes,
+    /// Trainings of the first stage, alike but for their seeds, whose logits are averaged.
+    pub ensemble: u32,
 }
 
 /// Learning rates after the warm-up.
@@ -73,10 +77,38 @@ pub enum Record {
     Training,
 }
 
+/// Whether the span model has an embedding of word shapes (capitals, digits, punctuation).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WordShapes {
+    /// Where the encoder is blind to case.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl WordShapes {
+    /// Whether there is one, with an encoder that is or is not blind to case.
+    pub fn are_used(self, is_blind_to_case: bool) -> bool {
+        match self {
+            Self::Auto => is_blind_to_case,
+            Self::On => true,
+            Self::Off => false,
+        }
+    }
+}
+
 impl Config {
+    /// The same under another seed.
+    pub fn with_seed(&self, seed: u64) -> Self {
+        Self { seed, ..self.clone() }
+    }
+
     /// As (name, value) pairs for people.
     pub fn describe(&self) -> Vec<(String, String)> {
-        let pairs = [
+        let mut pairs = vec![
             ("epochs", self.epochs.to_string()),
             ("sentences per batch", self.batch.to_string()),
             ("encoder rate", self.encoder_rate.to_string()),
@@ -89,7 +121,13 @@ impl Config {
             ("negative rate", self.negative_rate.to_string()),
             ("word embeddings", if self.train_embeddings { "trained" } else { "frozen" }.to_owned()),
         ];
-        pairs.map(|(name, value)| (name.to_owned(), value)).into()
+        if self.word_shapes != WordShapes::Auto {
+            pairs.push(("word shapes", format!("{:?}", self.word_shapes).to_lowercase()));
+        }
+        if self.ensemble > 1 {
+            pairs.push(("logits averaged over seeds", self.ensemble.to_string()));
+        }
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

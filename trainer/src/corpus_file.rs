@@ -245,13 +245,18 @@ impl CorpusFiles {
         })
     }
 
-    /// Digests of all files, in order, and the options: to notice when one changes under a run.
+    /// Digests of all files by their part, and the options: to notice when one changes under a run.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn digests(&self) -> Result<Vec<String>> {
-        let files = [Some(&self.train), self.train_gold.as_ref(), Some(&self.dev), self.test.as_ref()];
-        let digest = |path: &PathBuf| {
+    pub fn digests(&self) -> Result<BTreeMap<&'static str, String>> {
+        let files = [
+            ("train", Some(&self.train)),
+            ("train gold", self.train_gold.as_ref()),
+            ("dev", Some(&self.dev)),
+            ("test", self.test.as_ref()),
+        ];
+        let digest = |path: &PathBuf| -> Result<String> {
             let bytes = match path.is_dir() {
                 true => documents(path)?
                     .into_iter()
@@ -261,10 +266,11 @@ impl CorpusFiles {
             };
             Ok(shared::dyn_file::digest(&bytes))
         };
-        let mut digests = files.into_iter().flatten().map(digest).collect::<Result<Vec<String>>>()?;
+        let given = files.into_iter().filter_map(|(part, path)| Some((part, path?)));
+        let mut digests = given.map(|(part, path)| Ok((part, digest(path)?))).collect::<Result<BTreeMap<_, _>>>()?;
         // Other columns of the same files are other data.
         if self.options != CorpusOptions::default() {
-            digests.push(format!("{:?}", self.options));
+            digests.insert("options", format!("{:?}", self.options));
         }
         Ok(digests)
     }

@@ -8,6 +8,7 @@ use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::console;
 use crate::encoder::Pretrained;
 use crate::encoder::architecture::{Architecture, CONFIG};
 use crate::encoder::checkpoint::WEIGHTS;
@@ -279,7 +280,7 @@ impl hf_hub::api::Progress for Download {
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(name.to_owned());
         if bar.is_hidden() {
-            eprintln!("downloading {name}, {} MB", size / 1_000_000);
+            console::status(format_args!("downloading {name}, {} MB", size / 1_000_000));
         }
         self.bar = Some(bar);
     }

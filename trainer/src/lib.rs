@@ -4,14 +4,17 @@
 
 pub mod annotate;
 pub mod batch;
+pub mod checkpoint;
 pub mod config;
 pub mod console;
 pub mod convert;
 pub mod corpus_file;
 pub mod dictionary;
 pub mod encoder;
+mod first_stage;
 pub mod hub;
 pub mod inspect;
+pub mod interrupt;
 pub mod memory;
 mod negatives;
 pub mod ops;
@@ -28,6 +31,7 @@ pub mod serve;
 pub mod span_model;
 mod span_parquet;
 pub mod span_table;
+pub mod sweep;
 pub mod text_input;
 pub mod threads;
 mod threshold_samples;

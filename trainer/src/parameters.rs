@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::encoder::checkpoint;
 use crate::ops::{AdamW, Linear, Part, Weight};
 use crate::random::uniform;
+use crate::run_dir::write_whole_at;
 
 /// Parts of a model that learn at rates of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +231,41 @@ impl Parameters {
         Ok(())
     }
 
+    /// All that training has changed, as tensors of the CPU: of every parameter NAME its value `weights/NAME`,
+    /// AdamW's means `first/NAME` and `second/NAME`, and its number of steps `steps/NAME`.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut tensors = Vec::with_capacity(4 * self.parameters.len());
+        for Parameter { name, var, optimizer, .. } in &self.parameters {
+            let (first, second, steps) = optimizer.state();
+            tensors.push((format!("weights/{name}"), var.to_device(&Device::Cpu)?));
+            tensors.push((format!("first/{name}"), Tensor::from_vec(first, var.shape(), &Device::Cpu)?));
+            tensors.push((format!("second/{name}"), Tensor::from_vec(second, var.shape(), &Device::Cpu)?));
+            tensors.push((format!("steps/{name}"), Tensor::new(i64::from(steps), &Device::Cpu)?));
+        }
+        Ok(tensors)
+    }
+
+    /// Takes up a [`Parameters::state`]: training goes on as if it had never stopped.
+    ///
+    /// # Errors
+    /// When it lacks a parameter, or has it in another shape.
+    pub fn set_state(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
+        for Parameter { name, var, optimizer, .. } in &self.parameters {
+            let get = |part: &str| {
+                tensors.get(&format!("{part}/{name}")).with_context(|| format!("{part}/{name} is missing"))
+            };
+            let values = |part: &str| -> Result<Vec<f32>> { Ok(get(part)?.flatten_all()?.to_vec1()?) };
+            let steps = i32::try_from(get("steps")?.to_scalar::<i64>()?)?;
+            let fits = optimizer.set_state(values("first")?, values("second")?, steps);
+            ensure!(fits, "{name} has another size");
+            var.set(&get("weights")?.to_device(var.device())?)?;
+        }
+        Ok(())
+    }
+
     /// Writes all tensors, frozen ones included, as safetensors.
     ///
     /// # Errors
@@ -238,7 +274,7 @@ impl Parameters {
         let frozen = self.frozen.iter().map(|(name, tensor)| (name.clone(), tensor.clone()));
         let trained = self.trainable().map(|(name, tensor)| (name.to_owned(), tensor.clone()));
         let tensors: HashMap<String, Tensor> = frozen.chain(trained).collect();
-        candle_core::safetensors::save(&tensors, file).with_context(|| format!("cannot write {}", file.display()))
+        write_whole_at(file, |_, temporary| Ok(candle_core::safetensors::save(&tensors, temporary)?))
     }
 }
 

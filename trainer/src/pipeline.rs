@@ -1,90 +1,116 @@
 //! The main job: train, threshold run, thresholds, clean, retrain, evaluate, report.
+//!
+//! Every part writes its result whole and last, and does nothing where that is there already; a training that has
+//! not ended goes on from its checkpoint. docs/RUNS.md says what is in the folder.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use shared::cleaning::{CleaningSummary, Decisions, clean};
+use shared::cleaning::{CleaningSummary, Decisions, LabelCount, clean};
 use shared::corpus::Corpus;
-use shared::dyn_file::{self, RunKind};
-use shared::dynamics::{Dynamics, EpochLogits, Precision, RunInfo};
+use shared::dyn_file;
+use shared::dynamics::Dynamics;
 use shared::formats::{WriteOptions, dynclean_json};
-use shared::judge::{Judge, Side};
+use shared::judge::{Decision, Judge, Side};
 use shared::provenance;
 use shared::quality::{NoiseDetection, detect};
 use shared::report::{self, Outcome};
 use shared::score::NerScore;
+use shared::span::SpanId;
 use shared::threshold::{Basis, Settings};
 
-use crate::config::{Config, Record};
+use crate::checkpoint::{Checkpoint, Checkpoints, Policy};
+use crate::config::Config;
 use crate::console;
 use crate::corpus_file::{self, Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
-use crate::inspect::check_classes;
+use crate::inspect::{self, check_classes};
 use crate::progress::Progress;
-use crate::random::stream;
-use crate::run_dir::{GrowingFile, RunDir};
+use crate::run_dir::{RunDir, Written};
 use crate::saved_model;
-use crate::threshold_samples::draw;
-use crate::train::{Prepared, Stage, Trained, evaluate, logits};
+use crate::sweep::{Sweep, SweepResult};
+use crate::train::{Prepared, Stage, Trained, evaluate};
 
 /// Dynamics of the run.
 pub const DYNAMICS: &str = "dynamics.dyn";
-/// Folder of the model trained on the raw labels, in a run.
+/// Folder of the model on the distant labels as they came, in a run.
 pub const MODEL_RAW: &str = "model-raw";
-/// Folder of the model trained on the cleaned labels, in a run.
+/// Folder of the model on the cleaned labels, in a run.
 pub const MODEL_CLEANED: &str = "model-cleaned";
 /// Folder of the model of a training alone.
 pub const MODEL: &str = "model";
+/// Trainings that have not ended, in the run's folder.
+pub(crate) const CHECKPOINTS: &str = "checkpoint";
 const CONFIG: &str = "config.json";
-const RAW: &str = "raw.json";
+/// Scores of the model on the distant labels as they came.
+pub(crate) const RAW: &str = "raw.json";
 const CLEANED_SCORES: &str = "cleaned-scores.json";
-const GOLD: &str = "gold.json";
 const DECISIONS: &str = "decisions.json";
 const PROVENANCE: &str = "provenance.json";
 const METRICS: &str = "metrics.json";
 const REPORT: &str = "report.html";
 
+/// How the job is done; none of it changes the dynamics.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// When checkpoints are written.
+    pub checkpoints: Policy,
+    /// Models on other labels to measure the cleaning against; they need `--train-gold`.
+    pub references: Vec<Reference>,
+    /// Train with threshold samples at the same time as on the distant labels.
+    pub parallel_runs: bool,
+    /// Try several settings of the cleaning and take the one whose model is best on dev.
+    pub sweep: Option<Sweep>,
+}
+
+/// A model on labels that only a gold layer gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reference {
+    /// On the annotators' labels: what is to be had at most.
+    Gold,
+    /// On the distant labels without those that gold contradicts: a cleaning by removal without a mistake.
+    Oracle,
+}
+
+/// What a job gives.
+#[derive(Debug)]
+pub struct Done {
+    /// As in `metrics.json`.
+    pub metrics: Metrics,
+    /// As in `sweep.json`, where there was one.
+    pub sweep: Option<SweepResult>,
+}
+
 /// How one trained model does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct ModelResult {
+pub(crate) struct ModelResult {
     best_epoch: u32,
-    dev_f1: f64,
+    pub(crate) dev_f1: f64,
     test: NerScore,
     seconds: f64,
 }
 
 /// What determines a run: it cannot go on with anything else.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Bound {
-    version: String,
-    config: Config,
-    corpora: Vec<String>,
+#[derive(Debug, Serialize)]
+struct Bound<'a> {
+    version: &'a str,
+    config: &'a Config,
+    corpora: BTreeMap<&'static str, String>,
     /// Digest of the encoder's files.
     encoder: String,
-    #[serde(default)]
     job: JobKind,
 }
 
-impl PartialEq for Bound {
-    fn eq(&self, other: &Self) -> bool {
-        // What is in the encoder's files counts, not the name under which they were found.
-        let config = Config { encoder: other.config.encoder.clone(), ..self.config.clone() };
-        self.version == other.version
-            && config == other.config
-            && self.corpora == other.corpora
-            && self.encoder == other.encoder
-            && self.job == other.job
-    }
-}
+/// What is in the encoder's files counts, not the name under which they were found.
+const NOT_BINDING: &[&str] = &["config.encoder"];
 
 /// What is done with the data.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobKind {
     /// Everything, from distant labels to the report.
-    #[default]
     Run,
     /// One training that records dynamics, and the threshold run.
     Train,
@@ -96,7 +122,7 @@ pub enum JobKind {
 
 impl JobKind {
     /// Folder of the model trained on the labels as they came.
-    fn first_model(self) -> &'static str {
+    pub(crate) fn first_model(self) -> &'static str {
         if self == Self::Run { MODEL_RAW } else { MODEL }
     }
 }
@@ -156,6 +182,9 @@ pub struct TestScores {
     /// On annotators' labels, where they are given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gold: Option<NerScore>,
+    /// On the distant labels without those that gold contradicts, where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oracle: Option<NerScore>,
 }
 
 /// One value for the raw and one for the cleaned labels.
@@ -168,7 +197,7 @@ pub struct Pair<T> {
 }
 
 /// Numbers of spans by side.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Sides {
     /// Labelled with an entity type.
     pub positives: u64,
@@ -176,55 +205,98 @@ pub struct Sides {
     pub negatives: u64,
 }
 
-struct Job<'a> {
-    kind: JobKind,
-    dir: &'a RunDir,
+impl Sides {
+    /// Sums what is counted per distant label, `O` first.
+    pub(crate) fn of(summary: &CleaningSummary, count: fn(&LabelCount) -> u64) -> Self {
+        let counts = &summary.counts;
+        Self { negatives: counts.first().map_or(0, count), positives: counts.iter().skip(1).map(count).sum() }
+    }
+}
+
+impl Reference {
+    /// As in file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gold => "gold",
+            Self::Oracle => "oracle",
+        }
+    }
+}
+
+/// The job's data and settings.
+pub(crate) struct Job<'a> {
+    pub(crate) kind: JobKind,
+    pub(crate) dir: &'a RunDir,
     files: &'a CorpusFiles,
-    config: &'a Config,
+    pub(crate) config: &'a Config,
+    pub(crate) options: &'a Options,
     spec: &'a EncoderSpec,
-    train: Prepared,
-    gold: Option<Corpus>,
+    pub(crate) train: Prepared,
+    pub(crate) gold: Option<Corpus>,
     dev: Prepared,
     test: Prepared,
 }
 
-/// Does the whole job in the folder `out`; what an earlier, interrupted call finished is kept.
+/// Does the whole job in the folder `out`; what an earlier, interrupted call finished is kept, and what it began
+/// goes on from its last checkpoint.
 ///
 /// # Errors
-/// When a file cannot be read or written, or a training fails.
+/// When a file cannot be read or written, a training fails, or with [`crate::interrupt::Interrupted`].
 pub fn run(
     files: &CorpusFiles,
     corpora: Corpora,
     config: &Config,
     spec: &EncoderSpec,
     adjust: impl FnOnce(&mut Settings),
-    with_gold_model: bool,
+    options: &Options,
     out: &Path,
-) -> Result<Metrics> {
+) -> Result<Done> {
     let dir = RunDir::open(out)?;
-    let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec)?;
+    let _lock = dir.lock()?;
+    let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
     let raw = job.record()?;
-    let cleaning = job.clean(adjust)?;
+    let recorded = inspect::open(&dir.path(DYNAMICS))
+        .context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
+    let (judge, settings) = Judge::automatic(&recorded.dynamics, adjust)?;
+    check_classes(&settings, &recorded.dynamics.corpus.labels)?;
+    let (cleaning, sweep) = match &options.sweep {
+        None => (job.decide(&recorded, judge, settings)?, None),
+        Some(sweep) => {
+            let (cleaning, result) = job.sweep(sweep, &recorded, &settings, raw.dev_f1)?;
+            (cleaning, Some(result))
+        }
+    };
+    job.publish(&recorded.dynamics, &cleaning)?;
     let cleaned = job.retrain(&cleaning)?;
-    let gold = if with_gold_model { job.train_on_gold()? } else { None };
-    job.report(raw, cleaned, gold, &cleaning)
+    let mut references = BTreeMap::new();
+    for &reference in &options.references {
+        if let Some(result) = job.train_reference(reference, &recorded.dynamics, &cleaning.judge)? {
+            references.insert(reference.name(), result.test);
+        }
+    }
+    let metrics = job.report(raw, cleaned, references, &recorded.dynamics, &cleaning)?;
+    // What is in it now belongs to trainings that nobody asks for any more, on labels cleaned by other thresholds.
+    let _ = std::fs::remove_dir_all(dir.path(CHECKPOINTS));
+    Ok(Done { metrics, sweep })
 }
 
-/// One training on the labels as they came, into the folder `out`; what an earlier, interrupted call
-/// finished is kept.
+/// One training on the labels as they came, into the folder `out`; what an earlier call finished is kept, and what
+/// it began goes on from its last checkpoint.
 ///
 /// # Errors
-/// When a file cannot be read or written, or the training fails.
+/// As [`run`].
 pub fn train(
     kind: JobKind,
     files: &CorpusFiles,
     corpora: Corpora,
     config: &Config,
     spec: &EncoderSpec,
+    options: &Options,
     out: &Path,
 ) -> Result<TrainMetrics> {
     let dir = RunDir::open(out)?;
-    let job = Job::new(kind, &dir, files, corpora, config, spec)?;
+    let _lock = dir.lock()?;
+    let job = Job::new(kind, &dir, files, corpora, config, spec, options)?;
     let records = kind != JobKind::TrainPlain;
     let result = if records { job.record()? } else { job.train_only()? };
     let metrics = TrainMetrics {
@@ -236,18 +308,20 @@ pub fn train(
         dynamics: records.then(|| dir.path(DYNAMICS)),
     };
     dir.write_json(METRICS, &metrics)?;
+    let _ = std::fs::remove_dir_all(dir.path(CHECKPOINTS));
     Ok(metrics)
 }
 
-struct Cleaning {
-    dynamics: Dynamics,
-    judge: Judge,
-    decisions: Decisions,
-    summary: CleaningSummary,
-    noise: Option<NoiseDetection>,
-    corpus: Corpus,
+/// What settings make of the dynamics.
+pub(crate) struct Cleaning {
+    pub(crate) judge: Judge,
+    pub(crate) decisions: Decisions,
+    decided: BTreeMap<SpanId, Decision>,
+    pub(crate) summary: CleaningSummary,
+    pub(crate) noise: Option<NoiseDetection>,
+    pub(crate) corpus: Corpus,
     /// Digest of the cleaned corpus.
-    digest: String,
+    pub(crate) digest: String,
 }
 
 impl<'a> Job<'a> {
@@ -259,18 +333,18 @@ impl<'a> Job<'a> {
         corpora: Corpora,
         config: &'a Config,
         spec: &'a EncoderSpec,
+        options: &'a Options,
     ) -> Result<Self> {
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        dir.bind(
-            CONFIG,
-            &Bound { version, config: config.clone(), corpora: files.digests()?, encoder: spec.digest()?, job: kind },
-        )?;
+        let version = env!("CARGO_PKG_VERSION");
+        let bound = Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind };
+        dir.bind(CONFIG, &bound, NOT_BINDING)?;
         let prepare = |corpus| Prepared::new(corpus, spec, config.max_span_width);
         Ok(Self {
             kind,
             dir,
             files,
             config,
+            options,
             spec,
             train: prepare(corpora.train)?,
             gold: corpora.train_gold,
@@ -279,135 +353,59 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// What the run is about, for people.
+    pub(crate) fn name(&self) -> String {
+        let train = &self.files.train;
+        let name = train.parent().and_then(Path::file_name).unwrap_or(train.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
     /// Trains on the labels as they came, and records nothing.
     fn train_only(&self) -> Result<ModelResult> {
         if let Some(done) = self.dir.read_json(RAW)? {
             console::status("the model is there already: it is not trained again");
             return Ok(done);
         }
-        let started = Instant::now();
-        let trained = self.stage("training", &self.train.corpus).train(0, |_| Ok(()))?;
-        let result = self.result(&trained, self.kind.first_model(), started)?;
+        let name = self.kind.first_model();
+        let trained = self.train(name, &self.stage("training", &self.train.corpus, self.config))?;
+        let result = self.result(&trained, name)?;
         self.dir.write_json(RAW, &result)?;
+        self.forget(name)?;
         Ok(result)
     }
 
-    /// Trains on the distant labels, then with threshold samples; writes `dynamics.dyn`.
-    fn record(&self) -> Result<ModelResult> {
-        let train = &self.files.train;
-        let name = train.parent().and_then(Path::file_name).unwrap_or(train.as_os_str());
-        let path = self.dir.path(DYNAMICS);
-        if let (Some(done), true) = (self.dir.read_json(RAW)?, path.is_file()) {
-            console::status(format_args!("{DYNAMICS} is there already: its runs are not repeated"));
-            return Ok(done);
-        }
-        let info = RunInfo {
-            name: name.to_string_lossy().into_owned(),
-            written_by: concat!("DynClean trainer ", env!("CARGO_PKG_VERSION")).to_owned(),
-            encoder: self.config.encoder.clone(),
-            seed: self.config.seed,
-            negatives: self.config.negatives,
-            max_span_width: self.config.max_span_width,
-            settings: self.config.describe(),
-        };
-        let mut file = GrowingFile::create(&path)?;
-        let gold = self.gold.as_ref().map(|gold| gold.entities.as_slice());
-        file.append(&dyn_file::begin(&info, &self.train.corpus, gold))?;
-        let raw = self.main_run(&mut file)?;
-        if self.kind != JobKind::TrainWithoutThresholds {
-            self.threshold_run(&mut file)?;
-        }
-        file.append(&dyn_file::end())?;
-        self.dir.write_json(RAW, &raw)?;
-        file.finish()?;
-        Ok(raw)
-    }
-
-    fn main_run(&self, file: &mut GrowingFile) -> Result<ModelResult> {
-        let started = Instant::now();
-        let stage = self.stage("raw labels", &self.train.corpus);
-        let n_types = stage.n_labels - 1;
-        let all: Vec<u32> = (0..self.train.corpus.n_sentences() as u32).collect();
-        let trained = stage.train(self.passed_over(all.len()), |end| {
-            let rows = match end.training_logits {
-                Some(rows) => rows,
-                None => logits(end.model, &self.train, &all, end.progress)?,
-            };
-            let logits = EpochLogits::from_rows(&rows, n_types, Precision::F16)?;
-            file.append(&dyn_file::epoch(RunKind::Main, end.score.epoch, &logits))?;
-            file.append(&dyn_file::score(RunKind::Main, end.score))
-        })?;
-        self.result(&trained, self.kind.first_model(), started)
-    }
-
-    fn threshold_run(&self, file: &mut GrowingFile) -> Result<()> {
-        let mut stage = self.stage("threshold run", &self.train.corpus);
-        let n_types = stage.n_labels - 1;
-        let labels: Vec<Option<u16>> = stage.targets.iter().map(|t| t.map(|t| t as u16)).collect();
-        let samples = draw(&labels, n_types, self.config.scheme, &mut stream(self.config.seed, "threshold samples"));
-        for (&span, &label) in samples.spans.iter().zip(&samples.assigned) {
-            stage.targets[span as usize] = Some(u32::from(label));
-        }
-        // One label more: the extra class.
-        stage.n_labels += 1;
-        file.append(&dyn_file::samples(self.config.scheme, &samples.spans, &samples.assigned))?;
-        let mut sentences: Vec<u32> =
-            samples.spans.iter().filter_map(|&s| self.train.index.span(s)).map(|s| s.sentence).collect();
-        sentences.dedup();
-        let n_labels = stage.n_labels;
-        stage.train(self.passed_over(sentences.len()), |end| {
-            let (spans, rows): (Vec<u32>, Vec<f32>) = match end.training_logits {
-                Some(rows) => ((0..self.train.index.len() as u32).collect(), rows),
-                None => (
-                    sentences.iter().flat_map(|&s| self.train.index.of_sentence(s)).collect(),
-                    logits(end.model, &self.train, &sentences, end.progress)?,
-                ),
-            };
-            let of_samples: Vec<f32> = spans
-                .iter()
-                .zip(rows.chunks_exact(n_labels))
-                .filter(|(span, _)| samples.spans.binary_search(span).is_ok())
-                .flat_map(|(_, row)| row.iter().copied())
-                .collect();
-            let logits = EpochLogits::from_rows(&of_samples, n_labels - 1, Precision::F16)?;
-            file.append(&dyn_file::epoch(RunKind::Threshold, end.score.epoch, &logits))?;
-            file.append(&dyn_file::score(RunKind::Threshold, end.score))
-        })?;
-        Ok(())
-    }
-
-    /// Sentences that recording passes over after an epoch.
-    fn passed_over(&self, sentences: usize) -> usize {
-        match self.config.record {
-            Record::Evaluation => sentences,
-            Record::Training => 0,
-        }
-    }
-
     /// Decides from what the dynamics file holds, so that whoever opens it decides the same.
-    fn clean(&self, adjust: impl FnOnce(&mut Settings)) -> Result<Cleaning> {
-        let path = self.dir.path(DYNAMICS);
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let dynamics = dyn_file::read(&bytes).with_context(|| path.display().to_string())?;
-        let (judge, settings) = Judge::automatic(&dynamics, adjust)?;
-        check_classes(&settings, &dynamics.corpus.labels)?;
-        let decisions = Decisions::new(dyn_file::digest(&bytes), settings);
+    pub(crate) fn decide(&self, recorded: &inspect::Opened, judge: Judge, settings: Settings) -> Result<Cleaning> {
+        let dynamics = &recorded.dynamics;
         let labels = &dynamics.corpus.labels;
+        let decisions = Decisions::new(recorded.digest.clone(), settings);
         let decided = decisions.resolve(&judge, labels)?;
         let corpus = clean(&dynamics.corpus, &judge, &decided);
-        ensure!(!corpus.entities.is_empty(), "the cleaning removed every entity; choose other thresholds");
-        self.dir.write(DECISIONS, decisions.to_json())?;
-        self.dir.write(PROVENANCE, provenance::json(&dynamics.corpus, &judge, &decisions, &decided))?;
         // Whatever the format: it is about the labels.
         let digest = dyn_file::digest(dynclean_json::write(&corpus).as_bytes());
-        let cleaned = self.dir.path(&corpus_file::cleaned_name(&self.files.train, &corpus.layout));
-        let options = WriteOptions { unknown: self.files.options.unknown.clone(), ..WriteOptions::default() };
-        for note in corpus_file::write(&cleaned, &corpus, &options)? {
-            console::note(format_args!("{}: {note}", cleaned.display()));
-        }
         let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, labels);
         let noise = dynamics.dense_gold(&judge.index).map(|gold| detect(&judge, &decided, &gold));
-        Ok(Cleaning { dynamics, judge, decisions, summary, noise, corpus, digest })
+        Ok(Cleaning { judge, decisions, decided, summary, noise, corpus, digest })
+    }
+
+    /// Writes the decisions, where they come from, and the cleaned corpus.
+    fn publish(&self, dynamics: &Dynamics, cleaning: &Cleaning) -> Result<()> {
+        let Cleaning { judge, decisions, decided, corpus, .. } = cleaning;
+        ensure!(!corpus.entities.is_empty(), "the cleaning removed every entity; choose other thresholds");
+        let json = decisions.to_json();
+        if std::fs::read(self.dir.path(DECISIONS)).is_ok_and(|earlier| earlier != json.as_bytes()) {
+            // They are about other decisions.
+            self.dir.remove(METRICS)?;
+            self.dir.remove(REPORT)?;
+        }
+        self.dir.write(DECISIONS, json)?;
+        self.dir.write(PROVENANCE, provenance::json(&dynamics.corpus, judge, decisions, decided))?;
+        let cleaned = self.dir.path(&corpus_file::cleaned_name(&self.files.train, &corpus.layout));
+        let options = WriteOptions { unknown: self.files.options.unknown.clone(), ..WriteOptions::default() };
+        for note in corpus_file::write(&cleaned, corpus, &options)? {
+            console::note(format_args!("{}: {note}", cleaned.display()));
+        }
+        Ok(())
     }
 
     fn retrain(&self, cleaning: &Cleaning) -> Result<ModelResult> {
@@ -418,52 +416,83 @@ impl<'a> Job<'a> {
             console::status("the model on these cleaned labels is there already: it is not trained again");
             return Ok(done);
         }
-        let started = Instant::now();
-        let trained = self.stage("cleaned labels", &cleaning.corpus).train(0, |_| Ok(()))?;
-        let result = self.result(&trained, MODEL_CLEANED, started)?;
+        let name = cleaned_name(&cleaning.digest);
+        let trained = self.train(&name, &self.stage("cleaned labels", &cleaning.corpus, self.config))?;
+        // From here on the model in the folder is no longer the one that these scores are of.
+        self.dir.remove(CLEANED_SCORES)?;
+        let result = self.result(&trained, MODEL_CLEANED)?;
         self.dir.write_json(CLEANED_SCORES, &(&cleaning.digest, &result))?;
+        self.forget(&name)?;
         Ok(result)
     }
 
-    /// What the labels of annotators would give: the mark to measure the gain against.
-    fn train_on_gold(&self) -> Result<Option<ModelResult>> {
-        let Some(gold) = &self.gold else { return Ok(None) };
-        if let Some(done) = self.dir.read_json(GOLD)? {
+    /// A mark to measure the gain against: see [`Reference`].
+    fn train_reference(&self, reference: Reference, dynamics: &Dynamics, judge: &Judge) -> Result<Option<ModelResult>> {
+        let (Some(gold), name) = (&self.gold, reference.name()) else { return Ok(None) };
+        let file = format!("{name}.json");
+        if let Some(done) = self.dir.read_json(&file)? {
             return Ok(Some(done));
         }
-        let started = Instant::now();
-        let trained = self.stage("gold labels", gold).train(0, |_| Ok(()))?;
-        let result = self.result(&trained, "model-gold", started)?;
-        self.dir.write_json(GOLD, &result)?;
+        let stage = match reference {
+            Reference::Gold => self.stage("gold labels", gold, self.config),
+            Reference::Oracle => {
+                self.stage("oracle", &without_contradicted(&dynamics.corpus, gold, judge), self.config)
+            }
+        };
+        let trained = self.train(name, &stage)?;
+        let result = self.result(&trained, &format!("model-{name}"))?;
+        self.dir.write_json(&file, &result)?;
+        self.forget(name)?;
         Ok(Some(result))
+    }
+
+    /// Trains, with nothing recorded but the model; its checkpoint stays until [`Job::forget`].
+    pub(crate) fn train(&self, name: &str, stage: &Stage) -> Result<Trained> {
+        let (mut checkpoints, from) = self.checkpoints(name, stage)?;
+        stage.train(&mut checkpoints, from, 0, |_| Ok(Written::default()))
+    }
+
+    /// The checkpoint file of a training of this name, and where it stood.
+    pub(crate) fn checkpoints(&self, name: &str, stage: &Stage) -> Result<(Checkpoints, Option<Checkpoint>)> {
+        let path = self.dir.path(&checkpoint_file(name));
+        let (file, found) = Checkpoints::open(&path, stage.identity()?, self.options.checkpoints)?;
+        if let Some(Checkpoint { position, .. }) = &found
+            && position.epoch <= stage.config.epochs
+        {
+            let (epoch, batch) = (position.epoch, position.batch + 1);
+            console::status(format_args!("{}: goes on at epoch {epoch}, batch {batch}", stage.name));
+        }
+        Ok((file, found))
+    }
+
+    /// Removes the checkpoint of a training whose result is on disk.
+    pub(crate) fn forget(&self, name: &str) -> Result<()> {
+        self.dir.remove(&checkpoint_file(name))
     }
 
     fn report(
         &self,
         raw: ModelResult,
         cleaned: ModelResult,
-        gold: Option<ModelResult>,
+        mut references: BTreeMap<&'static str, NerScore>,
+        dynamics: &Dynamics,
         cleaning: &Cleaning,
     ) -> Result<Metrics> {
-        let gold = gold.map(|g| g.test);
+        let gold = references.remove(Reference::Gold.name());
+        let oracle = references.remove(Reference::Oracle.name());
         let outcome = Outcome { raw: raw.test.clone(), cleaned: cleaned.test.clone(), gold: gold.clone() };
         let html = report::html(&report::Input {
-            dynamics: &cleaning.dynamics,
+            dynamics,
             judge: &cleaning.judge,
             decisions: &cleaning.decisions,
             outcome: Some(&outcome),
         })?;
         self.dir.write(REPORT, html)?;
-        let counts = &cleaning.summary.counts;
-        let sides = |of: fn(&shared::cleaning::LabelCount) -> u64| Sides {
-            negatives: counts.first().map_or(0, of),
-            positives: counts.iter().skip(1).map(of).sum(),
-        };
         let metrics = Metrics {
             gain_f1_points: 100.0 * (cleaned.test.overall.f1 - raw.test.overall.f1),
-            test: TestScores { raw: raw.test, cleaned: cleaned.test, gold },
-            removed: sides(|c| c.removed),
-            relabelled: sides(|c| c.relabelled),
+            test: TestScores { raw: raw.test, cleaned: cleaned.test, gold, oracle },
+            removed: Sides::of(&cleaning.summary, |c| c.removed),
+            relabelled: Sides::of(&cleaning.summary, |c| c.relabelled),
             cleaning: cleaning.summary.clone(),
             settings: cleaning.decisions.settings.clone(),
             noise: cleaning.noise,
@@ -475,7 +504,8 @@ impl<'a> Job<'a> {
         Ok(metrics)
     }
 
-    fn stage<'s>(&'s self, name: &'s str, corpus: &Corpus) -> Stage<'s> {
+    /// A training on the labels of `corpus`, which has the text of the training corpus.
+    pub(crate) fn stage<'s>(&'s self, name: &'s str, corpus: &Corpus, config: &'s Config) -> Stage<'s> {
         let index = &self.train.index;
         let mut targets: Vec<Option<u32>> =
             corpus.dense_labels(index).iter().map(|&label| Some(u32::from(label))).collect();
@@ -483,11 +513,11 @@ impl<'a> Job<'a> {
             targets[id as usize] = None;
         }
         let n_labels = corpus.labels.n_types() + 1;
-        Stage { name, config: self.config, spec: self.spec, train: &self.train, targets, n_labels, dev: &self.dev }
+        Stage { name, config, spec: self.spec, train: &self.train, targets, n_labels, dev: &self.dev }
     }
 
     /// Scores a trained model on test and saves it.
-    fn result(&self, trained: &Trained, folder: &str, started: Instant) -> Result<ModelResult> {
+    pub(crate) fn result(&self, trained: &Trained, folder: &str) -> Result<ModelResult> {
         let progress = Progress::new("test", self.test.corpus.n_sentences() as u64, 1);
         let test = evaluate(&trained.model, &self.test, &progress)?;
         drop(progress);
@@ -495,10 +525,26 @@ impl<'a> Job<'a> {
         trained.model.parameters.save(&model.path(saved_model::WEIGHTS))?;
         self.spec.save(&model.path(""))?;
         model.write_json(saved_model::SETTINGS, &(self.config, &self.train.corpus.labels))?;
-        let best = trained.scores.iter().find(|s| s.epoch == trained.best_epoch);
-        let dev_f1 = best.map_or(0.0, |s| s.dev.f1);
-        Ok(ModelResult { best_epoch: trained.best_epoch, dev_f1, test, seconds: started.elapsed().as_secs_f64() })
+        let Trained { best_epoch, seconds, .. } = *trained;
+        Ok(ModelResult { best_epoch, dev_f1: trained.dev_f1(), test, seconds })
     }
+}
+
+pub(crate) fn checkpoint_file(name: &str) -> String {
+    format!("{CHECKPOINTS}/{name}.safetensors")
+}
+
+/// Name of the training on a cleaned corpus.
+pub(crate) fn cleaned_name(digest: &str) -> String {
+    format!("cleaned-{digest}")
+}
+
+/// The distant labels, with every candidate span unknown whose gold label is another.
+fn without_contradicted(distant: &Corpus, gold: &Corpus, judge: &Judge) -> Corpus {
+    let gold = gold.dense_labels(&judge.index);
+    let spans = (0..).zip(judge.assigned.iter().zip(&gold));
+    let contradicted = spans.filter(|(_, (distant, gold))| distant != gold).map(|(span, _)| (span, Decision::Remove));
+    clean(distant, judge, &contradicted.collect())
 }
 
 impl Metrics {
@@ -519,6 +565,9 @@ impl Metrics {
         text += &row("cleaned", &self.test.cleaned);
         if let Some(gold) = &self.test.gold {
             text += &row("gold", gold);
+        }
+        if let Some(oracle) = &self.test.oracle {
+            text += &row("oracle", oracle);
         }
         text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
         let t = &self.cleaning.thresholds;

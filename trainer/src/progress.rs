@@ -1,10 +1,14 @@
 //! What a person sees while a run works: a bar on a terminal, plain lines elsewhere.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::console::{self, Verbosity};
+
+/// The bars of this process, one below the other: two where runs go side by side.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// Progress of one stage, counted in sentences.
 pub struct Progress {
@@ -18,7 +22,7 @@ pub struct Progress {
 impl Progress {
     /// A bar for a stage that passes over `sentences` sentences in all.
     pub fn new(stage: &str, sentences: u64, epochs: u32) -> Self {
-        let bar = ProgressBar::new(sentences);
+        let bar = BARS.add(ProgressBar::new(sentences));
         if console::verbosity() == Verbosity::Quiet {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
@@ -31,6 +35,13 @@ impl Progress {
         bar.set_prefix(stage.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar, stage: stage.to_owned(), epochs, epoch: 0, dev: None }
+    }
+
+    /// So many sentences were done before: they count for the bar, not for the rate.
+    pub fn skip(&mut self, sentences: u64) {
+        self.bar.set_position(sentences);
+        self.bar.reset_eta();
+        self.bar.reset_elapsed();
     }
 
     /// Begins an epoch, from 1.

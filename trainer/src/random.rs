@@ -12,6 +12,11 @@ pub fn stream(seed: u64, name: &str) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(xxh3_64_with_seed(name.as_bytes(), seed))
 }
 
+/// A seed of its own for a training of this name: no stream under it is one under the run's seed.
+pub fn derived_seed(seed: u64, name: &str) -> u64 {
+    xxh3_64_with_seed(format!("seed of {name}").as_bytes(), seed)
+}
+
 /// A tensor of numbers uniform in −bound..bound.
 ///
 /// # Errors

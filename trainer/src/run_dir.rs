@@ -1,15 +1,26 @@
 //! The folder of a run: what is in it, and how files get there whole.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Temporary files are named `.dynclean-….tmp`, so that those of a killed process can be told from others.
+const TEMPORARY: (&str, &str) = (".dynclean-", ".tmp");
+const LOCK: &str = ".lock";
 
 /// A run's folder.
 pub struct RunDir(PathBuf);
+
+/// While this lives, no other trainer works in the folder; the system releases it when the process ends.
+pub struct Lock {
+    _file: File,
+}
 
 impl RunDir {
     /// Creates or opens the folder.
@@ -19,6 +30,43 @@ impl RunDir {
     pub fn open(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
         Ok(Self(folder.to_owned()))
+    }
+
+    /// Takes the folder for this process, clears away what a killed one left half written, and makes sure
+    /// that files can be written: that shows now, not after hours of training.
+    ///
+    /// # Errors
+    /// When another process works in it, or it cannot be written to.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.path(LOCK);
+        let about = || format!("cannot write in the folder {}", self.0.display());
+        let mut file = OpenOptions::new().create(true).append(true).open(&path).with_context(about)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                bail!("another trainer is at work in {}: wait until it is done, or end it", self.0.display())
+            }
+            // A file system without locks does not keep anyone from training.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            locked => locked.with_context(about)?,
+        }
+        // A directory entry may be allowed where data is not: of a full disk, too, one wants to know now.
+        file.write_all(b".").and_then(|()| file.set_len(0)).with_context(about)?;
+        remove_temporary_files(&self.0);
+        Ok(Lock { _file: file })
+    }
+
+    /// Removes a file; that it was not there is no error.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A file or folder in it.
@@ -63,21 +111,83 @@ impl RunDir {
         }
     }
 
-    /// Binds the folder to one set of settings: a run that goes on in it must have the same.
+    /// Binds the folder to one set of settings: a run that goes on in it must have the same, but for those
+    /// (as `path.of.keys`) that are not binding.
     ///
     /// # Errors
-    /// When an earlier run with other settings is there.
-    pub fn bind<T: Serialize + DeserializeOwned + PartialEq>(&self, name: &str, settings: &T) -> Result<()> {
-        match self.read_json::<T>(name)? {
-            Some(earlier) if earlier != *settings => {
-                bail!(
-                    "{} holds a run with other settings or data (see {name}); choose another --out, or delete the folder",
-                    self.0.display()
-                )
+    /// When an earlier run with other settings is there; names every one that differs.
+    pub fn bind(&self, name: &str, settings: &impl Serialize, not_binding: &[&str]) -> Result<()> {
+        // Through text, as the earlier ones went: f32 has other digits there than as a JSON value.
+        let now: Value = serde_json::from_str(&serde_json::to_string(settings)?)?;
+        match self.read_json::<Value>(name)? {
+            Some(earlier) => {
+                let mut differing = Vec::new();
+                differences("", &earlier, &now, &mut differing);
+                differing.retain(|(path, _)| !not_binding.contains(&path.as_str()));
+                let shown: Vec<String> =
+                    differing.into_iter().map(|(path, change)| format!("{path}: {change}")).collect();
+                ensure!(
+                    shown.is_empty(),
+                    "{} holds a run with other settings or data ({name} there → now):\n  {}\n\
+                     Give the former ones to go on with it; else choose another --out, or delete the folder",
+                    self.0.display(),
+                    shown.join("\n  ")
+                );
+                Ok(())
             }
-            Some(_) => Ok(()),
             None => self.write_json(name, settings).map(|_| ()),
         }
+    }
+}
+
+/// Lists the leaves in which two JSON values differ, as path and `old → new`.
+fn differences(path: &str, old: &Value, new: &Value, found: &mut Vec<(String, String)>) {
+    if let (Value::Object(old), Value::Object(new)) = (old, new) {
+        let added = new.keys().filter(|key| !old.contains_key(*key));
+        for key in old.keys().chain(added) {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            let absent = Value::Null;
+            differences(&path, old.get(key).unwrap_or(&absent), new.get(key).unwrap_or(&absent), found);
+        }
+    } else if old != new {
+        let shown = |value: &Value| if value.is_null() { "none".to_owned() } else { value.to_string() };
+        found.push((path.to_owned(), format!("{} → {}", shown(old), shown(new))));
+    }
+}
+
+/// Removes the temporary files of a process that was killed, here and in the folders of models and checkpoints.
+fn remove_temporary_files(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_temporary_files(&entry.path());
+        } else if (name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)) || is_of_safetensors(&name) {
+            // One that stays takes room and does no other harm.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The safetensors library writes to a temporary file of its own: `.tmp` and six letters or digits.
+fn is_of_safetensors(name: &str) -> bool {
+    name.strip_prefix(".tmp").is_some_and(|rest| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
+/// What a person can do when a file cannot be written.
+fn cannot_write(path: &Path, error: &anyhow::Error) -> String {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kind = error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind);
+    match kind {
+        Some(StorageFull | QuotaExceeded | FileTooLarge) => format!(
+            "cannot write {}. Whatever was whole still is: make room, then give the same command again",
+            path.display()
+        ),
+        Some(io::ErrorKind::PermissionDenied | ReadOnlyFilesystem) => {
+            format!("cannot write {}: make it writable, or choose another place", path.display())
+        }
+        _ => format!("cannot write {}", path.display()),
     }
 }
 
@@ -94,12 +204,22 @@ pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// # Errors
 /// When it cannot be written, or `write` fails.
 pub fn write_whole_by(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    write_whole_at(path, |file, _| write(file))
+}
+
+/// As [`write_whole_by`], for writers that ask for a path: that of the temporary file is the second argument.
+///
+/// # Errors
+/// When it cannot be written, or `write` fails.
+pub fn write_whole_at(path: &Path, write: impl FnOnce(&mut File, &Path) -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let whole = || -> Result<()> {
         fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        write(file.as_file_mut())?;
-        file.as_file().sync_all()?;
+        let mut file = tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder)?;
+        let temporary = file.path().to_owned();
+        write(file.as_file_mut(), &temporary)?;
+        // By its name: some writers put a new file in the place of the one they are given.
+        OpenOptions::new().write(true).open(&temporary)?.sync_all()?;
         // Temporary files are private; results are as open as any other file.
         #[cfg(unix)]
         {
@@ -107,16 +227,34 @@ pub fn write_whole_by(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) 
             fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))?;
         }
         file.persist(path)?;
+        // The name, too, shall survive a power cut; not every file system can promise that.
+        #[cfg(unix)]
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
     };
-    whole().with_context(|| format!("cannot write {}", path.display()))
+    whole().map_err(|error| {
+        let advice = cannot_write(path, &error);
+        error.context(advice)
+    })
 }
 
-/// A file that grows piece by piece, each on disk before the next, and gets its name at the end.
+/// What a growing file held at some moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Its length.
+    pub bytes: u64,
+    /// XXH3-128 of its bytes, as 32 hexadecimal digits.
+    pub digest: String,
+}
+
+/// A file that grows piece by piece as `NAME.partial`, each piece on disk before the next, and gets its name
+/// at the end.
 pub struct GrowingFile {
     file: File,
     partial: PathBuf,
     path: PathBuf,
+    bytes: u64,
+    hash: Xxh3,
 }
 
 impl GrowingFile {
@@ -125,11 +263,39 @@ impl GrowingFile {
     /// # Errors
     /// When it cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
+        let partial = Self::partial(path);
+        let file = File::create(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+        Ok(Self { file, partial, path: path.to_owned(), bytes: 0, hash: Xxh3::new() })
+    }
+
+    /// Goes back to what `path.partial` held at an earlier moment; what came after is cut off.
+    ///
+    /// # Errors
+    /// When it does not begin with these bytes any more.
+    pub fn go_back(path: &Path, to: &Written) -> Result<Self> {
+        let partial = Self::partial(path);
+        let about = || format!("cannot read {}", partial.display());
+        let mut file = OpenOptions::new().read(true).write(true).open(&partial).with_context(about)?;
+        let mut hash = Xxh3::new();
+        let bytes = io::copy(&mut (&mut file).take(to.bytes), &mut HashWriter(&mut hash)).with_context(about)?;
+        let mut growing = Self { file, partial, path: path.to_owned(), bytes, hash };
+        ensure!(growing.written() == *to, "{} is damaged", growing.partial.display());
+        let cut = growing.file.set_len(to.bytes).and_then(|()| growing.file.seek(SeekFrom::Start(to.bytes)));
+        cut.with_context(|| format!("cannot write {}", growing.partial.display()))?;
+        growing.bytes = to.bytes;
+        Ok(growing)
+    }
+
+    /// Where `path` grows.
+    pub fn partial(path: &Path) -> PathBuf {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let file = File::create(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
-        Ok(Self { file, partial, path: path.to_owned() })
+        PathBuf::from(partial)
+    }
+
+    /// What it holds now.
+    pub fn written(&self) -> Written {
+        Written { bytes: self.bytes, digest: format!("{:032x}", self.hash.digest128()) }
     }
 
     /// Appends and flushes to disk.
@@ -137,8 +303,14 @@ impl GrowingFile {
     /// # Errors
     /// When the disk is full or gone.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        let append = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        append.with_context(|| format!("cannot write {}", self.partial.display()))
+        self.file.write_all(bytes).and_then(|()| self.file.sync_data()).map_err(|error| {
+            let error = anyhow!(error);
+            let advice = cannot_write(&self.partial, &error);
+            error.context(advice)
+        })?;
+        self.bytes += bytes.len() as u64;
+        self.hash.update(bytes);
+        Ok(())
     }
 
     /// Gives the file its name.
@@ -151,6 +323,20 @@ impl GrowingFile {
     }
 }
 
+/// Hashes what is written to it.
+struct HashWriter<'a>(&'a mut Xxh3);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,9 +346,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::open(&folder.path().join("a/b")).unwrap();
         assert_eq!(run.read_json::<u32>("x.json").unwrap(), None);
-        run.bind("config.json", &7u32).unwrap();
-        run.bind("config.json", &7u32).unwrap();
-        assert!(run.bind("config.json", &8u32).unwrap_err().to_string().contains("other settings"));
+        run.bind("config.json", &7u32, &[]).unwrap();
+        run.bind("config.json", &7u32, &[]).unwrap();
+        assert!(run.bind("config.json", &8u32, &[]).unwrap_err().to_string().contains("other settings"));
+        let settings = |rate: f32, schedule: &str| serde_json::json!({ "rate": rate, "schedule": schedule, "n": 1 });
+        run.bind("settings.json", &settings(0.25, "linear"), &[]).unwrap();
+        let refused = run.bind("settings.json", &settings(0.5, "linear"), &[]).unwrap_err().to_string();
+        assert!(refused.contains("rate: 0.25 → 0.5") && !refused.contains("schedule"), "{refused}");
+        run.bind("settings.json", &settings(0.5, "linear"), &["rate"]).unwrap();
+        run.remove("settings.json").unwrap();
+        run.remove("settings.json").unwrap();
         run.write("config.json", "{").unwrap();
         assert!(run.read_json::<u32>("config.json").is_err());
         assert_eq!(fs::read_dir(run.path("")).unwrap().count(), 1, "no temporary file stays");
@@ -179,5 +372,41 @@ mod tests {
         file.append(b"c").unwrap();
         file.finish().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn a_growing_file_goes_back_to_what_it_was_and_no_further() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.dyn");
+        let mut file = GrowingFile::create(&path).unwrap();
+        file.append(b"ab").unwrap();
+        let earlier = file.written();
+        file.append(b"cd").unwrap();
+        drop(file);
+        let mut file = GrowingFile::go_back(&path, &earlier).unwrap();
+        file.append(b"e").unwrap();
+        assert_eq!(fs::read(GrowingFile::partial(&path)).unwrap(), b"abe");
+        let later = file.written();
+        // One byte less, and one byte changed.
+        fs::write(GrowingFile::partial(&path), b"ab").unwrap();
+        assert!(GrowingFile::go_back(&path, &later).err().unwrap().to_string().contains("damaged"));
+        fs::write(GrowingFile::partial(&path), b"aBe").unwrap();
+        assert!(GrowingFile::go_back(&path, &later).err().unwrap().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn one_trainer_at_a_time_and_it_tidies_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path()).unwrap();
+        fs::create_dir(run.path("model")).unwrap();
+        run.write("model/.dynclean-killed.tmp", "half a model").unwrap();
+        run.write("model/.tmpA1b2C3", "half the weights").unwrap();
+        run.write("model/weights", "whole").unwrap();
+        let lock = run.lock().unwrap();
+        assert!(run.lock().err().unwrap().to_string().contains("another trainer"));
+        drop(lock);
+        run.lock().unwrap();
+        let left: Vec<_> = fs::read_dir(run.path("model")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["weights"]);
     }
 }

@@ -69,7 +69,7 @@ impl SavedModel {
                 EncoderSpec::open(name, &Default::default())?
             }
         };
-        let model = SpanModel::new(&spec, parameters, labels.n_types() + 1, max_span_width, false)
+        let model = SpanModel::new(&spec, parameters, labels.n_types() + 1, max_span_width, false, config.word_shapes)
             .with_context(|| format!("the model in {}", folder.display()))?;
         if let Some(name) = model.parameters.fresh().first() {
             bail!("{} lacks {name}: it is not a model that `trainer` saved", folder.join(WEIGHTS).display());

@@ -11,6 +11,7 @@ use candle_core::{D, Tensor};
 use shared::span::Span;
 
 use crate::batch::{Batch, N_SHAPES, SentenceInput};
+use crate::config::WordShapes;
 use crate::encoder::{Encoder, EncoderSpec};
 use crate::ops::{Linear, SpanRows, Weight, dropout, embedding, linear, relu, span_sum};
 use crate::parameters::{Group, Init, Parameters};
@@ -30,7 +31,7 @@ pub struct SpanModel {
 }
 
 struct Head {
-    /// Present when the encoder is blind to case.
+    /// Present as the settings say; by default when the encoder is blind to case.
     shapes: Option<Weight>,
     widths: Weight,
     /// The rows of `widths`: 0, 1, …
@@ -62,9 +63,10 @@ impl SpanModel {
         n_labels: usize,
         max_width: u32,
         train_embeddings: bool,
+        word_shapes: WordShapes,
     ) -> Result<Self> {
         let encoder = spec.build(&mut parameters, train_embeddings)?;
-        let with_shapes = spec.is_blind_to_case();
+        let with_shapes = word_shapes.are_used(spec.is_blind_to_case());
         let head = Head::new(&mut parameters, spec.hidden_size(), with_shapes, n_labels, max_width as usize)?;
         parameters.finish();
         Ok(Self { parameters, encoder, head })

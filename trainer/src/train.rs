@@ -1,9 +1,10 @@
 //! One training: from fresh weights over all epochs, with logits of all spans after each.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use shared::corpus::{Corpus, Entity};
@@ -11,15 +12,19 @@ use shared::dynamics::{EpochScore, Negatives};
 use shared::labels::{LabelSet, O};
 use shared::score::{NerScore, score_entities};
 use shared::span::SpanIndex;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::batch::{Batch, SentenceInput};
+use crate::checkpoint::{Checkpoint, Checkpoints, Position};
 use crate::config::{Config, Record};
 use crate::encoder::EncoderSpec;
+use crate::interrupt::{self, Interrupted};
 use crate::negatives::most_similar_negatives;
 use crate::ops::cross_entropy;
 use crate::parameters::{Parameters, Rates};
 use crate::progress::Progress;
 use crate::random::{Masks, stream};
+use crate::run_dir::Written;
 use crate::span_model::{Found, SpanModel, span_rows, without_overlaps};
 
 /// Sentences per batch where nothing is trained.
@@ -78,7 +83,7 @@ pub struct EpochEnd<'a> {
     pub progress: &'a Progress,
     /// Logits of all training spans from the training passes, where those are recorded: one row per
     /// span; NaN for spans of sentences that no batch trained on.
-    pub training_logits: Option<Vec<f32>>,
+    pub training_logits: Option<&'a [f32]>,
 }
 
 /// A finished training.
@@ -89,75 +94,231 @@ pub struct Trained {
     pub best_epoch: u32,
     /// All epochs.
     pub scores: Vec<EpochScore>,
+    /// Wall-clock seconds it took, over all starts.
+    pub seconds: f64,
+}
+
+impl Trained {
+    /// Dev F1 of the best epoch.
+    pub fn dev_f1(&self) -> f64 {
+        self.scores.iter().find(|s| s.epoch == self.best_epoch).map_or(0.0, |s| s.dev.f1)
+    }
+}
+
+/// A training between two batches.
+struct Underway {
+    position: Position,
+    /// Weights of the best epoch so far.
+    best: Option<Vec<Tensor>>,
+    /// Logits of this epoch's training passes, where those are recorded.
+    training_logits: Option<Vec<f32>>,
+    /// When this process took it up, and the seconds before.
+    started: (Instant, f64),
+}
+
+/// Names of a checkpoint's tensors besides [`Parameters::state`].
+const BEST: &str = "best/";
+const TRAINING_LOGITS: &str = "training_logits";
+
+impl Underway {
+    fn seconds(&self) -> f64 {
+        let (started, before) = self.started;
+        before + started.elapsed().as_secs_f64()
+    }
+}
+
+impl Position {
+    /// Mean loss per span in the loss, over the batches of this epoch so far.
+    fn mean_loss(&self) -> f64 {
+        self.loss_sum / self.spans_in_loss.max(1) as f64
+    }
+
+    /// The best epoch on dev so far.
+    fn best(&self) -> Option<&EpochScore> {
+        self.scores.iter().find(|score| score.epoch == self.best_epoch)
+    }
 }
 
 impl Stage<'_> {
-    /// Trains. `recorded` is the number of sentences that `on_epoch` passes over, for the estimate
-    /// of the remaining time.
+    /// Identifies the training: its settings, its labels.
     ///
     /// # Errors
-    /// When the loss is not finite, or `on_epoch` fails.
-    pub fn train(&self, recorded: usize, mut on_epoch: impl FnMut(EpochEnd) -> Result<()>) -> Result<Trained> {
+    /// When the settings cannot be written down.
+    pub fn identity(&self) -> Result<String> {
+        let mut hash = Xxh3::new();
+        hash.update(serde_json::to_string(self.config)?.as_bytes());
+        hash.update(&(self.n_labels as u64).to_le_bytes());
+        for target in &self.targets {
+            hash.update(&target.unwrap_or(u32::MAX).to_le_bytes());
+        }
+        Ok(format!("{:032x}", hash.digest128()))
+    }
+
+    /// Trains, from the beginning or from a checkpoint on. `recorded` is the number of sentences that `on_epoch`
+    /// passes over, for the estimate of the remaining time; `on_epoch` says what it has recorded so far.
+    ///
+    /// # Errors
+    /// When the loss is not finite, `on_epoch` fails, a checkpoint cannot be written, or with [`Interrupted`] when
+    /// the end was asked for; then a checkpoint is there to go on from.
+    pub fn train(
+        &self,
+        checkpoints: &mut Checkpoints,
+        from: Option<Checkpoint>,
+        recorded: usize,
+        mut on_epoch: impl FnMut(EpochEnd) -> Result<Written>,
+    ) -> Result<Trained> {
         let config = self.config;
         ensure!(config.epochs > 0, "at least one epoch is needed");
         let parameters = Parameters::new(stream(config.seed, "weights"));
+        let Config { max_span_width, train_embeddings, word_shapes, .. } = *config;
         let model =
-            SpanModel::new(self.spec, parameters, self.n_labels, config.max_span_width, config.train_embeddings)?;
+            SpanModel::new(self.spec, parameters, self.n_labels, max_span_width, train_embeddings, word_shapes)?;
         let n_train = self.train.inputs.len();
-        let per_epoch = n_train + recorded + self.dev.inputs.len();
-        let mut progress = Progress::new(self.name, per_epoch as u64 * u64::from(config.epochs), config.epochs);
-        let mut scores: Vec<EpochScore> = Vec::new();
-        let mut best: Option<(f64, u32, Vec<Tensor>)> = None;
-        let mut step = 0;
-        for epoch in 1..=config.epochs {
+        let after_batches = recorded + self.dev.inputs.len();
+        let per_epoch = (n_train + after_batches) as u64;
+        let mut progress = Progress::new(self.name, per_epoch * u64::from(config.epochs), config.epochs);
+        let mut underway = match from {
+            Some(checkpoint) => self.take_up(checkpoint, &model)?,
+            None => self.begin(),
+        };
+        let Position { epoch, batch, .. } = underway.position;
+        let sentences = (batch * config.batch.max(1)).min(n_train) as u64;
+        progress.skip(per_epoch * u64::from(epoch.saturating_sub(1)) + sentences);
+        while underway.position.epoch <= config.epochs {
+            let epoch = underway.position.epoch;
             progress.begin_epoch(epoch);
-            let mut recorder = match config.record {
-                Record::Evaluation => None,
-                Record::Training => Some(vec![f32::NAN; self.train.index.len() * self.n_labels]),
+            self.batches(&model, &mut underway, checkpoints, &progress)?;
+            let train_loss = underway.position.mean_loss();
+            let ended = evaluate(&model, self.dev, &progress).and_then(|dev| {
+                let score = EpochScore { epoch, train_loss, dev: dev.overall };
+                let training_logits = underway.training_logits.as_deref();
+                let recorded = on_epoch(EpochEnd { model: &model, score, progress: &progress, training_logits })?;
+                Ok((score, recorded))
+            });
+            let (score, recorded) = match ended {
+                // Between its batches and its end, an epoch is as it was after its last batch.
+                Err(error) if error.is::<Interrupted>() => {
+                    self.save(&model, &mut underway, checkpoints)?;
+                    return Err(error);
+                }
+                ended => ended?,
             };
-            let train_loss = self.epoch(&model, epoch, &mut step, recorder.as_deref_mut(), &progress)?;
-            let dev = evaluate(&model, self.dev, &progress)?.overall;
-            if best.as_ref().is_none_or(|(f1, ..)| dev.f1 > *f1) {
-                best = Some((dev.f1, epoch, model.parameters.snapshot()?));
-            }
-            let score = EpochScore { epoch, train_loss, dev };
-            scores.push(score);
-            on_epoch(EpochEnd { model: &model, score, progress: &progress, training_logits: recorder })?;
-            progress.end_epoch(train_loss, dev.f1);
+            self.end_epoch(&model, &mut underway, score, recorded)?;
+            self.save(&model, &mut underway, checkpoints)?;
+            progress.end_epoch(train_loss, score.dev.f1);
         }
-        let (_, best_epoch, weights) = best.context("no epoch was trained")?;
-        model.parameters.restore(&weights)?;
-        Ok(Trained { model, best_epoch, scores })
+        let Position { best_epoch, scores, .. } = underway.position.clone();
+        model.parameters.restore(underway.best.as_deref().context("no epoch was trained")?)?;
+        Ok(Trained { model, best_epoch, scores, seconds: underway.seconds() })
     }
 
-    /// One pass over the shuffled sentences; returns the mean loss per span in the loss.
-    fn epoch(
+    fn begin(&self) -> Underway {
+        let position = Position { epoch: 1, ..Position::default() };
+        Underway { position, best: None, training_logits: self.empty_logits(), started: (Instant::now(), 0.0) }
+    }
+
+    /// Sets the model to a checkpoint's state.
+    fn take_up(&self, checkpoint: Checkpoint, model: &SpanModel) -> Result<Underway> {
+        let Checkpoint { position, tensors } = checkpoint;
+        model.parameters.set_state(&tensors).context("the checkpoint does not fit the model")?;
+        let best = (position.best_epoch > 0).then(|| {
+            let of = |(name, now): (&str, &Tensor)| -> Result<Tensor> {
+                let best = tensors.get(&format!("{BEST}{name}"));
+                let best = best.with_context(|| format!("the checkpoint lacks {name} of the best epoch"))?;
+                Ok(best.to_device(now.device())?)
+            };
+            model.parameters.trainable().map(of).collect::<Result<Vec<Tensor>>>()
+        });
+        let training_logits = match self.config.record {
+            Record::Evaluation => None,
+            Record::Training => {
+                let logits = tensors.get(TRAINING_LOGITS).context("the checkpoint lacks the recorded logits")?;
+                Some(logits.to_vec1()?)
+            }
+        };
+        let started = (Instant::now(), position.seconds);
+        Ok(Underway { best: best.transpose()?, training_logits, started, position })
+    }
+
+    fn save(&self, model: &SpanModel, underway: &mut Underway, checkpoints: &mut Checkpoints) -> Result<()> {
+        underway.position.seconds = underway.seconds();
+        let mut tensors = model.parameters.state()?;
+        for ((name, _), best) in model.parameters.trainable().zip(underway.best.iter().flatten()) {
+            tensors.push((format!("{BEST}{name}"), best.to_device(&Device::Cpu)?));
+        }
+        if let Some(logits) = &underway.training_logits {
+            tensors.push((TRAINING_LOGITS.to_owned(), Tensor::new(logits.as_slice(), &Device::Cpu)?));
+        }
+        checkpoints.save(&underway.position, tensors)
+    }
+
+    /// Room for the logits of one epoch's training passes, where those are recorded.
+    fn empty_logits(&self) -> Option<Vec<f32>> {
+        match self.config.record {
+            Record::Evaluation => None,
+            Record::Training => Some(vec![f32::NAN; self.train.index.len() * self.n_labels]),
+        }
+    }
+
+    fn end_epoch(
         &self,
         model: &SpanModel,
-        epoch: u32,
-        step: &mut usize,
-        mut recorder: Option<&mut [f32]>,
+        underway: &mut Underway,
+        score: EpochScore,
+        recorded: Written,
+    ) -> Result<()> {
+        let best = underway.position.best();
+        if best.is_none_or(|best| score.dev.f1 > best.dev.f1) {
+            underway.best = Some(model.parameters.snapshot()?);
+            underway.position.best_epoch = score.epoch;
+        }
+        underway.training_logits = self.empty_logits();
+        let position = &mut underway.position;
+        position.scores.push(score);
+        position.recorded = recorded;
+        (position.epoch, position.batch) = (score.epoch + 1, 0);
+        (position.loss_sum, position.spans_in_loss) = (0.0, 0);
+        Ok(())
+    }
+
+    /// The rest of an epoch's pass over the shuffled sentences.
+    fn batches(
+        &self,
+        model: &SpanModel,
+        underway: &mut Underway,
+        checkpoints: &mut Checkpoints,
         progress: &Progress,
-    ) -> Result<f64> {
+    ) -> Result<()> {
         let config = self.config;
+        let epoch = underway.position.epoch;
         let mut order: Vec<u32> = (0..self.train.inputs.len() as u32).collect();
         order.shuffle(&mut stream(config.seed, &format!("order {epoch}")));
-        let (mut loss_sum, mut spans_in_loss) = (0f64, 0usize);
-        for sentences in order.chunks(config.batch.max(1)) {
+        for sentences in order.chunks(config.batch.max(1)).skip(underway.position.batch) {
+            let step = underway.position.step;
             let mut rng = stream(config.seed, &format!("step {step}"));
-            if let Some((loss, spans)) = self.step(model, sentences, *step, recorder.as_deref_mut(), &mut rng)? {
+            if let Some((loss, spans)) =
+                self.step(model, sentences, step, underway.training_logits.as_deref_mut(), &mut rng)?
+            {
                 ensure!(
                     loss.is_finite(),
-                    "the loss became {loss} at epoch {epoch}, step {step}, in the batch of sentences {sentences:?} \
-                     (from 0). Lower --encoder-rate or --head-rate"
+                    "{}: the loss became {loss} at epoch {epoch}, step {step}, in the batch of training sentences \
+                     {sentences:?} (from 0). Lower --encoder-rate or --head-rate, or set --clip-norm 1, with another \
+                     --out: these settings will always end here",
+                    self.name
                 );
-                loss_sum += loss;
-                spans_in_loss += spans;
-                *step += 1;
+                let position = &mut underway.position;
+                position.loss_sum += loss;
+                position.spans_in_loss += spans;
+                position.step += 1;
             }
-            progress.advance(sentences.len(), Some(loss_sum / spans_in_loss.max(1) as f64));
+            underway.position.batch += 1;
+            progress.advance(sentences.len(), Some(underway.position.mean_loss()));
+            if checkpoints.is_due(underway.position.step) {
+                self.save(model, underway, checkpoints)?;
+                interrupt::check()?;
+            }
         }
-        Ok(loss_sum / spans_in_loss.max(1) as f64)
+        Ok(())
     }
 
     /// One batch; the summed loss and the number of spans in it, or nothing where none counts.
@@ -225,10 +386,11 @@ impl Stage<'_> {
 /// Logits of all candidate spans of these sentences, in evaluation mode, `n_labels` per span.
 ///
 /// # Errors
-/// When the model does not fit the corpus.
+/// When the model does not fit the corpus, or with [`Interrupted`].
 pub fn logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
     let mut all = Vec::new();
     for chunk in sentences.chunks(EVALUATION_BATCH) {
+        interrupt::check()?;
         let inputs: Vec<&SentenceInput> = chunk.iter().map(|&s| data.input(s)).collect();
         let batch = Batch::pack(&inputs);
         let rows = span_rows(&inputs, &batch, data.index.max_width());

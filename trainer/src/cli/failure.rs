@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use trainer::console;
+use trainer::interrupt::{EXIT_STATUS, Interrupted};
 
 /// The exit codes, for `--help`.
 pub const EXIT_CODES: &str = "\
@@ -17,8 +18,6 @@ Exit codes:
 
 const USAGE: u8 = 2;
 const INPUT: u8 = 3;
-/// Of a command that Ctrl-C ended.
-pub const INTERRUPTED: i32 = 130;
 
 /// Why a command failed, where that is more than just "failed".
 #[derive(Debug)]
@@ -60,6 +59,10 @@ pub fn exit_code(done: Result<()>) -> ExitCode {
     if let Some(Failure::ReaderGone) = failure {
         // Its reader has seen enough.
         return ExitCode::SUCCESS;
+    }
+    if error.is::<Interrupted>() {
+        console::warning(&error);
+        return ExitCode::from(EXIT_STATUS);
     }
     console::error(format_args!("{error:#}"));
     match failure {

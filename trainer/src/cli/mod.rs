@@ -11,7 +11,6 @@ mod evaluate;
 mod failure;
 mod fetch;
 mod inspect;
-mod interrupt;
 mod man;
 mod output;
 mod predict;

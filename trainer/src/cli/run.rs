@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use clap::{ArgMatches, Args};
+use anyhow::{Result, anyhow};
+use clap::{ArgMatches, Args, ValueEnum};
 use trainer::corpus_file::CorpusFiles;
-use trainer::pipeline;
+use trainer::interrupt;
+use trainer::pipeline::{self, Options, Reference};
+use trainer::sweep::{Sweep, SweepResult};
 
 use super::cleaning::CleaningOptions;
 use super::config_file::{self, ConfigArgs};
 use super::corpora::CorpusArgs;
 use super::failure::{input, usage};
-use super::interrupt;
 use super::output::Output;
 use super::training::TrainingArgs;
 
@@ -21,7 +22,7 @@ use super::training::TrainingArgs;
 /// {"tokens": [...], "entities": [[start, end, "TYPE"], ...]} with token indices from 0 and the end
 /// inclusive; CoNLL columns; BOND JSON; JSON Lines with tokens and tags, or with text and offsets;
 /// Label Studio's JSON; a folder of brat standoff. The cleaned corpus has the format of --train.
-/// Interrupted, the same command goes on where it stopped.
+/// Interrupted or killed, the same command goes on from the last checkpoint, with the same result.
 ///
 /// Every option can stand in a TOML file, under its long name: `encoder-rate = 1e-4`. Options on the
 /// command line go before those of the file.
@@ -31,6 +32,7 @@ use super::training::TrainingArgs;
 ///   trainer run --train t.conll --label-column 2 --gold-column 3 --dev d.conll --test e.conll --encoder ./bert --out run
 ///   trainer run --config run.toml --seed 2 --out run-2
 ///   trainer run --config run.toml --threshold paper --out run-paper
+///   trainer run --config run.toml --sweep sweep.toml
 ///   trainer run --config run.toml --print-config
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -63,12 +65,34 @@ pub struct Run {
 
     #[command(flatten)]
     training: TrainingArgs,
-    /// With --train-gold: do not also train on gold, which shows what annotators' labels would give
-    #[arg(long, help_heading = "Training")]
+    /// With --train-gold: models to measure the gain against, trained on gold labels, or on the distant labels
+    /// without those that gold contradicts (oracle)
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "gold",
+        value_name = "gold,oracle|none",
+        help_heading = "Training"
+    )]
+    reference: Vec<ReferenceArg>,
+    /// As --reference none
+    #[arg(long, conflicts_with = "reference", help_heading = "Training")]
     no_gold_model: bool,
+    /// Try the settings of the cleaning that the [sweep] table of this TOML file lists, and take those whose model
+    /// is best on dev (docs/RUNS.md)
+    #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
+    sweep: Option<PathBuf>,
 
     #[command(flatten)]
     cleaning: CleaningOptions,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ReferenceArg {
+    Gold,
+    Oracle,
+    None,
 }
 
 /// Carries it out; `matches` are what the arguments were read from.
@@ -76,7 +100,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
     if args.config.print_config {
         return config_file::print("run", matches, &args.training);
     }
-    interrupt::leaves_a_run_to_go_on();
+    interrupt::listen()?;
     usage(args.training.check_device())?;
     let mut options = args.corpora.options()?;
     options.eval_label = args.eval_column;
@@ -86,9 +110,27 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;
     let config = args.training.config(spec.defaults());
     let adjust = |settings: &mut _| args.cleaning.adjust(settings);
-    let metrics = pipeline::run(&files, corpora, &config, &spec, adjust, !args.no_gold_model, &args.out)?;
-    args.output.result(&metrics, || {
+    usage(if corpora.train_gold.is_none() && args.reference.contains(&ReferenceArg::Oracle) {
+        Err(anyhow!("--reference oracle needs gold labels: give --train-gold or --gold-column"))
+    } else {
+        Ok(())
+    })?;
+    let references = args.reference.iter().filter_map(|reference| match reference {
+        ReferenceArg::Gold => Some(Reference::Gold),
+        ReferenceArg::Oracle => Some(Reference::Oracle),
+        ReferenceArg::None => None,
+    });
+    let options = Options {
+        checkpoints: args.training.checkpoints(),
+        references: if args.no_gold_model { Vec::new() } else { references.collect() },
+        parallel_runs: args.training.parallel_runs,
+        sweep: input(args.sweep.as_deref().map(Sweep::read).transpose())?,
+    };
+    let done = pipeline::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
+    args.output.result(&done.metrics, || {
         let out = args.out.display();
-        format!("{}Everything is in {out}: open report.html there, or `trainer serve --run {out}`\n", metrics.summary())
+        let sweep = done.sweep.as_ref().map_or(String::new(), SweepResult::summary);
+        let metrics = done.metrics.summary();
+        format!("{sweep}{metrics}Everything is in {out}: open report.html there, or `trainer serve --run {out}`\n")
     })
 }

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use trainer::{console, serve};
+use trainer::{console, interrupt, serve};
 
-use super::interrupt;
 use super::output::Output;
 
 /// Serve the page on this machine, with a run opened.
@@ -31,7 +30,7 @@ pub struct Serve {
 }
 
 pub fn carry_out(args: Serve) -> Result<()> {
-    interrupt::is_the_end();
+    interrupt::end_on_signal()?;
     let site = serve::Site { page: args.page, run: args.run };
     serve::serve(&site, args.port, |address| {
         let told = args.output.result(&json!({ "address": address }), || {

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{ArgMatches, Args};
 use trainer::corpus_file::CorpusFiles;
-use trainer::pipeline::{self, JobKind};
+use trainer::interrupt;
+use trainer::pipeline::{self, JobKind, Options};
 
 use super::config_file::{self, ConfigArgs};
 use super::corpora::CorpusArgs;
 use super::failure::{input, usage};
 use super::output::Output;
+use super::scores;
 use super::training::TrainingArgs;
-use super::{interrupt, scores};
 
 /// Train one model, and record its training dynamics.
 ///
@@ -69,7 +70,7 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
     if args.config.print_config {
         return config_file::print("train", matches, &args.training);
     }
-    interrupt::leaves_a_run_to_go_on();
+    interrupt::listen()?;
     usage(args.training.check_device())?;
     let mut options = args.corpora.options()?;
     options.eval_label = args.eval_column;
@@ -83,7 +84,12 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
         (false, true) => JobKind::TrainWithoutThresholds,
         (false, false) => JobKind::Train,
     };
-    let metrics = pipeline::train(kind, &files, corpora, &config, &spec, &args.out)?;
+    let options = Options {
+        checkpoints: args.training.checkpoints(),
+        parallel_runs: args.training.parallel_runs,
+        ..Options::default()
+    };
+    let metrics = pipeline::train(kind, &files, corpora, &config, &spec, &options, &args.out)?;
     args.output.result(&metrics, || {
         let mut text = metrics.test.as_ref().map_or(String::new(), scores::table);
         text += &format!(

@@ -1,10 +1,13 @@
 //! Options of the model and of its training.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use shared::corpus::TokenTable;
 use shared::dynamics::{Negatives, SampleScheme};
-use trainer::config::{Config, Record, Schedule};
+use trainer::checkpoint::Policy;
+use trainer::config::{Config, Record, Schedule, WordShapes};
 use trainer::console;
 use trainer::encoder::{Defaults, EncoderSpec};
 use trainer::hub::Hub;
@@ -27,6 +30,9 @@ pub struct TrainingArgs {
     #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model")]
     pub max_span_width: u32,
+    /// Tell the span model the shape of words (capitals, digits) [default: where the encoder is blind to case]
+    #[arg(long, value_enum, default_value_t = WordShapesArg::Auto, hide_default_value = true, help_heading = "Model")]
+    pub word_shapes: WordShapesArg,
     /// Train pretrained word embeddings too
     #[arg(long, help_heading = "Model")]
     pub train_embeddings: bool,
@@ -70,6 +76,19 @@ pub struct TrainingArgs {
     /// Record the logits of a pass without dropout after each epoch, or, for free, of the training passes
     #[arg(long, value_enum, default_value_t = RecordArg::Eval, help_heading = "Training")]
     pub record: RecordArg,
+    /// Train the first stage so many times, with seeds of their own, and judge by the mean of the logits
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100),
+        help_heading = "Training")]
+    pub ensemble: u32,
+    /// Do the threshold run at the same time as the main one: faster on a GPU or many cores, same result
+    #[arg(long, help_heading = "Training")]
+    pub parallel_runs: bool,
+    /// Write a checkpoint whenever so many minutes have passed, besides after every epoch; 0: only then
+    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Training")]
+    pub checkpoint_minutes: u64,
+    /// Write a checkpoint every so many steps: for tests
+    #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_steps: Option<u64>,
 }
 
 impl TrainingArgs {
@@ -92,11 +111,21 @@ impl TrainingArgs {
             train_embeddings: self.train_embeddings,
             max_span_width: self.max_span_width,
             scheme: self.scheme.into(),
+            word_shapes: self.word_shapes.into(),
+            ensemble: self.ensemble,
         };
         for (name, value) in config.describe() {
             console::detail(format_args!("{name:>24}  {value}"));
         }
         config
+    }
+
+    /// When checkpoints are written.
+    pub fn checkpoints(&self) -> Policy {
+        Policy {
+            every: (self.checkpoint_minutes > 0).then(|| Duration::from_secs(60 * self.checkpoint_minutes)),
+            steps: self.checkpoint_steps.map(|n| n as usize),
+        }
     }
 
     /// Opens the encoder; a hub id is downloaded or found in the cache.
@@ -192,6 +221,23 @@ impl From<ScheduleArg> for Schedule {
         match arg {
             ScheduleArg::Constant => Self::Constant,
             ScheduleArg::Linear => Self::Linear,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum WordShapesArg {
+    Auto,
+    On,
+    Off,
+}
+
+impl From<WordShapesArg> for WordShapes {
+    fn from(arg: WordShapesArg) -> Self {
+        match arg {
+            WordShapesArg::Auto => Self::Auto,
+            WordShapesArg::On => Self::On,
+            WordShapesArg::Off => Self::Off,
         }
     }
 }

@@ -85,7 +85,7 @@ impl Vocabulary {
             first: rows.clone(),
             last: rows,
             windows: vec![],
-            shapes: vec![0; words.len()],
+            shapes: column(&word_shape),
         }
     }
 

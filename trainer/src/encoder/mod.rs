@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use shared::corpus::TokenTable;
 
 use crate::batch::{Batch, SentenceInput};
+use crate::console;
 use crate::hub::{Hub, ModelId};
 use crate::parameters::Parameters;
 use crate::random::Masks;
@@ -234,14 +235,14 @@ impl Pretrained {
             inputs.push(reading.input);
         }
         if split > 0 {
-            eprintln!(
-                "warning: {split} of {n_sentences} sentences have more pieces than the {} that the encoder reads at \
-                 once; they are read in overlapping parts",
+            console::warning(format_args!(
+                "{split} of {n_sentences} sentences have more pieces than the {} that the encoder reads at once; they \
+                 are read in overlapping parts",
                 self.pieces.limit()
-            );
+            ));
         }
         if shortened > 0 {
-            eprintln!("warning: of {shortened} very long words in them only the beginning is read");
+            console::warning(format_args!("of {shortened} very long words in them only the beginning is read"));
         }
         Ok(inputs)
     }

@@ -36,6 +36,23 @@ impl AdamW {
         Self { moments: moments.into(), steps: 0.into() }
     }
 
+    /// Running means of the gradient and of its square, and the number of steps so far: to go on from later.
+    pub fn state(&self) -> (Vec<f32>, Vec<f32>, i32) {
+        let Moments { first, second } = self.moments.borrow().clone();
+        (first, second, self.steps.get())
+    }
+
+    /// Takes up a state of this weight's optimizer; false where it is of another size.
+    pub fn set_state(&self, first: Vec<f32>, second: Vec<f32>, steps: i32) -> bool {
+        let mut moments = self.moments.borrow_mut();
+        let fits = first.len() == moments.first.len() && second.len() == moments.second.len();
+        if fits {
+            *moments = Moments { first, second };
+            self.steps.set(steps);
+        }
+        fits
+    }
+
     /// One step with the given learning rate and (decoupled) weight decay; the gradient counts `scale` times.
     ///
     /// # Errors

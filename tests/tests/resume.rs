@@ -1,0 +1,325 @@
+//! Runs that end before their time: killed at many moments, interrupted, out of room. Started again, they must end
+//! with the bytes of an undisturbed run.
+#![cfg(unix)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A trainer and a corpus so small that a whole run takes about a second.
+struct Bench {
+    binary: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(test: &str) -> Option<Self> {
+        let binary = tests::trainer(test)?;
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Self { binary, folder };
+        let sample = bench.path("sample");
+        let made = Command::new(&bench.binary).args(["sample", "--out"]).arg(&sample).output().unwrap();
+        assert!(made.status.success());
+        for (name, n) in [("train-distant", 100), ("train-gold", 100), ("dev", 30), ("test", 30)] {
+            let file = sample.join(name).with_extension("json");
+            let mut sentences: Vec<Value> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            sentences.truncate(n);
+            std::fs::write(file, serde_json::to_vec(&sentences).unwrap()).unwrap();
+        }
+        Some(bench)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command of a run into the folder `out`: rates so high that something is learned in two epochs.
+    fn command(&self, out: &str, options: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg("run");
+        for (option, file) in
+            [("--train", "train-distant"), ("--train-gold", "train-gold"), ("--dev", "dev"), ("--test", "test")]
+        {
+            command.arg(option).arg(self.path("sample").join(file).with_extension("json"));
+        }
+        command.args(["--encoder", "builtin", "--epochs", "2", "--batch", "4", "--warmup", "0", "--seed", "3"]);
+        command.args(["--encoder-rate", "0.003", "--head-rate", "0.003", "--out"]).arg(self.path(out)).args(options);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn succeed(&self, out: &str, options: &[&str]) -> Output {
+        let output = self.command(out, options).output().unwrap();
+        assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output
+    }
+
+    /// The message of a run that must fail, in words.
+    fn fail(&self, out: &str, options: &[&str]) -> String {
+        message(self.command(out, options).output().unwrap())
+    }
+
+    /// Starts a run and lets it go on until the file is there.
+    fn until_there_is(&self, file: &str, out: &str, options: &[&str]) -> Child {
+        let mut child = self.command(out, options).spawn().unwrap();
+        while !self.path(out).join(file).exists() {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before there was {file}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child
+    }
+
+    /// All files of a finished run, metrics without wall-clock seconds.
+    fn results(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        collect(&self.path(out), "", &mut files);
+        let bookkeeping: Vec<&String> =
+            files.keys().filter(|f| ["checkpoint", ".partial", ".tmp"].iter().any(|part| f.contains(part))).collect();
+        assert!(bookkeeping.is_empty(), "left behind: {bookkeeping:?}");
+        for (name, bytes) in &mut files {
+            if name.ends_with(".json") && !name.contains('/') {
+                let mut json: Value = serde_json::from_slice(bytes).unwrap();
+                without_seconds(&mut json);
+                *bytes = serde_json::to_vec(&json).unwrap();
+            }
+        }
+        files
+    }
+
+    fn assert_same(&self, out: &str, expected: &BTreeMap<String, Vec<u8>>, what: &str) {
+        let found = self.results(out);
+        assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{what}");
+        for (name, bytes) in expected {
+            assert!(found[name] == *bytes, "{what}: {name} differs");
+        }
+    }
+}
+
+fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            collect(&entry.path(), &format!("{name}/"), files);
+        } else {
+            files.insert(name, std::fs::read(entry.path()).unwrap());
+        }
+    }
+}
+
+fn without_seconds(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.shift_remove("seconds");
+            map.values_mut().for_each(without_seconds);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_seconds),
+        _ => {}
+    }
+}
+
+fn message(output: Output) -> String {
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && !message.contains("panicked"), "{message}");
+    message
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn killed_at_any_moment_it_ends_as_if_undisturbed() {
+    let Some(bench) = Bench::new("killed_at_any_moment_it_ends_as_if_undisturbed") else { return };
+    let options = ["--checkpoint-steps", "3"];
+    let started = Instant::now();
+    bench.succeed("undisturbed", &options);
+    let whole = started.elapsed();
+    let expected = bench.results("undisturbed");
+    assert!(expected.contains_key("model-cleaned/model.safetensors") && expected.contains_key("provenance.json"));
+    const MOMENTS: u32 = 8;
+    for moment in 0..MOMENTS {
+        let out = format!("killed-{moment}");
+        let child = bench.command(&out, &options).spawn().unwrap();
+        std::thread::sleep(whole * (2 * moment + 1) / (2 * MOMENTS));
+        kill(child);
+        // How often checkpoints are written is no part of the result.
+        bench.succeed(&out, &[]);
+        bench.assert_same(&out, &expected, &format!("killed at {moment}/{MOMENTS} of the time"));
+    }
+}
+
+#[test]
+fn killed_again_and_again_it_still_ends() {
+    let Some(bench) = Bench::new("killed_again_and_again_it_still_ends") else { return };
+    // Everything that has a state of its own: logits of the training passes, several members, two runs at a time.
+    let options = ["--record", "train", "--ensemble", "2", "--reference", "none", "--clip-norm", "1"];
+    let started = Instant::now();
+    bench.succeed("undisturbed", &options);
+    let mut time = started.elapsed() / 6;
+    let expected = bench.results("undisturbed");
+    let options = [&options[..], &["--checkpoint-steps", "2", "--parallel-runs"]].concat();
+    let mut kills = 0;
+    loop {
+        let mut child = bench.command("killed", &options).spawn().unwrap();
+        std::thread::sleep(time);
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{}", message(child.wait_with_output().unwrap()));
+            break;
+        }
+        kill(child);
+        kills += 1;
+        // On a busy machine even the start takes long.
+        time = time * 11 / 10;
+    }
+    assert!(kills >= 3, "{kills}");
+    bench.assert_same("killed", &expected, "killed again and again");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    let Some(bench) = Bench::new("the_number_of_threads_changes_no_byte") else { return };
+    let dynamics = ["1", "2", "4"].map(|threads| {
+        let mut command = bench.command(threads, &["--reference", "none"]);
+        let output = command.env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        bench.results(threads)
+    });
+    assert!(dynamics[0] == dynamics[1] && dynamics[0] == dynamics[2]);
+}
+
+#[test]
+fn interrupted_it_says_how_to_go_on() {
+    let Some(bench) = Bench::new("interrupted_it_says_how_to_go_on") else { return };
+    bench.succeed("undisturbed", &["--reference", "none"]);
+    for signal in ["-INT", "-TERM"] {
+        let child = bench.until_there_is("dynamics.dyn.partial", signal, &["--reference", "none"]);
+        let sent = Command::new("kill").arg(signal).arg(child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        assert!(message(output).contains("same command again"));
+        assert!(bench.path(signal).join("checkpoint/raw.safetensors").exists());
+        let again = bench.succeed(signal, &["--reference", "none"]);
+        assert!(String::from_utf8_lossy(&again.stderr).contains("goes on at epoch 1"));
+        bench.assert_same(signal, &bench.results("undisturbed"), signal);
+    }
+}
+
+#[test]
+fn what_cannot_go_on_says_why_and_loses_nothing() {
+    let Some(bench) = Bench::new("what_cannot_go_on_says_why_and_loses_nothing") else { return };
+    let options = ["--reference", "none", "--checkpoint-steps", "3"];
+    bench.succeed("undisturbed", &options);
+    let expected = bench.results("undisturbed");
+    kill(bench.until_there_is("checkpoint/threshold.safetensors", "run", &options));
+    let checkpoint = bench.path("run").join("checkpoint/threshold.safetensors");
+    let whole = std::fs::read(&checkpoint).unwrap();
+    let dynamics = std::fs::read(bench.path("run").join("dynamics.dyn.partial")).unwrap();
+
+    // Other settings: named, with both values.
+    let refused = bench.fail("run", &[&options[..], &["--max-span-width", "5"]].concat());
+    assert!(refused.contains("other settings") && refused.contains("config.max_span_width: 8 → 5"), "{refused}");
+    assert!(!refused.contains("epochs"), "{refused}");
+
+    // No room: the limit on a file's size is below a checkpoint's.
+    let mut limited = Command::new("sh");
+    let run = bench.command("run", &options);
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 4000; exec \"$0\" \"$@\""])
+        .arg(run.get_program())
+        .args(run.get_args());
+    let full = message(limited.output().unwrap());
+    assert!(full.contains("threshold.safetensors") && full.contains("make room"), "{full}");
+    assert!(std::fs::read(&checkpoint).unwrap() == whole, "the former checkpoint is still there");
+
+    // One damaged byte.
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&checkpoint, &damaged).unwrap();
+    let refused = bench.fail("run", &options);
+    assert!(refused.contains("threshold.safetensors") && refused.contains("Delete it"), "{refused}");
+    assert!(std::fs::read(bench.path("run").join("dynamics.dyn.partial")).unwrap() == dynamics);
+
+    // A damaged recording of the finished run.
+    let mut damaged = dynamics.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(bench.path("run").join("dynamics.dyn.partial"), &damaged).unwrap();
+    let refused = bench.fail("run", &options);
+    assert!(refused.contains("dynamics.dyn.partial") && refused.contains("delete"), "{refused}");
+    std::fs::write(bench.path("run").join("dynamics.dyn.partial"), &dynamics).unwrap();
+
+    // As it says.
+    std::fs::remove_file(&checkpoint).unwrap();
+    bench.succeed("run", &options);
+    bench.assert_same("run", &expected, "after all that");
+
+    // A folder that cannot be: noticed before training.
+    std::fs::write(bench.path("file"), "").unwrap();
+    let refused = bench.fail("file/run", &options);
+    assert!(refused.contains("file/run") && !refused.contains("epoch 1/2"), "{refused}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_names_its_batch() {
+    let Some(bench) = Bench::new("a_loss_that_is_no_number_names_its_batch") else { return };
+    let options = ["--schedule", "linear", "--weight-decay", "1e30", "--checkpoint-steps", "1"];
+    let first = bench.fail("nan", &options);
+    for part in ["raw labels", "epoch 1, step", "training sentences [", "--encoder-rate", "another --out"] {
+        assert!(first.contains(part), "{part:?} is not in: {first}");
+    }
+    // From the checkpoint before it, it happens again at the same place.
+    let again = bench.fail("nan", &options);
+    let error = |message: &str| message.lines().find(|l| l.starts_with("error")).unwrap().to_owned();
+    assert!(again.contains("goes on at epoch 1"), "{again}");
+    assert_eq!(error(&again), error(&first));
+}
+
+#[test]
+fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
+    let Some(bench) = Bench::new("a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev") else { return };
+    let file = bench.path("sweep.toml");
+    let toml = "[sweep]\nwindows = [\"1-2\", \"1-9\"]\npositives = [{ fixed = -99.0 }, { fixed = 0.0 }]\n\
+                negatives = [{ fixed = -99.0 }]\nseeds = 2\n";
+    std::fs::write(&file, toml).unwrap();
+    bench.succeed("run", &["--reference", "oracle"]);
+    let before = std::fs::metadata(bench.path("run").join("dynamics.dyn")).unwrap().modified().unwrap();
+    let options = ["--reference", "oracle", "--sweep", file.to_str().unwrap()];
+    kill(bench.until_there_is("sweep", "run", &options));
+    let output = bench.succeed("run", &options);
+    assert_eq!(std::fs::metadata(bench.path("run").join("dynamics.dyn")).unwrap().modified().unwrap(), before);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("Sweep over 4 settings, 2 seeds each") && said.contains("→"), "{said}");
+
+    let files = bench.results("run");
+    let json = |name: &str| -> Value { serde_json::from_slice(&files[name]).unwrap() };
+    let (sweep, metrics) = (json("sweep.json"), json("metrics.json"));
+    assert!(metrics["test"]["oracle"]["f1"].is_number() && metrics["test"].get("gold").is_none());
+    let combinations = sweep["combinations"].as_array().unwrap();
+    // There are two epochs: both windows judge the same, and are trained on once.
+    assert_eq!(combinations[0]["cleaned"], combinations[2]["cleaned"]);
+    assert_ne!(combinations[0]["cleaned"], combinations[1]["cleaned"]);
+    assert_eq!(files.keys().filter(|f| f.starts_with("sweep/")).count(), 2);
+    let mean = |c: &Value| {
+        let of = c["dev_f1"].as_array().unwrap();
+        assert_eq!(of.len(), 2);
+        of.iter().map(|v| v.as_f64().unwrap()).sum::<f64>() / 2.0
+    };
+    let best = combinations.iter().map(mean).fold(f64::MIN, f64::max);
+    let chosen = &combinations[sweep["chosen"].as_u64().unwrap() as usize];
+    assert_eq!(mean(chosen), best);
+    assert_eq!(chosen["settings"], metrics["settings"]);
+    assert_eq!(chosen["settings"], json("decisions.json")["settings"]);
+    assert_eq!(chosen["dev_f1"][0], metrics["dev_f1"]["cleaned"], "the first seed is the run's own");
+
+    // The same in one go, and once more without anything left to do.
+    bench.succeed("at-once", &options);
+    bench.assert_same("at-once", &files, "killed in between, or in one go");
+    bench.succeed("at-once", &options);
+    bench.assert_same("at-once", &files, "a second time");
+}

@@ -1,0 +1,297 @@
+//! The first stage: trainings on the distant labels and with threshold samples, whose logits become `dynamics.dyn`.
+//!
+//! Every training records into a file of its own that grows by an epoch at a time; when all have ended,
+//! `dynamics.dyn` is put together from them, whole. The first's is `dynamics.dyn.partial`, a dynamics file that was
+//! cut off, so that a look at it is possible before.
+
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use shared::dyn_file::{self, RunKind};
+use shared::dynamics::{EpochLogits, EpochScore, Precision, RunInfo};
+use shared::ensemble;
+
+use crate::config::{Config, Record};
+use crate::console;
+use crate::interrupt::{self, Interrupted};
+use crate::pipeline::{CHECKPOINTS, DYNAMICS, Job, JobKind, ModelResult, RAW, checkpoint_file};
+use crate::random::{derived_seed, stream};
+use crate::run_dir::{GrowingFile, RunDir, Written};
+use crate::threshold_samples::draw;
+use crate::train::{EpochEnd, Stage, Trained, logits};
+
+/// One training on each of both: as many as the ensemble has members.
+struct Member {
+    /// From 1; the first has the run's own seed.
+    number: u32,
+    config: Config,
+}
+
+/// A training of a member.
+struct Recording<'a> {
+    /// Of its checkpoint and its files.
+    name: String,
+    kind: RunKind,
+    stage: Stage<'a>,
+    /// What stands in the file before the first epoch.
+    opening: Vec<u8>,
+}
+
+impl Member {
+    fn all(config: &Config) -> Vec<Self> {
+        let member = |number| {
+            let seed = match number {
+                1 => config.seed,
+                _ => derived_seed(config.seed, &format!("member {number}")),
+            };
+            Self { number, config: config.with_seed(seed) }
+        };
+        (1..=config.ensemble.max(1)).map(member).collect()
+    }
+
+    /// Name of its training of this kind.
+    fn name(&self, kind: RunKind) -> String {
+        let kind = match kind {
+            RunKind::Main => "raw",
+            RunKind::Threshold => "threshold",
+        };
+        if self.number == 1 { kind.to_owned() } else { format!("{kind}-{}", self.number) }
+    }
+
+    /// What the progress bar says.
+    fn title(&self, kind: RunKind) -> String {
+        let kind = match kind {
+            RunKind::Main => "raw labels",
+            RunKind::Threshold => "threshold run",
+        };
+        if self.number == 1 { kind.to_owned() } else { format!("{kind} {}", self.number) }
+    }
+}
+
+impl Job<'_> {
+    /// Trains on the distant labels and with threshold samples; writes `dynamics.dyn`.
+    pub(crate) fn record(&self) -> Result<ModelResult> {
+        let path = self.dir.path(DYNAMICS);
+        let members = Member::all(self.config);
+        if let (Some(done), true) = (self.dir.read_json(RAW)?, path.is_file()) {
+            console::status(format_args!("{DYNAMICS} is there already: its runs are not repeated"));
+            self.forget_recordings(&members)?;
+            return Ok(done);
+        }
+        let opening = self.opening();
+        let main = || members.iter().map(|m| self.main_run(m, &opening)).collect::<Result<Vec<Written>>>();
+        let with_samples = if self.kind == JobKind::TrainWithoutThresholds { &[][..] } else { &members };
+        let threshold = || with_samples.iter().map(|m| self.threshold_run(m)).collect::<Result<Vec<Written>>>();
+        let (main, threshold) =
+            if self.options.parallel_runs { side_by_side(main, threshold)? } else { (main()?, threshold()?) };
+        self.put_together(&members, &main, &threshold)?;
+        self.forget_recordings(&members)?;
+        self.dir.read_json(RAW)?.with_context(|| format!("{} is gone", self.dir.path(RAW).display()))
+    }
+
+    fn opening(&self) -> Vec<u8> {
+        let info = RunInfo {
+            name: self.name(),
+            written_by: concat!("DynClean trainer ", env!("CARGO_PKG_VERSION")).to_owned(),
+            encoder: self.config.encoder.clone(),
+            seed: self.config.seed,
+            negatives: self.config.negatives,
+            max_span_width: self.config.max_span_width,
+            settings: self.config.describe(),
+        };
+        dyn_file::begin(&info, &self.train.corpus, self.gold.as_ref().map(|gold| gold.entities.as_slice()))
+    }
+
+    fn main_run(&self, member: &Member, opening: &[u8]) -> Result<Written> {
+        let title = member.title(RunKind::Main);
+        let stage = self.stage(&title, &self.train.corpus, &member.config);
+        let n_types = stage.n_labels - 1;
+        let all: Vec<u32> = (0..self.train.corpus.n_sentences() as u32).collect();
+        let name = member.name(RunKind::Main);
+        if member.number == 1 && !self.dir.path(RAW).is_file() {
+            self.dir.remove(&done_file(&name))?;
+        }
+        let recording = Recording { name, kind: RunKind::Main, stage, opening: opening.to_vec() };
+        let epoch = |end: &EpochEnd| {
+            let passed;
+            let rows = match end.training_logits {
+                Some(rows) => rows,
+                None => {
+                    passed = logits(end.model, &self.train, &all, end.progress)?;
+                    &passed
+                }
+            };
+            Ok(EpochLogits::from_rows(rows, n_types, Precision::F16)?)
+        };
+        // Of an ensemble, too, the model that the cleaned one is compared with is a single one.
+        self.write_down(recording, all.len(), epoch, |trained| match member.number {
+            1 => self.dir.write_json(RAW, &self.result(trained, self.kind.first_model())?).map(|_| ()),
+            _ => Ok(()),
+        })
+    }
+
+    fn threshold_run(&self, member: &Member) -> Result<Written> {
+        let title = member.title(RunKind::Threshold);
+        let mut stage = self.stage(&title, &self.train.corpus, &member.config);
+        let n_types = stage.n_labels - 1;
+        let labels: Vec<Option<u16>> = stage.targets.iter().map(|t| t.map(|t| t as u16)).collect();
+        // All members get the same samples: only then can their logits be averaged.
+        let samples = draw(&labels, n_types, self.config.scheme, &mut stream(self.config.seed, "threshold samples"));
+        for (&span, &label) in samples.spans.iter().zip(&samples.assigned) {
+            stage.targets[span as usize] = Some(u32::from(label));
+        }
+        // One label more: the extra class.
+        stage.n_labels += 1;
+        let n_labels = stage.n_labels;
+        let opening = dyn_file::samples(self.config.scheme, &samples.spans, &samples.assigned);
+        let mut sentences: Vec<u32> =
+            samples.spans.iter().filter_map(|&s| self.train.index.span(s)).map(|s| s.sentence).collect();
+        sentences.dedup();
+        let recording = Recording { name: member.name(RunKind::Threshold), kind: RunKind::Threshold, stage, opening };
+        let epoch = |end: &EpochEnd| {
+            let passed;
+            let (spans, rows): (Vec<u32>, &[f32]) = match end.training_logits {
+                Some(rows) => ((0..self.train.index.len() as u32).collect(), rows),
+                None => {
+                    passed = logits(end.model, &self.train, &sentences, end.progress)?;
+                    (sentences.iter().flat_map(|&s| self.train.index.of_sentence(s)).collect(), &passed)
+                }
+            };
+            let of_samples: Vec<f32> = spans
+                .iter()
+                .zip(rows.chunks_exact(n_labels))
+                .filter(|(span, _)| samples.spans.binary_search(span).is_ok())
+                .flat_map(|(_, row)| row.iter().copied())
+                .collect();
+            Ok(EpochLogits::from_rows(&of_samples, n_labels - 1, Precision::F16)?)
+        };
+        self.write_down(recording, sentences.len(), epoch, |_| Ok(()))
+    }
+
+    /// Trains and records; `passed_over` is the number of sentences that a pass for recording looks at. What
+    /// `finish` writes is on disk before the training counts as done.
+    fn write_down(
+        &self,
+        recording: Recording,
+        passed_over: usize,
+        epoch_logits: impl Fn(&EpochEnd) -> Result<EpochLogits>,
+        finish: impl FnOnce(&Trained) -> Result<()>,
+    ) -> Result<Written> {
+        let Recording { name, kind, stage, opening } = recording;
+        let path = self.recording_path(&name);
+        let done = done_file(&name);
+        let damaged = |state: &str| {
+            format!(
+                "what {} recorded is not what it should be: delete {} and {} to repeat this training",
+                stage.name,
+                GrowingFile::partial(&path).display(),
+                self.dir.path(state).display()
+            )
+        };
+        if let Some(written) = self.dir.read_json::<Written>(&done)? {
+            GrowingFile::go_back(&path, &written).with_context(|| damaged(&done))?;
+            return Ok(written);
+        }
+        let (mut checkpoints, from) = self.checkpoints(&name, &stage)?;
+        let mut file = match &from {
+            Some(checkpoint) if checkpoint.position.recorded.bytes > 0 => {
+                GrowingFile::go_back(&path, &checkpoint.position.recorded)
+                    .with_context(|| damaged(&checkpoint_file(&name)))?
+            }
+            _ => {
+                RunDir::open(&self.dir.path(CHECKPOINTS))?;
+                let mut file = GrowingFile::create(&path)?;
+                file.append(&opening)?;
+                file
+            }
+        };
+        let passed_over = match self.config.record {
+            Record::Evaluation => passed_over,
+            Record::Training => 0,
+        };
+        let trained = stage.train(&mut checkpoints, from, passed_over, |end| {
+            let epoch: EpochScore = end.score;
+            let mut bytes = dyn_file::epoch(kind, epoch.epoch, &epoch_logits(&end)?);
+            bytes.extend(dyn_file::score(kind, epoch));
+            file.append(&bytes)?;
+            Ok(file.written())
+        })?;
+        finish(&trained)?;
+        let written = file.written();
+        self.dir.write_json(&done, &written)?;
+        self.forget(&name)?;
+        Ok(written)
+    }
+
+    /// Writes `dynamics.dyn` from all recordings: the sections as they are, or the means of an ensemble's logits.
+    fn put_together(&self, members: &[Member], main: &[Written], threshold: &[Written]) -> Result<()> {
+        let mut files = Vec::new();
+        for (i, member) in members.iter().enumerate() {
+            let mut bytes = Vec::new();
+            for (kind, written) in [(RunKind::Main, main.get(i)), (RunKind::Threshold, threshold.get(i))] {
+                let Some(written) = written else { continue };
+                let path = GrowingFile::partial(&self.recording_path(&member.name(kind)));
+                let part = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                bytes.extend(part.get(..written.bytes as usize).unwrap_or(&part));
+            }
+            bytes.extend(dyn_file::end());
+            files.push(bytes);
+        }
+        let bytes = match files.as_slice() {
+            [single] => {
+                dyn_file::read(single).context("the recordings do not make a dynamics file")?;
+                single.clone()
+            }
+            several => {
+                let members = several.iter().map(|bytes| dyn_file::read(bytes)).collect::<Result<Vec<_>, _>>()?;
+                dyn_file::write(&ensemble::mean(&members)?)
+            }
+        };
+        self.dir.write(DYNAMICS, bytes).map(|_| ())
+    }
+
+    /// Where a training records, without `.partial`.
+    fn recording_path(&self, name: &str) -> PathBuf {
+        self.dir.path(&if name == "raw" { DYNAMICS.to_owned() } else { format!("{CHECKPOINTS}/{name}.dyn") })
+    }
+
+    /// Removes what `dynamics.dyn` was made of.
+    fn forget_recordings(&self, members: &[Member]) -> Result<()> {
+        for name in members.iter().flat_map(|m| [RunKind::Main, RunKind::Threshold].map(|kind| m.name(kind))) {
+            // First what says that the recording is whole.
+            self.dir.remove(&done_file(&name))?;
+            let partial = GrowingFile::partial(&self.recording_path(&name));
+            if partial.exists() {
+                std::fs::remove_file(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
+            }
+            self.forget(&name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Says that a training is done, and what it recorded.
+fn done_file(name: &str) -> String {
+    format!("{CHECKPOINTS}/{name}.json")
+}
+
+/// Does both at the same time. When one fails the other ends, too, with a checkpoint.
+fn side_by_side<A: Send, B: Send>(
+    main: impl FnOnce() -> Result<A>,
+    threshold: impl FnOnce() -> Result<B> + Send,
+) -> Result<(A, B)> {
+    let (main, threshold) = std::thread::scope(|scope| {
+        // The main run stays on this thread: it belongs to the pool that computes for both.
+        let threshold = scope.spawn(|| threshold().inspect_err(|_| interrupt::request()));
+        let main = main().inspect_err(|_| interrupt::request());
+        (main, threshold.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    match (main, threshold) {
+        (Ok(main), Ok(threshold)) => Ok((main, threshold)),
+        // The cause, not what it led to.
+        (Err(error), Ok(_)) => Err(error),
+        (Err(main), Err(error)) if !main.is::<Interrupted>() || error.is::<Interrupted>() => Err(main),
+        (_, Err(error)) => Err(error),
+    }
+}

@@ -1,0 +1,382 @@
+//! A sweep: several settings of the cleaning, tried on the same dynamics; the one whose model is best on dev is
+//! taken.
+//!
+//! Only retraining is repeated, and that once per cleaned corpus: settings that judge the same spans wrong share
+//! it. Test is looked at by the chosen one alone, or the choice would be made on test.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use shared::judge::Judge;
+use shared::metrics::Window;
+use shared::quality::NoiseDetection;
+use shared::threshold::{Action, Metric, Rule, Settings, Thresholds};
+
+use crate::console;
+use crate::inspect::Opened;
+use crate::pipeline::{Cleaning, Job, Sides, cleaned_name};
+use crate::random::derived_seed;
+
+const RESULT: &str = "sweep.json";
+/// Scores of the trainings, one file per cleaned corpus.
+const SCORES: &str = "sweep";
+
+/// What is tried: every combination of the lists. An empty list leaves what the command line or the automatic says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sweep {
+    /// Epochs over which the metric is taken, as `"1-3"`, or `"auto"`.
+    windows: Vec<WindowChoice>,
+    /// `"aum"`, `"confidence"`.
+    metrics: Vec<Metric>,
+    /// Rules for negatives: `"auto"`, `{ quantile = 0.1 }`, `{ fixed = 0.5 }`.
+    negatives: Vec<Rule>,
+    /// Rules for positives.
+    positives: Vec<Rule>,
+    /// A threshold for every entity type by itself.
+    per_class: Vec<bool>,
+    /// `"remove"`, `"relabel"`.
+    on_wrong: Vec<Action>,
+    /// Judge every suspicious negative, even where several overlap.
+    keep_overlaps: Vec<bool>,
+    /// Trainings on each cleaned corpus, with seeds of their own; dev F1 is their mean.
+    seeds: u32,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self {
+            windows: Vec::new(),
+            metrics: Vec::new(),
+            negatives: Vec::new(),
+            positives: Vec::new(),
+            per_class: Vec::new(),
+            on_wrong: Vec::new(),
+            keep_overlaps: Vec::new(),
+            seeds: 1,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+enum WindowChoice {
+    /// That of the base settings.
+    Base,
+    Epochs(Window),
+}
+
+impl TryFrom<String> for WindowChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Base);
+        }
+        let number = |part: &str| part.trim().parse::<u32>().ok().filter(|&n| n > 0);
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(Self::Epochs(Window { first, last })),
+            _ => Err(format!("{text:?} is no window: expected \"auto\", or epochs from 1 such as \"1-3\"")),
+        }
+    }
+}
+
+/// `sweep.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SweepResult {
+    /// Trainings per cleaned corpus.
+    pub seeds: u32,
+    /// Dev F1 of the model on the distant labels as they came (one seed).
+    pub raw_dev_f1: f64,
+    /// The chosen combination, from 0.
+    pub chosen: usize,
+    /// All, in the order of the lists, the last list running fastest.
+    pub combinations: Vec<Combination>,
+}
+
+/// One combination of settings.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Combination {
+    /// The settings.
+    pub settings: Settings,
+    /// The thresholds they gave.
+    pub thresholds: Thresholds,
+    /// Spans that left the training data.
+    pub removed: Sides,
+    /// Spans that got another label.
+    pub relabelled: Sides,
+    /// Against gold, where it is known: it decides nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseDetection>,
+    /// Digest of the cleaned corpus: combinations with the same share their trainings.
+    pub cleaned: String,
+    /// Dev F1 by seed; empty where the cleaning left no entity to learn from.
+    pub dev_f1: Vec<f64>,
+    /// Their mean.
+    pub mean_dev_f1: Option<f64>,
+}
+
+/// Scores of the trainings on one cleaned corpus.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Scores {
+    dev_f1: Vec<f64>,
+}
+
+impl Sweep {
+    /// Reads the `[sweep]` table of a TOML file.
+    ///
+    /// # Errors
+    /// Names the file, the line and what was expected.
+    pub fn read(path: &Path) -> Result<Self> {
+        // Other tables may be there for other purposes.
+        #[derive(Deserialize)]
+        struct File {
+            sweep: Sweep,
+        }
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let File { sweep } = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let rules = sweep.negatives.iter().chain(&sweep.positives);
+        for rule in rules {
+            match rule {
+                Rule::Quantile(q) if !(0.0..=1.0).contains(q) => {
+                    bail!("{}: the quantile {q} is not in 0..1", path.display())
+                }
+                Rule::Fixed(value) if !value.is_finite() => bail!("{}: a threshold must be a number", path.display()),
+                _ => {}
+            }
+        }
+        ensure!(sweep.seeds > 0, "{}: seeds must be at least 1", path.display());
+        Ok(sweep)
+    }
+
+    /// All combinations, each once.
+    fn combinations(&self, base: &Settings) -> Vec<Settings> {
+        let mut all = vec![base.clone()];
+        vary(&mut all, &self.windows, |settings, window| match window {
+            WindowChoice::Base => {}
+            WindowChoice::Epochs(window) => settings.window = *window,
+        });
+        vary(&mut all, &self.metrics, |settings, &metric| settings.metric = metric);
+        vary(&mut all, &self.negatives, |settings, &rule| settings.negatives = rule);
+        vary(&mut all, &self.positives, |settings, &rule| settings.positives = rule);
+        vary(&mut all, &self.per_class, |settings, &per_class| settings.per_class = per_class);
+        vary(&mut all, &self.on_wrong, |settings, &action| settings.action = action);
+        vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
+        let mut once: Vec<Settings> = Vec::new();
+        for settings in all {
+            if !once.contains(&settings) {
+                once.push(settings);
+            }
+        }
+        once
+    }
+}
+
+/// Every one of `all` with every value of a list; an empty list changes nothing.
+fn vary<T>(all: &mut Vec<Settings>, values: &[T], set: impl Fn(&mut Settings, &T)) {
+    if values.is_empty() {
+        return;
+    }
+    let with = |settings: &Settings, value: &T| {
+        let mut settings = settings.clone();
+        set(&mut settings, value);
+        settings
+    };
+    *all =
+        all.iter().flat_map(|settings| values.iter().map(|value| with(settings, value)).collect::<Vec<_>>()).collect();
+}
+
+impl Job<'_> {
+    /// Tries all combinations and returns the cleaning whose models are best on dev; among equals the first.
+    pub(crate) fn sweep(
+        &self,
+        sweep: &Sweep,
+        recorded: &Opened,
+        base: &Settings,
+        raw_dev_f1: f64,
+    ) -> Result<(Cleaning, SweepResult)> {
+        let cleaning = |settings: &Settings| -> Result<Cleaning> {
+            let judge = Judge::new(&recorded.dynamics, settings.window, settings.metric)?;
+            self.decide(recorded, judge, settings.clone())
+        };
+        // All are decided before the first is trained: a mistake in the last shows at once.
+        let decided = sweep.combinations(base).into_iter().map(|settings| {
+            let cleaning = cleaning(&settings).with_context(|| format!("the combination {}", describe(&settings)))?;
+            Ok(Combination {
+                settings,
+                removed: Sides::of(&cleaning.summary, |c| c.removed),
+                relabelled: Sides::of(&cleaning.summary, |c| c.relabelled),
+                thresholds: cleaning.summary.thresholds,
+                noise: cleaning.noise,
+                cleaned: cleaning.digest,
+                dev_f1: Vec::new(),
+                mean_dev_f1: None,
+            })
+        });
+        let mut combinations = decided.collect::<Result<Vec<Combination>>>()?;
+        let mut best: Option<(f64, usize, String)> = None;
+        let mut done: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let n = combinations.len();
+        for (i, combination) in combinations.iter_mut().enumerate() {
+            let digest = combination.cleaned.clone();
+            if let Some(dev_f1) = done.get(&digest) {
+                combination.set_scores(dev_f1.clone());
+                continue;
+            }
+            console::status(format_args!("sweep {}/{n}: {}", i + 1, describe(&combination.settings)));
+            combination.set_scores(self.try_cleaning(&cleaning(&combination.settings)?, sweep.seeds)?);
+            done.insert(digest.clone(), combination.dev_f1.clone());
+            let Some(mean) = combination.mean_dev_f1 else { continue };
+            // The last checkpoint of the best one's first training holds the model to be tested; the beaten one's
+            // is no longer needed.
+            let beaten = match &best {
+                Some((f1, ..)) if mean <= *f1 => Some(digest),
+                _ => best.replace((mean, i, digest)).map(|(.., beaten)| beaten),
+            };
+            if let Some(beaten) = beaten {
+                self.forget(&cleaned_name(&beaten))?;
+            }
+        }
+        let (_, chosen, _) =
+            best.context("every combination of the sweep removed every entity; choose other thresholds")?;
+        let settings = combinations.get(chosen).map_or(base, |c| &c.settings);
+        let cleaning = cleaning(settings)?;
+        let result = SweepResult { seeds: sweep.seeds, raw_dev_f1, chosen, combinations };
+        self.dir.write_json(RESULT, &result)?;
+        Ok((cleaning, result))
+    }
+
+    /// Dev F1 of trainings on a cleaned corpus, by seed; those known from an earlier start are not repeated.
+    fn try_cleaning(&self, cleaning: &Cleaning, seeds: u32) -> Result<Vec<f64>> {
+        let file = format!("{SCORES}/{}.json", cleaning.digest);
+        let mut scores: Scores = self.dir.read_json(&file)?.unwrap_or_default();
+        if cleaning.corpus.entities.is_empty() {
+            return Ok(Vec::new());
+        }
+        for number in scores.dev_f1.len() as u32 + 1..=seeds {
+            // The first is the training that the run itself does on this corpus.
+            let (name, config) = match number {
+                1 => (cleaned_name(&cleaning.digest), self.config.clone()),
+                _ => {
+                    let seed = derived_seed(self.config.seed, &format!("retraining {number}"));
+                    (format!("{}-{number}", cleaned_name(&cleaning.digest)), self.config.with_seed(seed))
+                }
+            };
+            let title = format!("cleaned, seed {number}");
+            let trained = self.train(&name, &self.stage(&title, &cleaning.corpus, &config))?;
+            scores.dev_f1.push(trained.dev_f1());
+            self.dir.write_json(&file, &scores)?;
+            if number > 1 {
+                self.forget(&name)?;
+            }
+        }
+        scores.dev_f1.truncate(seeds as usize);
+        Ok(scores.dev_f1)
+    }
+}
+
+impl Combination {
+    fn set_scores(&mut self, dev_f1: Vec<f64>) {
+        self.mean_dev_f1 = (!dev_f1.is_empty()).then(|| dev_f1.iter().sum::<f64>() / dev_f1.len() as f64);
+        self.dev_f1 = dev_f1;
+    }
+}
+
+impl SweepResult {
+    /// A line per combination, for a terminal.
+    pub fn summary(&self) -> String {
+        let percent = |f1: f64| format!("{:5.1}", 100.0 * f1);
+        let n = self.combinations.len();
+        let mut text =
+            format!("Sweep over {n} settings, {} seeds each: dev F1, spans removed or relabelled\n", self.seeds);
+        text += &format!("    {}  distant labels as they came (one seed)\n", percent(self.raw_dev_f1));
+        for (i, c) in self.combinations.iter().enumerate() {
+            let changed = |of: fn(&Sides) -> u64| of(&c.removed) + of(&c.relabelled);
+            text += &format!(
+                "  {} {}  {}: {} positives, {} negatives\n",
+                if i == self.chosen { "→" } else { " " },
+                c.mean_dev_f1.map_or("    –".to_owned(), percent),
+                describe(&c.settings),
+                changed(|s| s.positives),
+                changed(|s| s.negatives)
+            );
+        }
+        text + "→ is the best on dev; only its model was tested. Of several, the best on dev looks better there than \
+                it is\n"
+    }
+}
+
+/// Settings in one line.
+fn describe(settings: &Settings) -> String {
+    let rule = |rule: Rule| match rule {
+        Rule::Auto => "auto".to_owned(),
+        Rule::Quantile(q) => format!("quantile {q}"),
+        Rule::Fixed(value) => format!("{value}"),
+    };
+    let Window { first, last } = settings.window;
+    let mut text = format!(
+        "{} over epochs {first}-{last}, negatives {}, positives {}",
+        settings.metric.name(),
+        rule(settings.negatives),
+        rule(settings.positives)
+    );
+    for (is_so, what) in [
+        (settings.per_class, ", per class"),
+        (settings.action == Action::Relabel, ", relabel"),
+        (!settings.overlap_suppression, ", overlaps kept"),
+    ] {
+        if is_so {
+            text += what;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<Sweep> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sweep.toml");
+        std::fs::write(&path, toml).unwrap();
+        Sweep::read(&path)
+    }
+
+    #[test]
+    fn lists_are_multiplied_and_doubles_left_out() {
+        let toml = r#"
+            [sweep]
+            windows = ["auto", "2-4", "1-3"]
+            negatives = ["auto", { quantile = 0.05 }, { fixed = -0.5 }]
+            on_wrong = ["remove", "relabel"]
+            seeds = 2
+        "#;
+        // The base has the window 1-3 already.
+        let all = read(toml).unwrap().combinations(&Settings::paper());
+        assert_eq!(all.len(), 2 * 3 * 2);
+        assert_eq!((all[0].negatives, all[0].action), (Rule::Auto, Action::Remove));
+        assert_eq!((all[1].negatives, all[1].action), (Rule::Auto, Action::Relabel));
+        assert_eq!((all[4].negatives, all[4].window.first), (Rule::Fixed(-0.5), 1));
+        assert_eq!((all[11].negatives, all[11].window.first), (Rule::Fixed(-0.5), 2));
+        assert!(all.iter().all(|s| s.positives == Settings::paper().positives));
+        assert_eq!(read("[sweep]").unwrap().combinations(&Settings::paper()), [Settings::paper()]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (toml, expected) in [
+            ("[sweep]\nquantiles = [0.1]", "quantiles"),
+            ("[sweep]\nwindows = [\"3-2\"]", "3-2"),
+            ("[sweep]\nnegatives = [{ quantile = 1.5 }]", "1.5"),
+            ("[sweep]\nseeds = 0", "seeds"),
+            ("windows = []", "sweep"),
+        ] {
+            let error = format!("{:#}", read(toml).unwrap_err());
+            assert!(error.contains(expected) && error.contains("sweep.toml"), "{error}");
+        }
+    }
+}
