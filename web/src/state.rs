@@ -424,7 +424,18 @@ impl App {
 /// Opens the file that the page's address names (`?run=`).
 pub fn open_from_address() {
     let Ok(search) = window().location().search() else { return };
-    let Some(run) = web_sys::UrlSearchParams::new_with_str(&search).ok().and_then(|p| p.get("run")) else { return };
+    if let Some(run) = web_sys::UrlSearchParams::new_with_str(&search).ok().and_then(|p| p.get("run")) {
+        open_url(run);
+    }
+}
+
+/// Opens the sample that lies beside the page.
+pub fn open_sample() {
+    open_url("sample.dyn".to_owned());
+}
+
+/// Opens a file on the page's server; relative to the page.
+fn open_url(run: String) {
     let base = document().base_uri().ok().flatten().unwrap_or_default();
     let url = web_sys::Url::new_with_base(&run, &base).map_or(run, |url| url.href());
     link::open(link::Source::Url(url));

@@ -2,9 +2,11 @@
 
 mod browser;
 mod comparing;
+mod reading;
 mod reviewing;
 mod selecting;
 mod sharing;
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,11 +7,11 @@ use crate::made;
 fn numbers(text: &str) -> (u64, u64) {
     let number = |text: &str| text.trim().replace(',', "").parse().unwrap();
     let (shown, all) = text.split_once(" of ").unwrap();
-    (number(shown), number(all.split([',', ' ']).next().unwrap_or(all).trim()))
+    (number(shown), number(all))
 }
 
 fn shown(text: &str) -> u64 {
-    numbers(&text.replace(", lowest AUM first", "").replace(',', "")).0
+    numbers(text).0
 }
 
 async fn counts(page: &Page) -> [u64; 4] {

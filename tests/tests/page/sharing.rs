@@ -9,7 +9,9 @@ use crate::made;
 
 #[test]
 fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
-    let Some(places) = Places::find("the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers") else { return };
+    let Some(places) = Places::find("the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers") else {
+        return;
+    };
     let made = made(&places);
     with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
         page.until_open().await;

@@ -20,7 +20,7 @@ pub struct Margins {
 }
 
 /// The same for all plots, so that they line up.
-pub const MARGINS: Margins = Margins { top: 8, right: 16, bottom: 24, left: 48 };
+pub const MARGINS: Margins = Margins { top: 8, right: 16, bottom: 36, left: 48 };
 
 /// Colours of lines and letters.
 pub struct Ink {

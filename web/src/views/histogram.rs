@@ -40,14 +40,7 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
     view! {
         <section class="panel plot" aria-label=move || format!("{} of {name}", app.metric().name())>
             <div class="heading">
-                <h2>{move || app.metric().name()} ", " {name}</h2>
-                <p class="legend">
-                    <span class="key real">"real"</span>
-                    <Show when=move || app.filter.with(|filter| !filter.is_empty())>
-                        <span class="key passing">"selected"</span>
-                    </Show>
-                    <span class="key samples" title="Threshold samples: spans trained with deliberately wrong labels">{move || totals().1} " samples"</span>
-                </p>
+                <h2>{match side { Side::Negatives => "Negatives (O)", Side::Positives => "Positives (types)" }}</h2>
                 {(side == Side::Positives).then(|| scale_choice(app))}
                 <p class="share" data-testid=format!("share-{name}") title="Spans that pass the filter, of all on this side">
                     {move || {
@@ -69,6 +62,13 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
                     Metric::Confidence => "confidence (probability)",
                 }}</span>
                 {line(app, side, data)}
+                <p class="legend inlay">
+                    <span class="key real">"real"</span>
+                    <Show when=move || app.filter.with(|filter| !filter.is_empty())>
+                        <span class="key passing">"selected"</span>
+                    </Show>
+                    <span class="key samples">{move || totals().1} " samples"</span>
+                </p>
             </div>
         </section>
     }

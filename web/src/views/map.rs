@@ -71,7 +71,6 @@ pub fn map(app: App) -> impl IntoView {
                 <Show when=move || app.compared.with(Option::is_some)>{plane_choice(app)}</Show>
                 {side_choice(app, "map-side")}
                 {colour_choice(app)}
-                {zoom_buttons(app)}
                 {legend(app)}
                 <p class="share" data-testid="map-count" title="Spans in the picture, of all candidate spans">
                     {move || of_all(app, shown())}
@@ -79,6 +78,7 @@ pub fn map(app: App) -> impl IntoView {
             </div>
             <div class="frame" node_ref=frame>
                 <canvas node_ref=axes aria-hidden="true"></canvas>
+                {zoom_buttons(app)}
                 {cloud_view(app, cloud, size)}
                 {move || app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities) && app.plane.get() == Plane::DataMap)
                     .then(|| view! {
@@ -92,7 +92,7 @@ pub fn map(app: App) -> impl IntoView {
                     <span class="reading hard" aria-hidden="true">"hard to learn, often wrong"</span>
                 </Show>
                 <span class="axis y" aria-hidden="true">{move || match app.plane.get() {
-                    Plane::DataMap => "confidence (mean probability)".to_owned(),
+                    Plane::DataMap => "confidence".to_owned(),
                     Plane::Compare => app.compared.with(|c| c.as_ref().map_or(String::new(), |c| format!("AUM in {}", c.file))),
                 }}</span>
                 <span class="axis x" aria-hidden="true">{move || match app.plane.get() {
@@ -240,7 +240,7 @@ fn zoom(app: App, factor: f32, around: Option<(f32, f32)>) {
 
 fn zoom_buttons(app: App) -> impl IntoView {
     view! {
-        <div class="segments" role="group" aria-label="Zoom of the data map">
+        <div class="segments inlay" role="group" aria-label="Zoom of the data map">
             <button aria-label="Nearer" title="Nearer (or turn the wheel on the map)" data-testid="zoom-in"
                 on:click=move |_| zoom(app, NEARER * NEARER, None)>"+"</button>
             <button aria-label="Farther" title="Farther" on:click=move |_| zoom(app, 1.0 / NEARER / NEARER, None)>"−"</button>
@@ -258,8 +258,8 @@ fn plane_choice(app: App) -> impl IntoView {
     view! {
         <select aria-label="Axes of the data map" data-testid="map-plane" on:change=set
             prop:value=move || if app.plane.get() == Plane::Compare { "compare" } else { "map" }>
-            <option value="map">"variability, confidence"</option>
-            <option value="compare">"AUM, AUM of the other"</option>
+            <option value="map">"data map"</option>
+            <option value="compare">"AUM × AUM"</option>
         </select>
     }
 }

@@ -66,12 +66,7 @@ pub fn table(app: App) -> impl IntoView {
                 {filters(app)}
                 <p class="legend share" data-testid="listed">{move || {
                     let cut = (total() > MOST).then(|| format!(" (the first {} are shown)", format::count(MOST as u64)));
-                    let order = match app.list.get() {
-                        List::Ranked(_) => format!(", lowest {} first", app.metric().name()),
-                        List::ByHand => String::new(),
-                        List::Flips => ", largest difference first".to_owned(),
-                    };
-                    format!("{}{order}{}", of_all(app, total()), cut.unwrap_or_default())
+                    format!("{}{}", of_all(app, total()), cut.unwrap_or_default())
                 }}</p>
             </div>
             <div class="grid" class:with-gold=move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold))>
@@ -87,7 +82,9 @@ pub fn table(app: App) -> impl IntoView {
                         <span role="columnheader">"distant"</span>
                         <span role="columnheader">"predicted"</span>
                         <span role="columnheader" class="gold">"gold"</span>
-                        <span role="columnheader" class="end">{move || app.metric().name()}</span>
+                        <span role="columnheader" class="end" title="Lists are sorted by it, lowest first; those judged differently by the largest difference">
+                            {move || app.metric().name()} {move || (app.list.get() != List::Flips).then_some(" ↑")}
+                        </span>
                         <span role="columnheader">"margins"</span>
                     </div>
                     <div class="sizer" role="presentation" style:height=height>
