@@ -1,6 +1,6 @@
 //! The page's address says what is shown: `#decisions=…&view=…`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use leptos::prelude::*;
@@ -14,10 +14,10 @@ use shared::span::SpanId;
 use shared::threshold::Settings;
 use wasm_bindgen::JsValue;
 
-use crate::link;
 use crate::protocol::{Colouring, List};
 use crate::state::App;
 use crate::work::Work;
+use crate::{link, work};
 
 /// Browsers refuse addresses that change all the time.
 const PAUSE: Duration = Duration::from_millis(400);
@@ -65,13 +65,30 @@ impl Linked {
     }
 }
 
-fn fragment() -> String {
-    window().location().hash().unwrap_or_default()
+thread_local! {
+    /// What the address said when the page was loaded, until the file that it is about is open. Afterwards the
+    /// address only follows what is shown.
+    static GIVEN: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+fn given() -> Option<String> {
+    GIVEN.with_borrow(Clone::clone)
+}
+
+/// Takes the address at its word: what it says holds when its file is open.
+pub fn read(app: App) {
+    let take = || GIVEN.set(window().location().hash().ok().filter(|hash| !hash.is_empty()));
+    take();
+    let handle = window_event_listener(leptos::ev::hashchange, move |_| {
+        take();
+        work::bring_back(app);
+    });
+    std::mem::forget(handle);
 }
 
 /// The decisions in the address, if they are about the file with this digest.
 pub fn decisions(app: App, digest: &str) -> Option<Linked> {
-    let json = share::decisions_of(&fragment())?;
+    let json = share::decisions_of(&given()?)?;
     match Decisions::read(json.as_bytes(), digest) {
         Ok(decisions) => Some(Linked { json, decisions }),
         Err(error) => {
@@ -83,7 +100,7 @@ pub fn decisions(app: App, digest: &str) -> Option<Linked> {
 
 /// The digest of the file that the address is about.
 pub fn digest() -> Option<String> {
-    let json = share::decisions_of(&fragment())?;
+    let json = share::decisions_of(&given()?)?;
     serde_json::from_str::<Decisions>(&json).ok().map(|decisions| decisions.dynamics)
 }
 
@@ -92,7 +109,8 @@ pub fn restore_view(app: App, of: &str) {
     if digest().as_deref() != Some(of) {
         return;
     }
-    let Some(view) = share::part(&fragment(), "view=").and_then(|json| serde_json::from_str::<View>(&json).ok()) else {
+    let given = GIVEN.take().unwrap_or_default();
+    let Some(view) = share::part(&given, "view=").and_then(|json| serde_json::from_str::<View>(&json).ok()) else {
         return;
     };
     app.set_filter(view.filter);

@@ -36,6 +36,21 @@ pub fn listen(app: App) {
         }
     });
     std::mem::forget(handle);
+    leave_lists();
+}
+
+/// A list from which the mouse has chosen gives the focus up: the next key is meant for the spans.
+fn leave_lists() {
+    let by_mouse = StoredValue::new(false);
+    let mouse = window_event_listener(ev::pointerdown, move |_| by_mouse.set_value(true));
+    let keys = window_event_listener(ev::keydown, move |_| by_mouse.set_value(false));
+    let change = window_event_listener(ev::change, move |event| {
+        let list = event.target().and_then(|target| target.dyn_into::<web_sys::HtmlSelectElement>().ok());
+        if let Some(list) = list.filter(|_| by_mouse.get_value()) {
+            let _ = list.blur();
+        }
+    });
+    std::mem::forget((mouse, keys, change));
 }
 
 /// Whether a key typed there is text, or chooses from a list.

@@ -26,6 +26,7 @@ pub fn start(glue: String, worker: String) {
     let app = state::App::new();
     link::start(app, link::Scripts { glue, worker });
     leptos::mount::mount_to_body(move || {
+        address::read(app);
         address::follow(app);
         keys::listen(app);
         work::keep_on_leaving(app);

@@ -170,7 +170,8 @@ impl Page {
     /// The element with this test id, once it is there.
     pub async fn find(&self, id: &str) -> Element {
         let css = format!("[data-testid='{id}']");
-        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&css)).await.unwrap()
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&css)).await;
+        found.unwrap_or_else(|error| panic!("{id} does not come: {error}"))
     }
 
     /// Whether there is such an element.

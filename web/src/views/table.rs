@@ -73,7 +73,11 @@ pub fn table(app: App) -> impl IntoView {
                 <div class="viewport" role="grid" tabindex="0" data-testid="rows" node_ref=viewport
                     aria-label="Spans: arrow keys select, K keeps, X removes, a digit relabels, U leaves it to the rules"
                     aria-rowcount=move || (total() + 1).to_string()
-                    aria-activedescendant=move || app.selected.get().map(row_name)
+                    aria-activedescendant=move || {
+                        let selected = app.selected.get()?;
+                        // Only while its row is there.
+                        app.rows.with(|rows| rows.rows.iter().any(|row| row.id == selected)).then(|| row_name(selected))
+                    }
                     on:scroll=on_scroll>
                     // Inside what scrolls, so that its columns are those of the rows.
                     <div class="row head" role="row" aria-rowindex="1">
