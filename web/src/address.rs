@@ -6,7 +6,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use shared::cleaning::Decisions;
-use shared::density::Extent;
+use shared::density::{DATA_MAP, Extent};
 use shared::filter::Filter;
 use shared::listing::Listing;
 use shared::share;
@@ -30,6 +30,7 @@ struct View {
     list: List,
     colouring: Colouring,
     log_counts: bool,
+    /// Of the data map.
     zoom: Option<Extent>,
     span: Option<SpanId>,
 }
@@ -86,6 +87,12 @@ pub fn read(app: App) {
     std::mem::forget(handle);
 }
 
+/// Whether the page was loaded again, and not from a link.
+pub fn was_reloaded() -> bool {
+    let navigation = window().performance().map(|performance| performance.navigation());
+    navigation.is_some_and(|navigation| navigation.type_() == web_sys::PerformanceNavigation::TYPE_RELOAD)
+}
+
 /// The decisions in the address, if they are about the file with this digest.
 pub fn decisions(app: App, digest: &str) -> Option<Linked> {
     let json = share::decisions_of(&given()?)?;
@@ -119,10 +126,18 @@ pub fn restore_view(app: App, of: &str) {
     }
     app.map_colouring.set(view.colouring);
     app.log_counts.set(view.log_counts);
-    app.zoom.set(view.zoom);
+    app.zoom.set(view.zoom.filter(is_shown));
     if let Some(span) = view.span {
         app.select(span);
     }
+}
+
+/// Whether a part of the data map, which may be anything in an address, can be drawn.
+fn is_shown(part: &Extent) -> bool {
+    let inside = |(low, high): (f32, f32), (least, most): (f32, f32)| {
+        low >= least && high <= most && high - low >= 0.9e-3 * (most - least)
+    };
+    inside(part.x, DATA_MAP.x) && inside(part.y, DATA_MAP.y)
 }
 
 thread_local! {
@@ -156,7 +171,7 @@ fn view(app: App) -> View {
         list: app.list.get(),
         colouring: app.map_colouring.get(),
         log_counts: app.log_counts.get(),
-        zoom: app.zoom.get(),
+        zoom: app.zoom.get().filter(is_shown),
         span: app.selected.get(),
     }
 }

@@ -82,8 +82,12 @@ pub fn bring_back(app: App) {
         }
         HELD.set(false);
         let linked = address::decisions(app, &digest);
-        // The address of a page that is reloaded says what is stored, less the decisions by hand.
-        let reloaded = linked.as_ref().zip(stored.as_ref()).is_some_and(|(linked, work)| linked.is_of(work));
+        // The address of a page that is reloaded says what is stored, less the decisions by hand, and less what
+        // was changed in the last moment.
+        let reloaded = linked
+            .as_ref()
+            .zip(stored.as_ref())
+            .is_some_and(|(linked, work)| address::was_reloaded() || linked.is_of(work));
         match (linked, stored) {
             (Some(linked), stored) if !reloaded => {
                 link::take(linked.json);

@@ -1,6 +1,6 @@
 //! For everyone: checked by axe-core, on small and large windows, and whatever file is opened.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared::judge::Judge;
 
 use crate::browser::{Page, Places, with_page};
@@ -56,8 +56,9 @@ fn the_page_passes_axe_in_every_state() {
         for (width, height) in [(390, 844), (1280, 720), (1920, 1080), (3840, 2160)] {
             page.resize(width, height).await;
             let over = page.overflow().await;
-            assert_eq!(over[0], json!(0), "{width} × {height} scrolls sideways");
-            assert!(width < 1024 || over[1] == json!(0), "{width} × {height} scrolls down");
+            // Below zero where there is a scroll bar.
+            assert!(over[0].as_i64() <= Some(0), "{width} × {height} scrolls sideways: {over}");
+            assert!(width < 1024 || over[1].as_i64() <= Some(0), "{width} × {height} scrolls down: {over}");
         }
     });
 }
