@@ -48,9 +48,10 @@ fn a_selection_holds_in_every_view() {
         let [listed, on_map, _, low] = counts(&page).await;
         assert_eq!((listed, on_map), (low, low));
 
-        // Reloaded, the address has it.
-        let address = page.address().await;
-        assert!(address.contains("view=") && address.contains("decisions="), "{address}");
+        // The address follows, and reloaded it has it all.
+        while !page.address().await.contains("Positives") {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
         page.reload().await;
         page.find("chip-values").await;
         page.until("share-positives", "shows as few", |text| shown(text) == low).await;
