@@ -42,7 +42,7 @@ fn a_selection_holds_in_every_view() {
         assert_eq!((listed, on_map), (persons, persons));
 
         // Bars of a histogram on top of that: the lower half, beside the line of the threshold.
-        page.drag_over("bars-positives", &[(0.1, 0.3), (0.3, 0.3), (0.5, 0.3)]).await;
+        page.drag_over("bars-positives", &[(0.1, 0.8), (0.3, 0.8), (0.5, 0.8)]).await;
         page.find("chip-values").await;
         page.until("share-positives", "shows fewer", |text| shown(text) < persons).await;
         let [listed, on_map, _, low] = counts(&page).await;
