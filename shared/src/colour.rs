@@ -50,6 +50,27 @@ impl Ground {
         [level as u8; 3]
     }
 
+    /// What is there but not selected.
+    pub fn faint(self) -> Rgb {
+        match self {
+            Self::Light => [226; 3],
+            Self::Dark => [52; 3],
+        }
+    }
+
+    /// Entity types, the first six of them (Okabe and Ito); none for those after: more colours cannot be told
+    /// apart.
+    pub fn class(self, number: usize) -> Option<Rgb> {
+        const LIGHT: [Rgb; 6] =
+            [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [160, 130, 0], [40, 40, 40]];
+        const DARK: [Rgb; 6] =
+            [[86, 180, 233], [255, 134, 47], [60, 200, 160], [230, 150, 195], [240, 228, 66], [240, 240, 240]];
+        match self {
+            Self::Light => LIGHT.get(number).copied(),
+            Self::Dark => DARK.get(number).copied(),
+        }
+    }
+
     /// What leaves the data: vermilion (Okabe and Ito).
     pub fn removed(self) -> Rgb {
         match self {

@@ -1,11 +1,11 @@
 //! Clouds of any number of points as pictures: points are counted per pixel, and pixels coloured.
 
 use crate::colour::{Ground, Rgb};
-use crate::judge::{Judge, Side};
 use crate::span::SpanId;
+use serde::{Deserialize, Serialize};
 
 /// The part of the plane that a picture shows.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Extent {
     /// Left and right edge.
     pub x: (f32, f32),
@@ -39,14 +39,17 @@ pub struct Cloud {
 pub const DATA_MAP: Extent = Extent { x: (0.0, 0.5), y: (0.0, 1.0) };
 
 impl Cloud {
-    /// The data map of all spans, or of one side.
-    pub fn data_map(judge: &Judge, side: Option<Side>, size: (usize, usize), scale: usize) -> Self {
-        let metrics = &judge.metrics;
-        let points = metrics.variability.iter().zip(&metrics.confidence).zip(0..).map(|((&x, &y), span)| {
-            let shown = side.is_none_or(|side| judge.side(span) == side);
-            (x, y, shown)
-        });
-        Self::new(points, DATA_MAP, size, scale)
+    /// A cloud of all spans whose (x, y) these columns are, or of those that are `shown`; what is outside the
+    /// extent or not a number is not in it. `scale`: device pixels per pixel of the page.
+    pub fn of_columns(
+        (x, y): (&[f32], &[f32]),
+        shown: impl Fn(SpanId) -> bool,
+        extent: Extent,
+        size: (usize, usize),
+        scale: usize,
+    ) -> Self {
+        let points = x.iter().zip(y).zip(0..).map(|((&x, &y), span)| (x, y, shown(span)));
+        Self::new(points, extent, size, scale)
     }
 
     /// Places the points (x, y) that are shown; what is outside the extent or not a number is not.
@@ -112,6 +115,11 @@ impl Cloud {
     /// The number of points per pixel at which the density's colour scale ends.
     pub fn dense(&self) -> u32 {
         self.dense
+    }
+
+    /// How many points are in the picture.
+    pub fn shown(&self) -> usize {
+        self.pixel.iter().filter(|&&pixel| pixel != NOWHERE).count()
     }
 
     /// The point nearest to a pixel, not farther than `reach` pixels.
@@ -191,6 +199,16 @@ impl Cloud {
                 }
             })
         })
+    }
+
+    /// Where another picture of the same size is empty: where this cloud's points are, faintly.
+    pub fn paint_behind(&self, rgba: &mut [u8], ground: Ground) {
+        let [r, g, b] = ground.faint();
+        for (out, &count) in rgba.as_chunks_mut::<4>().0.iter_mut().zip(&self.counts) {
+            if count > 0 && out[3] == 0 {
+                *out = [r, g, b, 255];
+            }
+        }
     }
 
     fn paint(&self, colour: impl Fn(usize, u32) -> Rgb) -> Vec<u8> {
@@ -293,6 +311,18 @@ mod tests {
         assert_eq!(cloud.nearest(7, 4, 3), Some(2));
         assert_eq!(cloud.nearest(0, 0, 3), Some(0));
         assert_eq!(cloud.nearest(0, 9, 3), None);
+    }
+
+    #[test]
+    fn what_is_not_selected_stands_behind() {
+        let x = [0.05, 0.95];
+        let cloud = |shown: fn(SpanId) -> bool| Cloud::of_columns((&x, &x), shown, UNIT, (10, 10), 0);
+        let mut rgba = cloud(|span| span == 1).paint_density(Ground::Light);
+        let selected = rgba[9 * 4..10 * 4].to_vec();
+        cloud(|_| true).paint_behind(&mut rgba, Ground::Light);
+        assert_eq!(rgba[9 * 4..10 * 4], selected);
+        assert_eq!(rgba[90 * 4..90 * 4 + 3], Ground::Light.faint());
+        assert_eq!(rgba.as_chunks::<4>().0.iter().filter(|p| p[3] > 0).count(), 2);
     }
 
     #[test]

@@ -7,12 +7,14 @@
 
 pub mod cleaning;
 pub mod colour;
+pub mod compare;
 pub mod corpus;
 pub mod density;
 pub mod dyn_file;
 pub mod dynamics;
 pub mod ensemble;
 pub mod exp;
+pub mod filter;
 pub mod formats;
 pub mod histogram;
 pub mod import;
@@ -25,7 +27,9 @@ pub mod metrics;
 pub mod provenance;
 pub mod quality;
 pub mod report;
+pub mod same_form;
 pub mod score;
+pub mod share;
 pub mod span;
 pub mod tally;
 pub mod threshold;

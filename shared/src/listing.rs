@@ -5,14 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use std::borrow::Cow;
 
+use crate::filter::Selection;
 use crate::judge::{Judgement, Side};
 use crate::span::SpanId;
 
 /// Which spans are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// One side, or both.
-    pub side: Option<Side>,
     /// Only those that the settings judge wrong.
     pub judged_only: bool,
 }
@@ -27,13 +26,18 @@ pub struct Page {
 }
 
 impl Listing {
-    /// The spans at `offset..offset + limit` of this listing, most suspicious first.
-    pub fn page(&self, judgement: &Judgement, offset: usize, limit: usize) -> Page {
+    /// The spans at `offset..offset + limit` of this listing, most suspicious first. `selection`: only
+    /// those that pass a filter.
+    pub fn page(&self, judgement: &Judgement, selection: Option<&Selection>, offset: usize, limit: usize) -> Page {
         let judge = judgement.judge();
-        let list = |side: Side| match self.side {
-            Some(only) if only != side => Cow::Borrowed(&[][..]),
-            _ if self.judged_only => judgement.judged_wrong(side),
-            _ => Cow::Borrowed(judge.ranked(side)),
+        let list = |side: Side| match (self.judged_only, selection) {
+            (true, None) => judgement.judged_wrong(side),
+            (true, Some(only)) => {
+                let judged = judgement.judged_wrong(side);
+                Cow::Owned(judged.iter().copied().filter(|&span| only.contains(span)).collect())
+            }
+            (false, None) => Cow::Borrowed(judge.ranked(side)),
+            (false, Some(only)) => Cow::Borrowed(only.ranked(side)),
         };
         let (negatives, positives) = (list(Side::Negatives), list(Side::Positives));
         let total = negatives.len() + positives.len();

@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use shared::corpus::Corpus;
 use shared::dynamics::{Negatives, SampleScheme};
 use shared::formats::{ReadOptions, read};
-use trainer::checkpoint::{Checkpoints, Policy};
+use trainer::checkpoint::Checkpoints;
 use trainer::config::{Config, Record, Schedule, WordShapes};
 use trainer::encoder::EncoderSpec;
 use trainer::parameters::Parameters;
@@ -84,10 +84,7 @@ fn measure(args: &Args) -> Result<()> {
     let mut training = Vec::new();
     let mut dynamics = Vec::new();
     let mut last = Clock::now();
-    let nowhere = tempfile::tempdir()?;
-    // A checkpoint after every epoch, as in a run, is part of neither time.
-    let (mut checkpoints, _) = Checkpoints::open(&nowhere.path().join("bench"), stage.identity()?, Policy::default())?;
-    stage.train(&mut checkpoints, None, everything.len(), |end| {
+    stage.train(&mut Checkpoints::none(), None, everything.len(), |end| {
         let trained = Clock::now();
         training.push(trained.since(&last));
         std::hint::black_box(logits(end.model, &train, &everything, end.progress)?);

@@ -78,7 +78,8 @@ struct State {
 /// The checkpoint file of one training.
 #[derive(Debug)]
 pub struct Checkpoints {
-    path: PathBuf,
+    /// None where nothing is kept.
+    path: Option<PathBuf>,
     of: String,
     policy: Policy,
     last: Instant,
@@ -101,7 +102,17 @@ impl Checkpoints {
         })?;
         let found = found.filter(|(about, _)| *about == of).map(|(_, checkpoint)| checkpoint);
         let last_step = found.as_ref().map_or(0, |c| c.position.step);
-        Ok((Self { path: path.to_owned(), of, policy, last: Instant::now(), last_step }, found))
+        Ok((Self { path: Some(path.to_owned()), of, policy, last: Instant::now(), last_step }, found))
+    }
+
+    /// For a training that starts anew if it is interrupted.
+    pub fn none() -> Self {
+        Self { path: None, of: String::new(), policy: Policy::default(), last: Instant::now(), last_step: 0 }
+    }
+
+    /// Whether any are kept.
+    pub fn are_kept(&self) -> bool {
+        self.path.is_some()
     }
 
     /// Whether one is to be written after this step.
@@ -116,13 +127,14 @@ impl Checkpoints {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&mut self, position: &Position, mut tensors: Vec<(String, Tensor)>) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let state = State { version: VERSION, of: self.of.clone(), position: position.clone() };
         let state = serde_json::to_string(&state).context("cannot write the position down")?;
         let digest = digest(&state, tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)));
         let metadata = HashMap::from([(STATE.to_owned(), state), (DIGEST.to_owned(), digest)]);
         let views = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
-        write_whole_at(&self.path, |_, temporary| {
+        write_whole_at(path, |_, temporary| {
             // The library flattens an I/O error into its own; a full disk must stay recognisable.
             safetensors::serialize_to_file(views, Some(metadata), temporary).map_err(|error| match error {
                 safetensors::SafeTensorError::IoError(error) => anyhow!(error),

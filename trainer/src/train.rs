@@ -241,6 +241,9 @@ impl Stage<'_> {
     }
 
     fn save(&self, model: &SpanModel, underway: &mut Underway, checkpoints: &mut Checkpoints) -> Result<()> {
+        if !checkpoints.are_kept() {
+            return Ok(());
+        }
         underway.position.seconds = underway.seconds();
         let mut tensors = model.parameters.state()?;
         for ((name, _), best) in model.parameters.trainable().zip(underway.best.iter().flatten()) {

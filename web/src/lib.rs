@@ -1,8 +1,11 @@
 //! The page. One program in two places: [`start`] runs in the window and shows, [`work`] runs in a
 //! web worker, which owns the opened file and does all that takes longer than a frame.
 
+mod address;
 mod download;
 mod format;
+mod history;
+mod keys;
 mod link;
 mod plots;
 mod protocol;
@@ -11,6 +14,7 @@ mod state;
 mod stop;
 mod theme;
 mod views;
+mod work;
 mod worker;
 
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -21,7 +25,13 @@ pub fn start(glue: String, worker: String) {
     stop::show_panics();
     let app = state::App::new();
     link::start(app, link::Scripts { glue, worker });
-    leptos::mount::mount_to_body(move || views::page(app));
+    leptos::mount::mount_to_body(move || {
+        address::read(app);
+        address::follow(app);
+        keys::listen(app);
+        work::keep_on_leaving(app);
+        views::page(app)
+    });
     state::open_from_address();
 }
 

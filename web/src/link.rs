@@ -2,7 +2,7 @@
 //! a new worker should one die.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use js_sys::{Array, ArrayBuffer, Uint8ClampedArray};
 use leptos::prelude::*;
@@ -12,10 +12,10 @@ use shared::threshold::Settings;
 use wasm_bindgen::prelude::*;
 use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use crate::download;
-use crate::protocol::{Export, Look, Place, Reply, Request, Seen, pack, unpack};
+use crate::protocol::{Export, List, Look, Place, Plane, Reply, Request, Seen, pack, unpack};
 use crate::state::App;
 use crate::worker::file_name;
+use crate::{address, download, work};
 
 /// Addresses of the scripts that a worker needs.
 pub struct Scripts {
@@ -43,6 +43,16 @@ impl Source {
     }
 }
 
+impl Source {
+    /// For the worker: where it is, and what goes with the message.
+    fn place(&self) -> (Place, JsValue) {
+        match self {
+            Self::File(file) => (Place::File { name: file.name() }, file.into()),
+            Self::Url(url) => (Place::Url(url.clone()), JsValue::NULL),
+        }
+    }
+}
+
 /// What a user has set, to be had again after a worker's death.
 struct Restore {
     /// Why.
@@ -53,13 +63,19 @@ struct Restore {
 
 enum Job {
     Open(Source, Option<Restore>),
+    Compare(Source),
+    Take(String),
     Export(Export),
+    Link,
 }
 
 /// The reply that is due.
 enum Waiting {
     Opened(Source, Option<Restore>),
+    Compared(Source),
+    Taken,
     Exported,
+    Linked,
     Seen,
 }
 
@@ -110,6 +126,27 @@ pub fn open(source: Source) {
         link.jobs.retain(|job| !matches!(job, Job::Open(..)));
         link.jobs.push_back(Job::Open(source, None));
     });
+    advance();
+}
+
+/// Compares the open file with another.
+pub fn compare(source: Source) {
+    with(|link| {
+        link.app.busy.set(Some(format!("Comparing with {} …", source.name())));
+        link.jobs.push_back(Job::Compare(source));
+    });
+    advance();
+}
+
+/// Lets what a `decisions.json` holds be in force.
+pub fn take(json: String) {
+    with(|link| link.jobs.push_back(Job::Take(json)));
+    advance();
+}
+
+/// Makes the address that carries everything.
+pub fn share() {
+    with(|link| link.jobs.push_back(Job::Link));
     advance();
 }
 
@@ -172,8 +209,8 @@ fn advance() {
         match link.jobs.front() {
             Some(Job::Open(..)) => link.send_job(),
             // An export is of what the user sees.
-            Some(Job::Export(_)) if link.look.is_some() => link.send_look(),
-            Some(Job::Export(_)) => link.send_job(),
+            Some(_) if link.look.is_some() => link.send_look(),
+            Some(_) => link.send_job(),
             None if link.look.is_some() && !link.frame_asked => {
                 link.frame_asked = true;
                 return true;
@@ -207,12 +244,15 @@ impl Link {
     fn send_job(&mut self) {
         match self.jobs.pop_front() {
             Some(Job::Open(source, restore)) => {
-                let (place, attachment) = match &source {
-                    Source::File(file) => (Place::File { name: file.name() }, file.into()),
-                    Source::Url(url) => (Place::Url(url.clone()), JsValue::NULL),
-                };
+                let (place, attachment) = source.place();
                 self.send(&Request::Open(place), &attachment, Waiting::Opened(source, restore));
             }
+            Some(Job::Compare(source)) => {
+                let (place, attachment) = source.place();
+                self.send(&Request::Compare(place), &attachment, Waiting::Compared(source));
+            }
+            Some(Job::Take(json)) => self.send(&Request::Take(json), &JsValue::NULL, Waiting::Taken),
+            Some(Job::Link) => self.send(&Request::Link, &JsValue::NULL, Waiting::Linked),
             Some(Job::Export(what)) => self.send(&Request::Export(what), &JsValue::NULL, Waiting::Exported),
             None => {}
         }
@@ -241,6 +281,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             app.busy.set(None);
             let mut look = Look { settings: Some(opened.automatic.clone()), ..Look::default() };
             app.show(*opened);
+            let is_restored = restore.is_some();
             if let Some(Restore { notice, settings, by_hand }) = restore {
                 app.tell(true, notice);
                 app.settings.set(settings.clone());
@@ -252,18 +293,32 @@ fn on_reply(reply: Reply, attachment: JsValue) {
                 // The views add what they look at.
                 link.look = Some(look);
             });
+            if !is_restored {
+                work::bring_back(app);
+            }
+        }
+        (Reply::Compared(compared), _) => {
+            app.busy.set(None);
+            app.zoom.set(None);
+            app.compared.set(Some(*compared));
+            app.plane.set(Plane::Compare);
+            app.list.set(List::Flips);
+            // So that agreement comes, whatever else is looked at.
+            look(|_| {});
+        }
+        (Reply::Linked { fragment, complete }, _) => address::share(app, &fragment, complete),
+        (Reply::Decided(settings, by_hand), Some(Waiting::Taken)) => hold(app, *settings, by_hand),
+        (Reply::Refused(reason), Some(Waiting::Taken)) => {
+            app.tell(true, format!("The settings in the page's address are left aside: {reason}."));
+        }
+        (Reply::Refused(reason), Some(Waiting::Compared(source))) => {
+            app.busy.set(None);
+            app.tell(true, format!("{} cannot be compared: {reason}.", source.name()));
         }
         (Reply::Decided(settings, by_hand), Some(Waiting::Opened(source, _))) => {
             app.busy.set(None);
             app.tell(false, format!("The settings and {} decisions of {} hold now.", by_hand.len(), source.name()));
-            let before = app.by_hand.get_untracked();
-            app.settings.set((*settings).clone());
-            app.by_hand.set(by_hand.iter().copied().collect());
-            look(|look| {
-                look.settings = Some(*settings);
-                look.by_hand.extend(before.into_keys().map(|span| (span, None)));
-                look.by_hand.extend(by_hand.into_iter().map(|(span, decision)| (span, Some(decision))));
-            });
+            hold(app, *settings, by_hand);
         }
         (Reply::Refused(reason), Some(Waiting::Opened(source, _))) => {
             app.busy.set(None);
@@ -288,7 +343,27 @@ fn on_reply(reply: Reply, attachment: JsValue) {
     advance();
 }
 
+/// Lets settings and decisions by hand take the place of those there are.
+fn hold(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
+    let gone = app.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect::<Vec<_>>());
+    let new: BTreeMap<SpanId, Option<Decision>> =
+        gone.into_iter().chain(by_hand.into_iter().map(|(span, decision)| (span, Some(decision)))).collect();
+    app.apply(Some(settings), new.into_iter().collect());
+}
+
 fn show(app: App, seen: Seen, attachment: JsValue) {
+    if let Some(passing) = seen.passing {
+        app.passing.set(passing);
+    }
+    if seen.curves.is_some() {
+        app.curves.set(seen.curves);
+    }
+    if seen.agreement.is_some() && app.compared.with_untracked(Option::is_some) {
+        app.agreement.set(seen.agreement);
+    }
+    if let Some(hover) = seen.hover {
+        app.hover.set(hover);
+    }
     if let Some(figures) = seen.figures {
         app.figures.set(Some(figures));
     }
@@ -333,6 +408,9 @@ fn on_death(cause: &str) {
             }
             (Some(Waiting::Opened(source, None)), open) => {
                 (format!("{} was not opened: DynClean failed while reading it ({cause}).", source.name()), open)
+            }
+            (Some(Waiting::Compared(source)), open) => {
+                (format!("{} was not compared: DynClean failed while reading it ({cause}).", source.name()), open)
             }
             (_, open) => (format!("DynClean failed ({cause}), and has begun again with the file that was open."), open),
         };

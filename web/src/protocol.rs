@@ -6,12 +6,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::cleaning::CleaningSummary;
 use shared::colour::Ground;
+use shared::compare::Agreement;
+use shared::density::Extent;
 use shared::dynamics::SampleScheme;
+use shared::filter::Filter;
 use shared::formats::Format;
-use shared::judge::{Decision, Side};
+use shared::judge::Decision;
 use shared::labels::LabelId;
 use shared::listing::Listing;
-use shared::quality::Estimate;
+use shared::quality::{CurvePoint, Estimate};
+use shared::same_form::SameForm;
 use shared::score::Prf;
 use shared::span::SpanId;
 use shared::threshold::Settings;
@@ -22,10 +26,16 @@ use wasm_bindgen::{JsCast, JsValue};
 pub enum Request {
     /// Opens a file: what stays open if it fails is the file before.
     Open(Place),
+    /// Opens another recording of the same corpus beside the open file, to be compared with it.
+    Compare(Place),
+    /// Asks what a `decisions.json` about the open file holds.
+    Take(String),
     /// Changes what is looked at; the reply has what changed by it.
     Look(Box<Look>),
     /// Makes a file for download.
     Export(Export),
+    /// Asks for the address that carries the settings and decisions.
+    Link,
 }
 
 /// Where a dynamics file is.
@@ -47,6 +57,10 @@ pub struct Look {
     pub settings: Option<Settings>,
     /// Decisions by hand; `None` takes one back.
     pub by_hand: Vec<(SpanId, Option<Decision>)>,
+    /// Which spans are looked at.
+    pub filter: Option<Filter>,
+    /// Ends the comparison with another recording.
+    pub forget_other: bool,
     /// The data map.
     pub map: Option<MapQuery>,
     /// The rows in sight.
@@ -55,6 +69,8 @@ pub struct Look {
     pub detail: Option<SpanId>,
     /// A pixel of the data map whose nearest span is wanted in detail.
     pub pick: Option<(u32, u32)>,
+    /// A pixel of the data map whose nearest span is wanted in short.
+    pub hover: Option<(u32, u32)>,
 }
 
 /// Rows of the table.
@@ -75,10 +91,12 @@ pub enum List {
     Ranked(Listing),
     /// Those decided by hand.
     ByHand,
+    /// Those that the open recording and the one it is compared with judge differently.
+    Flips,
 }
 
 /// What the data map shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MapQuery {
     /// Width in device pixels.
     pub width: u32,
@@ -86,12 +104,23 @@ pub struct MapQuery {
     pub height: u32,
     /// Device pixels per pixel.
     pub scale: u32,
-    /// One side, or both.
-    pub side: Option<Side>,
+    /// What its axes are.
+    pub plane: Plane,
+    /// The part that is shown.
+    pub extent: Extent,
     /// What colours mean.
     pub colouring: Colouring,
     /// Background.
     pub ground: Ground,
+}
+
+/// What the axes of the data map are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Plane {
+    /// Variability and confidence.
+    DataMap,
+    /// AUM in the open recording and in the one it is compared with.
+    Compare,
 }
 
 /// What the colours of the data map mean.
@@ -103,6 +132,8 @@ pub enum Colouring {
     Aum,
     /// Mean correctness.
     Correctness,
+    /// The entity type that most spans have.
+    Class,
     /// Kept, removed, relabelled.
     Decision,
     /// Distant label differs from gold.
@@ -118,6 +149,8 @@ pub enum Export {
     Decisions,
     /// `provenance.json`: where every change comes from.
     Provenance,
+    /// The report: one HTML file.
+    Report,
 }
 
 /// From the worker.
@@ -129,7 +162,8 @@ pub enum Reply {
     Died(String),
     /// To [`Request::Open`].
     Opened(Box<Opened>),
-    /// To [`Request::Open`], where the file is `decisions.json`: what it holds. Nothing has changed yet.
+    /// To [`Request::Take`], and to [`Request::Open`] where the file is `decisions.json`: what it holds.
+    /// Nothing has changed yet.
     Decided(Box<Settings>, Vec<(SpanId, Decision)>),
     /// To [`Request::Open`]: why not.
     Refused(String),
@@ -142,6 +176,15 @@ pub enum Reply {
         /// What the format cannot hold, in words.
         notes: Vec<String>,
     },
+    /// To [`Request::Compare`].
+    Compared(Box<Compared>),
+    /// To [`Request::Link`].
+    Linked {
+        /// What follows `#`.
+        fragment: String,
+        /// Whether the decisions by hand are in it: not where they are too many.
+        complete: bool,
+    },
     /// To a request that could not be done: why.
     Failed(String),
 }
@@ -151,6 +194,8 @@ pub enum Reply {
 pub struct Opened {
     /// Name of the file.
     pub file: String,
+    /// Its digest.
+    pub digest: String,
     /// Name of the corpus.
     pub name: String,
     /// Encoder.
@@ -177,6 +222,19 @@ pub struct Opened {
     pub histograms: [SideHistogram; 2],
 }
 
+/// A recording that the open one is compared with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Name of its file.
+    pub file: String,
+    /// Its encoder.
+    pub encoder: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The part of the plane of both AUMs that holds all spans.
+    pub extent: Extent,
+}
+
 /// What changed by a [`Look`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Seen {
@@ -184,10 +242,18 @@ pub struct Seen {
     pub figures: Option<Figures>,
     /// Distributions of the metric: negatives, positives.
     pub histograms: Option<[SideHistogram; 2]>,
+    /// How many spans pass the filter.
+    pub passing: Option<usize>,
+    /// Precision over recall of all thresholds, where gold is known: negatives, positives.
+    pub curves: Option<[Vec<CurvePoint>; 2]>,
+    /// Agreement with the other recording: negatives, positives.
+    pub agreement: Option<[Agreement; 2]>,
     /// Rows.
     pub rows: Option<Rows>,
     /// A span; `Some(None)` where none is near the picked pixel.
     pub detail: Option<Option<Detail>>,
+    /// A span in short; `Some(None)` where none is near the pixel.
+    pub hover: Option<Option<Hover>>,
     /// What the attached pixels show.
     pub map: Option<Map>,
 }
@@ -225,6 +291,8 @@ pub struct SideHistogram {
     pub real: Vec<u32>,
     /// Threshold samples per bin.
     pub samples: Vec<u32>,
+    /// Of the real spans, those that pass the filter; empty without one.
+    pub passing: Vec<u32>,
 }
 
 /// Rows of the table.
@@ -293,6 +361,27 @@ pub struct Detail {
     pub correctness: u16,
     /// Times it was forgotten.
     pub forgetting: u16,
+    /// The same words elsewhere.
+    pub same_form: SameForm,
+    /// AUM in the other recording, where there is one.
+    pub other_aum: Option<f32>,
+}
+
+/// One span in short.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hover {
+    /// The pixel asked about.
+    pub at: (u32, u32),
+    /// Its words and some around them.
+    pub text: InContext,
+    /// Distant label.
+    pub distant: LabelId,
+    /// Label that the model prefers, where logits are known.
+    pub predicted: Option<LabelId>,
+    /// AUM.
+    pub aum: f32,
+    /// What happens to it.
+    pub decision: Decision,
 }
 
 /// What is known of a span whose logits were recorded, and not only its margins.
@@ -313,6 +402,8 @@ pub struct Map {
     pub query: MapQuery,
     /// Values at the weak and the strong end of the colour ramp.
     pub ramp: (f32, f32),
+    /// Spans in the picture, of those that pass the filter.
+    pub shown: usize,
 }
 
 /// A message's bytes.

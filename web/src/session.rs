@@ -5,32 +5,41 @@ use std::io::{Cursor, Write as _};
 
 use shared::cleaning::{Decisions, Override, clean};
 use shared::colour::Ground;
-use shared::density::Cloud;
+use shared::compare::Other;
+use shared::density::{Cloud, Extent};
 use shared::dyn_file;
 use shared::dynamics::Dynamics;
+use shared::filter::{Filter, Selection};
 use shared::formats::{self, Content, Document, WriteOptions};
 use shared::histogram::{Histogram, range_of};
 use shared::judge::{Decision, Judge, Judgement, Side};
 use shared::labels::LabelId;
-use shared::metrics::{Metrics, margins};
-use shared::provenance;
+use shared::metrics::{Metrics, Window, margins};
+use shared::quality::curve;
+use shared::report;
+use shared::same_form::SameForm;
 use shared::span::{Span, SpanId};
 use shared::tally::Tally;
-use shared::threshold::Settings;
+use shared::threshold::{Metric, Settings};
+use shared::{provenance, share};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::protocol::{
-    Colouring, Detail, Export, Figures, InContext, List, Look, Map, MapQuery, Opened, Probabilities, Quality, Row,
-    RowQuery, Rows, Seen, SideHistogram,
+    Colouring, Compared, Detail, Export, Figures, Hover, InContext, List, Look, Map, MapQuery, Opened, Plane,
+    Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
 
 /// Bins of an AUM distribution.
 const BINS: usize = 160;
 /// Tokens shown before and after a span in the table.
 const CONTEXT: (usize, usize) = (7, 24);
+/// Tokens shown before and after a span under the pointer.
+const SHORT: (usize, usize) = (5, 5);
 /// Within so many pixels a click finds a span.
 const REACH: u32 = 12;
+/// Points of a precision–recall curve.
+const CURVE_POINTS: usize = 120;
 
 /// A file for download.
 pub struct Exported {
@@ -60,7 +69,23 @@ pub struct Session {
     by_hand: BTreeMap<SpanId, Decision>,
     rows: Option<RowQuery>,
     detail: Option<SpanId>,
-    map: Option<(MapQuery, Cloud)>,
+    map: Option<(MapQuery, Clouds)>,
+    filter: Filter,
+    /// None without a filter.
+    selection: Option<Selection>,
+    other: Option<Other>,
+    /// Whether the page has not heard of the agreement yet.
+    other_is_new: bool,
+    /// For the settings in force.
+    flips: Vec<SpanId>,
+    /// For which settings the curves that the page has are.
+    curves: Option<(Window, Metric, bool)>,
+}
+
+/// The spans that pass the filter, and, where there is a filter, all of them.
+struct Clouds {
+    passing: Cloud,
+    all: Option<Cloud>,
 }
 
 impl Session {
@@ -84,7 +109,39 @@ impl Session {
             rows: None,
             detail: None,
             map: None,
+            filter: Filter::default(),
+            selection: None,
+            other: None,
+            other_is_new: false,
+            flips: Vec::new(),
+            curves: None,
         })
+    }
+
+    /// Takes up another recording of the same corpus, under its own automatic settings.
+    pub fn compare(&mut self, file: String, bytes: &[u8]) -> Result<Compared, String> {
+        let dynamics = dyn_file::read(bytes).map_err(|e| e.to_string())?;
+        let (judge, settings) = Judge::automatic(&dynamics, |_| {}).map_err(|e| e.to_string())?;
+        let other = Other::new(&self.dynamics, &dynamics, &judge, &settings).map_err(|e| e.to_string())?;
+        let range = |column: &[f32]| {
+            let finite = || column.iter().copied().filter(|v| v.is_finite());
+            let (low, high) = (finite().fold(0.0, f32::min), finite().fold(0.0, f32::max));
+            ((low - 0.5).floor(), (high + 0.5).ceil())
+        };
+        let extent = Extent { x: range(&self.judge.metrics.aum), y: range(&other.aum) };
+        (self.other, self.other_is_new) = (Some(other), true);
+        let info = dynamics.info;
+        Ok(Compared { file, encoder: info.encoder, seed: info.seed, extent })
+    }
+
+    /// What follows `#` in an address that carries the settings, and whether the decisions by hand are in it.
+    pub fn link(&self) -> (String, bool) {
+        let mut decisions = self.decisions();
+        let complete = decisions.overrides.len() <= report::LINKED;
+        if !complete {
+            decisions.overrides.clear();
+        }
+        (share::fragment(&decisions), complete)
     }
 
     /// What a `decisions.json` about this file holds: settings, and decisions by hand.
@@ -116,6 +173,7 @@ impl Session {
         facts.push(("digest".to_owned(), self.digest.clone()));
         Opened {
             file: self.file.clone(),
+            digest: self.digest.clone(),
             name: info.name.clone(),
             encoder: info.encoder.clone(),
             facts,
@@ -135,15 +193,12 @@ impl Session {
     pub fn look(&mut self, look: Look) -> Result<(Seen, Option<Vec<u8>>), String> {
         let mut seen = Seen::default();
         let decides = look.settings.is_some() || !look.by_hand.is_empty();
+        let mut moved = false;
         if let Some(settings) = look.settings {
             if (settings.window, settings.metric) != (self.judge.window, self.judge.metric) {
                 self.judge = Judge::new(&self.dynamics, settings.window, settings.metric).map_err(|e| e.to_string())?;
                 self.tally = Tally::new(&self.judge, &self.dynamics.corpus.labels, self.gold.as_deref());
-                // Placed by metrics of the old window.
-                if let Some((query, cloud)) = &mut self.map {
-                    *cloud = cloud_of(&self.judge, query);
-                }
-                seen.histograms = Some(self.histograms());
+                moved = true;
             }
             self.settings = settings;
         }
@@ -153,30 +208,80 @@ impl Session {
                 None => self.by_hand.remove(&span),
             };
         }
+        let filtered = look.filter.is_some() || moved;
+        self.filter = look.filter.unwrap_or_else(|| std::mem::take(&mut self.filter));
+        if filtered {
+            let corpus = &self.dynamics.corpus;
+            self.selection = (!self.filter.is_empty())
+                .then(|| Selection::new(&self.filter, &self.judge, corpus, self.gold.as_deref()));
+            seen.passing = Some(self.selection.as_ref().map_or(self.judge.index.len(), Selection::len));
+            seen.histograms = Some(self.histograms());
+        }
+        if look.forget_other {
+            self.other = None;
+        }
         if decides {
             seen.figures = Some(self.figures());
+            seen.curves = self.curves();
         }
-        if look.rows.is_some() || decides {
+        if let Some(other) = &self.other
+            && (decides || moved || std::mem::take(&mut self.other_is_new))
+        {
+            let judgement = self.judge.under(&self.settings);
+            self.flips = other.flips(&judgement, &self.by_hand);
+            seen.agreement = Some(other.agreement(&judgement, &self.by_hand));
+        }
+        if look.rows.is_some() || decides || filtered {
             self.rows = look.rows.or(self.rows);
             seen.rows = self.rows.map(|query| self.rows(query));
         }
-        let map = self.look_at_map(look.map, seen.histograms.is_some(), decides);
         let mut pixels = None;
-        if let Some((map, rgba)) = map {
+        if let Some((map, rgba)) = self.look_at_map(look.map, filtered, decides) {
             seen.map = Some(map);
             pixels = Some(rgba);
         }
-        if let Some((column, row)) = look.pick {
-            let found = self.map.as_ref().and_then(|(query, cloud)| {
-                cloud.nearest(column as usize, row as usize, (REACH * query.scale) as usize)
-            });
+        if let Some(at) = look.pick {
+            let found = self.at_pixel(at);
             self.detail = found.or(self.detail);
             seen.detail = Some(found.and_then(|span| self.detail(span)));
         } else if look.detail.is_some() || decides {
             self.detail = look.detail.or(self.detail);
             seen.detail = self.detail.map(|span| self.detail(span));
         }
+        if let Some(at) = look.hover {
+            seen.hover = Some(self.at_pixel(at).and_then(|span| self.hover(at, span)));
+        }
         Ok((seen, pixels))
+    }
+
+    /// The span shown nearest to a pixel of the data map.
+    fn at_pixel(&self, (column, row): (u32, u32)) -> Option<SpanId> {
+        let (query, clouds) = self.map.as_ref()?;
+        clouds.passing.nearest(column as usize, row as usize, (REACH * query.scale) as usize)
+    }
+
+    fn hover(&self, at: (u32, u32), id: SpanId) -> Option<Hover> {
+        let index = id as usize;
+        let judgement = self.judge.under(&self.settings);
+        Some(Hover {
+            at,
+            text: self.in_context(self.judge.index.span(id)?, Some(SHORT)),
+            distant: *self.judge.assigned.get(index)?,
+            predicted: self.judge.metrics.predicted.get(index).copied(),
+            aum: *self.judge.metrics.aum.get(index)?,
+            decision: self.by_hand.get(&id).copied().unwrap_or_else(|| judgement.decide(id)),
+        })
+    }
+
+    /// Precision over recall, where the page does not have it already.
+    fn curves(&mut self) -> Option<[Vec<shared::quality::CurvePoint>; 2]> {
+        let gold = self.gold.as_deref()?;
+        let now = (self.judge.window, self.judge.metric, self.settings.overlap_suppression);
+        if self.curves.replace(now) == Some(now) {
+            return None;
+        }
+        let judgement = self.judge.under(&self.settings);
+        Some(Side::BOTH.map(|side| curve(&judgement, side, gold, CURVE_POINTS)))
     }
 
     fn figures(&self) -> Figures {
@@ -197,21 +302,29 @@ impl Session {
             let samples = self.judge.samples.given(side);
             let (low, high) = range_of(self.judge.metric, [real, samples]);
             let counts = |values: &[f32]| Histogram::new(values, low, high, BINS).counts;
-            SideHistogram { low, high, real: counts(real), samples: counts(samples) }
+            let passing = self.selection.as_ref().map(|selection| {
+                let values: Vec<f32> = selection.ranked(side).iter().map(|&span| self.judge.value(span)).collect();
+                counts(&values)
+            });
+            let (real, samples) = (counts(real), counts(samples));
+            SideHistogram { low, high, real, samples, passing: passing.unwrap_or_default() }
         })
     }
 
     fn rows(&self, query: RowQuery) -> Rows {
         let judgement = self.judge.under(&self.settings);
+        let passes = |span: &SpanId| self.selection.as_ref().is_none_or(|selection| selection.contains(*span));
+        let few = |spans: &mut dyn Iterator<Item = SpanId>| {
+            let all: Vec<SpanId> = spans.filter(|span| passes(span)).collect();
+            (all.len(), all.into_iter().skip(query.offset).take(query.limit).collect())
+        };
         let (total, spans) = match query.list {
             List::Ranked(listing) => {
-                let page = listing.page(&judgement, query.offset, query.limit);
+                let page = listing.page(&judgement, self.selection.as_ref(), query.offset, query.limit);
                 (page.total, page.spans)
             }
-            List::ByHand => {
-                let spans = self.by_hand.keys().copied().skip(query.offset).take(query.limit);
-                (self.by_hand.len(), spans.collect())
-            }
+            List::ByHand => few(&mut self.by_hand.keys().copied()),
+            List::Flips => few(&mut self.flips.iter().copied()),
         };
         let rows = spans.into_iter().filter_map(|id| self.row(&judgement, id, Some(CONTEXT))).collect();
         Rows { total, offset: query.offset, rows }
@@ -262,24 +375,50 @@ impl Session {
             probabilities: probabilities(metrics, at),
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
+            same_form: SameForm::new(&self.dynamics.corpus, &judgement, &self.by_hand, id)?,
+            other_aum: self.other.as_ref().and_then(|other| other.aum.get(at)).copied(),
         })
     }
 
     /// The data map, if the query is new or what it shows has changed.
     fn look_at_map(&mut self, query: Option<MapQuery>, moved: bool, decides: bool) -> Option<(Map, Vec<u8>)> {
-        if let Some(query) = query {
-            match &mut self.map {
-                Some((old, _)) if same_places(old, &query) => *old = query,
-                map => *map = Some((query, cloud_of(&self.judge, &query))),
+        let before = self.map.take();
+        let new = query.or(before.as_ref().map(|(query, _)| *query))?;
+        let clouds = match before {
+            Some((old, clouds)) if !moved && same_places(&old, &new) => clouds,
+            _ => self.clouds(&new),
+        };
+        let shows_decisions = new.colouring == Colouring::Decision;
+        let changed = query.is_some() || moved || (decides && shows_decisions);
+        let painted = changed.then(|| {
+            let (ramp, mut rgba) = self.paint(&new, &clouds.passing);
+            if let Some(all) = &clouds.all {
+                all.paint_behind(&mut rgba, new.ground);
             }
+            (Map { query: new, ramp, shown: clouds.passing.shown() }, rgba)
+        });
+        self.map = Some((new, clouds));
+        painted
+    }
+
+    fn clouds(&self, query: &MapQuery) -> Clouds {
+        let metrics = &self.judge.metrics;
+        let columns = match (query.plane, &self.other) {
+            (Plane::Compare, Some(other)) => (metrics.aum.as_slice(), other.aum.as_slice()),
+            _ => (metrics.variability.as_slice(), metrics.confidence.as_slice()),
+        };
+        let size = (query.width as usize, query.height as usize);
+        let scale = query.scale as usize;
+        match &self.selection {
+            None => {
+                let passing = Cloud::of_columns(columns, |_| true, query.extent, size, scale);
+                Clouds { passing, all: None }
+            }
+            Some(selection) => Clouds {
+                passing: Cloud::of_columns(columns, |span| selection.contains(span), query.extent, size, scale),
+                all: Some(Cloud::of_columns(columns, |_| true, query.extent, size, scale)),
+            },
         }
-        let (map_query, cloud) = self.map.as_ref()?;
-        let shows_decisions = map_query.colouring == Colouring::Decision;
-        if query.is_none() && !moved && !(decides && shows_decisions) {
-            return None;
-        }
-        let (ramp, rgba) = self.paint(map_query, cloud);
-        Some((Map { query: *map_query, ramp }, rgba))
     }
 
     fn paint(&self, query: &MapQuery, cloud: &Cloud) -> ((f32, f32), Vec<u8>) {
@@ -291,7 +430,7 @@ impl Session {
         match query.colouring {
             Colouring::Density => ((1.0, cloud.dense() as f32), cloud.paint_density(ground)),
             Colouring::Aum => {
-                let (low, high) = self.usual_aum(query.side);
+                let (low, high) = self.usual_aum(self.filter.side);
                 values(&|span| metrics.aum.get(span).copied().unwrap_or(0.0), high, low)
             }
             Colouring::Correctness => {
@@ -318,6 +457,17 @@ impl Session {
                 let groups = [(cloud.count(removed), ground.removed()), (cloud.count(relabelled), ground.relabelled())];
                 ((0.0, 0.0), cloud.paint_groups(&groups, ground))
             }
+            Colouring::Class => {
+                let mut types: Vec<Vec<SpanId>> = vec![Vec::new(); self.judge.labels.n_types()];
+                for (span, &label) in (0..).zip(&self.judge.assigned) {
+                    if let Some(spans) = usize::from(label).checked_sub(1).and_then(|i| types.get_mut(i)) {
+                        spans.push(span);
+                    }
+                }
+                let types = types.into_iter().enumerate();
+                let groups = types.map(|(i, spans)| (cloud.count(spans), ground.class(i).unwrap_or(ground.plain(1.0))));
+                ((0.0, 0.0), cloud.paint_groups(&groups.collect::<Vec<_>>(), ground))
+            }
             Colouring::Gold => {
                 let gold = self.gold.as_deref().unwrap_or_default();
                 let pairs = (0..).zip(self.judge.assigned.iter().zip(gold));
@@ -341,8 +491,8 @@ impl Session {
         (low, *shown.select_nth_unstable_by(last, f32::total_cmp).1)
     }
 
-    /// A file for download.
-    pub fn export(&self, what: Export) -> Result<Exported, String> {
+    /// The settings, and the decisions by hand.
+    fn decisions(&self) -> Decisions {
         let labels = &self.dynamics.corpus.labels;
         let mut decisions = Decisions::new(self.digest.clone(), self.settings.clone());
         for (&id, &decision) in &self.by_hand {
@@ -354,9 +504,22 @@ impl Session {
             };
             decisions.overrides.push((span, by_hand));
         }
+        decisions
+    }
+
+    /// A file for download.
+    pub fn export(&self, what: Export) -> Result<Exported, String> {
+        let labels = &self.dynamics.corpus.labels;
+        let decisions = self.decisions();
         let decided = || decisions.resolve(&self.judge, labels).map_err(|e| e.to_string());
         match what {
             Export::Decisions => Ok(Exported::text("decisions.json", decisions.to_json())),
+            Export::Report => {
+                let (dynamics, judge) = (&self.dynamics, &self.judge);
+                // Test scores are not in the file: those are in the trainer's report.
+                let input = report::Input { dynamics, judge, decisions: &decisions, outcome: None };
+                Ok(Exported::text("report.html", report::html(&input).map_err(|e| e.to_string())?))
+            }
             Export::Provenance => {
                 let json = provenance::json(&self.dynamics.corpus, &self.judge, &decisions, &decided()?);
                 Ok(Exported::text("provenance.json", json))
@@ -405,9 +568,5 @@ fn zipped(documents: &[Document]) -> Result<Vec<u8>, String> {
 }
 
 fn same_places(a: &MapQuery, b: &MapQuery) -> bool {
-    (a.width, a.height, a.scale, a.side) == (b.width, b.height, b.scale, b.side)
-}
-
-fn cloud_of(judge: &Judge, query: &MapQuery) -> Cloud {
-    Cloud::data_map(judge, query.side, (query.width as usize, query.height as usize), query.scale as usize)
+    (a.width, a.height, a.scale, a.plane, a.extent) == (b.width, b.height, b.scale, b.plane, b.extent)
 }

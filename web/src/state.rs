@@ -3,16 +3,23 @@
 use std::collections::BTreeMap;
 
 use leptos::prelude::*;
+use shared::compare::Agreement;
+use shared::density::Extent;
+use shared::filter::Filter;
 use shared::judge::{Decision, Side};
 use shared::listing::Listing;
 use shared::metrics::Window;
+use shared::quality::CurvePoint;
 use shared::span::SpanId;
 use shared::threshold::{Metric, Rule, Settings};
 use web_sys::{File, ImageData};
 
-use crate::link;
-use crate::protocol::{Colouring, Detail, Export, Figures, List, Map, Opened, Rows, SideHistogram};
-use crate::theme;
+use crate::history::{History, Step};
+use crate::protocol::{
+    Colouring, Compared, Detail, Export, Figures, Hover, List, Map, Opened, Plane, Rows, SideHistogram,
+};
+use crate::work::{self, Work};
+use crate::{link, theme};
 
 /// The page's state. Every field is a handle: copies are the same state.
 #[derive(Clone, Copy)]
@@ -33,8 +40,24 @@ pub struct App {
     pub histograms: RwSignal<[SideHistogram; 2]>,
     /// Whether counts are drawn by their logarithm.
     pub log_counts: RwSignal<bool>,
-    /// Sides on the data map.
-    pub map_side: RwSignal<Option<Side>>,
+    /// Which spans are looked at; changed by [`App::set_filter`].
+    pub filter: RwSignal<Filter>,
+    /// How many pass it.
+    pub passing: RwSignal<usize>,
+    /// What was changed.
+    pub history: RwSignal<History>,
+    /// Precision over recall: negatives, positives.
+    pub curves: RwSignal<Option<[Vec<CurvePoint>; 2]>>,
+    /// The recording that the open one is compared with.
+    pub compared: RwSignal<Option<Compared>>,
+    /// How they agree: negatives, positives.
+    pub agreement: RwSignal<Option<[Agreement; 2]>>,
+    /// Axes of the data map.
+    pub plane: RwSignal<Plane>,
+    /// The part of the data map that is shown; none: all.
+    pub zoom: RwSignal<Option<Extent>>,
+    /// The span under the pointer.
+    pub hover: RwSignal<Option<Hover>>,
     /// Colours on the data map.
     pub map_colouring: RwSignal<Colouring>,
     /// What the pixels show.
@@ -47,19 +70,36 @@ pub struct App {
     pub rows: RwSignal<Rows>,
     /// The span that is selected.
     pub selected: RwSignal<Option<SpanId>>,
+    /// The number of a row that is to be scrolled to.
+    pub in_sight: RwSignal<Option<usize>>,
     /// Everything about it.
     pub detail: RwSignal<Option<Detail>>,
     /// Dark theme.
     pub dark: RwSignal<bool>,
+    /// Whether the help is open.
+    pub help: RwSignal<bool>,
+    /// Which step of the guide is shown.
+    pub guide: RwSignal<Option<usize>>,
 }
 
 /// Something the user has to be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
     /// Whether something went wrong.
     pub is_error: bool,
     /// What to tell.
     pub text: String,
+    /// What can be done about it, in words.
+    pub act: Option<(&'static str, Act)>,
+}
+
+/// What a notice offers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// Back to the automatic settings, without decisions by hand.
+    StartAfresh,
+    /// Lets this hold.
+    TakeUp(Box<Work>),
 }
 
 impl App {
@@ -74,15 +114,26 @@ impl App {
             figures: RwSignal::new(None),
             histograms: RwSignal::new(Default::default()),
             log_counts: RwSignal::new(true),
-            map_side: RwSignal::new(None),
+            filter: RwSignal::new(Filter::default()),
+            passing: RwSignal::new(0),
+            history: RwSignal::new(History::default()),
+            curves: RwSignal::new(None),
+            compared: RwSignal::new(None),
+            agreement: RwSignal::new(None),
+            plane: RwSignal::new(Plane::DataMap),
+            zoom: RwSignal::new(None),
+            hover: RwSignal::new(None),
             map_colouring: RwSignal::new(Colouring::Density),
             map: RwSignal::new(None),
             map_pixels: RwSignal::new_local(None),
-            list: RwSignal::new(List::Ranked(Listing { side: None, judged_only: true })),
+            list: RwSignal::new(List::Ranked(Listing { judged_only: true })),
             rows: RwSignal::new(Rows::default()),
             selected: RwSignal::new(None),
+            in_sight: RwSignal::new(None),
             detail: RwSignal::new(None),
             dark: theme::watch(),
+            help: RwSignal::new(false),
+            guide: RwSignal::new(None),
         }
     }
 
@@ -91,8 +142,29 @@ impl App {
         self.notices.update(|notices| {
             // Said again, it is not said twice.
             notices.retain(|n| n.text != text);
-            notices.push(Notice { is_error, text });
+            notices.push(Notice { is_error, text, act: None });
         });
+    }
+
+    /// Tells the user something that can be answered.
+    pub fn offer(&self, text: String, label: &'static str, act: Act) {
+        self.notices.update(|notices| notices.push(Notice { is_error: false, text, act: Some((label, act)) }));
+    }
+
+    /// Takes a notice away, having done what it offers or not.
+    pub fn answer(&self, notice: &Notice, accepted: bool) {
+        self.notices.update(|notices| notices.retain(|n| n.text != notice.text));
+        let Some((_, act)) = &notice.act else { return };
+        work::release();
+        match act {
+            _ if !accepted => work::keep(*self),
+            Act::StartAfresh => {
+                let automatic = self.file.with_untracked(|f| f.as_ref().map(|f| f.automatic.clone()));
+                let none = self.by_hand.with_untracked(|by_hand| by_hand.keys().map(|&span| (span, None)).collect());
+                self.apply(automatic, none);
+            }
+            Act::TakeUp(work) => work::take_up(*self, work),
+        }
     }
 
     /// Shows a file that the worker has opened.
@@ -125,6 +197,16 @@ impl App {
         self.detail.set(None);
         self.map.set(None);
         self.map_pixels.set(None);
+        self.filter.set(Filter::default());
+        self.passing.set(opened.n_spans);
+        self.history.set(History::default());
+        self.curves.set(None);
+        self.compared.set(None);
+        self.agreement.set(None);
+        self.plane.set(Plane::DataMap);
+        self.zoom.set(None);
+        self.hover.set(None);
+        self.list.set(List::Ranked(Listing { judged_only: true }));
         if self.map_colouring.get_untracked() == Colouring::Gold && !opened.has_gold {
             self.map_colouring.set(Colouring::Density);
         }
@@ -141,10 +223,74 @@ impl App {
     pub fn change(&self, change: impl FnOnce(&mut Settings)) {
         let mut settings = self.settings.get_untracked();
         change(&mut settings);
-        if settings != self.settings.get_untracked() {
-            self.settings.set(settings.clone());
-            link::look(|look| look.settings = Some(settings));
+        self.apply(Some(settings), Vec::new());
+    }
+
+    /// Changes settings and decisions by hand, so that it can be taken back.
+    pub fn apply(&self, settings: Option<Settings>, by_hand: Vec<(SpanId, Option<Decision>)>) {
+        let now = self.settings.get_untracked();
+        let settings = settings.filter(|settings| *settings != now).map(|settings| Box::new((now, settings)));
+        let by_hand = self.by_hand.with_untracked(|before| {
+            let steps = by_hand.into_iter().map(|(span, after)| (span, before.get(&span).copied(), after));
+            steps.filter(|(_, before, after)| before != after).collect()
+        });
+        let step = Step { settings, by_hand };
+        if step.is_empty() {
+            return;
         }
+        let (settings, by_hand) = step.after();
+        self.history.update(|history| history.push(step, js_sys::Date::now()));
+        self.enact(settings, by_hand);
+    }
+
+    /// Takes the last change back; whether there was one.
+    pub fn undo(&self) -> bool {
+        let values = self.history.try_update(|history| history.undo()).flatten();
+        values.map(|(settings, by_hand)| self.enact(settings, by_hand)).is_some()
+    }
+
+    /// Does again what was taken back last; whether there was anything.
+    pub fn redo(&self) -> bool {
+        let values = self.history.try_update(|history| history.redo()).flatten();
+        values.map(|(settings, by_hand)| self.enact(settings, by_hand)).is_some()
+    }
+
+    fn enact(&self, settings: Option<Settings>, by_hand: Vec<(SpanId, Option<Decision>)>) {
+        if let Some(settings) = &settings {
+            self.settings.set(settings.clone());
+        }
+        if !by_hand.is_empty() {
+            self.by_hand.update(|all| {
+                for &(span, decision) in &by_hand {
+                    match decision {
+                        Some(decision) => all.insert(span, decision),
+                        None => all.remove(&span),
+                    };
+                }
+            });
+        }
+        link::look(|look| {
+            if settings.is_some() {
+                look.settings = settings;
+            }
+            look.by_hand.extend(by_hand);
+        });
+        work::keep_soon(*self);
+    }
+
+    /// Changes which spans are looked at.
+    pub fn set_filter(&self, filter: Filter) {
+        if filter != self.filter.get_untracked() {
+            self.filter.set(filter.clone());
+            link::look(|look| look.filter = Some(filter));
+        }
+    }
+
+    /// Changes a part of the filter.
+    pub fn filter_by(&self, change: impl FnOnce(&mut Filter)) {
+        let mut filter = self.filter.get_untracked();
+        change(&mut filter);
+        self.set_filter(filter);
     }
 
     /// Changes one side's rule.
@@ -210,13 +356,32 @@ impl App {
 
     /// Decides about a span by hand; `None` leaves it to the rules again.
     pub fn decide(&self, span: SpanId, decision: Option<Decision>) {
-        self.by_hand.update(|by_hand| {
-            match decision {
-                Some(decision) => by_hand.insert(span, decision),
-                None => by_hand.remove(&span),
-            };
+        self.apply(None, vec![(span, decision)]);
+    }
+
+    /// Decides about all spans that have the words and the label of the one in detail.
+    pub fn decide_alike(&self, decision: Option<Decision>) {
+        let spans = self.detail.with_untracked(|detail| {
+            let group = detail.as_ref().and_then(|d| d.same_form.groups.first());
+            group.map(|group| group.spans.clone()).unwrap_or_default()
         });
-        link::look(|look| look.by_hand.push((span, decision)));
+        self.apply(None, spans.into_iter().map(|span| (span, decision)).collect());
+    }
+
+    /// Selects the next (1) or previous (−1) span of the table; the first where none of it is selected.
+    pub fn step(&self, by: isize) {
+        let target = self.rows.with_untracked(|rows| {
+            let selected = self.selected.get_untracked();
+            let next = match rows.rows.iter().position(|row| Some(row.id) == selected) {
+                Some(at) => at.checked_add_signed(by)?,
+                None => 0,
+            };
+            rows.rows.get(next).map(|row| (row.id, rows.offset + next))
+        });
+        if let Some((span, number)) = target {
+            self.select(span);
+            self.in_sight.set(Some(number));
+        }
     }
 
     /// Shows a span in detail.
@@ -233,6 +398,23 @@ impl App {
         link::open(link::Source::File(file));
     }
 
+    /// Compares the open file with another of the same corpus.
+    pub fn compare(&self, file: File) {
+        link::compare(link::Source::File(file));
+    }
+
+    /// Ends the comparison.
+    pub fn end_comparison(&self) {
+        self.compared.set(None);
+        self.agreement.set(None);
+        self.plane.set(Plane::DataMap);
+        self.zoom.set(None);
+        if self.list.get_untracked() == List::Flips {
+            self.list.set(List::Ranked(Listing { judged_only: true }));
+        }
+        link::look(|look| look.forget_other = true);
+    }
+
     /// Makes a file for download.
     pub fn export(&self, what: Export) {
         link::export(what);
@@ -242,7 +424,18 @@ impl App {
 /// Opens the file that the page's address names (`?run=`).
 pub fn open_from_address() {
     let Ok(search) = window().location().search() else { return };
-    let Some(run) = web_sys::UrlSearchParams::new_with_str(&search).ok().and_then(|p| p.get("run")) else { return };
+    if let Some(run) = web_sys::UrlSearchParams::new_with_str(&search).ok().and_then(|p| p.get("run")) {
+        open_url(run);
+    }
+}
+
+/// Opens the sample that lies beside the page.
+pub fn open_sample() {
+    open_url("sample.dyn".to_owned());
+}
+
+/// Opens a file on the page's server; relative to the page.
+fn open_url(run: String) {
     let base = document().base_uri().ok().flatten().unwrap_or_default();
     let url = web_sys::Url::new_with_base(&run, &base).map_or(run, |url| url.href());
     link::open(link::Source::Url(url));

@@ -19,8 +19,8 @@ fn show(cause: &str) -> Result<(), JsValue> {
     message.set_attribute("role", "alert")?;
     message.set_class_name("stopped");
     message.set_text_content(Some(&format!(
-        "The page has stopped because of a mistake in DynClean ({cause}). Reload it, then open the file again; \
-         your file was not changed."
+        "The page has stopped because of a mistake in DynClean ({cause}). Reload it, then open the file again: \
+         your decisions are kept in this browser and come back, and your file was not changed."
     )));
     body.prepend_with_node_1(&message)
 }

@@ -54,6 +54,18 @@ async fn answer(request: Request, attachment: JsValue) {
             Ok(reply) => post(&reply, None),
             Err(reason) => post(&Reply::Refused(reason), None),
         },
+        Request::Compare(place) => match compare(place, attachment).await {
+            Ok(reply) => post(&reply, None),
+            Err(reason) => post(&Reply::Refused(reason), None),
+        },
+        Request::Take(json) => match with_session(|session| session.read_decisions(json.as_bytes())) {
+            Ok((settings, by_hand)) => post(&Reply::Decided(Box::new(settings), by_hand), None),
+            Err(reason) => post(&Reply::Refused(reason), None),
+        },
+        Request::Link => match with_session(|session| Ok(session.link())) {
+            Ok((fragment, complete)) => post(&Reply::Linked { fragment, complete }, None),
+            Err(reason) => post(&Reply::Failed(reason), None),
+        },
         Request::Look(look) => match with_session(|session| session.look(*look)) {
             Ok((seen, pixels)) => post(&Reply::Seen(Box::new(seen)), pixels),
             Err(reason) => post(&Reply::Failed(reason), None),
@@ -72,7 +84,8 @@ fn with_session<T>(work: impl FnOnce(&mut Session) -> Result<T, String>) -> Resu
     })
 }
 
-async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
+/// Name and bytes of what is at a place.
+async fn bytes_of(place: Place, attachment: JsValue) -> Result<(String, Vec<u8>), String> {
     let (name, buffer) = match place {
         Place::File { name } => {
             let file: File = attachment.dyn_into().map_err(|_| "the browser did not hand over the file".to_owned())?;
@@ -81,7 +94,17 @@ async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
         }
         Place::Url(url) => (file_name(&url).to_owned(), fetch(&url).await?),
     };
-    let bytes = Uint8Array::new(&buffer.unchecked_into::<ArrayBuffer>()).to_vec();
+    Ok((name, Uint8Array::new(&buffer.unchecked_into::<ArrayBuffer>()).to_vec()))
+}
+
+async fn compare(place: Place, attachment: JsValue) -> Result<Reply, String> {
+    let (name, bytes) = bytes_of(place, attachment).await?;
+    let compared = with_session(|session| session.compare(name, &bytes))?;
+    Ok(Reply::Compared(Box::new(compared)))
+}
+
+async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
+    let (name, bytes) = bytes_of(place, attachment).await?;
     // A dynamics file begins with its signature, `decisions.json` with a brace.
     if bytes.trim_ascii_start().starts_with(b"{") {
         let (settings, by_hand) = with_session(|session| session.read_decisions(&bytes)).map_err(|e| {

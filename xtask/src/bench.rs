@@ -12,8 +12,9 @@ use anyhow::{Context, Result};
 
 use crate::{
     layout::Layout,
+    page,
     process::{cargo, find, inherited, output},
-    setup::{self, wasm_std},
+    setup::{self, browser, wasm_std},
     steps::Steps,
 };
 
@@ -32,12 +33,15 @@ enum What {
     Shared,
     /// Training and dynamics on one CPU thread, against PyTorch with the same weights and batches
     Train(train::Args),
+    /// The page in headless Chromium on generated files of 1.27 and 10 million spans
+    Web,
 }
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     match &args.what {
         What::Shared => shared(layout, args.native_only),
         What::Train(args) => train::run(layout, args),
+        What::Web => web(layout),
     }
 }
 
@@ -61,6 +65,32 @@ fn shared(layout: &Layout, native_only: bool) -> Result<()> {
             .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
             .env("PATH", layout.search_path()?);
         inherited(command.current_dir(&layout.root)).context("the figures in wasm need Node on PATH")?;
+        Ok(((), "done".to_owned()))
+    })
+}
+
+fn web(layout: &Layout) -> Result<()> {
+    // std, browser; page, trainer and figures.
+    let mut steps = Steps::new(layout, setup::PAGE_TOOL_STEPS + 5)?;
+    wasm_std::ensure(layout, &mut steps)?;
+    setup::page_tools(layout, &mut steps)?;
+    let browser = browser::ensure(&mut steps)?;
+    page::build(layout, &mut steps)?;
+    steps.step("trainer", |step| {
+        step.run(cargo().args(["build", "--release", "--package", "trainer"]).current_dir(&layout.root))?;
+        Ok(((), "built".to_owned()))
+    })?;
+    steps.step("figures of the page", |_| {
+        let mut command = cargo();
+        command
+            .args(["test", "--release", "--package", "tests", "--test", "page", "--"])
+            .args(["--ignored", "--nocapture", "speed::"])
+            .current_dir(&layout.root)
+            .env("DYNCLEAN_TRAINER", layout.trainer())
+            .env("DYNCLEAN_DIST", layout.dist())
+            .env("CHROMIUM", &browser.chromium)
+            .env("CHROMEDRIVER", &browser.driver);
+        inherited(&mut command)?;
         Ok(((), "done".to_owned()))
     })
 }

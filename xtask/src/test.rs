@@ -13,7 +13,7 @@ use crate::{
     page,
     process::{cargo, inherited},
     setup::{
-        self,
+        self, axe,
         browser::{self, Browser},
         encoder, wasm_std,
     },
@@ -37,8 +37,8 @@ pub struct Args {
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let style_steps = if args.filter.is_empty() { 3 } else { 0 };
-    // std, browser, encoder; page, build, tests.
-    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 6)?;
+    // std, browser, axe-core, encoder; page, build, tests.
+    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 7)?;
     let result = all(layout, args, &mut steps);
     steps.summary();
     result
@@ -66,6 +66,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     }
     setup::page_tools(layout, steps)?;
     let browser = browser::ensure(steps)?;
+    let axe = axe::ensure(layout, steps)?;
     let encoder = encoder::ensure(layout, steps)?;
     page::build(layout, steps)?;
     // Trainer and tests in one build, so that both share every dependency. Tests train models:
@@ -73,7 +74,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     let mut build = cargo();
     build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE);
     check(layout, steps, "trainer and tests", &mut build)?;
-    tests(layout, steps, &args.filter, &browser, encoder.as_deref())
+    tests(layout, steps, &args.filter, &browser, axe.as_deref(), encoder.as_deref())
 }
 
 fn check(layout: &Layout, steps: &mut Steps, name: &str, command: &mut Command) -> Result<()> {
@@ -89,6 +90,7 @@ fn tests(
     steps: &mut Steps,
     filter: &[String],
     browser: &Browser,
+    axe: Option<&Path>,
     encoder: Option<&Path>,
 ) -> Result<()> {
     steps.step("tests", |step| {
@@ -108,6 +110,9 @@ fn tests(
             .env("CHROMEDRIVER", &browser.driver);
         if let Some(data) = data(layout) {
             command.env(DATA_VARIABLE, data);
+        }
+        if let Some(axe) = axe {
+            command.env(axe::VARIABLE, axe);
         }
         if let Some(encoder) = encoder {
             command.env(encoder::VARIABLE, encoder);

@@ -4,8 +4,10 @@ use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
 use super::ReportError;
+use super::paper::Paper;
 use crate::histogram::{Histogram, range_of};
 use crate::judge::{Judge, Side};
+use crate::ln::ln;
 use crate::quality::CurvePoint;
 use crate::threshold::Metric;
 
@@ -23,11 +25,11 @@ fn failed<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) ->
 
 /// Gives plotters a canvas; the result is an `<svg>` element.
 fn draw(
-    body: impl FnOnce(&DrawingArea<SVGBackend, plotters::coord::Shift>) -> Result<(), ReportError>,
+    body: impl FnOnce(&DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), ReportError>,
 ) -> Result<String, ReportError> {
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let area = Paper(SVGBackend::with_string(&mut svg, SIZE)).into_drawing_area();
         area.fill(&WHITE).map_err(failed)?;
         body(&area)?;
         area.present().map_err(failed)?;
@@ -37,9 +39,9 @@ fn draw(
 
 /// Title and margins, the same for all charts.
 fn frame<'a, 'b>(
-    area: &'a DrawingArea<SVGBackend<'b>, plotters::coord::Shift>,
+    area: &'a DrawingArea<Paper<'b>, plotters::coord::Shift>,
     title: &str,
-) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+) -> ChartBuilder<'a, 'b, Paper<'b>> {
     let mut builder = ChartBuilder::on(area);
     let font = ("sans-serif", 15).into_font().color(&INK);
     builder.caption(title, font).margin(8).x_label_area_size(36).y_label_area_size(56);
@@ -47,7 +49,7 @@ fn frame<'a, 'b>(
 }
 
 fn mesh<X, Y>(
-    chart: &mut ChartContext<SVGBackend, Cartesian2d<X, Y>>,
+    chart: &mut ChartContext<Paper, Cartesian2d<X, Y>>,
     x: &str,
     y: &str,
     y_label: &dyn Fn(&f32) -> String,
@@ -97,32 +99,32 @@ pub fn histogram(
         let bars = (0..BINS).filter(|&b| real.counts[b] > 0).map(|b| {
             Rectangle::new([(real.edge(b), 0.5), (real.edge(b + 1), real.counts[b] as f32)], REAL.mix(0.55).filled())
         });
-        chart
-            .draw_series(bars)
-            .map_err(failed)?
-            .label("real spans")
-            .legend(|(x, y)| Rectangle::new([(x, y - 4), (x + 12, y + 4)], REAL.mix(0.55).filled()));
+        chart.draw_series(bars).map_err(failed)?;
         let outline = (0..BINS).flat_map(|b| {
             let count = (samples.counts[b] as f32).max(0.5);
             [(samples.edge(b), count), (samples.edge(b + 1), count)]
         });
-        chart
-            .draw_series(LineSeries::new(outline, SAMPLES.stroke_width(2)))
-            .map_err(failed)?
-            .label("threshold samples")
-            .legend(|(x, y)| PathElement::new([(x, y), (x + 12, y)], SAMPLES.stroke_width(2)));
+        chart.draw_series(LineSeries::new(outline, SAMPLES.stroke_width(2))).map_err(failed)?;
         if threshold.is_finite() {
             let line = [(threshold, 0.5), (threshold, top)];
             chart.draw_series(LineSeries::new(line, INK.stroke_width(2))).map_err(failed)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.8))
-            .label_font(("sans-serif", 12).into_font().color(&INK))
-            .draw()
-            .map_err(failed)
+        drop(chart);
+        legend(area)
     })
+}
+
+/// What is filled and what is a line. By hand: plotters' own legend measures its text by the document.
+fn legend(area: &DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), ReportError> {
+    const LEFT: i32 = 356;
+    let font = ("sans-serif", 12).into_font().color(&INK);
+    let swatch = |y: i32| [(LEFT, y - 4), (LEFT + 12, y + 4)];
+    area.draw(&Rectangle::new(swatch(44), REAL.mix(0.55).filled())).map_err(failed)?;
+    area.draw(&PathElement::new([(LEFT, 60), (LEFT + 12, 60)], SAMPLES.stroke_width(2))).map_err(failed)?;
+    for (text, y) in [("real spans", 39), ("threshold samples", 55)] {
+        area.draw(&Text::new(text, (LEFT + 18, y), font.clone())).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Precision over recall of judging by ever higher thresholds, with the one in force marked.
@@ -161,7 +163,7 @@ pub fn data_map(title: &str, judge: &Judge, side: Side) -> Result<String, Report
             let (x, y) = ((i % COLUMNS) as f32, (i / COLUMNS) as f32);
             let corner = |x: f32, y: f32| (x / COLUMNS as f32 * WIDEST, y / ROWS as f32);
             // From 0.15, so that a single span can be seen, to 1.
-            let shade = 0.15 + 0.85 * f64::from((1.0 + n as f32).ln() / (1.0 + highest).ln());
+            let shade = 0.15 + 0.85 * f64::from(ln(1.0 + n as f32) / ln(1.0 + highest));
             Rectangle::new([corner(x, y), corner(x + 1.0, y + 1.0)], REAL.mix(shade).filled())
         });
         chart.draw_series(filled).map_err(failed)?;

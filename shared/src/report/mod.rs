@@ -1,6 +1,7 @@
 //! The report: one self-contained HTML file, readable without JavaScript and without a network.
 
 mod charts;
+mod paper;
 
 use std::fmt::Write as _;
 
@@ -10,11 +11,14 @@ use crate::judge::{Decision, Judge, Judgement, Side};
 use crate::labels::LabelId;
 use crate::quality::{Estimate, NoiseDetection, curve, detect};
 use crate::score::{NerScore, Prf};
+use crate::share;
 use crate::span::SpanId;
 use crate::threshold::{Basis, Threshold};
 
 /// Suspicious spans listed per side.
 const LISTED: usize = 40;
+/// Most decisions by hand that a link carries.
+pub const LINKED: usize = 200;
 /// Points of a precision–recall curve.
 const CURVE_POINTS: usize = 200;
 
@@ -95,7 +99,7 @@ th,td{text-align:right;padding:4px 12px;border-bottom:1px solid #e3e5e8;vertical
 th{font-weight:600;color:#555b63}th:first-child,td:first-child,.text{text-align:left}\
 .pair{display:flex;flex-wrap:wrap;gap:16px}.pair>*{flex:1 1 440px;min-width:0}svg{max-width:100%;height:auto}\
 mark{background:#ffe3b3;color:inherit;padding:0 2px;border-radius:2px}code,pre{font:13px/1.5 ui-monospace,monospace;\
-background:#f4f5f6}pre{padding:12px;overflow-x:auto;border-radius:4px}.big{font-size:40px;font-weight:600;\
+background:#f4f5f6}pre{padding:12px;overflow-x:auto;border-radius:4px}pre.link{white-space:pre-wrap;overflow-wrap:anywhere}.big{font-size:40px;font-weight:600;\
 font-variant-numeric:tabular-nums;margin:8px 0 0}.wide{overflow-x:auto}\
 @media print{body{max-width:none;padding:0}h2{break-after:avoid}tr,svg{break-inside:avoid}}";
 
@@ -371,6 +375,21 @@ fn reproduce(input: &Input) -> String {
         let _ = write!(out, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value));
     }
     out.push_str("</table></div>");
+    let mut linked = input.decisions.clone();
+    let all = linked.overrides.len() <= LINKED;
+    if !all {
+        linked.overrides.clear();
+    }
+    let _ = writeln!(
+        out,
+        "<p>On the page: open the dynamics file, and put this at the end of the page's address{}:</p><pre class=\"link\">#{}</pre>",
+        if all {
+            ""
+        } else {
+            " (the settings; the decisions by hand are too many for an address: drop decisions.json)"
+        },
+        escape(&share::fragment(&linked))
+    );
     let _ = writeln!(out, "<p>decisions.json</p><pre>{}</pre>", escape(&input.decisions.to_json()));
     out
 }

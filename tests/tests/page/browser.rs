@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fantoccini::actions::{InputSource, MouseActions, PointerAction};
+use fantoccini::actions::{InputSource, KeyAction, KeyActions, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -170,7 +170,8 @@ impl Page {
     /// The element with this test id, once it is there.
     pub async fn find(&self, id: &str) -> Element {
         let css = format!("[data-testid='{id}']");
-        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&css)).await.unwrap()
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&css)).await;
+        found.unwrap_or_else(|error| panic!("{id} does not come: {error}"))
     }
 
     /// Whether there is such an element.
@@ -236,6 +237,87 @@ impl Page {
         self.client.perform_actions(mouse).await.unwrap();
     }
 
+    /// Drags with the mouse over an element, from one point to the next; points are shares of its width and
+    /// height.
+    pub async fn drag_over(&self, id: &str, points: &[(f64, f64)]) {
+        let element = self.find(id).await;
+        let (_, _, width, height) = element.rectangle().await.unwrap();
+        let to = |&(x, y): &(f64, f64)| PointerAction::MoveToElement {
+            element: element.clone(),
+            duration: Some(Duration::from_millis(30)),
+            // From its middle.
+            x: (x - 0.5) * width,
+            y: (y - 0.5) * height,
+        };
+        let mut mouse = MouseActions::new("mouse".to_owned());
+        for (i, point) in points.iter().enumerate() {
+            mouse = mouse.then(to(point));
+            if i == 0 {
+                mouse = mouse.then(PointerAction::Down { button: 0 });
+            }
+        }
+        self.client.perform_actions(mouse.then(PointerAction::Up { button: 0 })).await.unwrap();
+    }
+
+    /// Moves the mouse to a point of an element; shares of its width and height.
+    pub async fn hover(&self, id: &str, (x, y): (f64, f64)) {
+        let element = self.find(id).await;
+        let (_, _, width, height) = element.rectangle().await.unwrap();
+        let (x, y) = ((x - 0.5) * width, (y - 0.5) * height);
+        let to = PointerAction::MoveToElement { element, duration: None, x, y };
+        self.client.perform_actions(MouseActions::new("mouse".to_owned()).then(to)).await.unwrap();
+    }
+
+    /// Presses a key where the focus is, with others held down.
+    pub async fn press(&self, held: &[char], key: char) {
+        let mut keys = KeyActions::new("keys".to_owned());
+        for &value in held {
+            keys = keys.then(KeyAction::Down { value });
+        }
+        keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
+        for &value in held {
+            keys = keys.then(KeyAction::Up { value });
+        }
+        self.client.perform_actions(keys).await.unwrap();
+    }
+
+    /// Chooses an entry of a list by its value.
+    pub async fn choose(&self, id: &str, value: &str) {
+        self.find(id).await.select_by_value(value).await.unwrap();
+    }
+
+    /// Runs a script in the page.
+    pub async fn script(&self, script: &str) -> Value {
+        self.client.execute(script, vec![]).await.unwrap()
+    }
+
+    /// As [`Page::script`]; the script calls its last argument with the result.
+    pub async fn script_until_done(&self, script: &str) -> Value {
+        self.client.execute_async(script, vec![]).await.unwrap()
+    }
+
+    /// Loads the page again, as the browser's button does.
+    pub async fn reload(&self) {
+        self.client.refresh().await.unwrap();
+    }
+
+    /// The page's address.
+    pub async fn address(&self) -> String {
+        self.client.current_url().await.unwrap().to_string()
+    }
+
+    /// Goes to an address; another fragment alone does not load the page again, so it is left first.
+    pub async fn go(&self, address: &str) {
+        self.client.goto("about:blank").await.unwrap();
+        self.client.goto(address).await.unwrap();
+    }
+
+    /// Makes the window this large.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
     /// Drops a file onto the page, as the browser does when it comes from the desktop.
     pub async fn drop_file(&self, path: &Path) {
         let data = json!({ "items": [], "files": [path], "dragOperationsMask": 1 });
@@ -247,9 +329,13 @@ impl Page {
 
     /// The bytes of the file that a click on this button downloads.
     pub async fn download(&self, button: &str, name: &str) -> Vec<u8> {
-        let file = self.downloads.path().join(name);
-        assert!(!file.exists(), "{name} is there before it is downloaded");
         self.click(button).await;
+        self.downloaded(name).await
+    }
+
+    /// The bytes of a download that has been asked for.
+    pub async fn downloaded(&self, name: &str) -> Vec<u8> {
+        let file = self.downloads.path().join(name);
         let start = Instant::now();
         // The browser writes under another name until the file is whole.
         while !file.exists() {

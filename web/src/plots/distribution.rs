@@ -63,6 +63,9 @@ fn draw_on<B: DrawingBackend>(
     chart.draw_series(
         AreaSeries::new(steps(&data.real), bottom, ink.fill).border_style(ink.outline.stroke_width(scaled(1))),
     )?;
+    if !data.passing.is_empty() {
+        chart.draw_series(AreaSeries::new(steps(&data.passing), bottom, ink.passing))?;
+    }
     // Where there are none, no line: it would hide the axis.
     let line = steps(&data.samples);
     for run in line.split(|&(_, y)| y <= bottom).filter(|run| !run.is_empty()) {

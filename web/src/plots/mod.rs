@@ -20,7 +20,7 @@ pub struct Margins {
 }
 
 /// The same for all plots, so that they line up.
-pub const MARGINS: Margins = Margins { top: 8, right: 16, bottom: 24, left: 48 };
+pub const MARGINS: Margins = Margins { top: 8, right: 16, bottom: 36, left: 48 };
 
 /// Colours of lines and letters.
 pub struct Ink {
@@ -30,6 +30,7 @@ pub struct Ink {
     pub fill: RGBAColor,
     pub outline: RGBAColor,
     pub samples: RGBAColor,
+    pub passing: RGBAColor,
 }
 
 impl Ink {
@@ -43,6 +44,7 @@ impl Ink {
                 fill: rgb(78, 83, 92),
                 outline: rgb(150, 155, 165),
                 samples: rgb(129, 168, 255),
+                passing: rgb(76, 190, 162),
             }
         } else {
             Self {
@@ -52,6 +54,7 @@ impl Ink {
                 fill: rgb(206, 210, 217),
                 outline: rgb(112, 117, 127),
                 samples: rgb(47, 90, 190),
+                passing: rgb(0, 158, 115),
             }
         }
     }

@@ -1,7 +1,10 @@
 //! Live figures: what is kept and removed, and how right that is.
 
 use leptos::prelude::*;
-use shared::quality::Estimate;
+use shared::compare::Agreement;
+use shared::labels::LabelId;
+use shared::quality::{CurvePoint, Estimate};
+use shared::report::last_part;
 
 use crate::format;
 use crate::protocol::{Figures, Quality};
@@ -16,7 +19,7 @@ pub fn counts(app: App) -> impl IntoView {
             let kept = c.total - c.removed - c.relabelled;
             view! {
                 <tr data-testid=format!("count-{}", c.label)>
-                    <th scope="row">{c.label.clone()}</th>
+                    <th scope="row">{class_button(app, c.label.clone())}</th>
                     <td data-testid=format!("kept-{}", c.label)>{format::count(kept)}</td>
                     <td data-testid=format!("removed-{}", c.label)>{format::count(c.removed)}</td>
                     {relabels.then(|| view! { <td>{format::count(c.relabelled)}</td> })}
@@ -44,8 +47,120 @@ pub fn counts(app: App) -> impl IntoView {
         }
     };
     view! {
-        <div class="heading"><h2>"Counts"</h2></div>
-        {move || app.figures.get().map(table)}
+        <div data-testid="counts-panel">
+            <div class="heading"><h2>"Counts"</h2></div>
+            {move || app.figures.get().map(table)}
+        </div>
+    }
+}
+
+/// A class that can be clicked: every view then shows it alone.
+fn class_button(app: App, name: String) -> impl IntoView {
+    let label = {
+        let name = name.clone();
+        move || {
+            app.file.with(|f| f.as_ref().and_then(|f| f.labels.iter().position(|l| *l == name))).map(|l| l as LabelId)
+        }
+    };
+    let is_on = {
+        let label = label.clone();
+        move || app.filter.with(|filter| filter.label.is_some() && filter.label == label())
+    };
+    let pressed = is_on.clone();
+    view! {
+        <button class="plain" data-testid=format!("class-{name}") aria-pressed=move || pressed().to_string()
+            title="Look at these spans only" on:click=move |_| {
+                let new = if untrack(&is_on) { None } else { untrack(&label) };
+                app.filter_by(|filter| filter.label = new);
+            }>{name.clone()}</button>
+    }
+}
+
+/// Agreement with another recording.
+pub fn comparison(app: App) -> impl IntoView {
+    let row = |name: &'static str, a: Agreement| {
+        let ratio =
+            |value: f64| if value.is_nan() { "–".to_owned() } else { format!("{value:.2}").replace('-', "−") };
+        view! {
+            <tr data-testid=format!("agreement-{name}")>
+                <th scope="row">{name}</th>
+                <td>{format::count(a.both)}</td>
+                <td>{format::count(a.only_here)}</td>
+                <td>{format::count(a.only_there)}</td>
+                <td>{ratio(a.kappa())}</td>
+                <td>{ratio(a.correlation)}</td>
+            </tr>
+        }
+    };
+    move || {
+        let other = app.compared.get()?;
+        let agreement = app.agreement.get();
+        Some(view! {
+            <div class="heading">
+                <h2>"Compared"</h2>
+                <button class="button small" data-testid="end-comparison" on:click=move |_| app.end_comparison()>"end"</button>
+            </div>
+            <p class="hint" data-testid="compared-with">
+                {format!("with {} ({}, seed {}), at its automatic thresholds", other.file, last_part(&other.encoder), other.seed)}
+            </p>
+            <table class="figures">
+                <thead>
+                    <tr>
+                        <th scope="col">"judged by"</th>
+                        <th scope="col">"both"</th>
+                        <th scope="col"><abbr title="Only by the open file">"here"</abbr></th>
+                        <th scope="col"><abbr title="Only by the other file">"there"</abbr></th>
+                        <th scope="col"><abbr title="Cohen's kappa: agreement beyond chance, 1 at best">"κ"</abbr></th>
+                        <th scope="col"><abbr title="Pearson's correlation of the AUMs">"r"</abbr></th>
+                    </tr>
+                </thead>
+                <tbody>{agreement.map(|[negatives, positives]| view! { {row("negatives", negatives)} {row("positives", positives)} })}</tbody>
+            </table>
+        })
+    }
+}
+
+/// Precision over recall of every threshold, and where the one in force lies.
+fn curves(app: App) -> impl IntoView {
+    let (width, height) = (124.0f32, 72.0f32);
+    let at =
+        move |recall: f32, precision: f32| (4.0 + (width - 8.0) * recall, 4.0 + (height - 8.0) * (1.0 - precision));
+    let curve = move |name: &'static str, points: &[CurvePoint], now: Option<Quality>| {
+        let path: String = points
+            .iter()
+            .enumerate()
+            .map(|(i, p)| {
+                let (x, y) = at(p.recall, p.precision);
+                format!("{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' })
+            })
+            .collect();
+        let now = now.filter(|now| now.prf.predicted > 0).map(|now| {
+            let (x, y) = at(now.prf.recall as f32, now.prf.precision as f32);
+            view! { <circle cx=format!("{x:.1}") cy=format!("{y:.1}") r="3.5" /> }
+        });
+        view! {
+            <figure class="curve">
+                <svg viewBox=format!("0 0 {width} {height}") role="img" data-testid=format!("curve-{name}")
+                    aria-label=format!("Precision over recall, {name}; the dot is the threshold in force")>
+                    <path class="box" d=format!("M4 4V{0}H{1}", height - 4.0, width - 4.0) />
+                    <path d=path />
+                    {now}
+                </svg>
+                <figcaption>{name}</figcaption>
+            </figure>
+        }
+    };
+    move || {
+        let quality = app.figures.with(|f| f.as_ref().and_then(|f| f.quality));
+        app.curves.with(|curves| {
+            let [negatives, positives] = curves.as_ref()?;
+            Some(view! {
+                <div class="curves" title="Precision (up) over recall (right), both from 0 to 1, for every threshold; the dot is the one in force">
+                    {curve("negatives", negatives, quality.map(|[_, negatives]| negatives))}
+                    {curve("positives", positives, quality.map(|[positives, _]| positives))}
+                </div>
+            })
+        })
     }
 }
 
@@ -92,6 +207,7 @@ pub fn quality(app: App) -> impl IntoView {
             Some(quality) => table(quality).into_any(),
             None => view! { <p class="hint">"No gold labels in this file to compare with."</p> }.into_any(),
         }}
+        {curves(app)}
         {move || app.figures.get().map(|f| estimates(f.estimate))}
     }
 }

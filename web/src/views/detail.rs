@@ -1,25 +1,21 @@
 //! The selected span with all that is known of it, and what a person decides about it.
 
 use leptos::prelude::*;
+use shared::filter::Filter;
 use shared::judge::Decision;
 use shared::labels::LabelId;
+use shared::listing::Listing;
+use shared::same_form::SameForm;
 
-use super::table::{decide_by_key, decision_class};
+use super::table::decision_class;
 use crate::format;
 use crate::plots::sparkline;
-use crate::protocol::Detail;
+use crate::protocol::{Detail, List};
 use crate::state::App;
 
 pub fn detail(app: App) -> impl IntoView {
     view! {
-        <section class="panel detail" aria-label="Selected span" data-testid="detail"
-            on:keydown=move |event| {
-                // In the list of labels, letters and digits choose from it.
-                let in_select = event.target().is_some_and(|t| wasm_bindgen::JsCast::has_type::<web_sys::HtmlSelectElement>(&t));
-                if !in_select && decide_by_key(app, &event.key()) {
-                    event.prevent_default();
-                }
-            }>
+        <section class="panel detail" aria-label="Selected span" data-testid="detail" tabindex="-1">
             <div class="heading">
                 <h2>"Span"</h2>
                 <p class="legend">{move || app.detail.with(|detail| detail.as_ref().map(place))}</p>
@@ -55,6 +51,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
         }
     };
     let known = detail.probabilities;
+    let labels_again = labels.clone();
     view! {
         <p class="sentence" tabindex="0" data-testid="sentence">
             {row.text.before} " " <mark>{row.text.marked}</mark> " " {row.text.after}
@@ -77,9 +74,11 @@ fn span(app: App, detail: Detail) -> impl IntoView {
             }}
         </p>
         {buttons(app, detail.clone(), labels)}
+        {same_form(app, detail.same_form.clone(), &labels_again)}
         {margins(&row.margins)}
         <dl class="metrics">
             {fact("AUM", format::signed(detail.aum, 3))}
+            {detail.other_aum.map(|aum| fact("AUM in the other", format::signed(aum, 3)))}
             {match known {
                 Some(p) => view! {
                     {fact("confidence", format::signed(p.confidence, 3))}
@@ -125,6 +124,58 @@ fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {
             {row.by_hand.then(|| button("by rule", "U", None, false))}
         </div>
     }
+}
+
+/// The same words elsewhere, to be decided together.
+fn same_form(app: App, found: SameForm, labels: &[String]) -> impl IntoView + use<> {
+    let name = |label: LabelId| labels.get(usize::from(label)).cloned().unwrap_or_default();
+    let times = |n: usize| if n == 1 { "once".to_owned() } else { format!("{} times", format::count(n as u64)) };
+    let mut groups = found.groups.into_iter();
+    let own = groups.next()?;
+    let others: Vec<String> = groups
+        .map(|group| {
+            format!(
+                "{} {}, {} judged wrong",
+                name(group.label),
+                times(group.spans.len()),
+                format::count(group.judged as u64)
+            )
+        })
+        .collect();
+    let is_alone = own.spans.len() == 1;
+    let exact = format!("\"{}\"", found.form);
+    let list = move |_| {
+        app.list.set(List::Ranked(Listing { judged_only: false }));
+        app.set_filter(Filter { text: exact.clone(), ..Filter::default() });
+    };
+    let button = move |text: &'static str, key: &'static str, test_id: &'static str, decision: Option<Decision>| {
+        view! {
+            <button class="button small" data-testid=test_id aria-keyshortcuts=format!("Shift+{key}")
+                title="All spans with these words and this distant label" on:click=move |_| app.decide_alike(decision)>
+                {text} " " <kbd>"⇧"{key}</kbd>
+            </button>
+        }
+    };
+    Some(view! {
+        <div class="same" data-testid="same-form">
+            <p>
+                <strong>{found.form.clone()}</strong>
+                {format!(" as {}: {}, {} judged wrong", name(own.label), times(own.spans.len()), format::count(own.judged as u64))}
+            </p>
+            {(!others.is_empty()).then(|| view! { <p class="muted">"also " {others.join("; ")}</p> })}
+            <div class="decide">
+                {(!is_alone).then(|| view! {
+                    {button("keep all", "K", "keep-all", Some(Decision::Keep))}
+                    {button("remove all", "X", "remove-all", Some(Decision::Remove))}
+                    {button("by rule", "U", "rule-all", None)}
+                })}
+                {(!is_alone || !others.is_empty()).then(|| view! {
+                    <button class="button small quiet" data-testid="list-same" title="All spans with exactly these words, in the table and the plots"
+                        on:click=list>"list them"</button>
+                })}
+            </div>
+        </div>
+    })
 }
 
 /// Margins over all epochs of the run.

@@ -5,13 +5,16 @@ use leptos::prelude::*;
 use shared::formats::Format;
 use shared::report::last_part;
 
+use crate::address;
 use crate::format;
 use crate::protocol::Export;
 use crate::state::App;
 use crate::theme;
 
-/// Of the menu's entry.
+/// Of the menu's entries.
 const PROVENANCE: &str = "provenance";
+const REPORT: &str = "report";
+const LINK: &str = "link";
 
 pub fn header(app: App) -> impl IntoView {
     let nothing_open = move || app.file.with(Option::is_none);
@@ -33,7 +36,9 @@ pub fn header(app: App) -> impl IntoView {
             </p>
             <p class="busy" role="status" data-testid="busy">{move || app.busy.get()}</p>
             <div class="actions">
+                {steps(app)}
                 {open_button(app, "button quiet", "file-input")}
+                <Show when=move || !nothing_open()>{compare_button(app)}</Show>
                 <button class="button" data-testid="export-decisions" disabled=nothing_open
                     title="decisions.json: the settings and your decisions, for `trainer clean --decisions`"
                     on:click=move |_| app.export(Export::Decisions)>"Decisions"</button>
@@ -41,6 +46,8 @@ pub fn header(app: App) -> impl IntoView {
                     title="In the format that the corpus came in; removed spans are marked unknown"
                     on:click=move |_| app.export(Export::Corpus(None))>"Cleaned corpus"</button>
                 {more_exports(app)}
+                <button class="button quiet icon" data-testid="help" aria-label="Help, keys, and how to read the picture" title="Help (?)"
+                    on:click=move |_| app.help.set(true)>"?"</button>
                 <button class="button quiet icon" data-testid="theme"
                     aria-label=move || if app.dark.get() { "Use the light theme" } else { "Use the dark theme" }
                     on:click=move |_| theme::toggle(app.dark)>
@@ -54,6 +61,44 @@ pub fn header(app: App) -> impl IntoView {
     }
 }
 
+/// Undo and redo.
+fn steps(app: App) -> impl IntoView {
+    let can = move || app.history.with(|history| history.can());
+    view! {
+        <button class="button quiet icon" data-testid="undo" aria-label="Undo" title="Undo (Ctrl+Z)" disabled=move || !can().0
+            on:click=move |_| { app.undo(); }>
+            <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+                <path d="M6 3 2 7l4 4M2 7h7a4 4 0 0 1 0 8" fill="none" stroke="currentColor" stroke-width="1.5" />
+            </svg>
+        </button>
+        <button class="button quiet icon" data-testid="redo" aria-label="Redo" title="Redo (Ctrl+Shift+Z)" disabled=move || !can().1
+            on:click=move |_| { app.redo(); }>
+            <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+                <path d="m10 3 4 4-4 4M14 7H7a4 4 0 0 0 0 8" fill="none" stroke="currentColor" stroke-width="1.5" />
+            </svg>
+        </button>
+    }
+}
+
+/// Another recording of the same corpus.
+fn compare_button(app: App) -> impl IntoView {
+    let input = NodeRef::<Input>::new();
+    let chosen = move |_| {
+        let Some(input) = input.get() else { return };
+        if let Some(file) = input.files().and_then(|files| files.get(0)) {
+            app.compare(file);
+        }
+        input.set_value("");
+    };
+    view! {
+        <label class="picker button quiet" title="With another recording of the same corpus: another seed, another encoder">
+            "Compare…"
+            <input type="file" accept=".dyn" data-testid="compare-input" node_ref=input on:change=chosen
+                aria-label="Compare with another dynamics file of the same corpus" />
+        </label>
+    }
+}
+
 /// Other formats and files: choosing one saves it.
 fn more_exports(app: App) -> impl IntoView {
     let choose = move |event: web_sys::Event| {
@@ -63,15 +108,21 @@ fn more_exports(app: App) -> impl IntoView {
         select.set_value("");
         if chosen == PROVENANCE {
             app.export(Export::Provenance);
+        } else if chosen == REPORT {
+            app.export(Export::Report);
+        } else if chosen == LINK {
+            address::ask();
         } else if let Some(format) = Format::ALL.into_iter().find(|format| format.name() == chosen) {
             app.export(Export::Corpus(Some(format)));
         }
     };
     let formats = Format::ALL.map(|format| view! { <option value=format.name()>{format.title()}</option> });
     view! {
-        <select class="button more" data-testid="export-more" aria-label="Save something else"
+        <select class="button more" data-testid="export-more" aria-label="Share or save something else"
             disabled=move || app.file.with(Option::is_none) on:change=choose>
-            <option value="">"More …"</option>
+            <option value="">"Share …"</option>
+            <option value=REPORT>"Report, one HTML file"</option>
+            <option value=LINK>"Link to this view"</option>
             <option value=PROVENANCE>"Where every change comes from"</option>
             <optgroup label="Cleaned corpus as">{formats.collect_view()}</optgroup>
         </select>

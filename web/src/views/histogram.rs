@@ -2,6 +2,7 @@
 
 use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
+use shared::filter::Values;
 use shared::judge::Side;
 use shared::threshold::{Metric, Rule};
 use web_sys::{KeyboardEvent, PointerEvent};
@@ -39,19 +40,35 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
     view! {
         <section class="panel plot" aria-label=move || format!("{} of {name}", app.metric().name())>
             <div class="heading">
-                <h2>{move || app.metric().name()} ", " {name}</h2>
-                <p class="legend">
-                    <span class="key real">"real"</span>
-                    <span class="key samples" title="Threshold samples: spans trained with deliberately wrong labels">{move || totals().1} " samples"</span>
-                </p>
+                <h2>{match side { Side::Negatives => "Negatives (O)", Side::Positives => "Positives (types)" }}</h2>
                 {(side == Side::Positives).then(|| scale_choice(app))}
+                <p class="share" data-testid=format!("share-{name}") title="Spans that pass the filter, of all on this side">
+                    {move || {
+                        let sum = |counts: &[u32]| counts.iter().map(|&n| u64::from(n)).sum::<u64>();
+                        let (all, passing) = data.with(|d| (sum(&d.real), sum(&d.passing)));
+                        let passing = if app.filter.with(|filter| filter.is_empty()) { all } else { passing };
+                        format!("{} of {}", format::count(passing), format::count(all))
+                    }}
+                </p>
             </div>
             <div class="frame" node_ref=frame>
                 <canvas node_ref=canvas role="img" aria-label=move || {
                     let (real, samples) = totals();
                     format!("Distribution of {} over {real} {name} and {samples} threshold samples", app.metric().name())
                 }></canvas>
+                <span class="axis y" aria-hidden="true">{move || if app.log_counts.get() { "spans, log" } else { "spans" }}</span>
+                <span class="axis x" aria-hidden="true">{move || match app.metric() {
+                    Metric::Aum => "AUM (logits)",
+                    Metric::Confidence => "confidence (probability)",
+                }}</span>
                 {line(app, side, data)}
+                <p class="legend inlay">
+                    <span class="key real">"real"</span>
+                    <Show when=move || app.filter.with(|filter| !filter.is_empty())>
+                        <span class="key passing">"selected"</span>
+                    </Show>
+                    <span class="key samples">{move || totals().1} " samples"</span>
+                </p>
             </div>
         </section>
     }
@@ -64,6 +81,16 @@ fn scale_choice(app: App) -> impl IntoView {
             "log"
         </button>
     }
+}
+
+/// The values of the bars between two shares of the width.
+fn bars(data: &SideHistogram, side: Side, from: f64, to: f64) -> Values {
+    let bins = data.real.len().max(1);
+    let bin = |share: f64| ((share * bins as f64) as usize).min(bins - 1);
+    let (first, last) = (bin(from.min(to)), bin(from.max(to)));
+    let edge = |bin: usize| data.low + (data.high - data.low) * bin as f32 / bins as f32;
+    // The outermost bars also hold what lies beyond.
+    Values { side, low: (first > 0).then(|| edge(first)), high: (last + 1 < bins).then(|| edge(last + 1)) }
 }
 
 /// The threshold: what lies left of it is judged wrong.
@@ -113,9 +140,47 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
         event.prevent_default();
         set(to);
     };
+    // From where on a range of bars is being chosen, as a share of the width.
+    let from = RwSignal::new(None::<f64>);
+    let share_of = move |event: &PointerEvent| {
+        let bounds = area.get_untracked()?.get_bounding_client_rect();
+        Some(((f64::from(event.client_x()) - bounds.left()) / bounds.width().max(1.0)).clamp(0.0, 1.0))
+    };
+    let choose = move |from: f64, to: f64| {
+        let values = data.with_untracked(|d| bars(d, side, from, to));
+        let is_same = app.filter.with_untracked(|filter| filter.values == Some(values));
+        // The same bar again takes it back.
+        app.filter_by(|filter| filter.values = (!is_same).then_some(values));
+    };
+    let chosen = move || {
+        let values = app.filter.with(|filter| filter.values).filter(|values| values.side == side)?;
+        let (low, high) = range();
+        let share = |value: f32| 100.0 * ((value - low) / (high - low)).clamp(0.0, 1.0);
+        let (left, right) = (values.low.map_or(0.0, share), values.high.map_or(100.0, share));
+        Some(
+            view! { <div class="chosen" style:left=format!("{left:.2}%") style:width=format!("{:.2}%", right - left)></div> },
+        )
+    };
     view! {
-        <div class="area" node_ref=area>
+        <div class="area" node_ref=area data-testid=format!("bars-{name}") title="Drag over bars (or click one) to look at their spans only"
+            on:pointerdown=move |event| {
+                if event.button() == 0 && event.pointer_type() != "touch" {
+                    event.prevent_default();
+                    if let Some(area) = area.get_untracked() {
+                        let _ = area.set_pointer_capture(event.pointer_id());
+                    }
+                    from.set(share_of(&event));
+                }
+            }
+            on:pointerup=move |event| {
+                if let (Some(start), Some(end)) = (from.get_untracked(), share_of(&event)) {
+                    choose(start, end);
+                }
+                from.set(None);
+            }
+            on:pointercancel=move |_| from.set(None)>
             <div class="judged" style:width=at></div>
+            {chosen}
             <div class="line" class:dragging=dragging style:left=at data-testid=format!("slider-{name}")
                 role="slider" tabindex="0" aria-label=format!("Threshold for {name}") aria-orientation="horizontal"
                 aria-valuemin=move || range().0.to_string() aria-valuemax=move || range().1.to_string()
@@ -125,6 +190,8 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
                 on:pointerdown=move |event| {
                     if event.button() == 0 {
                         event.prevent_default();
+                        // Else bars would be chosen.
+                        event.stop_propagation();
                         let line: web_sys::HtmlElement = event_target(&event);
                         // Without capture a fast drag would lose the line.
                         let _ = line.set_pointer_capture(event.pointer_id());

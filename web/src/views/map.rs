@@ -1,16 +1,24 @@
-//! The data map: every span by how sure the model is of its label, and how that varies.
+//! The data map: every span by how sure the model is of its label, and how that varies; or by its AUM in
+//! two recordings.
 
 use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
 use shared::colour::{Ground, Rgb};
+use shared::density::{DATA_MAP, Extent};
 use wasm_bindgen::JsCast;
-use web_sys::{CanvasRenderingContext2d, MouseEvent};
+use web_sys::{CanvasRenderingContext2d, PointerEvent, WheelEvent};
 
+use super::filters::{of_all, side_choice};
 use crate::format;
 use crate::link;
-use crate::plots::{MARGINS, pixel_ratio, scatter_axes, size_of};
-use crate::protocol::{Colouring, MapQuery};
+use crate::plots::{MARGINS, Size, pixel_ratio, scatter_axes, size_of};
+use crate::protocol::{Colouring, Hover, MapQuery, Plane};
 use crate::state::App;
+
+/// Farther than this, in pixels, a press is a drag.
+const SLACK: f64 = 4.0;
+/// How much nearer a turn of the wheel brings.
+const NEARER: f32 = 0.8;
 
 pub fn map(app: App) -> impl IntoView {
     let axes = NodeRef::<Canvas>::new();
@@ -18,26 +26,26 @@ pub fn map(app: App) -> impl IntoView {
     let frame = NodeRef::<Div>::new();
     let size = size_of(frame);
     Effect::new(move |_| {
-        let (size, dark) = (size.get(), app.dark.get());
+        let (size, dark, extent) = (size.get(), app.dark.get(), extent(app));
         if let Some(canvas) = axes.get()
             && size.0 > 0.0
         {
-            scatter_axes::draw(&canvas, size, dark);
+            scatter_axes::draw(&canvas, size, extent, dark);
         }
     });
     // Whatever the picture depends on asks for a new one.
     Effect::new(move |_| {
-        let (width, height) = size.get();
-        let inner = |outer: f64, margins: u32| (outer - f64::from(margins)).max(1.0) * pixel_ratio();
+        let (width, height) = inner(size.get());
         let query = MapQuery {
-            width: inner(width, MARGINS.left + MARGINS.right).round() as u32,
-            height: inner(height, MARGINS.top + MARGINS.bottom).round() as u32,
+            width: (width * pixel_ratio()).round() as u32,
+            height: (height * pixel_ratio()).round() as u32,
             scale: pixel_ratio().round() as u32,
-            side: app.map_side.get(),
+            plane: app.plane.get(),
+            extent: extent(app),
             colouring: app.map_colouring.get(),
             ground: ground(app),
         };
-        if width > 0.0 && app.file.with(Option::is_some) {
+        if size.get().0 > 0.0 && app.file.with(Option::is_some) {
             link::look(|look| look.map = Some(query));
         }
     });
@@ -55,53 +63,243 @@ pub fn map(app: App) -> impl IntoView {
             }
         });
     });
-    let pick = move |event: MouseEvent| {
-        let ratio = pixel_ratio();
-        let at = |offset: i32| (f64::from(offset.max(0)) * ratio) as u32;
-        link::look(|look| look.pick = Some((at(event.offset_x()), at(event.offset_y()))));
-    };
+    let shown = move || app.map.with(|map| map.as_ref().map_or(0, |map| map.shown));
     view! {
         <section class="panel plot map" aria-label="Data map">
             <div class="heading">
                 <h2>"Data map"</h2>
-                <label>
-                    <span class="sr">"Sides shown"</span>
-                    <select data-testid="map-side" on:change=move |e| app.map_side.set(format::side_named(&event_target_value(&e)))
-                        prop:value=move || app.map_side.get().map_or("both", format::side)>
-                        <option value="both">"both sides"</option>
-                        <option value="negatives">"negatives"</option>
-                        <option value="positives">"positives"</option>
-                    </select>
-                </label>
-                <label>
-                    "colour "
-                    <select data-testid="map-colour" on:change=move |e| app.map_colouring.set(colouring_named(&event_target_value(&e)))
-                        prop:value=move || name(app.map_colouring.get())>
-                        <option value="density">"density"</option>
-                        <option value="aum">"AUM"</option>
-                        <option value="correctness">"correctness"</option>
-                        <option value="decision">"decision"</option>
-                        {move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold)).then(|| view! {
-                            <option value="gold">"gold error"</option>
-                        })}
-                    </select>
-                </label>
+                <Show when=move || app.compared.with(Option::is_some)>{plane_choice(app)}</Show>
+                {side_choice(app, "map-side")}
+                {colour_choice(app)}
                 {legend(app)}
+                <p class="share" data-testid="map-count" title="Spans in the picture, of all candidate spans">
+                    {move || of_all(app, shown())}
+                </p>
             </div>
             <div class="frame" node_ref=frame>
                 <canvas node_ref=axes aria-hidden="true"></canvas>
-                <canvas class="cloud" node_ref=cloud role="img" data-testid="map-canvas" on:click=pick
-                    title="Click to see the nearest span"
-                    aria-label="Density of all spans by variability and confidence; the spans table lists them"></canvas>
-                {move || app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities)).then(|| view! {
-                    <p class="hint" data-testid="map-unknown">
-                        "The file has margins only: without the logits there is no confidence and no variability to map."
-                    </p>
-                })}
-                <span class="axis y" aria-hidden="true">"confidence"</span>
-                <span class="axis x" aria-hidden="true">"variability"</span>
+                {zoom_buttons(app)}
+                {cloud_view(app, cloud, size)}
+                {move || app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities) && app.plane.get() == Plane::DataMap)
+                    .then(|| view! {
+                        <p class="hint" data-testid="map-unknown">
+                            "The file has margins only: without the logits there is no confidence and no variability to map."
+                        </p>
+                    })}
+                <Show when=move || app.plane.get() == Plane::DataMap && app.zoom.get().is_none()>
+                    <span class="reading easy" aria-hidden="true">"easy to learn"</span>
+                    <span class="reading ambiguous" aria-hidden="true">"ambiguous"</span>
+                    <span class="reading hard" aria-hidden="true">"hard to learn, often wrong"</span>
+                </Show>
+                <span class="axis y" aria-hidden="true">{move || match app.plane.get() {
+                    Plane::DataMap => "confidence".to_owned(),
+                    Plane::Compare => app.compared.with(|c| c.as_ref().map_or(String::new(), |c| format!("AUM in {}", c.file))),
+                }}</span>
+                <span class="axis x" aria-hidden="true">{move || match app.plane.get() {
+                    Plane::DataMap => "variability (its standard deviation)",
+                    Plane::Compare => "AUM in the open file",
+                }}</span>
+                {move || app.hover.get().map(|hover| tooltip(app, hover, size.get_untracked()))}
             </div>
         </section>
+    }
+}
+
+/// The part of the plane that is shown.
+fn extent(app: App) -> Extent {
+    app.zoom.get().unwrap_or_else(|| whole(app))
+}
+
+fn whole(app: App) -> Extent {
+    match app.plane.get() {
+        Plane::DataMap => DATA_MAP,
+        Plane::Compare => app.compared.with(|c| c.as_ref().map_or(DATA_MAP, |c| c.extent)),
+    }
+}
+
+/// Width and height of the plot's area.
+fn inner((width, height): Size) -> Size {
+    let less = |outer: f64, margins: u32| (outer - f64::from(margins)).max(1.0);
+    (less(width, MARGINS.left + MARGINS.right), less(height, MARGINS.top + MARGINS.bottom))
+}
+
+/// Between pixels of the plot's area and the plane.
+fn to_plane(extent: Extent, size: Size, (x, y): Size) -> (f32, f32) {
+    let (width, height) = inner(size);
+    let between = |(low, high): (f32, f32), share: f64| low + (high - low) * share as f32;
+    (between(extent.x, x / width), between(extent.y, 1.0 - y / height))
+}
+
+fn to_pixels(extent: Extent, size: Size, (x, y): (f32, f32)) -> Size {
+    let (width, height) = inner(size);
+    let share = |(low, high): (f32, f32), value: f32| f64::from((value - low) / (high - low));
+    (share(extent.x, x) * width, (1.0 - share(extent.y, y)) * height)
+}
+
+/// The picture, and what the pointer does on it: a click shows the nearest span, a drag draws a lasso (with
+/// Shift a box), the wheel zooms.
+fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl IntoView {
+    let drawn = RwSignal::new(Vec::<Size>::new());
+    let place = |event: &PointerEvent| (f64::from(event.offset_x()), f64::from(event.offset_y()));
+    let pixel = |(x, y): Size| {
+        let at = |offset: f64| (offset.max(0.0) * pixel_ratio()) as u32;
+        (at(x), at(y))
+    };
+    let down = move |event: PointerEvent| {
+        if event.button() != 0 {
+            return;
+        }
+        // On a touch screen a drag scrolls the page.
+        if event.pointer_type() != "touch" {
+            event.prevent_default();
+            let canvas: web_sys::HtmlElement = event_target(&event);
+            let _ = canvas.set_pointer_capture(event.pointer_id());
+        }
+        drawn.set(vec![place(&event)]);
+        app.hover.set(None);
+    };
+    let moved = move |event: PointerEvent| {
+        let at = place(&event);
+        let Some(start) = drawn.with_untracked(|drawn| drawn.first().copied()) else {
+            link::look(|look| look.hover = Some(pixel(at)));
+            return;
+        };
+        if app.plane.get_untracked() == Plane::Compare || event.pointer_type() == "touch" {
+            return;
+        }
+        drawn.update(|drawn| {
+            if event.shift_key() {
+                *drawn = vec![start, (at.0, start.1), at, (start.0, at.1)];
+            } else if drawn.last().is_some_and(|last| (last.0 - at.0).hypot(last.1 - at.1) >= 2.0) {
+                drawn.push(at);
+            }
+        });
+    };
+    let up = move |event: PointerEvent| {
+        let line = drawn.get_untracked();
+        drawn.set(Vec::new());
+        let Some(&start) = line.first() else { return };
+        let is_drag = line.iter().any(|at| (at.0 - start.0).hypot(at.1 - start.1) > SLACK);
+        if !is_drag {
+            link::look(|look| look.pick = Some(pixel(place(&event))));
+        } else if line.len() > 2 {
+            let (extent, size) = (untrack(|| extent(app)), size.get_untracked());
+            // Four digits are finer than a pixel, and short in the address.
+            let round = |v: f32| (v * 1e4).round() / 1e4;
+            let corners = line.into_iter().map(|at| to_plane(extent, size, at)).map(|(x, y)| (round(x), round(y)));
+            let region = corners.collect();
+            app.filter_by(|filter| filter.region = region);
+        }
+    };
+    let wheel = move |event: WheelEvent| {
+        event.prevent_default();
+        let at = to_plane(
+            untrack(|| extent(app)),
+            size.get_untracked(),
+            (f64::from(event.offset_x()), f64::from(event.offset_y())),
+        );
+        zoom(app, if event.delta_y() < 0.0 { NEARER } else { 1.0 / NEARER }, Some(at));
+    };
+    let points = |line: &[Size]| line.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ");
+    let region = move || {
+        let (extent, size) = (extent(app), size.get());
+        let of_map = app.plane.get() == Plane::DataMap;
+        app.filter.with(|filter| {
+            let line: Vec<Size> = filter.region.iter().map(|&at| to_pixels(extent, size, at)).collect();
+            if of_map { points(&line) } else { String::new() }
+        })
+    };
+    view! {
+        <canvas class="cloud" node_ref=cloud role="img" data-testid="map-canvas"
+            aria-label="Density of all spans by variability and confidence; the spans table lists them"
+            on:pointerdown=down on:pointermove=moved on:pointerup=up on:wheel=wheel
+            on:pointercancel=move |_| drawn.set(Vec::new()) on:pointerleave=move |_| app.hover.set(None)
+            on:dblclick=move |_| app.zoom.set(None)></canvas>
+        <svg class="lasso" aria-hidden="true">
+            <polygon class="region" points=region />
+            <polygon points=move || drawn.with(|drawn| points(drawn)) />
+        </svg>
+    }
+}
+
+/// Shows a part of the plane around a point (its middle if none): `factor` of its width and height.
+fn zoom(app: App, factor: f32, around: Option<(f32, f32)>) {
+    let (now, whole) = untrack(|| (extent(app), whole(app)));
+    let middle = |(low, high): (f32, f32)| 0.5 * (low + high);
+    let (x, y) = around.unwrap_or((middle(now.x), middle(now.y)));
+    let scaled = |(low, high): (f32, f32), at: f32, (least, most): (f32, f32)| {
+        // Nearer than a thousandth there are only single points.
+        let width = ((high - low) * factor).clamp((most - least) * 1e-3, most - least);
+        let start = (at - (at - low) / (high - low) * width).clamp(least, most - width);
+        (start, start + width)
+    };
+    let new = Extent { x: scaled(now.x, x, whole.x), y: scaled(now.y, y, whole.y) };
+    app.hover.set(None);
+    app.zoom.set((new != whole).then_some(new));
+}
+
+fn zoom_buttons(app: App) -> impl IntoView {
+    view! {
+        <div class="segments inlay" role="group" aria-label="Zoom of the data map">
+            <button aria-label="Nearer" title="Nearer (or turn the wheel on the map)" data-testid="zoom-in"
+                on:click=move |_| zoom(app, NEARER * NEARER, None)>"+"</button>
+            <button aria-label="Farther" title="Farther" on:click=move |_| zoom(app, 1.0 / NEARER / NEARER, None)>"−"</button>
+            <button title="Show all (or double-click the map)" data-testid="zoom-all" disabled=move || app.zoom.get().is_none()
+                on:click=move |_| app.zoom.set(None)>"all"</button>
+        </div>
+    }
+}
+
+fn plane_choice(app: App) -> impl IntoView {
+    let set = move |event: web_sys::Event| {
+        app.zoom.set(None);
+        app.plane.set(if event_target_value(&event) == "compare" { Plane::Compare } else { Plane::DataMap });
+    };
+    view! {
+        <select aria-label="Axes of the data map" data-testid="map-plane" on:change=set
+            prop:value=move || if app.plane.get() == Plane::Compare { "compare" } else { "map" }>
+            <option value="map">"data map"</option>
+            <option value="compare">"AUM × AUM"</option>
+        </select>
+    }
+}
+
+fn colour_choice(app: App) -> impl IntoView {
+    view! {
+        <label title="Dark blue to yellow is readable without colour vision and in print">
+            "colour "
+            <select data-testid="map-colour" on:change=move |e| app.map_colouring.set(colouring_named(&event_target_value(&e)))
+                prop:value=move || name(app.map_colouring.get())>
+                <option value="density">"density"</option>
+                <option value="aum">"AUM"</option>
+                <option value="correctness">"correctness"</option>
+                <option value="class">"entity types"</option>
+                <option value="decision">"decision"</option>
+                {move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold)).then(|| view! {
+                    <option value="gold">"gold error"</option>
+                })}
+            </select>
+        </label>
+    }
+}
+
+fn tooltip(app: App, hover: Hover, size: Size) -> impl IntoView {
+    let labels = app.file.with_untracked(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
+    let name = |label: u16| labels.get(usize::from(label)).cloned().unwrap_or_default();
+    let ratio = pixel_ratio();
+    let at = |pixel: u32, margin: u32| f64::from(pixel) / ratio + f64::from(margin);
+    let (x, y) = (at(hover.at.0, MARGINS.left), at(hover.at.1, MARGINS.top));
+    // On the side where there is room.
+    let side = |at: f64, extent: f64| if at > extent / 2.0 { "-100%" } else { "0" };
+    view! {
+        <div class="tooltip" data-testid="hover" aria-hidden="true" style:left=format!("{x:.0}px") style:top=format!("{y:.0}px")
+            style:translate=format!("{} {}", side(x, size.0), side(y, size.1))>
+            <p>{hover.text.before} " " <mark>{hover.text.marked}</mark> " " {hover.text.after}</p>
+            <p class="muted">
+                {name(hover.distant)} {hover.predicted.map(|label| format!(", predicted {}", name(label)))}
+                ", AUM " {format::signed(hover.aum, 2)} ", " {format::decision(hover.decision, &labels)}
+            </p>
+        </div>
     }
 }
 
@@ -114,6 +312,7 @@ fn name(colouring: Colouring) -> &'static str {
         Colouring::Density => "density",
         Colouring::Aum => "aum",
         Colouring::Correctness => "correctness",
+        Colouring::Class => "class",
         Colouring::Decision => "decision",
         Colouring::Gold => "gold",
     }
@@ -123,6 +322,7 @@ fn colouring_named(name: &str) -> Colouring {
     match name {
         "aum" => Colouring::Aum,
         "correctness" => Colouring::Correctness,
+        "class" => Colouring::Class,
         "decision" => Colouring::Decision,
         "gold" => Colouring::Gold,
         _ => Colouring::Density,
@@ -134,7 +334,7 @@ fn css([r, g, b]: Rgb) -> String {
 }
 
 fn legend(app: App) -> impl IntoView {
-    let swatch = |colour: Rgb, text: &'static str| {
+    let swatch = |colour: Rgb, text: String| {
         view! { <span class="swatch"><i style:background=css(colour)></i>{text}</span> }
     };
     let ramp = move || {
@@ -154,20 +354,37 @@ fn legend(app: App) -> impl IntoView {
         Some(match map.query.colouring {
             Colouring::Decision => view! {
                 <p class="legend">
-                    {swatch(ground.plain(0.5), "kept")} {swatch(ground.removed(), "removed")}
-                    {swatch(ground.relabelled(), "relabelled")}
+                    {swatch(ground.plain(0.5), "kept".to_owned())} {swatch(ground.removed(), "removed".to_owned())}
+                    {swatch(ground.relabelled(), "relabelled".to_owned())}
                 </p>
             }
             .into_any(),
             Colouring::Gold => view! {
-                <p class="legend">{swatch(ground.plain(0.5), "as gold")} {swatch(ground.removed(), "wrong by gold")}</p>
+                <p class="legend">
+                    {swatch(ground.plain(0.5), "as gold".to_owned())} {swatch(ground.removed(), "wrong by gold".to_owned())}
+                </p>
             }
             .into_any(),
+            Colouring::Class => {
+                let labels = app.file.with(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
+                let types = labels.iter().skip(1).enumerate();
+                let swatches: Vec<_> = types
+                    .map(|(i, label)| match ground.class(i) {
+                        Some(colour) => swatch(colour, label.clone()),
+                        None => swatch(ground.plain(1.0), label.clone()),
+                    })
+                    .collect();
+                view! { <p class="legend">{swatch(ground.plain(0.2), "O".to_owned())} {swatches}</p> }.into_any()
+            }
             _ => view! {
                 <p class="legend">
                     {end(weak)} <i class="ramp" style:background=ramp></i>
                     {if map.query.colouring == Colouring::Density { "≥ " } else { "" }} {end(strong)}
-                    {(map.query.colouring == Colouring::Density).then_some(" spans, log")}
+                    {match map.query.colouring {
+                        Colouring::Density => " spans, log",
+                        Colouring::Correctness => " epochs",
+                        _ => " logits",
+                    }}
                 </p>
             }
             .into_any(),

@@ -5,7 +5,10 @@ mod controls;
 mod counts;
 mod detail;
 mod drop;
+mod filters;
+mod guide;
 mod header;
+mod help;
 mod histogram;
 mod map;
 mod table;
@@ -23,10 +26,11 @@ pub fn page(app: App) -> impl IntoView {
     view! {
         {header::header(app)}
         {banner::banner(app)}
+        {guide::guide(app)}
         <Show when=is_open fallback=move || welcome::welcome(app)>
-            <main class="workbench">
+            <main class="workbench" data-guide=move || guide::target(app)>
                 <section class="panel controls" aria-label="Settings and figures">
-                    {controls::controls(app)} {counts::counts(app)} {counts::quality(app)}
+                    {controls::controls(app)} {counts::comparison(app)} {counts::counts(app)} {counts::quality(app)}
                 </section>
                 {map::map(app)}
                 <div class="distributions">
@@ -36,6 +40,7 @@ pub fn page(app: App) -> impl IntoView {
                 {table::table(app)}
             </main>
         </Show>
+        {help::help(app)}
         {drop::overlay()}
     }
 }

@@ -4,10 +4,9 @@ use leptos::html::Div;
 use leptos::prelude::*;
 use shared::judge::Decision;
 use shared::labels::LabelId;
-use shared::listing::Listing;
 use shared::span::SpanId;
-use web_sys::KeyboardEvent;
 
+use super::filters::{filters, of_all};
 use crate::format;
 use crate::link;
 use crate::plots::{size_of, sparkline};
@@ -34,13 +33,21 @@ pub fn table(app: App) -> impl IntoView {
             link::look(|look| look.rows = Some(query));
         }
     });
-    let choose = move |list: List| {
-        app.list.set(list);
-        top.set(0);
-        if let Some(viewport) = viewport.get_untracked() {
-            viewport.set_scroll_top(0);
+    // Another list begins at its beginning.
+    Effect::new(move |before: Option<()>| {
+        let _ = (app.list.get(), app.filter.with(|_| ()));
+        if before.is_some() {
+            top.set(0);
+            if let Some(viewport) = viewport.get_untracked() {
+                viewport.set_scroll_top(0);
+            }
         }
-    };
+    });
+    Effect::new(move |_| {
+        if let Some(number) = app.in_sight.get() {
+            scroll_to(viewport, number);
+        }
+    });
     let on_scroll = move |_| {
         if let Some(viewport) = viewport.get_untracked() {
             let row = (f64::from(viewport.scroll_top()) / ROW) as usize;
@@ -52,38 +59,26 @@ pub fn table(app: App) -> impl IntoView {
     let total = move || app.rows.with(|rows| rows.total);
     let height = move || format!("{}px", total().min(MOST) as f64 * ROW);
     let shift = move || format!("translateY({}px)", app.rows.with(|rows| rows.offset) as f64 * ROW);
-    let on_key = move |event: KeyboardEvent| {
-        let step: isize = match event.key().as_str() {
-            "ArrowDown" => 1,
-            "ArrowUp" => -1,
-            key => {
-                if decide_by_key(app, key) {
-                    event.prevent_default();
-                }
-                return;
-            }
-        };
-        event.prevent_default();
-        move_selection(app, viewport, step);
-    };
     view! {
-        <section class="panel spans" aria-label="Most suspicious spans">
+        <section class="panel spans" aria-label="Spans">
             <div class="heading">
                 <h2>"Spans"</h2>
-                {filters(app, choose)}
-                <p class="legend" data-testid="listed">{move || {
-                    let all = app.file.with(|f| f.as_ref().map_or(0, |f| f.n_spans));
+                {filters(app)}
+                <p class="legend share" data-testid="listed">{move || {
                     let cut = (total() > MOST).then(|| format!(" (the first {} are shown)", format::count(MOST as u64)));
-                    let (listed, all) = (format::count(total() as u64), format::count(all as u64));
-                    format!("{listed} of {all}, lowest {} first{}", app.metric().name(), cut.unwrap_or_default())
+                    format!("{}{}", of_all(app, total()), cut.unwrap_or_default())
                 }}</p>
             </div>
             <div class="grid" class:with-gold=move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold))>
                 <div class="viewport" role="grid" tabindex="0" data-testid="rows" node_ref=viewport
                     aria-label="Spans: arrow keys select, K keeps, X removes, a digit relabels, U leaves it to the rules"
                     aria-rowcount=move || (total() + 1).to_string()
-                    aria-activedescendant=move || app.selected.get().map(row_name)
-                    on:scroll=on_scroll on:keydown=on_key>
+                    aria-activedescendant=move || {
+                        let selected = app.selected.get()?;
+                        // Only while its row is there.
+                        app.rows.with(|rows| rows.rows.iter().any(|row| row.id == selected)).then(|| row_name(selected))
+                    }
+                    on:scroll=on_scroll>
                     // Inside what scrolls, so that its columns are those of the rows.
                     <div class="row head" role="row" aria-rowindex="1">
                         <span role="columnheader">"decision"</span>
@@ -91,7 +86,9 @@ pub fn table(app: App) -> impl IntoView {
                         <span role="columnheader">"distant"</span>
                         <span role="columnheader">"predicted"</span>
                         <span role="columnheader" class="gold">"gold"</span>
-                        <span role="columnheader" class="end">{move || app.metric().name()}</span>
+                        <span role="columnheader" class="end" title="Lists are sorted by it, lowest first; those judged differently by the largest difference">
+                            {move || app.metric().name()} {move || (app.list.get() != List::Flips).then_some(" ↑")}
+                        </span>
                         <span role="columnheader">"margins"</span>
                     </div>
                     <div class="sizer" role="presentation" style:height=height>
@@ -102,7 +99,11 @@ pub fn table(app: App) -> impl IntoView {
                         </div>
                     </div>
                     <Show when=move || app.figures.with(Option::is_some) && total() == 0>
-                        <p class="empty">"No span is listed: raise a threshold, or list all spans."</p>
+                        <p class="empty">{move || if app.filter.with(|filter| filter.is_empty()) {
+                            "No span is listed: raise a threshold, or list all spans."
+                        } else {
+                            "No span of this list passes the filter: list spans judged or not, or clear the filter (Esc)."
+                        }}</p>
                     </Show>
                 </div>
             </div>
@@ -122,49 +123,6 @@ fn numbered(rows: &crate::protocol::Rows) -> Vec<(usize, Row)> {
 /// Everything that a row shows and that may change.
 fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, bool, u32, Option<LabelId>) {
     (number, row.id, row.decision, row.by_hand, row.value.to_bits(), row.predicted)
-}
-
-fn filters(app: App, choose: impl Fn(List) + Copy + Send + 'static) -> impl IntoView {
-    let listing = move || match app.list.get() {
-        List::Ranked(listing) => Some(listing),
-        List::ByHand => None,
-    };
-    let which = move || match listing() {
-        Some(Listing { judged_only: true, .. }) => "judged",
-        Some(_) => "all",
-        None => "hand",
-    };
-    let side = move || listing().and_then(|l| l.side);
-    let set_which = move |event: web_sys::Event| {
-        choose(match event_target_value(&event).as_str() {
-            "judged" => List::Ranked(Listing { side: side(), judged_only: true }),
-            "all" => List::Ranked(Listing { side: side(), judged_only: false }),
-            _ => List::ByHand,
-        });
-    };
-    let set_side = move |event: web_sys::Event| {
-        let side = format::side_named(&event_target_value(&event));
-        choose(List::Ranked(Listing { side, judged_only: listing().is_none_or(|l| l.judged_only) }));
-    };
-    view! {
-        <label>
-            <span class="sr">"Spans listed"</span>
-            <select data-testid="list-which" prop:value=which on:change=set_which>
-                <option value="judged">"judged wrong"</option>
-                <option value="all">"all, judged or not"</option>
-                <option value="hand">"decided by hand"</option>
-            </select>
-        </label>
-        <label>
-            <span class="sr">"Sides listed"</span>
-            <select data-testid="list-side" prop:value=move || side().map_or("both", format::side) on:change=set_side
-                disabled=move || listing().is_none()>
-                <option value="both">"both sides"</option>
-                <option value="negatives">"negatives"</option>
-                <option value="positives">"positives"</option>
-            </select>
-        </label>
-    }
 }
 
 fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
@@ -209,35 +167,9 @@ pub fn decision_class(decision: Decision) -> &'static str {
     }
 }
 
-/// K keeps, X removes, a digit relabels, U leaves it to the rules: the selected span.
-pub fn decide_by_key(app: App, key: &str) -> bool {
-    let Some(span) = app.selected.get_untracked() else { return false };
-    let n_labels = app.file.with_untracked(|f| f.as_ref().map_or(0, |f| f.labels.len()));
-    let decision = match key {
-        "k" | "K" => Some(Decision::Keep),
-        "x" | "X" => Some(Decision::Remove),
-        "u" | "U" => None,
-        _ => match key.parse::<LabelId>() {
-            Ok(label) if usize::from(label) < n_labels => Some(Decision::Relabel(label)),
-            _ => return false,
-        },
-    };
-    app.decide(span, decision);
-    true
-}
-
-fn move_selection(app: App, viewport: NodeRef<Div>, step: isize) {
-    let target = app.rows.with_untracked(|rows| {
-        let selected = app.selected.get_untracked();
-        let at = rows.rows.iter().position(|row| Some(row.id) == selected);
-        let next = match at {
-            Some(at) => at.checked_add_signed(step)?,
-            None => 0,
-        };
-        rows.rows.get(next).map(|row| (row.id, rows.offset + next))
-    });
-    let (Some((id, number)), Some(viewport)) = (target, viewport.get_untracked()) else { return };
-    app.select(id);
+/// Scrolls as little as brings a row into sight.
+fn scroll_to(viewport: NodeRef<Div>, number: usize) {
+    let Some(viewport) = viewport.get_untracked() else { return };
     let (top, height) = (f64::from(viewport.scroll_top()), f64::from(viewport.client_height()));
     let row_top = number as f64 * ROW;
     if row_top < top {

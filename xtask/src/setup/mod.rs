@@ -1,6 +1,7 @@
 //! Set-up: every part looks first, installs only what is missing or of another version, and says
 //! which. Where it cannot install, it names the package and the command, and stops.
 
+pub mod axe;
 mod binaryen;
 pub mod browser;
 mod cargo_tools;
@@ -16,6 +17,7 @@ pub const PAGE_TOOL_STEPS: usize = cargo_tools::TOOLS.len() + 1;
 const WASM_STD_STEPS: usize = 1;
 const BROWSER_STEPS: usize = 1;
 const ENCODER_STEPS: usize = 1;
+const AXE_STEPS: usize = 1;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -35,10 +37,11 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
         browser::ensure(&mut Steps::new(layout, BROWSER_STEPS)?)?;
         return Ok(());
     }
-    let total = WASM_STD_STEPS + PAGE_TOOL_STEPS + BROWSER_STEPS + ENCODER_STEPS;
+    let total = WASM_STD_STEPS + PAGE_TOOL_STEPS + BROWSER_STEPS + AXE_STEPS + ENCODER_STEPS;
     let mut steps = Steps::new(layout, total)?;
     page(layout, &mut steps)?;
     browser::ensure(&mut steps)?;
+    axe::ensure(layout, &mut steps)?;
     encoder::ensure(layout, &mut steps)?;
     Ok(())
 }

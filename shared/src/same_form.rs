@@ -1,0 +1,126 @@
+//! Spans with the same words elsewhere in the corpus: a dictionary's mistakes repeat, and are best
+//! decided together.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::Corpus;
+use crate::judge::{Decision, Judgement};
+use crate::labels::LabelId;
+use crate::span::{Span, SpanId};
+
+/// Every candidate span with the words of one, by distant label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SameForm {
+    /// The words, joined by blanks; compared as they are written, case included.
+    pub form: String,
+    /// Those with the same distant label as the span asked about first, then by label.
+    pub groups: Vec<FormGroup>,
+}
+
+/// Spans with the same words and the same distant label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormGroup {
+    /// The distant label.
+    pub label: LabelId,
+    /// The spans, ascending.
+    pub spans: Vec<SpanId>,
+    /// How many of them do not keep their label, decisions by hand included.
+    pub judged: usize,
+}
+
+impl SameForm {
+    /// All spans with the words of `id`; `None` if there is no such span. Looks at every token once.
+    pub fn new(
+        corpus: &Corpus,
+        judgement: &Judgement,
+        by_hand: &BTreeMap<SpanId, Decision>,
+        id: SpanId,
+    ) -> Option<Self> {
+        let judge = judgement.judge();
+        let span = judge.index.span(id)?;
+        let own = *judge.assigned.get(id as usize)?;
+        let mut groups: BTreeMap<LabelId, FormGroup> = BTreeMap::new();
+        for other in occurrences(corpus, span).filter_map(|other| judge.index.id(other)) {
+            let Some(&label) = judge.assigned.get(other as usize) else { continue };
+            let decision = by_hand.get(&other).copied().unwrap_or_else(|| judgement.decide(other));
+            let stays = match decision {
+                Decision::Keep => true,
+                Decision::Remove => false,
+                Decision::Relabel(new) => new == label,
+            };
+            let group = groups.entry(label).or_insert(FormGroup { label, spans: Vec::new(), judged: 0 });
+            group.spans.push(other);
+            group.judged += usize::from(!stays);
+        }
+        let first = groups.remove(&own);
+        let groups = first.into_iter().chain(groups.into_values()).collect();
+        Some(Self { form: corpus.tokens.surface(span), groups })
+    }
+}
+
+/// Where the words of a span occur, sentences ascending.
+fn occurrences(corpus: &Corpus, span: Span) -> impl Iterator<Item = Span> + '_ {
+    let (skipped, width) = (span.start as usize, span.width() as usize);
+    let words: Vec<&str> = corpus.tokens.sentence(span.sentence).skip(skipped).take(width).collect();
+    (0..corpus.n_sentences() as u32).flat_map(move |sentence| {
+        let tokens = corpus.tokens.sentence(sentence);
+        let starts = (tokens.len() + 1).saturating_sub(words.len());
+        let first = words.first().copied();
+        let candidates = tokens.clone().take(starts).zip(0u32..).filter(move |&(token, _)| Some(token) == first);
+        let rest = words.clone();
+        candidates
+            .map(|(_, start)| start)
+            .filter(move |&start| tokens.clone().skip(start as usize).zip(&rest).all(|(token, word)| token == *word))
+            .map(move |start| Span { sentence, start, end: start + width as u32 - 1 })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
+    use crate::formats::dynclean_json;
+    use crate::judge::Judge;
+    use crate::metrics::Window;
+    use crate::threshold::{Metric, Rule, Settings};
+
+    #[test]
+    fn the_same_words_are_found_by_label_and_counted_as_judged() {
+        let json = br#"[{"tokens": ["New", "New", "York"], "entities": [[1, 2, "X"]]},
+                        {"tokens": ["New", "York", "new"], "entities": []},
+                        {"tokens": [], "entities": []},
+                        {"tokens": ["York", "New", "York"], "entities": [[1, 2, "X"]]}]"#;
+        let corpus = dynclean_json::read(json).unwrap();
+        // Six spans in each sentence of three tokens; the last X is unlikely to be one.
+        let mut rows = vec![0.0; 18 * 2];
+        for span in 0..18 {
+            rows[span * 2 + 1] = if span == 4 { 3.0 } else { -3.0 };
+        }
+        let dynamics = Dynamics {
+            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
+            corpus,
+            gold: None,
+            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 1, Precision::F32).unwrap()], scores: vec![] },
+            threshold_run: None,
+            complete: true,
+        };
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let rule = Rule::Fixed(0.0);
+        let settings = Settings { negatives: rule, positives: rule, ..Settings::paper() };
+        let judgement = judge.under(&settings);
+        let of = |id: SpanId, by_hand: &[(SpanId, Decision)]| {
+            SameForm::new(&dynamics.corpus, &judgement, &by_hand.iter().copied().collect(), id)
+        };
+        let found = of(4, &[]).unwrap();
+        assert_eq!(found.form, "New York");
+        let groups: Vec<_> = found.groups.iter().map(|g| (g.label, g.spans.clone(), g.judged)).collect();
+        assert_eq!(groups, [(1, vec![4, 16], 1), (0, vec![7], 0)]);
+        // The other label first, and decisions by hand counted.
+        let found = of(7, &[(7, Decision::Relabel(1)), (16, Decision::Relabel(1))]).unwrap();
+        let groups: Vec<_> = found.groups.iter().map(|g| (g.label, g.judged)).collect();
+        assert_eq!(groups, [(0, 1), (1, 0)]);
+        assert_eq!(of(18, &[]), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! Two recordings of the same corpus.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use crate::browser::{Places, with_page};
+use crate::{Made, made, trainer};
+
+/// A second run on the same corpus, with another seed.
+fn second(places: &Places, made: &Made) -> &'static PathBuf {
+    static SECOND: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, file) = SECOND.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let data = made.corpus.parent().unwrap();
+        trainer(places, |c| {
+            c.arg("run").arg("--train").arg(&made.corpus);
+            c.arg("--dev").arg(data.join("dev.json")).arg("--test").arg(data.join("test.json"));
+            c.args(["--encoder", "builtin", "--epochs", "3", "--seed", "2", "--out"]).arg(&run);
+        });
+        let file = run.join("dynamics.dyn");
+        (folder, file)
+    });
+    file
+}
+
+#[test]
+fn two_recordings_are_compared() {
+    let Some(places) = Places::find("two_recordings_are_compared") else { return };
+    let made = made(&places);
+    let other = second(&places, made);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        let numbers = async |id: &str| -> Vec<f64> {
+            let text = page.text(id).await.replace(',', "").replace('−', "-");
+            text.split_whitespace().skip(1).map(|n| n.parse().unwrap_or(f64::NAN)).collect()
+        };
+        page.type_into("compare-input", other.to_str().unwrap()).await;
+        page.until("compared-with", "names it", |text| text.contains("seed 2")).await;
+        let positives = numbers("agreement-positives").await;
+        assert!(positives[4] > 0.0, "the AUMs of two seeds correlate: {positives:?}");
+
+        // Those that flip are listed, and are as many as counted.
+        let negatives = numbers("agreement-negatives").await;
+        let flips = [&negatives, &positives].iter().map(|side| side[1] + side[2]).sum::<f64>();
+        page.until("listed", "lists the flips", |text| {
+            text.split(" of ").next().unwrap().replace(',', "") == flips.to_string()
+        })
+        .await;
+
+        // With itself it agrees fully.
+        page.type_into("compare-input", made.dynamics().to_str().unwrap()).await;
+        page.until("compared-with", "names the other", |text| text.contains("seed 1")).await;
+        page.until("listed", "lists no flip", |text| text.starts_with("0 of ")).await;
+        let [_, here, there, _, correlation] = numbers("agreement-positives").await[..] else { panic!("five numbers") };
+        assert_eq!((here, there, correlation), (0.0, 0.0, 1.0));
+
+        // What cannot be compared is refused.
+        let folder = tempfile::tempdir().unwrap();
+        let bad = folder.path().join("bad.dyn");
+        std::fs::write(&bad, b"nothing").unwrap();
+        page.type_into("compare-input", bad.to_str().unwrap()).await;
+        page.until("banner", "tells why", |text| text.contains("cannot be compared")).await;
+        page.click("end-comparison").await;
+        page.until("listed", "lists what is judged wrong", |text| !text.starts_with("0 of ")).await;
+        assert!(!page.has("compared-with").await);
+    });
+}

@@ -1,0 +1,110 @@
+//! For everyone: checked by axe-core, on small and large windows, and whatever file is opened.
+
+use serde_json::Value;
+use shared::judge::Judge;
+
+use crate::browser::{Page, Places, with_page};
+use crate::made;
+
+/// What axe-core finds against WCAG 2.1 AA.
+async fn violations(page: &Page, axe: &str) -> Vec<Value> {
+    page.script(axe).await;
+    let found = page
+        .script_until_done(
+            "const done = arguments[arguments.length - 1];
+             axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }).then(
+               (r) => done(r.violations.flatMap((v) => v.nodes.map((n) => [v.id, n.html, n.failureSummary]))),
+               (e) => done([String(e)]))",
+        )
+        .await;
+    found.as_array().cloned().unwrap_or_default()
+}
+
+#[test]
+fn the_page_passes_axe_in_every_state() {
+    let test = "the_page_passes_axe_in_every_state";
+    let Some(places) = Places::find(test) else { return };
+    let Some(axe) = tests::path_from_env("DYNCLEAN_AXE", "axe-core's axe.min.js", test) else { return };
+    let axe = std::fs::read_to_string(axe).unwrap();
+    let made = made(&places);
+    with_page(&places, &made.run, "", move |page| async move {
+        let check = async |state: &str| {
+            let found = violations(&page, &axe).await;
+            assert!(found.is_empty(), "{state}: {found:#?}");
+        };
+        page.find("welcome").await;
+        check("nothing open").await;
+        page.drop_file(&made.dynamics()).await;
+        page.until_open().await;
+        check("a file open, the guide offered").await;
+        page.click("guide-begin").await;
+        page.click("guide-next").await;
+        page.press(&[], 'j').await;
+        page.until("sentence", "shows a span", |text| !text.is_empty()).await;
+        page.click("class-PER").await;
+        page.press(&[], 'x').await;
+        check("a span selected, a filter set").await;
+        page.click("guide-end").await;
+        page.click("theme").await;
+        check("in the other theme").await;
+        page.press(&[], '?').await;
+        page.until("help-dialog", "is open", |text| !text.is_empty()).await;
+        check("the help open").await;
+        page.click("help-close").await;
+
+        // Nothing is out of reach, from a phone to a wall.
+        for (width, height) in [(390, 844), (1280, 720), (1920, 1080), (3840, 2160)] {
+            page.resize(width, height).await;
+            let over = page.overflow().await;
+            // Below zero where there is a scroll bar.
+            assert!(over[0].as_i64() <= Some(0), "{width} × {height} scrolls sideways: {over}");
+            assert!(width < 1024 || over[1].as_i64() <= Some(0), "{width} × {height} scrolls down: {over}");
+        }
+    });
+}
+
+#[test]
+fn every_file_of_the_fuzz_corpus_opens_or_is_refused_in_words() {
+    let Some(places) = Places::find("every_file_of_the_fuzz_corpus_opens_or_is_refused_in_words") else { return };
+    let made = made(&places);
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/dyn_file");
+    let mut files: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 5);
+    with_page(&places, &made.run, "", move |page| async move {
+        for file in files {
+            let bytes = std::fs::read(&file).unwrap();
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            let judged = shared::dyn_file::read(&bytes)
+                .map_err(|e| e.to_string())
+                .and_then(|dynamics| Judge::automatic(&dynamics, |_| {}).map_err(|e| e.to_string()));
+            page.drop_file(&file).await;
+            match judged {
+                Err(reason) => {
+                    let refusal = format!("{name} was not opened: {reason}");
+                    page.until("banner", &refusal, |text| text.contains(&refusal)).await;
+                }
+                Ok((judge, _)) => {
+                    let spans = format!("{} spans", judge.index.len());
+                    page.until("span-count", &spans, |text| text.replace(',', "") == spans).await;
+                    page.until("busy", "is at rest", str::is_empty).await;
+                }
+            }
+        }
+        // And still a good one.
+        page.drop_file(&made.dynamics()).await;
+        page.until("facts", "shows it", |text| text.contains("builtin")).await;
+        page.until_open().await;
+    });
+}
+
+#[test]
+fn the_sample_opens_without_a_file() {
+    let Some(places) = Places::find("the_sample_opens_without_a_file") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "", move |page| async move {
+        page.click("open-sample").await;
+        page.until_open().await;
+        assert!(page.has("quality").await && page.has("curve-positives").await);
+    });
+}

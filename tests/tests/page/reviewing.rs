@@ -1,0 +1,127 @@
+//! Deciding by keyboard, taking back, and that nothing is lost.
+
+use crate::browser::{Page, Places, with_page};
+use crate::made;
+
+const CONTROL: char = '\u{e009}';
+const SHIFT: char = '\u{e008}';
+
+/// What "12 decided by hand" says; 0 where it is not said.
+async fn by_hand(page: &Page) -> u64 {
+    let text = page.text("counts-panel").await;
+    let line = text.lines().find_map(|line| line.strip_suffix(" decided by hand"));
+    line.map_or(0, |n| n.replace(',', "").parse().unwrap())
+}
+
+async fn until_by_hand(page: &Page, n: u64) {
+    page.until("counts-panel", &format!("has {n} decisions by hand"), |text| {
+        if n == 0 {
+            !text.contains("decided by hand")
+        } else {
+            text.lines().any(|line| line == format!("{n} decided by hand"))
+        }
+    })
+    .await;
+}
+
+#[test]
+fn spans_are_decided_by_keyboard_and_nothing_is_lost() {
+    let Some(places) = Places::find("spans_are_decided_by_keyboard_and_nothing_is_lost") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        assert_eq!(by_hand(&page).await, 0);
+        page.press(&[], 'j').await;
+        let first = page.until("sentence", "shows a span", |text| !text.is_empty()).await;
+
+        // Each decision goes on to the next span.
+        page.press(&[], 'x').await;
+        let second = page.until("sentence", "shows the next span", |text| text != first).await;
+        page.press(&[], 'k').await;
+        page.until("sentence", "shows the third span", |text| text != second).await;
+        page.press(&[], '1').await;
+        until_by_hand(&page, 3).await;
+
+        // Back and forth.
+        page.press(&[CONTROL], 'z').await;
+        page.press(&[CONTROL], 'z').await;
+        until_by_hand(&page, 1).await;
+        page.press(&[CONTROL, SHIFT], 'Z').await;
+        until_by_hand(&page, 2).await;
+        page.click("undo").await;
+        until_by_hand(&page, 1).await;
+        page.click("redo").await;
+        until_by_hand(&page, 2).await;
+
+        // In the search a letter is a letter.
+        page.press(&[], '/').await;
+        for key in ['x', 'k'] {
+            page.press(&[], key).await;
+        }
+        assert_eq!(page.value("search").await, "xk");
+        until_by_hand(&page, 2).await;
+        page.click("clear-filters").await;
+        page.until("listed", "lists spans again", |text| !text.starts_with("0 ")).await;
+
+        // Reloaded at once, the page has it all.
+        page.press(&[CONTROL], 'z').await;
+        until_by_hand(&page, 1).await;
+        let decisions = page.download("export-decisions", "decisions.json").await;
+        page.reload().await;
+        page.until("banner", "brings the work back", |text| text.contains("1 decisions by hand")).await;
+        until_by_hand(&page, 1).await;
+        assert_eq!(page.download("export-decisions", "decisions.json").await, decisions);
+        page.click("accept").await;
+        until_by_hand(&page, 0).await;
+        page.press(&[CONTROL], 'z').await;
+        until_by_hand(&page, 1).await;
+    });
+}
+
+#[test]
+fn spans_with_the_same_words_are_decided_together() {
+    let Some(places) = Places::find("spans_with_the_same_words_are_decided_together") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.choose("list-which", "all").await;
+        page.choose("list-side", "positives").await;
+        // Out of the list: there, letters choose.
+        page.press(&[], '\u{e00c}').await;
+        // Down to a span whose words come more than once.
+        let times = |text: &str| {
+            let (words, rest) = text.split_once(" as ")?;
+            let times = rest.split_once(": ")?.1.split_once(" times, ")?.0.parse::<u64>().ok()?;
+            Some((words.to_owned(), times))
+        };
+        let mut before = String::new();
+        let (words, n) = loop {
+            page.press(&[], 'j').await;
+            let now = page.until("detail", "shows the next span", |text| text != before).await;
+            if let Some(found) = times(&page.text("same-form").await) {
+                break found;
+            }
+            before = now;
+        };
+        page.press(&[SHIFT], 'X').await;
+        until_by_hand(&page, n).await;
+        let all = format!("{n} judged wrong");
+        page.until("same-form", "counts them as judged wrong", |text| text.contains(&all)).await;
+        page.click("keep-all").await;
+        page.until("same-form", "counts none", |text| text.contains(" 0 judged wrong")).await;
+        until_by_hand(&page, n).await;
+        // One step each.
+        page.click("undo").await;
+        page.until("same-form", "counts them again", |text| text.contains(&all)).await;
+        page.click("undo").await;
+        until_by_hand(&page, 0).await;
+        // In the table: exactly these.
+        page.click("list-same").await;
+        page.until("listed", "lists them", |text| !text.starts_with("0 ")).await;
+        assert_eq!(page.value("search").await, format!("\"{words}\""));
+        page.press(&[], '?').await;
+        page.until("help-dialog", "is open", |text| text.contains("Ctrl + Z")).await;
+        page.press(&[], '\u{e00c}').await;
+        page.until("help-dialog", "is closed", str::is_empty).await;
+    });
+}

@@ -1,0 +1,71 @@
+//! The report, and links that reproduce the numbers.
+
+use shared::cleaning::Decisions;
+use shared::judge::Judge;
+use shared::report;
+
+use crate::browser::{Places, with_page};
+use crate::made;
+
+#[test]
+fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
+    let Some(places) = Places::find("the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers") else {
+        return;
+    };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        let automatic = page.text("removed-O").await;
+        page.type_into("slider-negatives", "\u{e00e}").await;
+        page.until("removed-O", "changes", |text| text != automatic).await;
+        page.press(&[], 'j').await;
+        page.until("sentence", "shows a span", |text| !text.is_empty()).await;
+        page.click("decide-keep").await;
+        page.until("decision", "is keep", |text| text == "keep").await;
+
+        // Made here, natively, from the same decisions: to the byte the same.
+        let json = page.download("export-decisions", "decisions.json").await;
+        page.choose("export-more", "report").await;
+        let of_page = String::from_utf8(page.downloaded("report.html").await).unwrap();
+        let bytes = std::fs::read(made.dynamics()).unwrap();
+        let dynamics = shared::dyn_file::read(&bytes).unwrap();
+        let decisions = Decisions::read(&json, &shared::dyn_file::digest(&bytes)).unwrap();
+        assert_eq!(decisions.overrides.len(), 1);
+        let judge = Judge::new(&dynamics, decisions.settings.window, decisions.settings.metric).unwrap();
+        let input = report::Input { dynamics: &dynamics, judge: &judge, decisions: &decisions, outcome: None };
+        crate::assert_same(of_page.as_bytes(), report::html(&input).unwrap().as_bytes(), "in the report");
+        assert!(of_page.len() < 3_000_000 && !of_page.contains("<script"));
+
+        // Its link, opened where nothing was stored, gives the same numbers.
+        let corpus = page.download("export-corpus", crate::CLEANED).await;
+        let removed = page.text("removed-O").await;
+        let start = of_page.find("<pre class=\"link\">#").unwrap() + "<pre class=\"link\">".len();
+        let fragment = &of_page[start..start + of_page[start..].find('<').unwrap()];
+        let address = page.address().await;
+        let (base, _) = address.split_once('#').unwrap();
+        page.script("indexedDB.deleteDatabase('dynclean')").await;
+        page.go(&format!("{base}{fragment}")).await;
+        page.until_open().await;
+        page.until("removed-O", "is as it was", |text| text == removed).await;
+        page.until("counts-panel", "has the decision", |text| text.contains("1 decided by hand")).await;
+        crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &corpus, "by the report's link");
+
+        // The link from the menu likewise; own work is not lost to it, but offered.
+        page.choose("export-more", "link").await;
+        page.until("banner", "tells of it", |text| text.contains("The link is")).await;
+        let link = page.address().await;
+        page.click("automatic").await;
+        let own = page.until("removed-O", "changes", |text| text != removed).await;
+        // Until it is stored.
+        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        page.go(&link).await;
+        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
+        page.until("removed-O", "is the link's", |text| text == removed).await;
+        page.click("accept").await;
+        page.until("removed-O", "is one's own", |text| text == own).await;
+
+        // About another file it is left aside, and says so.
+        page.go(&link.replace("dynamics%22:%22", "dynamics%22:%22f")).await;
+        page.until("banner", "says so", |text| text.contains("another dynamics file")).await;
+    });
+}

@@ -1,0 +1,158 @@
+//! How fast the page is, on generated files: `cargo xtask bench web` runs it. It prints and asserts nothing
+//! about times: they depend on the machine.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use shared::corpus::{Corpus, Entity, TokenTable};
+use shared::dyn_file;
+use shared::dynamics::{Dynamics, EpochLogits, Negatives, Precision, Run, RunInfo, SampleScheme, ThresholdRun};
+use shared::formats::Layout;
+use shared::labels::LabelSet;
+use shared::span::Span;
+
+use crate::browser::{Page, Places, with_page};
+
+/// Tokens of every sentence: 68 spans of at most 8 tokens.
+const TOKENS: u32 = 12;
+const SPANS: usize = 68;
+const TYPES: usize = 4;
+const EPOCHS: usize = 5;
+
+/// A fixed linear congruential sequence in 0..1.
+struct Dice(u32);
+
+impl Dice {
+    fn roll(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 >> 8) as f32 / (1 << 24) as f32
+    }
+}
+
+/// Writes a file with about `n_spans` spans, of which one in a hundred is a positive.
+fn generate(folder: &Path, n_spans: usize) -> PathBuf {
+    let n_sentences = n_spans / SPANS;
+    let mut dice = Dice(1);
+    let mut tokens = TokenTable::default();
+    let mut entities = Vec::new();
+    for sentence in 0..n_sentences as u32 {
+        let words: Vec<String> = (0..TOKENS).map(|_| format!("w{}", (dice.roll() * 20_000.0) as u32)).collect();
+        tokens.push(words).unwrap();
+        if dice.roll() < 0.68 {
+            let start = (dice.roll() * 10.0) as u32;
+            let label = 1 + (dice.roll() * TYPES as f32) as u16;
+            entities.push(Entity { span: Span { sentence, start, end: start + 1 }, label });
+        }
+    }
+    let labels = LabelSet::from_types(["A", "B", "C", "D"]);
+    let corpus = Corpus { tokens, labels, entities, unknown: vec![], extra: vec![], layout: Layout::default() };
+    let index = corpus.span_index(8).unwrap();
+    let assigned = corpus.dense_labels(&index);
+    let epoch = |assigned: &[u16], types: usize, seed: u32| {
+        let mut dice = Dice(seed);
+        let columns: Vec<Vec<f32>> = (1..=types as u16)
+            .map(|label| {
+                let value =
+                    |&own: &u16| (if own == label { 4.0 } else { -9.0 }) + 8.0 * (dice.roll() + dice.roll() - 1.0);
+                assigned.iter().map(value).collect()
+            })
+            .collect();
+        EpochLogits::from_columns(columns.into_iter(), assigned.len(), Precision::F16).unwrap()
+    };
+    let run = Run { epochs: (0..EPOCHS).map(|e| epoch(&assigned, TYPES, e as u32)).collect(), scores: vec![] };
+    let spans: Vec<u32> = (0..index.len() as u32).step_by((index.len() / 4_000).max(1)).collect();
+    let wrong = vec![TYPES as u16 + 1; spans.len()];
+    let threshold_run = ThresholdRun {
+        scheme: SampleScheme::FakeClass,
+        run: Run { epochs: (0..EPOCHS).map(|e| epoch(&wrong, TYPES + 1, 100 + e as u32)).collect(), scores: vec![] },
+        spans,
+        assigned: wrong,
+    };
+    let info = RunInfo { name: "generated".into(), max_span_width: 8, negatives: Negatives::All, ..RunInfo::default() };
+    let dynamics = Dynamics { info, corpus, gold: None, run, threshold_run: Some(threshold_run), complete: true };
+    let file = folder.join("dynamics.dyn");
+    std::fs::write(&file, dyn_file::write(&dynamics)).unwrap();
+    file
+}
+
+/// Notes when a file is dropped and when the map first has a picture, and every long task.
+const WATCH: &str = "
+    window.noted = { long: [] };
+    new PerformanceObserver((l) => l.getEntries().forEach((e) => noted.long.push(Math.round(e.duration)))).observe({ entryTypes: ['longtask'] });
+    addEventListener('drop', () => { noted.drop = performance.now(); const look = () => {
+      const c = document.querySelector('[data-testid=map-canvas]');
+      if (c && c.width > 300) {
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        for (let i = 3; i < d.length; i += 4) if (d[i]) { noted.picture = performance.now() - noted.drop; return; }
+      }
+      setTimeout(look, 5);
+    }; look(); }, true);";
+
+/// Times between frames from here on.
+const FRAMES: &str = "
+    noted.long = []; noted.frames = []; let last = null;
+    const tick = (now) => { if (last !== null) noted.frames.push(now - last); last = now; noted.id = requestAnimationFrame(tick); };
+    requestAnimationFrame(tick);";
+
+async fn measure(page: &Page, file: &Path) -> Value {
+    page.script(WATCH).await;
+    page.drop_file(file).await;
+    page.until_open().await;
+    let picture = loop {
+        let picture = page.script("return noted.picture ?? null").await;
+        if !picture.is_null() {
+            break picture;
+        }
+    };
+    let opening = page.script("return noted.long").await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    page.script(FRAMES).await;
+    for step in 0..6 {
+        page.drag("slider-negatives", if step % 2 == 0 { 60.0 } else { -60.0 }).await;
+    }
+    let frames = page
+        .script(
+            "cancelAnimationFrame(noted.id); const f = noted.frames.sort((a, b) => a - b);
+             return { frames: f.length, p50: f[f.length >> 1], p95: f[Math.floor(f.length * 0.95)], longTasks: noted.long }",
+        )
+        .await;
+    json!({ "picture_ms": picture, "long_tasks_opening": opening, "drag": frames, "memory_mb": memory_mb() })
+}
+
+/// Of all renderers on this machine: the page's, and the worker in it. Where it cannot be told, none.
+fn memory_mb() -> Option<u64> {
+    let mut pages = 0;
+    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
+        let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+        if read("cmdline").contains("--type=renderer") {
+            pages += read("statm").split_whitespace().nth(1)?.parse::<u64>().ok()?;
+        }
+    }
+    Some(pages * 4096 / 1_000_000)
+}
+
+fn figures(test: &'static str, n_spans: usize) {
+    let Some(places) = Places::find(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = generate(folder.path(), n_spans);
+    let megabytes = std::fs::metadata(&file).unwrap().len() / 1_000_000;
+    let run = folder.path().to_path_buf();
+    with_page(&places, &run, "", move |page| async move {
+        page.find("welcome").await;
+        let ready = page.script("return Math.round(performance.now())").await;
+        let measured = measure(&page, &file).await;
+        println!("{n_spans} spans, {megabytes} MB, page there after at most {ready} ms: {measured:#}");
+    });
+}
+
+#[test]
+#[ignore = "measures; run by `cargo xtask bench web`"]
+fn a_corpus_like_conll03() {
+    figures("a_corpus_like_conll03", 1_270_000);
+}
+
+#[test]
+#[ignore = "measures; run by `cargo xtask bench web`"]
+fn ten_million_spans() {
+    figures("ten_million_spans", 10_000_000);
+}

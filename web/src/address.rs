@@ -1,0 +1,216 @@
+//! The page's address says what is shown: `#decisions=…&view=…`.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use shared::cleaning::Decisions;
+use shared::density::{DATA_MAP, Extent};
+use shared::filter::Filter;
+use shared::listing::Listing;
+use shared::share;
+use shared::span::SpanId;
+use shared::threshold::Settings;
+use wasm_bindgen::JsValue;
+
+use crate::protocol::{Colouring, List};
+use crate::state::App;
+use crate::work::Work;
+use crate::{link, work};
+
+/// Browsers refuse addresses that change all the time.
+const PAUSE: Duration = Duration::from_millis(400);
+
+/// What is looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct View {
+    filter: Filter,
+    list: List,
+    colouring: Colouring,
+    log_counts: bool,
+    /// Of the data map.
+    zoom: Option<Extent>,
+    span: Option<SpanId>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            filter: Filter::default(),
+            list: List::Ranked(Listing { judged_only: true }),
+            colouring: Colouring::Density,
+            log_counts: true,
+            zoom: None,
+            span: None,
+        }
+    }
+}
+
+/// What an address says about the settings.
+pub struct Linked {
+    /// As `decisions.json`.
+    pub json: String,
+    decisions: Decisions,
+}
+
+impl Linked {
+    /// Whether it says nothing that this work does not say.
+    pub fn is_of(&self, work: &Work) -> bool {
+        self.decisions.overrides.is_empty() && self.settings() == &work.settings
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.decisions.settings
+    }
+}
+
+thread_local! {
+    /// What the address said when the page was loaded, until the file that it is about is open. Afterwards the
+    /// address only follows what is shown.
+    static GIVEN: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+fn given() -> Option<String> {
+    GIVEN.with_borrow(Clone::clone)
+}
+
+/// Takes the address at its word: what it says holds when its file is open.
+pub fn read(app: App) {
+    let take = || GIVEN.set(window().location().hash().ok().filter(|hash| !hash.is_empty()));
+    take();
+    let handle = window_event_listener(leptos::ev::hashchange, move |_| {
+        take();
+        work::bring_back(app);
+    });
+    std::mem::forget(handle);
+}
+
+/// Whether the page was loaded again, and not from a link.
+pub fn was_reloaded() -> bool {
+    let navigation = window().performance().map(|performance| performance.navigation());
+    navigation.is_some_and(|navigation| navigation.type_() == web_sys::PerformanceNavigation::TYPE_RELOAD)
+}
+
+/// The decisions in the address, if they are about the file with this digest.
+pub fn decisions(app: App, digest: &str) -> Option<Linked> {
+    let json = share::decisions_of(&given()?)?;
+    match Decisions::read(json.as_bytes(), digest) {
+        Ok(decisions) => Some(Linked { json, decisions }),
+        Err(error) => {
+            app.tell(false, format!("The settings in the page's address are left aside: {error}."));
+            None
+        }
+    }
+}
+
+/// The digest of the file that the address is about.
+pub fn digest() -> Option<String> {
+    let json = share::decisions_of(&given()?)?;
+    serde_json::from_str::<Decisions>(&json).ok().map(|decisions| decisions.dynamics)
+}
+
+/// Shows what the address says is looked at, if it is about the file with this digest.
+pub fn restore_view(app: App, of: &str) {
+    if digest().as_deref() != Some(of) {
+        return;
+    }
+    let given = GIVEN.take().unwrap_or_default();
+    let Some(view) = share::part(&given, "view=").and_then(|json| serde_json::from_str::<View>(&json).ok()) else {
+        return;
+    };
+    app.set_filter(view.filter);
+    if view.list != List::Flips {
+        app.list.set(view.list);
+    }
+    app.map_colouring.set(view.colouring);
+    app.log_counts.set(view.log_counts);
+    app.zoom.set(view.zoom.filter(is_shown));
+    if let Some(span) = view.span {
+        app.select(span);
+    }
+}
+
+/// Whether a part of the data map, which may be anything in an address, can be drawn.
+fn is_shown(part: &Extent) -> bool {
+    let inside = |(low, high): (f32, f32), (least, most): (f32, f32)| {
+        low >= least && high <= most && high - low >= 0.9e-3 * (most - least)
+    };
+    inside(part.x, DATA_MAP.x) && inside(part.y, DATA_MAP.y)
+}
+
+thread_local! {
+    static DUE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets the address follow what is shown.
+pub fn follow(app: App) {
+    Effect::new(move |_| {
+        // Read all, so that a change of any is seen.
+        let (_, _) = (view(app), app.settings.get());
+        if app.file.with(Option::is_none) || DUE.replace(true) {
+            return;
+        }
+        set_timeout(
+            move || {
+                DUE.set(false);
+                if let Some(decisions) = app.file.with_untracked(|f| f.as_ref().map(|f| f.digest.clone())) {
+                    let decisions = Decisions::new(decisions, app.settings.get_untracked());
+                    replace(&with_view(app, &share::fragment(&decisions)));
+                }
+            },
+            PAUSE,
+        );
+    });
+}
+
+fn view(app: App) -> View {
+    View {
+        filter: app.filter.get(),
+        list: app.list.get(),
+        colouring: app.map_colouring.get(),
+        log_counts: app.log_counts.get(),
+        zoom: app.zoom.get().filter(is_shown),
+        span: app.selected.get(),
+    }
+}
+
+fn with_view(app: App, fragment: &str) -> String {
+    let json = serde_json::to_string(&untrack(|| view(app))).unwrap_or_default();
+    format!("#{fragment}&view={}", share::escape(&json))
+}
+
+fn replace(hash: &str) {
+    // Refused where addresses change too often: the next change says it again.
+    let _ = window().history().and_then(|history| history.replace_state_with_url(&JsValue::NULL, "", Some(hash)));
+}
+
+/// Puts the address that carries everything into the address bar and on the clipboard.
+pub fn share(app: App, fragment: &str, complete: bool) {
+    replace(&with_view(app, fragment));
+    if !complete {
+        app.tell(
+            false,
+            "The decisions by hand are too many for an address: the link carries the settings; send decisions.json along."
+                .to_owned(),
+        );
+    }
+    let address = window().location().href().unwrap_or_default();
+    wasm_bindgen_futures::spawn_local(async move {
+        let written = wasm_bindgen_futures::JsFuture::from(window().navigator().clipboard().write_text(&address)).await;
+        app.tell(
+            false,
+            match written {
+                Ok(_) => "The link is on the clipboard. Whoever opens the same file there sees the same numbers.",
+                Err(_) => "The link is in the address bar. Whoever opens the same file there sees the same numbers.",
+            }
+            .to_owned(),
+        );
+    });
+}
+
+/// Asks for the address that carries everything.
+pub fn ask() {
+    link::share();
+}

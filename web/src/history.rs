@@ -1,0 +1,90 @@
+//! What was changed, to be taken back and done again.
+
+use shared::judge::Decision;
+use shared::span::SpanId;
+use shared::threshold::Settings;
+
+/// Changes of the settings that follow each other within this time, as in dragging a line, are one.
+const GESTURE_MS: f64 = 700.0;
+/// Steps that are remembered.
+const MOST: usize = 1000;
+
+/// One change: each value before and after.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Step {
+    /// Thresholds and all that.
+    pub settings: Option<Box<(Settings, Settings)>>,
+    /// Decisions by hand; `None`: left to the rules.
+    pub by_hand: Vec<(SpanId, Option<Decision>, Option<Decision>)>,
+}
+
+/// Values to be set: settings, decisions by hand.
+pub type Values = (Option<Settings>, Vec<(SpanId, Option<Decision>)>);
+
+impl Step {
+    fn before(&self) -> Values {
+        let by_hand = self.by_hand.iter().map(|&(span, before, _)| (span, before));
+        (self.settings.as_ref().map(|both| both.0.clone()), by_hand.collect())
+    }
+
+    /// What it changes to.
+    pub fn after(&self) -> Values {
+        let by_hand = self.by_hand.iter().map(|&(span, _, after)| (span, after));
+        (self.settings.as_ref().map(|both| both.1.clone()), by_hand.collect())
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_none() && self.by_hand.is_empty()
+    }
+}
+
+/// All changes since the file was opened.
+#[derive(Debug, Default)]
+pub struct History {
+    done: Vec<Step>,
+    undone: Vec<Step>,
+    last_at: f64,
+}
+
+impl History {
+    /// Remembers a change made at this time (milliseconds).
+    pub fn push(&mut self, step: Step, now: f64) {
+        self.undone.clear();
+        let continues = now - self.last_at < GESTURE_MS;
+        self.last_at = now;
+        if let (true, Some(last), Some(new)) = (continues, self.done.last_mut(), &step.settings)
+            && let (Some(old), true, true) = (&mut last.settings, last.by_hand.is_empty(), step.by_hand.is_empty())
+        {
+            old.1 = new.1.clone();
+            return;
+        }
+        if self.done.len() == MOST {
+            self.done.remove(0);
+        }
+        self.done.push(step);
+    }
+
+    /// Takes the last change back: what is to be set.
+    pub fn undo(&mut self) -> Option<Values> {
+        let step = self.done.pop()?;
+        let values = step.before();
+        self.undone.push(step);
+        self.last_at = 0.0;
+        Some(values)
+    }
+
+    /// Does again what was taken back last.
+    pub fn redo(&mut self) -> Option<Values> {
+        let step = self.undone.pop()?;
+        let values = step.after();
+        self.done.push(step);
+        self.last_at = 0.0;
+        Some(values)
+    }
+
+    /// Whether there is anything to take back, and to do again.
+    pub fn can(&self) -> (bool, bool) {
+        (!self.done.is_empty(), !self.undone.is_empty())
+    }
+}

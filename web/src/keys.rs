@@ -1,0 +1,129 @@
+//! The keyboard: what a key does, wherever the focus is, except where it has a meaning of its own.
+
+use leptos::ev;
+use leptos::prelude::*;
+use shared::judge::Decision;
+use shared::labels::LabelId;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement, KeyboardEvent};
+
+use crate::state::App;
+
+/// Keys and what they do, for the help.
+pub const KEYS: &[(&str, &str)] = &[
+    ("J or ↓, ↑", "next, previous span of the table"),
+    ("K", "keep the label, and go on to the next span"),
+    ("X", "remove the span from training, and go on"),
+    ("1 … 9", "relabel to this entity type, and go on; 0 is O"),
+    ("U", "leave it to the rules again"),
+    ("Shift + K, X, U", "the same for all spans with the same words and label"),
+    ("Ctrl + Z, Ctrl + Shift + Z", "undo, redo (on a Mac: ⌘)"),
+    ("/", "search"),
+    ("Esc", "clear all filters"),
+    ("?", "this help"),
+    ("Tab, then ← →", "move a threshold; with Shift in small steps; Page up and down in large ones"),
+];
+
+/// Listens to the keyboard as long as the page lives.
+pub fn listen(app: App) {
+    let handle = window_event_listener(ev::keydown, move |event: KeyboardEvent| {
+        if app.file.with_untracked(Option::is_none) || app.help.get_untracked() || event.default_prevented() {
+            return;
+        }
+        let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        if on_key(app, &event, target.as_ref()) {
+            event.prevent_default();
+        }
+    });
+    std::mem::forget(handle);
+    leave_lists();
+}
+
+/// A list from which the mouse has chosen gives the focus up: the next key is meant for the spans.
+fn leave_lists() {
+    let by_mouse = StoredValue::new(false);
+    let mouse = window_event_listener(ev::pointerdown, move |_| by_mouse.set_value(true));
+    let keys = window_event_listener(ev::keydown, move |_| by_mouse.set_value(false));
+    let change = window_event_listener(ev::change, move |event| {
+        let list = event.target().and_then(|target| target.dyn_into::<web_sys::HtmlSelectElement>().ok());
+        if let Some(list) = list.filter(|_| by_mouse.get_value()) {
+            let _ = list.blur();
+        }
+    });
+    std::mem::forget((mouse, keys, change));
+}
+
+/// Whether a key typed there is text, or chooses from a list.
+fn is_field(target: &Element) -> bool {
+    target.matches("input:not([type=checkbox]):not([type=file]), select, textarea").unwrap_or(false)
+}
+
+fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
+    let in_field = target.is_some_and(is_field);
+    let key = event.key();
+    if event.ctrl_key() || event.meta_key() {
+        // A field has an undo of its own.
+        return !in_field
+            && match (key.to_lowercase().as_str(), event.shift_key()) {
+                ("z", false) => app.undo(),
+                ("z", true) | ("y", false) => app.redo(),
+                _ => false,
+            };
+    }
+    if event.alt_key() {
+        return false;
+    }
+    if in_field {
+        // Out of the search and back to the spans.
+        if key == "Escape"
+            && let Some(field) = target.and_then(|t| t.dyn_ref::<HtmlElement>())
+        {
+            let _ = field.blur();
+            return true;
+        }
+        return false;
+    }
+    let is_slider = target.is_some_and(|t| t.get_attribute("role").as_deref() == Some("slider"));
+    match key.as_str() {
+        "j" | "J" => app.step(1),
+        "ArrowDown" if !is_slider => app.step(1),
+        "ArrowUp" if !is_slider => app.step(-1),
+        "/" => focus("search"),
+        "?" => app.help.set(true),
+        "Escape" => app.set_filter(Default::default()),
+        _ => return decide(app, &key, event.shift_key()),
+    }
+    true
+}
+
+/// Puts the focus on an element with this test id.
+fn focus(id: &str) {
+    let element = document().query_selector(&format!("[data-testid='{id}']")).ok().flatten();
+    if let Some(element) = element.and_then(|e| e.dyn_into::<HtmlElement>().ok()) {
+        let _ = element.focus();
+    }
+}
+
+/// K keeps, X removes, a digit relabels, U leaves it to the rules: the selected span, or all like it.
+fn decide(app: App, key: &str, all_alike: bool) -> bool {
+    let Some(span) = app.selected.get_untracked() else { return false };
+    let n_labels = app.file.with_untracked(|f| f.as_ref().map_or(0, |f| f.labels.len()));
+    let decision = match key {
+        "k" | "K" => Some(Decision::Keep),
+        "x" | "X" => Some(Decision::Remove),
+        "u" | "U" => None,
+        _ => match key.parse::<LabelId>() {
+            Ok(label) if usize::from(label) < n_labels => Some(Decision::Relabel(label)),
+            _ => return false,
+        },
+    };
+    if all_alike && key.chars().all(char::is_alphabetic) {
+        app.decide_alike(decision);
+    } else {
+        app.decide(span, decision);
+        if decision.is_some() {
+            app.step(1);
+        }
+    }
+    true
+}

@@ -1,0 +1,130 @@
+//! Which spans are looked at: the same filter for every view.
+
+use leptos::prelude::*;
+use shared::labels::LabelId;
+use shared::listing::Listing;
+
+use crate::format;
+use crate::protocol::List;
+use crate::state::App;
+
+/// "812 of 174,867".
+pub fn of_all(app: App, n: usize) -> String {
+    let all = app.file.with(|f| f.as_ref().map_or(0, |f| f.n_spans));
+    format!("{} of {}", format::count(n as u64), format::count(all as u64))
+}
+
+/// Both sides, or one of them.
+pub fn side_choice(app: App, test_id: &'static str) -> impl IntoView {
+    view! {
+        <select aria-label="Sides looked at" data-testid=test_id title="Negatives are labelled O, positives with an entity type"
+            on:change=move |e| {
+                let side = format::side_named(&event_target_value(&e));
+                app.filter_by(|filter| filter.side = side);
+            }
+            prop:value=move || app.filter.with(|filter| filter.side.map_or("both", format::side))>
+            <option value="both">"both sides"</option>
+            <option value="negatives">"negatives"</option>
+            <option value="positives">"positives"</option>
+        </select>
+    }
+}
+
+/// Search, class, predicted label; what is selected in the plots; and how to be rid of it.
+pub fn filters(app: App) -> impl IntoView {
+    let labels = move || app.file.with(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
+    let options = move || {
+        let options = labels().into_iter().enumerate();
+        options.map(|(number, name)| view! { <option value=number.to_string()>{name}</option> }).collect_view()
+    };
+    let number = |label: Option<LabelId>| label.map_or(String::new(), |label| label.to_string());
+    let has_predictions = move || app.file.with(|f| f.as_ref().is_none_or(|f| f.has_probabilities));
+    let has_gold = move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold));
+    view! {
+        <input type="search" class="search" placeholder="search words  /" aria-label="Search spans" data-testid="search"
+            title="Words inside the span, in any case; in double quotes: exactly the span's words"
+            prop:value=move || app.filter.with(|filter| filter.text.clone())
+            on:input=move |e| {
+                let text = event_target_value(&e);
+                app.filter_by(|filter| filter.text = text);
+            } />
+        {list_choice(app)}
+        {side_choice(app, "list-side")}
+        <select aria-label="Distant label" data-testid="filter-class" title="Distant label: what the dictionary says"
+            prop:value=move || app.filter.with(|filter| number(filter.label))
+            on:change=move |e| {
+                let label = event_target_value(&e).parse().ok();
+                app.filter_by(|filter| filter.label = label);
+            }>
+            <option value="">"any label"</option>
+            {options}
+        </select>
+        <select aria-label="Predicted label" data-testid="filter-predicted" title="Predicted label: what the model prefers"
+            disabled=move || !has_predictions() prop:value=move || app.filter.with(|filter| number(filter.predicted))
+            on:change=move |e| {
+                let label = event_target_value(&e).parse().ok();
+                app.filter_by(|filter| filter.predicted = label);
+            }>
+            <option value="">"any predicted"</option>
+            {options}
+        </select>
+        <Show when=has_gold>
+            <button class="button small" data-testid="filter-gold" title="Only spans whose distant label differs from gold"
+                aria-pressed=move || app.filter.with(|filter| filter.wrong_by_gold).to_string()
+                on:click=move |_| app.filter_by(|filter| filter.wrong_by_gold = !filter.wrong_by_gold)>"gold errors"</button>
+        </Show>
+        {chips(app)}
+    }
+}
+
+/// Which list of spans: by the settings, or by hand.
+fn list_choice(app: App) -> impl IntoView {
+    let which = move || match app.list.get() {
+        List::Ranked(Listing { judged_only: true }) => "judged",
+        List::Ranked(_) => "all",
+        List::ByHand => "hand",
+        List::Flips => "flips",
+    };
+    let set = move |event: web_sys::Event| {
+        app.list.set(match event_target_value(&event).as_str() {
+            "judged" => List::Ranked(Listing { judged_only: true }),
+            "all" => List::Ranked(Listing { judged_only: false }),
+            "flips" => List::Flips,
+            _ => List::ByHand,
+        });
+    };
+    view! {
+        <select aria-label="Spans listed" data-testid="list-which" prop:value=which on:change=set>
+            <option value="judged">"judged wrong"</option>
+            <option value="all">"judged or not"</option>
+            <option value="hand">"decided by hand"</option>
+            {move || app.compared.with(Option::is_some).then(|| view! { <option value="flips">"judged differently"</option> })}
+        </select>
+    }
+}
+
+/// What is selected in the plots, each with a button to drop it.
+fn chips(app: App) -> impl IntoView {
+    let region = move || app.filter.with(|filter| !filter.region.is_empty());
+    let values = move || {
+        let values = app.filter.with(|filter| filter.values)?;
+        let edge = |edge: Option<f32>, open: &'static str| edge.map_or(open.to_owned(), |v| format::signed(v, 2));
+        let name = app.metric().name();
+        let range = format!("{} to {}", edge(values.low, "lowest"), edge(values.high, "highest"));
+        Some(format!("{}: {name} {range}", format::side(values.side)))
+    };
+    let chip = move |text: String, test_id: &'static str, drop: fn(&mut shared::filter::Filter)| {
+        view! {
+            <button class="chip" data-testid=test_id aria-label=format!("Drop the selection: {text}") title="Drop this selection"
+                on:click=move |_| app.filter_by(drop)>{text.clone()} <span aria-hidden="true">"×"</span></button>
+        }
+    };
+    view! {
+        {move || region().then(|| chip("area of the map".to_owned(), "chip-region", |filter| filter.region.clear()))}
+        {move || values().map(|text| chip(text, "chip-values", |filter| filter.values = None))}
+        <Show when=move || app.filter.with(|filter| !filter.is_empty())>
+            <button class="button small quiet" data-testid="clear-filters" title="Esc"
+                on:click=move |_| app.set_filter(Default::default())>"clear"</button>
+        </Show>
+    }
+}
