@@ -35,7 +35,7 @@ pub struct ConfigArgs {
 const CONFIG: &str = "config";
 /// What a file cannot set: it is about one call.
 const NOT_IN_A_FILE: [&str; 4] = [CONFIG, "print_config", "help", "json"];
-/// Reserved for lists of settings to try.
+/// The table of lists of settings to try.
 const SWEEP: &str = "sweep";
 /// The option whose value may be a table.
 const CLASS_THRESHOLD: &str = "class_threshold";
@@ -163,12 +163,13 @@ struct Setting {
 /// The options of a file, or in words what is wrong with it.
 fn settings(command: &Command, others: &[&Command], path: &Path) -> Result<Vec<Setting>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    settings_of(command, others, &text).map_err(|(line, message)| format!("{}, line {line}: {message}", path.display()))
+    settings_of(command, others, &text, path)
+        .map_err(|(line, message)| format!("{}, line {line}: {message}", path.display()))
 }
 
 type At = (usize, String);
 
-fn settings_of(command: &Command, others: &[&Command], text: &str) -> Result<Vec<Setting>, At> {
+fn settings_of(command: &Command, others: &[&Command], text: &str, path: &Path) -> Result<Vec<Setting>, At> {
     let line_of = |byte: usize| 1 + text.bytes().take(byte).filter(|&b| b == b'\n').count();
     let file = DeTable::parse(text)
         .map_err(|error| (error.span().map_or(1, |span| line_of(span.start)), error.message().to_owned()))?;
@@ -189,11 +190,12 @@ fn settings_of(command: &Command, others: &[&Command], text: &str) -> Result<Vec
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
         match value.get_ref() {
+            // `--sweep` names the file that has the table: this one.
+            DeValue::Table(_) if key.get_ref() == SWEEP => {
+                let file = DeValue::String(path.to_string_lossy());
+                add(key, &Spanned::new(value.span(), file))?;
+            }
             DeValue::Table(table) if option(command, key.get_ref()).is_none() => {
-                if key.get_ref() == SWEEP {
-                    let message = format!("[{SWEEP}] is for lists of settings to try; `trainer run` makes one run");
-                    return Err((line_of(key.span().start), message));
-                }
                 let mut entries: Vec<_> = table.iter().collect();
                 entries.sort_by_key(|(key, _)| key.span().start);
                 for (key, value) in entries {
@@ -377,7 +379,8 @@ class-threshold = { PER = 0.5, LOC = -1 }
         let mut command = Cli::command();
         command.build();
         let of_command = matches.subcommand_matches(subcommand).unwrap();
-        Ok(written(command.find_subcommand(subcommand).unwrap(), of_command, &BTreeMap::new()).unwrap())
+        let text = written(command.find_subcommand(subcommand).unwrap(), of_command, &BTreeMap::new()).unwrap();
+        Ok(text.replace(path, "FILE"))
     }
 
     #[test]
@@ -410,6 +413,13 @@ class-threshold = { PER = 0.5, LOC = -1 }
     }
 
     #[test]
+    fn a_sweep_may_stand_in_the_file() {
+        let file = format!("{FILE}[sweep]\nseeds = 2\n");
+        assert!(in_force("run", &file, &[]).unwrap().contains("sweep = \"FILE\""));
+        assert!(!in_force("train", &file, &[]).unwrap().contains("sweep"));
+    }
+
+    #[test]
     fn errors_name_the_line() {
         let error = |from: &str, to: &str| in_force("run", &FILE.replace(from, to), &[]).unwrap_err();
         let message = error("epochs = 3", "epocs = 3");
@@ -423,7 +433,6 @@ class-threshold = { PER = 0.5, LOC = -1 }
         assert!(error("epochs = 3", "train = \"x\"").contains("line 1 already"));
         assert!(error("train-embeddings = true", "train-embeddings = 1").contains("true or false"));
         assert!(error("[cleaning]", "[cleaning").contains("FILE, line 12"));
-        assert!(error("[cleaning]", "[sweep]\nseed = [1, 2]\n[cleaning]").contains("lists of settings"));
         assert!(error("epochs = 3", "config = \"x\"").contains("no option `config`"));
     }
 }
