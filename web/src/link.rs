@@ -280,6 +280,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         (Reply::Opened(opened), Some(Waiting::Opened(source, restore))) => {
             app.busy.set(None);
             let mut look = Look { settings: Some(opened.automatic.clone()), ..Look::default() };
+            work::keep_if_due(app);
             app.show(*opened);
             let is_restored = restore.is_some();
             if let Some(Restore { notice, settings, by_hand }) = restore {

@@ -53,6 +53,8 @@ thread_local! {
     static HELD: Cell<bool> = const { Cell::new(false) };
     /// Whether a change is still to be stored.
     static DUE: Cell<bool> = const { Cell::new(false) };
+    /// Writes to the database that have not ended.
+    static UNDER_WAY: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Answers the offer of stored work.
@@ -75,6 +77,13 @@ pub fn bring_back(app: App) {
                 leptos::logging::warn!("work in progress: {error}");
                 None
             }
+        };
+        let stored = match take_note(&digest) {
+            Some(note) if stored.as_ref().is_none_or(|stored| stored.saved_at < note.saved_at) => {
+                store(digest.clone(), note.clone(), &automatic);
+                Some(note)
+            }
+            _ => stored,
         };
         let is_open = app.file.with_untracked(|f| f.as_ref().is_some_and(|f| f.digest == digest));
         if !is_open {
@@ -124,23 +133,50 @@ pub fn take_up(app: App, work: &Work) {
 /// Stores what is set and decided now, changes that come close together at once.
 pub fn keep_soon(app: App) {
     if !DUE.replace(true) {
-        let later = move || {
-            if DUE.replace(false) {
-                keep(app);
-            }
-        };
-        set_timeout(later, PAUSE);
+        set_timeout(move || keep_if_due(app), PAUSE);
     }
 }
 
-/// Stores at once what is still due, when the page is left.
+/// Stores at once what is still due: before another file takes the place of this one.
+pub fn keep_if_due(app: App) {
+    if DUE.replace(false) {
+        keep(app);
+    }
+}
+
+/// Notes what has not reached the database when the page is left.
 pub fn keep_on_leaving(app: App) {
     let handle = window_event_listener(leptos::ev::pagehide, move |_| {
-        if DUE.replace(false) {
-            keep(app);
+        if (DUE.get() || UNDER_WAY.get() > 0) && !HELD.get() {
+            note(app);
         }
     });
     std::mem::forget(handle);
+}
+
+/// The database answers later, when the page is gone; this storage answers at once, but has room for a few
+/// megabytes only.
+fn notes() -> Option<web_sys::Storage> {
+    window().local_storage().ok().flatten()
+}
+
+fn name_of_note(digest: &str) -> String {
+    format!("{DATABASE} {STORE} {digest}")
+}
+
+fn note(app: App) {
+    let Some(digest) = app.file.with_untracked(|f| f.as_ref().map(|f| f.digest.clone())) else { return };
+    if let (Some(notes), Ok(json)) = (notes(), serde_json::to_string(&Work::of(app))) {
+        // Where there is no room, what is in the database is what remains.
+        let _ = notes.set_item(&name_of_note(&digest), &json);
+    }
+}
+
+fn take_note(digest: &str) -> Option<Work> {
+    let (notes, name) = (notes()?, name_of_note(digest));
+    let json = notes.get_item(&name).ok().flatten()?;
+    let _ = notes.remove_item(&name);
+    serde_json::from_str(&json).ok()
 }
 
 /// Stores what is set and decided now.
@@ -153,13 +189,18 @@ pub fn keep(app: App) {
     else {
         return;
     };
-    let work = Work::of(app);
-    let is_new = work.settings == automatic && work.by_hand.is_empty();
+    store(digest, Work::of(app), &automatic);
+}
+
+fn store(digest: String, work: Work, automatic: &Settings) {
+    let is_new = work.settings == *automatic && work.by_hand.is_empty();
+    UNDER_WAY.set(UNDER_WAY.get() + 1);
     spawn_local(async move {
         if let Err(error) = save(&digest, (!is_new).then_some(&work)).await {
             // Private windows may have no database: the work then lasts as long as the page.
             leptos::logging::warn!("work in progress: {error}");
         }
+        UNDER_WAY.set(UNDER_WAY.get().saturating_sub(1));
     });
 }
 
