@@ -141,7 +141,10 @@ fn is_shown(part: &Extent) -> bool {
 }
 
 thread_local! {
+    /// Whether the address is to follow soon.
     static DUE: Cell<bool> = const { Cell::new(false) };
+    /// Whether an address that carries everything was put there since the last change: it stays.
+    static SHARED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Lets the address follow what is shown.
@@ -149,12 +152,16 @@ pub fn follow(app: App) {
     Effect::new(move |_| {
         // Read all, so that a change of any is seen.
         let (_, _) = (view(app), app.settings.get());
+        SHARED.set(false);
         if app.file.with(Option::is_none) || DUE.replace(true) {
             return;
         }
         set_timeout(
             move || {
                 DUE.set(false);
+                if SHARED.get() {
+                    return;
+                }
                 if let Some(decisions) = app.file.with_untracked(|f| f.as_ref().map(|f| f.digest.clone())) {
                     let decisions = Decisions::new(decisions, app.settings.get_untracked());
                     replace(&with_view(app, &share::fragment(&decisions)));
@@ -189,6 +196,7 @@ fn replace(hash: &str) {
 /// Puts the address that carries everything into the address bar and on the clipboard.
 pub fn share(app: App, fragment: &str, complete: bool) {
     replace(&with_view(app, fragment));
+    SHARED.set(true);
     if !complete {
         app.tell(
             false,
