@@ -230,7 +230,7 @@ impl CleaningSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
+    use crate::dynamics::Dynamics;
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::threshold::{Metric, Rule};
@@ -242,14 +242,7 @@ mod tests {
         let corpus = dynclean_json::read(json).unwrap();
         // Spans: 0 [0,0] X, 1 [0,1] O, 2 [1,1] Y, 3 (second sentence) O. Labels O, X, Y.
         let rows = [0.0, 2.0, -9.0, 0.0, -2.0, -9.0, 0.0, 3.0, 1.0, 0.0, 4.0, -9.0];
-        let dynamics = Dynamics {
-            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
-            corpus,
-            gold: None,
-            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 2, Precision::F32).unwrap()], scores: vec![] },
-            threshold_run: None,
-            complete: true,
-        };
+        let dynamics = Dynamics::of_one_epoch(corpus, &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         (dynamics, judge)
     }

@@ -164,7 +164,6 @@ fn correlation(pairs: impl Iterator<Item = (f32, f32)>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::{EpochLogits, Precision, Run, RunInfo};
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::threshold::{Metric, Rule};
@@ -173,14 +172,7 @@ mod tests {
         let sentence = |word: &&str| format!(r#"{{"tokens": ["{word}"], "entities": [[0, 0, "{label}"]]}}"#);
         let json = format!("[{}]", words.iter().map(sentence).collect::<Vec<_>>().join(","));
         let rows: Vec<f32> = aums.iter().flat_map(|&aum| [0.0, aum]).collect();
-        Dynamics {
-            info: RunInfo { max_span_width: 1, ..RunInfo::default() },
-            corpus: dynclean_json::read(json.as_bytes()).unwrap(),
-            gold: None,
-            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 1, Precision::F32).unwrap()], scores: vec![] },
-            threshold_run: None,
-            complete: true,
-        }
+        Dynamics::of_one_epoch(dynclean_json::read(json.as_bytes()).unwrap(), &rows)
     }
 
     #[test]

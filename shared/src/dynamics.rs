@@ -376,6 +376,22 @@ impl Dynamics {
 }
 
 #[cfg(test)]
+impl Dynamics {
+    /// One epoch of a run on `corpus`, without threshold run: `rows` has the logits of each span, `O`'s first.
+    pub(crate) fn of_one_epoch(corpus: Corpus, rows: &[f32]) -> Self {
+        let logits = EpochLogits::from_rows(rows, corpus.labels.n_types(), Precision::F32).unwrap();
+        Self {
+            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
+            corpus,
+            gold: None,
+            run: Run { epochs: vec![logits], scores: vec![] },
+            threshold_run: None,
+            complete: true,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

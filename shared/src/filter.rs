@@ -266,7 +266,7 @@ fn overlapping<'a>(text: &'a str, words: &'a str) -> impl Iterator<Item = usize>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
+    use crate::dynamics::Dynamics;
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::threshold::Metric;
@@ -276,14 +276,7 @@ mod tests {
         let json =
             br#"[{"tokens": ["The", "New", "York"], "entities": [[1, 2, "X"]]}, {"tokens": ["york"], "entities": []}]"#;
         let rows: Vec<f32> = [-3.0, -2.0, -1.0, -4.0, 2.0, 1.0, f32::NAN].iter().flat_map(|&z| [0.0, z]).collect();
-        let dynamics = Dynamics {
-            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
-            corpus: dynclean_json::read(json).unwrap(),
-            gold: None,
-            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 1, Precision::F32).unwrap()], scores: vec![] },
-            threshold_run: None,
-            complete: true,
-        };
+        let dynamics = Dynamics::of_one_epoch(dynclean_json::read(json).unwrap(), &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         (dynamics, judge, vec![0, 0, 0, 0, 1, 1, 0])
     }

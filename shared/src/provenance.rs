@@ -77,7 +77,7 @@ pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTr
 mod tests {
     use super::*;
     use crate::cleaning::Override;
-    use crate::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
+    use crate::dynamics::Dynamics;
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::threshold::{Metric, Rule};
@@ -87,14 +87,7 @@ mod tests {
         let json_text = br#"[{"tokens": ["Ada", "wrote", "\"it\""], "entities": [[0, 0, "PER"], [2, 2, "PER"]]}]"#;
         // PER's logit of [0,0], [0,1], [0,2], [1,1], [1,2], [2,2].
         let rows: Vec<f32> = [-1.5, -3.0, -3.0, -3.0, f32::NAN, -0.5].iter().flat_map(|&z| [0.0, z]).collect();
-        let dynamics = Dynamics {
-            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
-            corpus: dynclean_json::read(json_text).unwrap(),
-            gold: None,
-            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 1, Precision::F32).unwrap()], scores: vec![] },
-            threshold_run: None,
-            complete: true,
-        };
+        let dynamics = Dynamics::of_one_epoch(dynclean_json::read(json_text).unwrap(), &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         let settings = Settings { negatives: Rule::Auto, positives: Rule::Fixed(0.0), ..Settings::paper() };
         let mut decisions = Decisions::new("d1g35t".into(), settings);

@@ -80,7 +80,7 @@ fn occurrences(corpus: &Corpus, span: Span) -> impl Iterator<Item = Span> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
+    use crate::dynamics::Dynamics;
     use crate::formats::dynclean_json;
     use crate::judge::Judge;
     use crate::metrics::Window;
@@ -98,14 +98,7 @@ mod tests {
         for span in 0..18 {
             rows[span * 2 + 1] = if span == 4 { 3.0 } else { -3.0 };
         }
-        let dynamics = Dynamics {
-            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
-            corpus,
-            gold: None,
-            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 1, Precision::F32).unwrap()], scores: vec![] },
-            threshold_run: None,
-            complete: true,
-        };
+        let dynamics = Dynamics::of_one_epoch(corpus, &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         let rule = Rule::Fixed(0.0);
         let settings = Settings { negatives: rule, positives: rule, ..Settings::paper() };

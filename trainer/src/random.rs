@@ -40,8 +40,9 @@ impl Masks {
         Self(None)
     }
 
-    /// The next mask of this rate.
+    /// The next mask of this rate; none where nothing would be dropped.
     pub fn next(&mut self, rate: f32) -> Option<Dropout> {
-        self.0.as_mut().map(|rng| Dropout { rate, seed: rng.next_u64() })
+        let mask = self.0.as_mut().map(|rng| Dropout { rate, seed: rng.next_u64() });
+        mask.filter(|mask| mask.rate > 0.0)
     }
 }

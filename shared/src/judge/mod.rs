@@ -416,7 +416,6 @@ fn type_threshold(judge: &Judge, label: LabelId, ranking: &Ranking, rule: Rule) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::{EpochLogits, Precision, Run, RunInfo};
     use crate::formats::dynclean_json;
 
     /// One sentence of three tokens; logit of the only type per span, O at 0.
@@ -424,14 +423,7 @@ mod tests {
         let json = format!(r#"[{{"tokens": ["a", "b", "c"], "entities": [[2, 2, "X"]], "unknown": {unknown}}}]"#);
         let corpus = dynclean_json::read(json.as_bytes()).unwrap();
         let rows: Vec<f32> = logits.iter().flat_map(|&z| [0.0, z]).collect();
-        let dynamics = Dynamics {
-            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
-            corpus,
-            gold: None,
-            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 1, Precision::F32).unwrap()], scores: vec![] },
-            threshold_run: None,
-            complete: true,
-        };
+        let dynamics = Dynamics::of_one_epoch(corpus, &rows);
         Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap()
     }
 
@@ -501,14 +493,7 @@ mod tests {
         let json = r#"[{"tokens": ["a", "b", "c"], "entities": [[0, 0, "X"], [1, 1, "Y"], [2, 2, "X"]]}]"#;
         let logits = [[0.5, -9.0], [-9.0; 2], [-9.0; 2], [-9.0, 0.5], [-9.0; 2], [-1.0, -9.0]];
         let rows: Vec<f32> = logits.iter().flat_map(|&[x, y]| [0.0, x, y]).collect();
-        let dynamics = Dynamics {
-            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
-            corpus: dynclean_json::read(json.as_bytes()).unwrap(),
-            gold: None,
-            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 2, Precision::F32).unwrap()], scores: vec![] },
-            threshold_run: None,
-            complete: true,
-        };
+        let dynamics = Dynamics::of_one_epoch(dynclean_json::read(json.as_bytes()).unwrap(), &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         let mut settings = settings(true);
         settings.classes = [("Y".to_owned(), Rule::Fixed(1.0))].into();

@@ -428,7 +428,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::{EpochLogits, Precision, Run, RunInfo};
+    use crate::dynamics::RunInfo;
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::threshold::{Metric, Rule, Settings};
@@ -445,11 +445,8 @@ mod tests {
                 max_span_width: 8,
                 ..RunInfo::default()
             },
-            corpus,
             gold: Some(vec![]),
-            run: Run { epochs: vec![EpochLogits::from_rows(&rows, 1, Precision::F32).unwrap()], scores: vec![] },
-            threshold_run: None,
-            complete: true,
+            ..Dynamics::of_one_epoch(corpus, &rows)
         };
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         let zero = Rule::Fixed(0.0);

@@ -36,6 +36,26 @@ pub struct CorpusArgs {
     pub unknown: Option<UnknownAs>,
 }
 
+/// The same for a training, whose dev, test and gold files may have their labels elsewhere.
+#[derive(Args)]
+pub struct TrainingCorpusArgs {
+    /// Labels of --dev, --test and --train-gold [default: --gold-column if given, else --label-column]
+    #[arg(long, value_name = "N|FIELD", help_heading = "Corpus files")]
+    eval_column: Option<String>,
+    #[command(flatten)]
+    all: CorpusArgs,
+}
+
+impl TrainingCorpusArgs {
+    /// As the library takes them.
+    ///
+    /// # Errors
+    /// As [`CorpusArgs::options`].
+    pub fn options(&self) -> Result<CorpusOptions> {
+        Ok(CorpusOptions { eval_label: self.eval_column.clone(), ..self.all.options()? })
+    }
+}
+
 impl CorpusArgs {
     /// As the library takes them.
     ///

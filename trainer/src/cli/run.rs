@@ -11,7 +11,7 @@ use trainer::sweep::{Sweep, SweepResult};
 
 use super::cleaning::CleaningOptions;
 use super::config_file::{self, ConfigArgs};
-use super::corpora::CorpusArgs;
+use super::corpora::TrainingCorpusArgs;
 use super::failure::{input, usage};
 use super::output::Output;
 use super::training::TrainingArgs;
@@ -57,11 +57,8 @@ pub struct Run {
     /// Folder of the run: dynamics.dyn, the cleaned corpus, decisions.json, metrics.json, report.html, models
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     out: PathBuf,
-    /// Labels of --dev, --test and --train-gold [default: --gold-column if given, else --label-column]
-    #[arg(long, value_name = "N|FIELD", help_heading = "Corpus files")]
-    eval_column: Option<String>,
     #[command(flatten)]
-    corpora: CorpusArgs,
+    corpora: TrainingCorpusArgs,
 
     #[command(flatten)]
     training: TrainingArgs,
@@ -102,8 +99,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
     }
     interrupt::listen()?;
     usage(args.training.check_device())?;
-    let mut options = args.corpora.options()?;
-    options.eval_label = args.eval_column;
+    let options = args.corpora.options()?;
     let files =
         CorpusFiles { train: args.train, train_gold: args.train_gold, dev: args.dev, test: Some(args.test), options };
     let corpora = input(files.read())?;

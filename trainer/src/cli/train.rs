@@ -9,7 +9,7 @@ use trainer::interrupt;
 use trainer::pipeline::{self, JobKind, Options};
 
 use super::config_file::{self, ConfigArgs};
-use super::corpora::CorpusArgs;
+use super::corpora::TrainingCorpusArgs;
 use super::failure::{input, usage};
 use super::output::Output;
 use super::scores;
@@ -49,11 +49,8 @@ pub struct Train {
     /// Folder for model/, dynamics.dyn and metrics.json
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     out: PathBuf,
-    /// Labels of --dev, --test and --train-gold [default: --gold-column if given, else --label-column]
-    #[arg(long, value_name = "N|FIELD", help_heading = "Corpus files")]
-    eval_column: Option<String>,
     #[command(flatten)]
-    corpora: CorpusArgs,
+    corpora: TrainingCorpusArgs,
 
     #[command(flatten)]
     training: TrainingArgs,
@@ -72,8 +69,7 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
     }
     interrupt::listen()?;
     usage(args.training.check_device())?;
-    let mut options = args.corpora.options()?;
-    options.eval_label = args.eval_column;
+    let options = args.corpora.options()?;
     let Train { train, train_gold, dev, test, .. } = args;
     let files = CorpusFiles { train, train_gold, dev, test, options };
     let corpora = input(files.read())?;

@@ -67,6 +67,30 @@ impl Pretrained {
         paths.chain([self.weights.clone()]).collect()
     }
 
+    fn prepare(&self, tokens: &TokenTable, max_width: u32) -> Result<Vec<SentenceInput>> {
+        let n_sentences = tokens.n_sentences();
+        let (mut inputs, mut split, mut shortened) = (Vec::with_capacity(n_sentences), 0, 0);
+        for sentence in 0..n_sentences as u32 {
+            let words: Vec<&str> = tokens.sentence(sentence).collect();
+            let reading = self.pieces.read(&words, max_width as usize);
+            let reading = reading.with_context(|| format!("sentence {} (from 1)", sentence + 1))?;
+            split += usize::from(!reading.input.windows.is_empty());
+            shortened += reading.shortened;
+            inputs.push(reading.input);
+        }
+        if split > 0 {
+            console::warning(format_args!(
+                "{split} of {n_sentences} sentences have more pieces than the {} that the encoder reads at once; they \
+                 are read in overlapping parts",
+                self.pieces.limit()
+            ));
+        }
+        if shortened > 0 {
+            console::warning(format_args!("of {shortened} very long words in them only the beginning is read"));
+        }
+        Ok(inputs)
+    }
+
     /// Writes config.json and tokenizer.json, and what else of the original is needed beside weights.
     fn save(&self, folder: &Path) -> Result<()> {
         for name in [CONFIG, tokenizer_files::SETTINGS] {
@@ -215,37 +239,13 @@ fn folder_of(name: &str, hub: impl FnOnce() -> Result<Hub>) -> Result<PathBuf> {
     }
     let Some(id) = ModelId::parse(name) else {
         bail!(
-            "there is no such folder, and it cannot be a model id of the hub (NAME or ORGANISATION/NAME, with              @REVISION if need be). Give a folder with {CONFIG}, {TOKENIZER} and {} (as Hugging Face models have), a              model id, or `{BUILTIN}`",
+            "there is no such folder, and it cannot be a model id of the hub (NAME or ORGANISATION/NAME, with \
+             @REVISION if need be). Give a folder with {CONFIG}, {TOKENIZER} and {} (as Hugging Face models have), a \
+             model id, or `{BUILTIN}`",
             checkpoint::WEIGHTS[0]
         );
     };
     hub()?.folder(&id, |folder| Architecture::open(folder).map(drop))
-}
-
-impl Pretrained {
-    fn prepare(&self, tokens: &TokenTable, max_width: u32) -> Result<Vec<SentenceInput>> {
-        let n_sentences = tokens.n_sentences();
-        let (mut inputs, mut split, mut shortened) = (Vec::with_capacity(n_sentences), 0, 0);
-        for sentence in 0..n_sentences as u32 {
-            let words: Vec<&str> = tokens.sentence(sentence).collect();
-            let reading = self.pieces.read(&words, max_width as usize);
-            let reading = reading.with_context(|| format!("sentence {} (from 1)", sentence + 1))?;
-            split += usize::from(!reading.input.windows.is_empty());
-            shortened += reading.shortened;
-            inputs.push(reading.input);
-        }
-        if split > 0 {
-            console::warning(format_args!(
-                "{split} of {n_sentences} sentences have more pieces than the {} that the encoder reads at once; they \
-                 are read in overlapping parts",
-                self.pieces.limit()
-            ));
-        }
-        if shortened > 0 {
-            console::warning(format_args!("of {shortened} very long words in them only the beginning is read"));
-        }
-        Ok(inputs)
-    }
 }
 
 /// An encoder with its weights.

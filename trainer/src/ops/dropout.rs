@@ -41,8 +41,8 @@ impl Dropout {
 /// When the tensor is not contiguous f32 on the CPU.
 pub fn dropout(x: &Tensor, mask: Option<Dropout>) -> Result<Tensor> {
     match mask {
-        Some(mask) if mask.rate > 0.0 => x.apply_op1(mask),
-        _ => Ok(x.clone()),
+        Some(mask) => x.apply_op1(mask),
+        None => Ok(x.clone()),
     }
 }
 

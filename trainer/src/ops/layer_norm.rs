@@ -39,7 +39,7 @@ pub fn residual_norm(x: &Tensor, mask: Option<Dropout>, residual: &Tensor, norm:
     if x.dims() != residual.dims() {
         candle_core::bail!("residual: input {:?}, residual {:?}", x.dims(), residual.dims());
     }
-    x.apply_op2(residual, ResidualNorm { norm: norm.clone(), mask: mask.filter(|mask| mask.rate > 0.0) })
+    x.apply_op2(residual, ResidualNorm { norm: norm.clone(), mask })
 }
 
 struct LayerNorm(Norm);

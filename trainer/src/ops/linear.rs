@@ -63,9 +63,7 @@ impl Layers {
         }
         Ok(())
     }
-}
 
-impl Layers {
     /// One row of outputs of the input 0.
     fn biases(&self) -> Result<Vec<f32>> {
         let mut row = Vec::with_capacity(self.outputs);

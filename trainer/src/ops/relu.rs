@@ -14,7 +14,7 @@ const CHUNK: usize = 8192;
 /// # Errors
 /// When the tensor is not contiguous f32 on the CPU.
 pub fn relu(x: &Tensor, mask: Option<Dropout>) -> Result<Tensor> {
-    x.apply_op1(Relu { mask: mask.filter(|mask| mask.rate > 0.0) })
+    x.apply_op1(Relu { mask })
 }
 
 struct Relu {
