@@ -140,13 +140,15 @@ impl Position {
 }
 
 impl Stage<'_> {
-    /// Identifies the training: its settings, its labels.
+    /// Identifies the training: its settings, its labels. What is in the encoder's files binds the run's folder,
+    /// not the name under which they were found.
     ///
     /// # Errors
     /// When the settings cannot be written down.
     pub fn identity(&self) -> Result<String> {
         let mut hash = Xxh3::new();
-        hash.update(serde_json::to_string(self.config)?.as_bytes());
+        let settings = Config { encoder: String::new(), ..self.config.clone() };
+        hash.update(serde_json::to_string(&settings)?.as_bytes());
         hash.update(&(self.n_labels as u64).to_le_bytes());
         for target in &self.targets {
             hash.update(&target.unwrap_or(u32::MAX).to_le_bytes());
