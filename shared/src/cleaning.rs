@@ -109,6 +109,7 @@ impl Decisions {
                 decided.insert(span, judgement.verdict(span));
             }
         }
+        decided.extend(judgement.contradicted());
         for (span, by_hand) in &self.overrides {
             let misfit = |reason: String| DecisionsError::NoSuchSpan { span: *span, reason };
             let id = judge.index.id(*span).ok_or_else(|| misfit("it is not a candidate span".into()))?;

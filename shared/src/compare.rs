@@ -136,8 +136,8 @@ fn not_kept(judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>) -> Vec<
     };
     let mut spans: Vec<SpanId> = Vec::new();
     for side in Side::BOTH {
-        let judged = judgement.judged_wrong(side);
-        spans.extend(judged.iter().filter(|&&s| !by_hand.contains_key(&s) && !stays(s, judgement.verdict(s))));
+        let changed = judgement.changed(side);
+        spans.extend(changed.iter().filter(|&&s| !by_hand.contains_key(&s) && !stays(s, judgement.decide(s))));
     }
     spans.extend(by_hand.iter().filter(|&(&span, &decision)| !stays(span, decision)).map(|(&span, _)| span));
     spans.sort_unstable();

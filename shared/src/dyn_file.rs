@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::corpus::{Corpus, Entity, TokenTable};
+use crate::dictionary_check::Entry;
 use crate::dynamics::{Dynamics, EpochLogits, EpochScore, Precision, Run, RunInfo, SampleScheme, ThresholdRun};
 use crate::formats::Layout;
-use crate::labels::{LabelId, LabelSet};
+use crate::labels::{LabelId, LabelSet, O};
 use crate::span::{Span, SpanId, SpanIndex};
 
 /// First bytes of every file; like PNG's, they show a transfer that changed line ends.
@@ -31,6 +32,7 @@ const TEXT: [u8; 4] = *b"TEXT";
 const LAYOUT: [u8; 4] = *b"FRMT";
 const DISTANT: [u8; 4] = *b"DIST";
 const GOLD: [u8; 4] = *b"GOLD";
+const CONTRADICTED: [u8; 4] = *b"DICT";
 const EPOCH: [u8; 4] = *b"EPOC";
 const MARGINS: [u8; 4] = *b"MARG";
 const SCORE: [u8; 4] = *b"SCOR";
@@ -205,6 +207,11 @@ fn begin_version(version: u32, info: &RunInfo, corpus: &Corpus, gold: Option<&[E
     out
 }
 
+/// The bytes of the dictionary entries that annotated sentences contradict; none where there are none.
+pub fn contradicted(entries: &[Entry]) -> Vec<u8> {
+    if entries.is_empty() { Vec::new() } else { section(CONTRADICTED, &encode(&entries)) }
+}
+
 /// The bytes of one epoch's logits, or of its margins where only they are known (`epoch` from 1).
 pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
     let n_spans = logits.n_spans() as u64;
@@ -241,6 +248,7 @@ pub fn write(dynamics: &Dynamics) -> Vec<u8> {
     let runs = [Some(&dynamics.run), dynamics.threshold_run.as_ref().map(|t| &t.run)];
     let begin = if runs.into_iter().flatten().any(Run::is_margins) { begin_margins } else { begin };
     let mut out = begin(&dynamics.info, &dynamics.corpus, dynamics.gold.as_deref());
+    out.extend(contradicted(&dynamics.contradicted));
     write_run(&mut out, RunKind::Main, &dynamics.run);
     if let Some(threshold) = &dynamics.threshold_run {
         out.extend(samples(threshold.scheme, &threshold.spans, &threshold.assigned));
@@ -360,6 +368,7 @@ struct Parts {
     layout: Layout,
     distant: Option<(Vec<Entity>, Vec<Span>)>,
     gold: Option<Vec<Entity>>,
+    contradicted: Vec<Entry>,
     main: Run,
     threshold: Option<ThresholdRun>,
     index: Option<SpanIndex>,
@@ -375,6 +384,7 @@ impl Parts {
             TEXT => self.text.is_some(),
             DISTANT => self.distant.is_some(),
             GOLD => self.gold.is_some(),
+            CONTRADICTED => !self.contradicted.is_empty(),
             SAMPLES => self.threshold.is_some(),
             _ => false,
         };
@@ -407,6 +417,7 @@ impl Parts {
             }
             DISTANT => self.distant = Some(self.entities(section)?),
             GOLD => self.gold = Some(self.entities(section)?.0),
+            CONTRADICTED => self.contradicted = self.entries(section)?,
             EPOCH => self.epoch(section)?,
             MARGINS => self.margins(section)?,
             SCORE => {
@@ -462,6 +473,19 @@ impl Parts {
             return Err(section.damaged("spans are not in the order of the sentences"));
         }
         Ok((entities, columns.unknown))
+    }
+
+    fn entries(&self, section: &Section) -> Result<Vec<Entry>, DynFileError> {
+        let entries: Vec<Entry> = section.decode()?;
+        let Some(labels) = &self.labels else { return Err(section.damaged("it comes before LABL")) };
+        let is_type = |name: &str| labels.id(name).is_some_and(|label| label != O);
+        let is_known = |entry: &Entry| {
+            is_type(&entry.label) && entry.becomes.as_deref().is_none_or(|name| labels.id(name).is_some())
+        };
+        if !entries.iter().all(is_known) {
+            return Err(section.damaged("an entry has an unknown label"));
+        }
+        Ok(entries)
     }
 
     fn samples(&self, section: &Section) -> Result<ThresholdRun, DynFileError> {
@@ -562,6 +586,7 @@ impl Parts {
             info: self.info.ok_or(missing("the settings"))?,
             corpus: Corpus { tokens: text.tokens, labels, entities, unknown, extra: text.extra, layout: self.layout },
             gold: self.gold,
+            contradicted: self.contradicted,
             run: self.main,
             // A threshold run without an epoch says nothing.
             threshold_run: self.threshold.filter(|t| !t.run.epochs.is_empty()),
@@ -587,6 +612,14 @@ mod tests {
         Dynamics {
             info: RunInfo { name: "small".into(), max_span_width: 8, seed: 3, ..RunInfo::default() },
             gold: Some(corpus.entities.clone()),
+            contradicted: vec![Entry {
+                words: "Ada".into(),
+                label: "PER".into(),
+                spans: 1,
+                annotated: 2,
+                agreeing: 0,
+                becomes: Some("O".into()),
+            }],
             corpus,
             run: Run { epochs: vec![logits.clone(), logits], scores: vec![score] },
             threshold_run: Some(ThresholdRun {

@@ -7,6 +7,7 @@ use half::slice::HalfFloatSliceExt;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::{Corpus, Entity, dense_labels};
+use crate::dictionary_check::Entry;
 use crate::labels::LabelId;
 use crate::span::{SpanId, SpanIndex, TooManySpans};
 use crate::vectors::widen;
@@ -345,6 +346,8 @@ pub struct Dynamics {
     pub corpus: Corpus,
     /// Gold entities, where known.
     pub gold: Option<Vec<Entity>>,
+    /// Dictionary entries that annotated sentences contradict; empty where that was not checked.
+    pub contradicted: Vec<Entry>,
     /// The run on the distant labels: logits of all candidate spans.
     pub run: Run,
     /// The run with threshold samples.
@@ -384,6 +387,7 @@ impl Dynamics {
             info: RunInfo { max_span_width: 8, ..RunInfo::default() },
             corpus,
             gold: None,
+            contradicted: Vec::new(),
             run: Run { epochs: vec![logits], scores: vec![] },
             threshold_run: None,
             complete: true,

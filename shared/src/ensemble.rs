@@ -117,6 +117,7 @@ mod tests {
             info: RunInfo { max_span_width: 8, ..RunInfo::default() },
             corpus: dynclean_json::read(br#"[{"tokens": ["a", "b"], "entities": [[0, 0, "X"]]}]"#).unwrap(),
             gold: None,
+            contradicted: Vec::new(),
             run: Run { epochs: vec![epoch], scores: vec![score] },
             threshold_run: Some(ThresholdRun {
                 scheme: SampleScheme::FakeClass,

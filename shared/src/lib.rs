@@ -10,6 +10,7 @@ pub mod colour;
 pub mod compare;
 pub mod corpus;
 pub mod density;
+pub mod dictionary_check;
 pub mod dyn_file;
 pub mod dynamics;
 pub mod ensemble;

@@ -12,7 +12,7 @@ use crate::span::SpanId;
 /// Which spans are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// Only those that the settings judge wrong.
+    /// Only those that the settings judge wrong, or annotated sentences contradict.
     pub judged_only: bool,
 }
 
@@ -31,10 +31,10 @@ impl Listing {
     pub fn page(&self, judgement: &Judgement, selection: Option<&Selection>, offset: usize, limit: usize) -> Page {
         let judge = judgement.judge();
         let list = |side: Side| match (self.judged_only, selection) {
-            (true, None) => judgement.judged_wrong(side),
+            (true, None) => judgement.changed(side),
             (true, Some(only)) => {
-                let judged = judgement.judged_wrong(side);
-                Cow::Owned(judged.iter().copied().filter(|&span| only.contains(span)).collect())
+                let changed = judgement.changed(side);
+                Cow::Owned(changed.iter().copied().filter(|&span| only.contains(span)).collect())
             }
             (false, None) => Cow::Borrowed(judge.ranked(side)),
             (false, Some(only)) => Cow::Borrowed(only.ranked(side)),

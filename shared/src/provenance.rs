@@ -36,11 +36,12 @@ struct Change<'a> {
 }
 
 /// The changes as JSON, one to a line: the span, its text, the label it had (`was`) and has (`now`,
-/// null for a removed one), whether a rule or a person decided (`by`), the value of the metric by which
+/// null for a removed one), whether a rule, the check of the dictionary, or a person decided (`by`), the value of the metric by which
 /// it was judged, and the label the model predicts. `decided`: as [`Decisions::resolve`] gives it.
 pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTreeMap<SpanId, Decision>) -> String {
     let judgement = judge.under(&decisions.settings);
     let by_hand: BTreeSet<Span> = decisions.overrides.iter().map(|&(span, _)| span).collect();
+    let by_dictionary = judgement.contradicted();
     let head = Head {
         written_by: concat!("DynClean ", env!("CARGO_PKG_VERSION")),
         dynamics: &decisions.dynamics,
@@ -59,7 +60,11 @@ pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTr
                 Decision::Remove => None,
                 Decision::Relabel(label) => Some(corpus.labels.name(label)),
             },
-            by: if by_hand.contains(&span) { "hand" } else { "rule" },
+            by: match &by_hand {
+                spans if spans.contains(&span) => "hand",
+                _ if by_dictionary.contains_key(&id) => "dictionary",
+                _ => "rule",
+            },
             value: Some(judge.value(id)).filter(|value| value.is_finite()),
             predicted: judge.metrics.predicted.get(at).map(name),
         };

@@ -191,6 +191,7 @@ mod tests {
             info: RunInfo { max_span_width: 1, ..RunInfo::default() },
             corpus: dynclean_json::read(json.as_bytes()).unwrap(),
             gold: None,
+            contradicted: Vec::new(),
             run: run(positives, 1, 1),
             threshold_run: Some(ThresholdRun {
                 scheme: SampleScheme::FakeClass,

@@ -81,9 +81,10 @@ impl Tally {
                 }
             }
         }
-        for (&span, &decision) in by_hand {
-            // Takes back what the rules say about it.
-            add(judge, &mut counts, &mut found, span, judgement.decide(span), gold, -1);
+        let contradicted = judgement.contradicted().iter().filter(|&(span, _)| !by_hand.contains_key(span));
+        for (&span, &decision) in contradicted.chain(by_hand) {
+            // Takes back what the thresholds say about it.
+            add(judge, &mut counts, &mut found, span, judgement.by_threshold(span), gold, -1);
             add(judge, &mut counts, &mut found, span, decision, gold, 1);
         }
         let summary = CleaningSummary { thresholds: judgement.thresholds().clone(), counts, flagged: self.flagged };
@@ -158,6 +159,7 @@ fn wrong_among_first(judge: &Judge, spans: &[SpanId], gold: &[LabelId]) -> Vec<u
 mod tests {
     use super::*;
     use crate::cleaning::{Decisions, Override};
+    use crate::dictionary_check::Entry;
     use crate::dynamics::{Dynamics, EpochLogits, Negatives, Precision, Run, RunInfo};
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
@@ -185,6 +187,7 @@ mod tests {
             info: RunInfo { max_span_width: 8, negatives: Negatives::All, ..RunInfo::default() },
             corpus,
             gold: Some(gold),
+            contradicted: Vec::new(),
             run: Run { epochs: vec![EpochLogits::from_rows(&rows, 2, Precision::F32).unwrap()], scores: vec![] },
             threshold_run: None,
             complete: true,
@@ -194,7 +197,19 @@ mod tests {
     #[test]
     fn figures_equal_those_of_the_whole_cleaning() {
         let dynamics = example();
+        let entry = |words: &str, label: &str, becomes: Option<&str>| Entry {
+            words: words.into(),
+            label: label.into(),
+            spans: 1,
+            annotated: 2,
+            agreeing: 0,
+            becomes: becomes.map(str::to_owned),
+        };
+        let contradicted = vec![entry("a b", "X", Some("O")), entry("d", "Y", None), entry("f", "Y", Some("O"))];
+        let dynamics = Dynamics { contradicted, ..dynamics };
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        // "f" has another label.
+        assert_eq!(judge.contradicted, [(1, Decision::Relabel(0)), (15, Decision::Remove)].into());
         let labels = &dynamics.corpus.labels;
         let gold = dynamics.dense_gold(&judge.index).unwrap();
         let tally = Tally::new(&judge, labels, Some(&gold));
@@ -219,13 +234,16 @@ mod tests {
         for threshold in [f32::NEG_INFINITY, -3.0, 0.0, 2.5, f32::INFINITY] {
             for action in [Action::Remove, Action::Relabel] {
                 for overlap_suppression in [false, true] {
-                    for with_overrides in [false, true] {
+                    for (with_overrides, dictionary_check) in
+                        [(false, false), (false, true), (true, false), (true, true)]
+                    {
                         let rule = Rule::Fixed(threshold);
                         let settings = Settings {
                             negatives: rule,
                             positives: rule,
                             action,
                             overlap_suppression,
+                            dictionary_check,
                             classes: [("X".to_owned(), Rule::Fixed(threshold + 1.0))].into(),
                             ..Settings::paper()
                         };
@@ -239,6 +257,10 @@ mod tests {
                         let figures = tally.at(&judge, &settings, &hand, Some(&gold));
                         assert_eq!(figures.summary, CleaningSummary::new(&judge, &settings, &decided, labels));
                         assert_eq!(figures.quality, Some(detect(&judge, &decided, &gold)));
+                        let judgement = judge.under(&settings);
+                        let changed = Side::BOTH.map(|side| judgement.changed(side).into_owned()).concat();
+                        assert!(with_overrides || changed.len() == decided.len());
+                        assert!(with_overrides || changed.iter().all(|s| decided[s] == judgement.decide(*s)));
                     }
                 }
             }

@@ -45,6 +45,7 @@ fn first_sentences(whole: Dynamics) -> Dynamics {
     Dynamics {
         info: whole.info,
         gold: whole.gold.map(|gold| gold.into_iter().filter(|e| is_in(e.span.sentence)).collect()),
+        contradicted: Vec::new(),
         run: first_rows(&whole.run, n_spans),
         corpus,
         threshold_run,

@@ -155,6 +155,7 @@ fn small_dynamics() -> Dynamics {
         info: RunInfo { max_span_width: 8, ..RunInfo::default() },
         corpus: dynclean_json::read(json).expect("a corpus"),
         gold: None,
+        contradicted: Vec::new(),
         run: Run { epochs: vec![epoch(0.5), epoch(-0.75)], scores: vec![] },
         threshold_run: None,
         complete: true,

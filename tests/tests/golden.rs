@@ -140,6 +140,7 @@ fn content(main: Vec<EpochLogits>, name: &str) -> Dynamics {
         },
         corpus,
         gold: Some(gold.entities),
+        contradicted: Vec::new(),
         run: Run { epochs: main, scores: vec![score(1, 0.1), score(2, 1e-9)] },
         threshold_run: Some(ThresholdRun {
             scheme: SampleScheme::FakeClassPositives,

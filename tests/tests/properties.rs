@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use shared::cleaning::{CleaningSummary, Decisions, Override, clean};
 use shared::corpus::{Corpus, Entity, TokenTable};
+use shared::dictionary_check::Entry;
 use shared::dynamics::{
     Dynamics, EpochLogits, EpochScore, Negatives, Precision, Run, RunInfo, SampleScheme, ThresholdRun,
 };
@@ -107,6 +108,7 @@ fn dynamics() -> impl Strategy<Value = Dynamics> {
                     Dynamics {
                         info: RunInfo { max_span_width: max_width, negatives, ..RunInfo::default() },
                         gold: has_gold.then(|| entities(&gold)),
+                        contradicted: contradicted(&corpus, has_samples),
                         corpus,
                         run,
                         threshold_run: has_samples.then_some(threshold_run),
@@ -118,13 +120,26 @@ fn dynamics() -> impl Strategy<Value = Dynamics> {
     )
 }
 
+/// Every other entity contradicted, for `O` or for nothing clear.
+fn contradicted(corpus: &Corpus, is_clear: bool) -> Vec<Entry> {
+    let entry = |entity: &Entity| Entry {
+        words: corpus.tokens.surface(entity.span),
+        label: corpus.labels.name(entity.label).to_owned(),
+        spans: 1,
+        annotated: 3,
+        agreeing: 0,
+        becomes: is_clear.then(|| "O".to_owned()),
+    };
+    corpus.entities.iter().step_by(2).map(entry).collect()
+}
+
 fn settings() -> impl Strategy<Value = Settings> {
     let rule =
         || prop_oneof![Just(Rule::Auto), (0.0..1.0f32).prop_map(Rule::Quantile), (-6.0..6.0f32).prop_map(Rule::Fixed)];
     let classes = prop::collection::btree_map("[ABX]", rule(), 0..3);
-    (rule(), rule(), classes, any::<[bool; 4]>(), 0.0..1.0f32, 1..4u32).prop_map(
+    (rule(), rule(), classes, any::<[bool; 5]>(), 0.0..1.0f32, 1..4u32).prop_map(
         |(negatives, positives, classes, choices, relabel_probability, last)| {
-            let [relabel, overlap_suppression, per_class, by_confidence] = choices;
+            let [relabel, overlap_suppression, per_class, by_confidence, dictionary_check] = choices;
             Settings {
                 window: Window::first_epochs(last),
                 metric: if by_confidence { Metric::Confidence } else { Metric::Aum },
@@ -135,6 +150,7 @@ fn settings() -> impl Strategy<Value = Settings> {
                 action: if relabel { Action::Relabel } else { Action::Remove },
                 overlap_suppression,
                 relabel_probability,
+                dictionary_check,
             }
         },
     )

@@ -317,6 +317,10 @@ fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
     assert_eq!(chosen["settings"], json("decisions.json")["settings"]);
     assert_eq!(chosen["dev_f1"][0], metrics["dev_f1"]["cleaned"], "the first seed is the run's own");
 
+    let report = String::from_utf8_lossy(&files["report.html"]).into_owned();
+    assert!(report.contains("<h2>Settings tried</h2>") && report.contains("<th>oracle P</th>"));
+    assert_eq!(report.matches(">taken<").count(), 1);
+
     // The same in one go, and once more without anything left to do.
     bench.succeed("at-once", &options);
     bench.assert_same("at-once", &files, "killed in between, or in one go");

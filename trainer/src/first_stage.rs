@@ -100,7 +100,10 @@ impl Job<'_> {
             max_span_width: self.config.max_span_width,
             settings: self.config.describe(),
         };
-        dyn_file::begin(&info, &self.train.corpus, self.gold.as_ref().map(|gold| gold.entities.as_slice()))
+        let gold = self.gold.as_ref().map(|gold| gold.entities.as_slice());
+        let mut opening = dyn_file::begin(&info, &self.train.corpus, gold);
+        opening.extend(dyn_file::contradicted(&self.contradicted));
+        opening
     }
 
     fn main_run(&self, member: &Member, opening: &[u8]) -> Result<Written> {

@@ -10,13 +10,14 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use shared::cleaning::{CleaningSummary, Decisions, LabelCount, clean};
 use shared::corpus::Corpus;
+use shared::dictionary_check::{self, Entry};
 use shared::dyn_file;
 use shared::dynamics::Dynamics;
 use shared::formats::{WriteOptions, dynclean_json};
 use shared::judge::{Decision, Judge, Side};
 use shared::provenance;
 use shared::quality::{NoiseDetection, detect};
-use shared::report::{self, Outcome};
+use shared::report::{self, Outcome, Tried};
 use shared::score::NerScore;
 use shared::span::SpanId;
 use shared::threshold::{Basis, Settings};
@@ -153,6 +154,12 @@ pub struct Metrics {
     pub test: TestScores,
     /// Cleaned minus raw test F1, in points.
     pub gain_f1_points: f64,
+    /// What a sweep tried, in short.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sweep: Vec<Tried>,
+    /// What dev contradicts, where that counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dictionary_check: Option<DictionaryCheck>,
     /// Spans that left the training data.
     pub removed: Sides,
     /// Spans that got another label.
@@ -170,6 +177,15 @@ pub struct Metrics {
     pub dev_f1: Pair<f64>,
     /// Wall-clock seconds of the two trainings that give the test scores.
     pub seconds: Pair<f64>,
+}
+
+/// See [`shared::dictionary_check`].
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct DictionaryCheck {
+    /// Entries (words with a distant label) that dev contradicts.
+    pub entries: usize,
+    /// Spans that they label: all are removed or relabelled.
+    pub spans: u64,
 }
 
 /// See [`Metrics::test`].
@@ -235,6 +251,8 @@ pub(crate) struct Job<'a> {
     pub(crate) gold: Option<Corpus>,
     dev: Prepared,
     test: Prepared,
+    /// Entries of the distant labels that dev contradicts.
+    pub(crate) contradicted: Vec<Entry>,
 }
 
 /// Does the whole job in the folder `out`; what an earlier, interrupted call finished is kept, and what it began
@@ -274,7 +292,8 @@ pub fn run(
             references.insert(reference.name(), result.test);
         }
     }
-    let metrics = job.report(raw, cleaned, references, &recorded.dynamics, &cleaning)?;
+    let tried = sweep.as_ref().map_or(Vec::new(), SweepResult::tried);
+    let metrics = job.report(raw, cleaned, references, tried, &recorded.dynamics, &cleaning)?;
     // What is in it now belongs to trainings that nobody asks for any more, on labels cleaned by other thresholds.
     let _ = std::fs::remove_dir_all(dir.path(CHECKPOINTS));
     Ok(Done { metrics, sweep })
@@ -338,6 +357,7 @@ impl<'a> Job<'a> {
         let version = env!("CARGO_PKG_VERSION");
         let bound = Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind };
         dir.bind(CONFIG, &bound, NOT_BINDING)?;
+        let contradicted = dictionary_check::contradicted(&corpora.train, &corpora.dev);
         let prepare = |corpus| Prepared::new(corpus, spec, config.max_span_width);
         Ok(Self {
             kind,
@@ -350,6 +370,7 @@ impl<'a> Job<'a> {
             gold: corpora.train_gold,
             dev: prepare(corpora.dev)?,
             test: prepare(corpora.test)?,
+            contradicted,
         })
     }
 
@@ -475,12 +496,19 @@ impl<'a> Job<'a> {
         raw: ModelResult,
         cleaned: ModelResult,
         mut references: BTreeMap<&'static str, NerScore>,
+        tried: Vec<Tried>,
         dynamics: &Dynamics,
         cleaning: &Cleaning,
     ) -> Result<Metrics> {
         let gold = references.remove(Reference::Gold.name());
         let oracle = references.remove(Reference::Oracle.name());
-        let outcome = Outcome { raw: raw.test.clone(), cleaned: cleaned.test.clone(), gold: gold.clone() };
+        let outcome = Outcome {
+            raw: raw.test.clone(),
+            cleaned: cleaned.test.clone(),
+            gold: gold.clone(),
+            oracle: oracle.clone(),
+            tried: tried.clone(),
+        };
         let html = report::html(&report::Input {
             dynamics,
             judge: &cleaning.judge,
@@ -491,6 +519,11 @@ impl<'a> Job<'a> {
         let metrics = Metrics {
             gain_f1_points: 100.0 * (cleaned.test.overall.f1 - raw.test.overall.f1),
             test: TestScores { raw: raw.test, cleaned: cleaned.test, gold, oracle },
+            sweep: tried,
+            dictionary_check: cleaning.decisions.settings.dictionary_check.then(|| DictionaryCheck {
+                entries: dynamics.contradicted.len(),
+                spans: dynamics.contradicted.iter().map(|entry| u64::from(entry.spans)).sum(),
+            }),
             removed: Sides::of(&cleaning.summary, |c| c.removed),
             relabelled: Sides::of(&cleaning.summary, |c| c.relabelled),
             cleaning: cleaning.summary.clone(),
@@ -570,6 +603,9 @@ impl Metrics {
             text += &row("oracle", oracle);
         }
         text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
+        if let Some(DictionaryCheck { entries, spans }) = self.dictionary_check {
+            text += &format!("Contradicted by dev: {entries} dictionary entries, which label {spans} spans\n");
+        }
         let t = &self.cleaning.thresholds;
         for (name, side, threshold) in
             [("positives", Side::Positives, t.positives), ("negatives", Side::Negatives, t.negatives)]

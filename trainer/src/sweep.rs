@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use shared::judge::Judge;
 use shared::metrics::Window;
 use shared::quality::NoiseDetection;
+use shared::report::Tried;
 use shared::threshold::{Action, Metric, Rule, Settings, Thresholds};
 
 use crate::console;
@@ -41,6 +42,8 @@ pub struct Sweep {
     on_wrong: Vec<Action>,
     /// Judge every suspicious negative, even where several overlap.
     keep_overlaps: Vec<bool>,
+    /// Correct what dev contradicts, where the dynamics say what that is.
+    dictionary_check: Vec<bool>,
     /// Trainings on each cleaned corpus, with seeds of their own; dev F1 is their mean.
     seeds: u32,
 }
@@ -55,6 +58,7 @@ impl Default for Sweep {
             per_class: Vec::new(),
             on_wrong: Vec::new(),
             keep_overlaps: Vec::new(),
+            dictionary_check: Vec::new(),
             seeds: 1,
         }
     }
@@ -165,6 +169,7 @@ impl Sweep {
         vary(&mut all, &self.per_class, |settings, &per_class| settings.per_class = per_class);
         vary(&mut all, &self.on_wrong, |settings, &action| settings.action = action);
         vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
+        vary(&mut all, &self.dictionary_check, |settings, &check| settings.dictionary_check = check);
         let mut once: Vec<Settings> = Vec::new();
         for settings in all {
             if !once.contains(&settings) {
@@ -286,6 +291,18 @@ impl Combination {
 }
 
 impl SweepResult {
+    /// The combinations as the report shows them.
+    pub fn tried(&self) -> Vec<Tried> {
+        let tried = |(i, c): (usize, &Combination)| Tried {
+            settings: describe(&c.settings),
+            positives: c.removed.positives + c.relabelled.positives,
+            negatives: c.removed.negatives + c.relabelled.negatives,
+            dev_f1: c.mean_dev_f1,
+            chosen: i == self.chosen,
+        };
+        self.combinations.iter().enumerate().map(tried).collect()
+    }
+
     /// A line per combination, for a terminal.
     pub fn summary(&self) -> String {
         let percent = |f1: f64| format!("{:5.1}", 100.0 * f1);
@@ -293,15 +310,14 @@ impl SweepResult {
         let mut text =
             format!("Sweep over {n} settings, {} seeds each: dev F1, spans removed or relabelled\n", self.seeds);
         text += &format!("    {}  distant labels as they came (one seed)\n", percent(self.raw_dev_f1));
-        for (i, c) in self.combinations.iter().enumerate() {
-            let changed = |of: fn(&Sides) -> u64| of(&c.removed) + of(&c.relabelled);
+        for t in self.tried() {
             text += &format!(
                 "  {} {}  {}: {} positives, {} negatives\n",
-                if i == self.chosen { "→" } else { " " },
-                c.mean_dev_f1.map_or("    –".to_owned(), percent),
-                describe(&c.settings),
-                changed(|s| s.positives),
-                changed(|s| s.negatives)
+                if t.chosen { "→" } else { " " },
+                t.dev_f1.map_or("    –".to_owned(), percent),
+                t.settings,
+                t.positives,
+                t.negatives
             );
         }
         text + "→ is the best on dev; only its model was tested. Of several, the best on dev looks better there than \
@@ -327,6 +343,7 @@ fn describe(settings: &Settings) -> String {
         (settings.per_class, ", per class"),
         (settings.action == Action::Relabel, ", relabel"),
         (!settings.overlap_suppression, ", overlaps kept"),
+        (settings.dictionary_check, ", dictionary checked"),
     ] {
         if is_so {
             text += what;

@@ -210,6 +210,8 @@ pub struct Opened {
     pub labels: Vec<String>,
     /// Whether gold labels are in the file.
     pub has_gold: bool,
+    /// What annotated sentences contradict.
+    pub contradicted: Contradicted,
     /// Whether probabilities are known: not where only margins were recorded.
     pub has_probabilities: bool,
     /// How the threshold samples were mislabelled, if there are any.
@@ -220,6 +222,15 @@ pub struct Opened {
     pub automatic: Settings,
     /// Distributions of the metric: negatives, positives.
     pub histograms: [SideHistogram; 2],
+}
+
+/// Dictionary entries that annotated sentences contradict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contradicted {
+    /// How many.
+    pub entries: usize,
+    /// Spans that they label.
+    pub spans: u64,
 }
 
 /// A recording that the open one is compared with.
@@ -338,6 +349,8 @@ pub struct Row {
     pub decision: Decision,
     /// Whether a person said so.
     pub by_hand: bool,
+    /// Whether annotated sentences contradict its label, and the settings heed it.
+    pub contradicted: bool,
 }
 
 /// One span with everything about it.

@@ -26,8 +26,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::protocol::{
-    Colouring, Compared, Detail, Export, Figures, Hover, InContext, List, Look, Map, MapQuery, Opened, Plane,
-    Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
+    Colouring, Compared, Contradicted, Detail, Export, Figures, Hover, InContext, List, Look, Map, MapQuery, Opened,
+    Plane, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
 
 /// Bins of an AUM distribution.
@@ -163,7 +163,7 @@ impl Session {
 
     /// What the page shows about the file as such. Before any change of settings.
     pub fn opened(&self) -> Opened {
-        let Dynamics { info, corpus, gold, run, threshold_run, complete } = &self.dynamics;
+        let Dynamics { info, corpus, gold, contradicted, run, threshold_run, complete } = &self.dynamics;
         let mut facts = vec![
             ("written by".to_owned(), info.written_by.clone()),
             ("seed".to_owned(), info.seed.to_string()),
@@ -181,6 +181,10 @@ impl Session {
             n_epochs: run.epochs.len() as u32,
             labels: (0..=corpus.labels.n_types()).map(|l| corpus.labels.name(l as LabelId).to_owned()).collect(),
             has_gold: gold.is_some(),
+            contradicted: Contradicted {
+                entries: contradicted.len(),
+                spans: contradicted.iter().map(|entry| u64::from(entry.spans)).sum(),
+            },
             has_probabilities: self.judge.metrics.has_probabilities(),
             scheme: threshold_run.as_ref().map(|t| t.scheme),
             complete: *complete,
@@ -345,6 +349,7 @@ impl Session {
             margins: margins(&self.dynamics.run, at, distant),
             decision: by_hand.unwrap_or_else(|| judgement.decide(id)),
             by_hand: by_hand.is_some(),
+            contradicted: judgement.contradicted().contains_key(&id),
         })
     }
 
@@ -447,9 +452,9 @@ impl Session {
                 };
                 let judgement = self.judge.under(&self.settings);
                 for side in Side::BOTH {
-                    for &span in judgement.judged_wrong(side).iter() {
+                    for &span in judgement.changed(side).iter() {
                         if !self.by_hand.contains_key(&span) {
-                            sort(span, judgement.verdict(span));
+                            sort(span, judgement.decide(span));
                         }
                     }
                 }

@@ -63,6 +63,7 @@ pub fn run() -> Dynamics {
         },
         corpus,
         gold: Some(gold),
+        contradicted: Vec::new(),
         run,
         threshold_run: Some(ThresholdRun {
             scheme: SampleScheme::FakeClass,

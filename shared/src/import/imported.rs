@@ -58,7 +58,7 @@ impl Imported {
                 let (epochs, _) = recording.into_epochs(&order, precision)?;
                 let gold = gold.map(|gold| gold.entities);
                 let run = Run { epochs, scores: Vec::new() };
-                Dynamics { info, corpus, gold, run, threshold_run: None, complete: true }
+                Dynamics { info, corpus, gold, contradicted: Vec::new(), run, threshold_run: None, complete: true }
             }
             None => {
                 info.max_span_width = 1;
@@ -68,7 +68,15 @@ impl Imported {
                 let tokens = guids.map_or(Ok(TokenTable::default()), |g| g.into_tokens()).map_err(misfit)?;
                 let corpus = Corpus { tokens, labels, entities, ..Corpus::default() };
                 let run = Run { epochs, scores: Vec::new() };
-                Dynamics { info, corpus, gold: None, run, threshold_run: None, complete: true }
+                Dynamics {
+                    info,
+                    corpus,
+                    gold: None,
+                    contradicted: Vec::new(),
+                    run,
+                    threshold_run: None,
+                    complete: true,
+                }
             }
         };
         Ok(Self { dynamics, n_incomplete })

@@ -4,11 +4,13 @@
 mod ranking;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use self::ranking::Ranking;
+use crate::dictionary_check;
 use crate::dynamics::{Dynamics, Negatives};
 use crate::labels::{LabelId, LabelSet, O};
 use crate::metrics::{Metrics, MetricsError, Window};
@@ -79,6 +81,8 @@ pub struct Judge {
     pub metrics: Metrics,
     /// The threshold samples.
     pub samples: Samples,
+    /// What becomes of the spans of dictionary entries that annotated sentences contradict, where settings ask for it.
+    pub contradicted: BTreeMap<SpanId, Decision>,
     negatives_of_run: Negatives,
     negatives: Ranking,
     separate_negatives: Ranking,
@@ -157,9 +161,9 @@ impl Judge {
         Ok(Self {
             window,
             metric,
-            index,
             type_estimates: vec![OnceLock::new(); types.len()],
             labels,
+            contradicted: dictionary_check::decisions(&dynamics.contradicted, &dynamics.corpus, &index),
             assigned,
             samples,
             negatives_of_run: dynamics.info.negatives,
@@ -169,6 +173,7 @@ impl Judge {
             types,
             estimates,
             metrics,
+            index,
         })
     }
 
@@ -319,6 +324,29 @@ impl<'a> Judgement<'a> {
         Cow::Owned(judged.filter(|&(&span, &v)| v < self.threshold(label(span))).map(|(&span, _)| span).collect())
     }
 
+    /// Spans of a side that are judged wrong or contradicted by annotated sentences, the metric ascending.
+    pub fn changed(&self, side: Side) -> Cow<'a, [SpanId]> {
+        let judged = self.judged_wrong(side);
+        let is_new = |&span: &SpanId| {
+            self.judge.side(span) == side
+                && self.judge.value(span).is_finite()
+                && self.by_threshold(span) == Decision::Keep
+        };
+        let contradicted: Vec<SpanId> = self.contradicted().keys().copied().filter(is_new).collect();
+        if contradicted.is_empty() {
+            return judged;
+        }
+        let mut all = [judged.as_ref(), &contradicted].concat();
+        all.sort_by(|&a, &b| self.judge.value(a).total_cmp(&self.judge.value(b)).then(a.cmp(&b)));
+        Cow::Owned(all)
+    }
+
+    /// What becomes of the spans of contradicted dictionary entries; none where the settings do not ask for it.
+    pub fn contradicted(&self) -> &'a BTreeMap<SpanId, Decision> {
+        static NONE: BTreeMap<SpanId, Decision> = BTreeMap::new();
+        if self.settings.dictionary_check { &self.judge.contradicted } else { &NONE }
+    }
+
     /// The spans of a side that could be judged wrong, the metric ascending.
     pub(crate) fn judgeable_spans(&self, side: Side) -> &'a [SpanId] {
         &self.judgeable(side).span
@@ -344,9 +372,14 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    /// What is decided about one span: the same as [`Judgement::judged_wrong`] and
-    /// [`Judgement::verdict`] say about all.
+    /// What is decided about one span.
     pub fn decide(&self, span: SpanId) -> Decision {
+        self.contradicted().get(&span).copied().unwrap_or_else(|| self.by_threshold(span))
+    }
+
+    /// What the thresholds alone decide about one span: the same as [`Judgement::judged_wrong`] and
+    /// [`Judgement::verdict`] say about all.
+    pub(crate) fn by_threshold(&self, span: SpanId) -> Decision {
         let (value, side) = (self.judge.value(span), self.judge.side(span));
         let label = self.judge.assigned.get(span as usize).copied().unwrap_or(O);
         if value < self.threshold(label) && self.judgeable(side).contains(span, value) {

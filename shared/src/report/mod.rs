@@ -5,7 +5,10 @@ mod paper;
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cleaning::{CleaningSummary, Decisions, DecisionsError};
+use crate::dictionary_check::Entry;
 use crate::dynamics::{Dynamics, Negatives};
 use crate::judge::{Decision, Judge, Judgement, Side};
 use crate::labels::LabelId;
@@ -22,7 +25,7 @@ pub const LINKED: usize = 200;
 /// Points of a precision–recall curve.
 const CURVE_POINTS: usize = 200;
 
-/// Test scores before and after cleaning.
+/// Test scores before and after cleaning, and how the cleaning was chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Of the model trained on the distant labels as they came.
@@ -31,6 +34,25 @@ pub struct Outcome {
     pub cleaned: NerScore,
     /// Of the model trained on annotators' labels, where they are given.
     pub gold: Option<NerScore>,
+    /// Of the model trained on the distant labels without those that gold contradicts, where asked for.
+    pub oracle: Option<NerScore>,
+    /// The settings that a sweep tried; empty where there was none.
+    pub tried: Vec<Tried>,
+}
+
+/// Settings of the cleaning that a sweep tried, and how the model trained on what is left does on dev.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The settings, in one line.
+    pub settings: String,
+    /// Positives removed or relabelled.
+    pub positives: u64,
+    /// Negatives removed or relabelled.
+    pub negatives: u64,
+    /// Mean dev F1 over the sweep's seeds; `None` where the cleaning left no entity to learn from.
+    pub dev_f1: Option<f64>,
+    /// Whether these were taken: the best on dev.
+    pub chosen: bool,
 }
 
 /// What a report is about.
@@ -75,8 +97,12 @@ pub fn html(input: &Input) -> Result<String, ReportError> {
     let _ = writeln!(page, "<header><h1>{name}</h1><p class=\"sub\">{}</p></header>", subtitle(input));
     if let Some(outcome) = outcome {
         page.push_str(&scores(outcome));
+        page.push_str(&sweep(&outcome.tried));
     }
     page.push_str(&counts(&summary, judge.metric.name()));
+    if decisions.settings.dictionary_check {
+        page.push_str(&dictionary_check(&dynamics.contradicted));
+    }
     page.push_str(&estimates(&judgement));
     if let Some(gold) = &gold {
         page.push_str(&quality(&detect(judge, &decided, gold)));
@@ -131,7 +157,12 @@ fn scores(outcome: &Outcome) -> String {
          one seed: differences of 2 to 3 points are within the noise between runs.</p><div class=\"wide\"><table>\
          <tr><th></th>"
     );
-    let models = [("raw", Some(&outcome.raw)), ("cleaned", Some(&outcome.cleaned)), ("gold", outcome.gold.as_ref())];
+    let models = [
+        ("raw", Some(&outcome.raw)),
+        ("cleaned", Some(&outcome.cleaned)),
+        ("oracle", outcome.oracle.as_ref()),
+        ("gold", outcome.gold.as_ref()),
+    ];
     let models: Vec<_> = models.into_iter().filter_map(|(name, score)| Some((name, score?))).collect();
     for (name, _) in &models {
         let _ = write!(out, "<th>{name} P</th><th>R</th><th>F1</th>");
@@ -149,6 +180,36 @@ fn scores(outcome: &Outcome) -> String {
     row(&mut out, "all", &|score| Some(score.overall));
     for (i, (name, _)) in outcome.raw.per_type.iter().enumerate() {
         row(&mut out, name, &|score| score.per_type.get(i).map(|(_, prf)| *prf));
+    }
+    out.push_str("</table></div>\n");
+    if outcome.oracle.is_some() {
+        out.push_str(
+            "<p class=\"note\">Oracle: trained without the labels that gold contradicts, the most that removing can \
+             give.</p>\n",
+        );
+    }
+    out
+}
+
+fn sweep(tried: &[Tried]) -> String {
+    if tried.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from(
+        "<h2>Settings tried</h2><p class=\"note\">The best on dev was taken; only its model was tested. Of several, the \
+         best on dev looks better there than it is.</p><div class=\"wide\"><table><tr><th>settings</th>\
+         <th>positives changed</th><th>negatives changed</th><th>dev F1</th><th></th></tr>",
+    );
+    for t in tried {
+        let dev_f1 = t.dev_f1.map_or("–".to_owned(), |f1| format!("{:.1}", 100.0 * f1));
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{dev_f1}</td><td class=\"text\">{}</td></tr>",
+            escape(&t.settings),
+            thousands(t.positives),
+            thousands(t.negatives),
+            if t.chosen { "taken" } else { "" }
+        );
     }
     out + "</table></div>\n"
 }
@@ -241,6 +302,41 @@ fn estimates(judgement: &Judgement) -> String {
         );
     }
     out + "</table></div>\n"
+}
+
+fn dictionary_check(entries: &[Entry]) -> String {
+    let spans: u64 = entries.iter().map(|entry| u64::from(entry.spans)).sum();
+    let mut out = format!(
+        "<h2>Contradicted by annotated sentences</h2><p>{} dictionary entries, which label {} spans. A mistake that \
+         repeats is learned like a right label: no threshold finds it. The spans have the label that their words have in \
+         the annotated sentences (dev), or are removed where that is not clear.</p>",
+        thousands(entries.len() as u64),
+        thousands(spans)
+    );
+    if entries.is_empty() {
+        return out;
+    }
+    out.push_str(
+        "<div class=\"wide\"><table><tr><th>words</th><th class=\"text\">distant label</th><th>spans</th>\
+         <th>in annotated sentences</th><th>with this label</th><th class=\"text\">becomes</th></tr>",
+    );
+    for e in entries.iter().take(LISTED) {
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td class=\"text\">{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"text\">{}</td></tr>",
+            escape(&e.words),
+            escape(&e.label),
+            thousands(e.spans.into()),
+            thousands(e.annotated.into()),
+            thousands(e.agreeing.into()),
+            e.becomes.as_deref().map_or("removed".to_owned(), escape)
+        );
+    }
+    out.push_str("</table></div>\n");
+    if entries.len() > LISTED {
+        let _ = writeln!(out, "<p class=\"note\">The {LISTED} with the most spans.</p>");
+    }
+    out
 }
 
 fn quality(noise: &NoiseDetection) -> String {
@@ -453,12 +549,21 @@ mod tests {
         let settings = Settings { negatives: zero, positives: zero, ..Settings::automatic(&dynamics, &judge.assigned) };
         let decisions = Decisions::new("d1g35t".into(), settings);
         let score = |correct| NerScore { overall: Prf::from_counts(correct, 4, 4), per_type: vec![] };
-        let outcome = Outcome { raw: score(2), cleaned: score(3), gold: None };
+        let tried = |chosen, dev_f1| Tried { settings: "1 < 2".into(), positives: 1234, negatives: 0, dev_f1, chosen };
+        let outcome = Outcome {
+            raw: score(2),
+            cleaned: score(3),
+            gold: None,
+            oracle: Some(score(4)),
+            tried: vec![tried(false, None), tried(true, Some(0.4567))],
+        };
         let input = Input { dynamics: &dynamics, judge: &judge, decisions: &decisions, outcome: Some(&outcome) };
         let page = html(&input).unwrap();
         assert!(!page.contains("<script"), "text from files must never be markup");
         assert!(page.contains("&lt;script&gt;") && page.contains("X&amp;Y"));
         assert!(page.contains("+25.0 F1 points"));
+        assert!(page.contains("<th>oracle P</th>") && !page.contains("<th>gold P</th>"));
+        assert!(page.contains("<td>1 &lt; 2</td><td>1,234</td><td>0</td><td>45.7</td><td class=\"text\">taken</td>"));
         assert!(page.contains("<td>X&amp;Y</td><td>1</td><td>0</td><td>1</td>"));
         assert!(page.contains("encoder tiny") && !page.contains("someone"));
         for reference in ["src=", "href=", "url(", "@import"] {

@@ -110,6 +110,10 @@ pub struct Settings {
     pub overlap_suppression: bool,
     /// Least mean probability of the predicted label for relabelling.
     pub relabel_probability: f32,
+    /// Give the spans of dictionary entries that annotated sentences contradict the label they have there, whatever
+    /// their metric: see [`crate::dictionary_check`].
+    #[serde(default)]
+    pub dictionary_check: bool,
 }
 
 impl Settings {
@@ -125,6 +129,7 @@ impl Settings {
             action: Action::Remove,
             overlap_suppression: true,
             relabel_probability: 0.5,
+            dictionary_check: !dynamics.contradicted.is_empty(),
         }
     }
 
@@ -145,6 +150,7 @@ impl Settings {
             action: Action::Remove,
             overlap_suppression: false,
             relabel_probability: 0.5,
+            dictionary_check: false,
         }
     }
 }

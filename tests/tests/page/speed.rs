@@ -69,7 +69,15 @@ fn generate(folder: &Path, n_spans: usize) -> PathBuf {
         assigned: wrong,
     };
     let info = RunInfo { name: "generated".into(), max_span_width: 8, negatives: Negatives::All, ..RunInfo::default() };
-    let dynamics = Dynamics { info, corpus, gold: None, run, threshold_run: Some(threshold_run), complete: true };
+    let dynamics = Dynamics {
+        info,
+        corpus,
+        gold: None,
+        contradicted: Vec::new(),
+        run,
+        threshold_run: Some(threshold_run),
+        complete: true,
+    };
     let file = folder.join("dynamics.dyn");
     std::fs::write(&file, dyn_file::write(&dynamics)).unwrap();
     file

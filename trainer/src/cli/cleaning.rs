@@ -49,6 +49,10 @@ pub struct CleaningOptions {
     /// Remove spans judged wrong, or give them the label the model predicts where it is confident [default: remove]
     #[arg(long, value_enum)]
     pub on_wrong: Option<OnWrong>,
+    /// Keep the labels of dictionary entries that dev contradicts [default: their spans get the label that their words
+    /// have in dev, or are removed where that is not clear]
+    #[arg(long)]
+    pub no_dictionary_check: bool,
     /// Judge every suspicious negative, even where several overlap [default: only the most suspicious of them]
     #[arg(long)]
     pub keep_overlaps: bool,
@@ -87,6 +91,9 @@ impl CleaningOptions {
             Some(OnWrong::Remove) => settings.action = Action::Remove,
             Some(OnWrong::Relabel) => settings.action = Action::Relabel,
             None => {}
+        }
+        if self.no_dictionary_check {
+            settings.dictionary_check = false;
         }
         if self.keep_overlaps {
             settings.overlap_suppression = false;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
-use shared::report::{self, Outcome};
+use shared::report::{self, Outcome, Tried};
 use trainer::pipeline::TestScores;
 use trainer::run_dir::write_whole;
 
@@ -59,9 +59,11 @@ fn outcome(metrics: &Path) -> Result<Outcome> {
     #[derive(Deserialize)]
     struct Metrics {
         test: TestScores,
+        #[serde(default)]
+        sweep: Vec<Tried>,
     }
     let json = std::fs::read(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
-    let Metrics { test } = serde_json::from_slice(&json)
+    let Metrics { test, sweep } = serde_json::from_slice(&json)
         .with_context(|| format!("{} is not the metrics.json of a `trainer run`", metrics.display()))?;
-    Ok(Outcome { raw: test.raw, cleaned: test.cleaned, gold: test.gold })
+    Ok(Outcome { raw: test.raw, cleaned: test.cleaned, gold: test.gold, oracle: test.oracle, tried: sweep })
 }

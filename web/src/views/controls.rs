@@ -8,6 +8,7 @@ use shared::threshold::{
 };
 
 use crate::format;
+use crate::protocol::Contradicted;
 use crate::state::App;
 
 pub fn controls(app: App) -> impl IntoView {
@@ -221,6 +222,7 @@ fn action(app: App) -> impl IntoView {
                 on:click=move |_| app.change(|s| s.action = action)>{text}</button>
         }
     };
+    let contradicted = move || app.file.with(|f| f.as_ref().map(|f| f.contradicted)).filter(|c| c.entries > 0);
     let relabels = move || app.settings.get().action == Action::Relabel;
     let set_probability = move |event: web_sys::Event| match event_target_value(&event).trim().parse::<f32>() {
         Ok(p) if (0.0..=1.0).contains(&p) => app.change(|s| s.relabel_probability = p),
@@ -245,5 +247,15 @@ fn action(app: App) -> impl IntoView {
                 on:change=move |e| app.change(|s| s.overlap_suppression = event_target_checked(&e)) />
             "of overlapping negatives only the most suspicious"
         </label>
+        {move || contradicted().map(|Contradicted { entries, spans }| view! {
+            <label class="row check" title="Sentences with gold labels (dev) have their words with other labels. A \
+                mistake that repeats is learned like a right label: no threshold finds it">
+                <input type="checkbox" data-testid="dictionary-check"
+                    prop:checked=move || app.settings.get().dictionary_check
+                    on:change=move |e| app.change(|s| s.dictionary_check = event_target_checked(&e)) />
+                {format!("correct {} dictionary entries ({} spans) that dev contradicts",
+                    format::count(entries as u64), format::count(spans))}
+            </label>
+        })}
     }
 }

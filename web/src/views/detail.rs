@@ -69,6 +69,8 @@ fn span(app: App, detail: Detail) -> impl IntoView {
             <span class=decision_class(row.decision) data-testid="decision">{format::decision(row.decision, &labels)}</span>
             {if row.by_hand {
                 format!("by hand; the rules say {}", format::decision(detail.by_rule, &labels))
+            } else if row.contradicted {
+                "annotated sentences (dev) contradict this dictionary entry".to_owned()
             } else {
                 "by the rules".to_owned()
             }}

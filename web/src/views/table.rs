@@ -121,8 +121,17 @@ fn numbered(rows: &crate::protocol::Rows) -> Vec<(usize, Row)> {
 }
 
 /// Everything that a row shows and that may change.
-fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, bool, u32, Option<LabelId>) {
-    (number, row.id, row.decision, row.by_hand, row.value.to_bits(), row.predicted)
+fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, Option<&'static str>, u32, Option<LabelId>) {
+    (number, row.id, row.decision, reason(row), row.value.to_bits(), row.predicted)
+}
+
+/// What decided, where it was not a threshold.
+fn reason(row: &Row) -> Option<&'static str> {
+    match row {
+        Row { by_hand: true, .. } => Some("by hand"),
+        Row { contradicted: true, .. } => Some("by dev"),
+        _ => None,
+    }
 }
 
 fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
@@ -137,7 +146,7 @@ fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
             class:selected=is_selected aria-selected=move || is_selected().to_string() on:click=move |_| app.select(id)>
             <span role="gridcell" class=decision_class(row.decision)>
                 {format::decision(row.decision, &labels)}
-                {row.by_hand.then(|| view! { <small>"by hand"</small> })}
+                {reason(&row).map(|reason| view! { <small>{reason}</small> })}
             </span>
             <span role="gridcell" class="text">
                 <span class="before"><bdi>{row.text.before}</bdi></span>
