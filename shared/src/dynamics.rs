@@ -64,6 +64,17 @@ pub struct WrongLength {
     found: usize,
 }
 
+impl WrongLength {
+    /// Whether columns of so many bytes are those of `n_spans` spans and `n_types` types.
+    pub(crate) fn check(bytes: usize, n_spans: usize, n_types: usize, precision: Precision) -> Result<(), Self> {
+        let expected = n_spans.saturating_mul(n_types);
+        if expected.checked_mul(precision.bytes()) == Some(bytes) {
+            return Ok(());
+        }
+        Err(Self { n_spans, n_types, expected, found: bytes / precision.bytes() })
+    }
+}
+
 impl EpochLogits {
     /// From the logits of all spans, row by row: `n_spans` rows of `n_types + 1` logits, `O` first.
     ///
@@ -225,11 +236,7 @@ impl EpochLogits {
         n_types: usize,
         precision: Precision,
     ) -> Result<Self, WrongLength> {
-        let found = bytes.len() / precision.bytes();
-        let expected = n_spans.saturating_mul(n_types);
-        if expected.checked_mul(precision.bytes()) != Some(bytes.len()) {
-            return Err(WrongLength { n_spans, n_types, expected, found });
-        }
+        WrongLength::check(bytes.len(), n_spans, n_types, precision)?;
         let values = match precision {
             Precision::F16 => Values::F16(bytes.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b)).collect()),
             Precision::F32 => Values::F32(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
