@@ -200,6 +200,33 @@ impl EpochLogits {
         own - other
     }
 
+    /// [`EpochLogits::margin`] of all spans, one after the other, to the end of `out`.
+    pub(crate) fn append_margins(&self, assigned: &[LabelId], out: &mut Vec<f32>) {
+        const BLOCK: usize = 256;
+        if let Values::Margins(margins) = &self.values {
+            return out.extend_from_slice(margins);
+        }
+        let mut column = [0f32; BLOCK];
+        for (block, labels) in assigned.chunks(BLOCK).enumerate() {
+            let spans = block * BLOCK..(block * BLOCK + labels.len()).min(self.n_spans);
+            let column = &mut column[..spans.len()];
+            let (mut own, mut other) = ([f32::NAN; BLOCK], [f32::NEG_INFINITY; BLOCK]);
+            for label in 0..=self.n_types {
+                match label.checked_sub(1) {
+                    None => column.fill(0.0),
+                    Some(kind) => self.read(kind, spans.clone(), column),
+                }
+                let sums = own.iter_mut().zip(&mut other);
+                for ((&z, &assigned), (own, other)) in column.iter().zip(labels).zip(sums) {
+                    let is_own = usize::from(assigned) == label;
+                    *own = if is_own { z } else { *own };
+                    *other = if is_own { *other } else { other.max(z) };
+                }
+            }
+            out.extend(own.iter().zip(&other).take(spans.len()).map(|(own, other)| own - other));
+        }
+    }
+
     /// Whether the model predicts a span's assigned label: it has the largest logit (the lowest label
     /// on ties), or, where only margins are known, a margin above 0. Allocates nothing.
     pub fn predicts(&self, span: usize, assigned: LabelId) -> bool {

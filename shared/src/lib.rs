@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod block_wise;
 pub mod cleaning;
 pub mod colour;
 pub mod compare;

@@ -46,7 +46,7 @@ impl Window {
     }
 
     /// The epochs of a run inside this window.
-    pub(crate) fn of<'a>(&self, epochs: &'a [EpochLogits]) -> &'a [EpochLogits] {
+    pub(crate) fn of<'a, T>(&self, epochs: &'a [T]) -> &'a [T] {
         let last = (self.last as usize).min(epochs.len());
         let first = (self.first.max(1) as usize - 1).min(last);
         &epochs[first..last]
@@ -165,6 +165,25 @@ impl Metrics {
     /// Number of flagged spans.
     pub fn flagged(&self) -> usize {
         self.aum.iter().filter(|a| a.is_nan()).count()
+    }
+
+    /// Adds the spans of another block of the same run behind these; in all there will be `total`.
+    pub(crate) fn append(&mut self, block: Self, total: usize) {
+        fn add<T>(column: &mut Vec<T>, block: Vec<T>, total: usize) {
+            if !block.is_empty() {
+                // Once and for all: growing step by step would need twice the memory.
+                column.reserve_exact(total.saturating_sub(column.len()).max(block.len()));
+                column.extend(block);
+            }
+        }
+        add(&mut self.aum, block.aum, total);
+        add(&mut self.confidence, block.confidence, total);
+        add(&mut self.variability, block.variability, total);
+        add(&mut self.mean_loss, block.mean_loss, total);
+        add(&mut self.correctness, block.correctness, total);
+        add(&mut self.forgetting, block.forgetting, total);
+        add(&mut self.predicted, block.predicted, total);
+        add(&mut self.predicted_probability, block.predicted_probability, total);
     }
 
     fn with_capacity(n: usize) -> Self {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::EpochShape;
 use crate::dynamics::{Run, WrongLength};
+use crate::metrics::Window;
 
 /// The columns of a file's main run: per epoch, one after the other, those of the entity types (or the one of
 /// margins), each with one value per span.
@@ -27,6 +28,11 @@ impl Columns {
     /// Number of epochs.
     pub fn n_epochs(&self) -> usize {
         self.epochs.len()
+    }
+
+    /// Those of the epochs inside a window alone.
+    pub(crate) fn within(&self, window: Window) -> Self {
+        Self { epochs: window.of(&self.epochs).to_vec() }
     }
 
     /// Bytes of one span in all epochs.

@@ -121,6 +121,22 @@ impl Judge {
         metric: Metric,
     ) -> Result<Self, JudgeError> {
         let metrics = Metrics::compute(&dynamics.run, &assigned, window)?;
+        Self::with_metrics(dynamics, index, assigned, window, metric, metrics)
+    }
+
+    /// As [`Judge::new`], where enumeration, distant labels and the metrics over the window are known already.
+    /// Of `dynamics` the main run is not looked at.
+    ///
+    /// # Errors
+    /// When the metric needs probabilities that are not known.
+    pub fn with_metrics(
+        dynamics: &Dynamics,
+        index: SpanIndex,
+        assigned: Vec<LabelId>,
+        window: Window,
+        metric: Metric,
+        metrics: Metrics,
+    ) -> Result<Self, JudgeError> {
         if metric == Metric::Confidence && !metrics.has_probabilities() {
             return Err(JudgeError::NoProbabilities);
         }
