@@ -10,7 +10,7 @@ use crate::labels::LabelId;
 use crate::metrics::{Metrics, MetricsError, Window};
 
 /// Bytes of logits that are read at a time, about.
-const BLOCK_BYTES: usize = 8 << 20;
+const BLOCK_BYTES: usize = 16 << 20;
 
 /// Why a block cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

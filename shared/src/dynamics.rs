@@ -1,7 +1,5 @@
 //! Training dynamics in columns: the logits of many spans at every epoch.
 
-use std::ops::Range;
-
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::{Corpus, Entity, dense_labels};
 use crate::labels::LabelId;
 use crate::span::{SpanId, SpanIndex, TooManySpans};
-use crate::vectors::widen;
 
 /// The logits of `n_spans` spans after one epoch, relative to the logit of `O`.
 ///
@@ -154,16 +151,22 @@ impl EpochLogits {
         }
     }
 
-    /// Relative logits of type `kind` (from 0) for a range of spans, into `out` (one per span).
-    #[inline(always)]
-    pub(crate) fn read(&self, kind: usize, spans: Range<usize>, out: &mut [f32]) {
-        let range = kind * self.n_spans + spans.start..kind * self.n_spans + spans.end;
-        match &self.values {
-            Values::F16(values) => widen(&values[range], out),
-            Values::F32(values) => out.copy_from_slice(&values[range]),
-            // Without types there is no column to ask for.
-            Values::Margins(_) => out.fill(f32::NAN),
+    /// Relative logits of type `kind` (from 0) of all spans, into `out`; NaN where only margins are known.
+    pub(crate) fn read(&self, kind: usize, out: &mut [f32]) {
+        match self.view() {
+            Some(epoch) => epoch.read(kind, 0..self.n_spans, out),
+            None => out.fill(f32::NAN),
         }
+    }
+
+    /// For loops over columns; `None` where only margins are known.
+    pub(crate) fn view(&self) -> Option<lanes::Epoch<'_>> {
+        let values = match &self.values {
+            Values::F16(values) => lanes::Values::F16(values),
+            Values::F32(values) => lanes::Values::F32(values),
+            Values::Margins(_) => return None,
+        };
+        Some(lanes::Epoch::new(self.n_spans, self.n_types, values))
     }
 
     /// All logits of one span relative to `O`, `O` (0) first: `n_types + 1` values; none for a span
@@ -202,28 +205,10 @@ impl EpochLogits {
 
     /// [`EpochLogits::margin`] of all spans, one after the other, to the end of `out`.
     pub(crate) fn append_margins(&self, assigned: &[LabelId], out: &mut Vec<f32>) {
-        const BLOCK: usize = 256;
-        if let Values::Margins(margins) = &self.values {
-            return out.extend_from_slice(margins);
-        }
-        let mut column = [0f32; BLOCK];
-        for (block, labels) in assigned.chunks(BLOCK).enumerate() {
-            let spans = block * BLOCK..(block * BLOCK + labels.len()).min(self.n_spans);
-            let column = &mut column[..spans.len()];
-            let (mut own, mut other) = ([f32::NAN; BLOCK], [f32::NEG_INFINITY; BLOCK]);
-            for label in 0..=self.n_types {
-                match label.checked_sub(1) {
-                    None => column.fill(0.0),
-                    Some(kind) => self.read(kind, spans.clone(), column),
-                }
-                let sums = own.iter_mut().zip(&mut other);
-                for ((&z, &assigned), (own, other)) in column.iter().zip(labels).zip(sums) {
-                    let is_own = usize::from(assigned) == label;
-                    *own = if is_own { z } else { *own };
-                    *other = if is_own { *other } else { other.max(z) };
-                }
-            }
-            out.extend(own.iter().zip(&other).take(spans.len()).map(|(own, other)| own - other));
+        match (&self.values, self.view()) {
+            (Values::Margins(margins), _) => out.extend_from_slice(margins),
+            (_, Some(epoch)) => lanes::margins(epoch, assigned, out),
+            (_, None) => {}
         }
     }
 

@@ -5,6 +5,8 @@
 
 #![warn(missing_docs)]
 
+pub use lanes::{exp, ln};
+
 pub mod block_wise;
 pub mod cleaning;
 pub mod colour;
@@ -14,7 +16,6 @@ pub mod density;
 pub mod dyn_file;
 pub mod dynamics;
 pub mod ensemble;
-pub mod exp;
 pub mod filter;
 pub mod formats;
 pub mod histogram;
@@ -22,7 +23,6 @@ pub mod import;
 pub mod judge;
 pub mod labels;
 pub mod listing;
-pub mod ln;
 mod margin_metrics;
 pub mod metrics;
 pub mod provenance;
@@ -34,4 +34,3 @@ pub mod share;
 pub mod span;
 pub mod tally;
 pub mod threshold;
-mod vectors;

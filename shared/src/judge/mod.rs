@@ -151,7 +151,7 @@ impl Judge {
         };
         let column = metric.column(&metrics);
         let negatives = Ranking::new(of_side(Side::Negatives), column);
-        let separate_negatives = negatives.without_overlaps(&index, dynamics.corpus.n_sentences());
+        let separate_negatives = negatives.without_overlaps(&index);
         let positives = Ranking::new(of_side(Side::Positives), column);
         let mut types: Vec<Ranking> = std::iter::repeat_with(Ranking::default).take(labels.n_types()).collect();
         for (&span, &value) in positives.span.iter().zip(&positives.value) {
