@@ -10,6 +10,35 @@ use shared::metrics::{Metrics, Window};
 use shared::threshold::{Metric, Settings};
 
 use crate::source::Source;
+use crate::worker;
+
+/// Share of the time of opening a file that checking it takes, about; the rest goes to the metrics.
+const FIRST_PASS: f32 = 0.4;
+
+/// Tells the page how far the reading of a large file is.
+struct Progress {
+    /// Not of small files.
+    is_wanted: bool,
+    /// Shares of the whole at which this part of it begins and ends.
+    part: (f32, f32),
+    /// Tenths told.
+    told: u32,
+}
+
+impl Progress {
+    fn of(source: &Source, begin: f32, end: f32) -> Self {
+        Self { is_wanted: source.is_large(), part: (begin, end), told: 0 }
+    }
+
+    fn at(&mut self, share: f32) {
+        let whole = self.part.0 + share * (self.part.1 - self.part.0);
+        let tenths = (whole * 10.0) as u32;
+        if self.is_wanted && tenths > self.told {
+            self.told = tenths;
+            worker::tell(tenths as f32 / 10.0);
+        }
+    }
+}
 
 /// A file that has been read.
 pub struct Recording {
@@ -25,12 +54,18 @@ impl Recording {
     /// Reads a file, and judges it by the automatic settings.
     pub async fn open(source: Source) -> Result<(Self, Judge, Settings), String> {
         let mut scan = Scan::new(source.size());
-        source.all(|piece| scan.feed(piece).map_err(|e| e.to_string())).await?;
+        let mut progress = Progress::of(&source, 0.0, FIRST_PASS);
+        let feed = |piece: &[u8], share: f32| {
+            progress.at(share);
+            scan.feed(piece).map_err(|e| e.to_string())
+        };
+        source.all(feed).await?;
         let Scanned { mut dynamics, positives, columns, digest } = scan.finish().map_err(|e| e.to_string())?;
         let index = dynamics.span_index().map_err(|e| e.to_string())?;
         let assigned = dynamics.corpus.dense_labels(&index);
         let settings = Settings::automatic(&dynamics, &positives);
-        let (metrics, margins) = read(&source, &columns, &assigned, settings.window, true).await?;
+        let progress = Progress::of(&source, FIRST_PASS, 1.0);
+        let (metrics, margins) = read(&source, &columns, &assigned, settings.window, true, progress).await?;
         dynamics.run.epochs = margins.epochs;
         let judge = Judge::with_metrics(&dynamics, index, assigned, settings.window, settings.metric, metrics);
         Ok((Self { source, columns, digest, dynamics }, judge.map_err(|e| e.to_string())?, settings))
@@ -42,7 +77,8 @@ impl Recording {
         let metrics = if window == before.window {
             before.metrics.clone()
         } else {
-            read(&self.source, &self.columns, &assigned, window, false).await?.0
+            let progress = Progress::of(&self.source, 0.0, 1.0);
+            read(&self.source, &self.columns, &assigned, window, false, progress).await?.0
         };
         Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics).map_err(|e| e.to_string())
     }
@@ -55,6 +91,7 @@ async fn read(
     assigned: &[LabelId],
     window: Window,
     with_margins: bool,
+    mut progress: Progress,
 ) -> Result<(Metrics, Run), String> {
     let mut reading = BlockWise::new(columns, assigned, window, with_margins).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
@@ -64,6 +101,7 @@ async fn read(
         due = reading.ask().map(|parts| source.ask(&parts));
         asked.get(&mut bytes).await?;
         reading.take(&bytes).map_err(|e| e.to_string())?;
+        progress.at(reading.progress());
     }
     Ok(reading.finish())
 }

@@ -11,6 +11,9 @@ use web_sys::Blob;
 /// Bytes of a part where a file is read from front to back.
 const PIECE: u64 = 4 << 20;
 
+/// Reading a file larger than this takes long enough to be told how far it is.
+const LARGE: u64 = 100 << 20;
+
 /// Something to read.
 #[derive(Clone)]
 pub struct Source(Blob);
@@ -23,6 +26,11 @@ impl Source {
     /// In bytes.
     pub fn size(&self) -> u64 {
         self.0.size() as u64
+    }
+
+    /// Whether reading it takes long.
+    pub fn is_large(&self) -> bool {
+        self.size() > LARGE
     }
 
     /// Asks the browser for parts, which it reads while other work goes on.
@@ -44,15 +52,17 @@ impl Source {
         Ok(bytes)
     }
 
-    /// Gives all bytes, piece by piece, to `take`.
-    pub async fn all(&self, mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), String> {
+    /// Gives all bytes, piece by piece, to `take`, with the share of them that has been given before.
+    pub async fn all(&self, mut take: impl FnMut(&[u8], f32) -> Result<(), String>) -> Result<(), String> {
+        let mut taken = 0;
         let mut piece = Vec::new();
         let mut ends = (0..self.size()).step_by(PIECE as usize).map(|start| start..(start + PIECE).min(self.size()));
         let mut due = ends.next().map(|part| self.ask(&[part]));
         while let Some(asked) = due {
             due = ends.next().map(|part| self.ask(&[part]));
             asked.get(&mut piece).await?;
-            take(&piece)?;
+            take(&piece, taken as f32 / self.size() as f32)?;
+            taken += piece.len() as u64;
         }
         Ok(())
     }

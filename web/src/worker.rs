@@ -53,6 +53,11 @@ fn post(reply: &Reply, attachment: Option<Vec<u8>>) {
     let _ = scope().post_message_with_transfer(&message, &transfer);
 }
 
+/// Tells the page how far the request at hand is.
+pub fn tell(share: f32) {
+    post(&Reply::Progress(share), None);
+}
+
 async fn answer(request: Request, attachment: JsValue) {
     match request {
         Request::Open(place) => match open(place, attachment).await {

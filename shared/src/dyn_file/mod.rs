@@ -289,22 +289,22 @@ impl Section<'_> {
     }
 
     fn decode<T: DeserializeOwned>(&self) -> Result<T, DynFileError> {
-        let (value, read) = self.decode_prefix()?;
-        if read == self.payload.len() { Ok(value) } else { Err(self.damaged("it has more bytes than its content")) }
-    }
-
-    /// Decodes from the front of the payload; also the number of bytes read.
-    fn decode_prefix<T: DeserializeOwned>(&self) -> Result<(T, usize), DynFileError> {
         // The limit bounds what a false length can make bincode allocate. Integers and lengths are
         // stored at full width, so honest content takes at most four times its bytes in memory.
+        // Every step is one more decoder in the page.
         let bytes = self.payload;
         let decoded = match bytes.len() {
-            n if n <= 0x4000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1_0000>()),
-            n if n <= 0x4_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x10_0000>()),
-            n if n <= 0x40_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x100_0000>()),
-            n if n <= 0x400_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1000_0000>()),
+            n if n <= 0x10_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x40_0000>()),
+            n if n <= 0x800_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x2000_0000>()),
             _ => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x7fff_ffff>()),
         };
+        let (value, read) = decoded.map_err(|e| self.damaged(e))?;
+        if read == bytes.len() { Ok(value) } else { Err(self.damaged("it has more bytes than its content")) }
+    }
+
+    /// Decodes a header of a few numbers; what is behind it stays where it is.
+    fn decode_header<T: DeserializeOwned>(&self) -> Result<(T, usize), DynFileError> {
+        let decoded = bincode::serde::decode_from_slice(self.payload, config().with_limit::<64>());
         decoded.map_err(|e| self.damaged(e))
     }
 }
@@ -564,10 +564,10 @@ impl Parts {
     fn shape(&self, section: &Section) -> Result<EpochShape, DynFileError> {
         let is_margins = section.tag == MARGINS;
         let (header, read) = if is_margins {
-            let (MarginsHeader { run, epoch, n_spans }, read) = section.decode_prefix()?;
+            let (MarginsHeader { run, epoch, n_spans }, read) = section.decode_header()?;
             (EpochHeader { run, epoch, n_spans, n_types: 0, precision: Precision::F32 }, read)
         } else {
-            section.decode_prefix::<EpochHeader>()?
+            section.decode_header::<EpochHeader>()?
         };
         let (Some(index), Some(labels)) = (&self.index, &self.labels) else {
             return Err(section.damaged("it comes before TEXT or LABL"));
