@@ -10,7 +10,7 @@ use crate::labels::LabelId;
 use crate::metrics::{Metrics, MetricsError, Window};
 
 /// Bytes of logits that are read at a time, about.
-const BLOCK_BYTES: usize = 16 << 20;
+const BLOCK_BYTES: usize = 8 << 20;
 
 /// Why a block cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ impl<'a> BlockWise<'a> {
         }
         let n = assigned.len();
         let (columns, window, margins) = if with_margins {
-            (columns.clone(), window, vec![Vec::with_capacity(n); columns.n_epochs()])
+            (columns.clone(), window, (0..columns.n_epochs()).map(|_| Vec::with_capacity(n)).collect())
         } else {
             let all = Window { first: 1, last: u32::MAX };
             (inside, all, Vec::new())

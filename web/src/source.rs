@@ -78,12 +78,16 @@ impl Asked {
             let reason = error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| e.message().into());
             format!("the browser cannot read the file ({reason}): was it changed or moved? Choose it again")
         })?;
+        let parts = buffers.unchecked_into::<Array>();
+        let parts = || parts.iter().map(|buffer| Uint8Array::new(buffer.unchecked_ref::<ArrayBuffer>()));
+        // At once: growing part by part would leave holes in the memory.
         bytes.clear();
-        for buffer in buffers.unchecked_into::<Array>().iter() {
-            let part = Uint8Array::new(buffer.unchecked_ref::<ArrayBuffer>());
-            let start = bytes.len();
-            bytes.resize(start + part.length() as usize, 0);
-            part.copy_to(&mut bytes[start..]);
+        bytes.resize(parts().map(|part| part.length() as usize).sum(), 0);
+        let mut rest = bytes.as_mut_slice();
+        for part in parts() {
+            let (own, others) = rest.split_at_mut(part.length() as usize);
+            part.copy_to(own);
+            rest = others;
         }
         Ok(())
     }

@@ -8,12 +8,14 @@
 
 pub mod exp;
 pub mod ln;
+mod sort;
 mod vectors;
 
 use std::ops::Range;
 
 use half::f16;
 
+pub use self::sort::sort_ascending;
 use crate::exp::exp_nonpositive;
 use crate::ln::ln;
 use crate::vectors::{Work, vectorised, widen};

@@ -11,6 +11,7 @@ pub(super) struct Ranking {
 }
 
 impl Ranking {
+    /// Of `spans`, ascending, those whose metric is a number.
     pub(super) fn new(spans: impl Iterator<Item = SpanId> + Clone, column: &[f32]) -> Self {
         let keys = || {
             let ranked = spans.clone().filter_map(|span| Some((span, *column.get(span as usize)?)));
@@ -20,9 +21,14 @@ impl Ranking {
         // that grows takes twice the memory.
         let mut sorted = Vec::with_capacity(keys().count());
         sorted.extend(keys());
-        sorted.sort_unstable();
+        lanes::sort_ascending(&mut sorted);
         let span: Vec<SpanId> = sorted.iter().map(|&key| key as SpanId).collect();
-        let value = span.iter().map(|&s| column.get(s as usize).copied().unwrap_or(f32::NAN)).collect();
+        let value = sorted.iter().map(|&key| match value_of(key) {
+            // Its sign is not in the key.
+            0.0 => column.get(key as u32 as usize).copied().unwrap_or(0.0),
+            value => value,
+        });
+        let value = value.collect();
         Self { value, span }
     }
 
@@ -96,6 +102,12 @@ fn sort_key(value: f32, span: SpanId) -> u64 {
     u64::from(ordered) << 32 | u64::from(span)
 }
 
+/// The value of a sort key; 0 for −0.
+fn value_of(key: u64) -> f32 {
+    let ordered = (key >> 32) as u32;
+    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +137,13 @@ mod tests {
         values.sort_by_key(|&v| sort_key(v, 0));
         assert_eq!(values.map(|v: f32| v + 0.0), [-1e30, -2.5, -1.0, 0.0, 0.0, 1e-40, 3.5, 1e30]);
         assert!(sort_key(-0.0, 2) > sort_key(0.0, 1));
+        for value in [f32::NEG_INFINITY, -1e30, -2.5, -1e-40, 0.0, 1e-40, 3.5, f32::INFINITY] {
+            assert_eq!(value_of(sort_key(value, 7)), value);
+        }
+        let ranking = Ranking::new(0..3, &[0.0, -0.0, -1.0]);
+        assert_eq!(
+            ranking.value.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+            [-1.0f32, 0.0, -0.0].map(f32::to_bits)
+        );
     }
 }
