@@ -81,7 +81,9 @@ impl Decisions {
     /// # Errors
     /// When it is no decisions file, too new, or about another dynamics file.
     pub fn read(json: &[u8], dynamics: &str) -> Result<Self, DecisionsError> {
-        let decisions: Self = serde_json::from_slice(json)?;
+        // As text, as all other JSON: a second reader of bytes would be 5 kB of the page.
+        let text = std::str::from_utf8(json).map_err(serde::de::Error::custom);
+        let decisions: Self = serde_json::from_str(text.map_err(DecisionsError::Malformed)?)?;
         if decisions.version > VERSION {
             return Err(DecisionsError::Newer(decisions.version));
         }

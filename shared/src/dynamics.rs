@@ -1,7 +1,5 @@
 //! Training dynamics in columns: the logits of many spans at every epoch.
 
-use std::ops::Range;
-
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use serde::{Deserialize, Serialize};
@@ -10,7 +8,6 @@ use crate::corpus::{Corpus, Entity, dense_labels};
 use crate::dictionary_check::Entry;
 use crate::labels::LabelId;
 use crate::span::{SpanId, SpanIndex, TooManySpans};
-use crate::vectors::widen;
 
 /// The logits of `n_spans` spans after one epoch, relative to the logit of `O`.
 ///
@@ -63,6 +60,17 @@ pub struct WrongLength {
     n_types: usize,
     expected: usize,
     found: usize,
+}
+
+impl WrongLength {
+    /// Whether columns of so many bytes are those of `n_spans` spans and `n_types` types.
+    pub(crate) fn check(bytes: usize, n_spans: usize, n_types: usize, precision: Precision) -> Result<(), Self> {
+        let expected = n_spans.saturating_mul(n_types);
+        if expected.checked_mul(precision.bytes()) == Some(bytes) {
+            return Ok(());
+        }
+        Err(Self { n_spans, n_types, expected, found: bytes / precision.bytes() })
+    }
 }
 
 impl EpochLogits {
@@ -144,16 +152,22 @@ impl EpochLogits {
         }
     }
 
-    /// Relative logits of type `kind` (from 0) for a range of spans, into `out` (one per span).
-    #[inline(always)]
-    pub(crate) fn read(&self, kind: usize, spans: Range<usize>, out: &mut [f32]) {
-        let range = kind * self.n_spans + spans.start..kind * self.n_spans + spans.end;
-        match &self.values {
-            Values::F16(values) => widen(&values[range], out),
-            Values::F32(values) => out.copy_from_slice(&values[range]),
-            // Without types there is no column to ask for.
-            Values::Margins(_) => out.fill(f32::NAN),
+    /// Relative logits of type `kind` (from 0) of all spans, into `out`; NaN where only margins are known.
+    pub(crate) fn read(&self, kind: usize, out: &mut [f32]) {
+        match self.view() {
+            Some(epoch) => epoch.read(kind, 0..self.n_spans, out),
+            None => out.fill(f32::NAN),
         }
+    }
+
+    /// For loops over columns; `None` where only margins are known.
+    pub(crate) fn view(&self) -> Option<lanes::Epoch<'_>> {
+        let values = match &self.values {
+            Values::F16(values) => lanes::Values::F16(values),
+            Values::F32(values) => lanes::Values::F32(values),
+            Values::Margins(_) => return None,
+        };
+        Some(lanes::Epoch::new(self.n_spans, self.n_types, values))
     }
 
     /// All logits of one span relative to `O`, `O` (0) first: `n_types + 1` values; none for a span
@@ -188,6 +202,15 @@ impl EpochLogits {
             }
         }
         own - other
+    }
+
+    /// [`EpochLogits::margin`] of all spans, one after the other, to the end of `out`.
+    pub(crate) fn append_margins(&self, assigned: &[LabelId], out: &mut Vec<f32>) {
+        match (&self.values, self.view()) {
+            (Values::Margins(margins), _) => out.extend_from_slice(margins),
+            (_, Some(epoch)) => lanes::margins(epoch, assigned, out),
+            (_, None) => {}
+        }
     }
 
     /// Whether the model predicts a span's assigned label: it has the largest logit (the lowest label
@@ -226,11 +249,7 @@ impl EpochLogits {
         n_types: usize,
         precision: Precision,
     ) -> Result<Self, WrongLength> {
-        let found = bytes.len() / precision.bytes();
-        let expected = n_spans.saturating_mul(n_types);
-        if expected.checked_mul(precision.bytes()) != Some(bytes.len()) {
-            return Err(WrongLength { n_spans, n_types, expected, found });
-        }
+        WrongLength::check(bytes.len(), n_spans, n_types, precision)?;
         let values = match precision {
             Precision::F16 => Values::F16(bytes.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b)).collect()),
             Precision::F32 => Values::F32(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),

@@ -82,7 +82,7 @@ fn mean_logits(members: &[&EpochLogits]) -> Result<EpochLogits, EnsembleError> {
     let columns = (0..first.n_types()).map(|kind| {
         let mut sums = vec![0f64; n_spans];
         for member in members {
-            member.read(kind, 0..n_spans, &mut column);
+            member.read(kind, &mut column);
             for (sum, &logit) in sums.iter_mut().zip(&column) {
                 *sum += f64::from(logit);
             }

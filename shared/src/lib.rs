@@ -5,6 +5,9 @@
 
 #![warn(missing_docs)]
 
+pub use lanes::{exp, ln};
+
+pub mod block_wise;
 pub mod cleaning;
 pub mod colour;
 pub mod compare;
@@ -14,7 +17,6 @@ pub mod dictionary_check;
 pub mod dyn_file;
 pub mod dynamics;
 pub mod ensemble;
-pub mod exp;
 pub mod filter;
 pub mod formats;
 pub mod histogram;
@@ -22,7 +24,6 @@ pub mod import;
 pub mod judge;
 pub mod labels;
 pub mod listing;
-pub mod ln;
 mod margin_metrics;
 pub mod metrics;
 pub mod provenance;
@@ -34,4 +35,3 @@ pub mod share;
 pub mod span;
 pub mod tally;
 pub mod threshold;
-mod vectors;

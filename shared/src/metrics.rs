@@ -20,10 +20,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::dynamics::{EpochLogits, Run};
-use crate::exp::exp_nonpositive;
 use crate::labels::LabelId;
-use crate::ln::ln;
-use crate::vectors::{Work, vectorised};
 
 /// Epochs that a metric looks at: `first..=last`, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +43,7 @@ impl Window {
     }
 
     /// The epochs of a run inside this window.
-    pub(crate) fn of<'a>(&self, epochs: &'a [EpochLogits]) -> &'a [EpochLogits] {
+    pub(crate) fn of<'a, T>(&self, epochs: &'a [T]) -> &'a [T] {
         let last = (self.last as usize).min(epochs.len());
         let first = (self.first.max(1) as usize - 1).min(last);
         &epochs[first..last]
@@ -134,9 +131,6 @@ pub enum MetricsError {
     },
 }
 
-/// Spans handled together: their working set stays in the first-level cache.
-const BLOCK: usize = 256;
-
 impl Metrics {
     /// Computes all metrics of `run` for spans with these assigned labels.
     ///
@@ -148,7 +142,18 @@ impl Metrics {
         if run.is_margins() {
             return Ok(crate::margin_metrics::compute(epochs, assigned));
         }
-        Ok(vectorised(AllMetrics { epochs, assigned }))
+        let views: Vec<lanes::Epoch> = epochs.iter().filter_map(EpochLogits::view).collect();
+        let lanes::Sums {
+            aum,
+            confidence,
+            variability,
+            mean_loss,
+            correctness,
+            forgetting,
+            predicted,
+            predicted_probability,
+        } = lanes::sums(&views, assigned);
+        Ok(Self { aum, confidence, variability, mean_loss, correctness, forgetting, predicted, predicted_probability })
     }
 
     /// Whether confidence, variability and the predicted label are known: not where only margins were
@@ -167,17 +172,23 @@ impl Metrics {
         self.aum.iter().filter(|a| a.is_nan()).count()
     }
 
-    fn with_capacity(n: usize) -> Self {
-        Self {
-            aum: Vec::with_capacity(n),
-            confidence: Vec::with_capacity(n),
-            variability: Vec::with_capacity(n),
-            mean_loss: Vec::with_capacity(n),
-            correctness: Vec::with_capacity(n),
-            forgetting: Vec::with_capacity(n),
-            predicted: Vec::with_capacity(n),
-            predicted_probability: Vec::with_capacity(n),
+    /// Adds the spans of another block of the same run behind these; in all there will be `total`.
+    pub(crate) fn append(&mut self, block: Self, total: usize) {
+        fn add<T>(column: &mut Vec<T>, block: Vec<T>, total: usize) {
+            if !block.is_empty() {
+                // Once and for all: growing step by step would need twice the memory.
+                column.reserve_exact(total.saturating_sub(column.len()).max(block.len()));
+                column.extend(block);
+            }
         }
+        add(&mut self.aum, block.aum, total);
+        add(&mut self.confidence, block.confidence, total);
+        add(&mut self.variability, block.variability, total);
+        add(&mut self.mean_loss, block.mean_loss, total);
+        add(&mut self.correctness, block.correctness, total);
+        add(&mut self.forgetting, block.forgetting, total);
+        add(&mut self.predicted, block.predicted, total);
+        add(&mut self.predicted_probability, block.predicted_probability, total);
     }
 }
 
@@ -213,7 +224,8 @@ pub fn mean_distributions(run: &Run, spans: Range<usize>, window: Window) -> Res
         let epoch = window.first.max(1) as usize;
         return Err(MetricsError::WrongLength { epoch, found: first.n_spans(), expected: spans.end });
     }
-    Ok(vectorised(Distributions { epochs, spans }))
+    let views: Vec<lanes::Epoch> = epochs.iter().filter_map(EpochLogits::view).collect();
+    Ok(lanes::mean_distributions(&views, spans))
 }
 
 /// Margins of one span at every epoch of a run.
@@ -244,246 +256,6 @@ fn check_shapes(epochs: &[EpochLogits], n_spans: usize, window: Window) -> Resul
         }
     }
     Ok(())
-}
-
-/// [`Metrics::compute`] after its checks.
-struct AllMetrics<'a> {
-    epochs: &'a [EpochLogits],
-    assigned: &'a [LabelId],
-}
-
-impl Work for AllMetrics<'_> {
-    type Output = Metrics;
-
-    #[inline(always)]
-    fn run(self) -> Metrics {
-        let n = self.assigned.len();
-        let mut metrics = Metrics::with_capacity(n);
-        let mut block = Block::new(self.epochs);
-        for start in (0..n).step_by(BLOCK) {
-            let spans = start..(start + BLOCK).min(n);
-            block.fill(self.epochs, spans.clone(), &self.assigned[spans]);
-            block.write_metrics(self.epochs.len(), &mut metrics);
-        }
-        metrics
-    }
-}
-
-/// [`mean_distributions`] after its checks.
-struct Distributions<'a> {
-    epochs: &'a [EpochLogits],
-    spans: Range<usize>,
-}
-
-impl Work for Distributions<'_> {
-    type Output = Vec<Vec<f32>>;
-
-    #[inline(always)]
-    fn run(self) -> Vec<Vec<f32>> {
-        let mut block = Block::new(self.epochs);
-        let mut columns = vec![Vec::with_capacity(self.spans.len()); block.n_labels];
-        for start in self.spans.clone().step_by(BLOCK) {
-            let spans = start..(start + BLOCK).min(self.spans.end);
-            // Probabilities do not depend on the assigned labels: all `O` will do.
-            block.fill(self.epochs, spans.clone(), &[0; BLOCK][..spans.len()]);
-            block.write_distributions(self.epochs.len(), &mut columns);
-        }
-        columns
-    }
-}
-
-/// One number per span of a block. All are 32 bits wide, so that loops over spans need no
-/// conversions between vectors of different widths.
-type Lane<T> = [T; BLOCK];
-
-/// Working columns of one block; every loop runs over spans, so that it vectorises.
-struct Block {
-    len: usize,
-    n_labels: usize,
-    epoch: usize,
-    label: Lane<u32>,
-    /// Logits of the epoch at hand, then its exponentials: `n_labels` columns.
-    logits: Vec<Lane<f32>>,
-    /// Sum over epochs of the probabilities, laid out likewise.
-    probability: Vec<Lane<f32>>,
-    margin_sum: Lane<f32>,
-    loss_sum: Lane<f32>,
-    mean: Lane<f32>,
-    squares: Lane<f32>,
-    correct: Lane<u32>,
-    was_correct: Lane<u32>,
-    forgotten: Lane<u32>,
-    /// 0 as long as all logits are finite, then NaN.
-    taint: Lane<f32>,
-}
-
-impl Block {
-    fn new(epochs: &[EpochLogits]) -> Self {
-        let n_labels = epochs.first().map_or(0, EpochLogits::n_types) + 1;
-        Self {
-            len: 0,
-            n_labels,
-            epoch: 0,
-            label: [0; BLOCK],
-            logits: vec![[0.0; BLOCK]; n_labels],
-            probability: vec![[0.0; BLOCK]; n_labels],
-            margin_sum: [0.0; BLOCK],
-            loss_sum: [0.0; BLOCK],
-            mean: [0.0; BLOCK],
-            squares: [0.0; BLOCK],
-            correct: [0; BLOCK],
-            was_correct: [0; BLOCK],
-            forgotten: [0; BLOCK],
-            taint: [0.0; BLOCK],
-        }
-    }
-
-    /// Sums up these spans over all epochs.
-    #[inline(always)]
-    fn fill(&mut self, epochs: &[EpochLogits], spans: Range<usize>, labels: &[LabelId]) {
-        self.start(labels);
-        for epoch in epochs {
-            self.load(epoch, spans.clone());
-            self.accumulate();
-        }
-    }
-
-    #[inline(always)]
-    fn start(&mut self, labels: &[LabelId]) {
-        self.len = labels.len();
-        self.epoch = 0;
-        for (own, &label) in self.label.iter_mut().zip(labels) {
-            *own = u32::from(label);
-        }
-        self.probability.fill([0.0; BLOCK]);
-        self.margin_sum.fill(0.0);
-        self.loss_sum.fill(0.0);
-        self.mean.fill(0.0);
-        self.squares.fill(0.0);
-        self.correct.fill(0);
-        self.was_correct.fill(0);
-        self.forgotten.fill(0);
-        self.taint.fill(0.0);
-    }
-
-    #[inline(always)]
-    fn load(&mut self, epoch: &EpochLogits, spans: Range<usize>) {
-        for (label, column) in self.logits.iter_mut().enumerate() {
-            match label.checked_sub(1) {
-                None => column.fill(0.0),
-                Some(kind) => epoch.read(kind, spans.clone(), &mut column[..self.len]),
-            }
-        }
-    }
-
-    /// Adds the loaded epoch to all sums.
-    #[inline(always)]
-    fn accumulate(&mut self) {
-        self.epoch += 1;
-        let count = self.epoch as f32;
-        // The rest of a short block holds old values: computed along, never read.
-        let mut best = [f32::NEG_INFINITY; BLOCK];
-        let mut second = [f32::NEG_INFINITY; BLOCK];
-        let mut argmax = [0u32; BLOCK];
-        let mut own = [0f32; BLOCK];
-        for (label, column) in (0u32..).zip(&self.logits) {
-            for i in 0..BLOCK {
-                let z = column[i];
-                let is_best = z > best[i];
-                let runner_up = if z > second[i] { z } else { second[i] };
-                second[i] = if is_best { best[i] } else { runner_up };
-                best[i] = if is_best { z } else { best[i] };
-                argmax[i] = if is_best { label } else { argmax[i] };
-                own[i] = if self.label[i] == label { z } else { own[i] };
-                // 0 × ±∞ and 0 × NaN are NaN.
-                self.taint[i] += z * 0.0;
-            }
-        }
-        let mut sum = [0f32; BLOCK];
-        for column in &mut self.logits {
-            for i in 0..BLOCK {
-                column[i] = exp_nonpositive(column[i] - best[i]);
-                sum[i] += column[i];
-            }
-        }
-        let mut own_probability = [0f32; BLOCK];
-        for (label, (column, total)) in (0u32..).zip(self.logits.iter().zip(&mut self.probability)) {
-            for i in 0..BLOCK {
-                let p = column[i] / sum[i];
-                total[i] += p;
-                own_probability[i] = if self.label[i] == label { p } else { own_probability[i] };
-            }
-        }
-        for i in 0..BLOCK {
-            let is_correct = argmax[i] == self.label[i];
-            let other = if is_correct { second[i] } else { best[i] };
-            self.margin_sum[i] += own[i] - other;
-            // −ln softmax(z)_y without the rounding of a probability close to 0 or 1.
-            self.loss_sum[i] += ln(sum[i]) + (best[i] - own[i]);
-            // Welford's update: no cancellation between large sums of squares.
-            let delta = own_probability[i] - self.mean[i];
-            self.mean[i] += delta / count;
-            self.squares[i] += delta * (own_probability[i] - self.mean[i]);
-            let now = u32::from(is_correct);
-            self.correct[i] += now;
-            self.forgotten[i] += self.was_correct[i] & (1 - now);
-            self.was_correct[i] = now;
-        }
-    }
-
-    #[inline(always)]
-    fn write_metrics(&mut self, n_epochs: usize, out: &mut Metrics) {
-        let n = n_epochs as f32;
-        let mut predicted = [0u32; BLOCK];
-        let mut highest = [f32::NEG_INFINITY; BLOCK];
-        for (label, column) in (0u32..).zip(&self.probability) {
-            for i in 0..BLOCK {
-                let is_best = column[i] > highest[i];
-                highest[i] = if is_best { column[i] } else { highest[i] };
-                predicted[i] = if is_best { label } else { predicted[i] };
-            }
-        }
-        // One short loop per column: a long one over all of them is not vectorised.
-        for i in 0..BLOCK {
-            // Margins of finite logits can overflow; with one label they are infinite.
-            self.taint[i] += (self.margin_sum[i] + self.loss_sum[i]) * 0.0;
-        }
-        for i in 0..BLOCK {
-            self.squares[i] = (self.squares[i] / n).max(0.0).sqrt() + self.taint[i];
-        }
-        for i in 0..BLOCK {
-            self.mean[i] += self.taint[i];
-        }
-        for column in [&mut self.margin_sum, &mut self.loss_sum, &mut highest] {
-            for (value, taint) in column.iter_mut().zip(&self.taint) {
-                *value = *value / n + taint;
-            }
-        }
-        for (column, flagged) in
-            [(&mut self.correct, &[0; BLOCK]), (&mut self.forgotten, &[0; BLOCK]), (&mut predicted, &self.label)]
-        {
-            for i in 0..BLOCK {
-                column[i] = if self.taint[i].is_nan() { flagged[i] } else { column[i] };
-            }
-        }
-        let len = self.len;
-        out.aum.extend_from_slice(&self.margin_sum[..len]);
-        out.confidence.extend_from_slice(&self.mean[..len]);
-        out.variability.extend_from_slice(&self.squares[..len]);
-        out.mean_loss.extend_from_slice(&self.loss_sum[..len]);
-        out.predicted_probability.extend_from_slice(&highest[..len]);
-        // No run has 65,536 epochs or labels.
-        out.correctness.extend(self.correct[..len].iter().map(|&n| n as u16));
-        out.forgetting.extend(self.forgotten[..len].iter().map(|&n| n as u16));
-        out.predicted.extend(predicted[..len].iter().map(|&label| label as LabelId));
-    }
-
-    #[inline(always)]
-    fn write_distributions(&self, n_epochs: usize, columns: &mut [Vec<f32>]) {
-        for (column, total) in columns.iter_mut().zip(&self.probability) {
-            column.extend(total.iter().zip(&self.taint).take(self.len).map(|(p, taint)| p / n_epochs as f32 + taint));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -530,7 +302,7 @@ mod tests {
     #[test]
     fn many_spans_agree_with_the_definitions() {
         // More than one block, a short last block, every label; a fixed linear congruential sequence.
-        let (n, n_types, n_epochs) = (BLOCK * 2 + 37, 4, 6);
+        let (n, n_types, n_epochs) = (lanes::BLOCK * 2 + 37, 4, 6);
         let mut state = 1u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -115,11 +115,20 @@ impl SpanIndex {
         if id as usize >= self.len() {
             return None;
         }
-        let sentence = self.first.partition_point(|&f| f <= id) - 1;
+        self.span_in(self.first.partition_point(|&f| f <= id) - 1, id)
+    }
+
+    /// The span with this id, which is one of this sentence's.
+    fn span_in(&self, sentence: usize, id: SpanId) -> Option<Span> {
         let n = *self.n_tokens.get(sentence)?;
-        let offset = id - self.first.get(sentence)?;
+        let offset = id.checked_sub(*self.first.get(sentence)?)?;
+        let n_full = n.saturating_sub(self.max_width - 1);
+        if u64::from(offset) < u64::from(n_full) * u64::from(self.max_width) {
+            let (start, further) = (offset / self.max_width, offset % self.max_width);
+            return Some(Span { sentence: sentence as u32, start, end: start + further });
+        }
         // The last start whose first candidate is not beyond the offset.
-        let (mut low, mut high) = (0, n);
+        let (mut low, mut high) = (n_full.min(n.saturating_sub(1)), n);
         while low + 1 < high {
             let middle = low.midpoint(high);
             if spans_before(middle, n, self.max_width) <= offset {
@@ -132,6 +141,23 @@ impl SpanIndex {
         Some(Span { sentence: sentence as u32, start: low, end })
     }
 
+    /// For looking up many spans in no particular order, at the cost of a byte for every sixteen.
+    pub(crate) fn finder(&self) -> Finder<'_> {
+        let mut sentence = 0;
+        let sentences = (0..self.len()).step_by(Finder::STEP).map(|id| {
+            while self.first.get(sentence + 1).is_some_and(|&next| next as usize <= id) {
+                sentence += 1;
+            }
+            sentence as u32
+        });
+        Finder { index: self, sentences: sentences.collect() }
+    }
+
+    /// Number of tokens in each sentence.
+    pub(crate) fn lengths(&self) -> &[u32] {
+        &self.n_tokens
+    }
+
     /// All candidates of one sentence, in order of their ids.
     pub fn spans_of(&self, sentence: u32) -> impl Iterator<Item = Span> + use<> {
         let n = self.n_tokens.get(sentence as usize).copied().unwrap_or(0);
@@ -139,6 +165,27 @@ impl SpanIndex {
         (0..n).flat_map(move |start| {
             (start..n.min(start.saturating_add(width))).map(move |end| Span { sentence, start, end })
         })
+    }
+}
+
+/// See [`SpanIndex::finder`].
+pub(crate) struct Finder<'a> {
+    index: &'a SpanIndex,
+    /// Of every [`Finder::STEP`]th span.
+    sentences: Vec<u32>,
+}
+
+impl Finder<'_> {
+    const STEP: usize = 64;
+
+    /// As [`SpanIndex::span`].
+    pub(crate) fn span(&self, id: SpanId) -> Option<Span> {
+        let at = id as usize / Self::STEP;
+        let low = *self.sentences.get(at)? as usize;
+        let high = self.sentences.get(at + 1).map_or(self.index.n_sentences(), |&next| next as usize + 1);
+        // Mostly there are one or two to choose from.
+        let after = self.index.first.get(low + 1..=high)?.partition_point(|&first| first <= id);
+        if (id as usize) < self.index.len() { self.index.span_in(low + after, id) } else { None }
     }
 }
 
@@ -166,19 +213,21 @@ mod tests {
     #[test]
     fn ids_and_spans_are_inverse() {
         for width in 1..=9 {
-            let lengths = [0, 1, 2, 7, 8, 9, 20, 0, 3];
+            let lengths = [0, 1, 2, 7, 8, 9, 20, 0, 3, 1, 1, 1, 40, 0, 0, 2];
             let index = SpanIndex::new(lengths, width).unwrap();
             let mut id = 0;
             for sentence in 0..lengths.len() as u32 {
                 for span in index.spans_of(sentence) {
                     assert_eq!(index.id(span), Some(id), "{span:?} at width {width}");
                     assert_eq!(index.span(id), Some(span));
+                    assert_eq!(index.finder().span(id), Some(span));
                     assert!(index.of_sentence(sentence).contains(&id));
                     id += 1;
                 }
             }
             assert_eq!(id as usize, index.len());
             assert_eq!(index.span(id), None);
+            assert_eq!(index.finder().span(id), None);
         }
     }
 

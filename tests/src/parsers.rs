@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use shared::cleaning::{CleaningSummary, Decisions, clean};
+use shared::dyn_file::Scan;
 use shared::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
 use shared::formats::{
     Content, Document, Format, FormatError, Layers, ReadOptions, TagNames, WriteOptions, dynclean_json,
@@ -52,7 +53,21 @@ pub fn dyn_file(bytes: &[u8]) {
 }
 
 fn dyn_file_as_is(bytes: &[u8]) {
-    let Ok(dynamics) = dyn_file::read(bytes) else { return };
+    let read = dyn_file::read(bytes);
+    // The page reads in pieces: it must find the same.
+    let mut scan = Scan::new(bytes.len() as u64);
+    let fed = bytes.chunks(61).try_for_each(|piece| scan.feed(piece));
+    let scanned = fed.and_then(|()| scan.finish());
+    assert_eq!(scanned.as_ref().err(), read.as_ref().err());
+    let Ok(dynamics) = read else { return };
+    if let (Ok(scanned), Ok(index)) = (scanned, dynamics.span_index()) {
+        let parts = scanned.columns.ranges(0..index.len());
+        let columns: Vec<u8> =
+            parts.iter().flat_map(|part| &bytes[part.start as usize..part.end as usize]).copied().collect();
+        let run = scanned.columns.run_of(index.len(), &columns).expect("the columns are where they are said to be");
+        let whole = Dynamics { run: Run { epochs: run.epochs, ..scanned.dynamics.run }, ..scanned.dynamics };
+        assert_eq!(dyn_file::write(&whole), dyn_file::write(&dynamics));
+    }
     // Bytes and not values are compared: NaN does not equal itself.
     let written = dyn_file::write(&dynamics);
     let again = dyn_file::read(&written).expect("what was read can be written and read");

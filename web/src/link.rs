@@ -91,6 +91,8 @@ struct Link {
     look: Option<Look>,
     frame_asked: bool,
     open: Option<Source>,
+    /// Whether the page says that the open file is being read again.
+    reads_again: bool,
 }
 
 thread_local! {
@@ -114,6 +116,7 @@ pub fn start(app: App, scripts: Scripts) {
         look: None,
         frame_asked: false,
         open: None,
+        reads_again: false,
     }));
     start_worker();
 }
@@ -258,6 +261,18 @@ impl Link {
         }
     }
 
+    fn show_progress(&mut self, share: f32) {
+        let doing = match &self.waiting {
+            Some(Waiting::Opened(source, _)) => format!("Opening {} …", source.name()),
+            Some(Waiting::Compared(source)) => format!("Comparing with {} …", source.name()),
+            _ => {
+                self.reads_again = true;
+                "Reading the file again …".to_owned()
+            }
+        };
+        self.app.busy.set(Some(format!("{doing} {:.0} %", share * 100.0)));
+    }
+
     fn send_look(&mut self) {
         let Some(look) = self.look.take() else { return };
         if self.open.is_some() {
@@ -270,8 +285,15 @@ fn on_reply(reply: Reply, attachment: JsValue) {
     if let Reply::Died(cause) = reply {
         return on_death(&cause);
     }
+    if let Reply::Progress(share) = reply {
+        with(|link| link.show_progress(share));
+        return;
+    }
     let Some((app, waiting)) = with(|link| {
         link.ready = true;
+        if std::mem::take(&mut link.reads_again) {
+            link.app.busy.set(None);
+        }
         (link.app, link.waiting.take())
     }) else {
         return;

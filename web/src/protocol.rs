@@ -160,6 +160,8 @@ pub enum Reply {
     Ready,
     /// It has panicked and runs no more.
     Died(String),
+    /// Of the large file that it is reading, this share is done. The reply proper comes later.
+    Progress(f32),
     /// To [`Request::Open`].
     Opened(Box<Opened>),
     /// To [`Request::Take`], and to [`Request::Open`] where the file is `decisions.json`: what it holds.

@@ -7,7 +7,6 @@ use shared::cleaning::{Decisions, Override, clean};
 use shared::colour::Ground;
 use shared::compare::Other;
 use shared::density::{Cloud, Extent};
-use shared::dyn_file;
 use shared::dynamics::Dynamics;
 use shared::filter::{Filter, Selection};
 use shared::formats::{self, Content, Document, WriteOptions};
@@ -29,6 +28,8 @@ use crate::protocol::{
     Colouring, Compared, Contradicted, Detail, Export, Figures, Hover, InContext, List, Look, Map, MapQuery, Opened,
     Plane, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
+use crate::recording::Recording;
+use crate::source::Source;
 
 /// Bins of an AUM distribution.
 const BINS: usize = 160;
@@ -60,8 +61,7 @@ impl Exported {
 /// An opened file.
 pub struct Session {
     file: String,
-    digest: String,
-    dynamics: Dynamics,
+    recording: Recording,
     judge: Judge,
     gold: Option<Vec<LabelId>>,
     tally: Tally,
@@ -89,18 +89,14 @@ struct Clouds {
 }
 
 impl Session {
-    /// Opens the bytes of a file.
-    pub fn open(file: String, bytes: Vec<u8>) -> Result<Self, String> {
-        let dynamics = dyn_file::read(&bytes).map_err(|e| e.to_string())?;
-        let digest = dyn_file::digest(&bytes);
-        drop(bytes);
-        let (judge, settings) = Judge::automatic(&dynamics, |_| {}).map_err(|e| e.to_string())?;
-        let gold = dynamics.dense_gold(&judge.index);
-        let tally = Tally::new(&judge, &dynamics.corpus.labels, gold.as_deref());
+    /// Opens a file.
+    pub async fn open(file: String, source: Source) -> Result<Self, String> {
+        let (recording, judge, settings) = Recording::open(source).await?;
+        let gold = recording.dynamics.dense_gold(&judge.index);
+        let tally = Tally::new(&judge, &recording.dynamics.corpus.labels, gold.as_deref());
         Ok(Self {
             file,
-            digest,
-            dynamics,
+            recording,
             judge,
             gold,
             tally,
@@ -119,10 +115,9 @@ impl Session {
     }
 
     /// Takes up another recording of the same corpus, under its own automatic settings.
-    pub fn compare(&mut self, file: String, bytes: &[u8]) -> Result<Compared, String> {
-        let dynamics = dyn_file::read(bytes).map_err(|e| e.to_string())?;
-        let (judge, settings) = Judge::automatic(&dynamics, |_| {}).map_err(|e| e.to_string())?;
-        let other = Other::new(&self.dynamics, &dynamics, &judge, &settings).map_err(|e| e.to_string())?;
+    pub async fn compare(&mut self, file: String, source: Source) -> Result<Compared, String> {
+        let (Recording { dynamics, .. }, judge, settings) = Recording::open(source).await?;
+        let other = Other::new(&self.recording.dynamics, &dynamics, &judge, &settings).map_err(|e| e.to_string())?;
         let range = |column: &[f32]| {
             let finite = || column.iter().copied().filter(|v| v.is_finite());
             let (low, high) = (finite().fold(0.0, f32::min), finite().fold(0.0, f32::max));
@@ -146,8 +141,8 @@ impl Session {
 
     /// What a `decisions.json` about this file holds: settings, and decisions by hand.
     pub fn read_decisions(&self, json: &[u8]) -> Result<(Settings, Vec<(SpanId, Decision)>), String> {
-        let labels = &self.dynamics.corpus.labels;
-        let decisions = Decisions::read(json, &self.digest).map_err(|e| e.to_string())?;
+        let labels = &self.recording.dynamics.corpus.labels;
+        let decisions = Decisions::read(json, &self.recording.digest).map_err(|e| e.to_string())?;
         // Refuses spans and labels that there are not.
         decisions.resolve(&self.judge, labels).map_err(|e| e.to_string())?;
         let by_hand = decisions.overrides.iter().filter_map(|(span, by_hand)| {
@@ -163,17 +158,17 @@ impl Session {
 
     /// What the page shows about the file as such. Before any change of settings.
     pub fn opened(&self) -> Opened {
-        let Dynamics { info, corpus, gold, contradicted, run, threshold_run, complete } = &self.dynamics;
+        let Dynamics { info, corpus, gold, contradicted, run, threshold_run, complete } = &self.recording.dynamics;
         let mut facts = vec![
             ("written by".to_owned(), info.written_by.clone()),
             ("seed".to_owned(), info.seed.to_string()),
             ("sentences".to_owned(), corpus.n_sentences().to_string()),
         ];
         facts.extend(info.settings.iter().cloned());
-        facts.push(("digest".to_owned(), self.digest.clone()));
+        facts.push(("digest".to_owned(), self.recording.digest.clone()));
         Opened {
             file: self.file.clone(),
-            digest: self.digest.clone(),
+            digest: self.recording.digest.clone(),
             name: info.name.clone(),
             encoder: info.encoder.clone(),
             facts,
@@ -194,14 +189,14 @@ impl Session {
     }
 
     /// Looks differently; also the pixels of the data map, if it changed.
-    pub fn look(&mut self, look: Look) -> Result<(Seen, Option<Vec<u8>>), String> {
+    pub async fn look(&mut self, look: Look) -> Result<(Seen, Option<Vec<u8>>), String> {
         let mut seen = Seen::default();
         let decides = look.settings.is_some() || !look.by_hand.is_empty();
         let mut moved = false;
         if let Some(settings) = look.settings {
             if (settings.window, settings.metric) != (self.judge.window, self.judge.metric) {
-                self.judge = Judge::new(&self.dynamics, settings.window, settings.metric).map_err(|e| e.to_string())?;
-                self.tally = Tally::new(&self.judge, &self.dynamics.corpus.labels, self.gold.as_deref());
+                self.judge = self.recording.judge(&self.judge, settings.window, settings.metric).await?;
+                self.tally = Tally::new(&self.judge, &self.recording.dynamics.corpus.labels, self.gold.as_deref());
                 moved = true;
             }
             self.settings = settings;
@@ -215,7 +210,7 @@ impl Session {
         let filtered = look.filter.is_some() || moved;
         self.filter = look.filter.unwrap_or_else(|| std::mem::take(&mut self.filter));
         if filtered {
-            let corpus = &self.dynamics.corpus;
+            let corpus = &self.recording.dynamics.corpus;
             self.selection = (!self.filter.is_empty())
                 .then(|| Selection::new(&self.filter, &self.judge, corpus, self.gold.as_deref()));
             seen.passing = Some(self.selection.as_ref().map_or(self.judge.index.len(), Selection::len));
@@ -346,7 +341,7 @@ impl Session {
             predicted: self.judge.metrics.predicted.get(at).copied(),
             gold: self.gold.as_ref().and_then(|gold| gold.get(at)).copied(),
             value: self.judge.value(id),
-            margins: margins(&self.dynamics.run, at, distant),
+            margins: margins(&self.recording.dynamics.run, at, distant),
             decision: by_hand.unwrap_or_else(|| judgement.decide(id)),
             by_hand: by_hand.is_some(),
             contradicted: judgement.contradicted().contains_key(&id),
@@ -354,7 +349,7 @@ impl Session {
     }
 
     fn in_context(&self, span: Span, context: Option<(usize, usize)>) -> InContext {
-        let tokens: Vec<&str> = self.dynamics.corpus.tokens.sentence(span.sentence).collect();
+        let tokens: Vec<&str> = self.recording.dynamics.corpus.tokens.sentence(span.sentence).collect();
         let (start, end) = (span.start as usize, span.end as usize + 1);
         let (before, after) = context.unwrap_or((tokens.len(), tokens.len()));
         let (first, last) = (start.saturating_sub(before), end.saturating_add(after).min(tokens.len()));
@@ -380,7 +375,7 @@ impl Session {
             probabilities: probabilities(metrics, at),
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
-            same_form: SameForm::new(&self.dynamics.corpus, &judgement, &self.by_hand, id)?,
+            same_form: SameForm::new(&self.recording.dynamics.corpus, &judgement, &self.by_hand, id)?,
             other_aum: self.other.as_ref().and_then(|other| other.aum.get(at)).copied(),
         })
     }
@@ -498,8 +493,8 @@ impl Session {
 
     /// The settings, and the decisions by hand.
     fn decisions(&self) -> Decisions {
-        let labels = &self.dynamics.corpus.labels;
-        let mut decisions = Decisions::new(self.digest.clone(), self.settings.clone());
+        let labels = &self.recording.dynamics.corpus.labels;
+        let mut decisions = Decisions::new(self.recording.digest.clone(), self.settings.clone());
         for (&id, &decision) in &self.by_hand {
             let Some(span) = self.judge.index.span(id) else { continue };
             let by_hand = match decision {
@@ -514,23 +509,23 @@ impl Session {
 
     /// A file for download.
     pub fn export(&self, what: Export) -> Result<Exported, String> {
-        let labels = &self.dynamics.corpus.labels;
+        let labels = &self.recording.dynamics.corpus.labels;
         let decisions = self.decisions();
         let decided = || decisions.resolve(&self.judge, labels).map_err(|e| e.to_string());
         match what {
             Export::Decisions => Ok(Exported::text("decisions.json", decisions.to_json())),
             Export::Report => {
-                let (dynamics, judge) = (&self.dynamics, &self.judge);
+                let (dynamics, judge) = (&self.recording.dynamics, &self.judge);
                 // Test scores are not in the file: those are in the trainer's report.
                 let input = report::Input { dynamics, judge, decisions: &decisions, outcome: None };
                 Ok(Exported::text("report.html", report::html(&input).map_err(|e| e.to_string())?))
             }
             Export::Provenance => {
-                let json = provenance::json(&self.dynamics.corpus, &self.judge, &decisions, &decided()?);
+                let json = provenance::json(&self.recording.dynamics.corpus, &self.judge, &decisions, &decided()?);
                 Ok(Exported::text("provenance.json", json))
             }
             Export::Corpus(format) => {
-                let cleaned = clean(&self.dynamics.corpus, &self.judge, &decided()?);
+                let cleaned = clean(&self.recording.dynamics.corpus, &self.judge, &decided()?);
                 let written = formats::write(&cleaned, &WriteOptions { format, ..WriteOptions::default() });
                 let (bytes, extension) = match written.content {
                     Content::Text(text) => (text.into_bytes(), written.layout.extension()),
@@ -544,7 +539,11 @@ impl Session {
 
     /// A name for files made from this one: the corpus's, or the file's own.
     fn stem(&self) -> String {
-        let named = if self.dynamics.info.name.trim().is_empty() { &self.file } else { &self.dynamics.info.name };
+        let named = if self.recording.dynamics.info.name.trim().is_empty() {
+            &self.file
+        } else {
+            &self.recording.dynamics.info.name
+        };
         let last = named.rsplit(['/', '\\']).next().unwrap_or(named);
         let stem = last.strip_suffix(".dyn").or(last.strip_suffix(".json")).unwrap_or(last);
         stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()

@@ -2,15 +2,20 @@
 
 use std::cell::RefCell;
 
-use js_sys::{Array, ArrayBuffer, Uint8Array};
+use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, RequestInit, RequestMode, Response};
+use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent, RequestInit, RequestMode, Response};
 
 use crate::protocol::{Place, Reply, Request, pack, unpack};
 use crate::session::{Exported, Session};
+use crate::source::Source;
 
 const NOTHING_OPEN: &str = "no file is open";
+/// Within so many bytes a JSON file begins with something other than white space.
+const JSON_BEGINS: u64 = 4096;
+/// No `decisions.json` is longer: it is read whole.
+const JSON_ENDS: u64 = 1 << 30;
 
 thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
@@ -48,6 +53,11 @@ fn post(reply: &Reply, attachment: Option<Vec<u8>>) {
     let _ = scope().post_message_with_transfer(&message, &transfer);
 }
 
+/// Tells the page how far the request at hand is.
+pub fn tell(share: f32) {
+    post(&Reply::Progress(share), None);
+}
+
 async fn answer(request: Request, attachment: JsValue) {
     match request {
         Request::Open(place) => match open(place, attachment).await {
@@ -66,7 +76,7 @@ async fn answer(request: Request, attachment: JsValue) {
             Ok((fragment, complete)) => post(&Reply::Linked { fragment, complete }, None),
             Err(reason) => post(&Reply::Failed(reason), None),
         },
-        Request::Look(look) => match with_session(|session| session.look(*look)) {
+        Request::Look(look) => match with_session_async(async |session| session.look(*look).await).await {
             Ok((seen, pixels)) => post(&Reply::Seen(Box::new(seen)), pixels),
             Err(reason) => post(&Reply::Failed(reason), None),
         },
@@ -84,35 +94,42 @@ fn with_session<T>(work: impl FnOnce(&mut Session) -> Result<T, String>) -> Resu
     })
 }
 
-/// Name and bytes of what is at a place.
-async fn bytes_of(place: Place, attachment: JsValue) -> Result<(String, Vec<u8>), String> {
-    let (name, buffer) = match place {
+/// Takes the session out as long as the work waits for bytes: the page sends no other request meanwhile.
+async fn with_session_async<T>(work: impl AsyncFnOnce(&mut Session) -> Result<T, String>) -> Result<T, String> {
+    let Some(mut session) = SESSION.take() else { return Err(NOTHING_OPEN.to_owned()) };
+    let done = work(&mut session).await;
+    SESSION.set(Some(session));
+    done
+}
+
+/// Name and content of what is at a place.
+async fn source_of(place: Place, attachment: JsValue) -> Result<(String, Source), String> {
+    match place {
         Place::File { name } => {
-            let file: File = attachment.dyn_into().map_err(|_| "the browser did not hand over the file".to_owned())?;
-            let buffer = JsFuture::from(file.array_buffer()).await;
-            (name, buffer.map_err(|e| format!("the browser cannot read the file ({})", describe(&e)))?)
+            let file: Blob = attachment.dyn_into().map_err(|_| "the browser did not hand over the file".to_owned())?;
+            Ok((name, Source::new(file)))
         }
-        Place::Url(url) => (file_name(&url).to_owned(), fetch(&url).await?),
-    };
-    Ok((name, Uint8Array::new(&buffer.unchecked_into::<ArrayBuffer>()).to_vec()))
+        Place::Url(url) => Ok((file_name(&url).to_owned(), Source::new(fetch(&url).await?))),
+    }
 }
 
 async fn compare(place: Place, attachment: JsValue) -> Result<Reply, String> {
-    let (name, bytes) = bytes_of(place, attachment).await?;
-    let compared = with_session(|session| session.compare(name, &bytes))?;
+    let (name, source) = source_of(place, attachment).await?;
+    let compared = with_session_async(async |session| session.compare(name, source).await).await?;
     Ok(Reply::Compared(Box::new(compared)))
 }
 
 async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
-    let (name, bytes) = bytes_of(place, attachment).await?;
+    let (name, source) = source_of(place, attachment).await?;
     // A dynamics file begins with its signature, `decisions.json` with a brace.
-    if bytes.trim_ascii_start().starts_with(b"{") {
+    if source.first(JSON_BEGINS).await?.trim_ascii_start().starts_with(b"{") {
+        let bytes = source.first(JSON_ENDS).await?;
         let (settings, by_hand) = with_session(|session| session.read_decisions(&bytes)).map_err(|e| {
             if e == NOTHING_OPEN { "open the dynamics file that it is about first".to_owned() } else { e }
         })?;
         return Ok(Reply::Decided(Box::new(settings), by_hand));
     }
-    let session = Session::open(name, bytes)?;
+    let session = Session::open(name, source).await?;
     let opened = session.opened();
     SESSION.set(Some(session));
     Ok(Reply::Opened(Box::new(opened)))
@@ -125,7 +142,7 @@ pub fn file_name(url: &str) -> &str {
 }
 
 /// Fetches from the page's own server, and from no other.
-async fn fetch(url: &str) -> Result<JsValue, String> {
+async fn fetch(url: &str) -> Result<Blob, String> {
     let init = RequestInit::new();
     init.set_mode(RequestMode::SameOrigin);
     let failed = |e: JsValue| {
@@ -137,7 +154,8 @@ async fn fetch(url: &str) -> Result<JsValue, String> {
         let status = response.status();
         return Err(format!("the server answered {status} for {url}: check the address after ?run=, or choose a file"));
     }
-    JsFuture::from(response.array_buffer().map_err(failed)?).await.map_err(failed)
+    // The browser may keep it on disk.
+    JsFuture::from(response.blob().map_err(failed)?).await.map_err(failed)?.dyn_into().map_err(failed)
 }
 
 fn describe(error: &JsValue) -> String {

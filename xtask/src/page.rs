@@ -6,10 +6,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     layout::Layout,
-    process::cargo,
+    process::{cargo, output},
     setup::{self, wasm_std},
     steps::Steps,
 };
+
+/// What the page may take to load, in bytes.
+const MOST_BYTES: u64 = 500_000;
 
 pub fn run(layout: &Layout) -> Result<()> {
     let mut steps = Steps::new(layout, 1 + setup::PAGE_TOOL_STEPS + 1)?;
@@ -40,18 +43,31 @@ pub fn build(layout: &Layout, steps: &mut Steps) -> Result<()> {
         )?;
         let dist = layout.dist();
         ensure!(dist.join("index.html").is_file(), "trunk left no index.html in {}", dist.display());
-        let kilobytes = size(&dist)? / 1000;
-        Ok(((), format!("{kilobytes} kB in {}", layout.shown(&dist))))
+        let bytes = compressed(&dist)?;
+        ensure!(
+            bytes <= MOST_BYTES,
+            "the page is {bytes} bytes compressed, at most {MOST_BYTES} are allowed: find what has grown \
+             (docs/BENCHMARKS.md says how), or raise the limit in xtask/src/page.rs"
+        );
+        Ok(((), format!("{} kB compressed, in {}", bytes / 1000, layout.shown(&dist))))
     })
 }
 
-/// Bytes of all files in a folder and below.
-fn size(folder: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let entry = entry?;
-        let meta = entry.metadata()?;
-        bytes += if meta.is_dir() { size(&entry.path())? } else { meta.len() };
+/// Bytes of what a browser loads at first, compressed as servers do (brotli): all files but the sample.
+fn compressed(dist: &Path) -> Result<u64> {
+    // Node is there, wasm-opt runs in it; a compressor of our own would be a large dependency for one number.
+    const SCRIPT: &str = "
+        const { readFileSync } = require('fs'), { brotliCompressSync } = require('zlib');
+        let bytes = 0;
+        for (const file of process.argv.slice(1)) bytes += brotliCompressSync(readFileSync(file)).length;
+        console.log(bytes);";
+    let mut command = Command::new("node");
+    command.args(["-e", SCRIPT]);
+    for entry in fs::read_dir(dist).with_context(|| format!("cannot read {}", dist.display()))? {
+        let path = entry?.path();
+        if path.is_file() && path.extension().is_none_or(|extension| extension != "dyn") {
+            command.arg(path);
+        }
     }
-    Ok(bytes)
+    output(&mut command)?.parse().context("node printed no size")
 }

@@ -125,6 +125,22 @@ impl Judge {
         metric: Metric,
     ) -> Result<Self, JudgeError> {
         let metrics = Metrics::compute(&dynamics.run, &assigned, window)?;
+        Self::with_metrics(dynamics, index, assigned, window, metric, metrics)
+    }
+
+    /// As [`Judge::new`], where enumeration, distant labels and the metrics over the window are known already.
+    /// Of `dynamics` the main run is not looked at.
+    ///
+    /// # Errors
+    /// When the metric needs probabilities that are not known.
+    pub fn with_metrics(
+        dynamics: &Dynamics,
+        index: SpanIndex,
+        assigned: Vec<LabelId>,
+        window: Window,
+        metric: Metric,
+        metrics: Metrics,
+    ) -> Result<Self, JudgeError> {
         if metric == Metric::Confidence && !metrics.has_probabilities() {
             return Err(JudgeError::NoProbabilities);
         }
@@ -139,7 +155,7 @@ impl Judge {
         };
         let column = metric.column(&metrics);
         let negatives = Ranking::new(of_side(Side::Negatives), column);
-        let separate_negatives = negatives.without_overlaps(&index, dynamics.corpus.n_sentences());
+        let separate_negatives = negatives.without_overlaps(&index);
         let positives = Ranking::new(of_side(Side::Positives), column);
         let mut types: Vec<Ranking> = std::iter::repeat_with(Ranking::default).take(labels.n_types()).collect();
         for (&span, &value) in positives.span.iter().zip(&positives.value) {

@@ -1,6 +1,6 @@
 //! Spans in the order of suspicion.
 
-use crate::span::{SpanId, SpanIndex};
+use crate::span::{Span, SpanId, SpanIndex};
 
 /// A group of spans in ascending order of the metric.
 #[derive(Debug, Default)]
@@ -11,14 +11,24 @@ pub(super) struct Ranking {
 }
 
 impl Ranking {
-    pub(super) fn new(spans: impl Iterator<Item = SpanId>, column: &[f32]) -> Self {
-        // Order and id packed into one integer sort several times faster than pairs.
-        let mut keys: Vec<u64> = spans
-            .filter_map(|span| column.get(span as usize).filter(|v| !v.is_nan()).map(|&v| sort_key(v, span)))
-            .collect();
-        keys.sort_unstable();
-        let span: Vec<SpanId> = keys.iter().map(|&key| key as SpanId).collect();
-        let value = span.iter().filter_map(|&s| column.get(s as usize).copied()).collect();
+    /// Of `spans`, ascending, those whose metric is a number.
+    pub(super) fn new(spans: impl Iterator<Item = SpanId> + Clone, column: &[f32]) -> Self {
+        let keys = || {
+            let ranked = spans.clone().filter_map(|span| Some((span, *column.get(span as usize)?)));
+            ranked.filter(|(_, value)| !value.is_nan()).map(|(span, value)| sort_key(value, span))
+        };
+        // Order and id packed into one integer sort several times faster than pairs. Counted first: a list
+        // that grows takes twice the memory.
+        let mut sorted = Vec::with_capacity(keys().count());
+        sorted.extend(keys());
+        lanes::sort_ascending(&mut sorted);
+        let span: Vec<SpanId> = sorted.iter().map(|&key| key as SpanId).collect();
+        let value = sorted.iter().map(|&key| match value_of(key) {
+            // Its sign is not in the key.
+            0.0 => column.get(key as u32 as usize).copied().unwrap_or(0.0),
+            value => value,
+        });
+        let value = value.collect();
         Self { value, span }
     }
 
@@ -35,19 +45,53 @@ impl Ranking {
 
     /// The spans that overlap no span of lower metric that itself stays: non-maximum suppression.
     /// Who stays does not depend on any threshold, since only lower values matter.
-    pub(super) fn without_overlaps(&self, index: &SpanIndex, n_sentences: usize) -> Self {
-        let mut occupied: Vec<Vec<(u32, u32)>> = vec![Vec::new(); n_sentences];
+    pub(super) fn without_overlaps(&self, index: &SpanIndex) -> Self {
+        let finder = index.finder();
+        let mut occupied = Tokens::none(index);
         let mut kept = Self::default();
         for (&value, &id) in self.value.iter().zip(&self.span) {
-            let Some(span) = index.span(id) else { continue };
-            let Some(taken) = occupied.get_mut(span.sentence as usize) else { continue };
-            if taken.iter().all(|&(start, end)| end < span.start || span.end < start) {
-                taken.push((span.start, span.end));
+            if finder.span(id).is_some_and(|span| occupied.take(span)) {
                 kept.value.push(value);
                 kept.span.push(id);
             }
         }
         kept
+    }
+}
+
+/// Tokens of a corpus, a bit each.
+struct Tokens {
+    /// First token of every sentence.
+    first: Vec<usize>,
+    bits: Vec<u64>,
+}
+
+impl Tokens {
+    fn none(index: &SpanIndex) -> Self {
+        let mut total = 0;
+        let first = index.lengths().iter().map(|&n| {
+            total += n as usize;
+            total - n as usize
+        });
+        let first = first.collect();
+        Self { first, bits: vec![0; total.div_ceil(64)] }
+    }
+
+    /// Takes the tokens of a span, unless one of them is taken already; whether they were free.
+    fn take(&mut self, span: Span) -> bool {
+        let Some(&first) = self.first.get(span.sentence as usize) else { return false };
+        let (start, end) = (first + span.start as usize, first + span.end as usize);
+        let words = start / 64..=end / 64;
+        let mask = |word: usize| {
+            let from = if word == start / 64 { u64::MAX << (start % 64) } else { u64::MAX };
+            let to = if word == end / 64 { u64::MAX >> (63 - end % 64) } else { u64::MAX };
+            from & to
+        };
+        let is_free = words.clone().all(|word| self.bits.get(word).is_some_and(|bits| bits & mask(word) == 0));
+        if is_free {
+            words.for_each(|word| self.bits[word] |= mask(word));
+        }
+        is_free
     }
 }
 
@@ -58,9 +102,34 @@ fn sort_key(value: f32, span: SpanId) -> u64 {
     u64::from(ordered) << 32 | u64::from(span)
 }
 
+/// The value of a sort key; 0 for −0.
+fn value_of(key: u64) -> f32 {
+    let ordered = (key >> 32) as u32;
+    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_overlapping_spans_the_lowest_stays() {
+        // Long sentences, so that their tokens lie in several words; against the definition.
+        let index = SpanIndex::new([5, 150, 0, 60, 3], 9).unwrap();
+        let column: Vec<f32> = (0..index.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 22) as f32).collect();
+        let ranking = Ranking::new(0..index.len() as SpanId, &column);
+        assert!(ranking.value.is_sorted() && ranking.span.len() == column.len());
+        let kept = ranking.without_overlaps(&index);
+        let mut expected: Vec<Span> = Vec::new();
+        for &id in &ranking.span {
+            let span = index.span(id).unwrap();
+            if !expected.iter().any(|taken| taken.overlaps(&span)) {
+                expected.push(span);
+            }
+        }
+        assert_eq!(kept.span.iter().map(|&id| index.span(id).unwrap()).collect::<Vec<_>>(), expected);
+        assert!(kept.span.iter().zip(&kept.value).all(|(&id, &value)| column[id as usize] == value));
+    }
 
     #[test]
     fn keys_sort_like_numbers() {
@@ -68,5 +137,13 @@ mod tests {
         values.sort_by_key(|&v| sort_key(v, 0));
         assert_eq!(values.map(|v: f32| v + 0.0), [-1e30, -2.5, -1.0, 0.0, 0.0, 1e-40, 3.5, 1e30]);
         assert!(sort_key(-0.0, 2) > sort_key(0.0, 1));
+        for value in [f32::NEG_INFINITY, -1e30, -2.5, -1e-40, 0.0, 1e-40, 3.5, f32::INFINITY] {
+            assert_eq!(value_of(sort_key(value, 7)), value);
+        }
+        let ranking = Ranking::new(0..3, &[0.0, -0.0, -1.0]);
+        assert_eq!(
+            ranking.value.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+            [-1.0f32, 0.0, -0.0].map(f32::to_bits)
+        );
     }
 }

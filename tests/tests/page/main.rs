@@ -82,6 +82,29 @@ fn assert_same(page: &[u8], trainer: &[u8], when: &str) {
 /// The name under which the page saves the cleaned corpus: that of the run, which is its folder of data.
 const CLEANED: &str = "data-cleaned.json";
 
+/// The page lets the logits of the main run go: for another window it reads them from the file again.
+#[test]
+fn another_window_is_what_the_trainer_makes_of_it() {
+    let Some(places) = Places::find("another_window_is_what_the_trainer_makes_of_it") else { return };
+    let made = made(&places);
+    let binary = places.trainer.clone();
+    with_page(&places, &made.run, "", move |page| async move {
+        page.find("welcome").await;
+        page.drop_file(&made.dynamics()).await;
+        page.until_open().await;
+        let automatic = page.download("export-corpus", CLEANED).await;
+        page.type_into("window-last", "\u{e015}").await;
+        let moved = page.download("export-corpus", CLEANED).await;
+        assert_ne!(moved, automatic, "fewer epochs, other decisions");
+        let window = format!("{}-{}", page.value("window-first").await, page.value("window-last").await);
+        let expected = cleaned_by_trainer(&binary, made, &["--window", &window]);
+        assert_same(&moved, &expected, "over another window");
+        // Margins of all epochs are shown, whatever the window.
+        page.click("automatic").await;
+        assert_same(&page.download("export-corpus", CLEANED).await, &automatic, "back at the automatic window");
+    });
+}
+
 #[test]
 fn the_exported_corpus_is_what_the_trainer_writes() {
     let Some(places) = Places::find("the_exported_corpus_is_what_the_trainer_writes") else { return };

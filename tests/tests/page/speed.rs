@@ -104,6 +104,7 @@ const FRAMES: &str = "
 
 async fn measure(page: &Page, file: &Path) -> Value {
     page.script(WATCH).await;
+    let before = memory_mb();
     page.drop_file(file).await;
     page.until_open().await;
     let picture = loop {
@@ -124,16 +125,16 @@ async fn measure(page: &Page, file: &Path) -> Value {
              return { frames: f.length, p50: f[f.length >> 1], p95: f[Math.floor(f.length * 0.95)], longTasks: noted.long }",
         )
         .await;
-    json!({ "picture_ms": picture, "long_tasks_opening": opening, "drag": frames, "memory_mb": memory_mb() })
+    json!({ "picture_ms": picture, "long_tasks_opening": opening, "drag": frames, "memory_grown_mb": memory_mb().zip(before).map(|(after, before)| after - before) })
 }
 
-/// Of all renderers on this machine: the page's, and the worker in it. Where it cannot be told, none.
-fn memory_mb() -> Option<u64> {
+/// Of all renderers on this machine: the page's with the worker in it, and others. Where it cannot be told, none.
+fn memory_mb() -> Option<i64> {
     let mut pages = 0;
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
         let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
         if read("cmdline").contains("--type=renderer") {
-            pages += read("statm").split_whitespace().nth(1)?.parse::<u64>().ok()?;
+            pages += read("statm").split_whitespace().nth(1)?.parse::<i64>().ok()?;
         }
     }
     Some(pages * 4096 / 1_000_000)

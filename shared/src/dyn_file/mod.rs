@@ -2,6 +2,12 @@
 //!
 //! A file is appended to section by section, so that a run that is cut off leaves all its finished
 //! epochs readable. Every section carries its length and checksum.
+//!
+//! [`read()`] takes a whole file; [`Scan`] takes it piece by piece and leaves the logits of the main run where
+//! they are, for files that memory should not hold.
+
+mod columns;
+mod scan;
 
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
 use serde::de::DeserializeOwned;
@@ -10,10 +16,15 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::corpus::{Corpus, Entity, TokenTable};
 use crate::dictionary_check::Entry;
-use crate::dynamics::{Dynamics, EpochLogits, EpochScore, Precision, Run, RunInfo, SampleScheme, ThresholdRun};
+use crate::dynamics::{
+    Dynamics, EpochLogits, EpochScore, Precision, Run, RunInfo, SampleScheme, ThresholdRun, WrongLength,
+};
 use crate::formats::Layout;
 use crate::labels::{LabelId, LabelSet, O};
 use crate::span::{Span, SpanId, SpanIndex};
+
+pub use self::columns::Columns;
+pub use self::scan::{Scan, Scanned};
 
 /// First bytes of every file; like PNG's, they show a transfer that changed line ends.
 pub const MAGIC: [u8; 8] = *b"\x89DYN\r\n\x1a\n";
@@ -63,7 +74,7 @@ pub enum DynFileError {
     #[error("the file is cut off at byte {offset}, before {missing}: copy or download it again, or let the run go on")]
     Truncated {
         /// Where it ends.
-        offset: usize,
+        offset: u64,
         /// What is missing.
         missing: &'static str,
     },
@@ -73,7 +84,7 @@ pub enum DynFileError {
         /// Tag of the section.
         section: String,
         /// Offset of its header.
-        offset: usize,
+        offset: u64,
         /// What does not fit.
         reason: String,
     },
@@ -274,7 +285,8 @@ fn write_run(out: &mut Vec<u8>, kind: RunKind, run: &Run) {
 /// One section as it stands in the file, checksum verified.
 struct Section<'a> {
     tag: [u8; 4],
-    offset: usize,
+    /// Where its header begins in the file.
+    offset: u64,
     payload: &'a [u8],
 }
 
@@ -285,22 +297,22 @@ impl Section<'_> {
     }
 
     fn decode<T: DeserializeOwned>(&self) -> Result<T, DynFileError> {
-        let (value, read) = self.decode_prefix()?;
-        if read == self.payload.len() { Ok(value) } else { Err(self.damaged("it has more bytes than its content")) }
-    }
-
-    /// Decodes from the front of the payload; also the number of bytes read.
-    fn decode_prefix<T: DeserializeOwned>(&self) -> Result<(T, usize), DynFileError> {
         // The limit bounds what a false length can make bincode allocate. Integers and lengths are
         // stored at full width, so honest content takes at most four times its bytes in memory.
+        // Every step is one more decoder in the page.
         let bytes = self.payload;
         let decoded = match bytes.len() {
-            n if n <= 0x4000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1_0000>()),
-            n if n <= 0x4_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x10_0000>()),
-            n if n <= 0x40_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x100_0000>()),
-            n if n <= 0x400_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x1000_0000>()),
+            n if n <= 0x10_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x40_0000>()),
+            n if n <= 0x800_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x2000_0000>()),
             _ => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x7fff_ffff>()),
         };
+        let (value, read) = decoded.map_err(|e| self.damaged(e))?;
+        if read == bytes.len() { Ok(value) } else { Err(self.damaged("it has more bytes than its content")) }
+    }
+
+    /// Decodes a header of a few numbers; what is behind it stays where it is.
+    fn decode_header<T: DeserializeOwned>(&self) -> Result<(T, usize), DynFileError> {
+        let decoded = bincode::serde::decode_from_slice(self.payload, config().with_limit::<64>());
         decoded.map_err(|e| self.damaged(e))
     }
 }
@@ -321,7 +333,7 @@ impl<'a> Sections<'a> {
         let Some(payload) = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|n| rest.get(..n)) else {
             return Ok(None);
         };
-        let section = Section { tag: [a, b, c, d], offset, payload };
+        let section = Section { tag: [a, b, c, d], offset: offset as u64, payload };
         if xxh3_64(payload) != u64::from_le_bytes(*checksum) {
             return Err(section.damaged("its checksum does not match"));
         }
@@ -336,6 +348,20 @@ impl<'a> Sections<'a> {
 /// # Errors
 /// When it is not a dynamics file, is too new, damaged, or cut off before its first epoch.
 pub fn read(bytes: &[u8]) -> Result<Dynamics, DynFileError> {
+    check_preamble(bytes)?;
+    let mut sections = Sections { bytes, offset: PREAMBLE };
+    let mut parts = Parts::default();
+    while let Some(section) = sections.next()? {
+        parts.add(&section)?;
+        if parts.complete {
+            break;
+        }
+    }
+    parts.finish(sections.offset as u64)
+}
+
+/// Checks the beginning of a file: signature and version.
+fn check_preamble(bytes: &[u8]) -> Result<(), DynFileError> {
     if bytes.is_empty() {
         return Err(DynFileError::Empty);
     }
@@ -345,19 +371,56 @@ pub fn read(bytes: &[u8]) -> Result<Dynamics, DynFileError> {
     }
     let version = bytes.get(MAGIC.len()..PREAMBLE).and_then(|v| v.try_into().ok()).map(u32::from_le_bytes);
     match version {
-        None => return Err(DynFileError::Truncated { offset: bytes.len(), missing: "the format version" }),
-        Some(version) if version > VERSION => return Err(DynFileError::Newer(version)),
-        Some(_) => {}
+        None => Err(DynFileError::Truncated { offset: bytes.len() as u64, missing: "the format version" }),
+        Some(version) if version > VERSION => Err(DynFileError::Newer(version)),
+        Some(_) => Ok(()),
     }
-    let mut sections = Sections { bytes, offset: PREAMBLE };
-    let mut parts = Parts::default();
-    while let Some(section) = sections.next()? {
-        parts.add(&section)?;
-        if parts.complete {
-            break;
+}
+
+/// What an epoch's section says of itself, checked against what came before it.
+#[derive(Debug, Clone, PartialEq)]
+struct EpochShape {
+    run: RunKind,
+    /// From 1.
+    epoch: u32,
+    n_spans: usize,
+    /// 0 where only margins are known.
+    n_types: usize,
+    precision: Precision,
+    is_margins: bool,
+    /// Bytes of the payload before the first column.
+    header: usize,
+}
+
+impl EpochShape {
+    /// Bytes of the header of an `EPOC` section's payload.
+    const HEADER: usize = 24;
+    /// Likewise of a `MARG` section.
+    const MARGINS_HEADER: usize = 16;
+
+    fn columns(&self) -> usize {
+        if self.is_margins { 1 } else { self.n_types }
+    }
+
+    /// Bytes of the columns of `n_spans` spans.
+    fn bytes(&self, n_spans: usize) -> usize {
+        n_spans.saturating_mul(self.columns()).saturating_mul(self.precision.bytes())
+    }
+
+    /// Whether a payload of so many bytes has all columns and nothing else.
+    fn check_length(&self, payload: u64) -> Result<(), WrongLength> {
+        let columns = usize::try_from(payload).unwrap_or(usize::MAX).saturating_sub(self.header);
+        WrongLength::check(columns, self.n_spans, self.columns(), self.precision)
+    }
+
+    /// The logits, from the columns' bytes; `n_spans`: how many spans those are of.
+    fn logits(&self, columns: &[u8], n_spans: usize) -> Result<EpochLogits, WrongLength> {
+        if self.is_margins {
+            EpochLogits::margins_from_bytes(columns, n_spans)
+        } else {
+            EpochLogits::from_bytes(columns, n_spans, self.n_types, self.precision)
         }
     }
-    parts.finish(sections.offset)
 }
 
 #[derive(Default)]
@@ -418,8 +481,7 @@ impl Parts {
             DISTANT => self.distant = Some(self.entities(section)?),
             GOLD => self.gold = Some(self.entities(section)?.0),
             CONTRADICTED => self.contradicted = self.entries(section)?,
-            EPOCH => self.epoch(section)?,
-            MARGINS => self.margins(section)?,
+            EPOCH | MARGINS => self.epoch(section)?,
             SCORE => {
                 let ScoreSection { run, score } = section.decode()?;
                 self.run(section, run)?.scores.push(score);
@@ -516,10 +578,27 @@ impl Parts {
     }
 
     fn epoch(&mut self, section: &Section) -> Result<(), DynFileError> {
-        let (header, read): (EpochHeader, usize) = section.decode_prefix()?;
+        let shape = self.shape(section)?;
+        let columns = section.payload.get(shape.header..).unwrap_or_default();
+        let logits = shape.logits(columns, shape.n_spans).map_err(|e| section.damaged(e))?;
+        self.push_epoch(section, shape.run, shape.epoch, logits)
+    }
+
+    /// What an `EPOC` or `MARG` section says of itself; of its payload the header is enough.
+    fn shape(&self, section: &Section) -> Result<EpochShape, DynFileError> {
+        let is_margins = section.tag == MARGINS;
+        let (header, read) = if is_margins {
+            let (MarginsHeader { run, epoch, n_spans }, read) = section.decode_header()?;
+            (EpochHeader { run, epoch, n_spans, n_types: 0, precision: Precision::F32 }, read)
+        } else {
+            section.decode_header::<EpochHeader>()?
+        };
         let (Some(index), Some(labels)) = (&self.index, &self.labels) else {
             return Err(section.damaged("it comes before TEXT or LABL"));
         };
+        if self.distant.is_none() {
+            return Err(section.damaged("it comes before DIST"));
+        }
         let (rows, types) = match header.run {
             RunKind::Main => (index.len(), labels.n_types()..=labels.n_types()),
             RunKind::Threshold => {
@@ -527,33 +606,18 @@ impl Parts {
                 (rows, labels.n_types()..=labels.n_types() + 1)
             }
         };
-        let (n_spans, n_types) = (header.n_spans as usize, header.n_types as usize);
-        if n_spans != rows || !types.contains(&n_types) {
+        let (n_spans, n_types) = (header.n_spans, header.n_types as usize);
+        if is_margins && n_spans != rows as u64 {
+            return Err(section.damaged(format!("it has margins of {n_spans} spans where the text has {rows}")));
+        }
+        if !is_margins && (n_spans != rows as u64 || !types.contains(&n_types)) {
             return Err(section.damaged(format!(
                 "it has logits of {n_spans} spans and {n_types} types where the text has {rows} and {}",
                 labels.n_types()
             )));
         }
-        let columns = section.payload.get(read..).unwrap_or_default();
-        let logits =
-            EpochLogits::from_bytes(columns, n_spans, n_types, header.precision).map_err(|e| section.damaged(e))?;
-        self.push_epoch(section, header.run, header.epoch, logits)
-    }
-
-    fn margins(&mut self, section: &Section) -> Result<(), DynFileError> {
-        let (header, read): (MarginsHeader, usize) = section.decode_prefix()?;
-        let Some(index) = &self.index else { return Err(section.damaged("it comes before TEXT")) };
-        let rows = match header.run {
-            RunKind::Main => index.len(),
-            RunKind::Threshold => self.threshold.as_ref().map_or(0, |t| t.spans.len()),
-        };
-        let n_spans = header.n_spans as usize;
-        if n_spans != rows {
-            return Err(section.damaged(format!("it has margins of {n_spans} spans where the text has {rows}")));
-        }
-        let column = section.payload.get(read..).unwrap_or_default();
-        let margins = EpochLogits::margins_from_bytes(column, n_spans).map_err(|e| section.damaged(e))?;
-        self.push_epoch(section, header.run, header.epoch, margins)
+        let EpochHeader { run, epoch, precision, .. } = header;
+        Ok(EpochShape { run, epoch, n_spans: rows, n_types, precision, is_margins, header: read })
     }
 
     fn push_epoch(
@@ -574,7 +638,7 @@ impl Parts {
         Ok(())
     }
 
-    fn finish(self, offset: usize) -> Result<Dynamics, DynFileError> {
+    fn finish(self, offset: u64) -> Result<Dynamics, DynFileError> {
         let missing = |missing: &'static str| DynFileError::Truncated { offset, missing };
         let labels = self.labels.ok_or(missing("the labels"))?;
         let text = self.text.ok_or(missing("the text"))?;
@@ -601,7 +665,7 @@ mod tests {
     use crate::formats::dynclean_json;
     use crate::score::Prf;
 
-    fn small() -> Dynamics {
+    pub(super) fn small() -> Dynamics {
         let json = br#"[{"tokens": ["Ada", "wrote", "it"], "entities": [[0, 0, "PER"]], "id": "a"},
                         {"tokens": ["Rome"], "entities": [], "unknown": [[0, 0]]}]"#;
         let corpus = dynclean_json::read(json).unwrap();

@@ -1,0 +1,405 @@
+//! Loops over columns of spans: what takes the time when a file is opened.
+//!
+//! A crate of its own, because cargo sets how hard a whole package is optimised: the page is compiled for size,
+//! these loops for speed. What the numbers mean says `shared::metrics`; nothing here allocates per span but
+//! the columns that it returns.
+
+#![warn(missing_docs)]
+
+pub mod exp;
+pub mod ln;
+mod sort;
+mod vectors;
+
+use std::ops::Range;
+
+use half::f16;
+
+pub use self::sort::sort_ascending;
+use crate::exp::exp_nonpositive;
+use crate::ln::ln;
+use crate::vectors::{Work, vectorised, widen};
+
+/// Spans handled together: their working set stays in the first-level cache.
+pub const BLOCK: usize = 256;
+
+/// The logits of one epoch relative to that of `O`: a column per entity type, one after the other, each with
+/// `n_spans` values.
+#[derive(Debug, Clone, Copy)]
+pub struct Epoch<'a> {
+    n_spans: usize,
+    n_types: usize,
+    values: Values<'a>,
+}
+
+/// Values of an epoch.
+#[derive(Debug, Clone, Copy)]
+pub enum Values<'a> {
+    /// In half precision.
+    F16(&'a [f16]),
+    /// In single precision.
+    F32(&'a [f32]),
+}
+
+impl<'a> Epoch<'a> {
+    /// Of so many spans and types.
+    ///
+    /// # Panics
+    /// When there are not as many values.
+    pub fn new(n_spans: usize, n_types: usize, values: Values<'a>) -> Self {
+        let found = match values {
+            Values::F16(values) => values.len(),
+            Values::F32(values) => values.len(),
+        };
+        assert_eq!(Some(found), n_spans.checked_mul(n_types), "a value for every span and type");
+        Self { n_spans, n_types, values }
+    }
+
+    /// Relative logits of type `kind` (from 0) for a range of spans, into `out` (one per span).
+    #[inline(always)]
+    pub fn read(&self, kind: usize, spans: Range<usize>, out: &mut [f32]) {
+        let range = kind * self.n_spans + spans.start..kind * self.n_spans + spans.end;
+        match self.values {
+            Values::F16(values) => widen(&values[range], out),
+            Values::F32(values) => out.copy_from_slice(&values[range]),
+        }
+    }
+
+    /// The logits of all labels, `O` first, of a range of spans, a column each.
+    #[inline(always)]
+    fn load(&self, spans: Range<usize>, columns: &mut [Lane<f32>]) {
+        for (label, column) in columns.iter_mut().enumerate() {
+            match label.checked_sub(1) {
+                None => column.fill(0.0),
+                Some(kind) => self.read(kind, spans.clone(), &mut column[..spans.len()]),
+            }
+        }
+    }
+}
+
+/// Sums over epochs, one element per span in every column.
+#[derive(Debug, Default)]
+pub struct Sums {
+    /// Mean margin.
+    pub aum: Vec<f32>,
+    /// Mean probability of the assigned label.
+    pub confidence: Vec<f32>,
+    /// Its population standard deviation.
+    pub variability: Vec<f32>,
+    /// Mean of −ln of that probability.
+    pub mean_loss: Vec<f32>,
+    /// Epochs at which the assigned label had the largest logit.
+    pub correctness: Vec<u16>,
+    /// Times from right to wrong.
+    pub forgetting: Vec<u16>,
+    /// Label with the highest mean probability.
+    pub predicted: Vec<u16>,
+    /// That probability.
+    pub predicted_probability: Vec<f32>,
+}
+
+impl Sums {
+    fn with_capacity(n: usize) -> Self {
+        Self {
+            aum: Vec::with_capacity(n),
+            confidence: Vec::with_capacity(n),
+            variability: Vec::with_capacity(n),
+            mean_loss: Vec::with_capacity(n),
+            correctness: Vec::with_capacity(n),
+            forgetting: Vec::with_capacity(n),
+            predicted: Vec::with_capacity(n),
+            predicted_probability: Vec::with_capacity(n),
+        }
+    }
+}
+
+/// Sums up all spans over these epochs. `assigned`: the label of every span.
+///
+/// # Panics
+/// When an epoch has another number of spans or types.
+pub fn sums(epochs: &[Epoch], assigned: &[u16]) -> Sums {
+    vectorised(AllSums { epochs, assigned })
+}
+
+/// Mean probabilities of a range of spans: a column per label, `O` first. NaN where a logit is not finite.
+///
+/// # Panics
+/// When an epoch has fewer spans, or another number of types.
+pub fn mean_distributions(epochs: &[Epoch], spans: Range<usize>) -> Vec<Vec<f32>> {
+    vectorised(Distributions { epochs, spans })
+}
+
+/// The margin of every span's assigned label, its logit minus the largest other, to the end of `out`.
+///
+/// # Panics
+/// When there are more labels than spans.
+pub fn margins(epoch: Epoch, assigned: &[u16], out: &mut Vec<f32>) {
+    vectorised(Margins { epoch, assigned, out });
+}
+
+struct Margins<'a> {
+    epoch: Epoch<'a>,
+    assigned: &'a [u16],
+    out: &'a mut Vec<f32>,
+}
+
+impl Work for Margins<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut columns = vec![[0f32; BLOCK]; self.epoch.n_types + 1];
+        let mut assigned = [0u32; BLOCK];
+        for (block, labels) in self.assigned.chunks(BLOCK).enumerate() {
+            let start = block * BLOCK;
+            self.epoch.load(start..start + labels.len(), &mut columns);
+            for (own, &label) in assigned.iter_mut().zip(labels) {
+                *own = u32::from(label);
+            }
+            let (mut own, mut other) = ([f32::NAN; BLOCK], [f32::NEG_INFINITY; BLOCK]);
+            for (label, column) in (0u32..).zip(&columns) {
+                for i in 0..BLOCK {
+                    let z = column[i];
+                    let is_own = assigned[i] == label;
+                    own[i] = if is_own { z } else { own[i] };
+                    // NaN is never larger.
+                    other[i] = if z > other[i] && !is_own { z } else { other[i] };
+                }
+            }
+            for i in 0..BLOCK {
+                own[i] -= other[i];
+            }
+            self.out.extend_from_slice(&own[..labels.len()]);
+        }
+    }
+}
+
+/// [`sums`].
+struct AllSums<'a> {
+    epochs: &'a [Epoch<'a>],
+    assigned: &'a [u16],
+}
+
+impl Work for AllSums<'_> {
+    type Output = Sums;
+
+    #[inline(always)]
+    fn run(self) -> Sums {
+        let n = self.assigned.len();
+        let mut sums = Sums::with_capacity(n);
+        let mut block = Block::new(self.epochs);
+        for start in (0..n).step_by(BLOCK) {
+            let spans = start..(start + BLOCK).min(n);
+            block.fill(self.epochs, spans.clone(), &self.assigned[spans]);
+            block.write_sums(self.epochs.len(), &mut sums);
+        }
+        sums
+    }
+}
+
+/// [`mean_distributions`].
+struct Distributions<'a> {
+    epochs: &'a [Epoch<'a>],
+    spans: Range<usize>,
+}
+
+impl Work for Distributions<'_> {
+    type Output = Vec<Vec<f32>>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<Vec<f32>> {
+        let mut block = Block::new(self.epochs);
+        let mut columns = vec![Vec::with_capacity(self.spans.len()); block.n_labels];
+        for start in self.spans.clone().step_by(BLOCK) {
+            let spans = start..(start + BLOCK).min(self.spans.end);
+            // Probabilities do not depend on the assigned labels: all `O` will do.
+            block.fill(self.epochs, spans.clone(), &[0; BLOCK][..spans.len()]);
+            block.write_distributions(self.epochs.len(), &mut columns);
+        }
+        columns
+    }
+}
+
+/// One number per span of a block. All are 32 bits wide, so that loops over spans need no
+/// conversions between vectors of different widths.
+type Lane<T> = [T; BLOCK];
+
+/// Working columns of one block; every loop runs over spans, so that it vectorises.
+struct Block {
+    len: usize,
+    n_labels: usize,
+    epoch: usize,
+    label: Lane<u32>,
+    /// Logits of the epoch at hand, then its exponentials: `n_labels` columns.
+    logits: Vec<Lane<f32>>,
+    /// Sum over epochs of the probabilities, laid out likewise.
+    probability: Vec<Lane<f32>>,
+    margin_sum: Lane<f32>,
+    loss_sum: Lane<f32>,
+    mean: Lane<f32>,
+    squares: Lane<f32>,
+    correct: Lane<u32>,
+    was_correct: Lane<u32>,
+    forgotten: Lane<u32>,
+    /// 0 as long as all logits are finite, then NaN.
+    taint: Lane<f32>,
+}
+
+impl Block {
+    fn new(epochs: &[Epoch]) -> Self {
+        let n_labels = epochs.first().map_or(0, |e| e.n_types) + 1;
+        Self {
+            len: 0,
+            n_labels,
+            epoch: 0,
+            label: [0; BLOCK],
+            logits: vec![[0.0; BLOCK]; n_labels],
+            probability: vec![[0.0; BLOCK]; n_labels],
+            margin_sum: [0.0; BLOCK],
+            loss_sum: [0.0; BLOCK],
+            mean: [0.0; BLOCK],
+            squares: [0.0; BLOCK],
+            correct: [0; BLOCK],
+            was_correct: [0; BLOCK],
+            forgotten: [0; BLOCK],
+            taint: [0.0; BLOCK],
+        }
+    }
+
+    /// Sums up these spans over all epochs.
+    #[inline(always)]
+    fn fill(&mut self, epochs: &[Epoch], spans: Range<usize>, labels: &[u16]) {
+        self.start(labels);
+        for epoch in epochs {
+            epoch.load(spans.clone(), &mut self.logits);
+            self.accumulate();
+        }
+    }
+
+    #[inline(always)]
+    fn start(&mut self, labels: &[u16]) {
+        self.len = labels.len();
+        self.epoch = 0;
+        for (own, &label) in self.label.iter_mut().zip(labels) {
+            *own = u32::from(label);
+        }
+        self.probability.fill([0.0; BLOCK]);
+        self.margin_sum.fill(0.0);
+        self.loss_sum.fill(0.0);
+        self.mean.fill(0.0);
+        self.squares.fill(0.0);
+        self.correct.fill(0);
+        self.was_correct.fill(0);
+        self.forgotten.fill(0);
+        self.taint.fill(0.0);
+    }
+
+    /// Adds the loaded epoch to all sums.
+    #[inline(always)]
+    fn accumulate(&mut self) {
+        self.epoch += 1;
+        let count = self.epoch as f32;
+        // The rest of a short block holds old values: computed along, never read.
+        let mut best = [f32::NEG_INFINITY; BLOCK];
+        let mut second = [f32::NEG_INFINITY; BLOCK];
+        let mut argmax = [0u32; BLOCK];
+        let mut own = [0f32; BLOCK];
+        for (label, column) in (0u32..).zip(&self.logits) {
+            for i in 0..BLOCK {
+                let z = column[i];
+                let is_best = z > best[i];
+                let runner_up = if z > second[i] { z } else { second[i] };
+                second[i] = if is_best { best[i] } else { runner_up };
+                best[i] = if is_best { z } else { best[i] };
+                argmax[i] = if is_best { label } else { argmax[i] };
+                own[i] = if self.label[i] == label { z } else { own[i] };
+                // 0 × ±∞ and 0 × NaN are NaN.
+                self.taint[i] += z * 0.0;
+            }
+        }
+        let mut sum = [0f32; BLOCK];
+        for column in &mut self.logits {
+            for i in 0..BLOCK {
+                column[i] = exp_nonpositive(column[i] - best[i]);
+                sum[i] += column[i];
+            }
+        }
+        let mut own_probability = [0f32; BLOCK];
+        for (label, (column, total)) in (0u32..).zip(self.logits.iter().zip(&mut self.probability)) {
+            for i in 0..BLOCK {
+                let p = column[i] / sum[i];
+                total[i] += p;
+                own_probability[i] = if self.label[i] == label { p } else { own_probability[i] };
+            }
+        }
+        for i in 0..BLOCK {
+            let is_correct = argmax[i] == self.label[i];
+            let other = if is_correct { second[i] } else { best[i] };
+            self.margin_sum[i] += own[i] - other;
+            // −ln softmax(z)_y without the rounding of a probability close to 0 or 1.
+            self.loss_sum[i] += ln(sum[i]) + (best[i] - own[i]);
+            // Welford's update: no cancellation between large sums of squares.
+            let delta = own_probability[i] - self.mean[i];
+            self.mean[i] += delta / count;
+            self.squares[i] += delta * (own_probability[i] - self.mean[i]);
+            let now = u32::from(is_correct);
+            self.correct[i] += now;
+            self.forgotten[i] += self.was_correct[i] & (1 - now);
+            self.was_correct[i] = now;
+        }
+    }
+
+    #[inline(always)]
+    fn write_sums(&mut self, n_epochs: usize, out: &mut Sums) {
+        let n = n_epochs as f32;
+        let mut predicted = [0u32; BLOCK];
+        let mut highest = [f32::NEG_INFINITY; BLOCK];
+        for (label, column) in (0u32..).zip(&self.probability) {
+            for i in 0..BLOCK {
+                let is_best = column[i] > highest[i];
+                highest[i] = if is_best { column[i] } else { highest[i] };
+                predicted[i] = if is_best { label } else { predicted[i] };
+            }
+        }
+        // One short loop per column: a long one over all of them is not vectorised.
+        for i in 0..BLOCK {
+            // Margins of finite logits can overflow; with one label they are infinite.
+            self.taint[i] += (self.margin_sum[i] + self.loss_sum[i]) * 0.0;
+        }
+        for i in 0..BLOCK {
+            self.squares[i] = (self.squares[i] / n).max(0.0).sqrt() + self.taint[i];
+        }
+        for i in 0..BLOCK {
+            self.mean[i] += self.taint[i];
+        }
+        for column in [&mut self.margin_sum, &mut self.loss_sum, &mut highest] {
+            for (value, taint) in column.iter_mut().zip(&self.taint) {
+                *value = *value / n + taint;
+            }
+        }
+        for (column, flagged) in
+            [(&mut self.correct, &[0; BLOCK]), (&mut self.forgotten, &[0; BLOCK]), (&mut predicted, &self.label)]
+        {
+            for i in 0..BLOCK {
+                column[i] = if self.taint[i].is_nan() { flagged[i] } else { column[i] };
+            }
+        }
+        let len = self.len;
+        out.aum.extend_from_slice(&self.margin_sum[..len]);
+        out.confidence.extend_from_slice(&self.mean[..len]);
+        out.variability.extend_from_slice(&self.squares[..len]);
+        out.mean_loss.extend_from_slice(&self.loss_sum[..len]);
+        out.predicted_probability.extend_from_slice(&highest[..len]);
+        // No run has 65,536 epochs or labels.
+        out.correctness.extend(self.correct[..len].iter().map(|&n| n as u16));
+        out.forgetting.extend(self.forgotten[..len].iter().map(|&n| n as u16));
+        out.predicted.extend(predicted[..len].iter().map(|&label| label as u16));
+    }
+
+    #[inline(always)]
+    fn write_distributions(&self, n_epochs: usize, columns: &mut [Vec<f32>]) {
+        for (column, total) in columns.iter_mut().zip(&self.probability) {
+            column.extend(total.iter().zip(&self.taint).take(self.len).map(|(p, taint)| p / n_epochs as f32 + taint));
+        }
+    }
+}
