@@ -31,6 +31,7 @@ pub mod same_form;
 pub mod score;
 pub mod share;
 pub mod span;
+pub mod surface_forms;
 pub mod tally;
 pub mod threshold;
 mod vectors;

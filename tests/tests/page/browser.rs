@@ -162,7 +162,8 @@ impl Page {
         self.client.goto(url).await.unwrap();
     }
 
-    async fn devtools(&self, command: &str, parameters: Value) -> Value {
+    /// A command of Chromium's developer tools.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.client.issue_cmd(Post { path: "goog/cdp/execute", body }).await.unwrap()
     }
@@ -187,6 +188,17 @@ impl Page {
                 return text;
             }
         }
+    }
+
+    /// The text of the element that a selector finds, once it is there.
+    pub async fn text_of(&self, css: &str) -> String {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        found.unwrap_or_else(|error| panic!("{css} does not come: {error}")).text().await.unwrap()
+    }
+
+    /// Forgets what the console complained of: it was provoked.
+    pub async fn forgive(&self) {
+        complaints(&self.client).await;
     }
 
     /// What an input field holds.
