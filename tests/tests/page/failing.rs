@@ -18,10 +18,9 @@ async fn reach_worker(page: &Page) {
     page.until_open().await;
 }
 
-/// Opens the address of the greatest length that can be written.
+/// In the protocol: open a file by its address, which has 2³² − 1 bytes.
 async fn fail_in_worker(page: &Page) {
-    page.script("worker.postMessage([new Uint8Array([0, 1, 253, 255, 255, 255, 255, 255, 255, 255, 255]), null])")
-        .await;
+    page.script("worker.postMessage([new Uint8Array([0, 1, 252, 255, 255, 255, 255]), null])").await;
 }
 
 /// A reply whose length is a lie.
@@ -53,6 +52,11 @@ fn a_mistake_in_the_worker_is_told_and_the_page_goes_on() {
         assert!(told.contains("capacity overflow"), "{told}");
         // The decision and the threshold hold in the new worker, and the page goes on.
         crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &corpus, "in the new worker");
+        page.until("row", "is there again, decided by hand", |text| text.contains("by hand")).await;
+        page.press(&[], 'j').await;
+        let first = page.until("sentence", "shows the first span", |text| !text.is_empty()).await;
+        page.press(&[], 'j').await;
+        page.until("sentence", "shows the next span", |text| *text != first).await;
         page.press(&[], 'x').await;
         page.until("counts-panel", "has one more", |text| text.contains("2 decided by hand")).await;
 

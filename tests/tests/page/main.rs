@@ -3,6 +3,8 @@
 mod browser;
 mod comparing;
 mod failing;
+mod firefox;
+mod offline;
 mod reading;
 mod reviewing;
 mod selecting;

@@ -89,10 +89,7 @@ fn words_are_listed_by_number_of_labels_and_decided_in_one_go() {
         page.until("listed", "lists fewer", |text| *text != all).await;
         page.click("form-row").await;
         page.find("chip-form").await;
-        while !page.address().await.contains("form_order%22:%22Mean") || !page.address().await.contains("%22words%22:[")
-        {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        page.until_address("%22form%22:%7B%22words%22:%5B").await;
         let (chip, listed) = (page.text("chip-form").await, page.text("listed").await);
         page.reload().await;
         assert_eq!(page.text("chip-form").await, chip);
