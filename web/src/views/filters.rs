@@ -91,14 +91,15 @@ const DECIDED: [(&str, Decided, &str); 5] = [
 fn list_choice(app: App) -> impl IntoView {
     let which = move || match app.filter.with(|filter| filter.decided) {
         Some(decided) => DECIDED.iter().find(|named| named.1 == decided).map_or("", |named| named.0),
-        None if app.list.get() == List::Ranked(Listing { judged_only: true }) => "judged",
+        // Words are all listed, whatever is decided about them.
+        None if !app.words.get() && app.list.get() == List::Ranked(Listing { judged_only: true }) => "judged",
         None => "all",
     };
     let set = move |event: web_sys::Event| {
         let name = event_target_value(&event);
         let decided = DECIDED.iter().find(|named| named.0 == name).map(|named| named.1);
         app.filter_by(|filter| filter.decided = decided);
-        if decided.is_none() {
+        if decided.is_none() && !app.words.get_untracked() {
             app.list.set(List::Ranked(Listing { judged_only: name == "judged" }));
         }
     };
@@ -107,7 +108,7 @@ fn list_choice(app: App) -> impl IntoView {
     view! {
         <select aria-label="Spans listed, by decision" data-testid="list-which" prop:value=which on:change=set
             title="Judged wrong, or not: only what is listed here. A decision: a filter for every view">
-            <option value="judged">"judged wrong"</option>
+            {move || (!app.words.get()).then(|| view! { <option value="judged">"judged wrong"</option> })}
             <option value="all">"judged or not"</option>
             <optgroup label="in every view">
                 {[kept, removed, relabelled, by_hand].map(option)}
