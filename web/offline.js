@@ -8,9 +8,16 @@ addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 // The page, once it runs, says of which files it consists; those of older versions go.
 addEventListener("message", (event) => event.waitUntil(keep(event.data)));
 
+// A name with a digest of the content never has another one.
+const LASTING = /-[0-9a-f]{12,}[._]/;
+
 const keep = async (files) => {
   const cache = await caches.open(KEPT);
-  await cache.addAll(files);
+  const wanted = [];
+  for (const file of files) {
+    if (!LASTING.test(file) || !(await cache.match(file))) wanted.push(file);
+  }
+  await cache.addAll(wanted);
   for (const request of await cache.keys()) {
     if (!files.includes(request.url)) await cache.delete(request);
   }
