@@ -3,11 +3,24 @@
 const { js, wasm } = document.querySelector("script[data-wasm]").dataset;
 const url = (name) => new URL(name, document.baseURI).href;
 
+// Lets the page open without a network. Where the browser has no such thing, or refuses, it needs one.
+const keepForOffline = async (files) => {
+  try {
+    await navigator.serviceWorker.register(url("offline.js"));
+    const { active } = await navigator.serviceWorker.ready;
+    const linked = [...document.querySelectorAll("link[href]")].map((link) => link.href);
+    active.postMessage([...new Set([...files, ...linked])]);
+  } catch (error) {
+    console.info(`DynClean is not kept for use without a network (${error}).`);
+  }
+};
+
 try {
   const program = await import(url(js));
   await program.default({ module_or_path: url(wasm) });
   document.getElementById("starting")?.remove();
   program.start(url(js), url("worker.js"));
+  keepForOffline([url("."), url(js), url(wasm), url("start.js"), url("worker.js")]);
 } catch (error) {
   const message = document.getElementById("starting") ?? document.body.appendChild(document.createElement("p"));
   message.className = "stopped";

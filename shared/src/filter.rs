@@ -1,10 +1,13 @@
 //! Which spans are looked at: one filter for every view.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
-use crate::judge::{Judge, Side};
-use crate::labels::LabelId;
+use crate::judge::{Decision, Judgement, Side};
+use crate::labels::{LabelId, O};
+use crate::same_form::occurrences;
 use crate::span::{SpanId, SpanIndex};
 
 /// What a span must have to be looked at; all that is set must hold.
@@ -25,6 +28,49 @@ pub struct Filter {
     pub region: Vec<(f32, f32)>,
     /// Whether its distant label differs from gold.
     pub wrong_by_gold: bool,
+    /// Its words and its distant label.
+    pub form: Option<Form>,
+    /// What is decided about it.
+    pub decided: Option<Decided>,
+}
+
+/// A surface form with one distant label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Form {
+    /// The words, as they are written.
+    pub words: Vec<String>,
+    /// The label.
+    pub label: LabelId,
+}
+
+/// What may be decided about a span, by the settings or by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decided {
+    /// It keeps its label.
+    Kept,
+    /// It is removed.
+    Removed,
+    /// It takes another label.
+    Relabelled,
+    /// Whatever a person said about it.
+    ByHand,
+    /// Something else than about the same span of the recording that this one is compared with.
+    Differently,
+}
+
+/// What a filter asks about spans.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What the settings decide.
+    pub judgement: &'a Judgement<'a>,
+    /// Decisions that overrule them.
+    pub by_hand: &'a BTreeMap<SpanId, Decision>,
+    /// Spans about which another recording decides differently.
+    pub differing: &'a [SpanId],
+    /// The words.
+    pub corpus: &'a Corpus,
+    /// One label per span, where known.
+    pub gold: Option<&'a [LabelId]>,
 }
 
 /// A range of the metric on one side.
@@ -56,10 +102,22 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Looks at every span. `gold`: one label per span, where known.
-    pub fn new(filter: &Filter, judge: &Judge, corpus: &Corpus, gold: Option<&[LabelId]>) -> Self {
-        let mut set = Bits::all(judge.index.len());
+    /// Looks at every span.
+    pub fn new(filter: &Filter, facts: &Facts) -> Self {
+        let Facts { corpus, gold, .. } = *facts;
+        let judge = facts.judgement.judge();
         let metrics = &judge.metrics;
+        // What is known by lists of spans goes first: the fewer are left, the fewer are looked at.
+        let mut set = match filter.decided {
+            None => Bits::all(judge.index.len()),
+            Some(decided) => facts.decided(decided),
+        };
+        if let Some(Form { words, label }) = &filter.form {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let spans = occurrences(corpus, &words).filter_map(|span| judge.index.id(span));
+            set.intersect(&Bits::of(judge.index.len(), spans));
+            set.retain(|span| judge.assigned.get(span as usize) == Some(label));
+        }
         if let Some(side) = filter.side {
             set.retain(|span| judge.side(span) == side);
         }
@@ -123,6 +181,41 @@ impl Selection {
     }
 }
 
+impl Facts<'_> {
+    /// The spans about which this is decided.
+    fn decided(&self, decided: Decided) -> Bits {
+        let judge = self.judgement.judge();
+        let n = judge.index.len();
+        let by_rules = || {
+            let judged = Side::BOTH.map(|side| self.judgement.judged_wrong(side).into_owned());
+            let left = judged.into_iter().flatten().filter(|span| !self.by_hand.contains_key(span));
+            left.map(|span| (span, self.judgement.verdict(span)))
+        };
+        let all = || by_rules().chain(self.by_hand.iter().map(|(&span, &decision)| (span, decision)));
+        let label = |span: SpanId| judge.assigned.get(span as usize).copied().unwrap_or(O);
+        let relabels = |span: SpanId, decision: Decision| match decision {
+            Decision::Relabel(new) => new != label(span),
+            Decision::Keep | Decision::Remove => false,
+        };
+        let changes = |span: SpanId, decision: Decision| decision == Decision::Remove || relabels(span, decision);
+        let meeting = |condition: &dyn Fn(SpanId, Decision) -> bool| {
+            Bits::of(n, all().filter(|&(span, decision)| condition(span, decision)).map(|(span, _)| span))
+        };
+        match decided {
+            Decided::ByHand => Bits::of(n, self.by_hand.keys().copied()),
+            Decided::Differently => Bits::of(n, self.differing.iter().copied()),
+            Decided::Removed => meeting(&|_, decision| decision == Decision::Remove),
+            Decided::Relabelled => meeting(&relabels),
+            Decided::Kept => {
+                let changed = meeting(&changes);
+                let mut kept = Bits::all(n);
+                kept.0.iter_mut().zip(&changed.0).for_each(|(word, changed)| *word &= !changed);
+                kept
+            }
+        }
+    }
+}
+
 fn contains(bits: &[u64], span: SpanId) -> bool {
     bits.get(span as usize / 64).is_some_and(|word| word >> (span % 64) & 1 == 1)
 }
@@ -138,6 +231,21 @@ impl Bits {
             *last = (1 << (n % 64)) - 1;
         }
         Self(words)
+    }
+
+    /// These of `n` spans.
+    fn of(n: usize, spans: impl Iterator<Item = SpanId>) -> Self {
+        let mut words = vec![0; n.div_ceil(64)];
+        for span in spans.filter(|&span| (span as usize) < n) {
+            if let Some(word) = words.get_mut(span as usize / 64) {
+                *word |= 1 << (span % 64);
+            }
+        }
+        Self(words)
+    }
+
+    fn intersect(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
     }
 
     /// Keeps those of the set that meet a condition; the others are not looked at again.
@@ -268,8 +376,9 @@ mod tests {
     use super::*;
     use crate::dynamics::Dynamics;
     use crate::formats::dynclean_json;
+    use crate::judge::Judge;
     use crate::metrics::Window;
-    use crate::threshold::Metric;
+    use crate::threshold::{Action, Metric, Rule, Settings};
 
     /// Spans 0..6 are those of "The New York", 6 is "york"; X is predicted for spans 4 and 5.
     fn example() -> (Dynamics, Judge, Vec<LabelId>) {
@@ -284,7 +393,23 @@ mod tests {
     #[track_caller]
     fn passing(filter: Filter, expected: &[SpanId]) -> Selection {
         let (dynamics, judge, gold) = example();
-        let selection = Selection::new(&filter, &judge, &dynamics.corpus, Some(&gold));
+        // By the rules span 5 goes: negatives of a top-negatives run are not relabelled. By hand span 4 does, too.
+        let rule = Rule::Fixed(0.0);
+        let settings = Settings {
+            negatives: rule,
+            positives: rule,
+            action: Action::Relabel,
+            relabel_probability: 0.5,
+            ..Settings::paper()
+        };
+        let facts = Facts {
+            judgement: &judge.under(&settings),
+            by_hand: &[(0, Decision::Relabel(1)), (3, Decision::Relabel(0)), (4, Decision::Remove)].into(),
+            differing: &[6, 2, 99],
+            corpus: &dynamics.corpus,
+            gold: Some(&gold),
+        };
+        let selection = Selection::new(&filter, &facts);
         let found: Vec<SpanId> = (0..8).filter(|&span| selection.contains(span)).collect();
         assert_eq!(found, expected, "{filter:?}");
         assert_eq!(selection.len(), expected.len());
@@ -320,6 +445,33 @@ mod tests {
         passing(text("\"New\""), &[3]);
         passing(text("paris"), &[]);
         passing(text("\""), &[]);
+    }
+
+    #[test]
+    fn forms_are_words_and_a_label() {
+        let form = |words: &[&str], label| Filter {
+            form: Some(Form { words: words.iter().map(|&word| word.to_owned()).collect(), label }),
+            ..Filter::default()
+        };
+        passing(form(&["York"], 0), &[5]);
+        passing(form(&["york"], 0), &[6]);
+        passing(form(&["New", "York"], 1), &[4]);
+        passing(form(&["New", "York"], 0), &[]);
+        passing(form(&["New York"], 1), &[]);
+        passing(form(&[], 0), &[]);
+        passing(Filter { text: "the".to_owned(), ..form(&["York"], 0) }, &[]);
+    }
+
+    #[test]
+    fn decisions_by_the_rules_and_by_hand_are_told_apart() {
+        let decided = |decided| Filter { decided: Some(decided), ..Filter::default() };
+        passing(decided(Decided::ByHand), &[0, 3, 4]);
+        passing(decided(Decided::Differently), &[2, 6]);
+        passing(decided(Decided::Removed), &[4, 5]);
+        passing(decided(Decided::Relabelled), &[0]);
+        // That span 3 is O again is no change.
+        passing(decided(Decided::Kept), &[1, 2, 3, 6]);
+        passing(Filter { side: Some(Side::Positives), ..decided(Decided::ByHand) }, &[4]);
     }
 
     #[test]

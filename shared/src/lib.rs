@@ -33,5 +33,6 @@ pub mod same_form;
 pub mod score;
 pub mod share;
 pub mod span;
+pub mod surface_forms;
 pub mod tally;
 pub mod threshold;

@@ -42,7 +42,9 @@ impl SameForm {
         let span = judge.index.span(id)?;
         let own = *judge.assigned.get(id as usize)?;
         let mut groups: BTreeMap<LabelId, FormGroup> = BTreeMap::new();
-        for other in occurrences(corpus, span).filter_map(|other| judge.index.id(other)) {
+        let words: Vec<&str> =
+            corpus.tokens.sentence(span.sentence).skip(span.start as usize).take(span.width() as usize).collect();
+        for other in occurrences(corpus, &words).filter_map(|other| judge.index.id(other)) {
             let Some(&label) = judge.assigned.get(other as usize) else { continue };
             let decision = by_hand.get(&other).copied().unwrap_or_else(|| judgement.decide(other));
             let stays = match decision {
@@ -60,19 +62,17 @@ impl SameForm {
     }
 }
 
-/// Where the words of a span occur, sentences ascending.
-fn occurrences(corpus: &Corpus, span: Span) -> impl Iterator<Item = Span> + '_ {
-    let (skipped, width) = (span.start as usize, span.width() as usize);
-    let words: Vec<&str> = corpus.tokens.sentence(span.sentence).skip(skipped).take(width).collect();
+/// Where words occur one after the other, sentences ascending; nowhere if there are none.
+pub(crate) fn occurrences<'a>(corpus: &'a Corpus, words: &'a [&'a str]) -> impl Iterator<Item = Span> + 'a {
+    let width = words.len();
     (0..corpus.n_sentences() as u32).flat_map(move |sentence| {
         let tokens = corpus.tokens.sentence(sentence);
-        let starts = (tokens.len() + 1).saturating_sub(words.len());
+        let starts = (tokens.len() + 1).saturating_sub(width);
         let first = words.first().copied();
         let candidates = tokens.clone().take(starts).zip(0u32..).filter(move |&(token, _)| Some(token) == first);
-        let rest = words.clone();
         candidates
             .map(|(_, start)| start)
-            .filter(move |&start| tokens.clone().skip(start as usize).zip(&rest).all(|(token, word)| token == *word))
+            .filter(move |&start| tokens.clone().skip(start as usize).zip(words).all(|(token, word)| token == *word))
             .map(move |start| Span { sentence, start, end: start + width as u32 - 1 })
     })
 }

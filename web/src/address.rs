@@ -7,10 +7,11 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use shared::cleaning::Decisions;
 use shared::density::{DATA_MAP, Extent};
-use shared::filter::Filter;
+use shared::filter::{Decided, Filter};
 use shared::listing::Listing;
 use shared::share;
 use shared::span::SpanId;
+use shared::surface_forms::FormOrder;
 use shared::threshold::Settings;
 use wasm_bindgen::JsValue;
 
@@ -28,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(400);
 struct View {
     filter: Filter,
     list: List,
+    words: bool,
+    form_order: FormOrder,
     colouring: Colouring,
     log_counts: bool,
     /// Of the data map.
@@ -40,6 +43,8 @@ impl Default for View {
         Self {
             filter: Filter::default(),
             list: List::Ranked(Listing { judged_only: true }),
+            words: false,
+            form_order: FormOrder::default(),
             colouring: Colouring::Density,
             log_counts: true,
             zoom: None,
@@ -120,7 +125,12 @@ pub fn restore_view(app: App, of: &str) {
     let Some(view) = share::part(&given, "view=").and_then(|json| serde_json::from_str::<View>(&json).ok()) else {
         return;
     };
-    app.set_filter(view.filter);
+    let mut filter = view.filter;
+    // The other recording is not open.
+    filter.decided = filter.decided.filter(|&decided| decided != Decided::Differently);
+    app.set_filter(filter);
+    app.words.set(view.words);
+    app.form_order.set(view.form_order);
     if view.list != List::Flips {
         app.list.set(view.list);
     }
@@ -176,6 +186,8 @@ fn view(app: App) -> View {
     View {
         filter: app.filter.get(),
         list: app.list.get(),
+        words: app.words.get(),
+        form_order: app.form_order.get(),
         colouring: app.map_colouring.get(),
         log_counts: app.log_counts.get(),
         zoom: app.zoom.get().filter(is_shown),

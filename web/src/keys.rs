@@ -12,6 +12,7 @@ use crate::state::App;
 /// Keys and what they do, for the help.
 pub const KEYS: &[(&str, &str)] = &[
     ("J or ↓, ↑", "next, previous span of the table"),
+    ("W", "list words in place of spans, and back: there, every key decides about all spans with the same words"),
     ("K", "keep the label, and go on to the next span"),
     ("X", "remove the span from training, and go on"),
     ("1 … 9", "relabel to this entity type, and go on; 0 is O"),
@@ -85,15 +86,20 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
     }
     let is_slider = target.is_some_and(|t| t.get_attribute("role").as_deref() == Some("slider"));
     match key.as_str() {
-        "j" | "J" => app.step(1),
-        "ArrowDown" if !is_slider => app.step(1),
-        "ArrowUp" if !is_slider => app.step(-1),
+        "j" | "J" => step(app, 1),
+        "ArrowDown" if !is_slider => step(app, 1),
+        "ArrowUp" if !is_slider => step(app, -1),
+        "w" | "W" => app.words.update(|words| *words = !*words),
         "/" => focus("search"),
         "?" => app.help.set(true),
         "Escape" => app.set_filter(Default::default()),
         _ => return decide(app, &key, event.shift_key()),
     }
     true
+}
+
+fn step(app: App, by: isize) {
+    if app.words.get_untracked() { app.step_form(by) } else { app.step(by) }
 }
 
 /// Puts the focus on an element with this test id.
@@ -106,7 +112,6 @@ fn focus(id: &str) {
 
 /// K keeps, X removes, a digit relabels, U leaves it to the rules: the selected span, or all like it.
 fn decide(app: App, key: &str, all_alike: bool) -> bool {
-    let Some(span) = app.selected.get_untracked() else { return false };
     let n_labels = app.file.with_untracked(|f| f.as_ref().map_or(0, |f| f.labels.len()));
     let decision = match key {
         "k" | "K" => Some(Decision::Keep),
@@ -117,6 +122,13 @@ fn decide(app: App, key: &str, all_alike: bool) -> bool {
             _ => return false,
         },
     };
+    if app.words.get_untracked() && app.decide_form(decision) {
+        if decision.is_some() {
+            app.step_form(1);
+        }
+        return true;
+    }
+    let Some(span) = app.selected.get_untracked() else { return false };
     if all_alike && key.chars().all(char::is_alphabetic) {
         app.decide_alike(decision);
     } else {

@@ -3,6 +3,7 @@
 
 mod address;
 mod download;
+mod form_cache;
 mod format;
 mod history;
 mod keys;

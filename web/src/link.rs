@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use js_sys::{Array, ArrayBuffer, Uint8ClampedArray};
 use leptos::prelude::*;
+use shared::filter::Decided;
 use shared::judge::Decision;
 use shared::span::SpanId;
 use shared::threshold::Settings;
 use wasm_bindgen::prelude::*;
 use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use crate::protocol::{Export, List, Look, Place, Plane, Reply, Request, Seen, pack, unpack};
+use crate::protocol::{Export, Look, Place, Plane, Reply, Request, Seen, pack, unpack};
 use crate::state::App;
 use crate::worker::file_name;
 use crate::{address, download, work};
@@ -325,7 +326,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             app.zoom.set(None);
             app.compared.set(Some(*compared));
             app.plane.set(Plane::Compare);
-            app.list.set(List::Flips);
+            app.filter_by(|filter| filter.decided = Some(Decided::Differently));
             // So that agreement comes, whatever else is looked at.
             look(|_| {});
         }
@@ -395,6 +396,12 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
     }
     if let Some(rows) = seen.rows {
         app.rows.set(rows);
+    }
+    if let Some(forms) = seen.forms {
+        app.forms.set(forms);
+    }
+    for (spans, decision) in seen.decided_forms {
+        app.apply(None, spans.into_iter().map(|span| (span, decision)).collect());
     }
     if let Some(detail) = seen.detail.flatten() {
         app.selected.set(Some(detail.row.id));

@@ -18,6 +18,7 @@ use shared::quality::{CurvePoint, Estimate};
 use shared::same_form::SameForm;
 use shared::score::Prf;
 use shared::span::SpanId;
+use shared::surface_forms::{FormId, FormOrder, FormRow};
 use shared::threshold::Settings;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -65,6 +66,10 @@ pub struct Look {
     pub map: Option<MapQuery>,
     /// The rows in sight.
     pub rows: Option<RowQuery>,
+    /// The surface forms in sight; with a limit of 0 none from now on.
+    pub forms: Option<FormQuery>,
+    /// Surface forms all of whose spans are to be decided about: the reply says which those are.
+    pub decided_forms: Vec<(FormId, Option<Decision>)>,
     /// The span in detail.
     pub detail: Option<SpanId>,
     /// A pixel of the data map whose nearest span is wanted in detail.
@@ -78,6 +83,17 @@ pub struct Look {
 pub struct RowQuery {
     /// Of which list.
     pub list: List,
+    /// First row.
+    pub offset: usize,
+    /// Number of rows.
+    pub limit: usize,
+}
+
+/// Rows of the list of surface forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormQuery {
+    /// In what order.
+    pub order: FormOrder,
     /// First row.
     pub offset: usize,
     /// Number of rows.
@@ -263,6 +279,10 @@ pub struct Seen {
     pub agreement: Option<[Agreement; 2]>,
     /// Rows.
     pub rows: Option<Rows>,
+    /// Surface forms.
+    pub forms: Option<FormRows>,
+    /// What is to be decided about the spans of surface forms: nothing has changed yet.
+    pub decided_forms: Vec<(Vec<SpanId>, Option<Decision>)>,
     /// A span; `Some(None)` where none is near the picked pixel.
     pub detail: Option<Option<Detail>>,
     /// A span in short; `Some(None)` where none is near the pixel.
@@ -317,6 +337,19 @@ pub struct Rows {
     pub offset: usize,
     /// The rows.
     pub rows: Vec<Row>,
+}
+
+/// Rows of the list of surface forms.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FormRows {
+    /// Forms in the list.
+    pub total: usize,
+    /// Forms that would be in it without a filter.
+    pub all: usize,
+    /// Number of the first row.
+    pub offset: usize,
+    /// The rows.
+    pub rows: Vec<FormRow>,
 }
 
 /// A span in its sentence.

@@ -8,7 +8,7 @@ use shared::colour::Ground;
 use shared::compare::Other;
 use shared::density::{Cloud, Extent};
 use shared::dynamics::Dynamics;
-use shared::filter::{Filter, Selection};
+use shared::filter::{Facts, Filter, Selection};
 use shared::formats::{self, Content, Document, WriteOptions};
 use shared::histogram::{Histogram, range_of};
 use shared::judge::{Decision, Judge, Judgement, Side};
@@ -24,9 +24,10 @@ use shared::{provenance, share};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use crate::form_cache::FormCache;
 use crate::protocol::{
-    Colouring, Compared, Contradicted, Detail, Export, Figures, Hover, InContext, List, Look, Map, MapQuery, Opened,
-    Plane, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
+    Colouring, Compared, Contradicted, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List, Look, Map,
+    MapQuery, Opened, Plane, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
 use crate::recording::Recording;
 use crate::source::Source;
@@ -73,6 +74,9 @@ pub struct Session {
     filter: Filter,
     /// None without a filter.
     selection: Option<Selection>,
+    /// Made when surface forms are first looked at.
+    forms: Option<FormCache>,
+    form_rows: Option<FormQuery>,
     other: Option<Other>,
     /// Whether the page has not heard of the agreement yet.
     other_is_new: bool,
@@ -107,6 +111,8 @@ impl Session {
             map: None,
             filter: Filter::default(),
             selection: None,
+            forms: None,
+            form_rows: None,
             other: None,
             other_is_new: false,
             flips: Vec::new(),
@@ -197,6 +203,7 @@ impl Session {
             if (settings.window, settings.metric) != (self.judge.window, self.judge.metric) {
                 self.judge = self.recording.judge(&self.judge, settings.window, settings.metric).await?;
                 self.tally = Tally::new(&self.judge, &self.recording.dynamics.corpus.labels, self.gold.as_deref());
+                self.forms.iter_mut().for_each(FormCache::forget_judge);
                 moved = true;
             }
             self.settings = settings;
@@ -207,21 +214,9 @@ impl Session {
                 None => self.by_hand.remove(&span),
             };
         }
-        let filtered = look.filter.is_some() || moved;
-        self.filter = look.filter.unwrap_or_else(|| std::mem::take(&mut self.filter));
-        if filtered {
-            let corpus = &self.recording.dynamics.corpus;
-            self.selection = (!self.filter.is_empty())
-                .then(|| Selection::new(&self.filter, &self.judge, corpus, self.gold.as_deref()));
-            seen.passing = Some(self.selection.as_ref().map_or(self.judge.index.len(), Selection::len));
-            seen.histograms = Some(self.histograms());
-        }
         if look.forget_other {
             self.other = None;
-        }
-        if decides {
-            seen.figures = Some(self.figures());
-            seen.curves = self.curves();
+            self.flips.clear();
         }
         if let Some(other) = &self.other
             && (decides || moved || std::mem::take(&mut self.other_is_new))
@@ -230,9 +225,34 @@ impl Session {
             self.flips = other.flips(&judgement, &self.by_hand);
             seen.agreement = Some(other.agreement(&judgement, &self.by_hand));
         }
+        let decision_counts = self.filter.decided.is_some() && (decides || seen.agreement.is_some());
+        if decision_counts {
+            self.forms.iter_mut().for_each(FormCache::forget_decisions);
+        }
+        let filtered = look.filter.is_some() || moved || decision_counts;
+        self.filter = look.filter.unwrap_or_else(|| std::mem::take(&mut self.filter));
+        if filtered {
+            self.selection = self.select(&self.filter);
+            seen.passing = Some(self.selection.as_ref().map_or(self.judge.index.len(), Selection::len));
+            seen.histograms = Some(self.histograms());
+        }
+        if decides {
+            seen.figures = Some(self.figures());
+            seen.curves = self.curves();
+        }
         if look.rows.is_some() || decides || filtered {
             self.rows = look.rows.or(self.rows);
             seen.rows = self.rows.map(|query| self.rows(query));
+        }
+        if look.forms.is_some() || decides || filtered {
+            self.form_rows = look.forms.or(self.form_rows).filter(|query| query.limit > 0);
+            seen.forms = self.form_rows.map(|query| self.form_rows(query));
+        }
+        if !look.decided_forms.is_empty() {
+            let forms = self.take_forms();
+            let decided = look.decided_forms.into_iter();
+            seen.decided_forms = decided.map(|(form, decision)| (forms.spans(form), decision)).collect();
+            self.forms = Some(forms);
         }
         let mut pixels = None;
         if let Some((map, rgba)) = self.look_at_map(look.map, filtered, decides) {
@@ -251,6 +271,31 @@ impl Session {
             seen.hover = Some(self.at_pixel(at).and_then(|span| self.hover(at, span)));
         }
         Ok((seen, pixels))
+    }
+
+    /// The spans that pass a filter; none without one.
+    fn select(&self, filter: &Filter) -> Option<Selection> {
+        let facts = Facts {
+            judgement: &self.judge.under(&self.settings),
+            by_hand: &self.by_hand,
+            differing: &self.flips,
+            corpus: &self.recording.dynamics.corpus,
+            gold: self.gold.as_deref(),
+        };
+        (!filter.is_empty()).then(|| Selection::new(filter, &facts))
+    }
+
+    /// The surface forms, made if they are not there; to be put back.
+    fn take_forms(&mut self) -> FormCache {
+        self.forms.take().unwrap_or_else(|| FormCache::new(&self.recording.dynamics.corpus, &self.judge))
+    }
+
+    fn form_rows(&mut self, query: FormQuery) -> FormRows {
+        let mut forms = self.take_forms();
+        let (corpus, judgement) = (&self.recording.dynamics.corpus, self.judge.under(&self.settings));
+        let rows = forms.rows(query, corpus, &judgement, &self.by_hand, &self.filter, |filter| self.select(filter));
+        self.forms = Some(forms);
+        rows
     }
 
     /// The span shown nearest to a pixel of the data map.

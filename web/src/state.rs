@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use leptos::prelude::*;
 use shared::compare::Agreement;
 use shared::density::Extent;
-use shared::filter::Filter;
+use shared::filter::{Decided, Filter, Form};
 use shared::judge::{Decision, Side};
 use shared::listing::Listing;
 use shared::metrics::Window;
 use shared::quality::CurvePoint;
 use shared::span::SpanId;
+use shared::surface_forms::{FormOrder, FormRow};
 use shared::threshold::{Metric, Rule, Settings};
 use web_sys::{File, ImageData};
 
 use crate::history::{History, Step};
 use crate::protocol::{
-    Colouring, Compared, Detail, Export, Figures, Hover, List, Map, Opened, Plane, Rows, SideHistogram,
+    Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened, Plane, Rows, SideHistogram,
 };
 use crate::work::{self, Work};
 use crate::{link, theme};
@@ -68,6 +69,12 @@ pub struct App {
     pub list: RwSignal<List>,
     /// The rows that are there.
     pub rows: RwSignal<Rows>,
+    /// Whether surface forms are listed in place of spans.
+    pub words: RwSignal<bool>,
+    /// In what order.
+    pub form_order: RwSignal<FormOrder>,
+    /// Those that are there.
+    pub forms: RwSignal<FormRows>,
     /// The span that is selected.
     pub selected: RwSignal<Option<SpanId>>,
     /// The number of a row that is to be scrolled to.
@@ -128,6 +135,9 @@ impl App {
             map_pixels: RwSignal::new_local(None),
             list: RwSignal::new(List::Ranked(Listing { judged_only: true })),
             rows: RwSignal::new(Rows::default()),
+            words: RwSignal::new(false),
+            form_order: RwSignal::new(FormOrder::default()),
+            forms: RwSignal::new(FormRows::default()),
             selected: RwSignal::new(None),
             in_sight: RwSignal::new(None),
             detail: RwSignal::new(None),
@@ -193,6 +203,8 @@ impl App {
         self.figures.set(None);
         self.histograms.set(opened.histograms.clone());
         self.rows.set(Rows::default());
+        self.words.set(false);
+        self.forms.set(FormRows::default());
         self.selected.set(None);
         self.detail.set(None);
         self.map.set(None);
@@ -280,7 +292,17 @@ impl App {
 
     /// Changes which spans are looked at.
     pub fn set_filter(&self, filter: Filter) {
-        if filter != self.filter.get_untracked() {
+        let before = self.filter.get_untracked();
+        if filter != before {
+            if filter.decided != before.decided {
+                // What is decided says which spans there are to list.
+                self.list.set(match filter.decided {
+                    None => List::Ranked(Listing { judged_only: true }),
+                    Some(Decided::ByHand) => List::ByHand,
+                    Some(Decided::Differently) => List::Flips,
+                    Some(_) => List::Ranked(Listing { judged_only: false }),
+                });
+            }
             self.filter.set(filter.clone());
             link::look(|look| look.filter = Some(filter));
         }
@@ -368,6 +390,44 @@ impl App {
         self.apply(None, spans.into_iter().map(|span| (span, decision)).collect());
     }
 
+    /// The surface form that is looked at, if the list has it, and its number.
+    pub fn chosen_form(&self) -> Option<(usize, FormRow)> {
+        let chosen = self.filter.with_untracked(|filter| filter.form.clone())?;
+        self.forms.with_untracked(|forms| {
+            let mut rows = (forms.offset..).zip(&forms.rows);
+            rows.find(|(_, row)| is_of(row, &chosen)).map(|(number, row)| (number, row.clone()))
+        })
+    }
+
+    /// Looks at a surface form, and at its most suspicious span in detail.
+    pub fn choose_form(&self, row: &FormRow) {
+        self.filter_by(|filter| filter.form = Some(Form { words: row.words.clone(), label: row.label }));
+        self.select(row.lowest.0);
+    }
+
+    /// Looks at the next (1) or previous (−1) surface form of the list; the first where none is looked at.
+    pub fn step_form(&self, by: isize) {
+        let next = match self.chosen_form() {
+            Some((number, _)) => number.checked_add_signed(by),
+            None => Some(self.forms.with_untracked(|forms| forms.offset)),
+        };
+        let row = self.forms.with_untracked(|forms| {
+            let at = next?.checked_sub(forms.offset)?;
+            forms.rows.get(at).cloned()
+        });
+        if let (Some(number), Some(row)) = (next, row) {
+            self.choose_form(&row);
+            self.in_sight.set(Some(number));
+        }
+    }
+
+    /// Decides about all spans of the surface form that is looked at; whether there is one.
+    pub fn decide_form(&self, decision: Option<Decision>) -> bool {
+        let Some((_, row)) = self.chosen_form() else { return false };
+        link::look(|look| look.decided_forms.push((row.form, decision)));
+        true
+    }
+
     /// Selects the next (1) or previous (−1) span of the table; the first where none of it is selected.
     pub fn step(&self, by: isize) {
         let target = self.rows.with_untracked(|rows| {
@@ -409,9 +469,7 @@ impl App {
         self.agreement.set(None);
         self.plane.set(Plane::DataMap);
         self.zoom.set(None);
-        if self.list.get_untracked() == List::Flips {
-            self.list.set(List::Ranked(Listing { judged_only: true }));
-        }
+        self.filter_by(|filter| filter.decided = filter.decided.filter(|&decided| decided != Decided::Differently));
         link::look(|look| look.forget_other = true);
     }
 
@@ -419,6 +477,11 @@ impl App {
     pub fn export(&self, what: Export) {
         link::export(what);
     }
+}
+
+/// Whether a row is about this form.
+pub fn is_of(row: &FormRow, form: &Form) -> bool {
+    row.label == form.label && row.words == form.words
 }
 
 /// Opens the file that the page's address names (`?run=`).

@@ -1,10 +1,6 @@
 //! All checks and tests, as CI runs them.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{env, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,7 +11,9 @@ use crate::{
     setup::{
         self, axe,
         browser::{self, Browser},
-        encoder, wasm_std,
+        encoder,
+        firefox::{self, Firefox},
+        wasm_std,
     },
     steps::Steps,
 };
@@ -37,8 +35,8 @@ pub struct Args {
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let style_steps = if args.filter.is_empty() { 3 } else { 0 };
-    // std, browser, axe-core, encoder; page, build, tests.
-    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 7)?;
+    // std, both browsers, axe-core, encoder; page, build, tests.
+    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 8)?;
     let result = all(layout, args, &mut steps);
     steps.summary();
     result
@@ -66,6 +64,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     }
     setup::page_tools(layout, steps)?;
     let browser = browser::ensure(steps)?;
+    let firefox = firefox::look(steps)?;
     let axe = axe::ensure(layout, steps)?;
     let encoder = encoder::ensure(layout, steps)?;
     page::build(layout, steps)?;
@@ -74,7 +73,8 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     let mut build = cargo();
     build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE);
     check(layout, steps, "trainer and tests", &mut build)?;
-    tests(layout, steps, &args.filter, &browser, axe.as_deref(), encoder.as_deref())
+    let programs = Programs { browser, firefox, axe, encoder };
+    tests(layout, steps, &args.filter, &programs)
 }
 
 fn check(layout: &Layout, steps: &mut Steps, name: &str, command: &mut Command) -> Result<()> {
@@ -85,14 +85,15 @@ fn check(layout: &Layout, steps: &mut Steps, name: &str, command: &mut Command) 
     })
 }
 
-fn tests(
-    layout: &Layout,
-    steps: &mut Steps,
-    filter: &[String],
-    browser: &Browser,
-    axe: Option<&Path>,
-    encoder: Option<&Path>,
-) -> Result<()> {
+/// What tests need besides what is built here.
+struct Programs {
+    browser: Browser,
+    firefox: Option<Firefox>,
+    axe: Option<PathBuf>,
+    encoder: Option<PathBuf>,
+}
+
+fn tests(layout: &Layout, steps: &mut Steps, filter: &[String], programs: &Programs) -> Result<()> {
     steps.step("tests", |step| {
         let trainer = layout.trainer();
         ensure!(trainer.is_file(), "the build left no {}", trainer.display());
@@ -106,15 +107,18 @@ fn tests(
             .current_dir(&layout.root)
             .env("DYNCLEAN_TRAINER", &trainer)
             .env("DYNCLEAN_DIST", layout.dist())
-            .env("CHROMIUM", &browser.chromium)
-            .env("CHROMEDRIVER", &browser.driver);
+            .env("CHROMIUM", &programs.browser.chromium)
+            .env("CHROMEDRIVER", &programs.browser.driver);
         if let Some(data) = data(layout) {
             command.env(DATA_VARIABLE, data);
         }
-        if let Some(axe) = axe {
+        if let Some(firefox) = &programs.firefox {
+            command.env("FIREFOX", &firefox.program).env("GECKODRIVER", &firefox.driver);
+        }
+        if let Some(axe) = &programs.axe {
             command.env(axe::VARIABLE, axe);
         }
-        if let Some(encoder) = encoder {
+        if let Some(encoder) = &programs.encoder {
             command.env(encoder::VARIABLE, encoder);
         }
         // On our own output: CI reads its `test result:` lines.

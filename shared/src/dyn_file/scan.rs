@@ -5,8 +5,8 @@
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{
-    Columns, DISTANT, DynFileError, END, EPOCH, EpochShape, GOLD, HEADER, INFO, LABELS, LAYOUT, MARGINS, PREAMBLE,
-    Parts, RunKind, SAMPLES, SCORE, Section, TEXT, check_preamble,
+    CONTRADICTED, Columns, DISTANT, DynFileError, END, EPOCH, EpochShape, GOLD, HEADER, INFO, LABELS, LAYOUT, MARGINS,
+    PREAMBLE, Parts, RunKind, SAMPLES, SCORE, Section, TEXT, check_preamble,
 };
 use crate::dynamics::Dynamics;
 use crate::labels::{LabelId, O};
@@ -231,7 +231,7 @@ impl Scan {
             return State::Over;
         }
         let kind = match tag {
-            INFO | LABELS | TEXT | LAYOUT | DISTANT | GOLD | SCORE | SAMPLES | END => Kind::Kept,
+            INFO | LABELS | TEXT | LAYOUT | DISTANT | GOLD | CONTRADICTED | SCORE | SAMPLES | END => Kind::Kept,
             EPOCH | MARGINS => {
                 let header = if tag == EPOCH { EpochShape::HEADER } else { EpochShape::MARGINS_HEADER };
                 // A payload too short for its header is told of when it is whole.

@@ -1,5 +1,6 @@
 //! A headless Chromium with the page open, driven as a person would.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,8 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Places {
     pub trainer: PathBuf,
     pub page: PathBuf,
-    chromium: PathBuf,
+    program: PathBuf,
     driver: PathBuf,
+    browser: Browser,
 }
 
 impl Places {
@@ -31,13 +33,21 @@ impl Places {
             Some(Self {
                 trainer: tests::trainer(test)?,
                 page: tests::path_from_env("DYNCLEAN_DIST", "the built page", test)?,
-                chromium: tests::path_from_env("CHROMIUM", "the browser Chromium", test)?,
+                program: tests::path_from_env("CHROMIUM", "the browser Chromium", test)?,
                 driver: tests::path_from_env("CHROMEDRIVER", "Chromium's driver", test)?,
+                browser: Browser::Chromium,
             })
         };
         let found = places();
         assert!(found.is_some() || std::env::var_os("CI").is_none(), "CI must not skip browser tests");
         found
+    }
+
+    /// The same with Firefox, which is there by chance only.
+    pub fn with_firefox(self, test: &str) -> Option<Self> {
+        let program = tests::path_from_env("FIREFOX", "the browser Firefox", test)?;
+        let driver = tests::path_from_env("GECKODRIVER", "Firefox's driver", test)?;
+        Some(Self { program, driver, browser: Browser::Firefox, ..self })
     }
 }
 
@@ -65,6 +75,14 @@ fn start<T>(command: &mut Command, find: impl Fn(&str) -> Option<T>) -> (Running
 pub struct Page {
     client: Client,
     downloads: tempfile::TempDir,
+    server: Cell<Option<Running>>,
+    browser: Browser,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Browser {
+    Chromium,
+    Firefox,
 }
 
 /// Opens the page, served by `trainer serve` with this run, lets `test` use it, and closes all.
@@ -77,27 +95,35 @@ pub fn with_page<F: Future<Output = ()> + 'static>(
 ) {
     let mut serve = Command::new(&places.trainer);
     serve.args(["serve", "--port", "0", "--page"]).arg(&places.page).arg("--run").arg(run);
-    let (_server, address) = start(&mut serve, |line| {
+    let (server, address) = start(&mut serve, |line| {
         let from = line.find("http://")?;
         Some(line[from..].split('?').next()?.trim().to_owned())
     });
     let profile = tempfile::tempdir().unwrap();
     let (_driver, port) = start(Command::new(&places.driver).arg("--port=0"), |line| {
-        line.split("started successfully on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok()
+        // Of Chromium's driver, and of Firefox's.
+        let said = line.split("started successfully on port ").nth(1).or(line.split("Listening on 127.0.0.1:").nth(1));
+        said?.trim_end_matches('.').parse::<u16>().ok()
     });
+    let browser = places.browser;
     let url = format!("{address}{query}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        let client = connect(port, &places.chromium, profile.path()).await;
-        let page = Page { client: client.clone(), downloads: tempfile::tempdir().unwrap() };
+        let downloads = tempfile::tempdir().unwrap();
+        let capabilities = match browser {
+            Browser::Chromium => chromium(&places.program, profile.path()),
+            Browser::Firefox => firefox(&places.program, downloads.path()),
+        };
+        let client = connect(port, capabilities).await;
+        let page = Page { client: client.clone(), downloads, server: Cell::new(Some(server)), browser };
         // A task of its own, so that the browser is closed even if the test panics.
         let outcome = tokio::task::spawn_local(async move {
             page.prepare(&url).await;
             test(page).await;
         })
         .await;
-        let complaints = complaints(&client).await;
+        let complaints = if browser == Browser::Chromium { complaints(&client).await } else { Vec::new() };
         client.close().await.unwrap();
         if let Err(error) = outcome {
             std::panic::resume_unwind(error.into_panic());
@@ -106,7 +132,7 @@ pub fn with_page<F: Future<Output = ()> + 'static>(
     });
 }
 
-async fn connect(port: u16, chromium: &Path, profile: &Path) -> Client {
+fn chromium(program: &Path, profile: &Path) -> Value {
     let flags = [
         "--headless",
         "--no-sandbox",
@@ -119,10 +145,25 @@ async fn connect(port: u16, chromium: &Path, profile: &Path) -> Client {
         "--window-size=1280,720",
         &format!("--user-data-dir={}", profile.display()),
     ];
-    let capabilities = json!({
-        "goog:chromeOptions": { "binary": chromium, "args": flags },
+    json!({
+        "goog:chromeOptions": { "binary": program, "args": flags },
         "goog:loggingPrefs": { "browser": "ALL" },
+    })
+}
+
+fn firefox(program: &Path, downloads: &Path) -> Value {
+    let preferences = json!({
+        // Into the folder named.
+        "browser.download.folderList": 2,
+        "browser.download.dir": downloads,
+        "browser.download.panel.shown": true,
+        "browser.helperApps.neverAsk.saveToDisk": "application/json,application/octet-stream,text/html",
     });
+    let flags = ["-headless", "--width=1280", "--height=720"];
+    json!({ "moz:firefoxOptions": { "binary": program, "args": flags, "prefs": preferences } })
+}
+
+async fn connect(port: u16, capabilities: Value) -> Client {
     let Value::Object(capabilities) = capabilities else { unreachable!() };
     ClientBuilder::new(HttpConnector::new())
         .capabilities(capabilities)
@@ -158,11 +199,19 @@ impl WebDriverCompatibleCommand for Post {
 impl Page {
     async fn prepare(&self, url: &str) {
         let folder = self.downloads.path();
-        self.devtools("Browser.setDownloadBehavior", json!({ "behavior": "allow", "downloadPath": folder })).await;
+        if self.browser == Browser::Chromium {
+            self.devtools("Browser.setDownloadBehavior", json!({ "behavior": "allow", "downloadPath": folder })).await;
+        }
         self.client.goto(url).await.unwrap();
     }
 
-    async fn devtools(&self, command: &str, parameters: Value) -> Value {
+    /// Ends the server that the page came from.
+    pub fn stop_server(&self) {
+        self.server.take();
+    }
+
+    /// A command of Chromium's developer tools.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.client.issue_cmd(Post { path: "goog/cdp/execute", body }).await.unwrap()
     }
@@ -187,6 +236,17 @@ impl Page {
                 return text;
             }
         }
+    }
+
+    /// The text of the element that a selector finds, once it is there.
+    pub async fn text_of(&self, css: &str) -> String {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        found.unwrap_or_else(|error| panic!("{css} does not come: {error}")).text().await.unwrap()
+    }
+
+    /// Forgets what the console complained of: it was provoked.
+    pub async fn forgive(&self) {
+        complaints(&self.client).await;
     }
 
     /// What an input field holds.
@@ -304,6 +364,15 @@ impl Page {
     /// The page's address.
     pub async fn address(&self) -> String {
         self.client.current_url().await.unwrap().to_string()
+    }
+
+    /// Waits until the page's address, which follows what is shown, has this in it.
+    pub async fn until_address(&self, part: &str) {
+        let start = Instant::now();
+        while !self.address().await.contains(part) {
+            assert!(start.elapsed() < PATIENCE, "the address never has {part}: {}", self.address().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Goes to an address; another fragment alone does not load the page again, so it is left first.

@@ -2,11 +2,15 @@
 
 mod browser;
 mod comparing;
+mod failing;
+mod firefox;
+mod offline;
 mod reading;
 mod reviewing;
 mod selecting;
 mod sharing;
 mod speed;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

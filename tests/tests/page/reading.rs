@@ -47,6 +47,12 @@ fn the_page_passes_axe_in_every_state() {
         page.click("class-PER").await;
         page.press(&[], 'x').await;
         check("a span selected, a filter set").await;
+        page.press(&[], 'w').await;
+        page.click("form-row").await;
+        page.find("chip-form").await;
+        check("words listed, one chosen").await;
+        page.click("chip-form").await;
+        page.click("tab-spans").await;
         page.click("guide-end").await;
         page.click("theme").await;
         check("in the other theme").await;

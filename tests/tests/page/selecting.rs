@@ -49,9 +49,7 @@ fn a_selection_holds_in_every_view() {
         assert_eq!((listed, on_map), (low, low));
 
         // The address follows, and reloaded it has it all.
-        while !page.address().await.contains("Positives") {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        page.until_address("Positives").await;
         page.reload().await;
         page.find("chip-values").await;
         page.until("share-positives", "shows as few", |text| shown(text) == low).await;

@@ -147,8 +147,9 @@ fn same_form(app: App, found: SameForm, labels: &[String]) -> impl IntoView + us
     let is_alone = own.spans.len() == 1;
     let exact = format!("\"{}\"", found.form);
     let list = move |_| {
-        app.list.set(List::Ranked(Listing { judged_only: false }));
         app.set_filter(Filter { text: exact.clone(), ..Filter::default() });
+        app.list.set(List::Ranked(Listing { judged_only: false }));
+        app.words.set(false);
     };
     let button = move |text: &'static str, key: &'static str, test_id: &'static str, decision: Option<Decision>| {
         view! {
@@ -158,6 +159,15 @@ fn same_form(app: App, found: SameForm, labels: &[String]) -> impl IntoView + us
             </button>
         }
     };
+    let relabel = move |event: web_sys::Event| {
+        if let Ok(label) = event_target_value(&event).parse::<LabelId>() {
+            app.decide_alike(Some(Decision::Relabel(label)));
+        }
+    };
+    let options = labels.iter().enumerate().map(|(number, name)| {
+        view! { <option value=number.to_string()>{format!("{number}  {name}")}</option> }
+    });
+    let options = options.collect_view();
     Some(view! {
         <div class="same" data-testid="same-form">
             <p>
@@ -169,6 +179,10 @@ fn same_form(app: App, found: SameForm, labels: &[String]) -> impl IntoView + us
                 {(!is_alone).then(|| view! {
                     {button("keep all", "K", "keep-all", Some(Decision::Keep))}
                     {button("remove all", "X", "remove-all", Some(Decision::Remove))}
+                    <select class="button small" aria-label="Relabel all to" data-testid="relabel-all" on:change=relabel>
+                        <option value="">"relabel all …"</option>
+                        {options}
+                    </select>
                     {button("by rule", "U", "rule-all", None)}
                 })}
                 {(!is_alone || !others.is_empty()).then(|| view! {

@@ -1,6 +1,7 @@
 //! Which spans are looked at: the same filter for every view.
 
 use leptos::prelude::*;
+use shared::filter::{Decided, Form};
 use shared::labels::LabelId;
 use shared::listing::Listing;
 
@@ -77,28 +78,42 @@ pub fn filters(app: App) -> impl IntoView {
     }
 }
 
-/// Which list of spans: by the settings, or by hand.
+/// What is decided about a span, by name.
+const DECIDED: [(&str, Decided, &str); 5] = [
+    ("kept", Decided::Kept, "kept"),
+    ("removed", Decided::Removed, "removed"),
+    ("relabelled", Decided::Relabelled, "relabelled"),
+    ("hand", Decided::ByHand, "decided by hand"),
+    ("flips", Decided::Differently, "judged differently"),
+];
+
+/// Which spans are listed, and, by what is decided about them, looked at in every view.
 fn list_choice(app: App) -> impl IntoView {
-    let which = move || match app.list.get() {
-        List::Ranked(Listing { judged_only: true }) => "judged",
-        List::Ranked(_) => "all",
-        List::ByHand => "hand",
-        List::Flips => "flips",
+    let which = move || match app.filter.with(|filter| filter.decided) {
+        Some(decided) => DECIDED.iter().find(|named| named.1 == decided).map_or("", |named| named.0),
+        // Words are all listed, whatever is decided about them.
+        None if !app.words.get() && app.list.get() == List::Ranked(Listing { judged_only: true }) => "judged",
+        None => "all",
     };
     let set = move |event: web_sys::Event| {
-        app.list.set(match event_target_value(&event).as_str() {
-            "judged" => List::Ranked(Listing { judged_only: true }),
-            "all" => List::Ranked(Listing { judged_only: false }),
-            "flips" => List::Flips,
-            _ => List::ByHand,
-        });
+        let name = event_target_value(&event);
+        let decided = DECIDED.iter().find(|named| named.0 == name).map(|named| named.1);
+        app.filter_by(|filter| filter.decided = decided);
+        if decided.is_none() && !app.words.get_untracked() {
+            app.list.set(List::Ranked(Listing { judged_only: name == "judged" }));
+        }
     };
+    let option = |(name, _, text): (&'static str, Decided, &'static str)| view! { <option value=name>{text}</option> };
+    let [kept, removed, relabelled, by_hand, flips] = DECIDED;
     view! {
-        <select aria-label="Spans listed" data-testid="list-which" prop:value=which on:change=set>
-            <option value="judged">"judged wrong"</option>
+        <select aria-label="Spans listed, by decision" data-testid="list-which" prop:value=which on:change=set
+            title="Judged wrong, or not: only what is listed here. A decision: a filter for every view">
+            {move || (!app.words.get()).then(|| view! { <option value="judged">"judged wrong"</option> })}
             <option value="all">"judged or not"</option>
-            <option value="hand">"decided by hand"</option>
-            {move || app.compared.with(Option::is_some).then(|| view! { <option value="flips">"judged differently"</option> })}
+            <optgroup label="in every view">
+                {[kept, removed, relabelled, by_hand].map(option)}
+                {move || app.compared.with(Option::is_some).then(|| option(flips))}
+            </optgroup>
         </select>
     }
 }
@@ -113,14 +128,25 @@ fn chips(app: App) -> impl IntoView {
         let range = format!("{} to {}", edge(values.low, "lowest"), edge(values.high, "highest"));
         Some(format!("{}: {name} {range}", format::side(values.side)))
     };
+    let decided = move || {
+        let decided = app.filter.with(|filter| filter.decided)?;
+        DECIDED.iter().find(|named| named.1 == decided).map(|named| named.2.to_owned())
+    };
+    let form = move || {
+        let Form { words, label } = app.filter.with(|filter| filter.form.clone())?;
+        let label = app.file.with(|f| f.as_ref().and_then(|f| f.labels.get(usize::from(label)).cloned()));
+        Some(format!("“{}” as {}", words.join(" "), label.unwrap_or_default()))
+    };
     let chip = move |text: String, test_id: &'static str, drop: fn(&mut shared::filter::Filter)| {
         view! {
             <button class="chip" data-testid=test_id aria-label=format!("Drop the selection: {text}") title="Drop this selection"
-                on:click=move |_| app.filter_by(drop)>{text.clone()} <span aria-hidden="true">"×"</span></button>
+                on:click=move |_| app.filter_by(drop)>{text.clone()} <span aria-hidden="true">" ×"</span></button>
         }
     };
     view! {
         {move || region().then(|| chip("area of the map".to_owned(), "chip-region", |filter| filter.region.clear()))}
+        {move || form().map(|text| chip(text, "chip-form", |filter| filter.form = None))}
+        {move || decided().map(|text| chip(text, "chip-decided", |filter| filter.decided = None))}
         {move || values().map(|text| chip(text, "chip-values", |filter| filter.values = None))}
         <Show when=move || app.filter.with(|filter| !filter.is_empty())>
             <button class="button small quiet" data-testid="clear-filters" title="Esc"

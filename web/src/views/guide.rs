@@ -24,7 +24,8 @@ const STEPS: &[(&str, &str)] = &[
     (
         "spans",
         "These are the spans judged wrong, the most suspicious first. J or ↓ goes to the next one; K keeps the label, X \
-         removes it, 1 to 9 relabel. With Shift you decide about all spans with the same words at once. Ctrl+Z takes back.",
+         removes it, 1 to 9 relabel. Ctrl+Z takes back. Words lists what was labelled most often: a dictionary's mistake repeats, \
+         and there one key decides about all of its spans.",
     ),
     (
         "controls",

@@ -267,7 +267,7 @@ fn plane_choice(app: App) -> impl IntoView {
 fn colour_choice(app: App) -> impl IntoView {
     view! {
         <label title="Dark blue to yellow is readable without colour vision and in print">
-            "colour "
+            <span class="word">"colour "</span>
             <select data-testid="map-colour" on:change=move |e| app.map_colouring.set(colouring_named(&event_target_value(&e)))
                 prop:value=move || name(app.map_colouring.get())>
                 <option value="density">"density"</option>

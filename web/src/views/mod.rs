@@ -11,8 +11,10 @@ mod header;
 mod help;
 mod histogram;
 mod map;
+mod scroller;
 mod table;
 mod welcome;
+mod words;
 
 use leptos::prelude::*;
 use shared::judge::Side;

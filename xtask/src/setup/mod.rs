@@ -6,6 +6,7 @@ mod binaryen;
 pub mod browser;
 mod cargo_tools;
 pub mod encoder;
+pub mod firefox;
 pub mod wasm_std;
 
 use anyhow::Result;

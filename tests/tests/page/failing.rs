@@ -1,0 +1,89 @@
+//! What a mistake in the program does to the user: it says so, keeps the decisions, and goes on or begins again.
+//!
+//! There is none to be had from outside, so each side is sent a message as no page and no worker makes one: it speaks
+//! of more bytes than there can be, and to make room for them panics, in the page as it is released.
+
+use serde_json::json;
+
+use crate::browser::{Page, Places, with_page};
+use crate::made;
+
+const AGAIN: &str = "has begun again with the file that was open";
+
+/// Lets the worker that serves the page be reached by scripts, as `worker`.
+async fn reach_worker(page: &Page) {
+    let source = "Worker = class extends Worker { constructor(...given) { super(...given); window.worker = this; } }";
+    page.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
+    page.reload().await;
+    page.until_open().await;
+}
+
+/// In the protocol: open a file by its address, which has 2³² − 1 bytes.
+async fn fail_in_worker(page: &Page) {
+    page.script("worker.postMessage([new Uint8Array([0, 1, 252, 255, 255, 255, 255]), null])").await;
+}
+
+/// A reply whose length is a lie.
+async fn fail_in_window(page: &Page) {
+    let script = "const data = [Object.defineProperty(new Uint8Array(4), 'length', { value: 2 ** 32 - 1 }), null];
+                  worker.dispatchEvent(new MessageEvent('message', { data }))";
+    page.script(script).await;
+}
+
+async fn remove_first(page: &Page) {
+    page.press(&[], 'j').await;
+    page.until("sentence", "shows a span", |text| !text.is_empty()).await;
+    page.press(&[], 'x').await;
+    page.until("counts-panel", "has the decision", |text| text.contains("1 decided by hand")).await;
+}
+
+#[test]
+fn a_mistake_in_the_worker_is_told_and_the_page_goes_on() {
+    let Some(places) = Places::find("a_mistake_in_the_worker_is_told_and_the_page_goes_on") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        reach_worker(&page).await;
+        remove_first(&page).await;
+        page.type_into("slider-negatives", "\u{e00e}").await;
+        let corpus = page.download("export-corpus", crate::CLEANED).await;
+
+        fail_in_worker(&page).await;
+        let told = page.until("banner", "tells of it", |text| text.contains(AGAIN)).await;
+        assert!(told.contains("capacity overflow"), "{told}");
+        // The decision and the threshold hold in the new worker, and the page goes on.
+        crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &corpus, "in the new worker");
+        page.until("row", "is there again, decided by hand", |text| text.contains("by hand")).await;
+        page.press(&[], 'j').await;
+        let first = page.until("sentence", "shows the first span", |text| !text.is_empty()).await;
+        page.press(&[], 'j').await;
+        page.until("sentence", "shows the next span", |text| *text != first).await;
+        page.press(&[], 'x').await;
+        page.until("counts-panel", "has one more", |text| text.contains("2 decided by hand")).await;
+
+        // Opened again, the file has its decisions.
+        page.reload().await;
+        page.until("banner", "brings the work back", |text| text.contains("2 decisions by hand")).await;
+        page.forgive().await;
+    });
+}
+
+#[test]
+fn a_mistake_in_the_page_is_told_and_nothing_is_lost() {
+    let Some(places) = Places::find("a_mistake_in_the_page_is_told_and_nothing_is_lost") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        reach_worker(&page).await;
+        remove_first(&page).await;
+        fail_in_window(&page).await;
+        let told = page.text_of(".stopped").await;
+        assert!(told.contains("capacity overflow") && told.contains("your decisions are kept"), "{told}");
+
+        // As it says.
+        page.reload().await;
+        page.until("banner", "brings the work back", |text| text.contains("1 decisions by hand")).await;
+        page.until_open().await;
+        page.press(&[], 'j').await;
+        page.until("decision", "is shown", |text| text.contains("remove")).await;
+        page.forgive().await;
+    });
+}

@@ -1,0 +1,58 @@
+//! Once loaded, the page needs no network; while there is one, it is the newest.
+
+use std::path::Path;
+
+use crate::browser::{Page, Places, with_page};
+use crate::made;
+
+/// Waits until the files of the page that is shown are kept, and its index has this title.
+async fn until_kept(page: &Page, title: &str) {
+    let script = "const done = arguments[arguments.length - 1];
+        const look = async () => {
+          const cache = await caches.open('dynclean');
+          const index = await cache.match(new URL('.', document.baseURI).href);
+          const text = index ? await index.text() : '';
+          const files = (await cache.keys()).map((request) => new URL(request.url).pathname);
+          if (navigator.serviceWorker.controller && text.includes('<title>TITLE</title>') &&
+              ['.js', '.wasm', '.css', '/worker.js', '/start.js'].every((end) => files.some((file) => file.endsWith(end))))
+            done(files);
+          else setTimeout(look, 100);
+        };
+        look()";
+    page.script_until_done(&script.replace("TITLE", title)).await;
+}
+
+fn copied(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn the_page_opens_without_a_network_as_it_was_last_served() {
+    let Some(mut places) = Places::find("the_page_opens_without_a_network_as_it_was_last_served") else { return };
+    let made = made(&places);
+    let folder = tempfile::tempdir().unwrap();
+    copied(&places.page, folder.path());
+    places.page = folder.path().to_path_buf();
+    with_page(&places, &made.run, "", move |page| async move {
+        until_kept(&page, "DynClean").await;
+
+        // Another version is served: it is shown, not the one that was kept.
+        let index = folder.path().join("index.html");
+        let newer = std::fs::read_to_string(&index).unwrap().replace("<title>DynClean", "<title>Newer DynClean");
+        std::fs::write(&index, newer).unwrap();
+        page.reload().await;
+        until_kept(&page, "Newer DynClean").await;
+        assert_eq!(page.script("return document.title").await, "Newer DynClean");
+
+        page.stop_server();
+        page.reload().await;
+        assert_eq!(page.script("return document.title").await, "Newer DynClean");
+        page.drop_file(&made.dynamics()).await;
+        page.until_open().await;
+        assert!(!page.download("export-decisions", "decisions.json").await.is_empty());
+        // What could not be fetched.
+        page.forgive().await;
+    });
+}
