@@ -15,6 +15,8 @@ use crate::ops::Dropout;
 
 /// Elements of the long mask, unless a mask takes more than half of that.
 const SHORTEST: usize = 1 << 24;
+/// Windows start at multiples of this: GPUs read 16 bytes at a time, where they may.
+const ALIGNMENT: usize = 8;
 const CHUNK: usize = 1 << 16;
 
 /// Long masks of a device, by rate and dtype.
@@ -37,8 +39,9 @@ impl MaskPool {
     pub fn mask(&self, dropout: Dropout, shape: &[usize], dtype: DType) -> Result<Tensor> {
         let n: usize = shape.iter().product();
         let length = (2 * n).next_power_of_two().max(SHORTEST);
-        let start = dropout.seed % (length - n + 1) as u64;
-        self.long(dropout.rate, length, dtype)?.narrow(0, start as usize, n)?.reshape(shape)
+        let starts = (length - n) / ALIGNMENT + 1;
+        let start = (dropout.seed % starts as u64) as usize * ALIGNMENT;
+        self.long(dropout.rate, length, dtype)?.narrow(0, start, n)?.reshape(shape)
     }
 
     /// At least the first `length` elements of the long mask.

@@ -90,7 +90,7 @@ impl Store {
     fn gradient_norm(gradients: &[RegionGradient]) -> Result<f64> {
         let mut squares = 0f64;
         for gradient in gradients {
-            squares += f64::from(gradient.sums.sqr()?.sum_all()?.to_scalar::<f32>()?);
+            squares += f64::from(sum(&gradient.sums.sqr()?)?);
         }
         Ok(squares.sqrt())
     }
@@ -159,6 +159,21 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The sum of a long tensor, in two stages: one sum over all is the work of one block of a GPU's threads.
+fn sum(x: &Tensor) -> Result<f32> {
+    const ROW: usize = 1024;
+    let n = x.elem_count();
+    let (rows, rest) = (n / ROW, n % ROW);
+    let mut sum = 0f32;
+    if rest > 0 {
+        sum += x.narrow(0, n - rest, rest)?.sum_all()?.to_scalar::<f32>()?;
+    }
+    if rows > 0 {
+        sum += x.narrow(0, 0, rows * ROW)?.reshape((rows, ROW))?.sum(1)?.sum_all()?.to_scalar::<f32>()?;
+    }
+    Ok(sum)
 }
 
 /// The gradients of a region's weights, one after the other.
