@@ -43,8 +43,8 @@ struct Args {
     #[arg(long, default_value_t = 2)]
     epochs: u32,
     /// As the trainer's: cpu, cuda, cuda:N.
-    #[arg(long, default_value = "cpu", value_parser = parse_place)]
-    device: Option<Place>,
+    #[arg(long, default_value = "cpu", value_parser = place)]
+    device: Place,
     /// On a GPU: matrix products in f32, not in bf16.
     #[arg(long)]
     f32: bool,
@@ -57,17 +57,17 @@ struct Args {
 }
 
 impl Args {
-    fn place(&self) -> Place {
-        self.device.unwrap_or_else(Place::best)
-    }
-
     fn arithmetic(&self) -> Arithmetic {
-        match (self.place(), self.f32) {
+        match (self.device, self.f32) {
             (Place::Cpu, _) => Arithmetic::Kernels,
             (_, true) => Arithmetic::TensorsF32,
             (_, false) => Arithmetic::TensorsBf16,
         }
     }
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    Ok(parse_place(text)?.unwrap_or_else(Place::best))
 }
 
 fn main() -> Result<()> {
@@ -96,7 +96,7 @@ fn measure(args: &Args) -> Result<()> {
         targets: labels.iter().map(|&label| Some(u32::from(label))).collect(),
         n_labels: train.corpus.labels.n_types() + 1,
         dev: &dev,
-        place: args.place(),
+        place: args.device,
     };
     if let Some(folder) = &args.export {
         export(args, &stage, folder)?;
@@ -130,7 +130,7 @@ fn measure(args: &Args) -> Result<()> {
         "training": sum(&training),
         "dynamics": sum(&dynamics),
         "peak_mib": peak_mib(),
-        "device": args.place().to_string(),
+        "device": args.device.to_string(),
         "arithmetic": args.arithmetic().name(),
     });
     println!("{result}");

@@ -159,8 +159,10 @@ impl TrainingArgs {
             }
         };
         // Before anything is read.
-        self.arithmetic(place)?;
-        console::detail(format_args!("{:>24}  {place}", "device"));
+        let arithmetic = self.arithmetic(place)?;
+        if place.is_gpu() {
+            console::status(format_args!("computing on --device {place} by {}", arithmetic.name()));
+        }
         Ok(place)
     }
 
