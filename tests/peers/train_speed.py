@@ -1,16 +1,17 @@
 """The same training as the trainer's benchmark `train`, by PyTorch: same weights, batches and dropout rates.
 
-Run: python3 train_speed.py FOLDER [--bf16]        (torch >= 2.3 and safetensors; CPU)
+Run: python3 train_speed.py FOLDER [--bf16] [--device cuda]        (torch >= 2.3 and safetensors)
 
-FOLDER holds work.json and weights.safetensors, written by the benchmark with --export. Scaled dot product
-attention and fused AdamW are on; batches are padded to their longest sentence, as is usual. One thread, unless
-TORCH_THREADS says otherwise. Prints JSON; the first epoch warms up and is not counted.
+FOLDER holds work.json and weights.safetensors, written by the benchmark with --export; --encoder names the encoder's
+folder where it is not the one the benchmark had. Scaled dot product attention and fused AdamW are on; batches are
+padded to their longest sentence, as is usual. One thread, unless TORCH_THREADS says otherwise. Prints JSON; the first
+epoch warms up and is not counted.
 """
 
+import argparse
 import json
 import os
 import resource
-import sys
 import time
 
 import torch
@@ -34,9 +35,9 @@ class Dropout:
 
 
 class Model:
-    def __init__(self, weights, config, max_width):
+    def __init__(self, weights, config, max_width, device):
         frozen = "embeddings.word_embeddings.weight"
-        self.w = {name: w.clone().requires_grad_(name != frozen) for name, w in weights.items()}
+        self.w = {name: w.to(device).clone().requires_grad_(name != frozen) for name, w in weights.items()}
         self.config, self.max_width = config, max_width
         self.dropout = Dropout(config)
 
@@ -85,7 +86,7 @@ class Model:
         return self.linear(hidden, head + "output"), hidden
 
 
-def collate(sentences, max_width):
+def collate(sentences, max_width, device):
     longest = max(len(s["pieces"]) for s in sentences)
     pieces = torch.zeros(len(sentences), longest, dtype=torch.long)
     shapes = torch.zeros(len(sentences), longest, dtype=torch.long)
@@ -102,10 +103,10 @@ def collate(sentences, max_width):
     lengths = torch.tensor([len(s["pieces"]) for s in sentences])
     mask = torch.arange(longest)[None] < lengths[:, None]
     # Where nothing is padded, no mask is needed, and the fastest attention can be taken.
-    mask = None if bool(mask.all()) else mask[:, None, None, :]
+    mask = None if bool(mask.all()) else mask[:, None, None, :].to(device)
     columns = {"start": start, "end": end, "width": width, "labels": labels}
-    return {"pieces": pieces, "shapes": shapes.flatten(), "mask": mask,
-            **{name: torch.tensor(column) for name, column in columns.items()}}
+    return {"pieces": pieces.to(device), "shapes": shapes.flatten().to(device), "mask": mask,
+            **{name: torch.tensor(column).to(device) for name, column in columns.items()}}
 
 
 def top_negatives(hidden, labels, rate):
@@ -120,35 +121,47 @@ def top_negatives(hidden, labels, rate):
 
 
 def main():
-    folder = sys.argv[1]
-    bf16 = "--bf16" in sys.argv[2:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--encoder")
+    args = parser.parse_args()
+    folder, bf16, device = args.folder, args.bf16, torch.device(args.device)
+    on_gpu = device.type == "cuda"
     torch.set_num_threads(int(os.environ.get("TORCH_THREADS", "1")))
     torch.manual_seed(1)
     with open(os.path.join(folder, "work.json")) as file:
         work = json.load(file)
-    with open(os.path.join(work["encoder"], "config.json")) as file:
+    with open(os.path.join(args.encoder or work["encoder"], "config.json")) as file:
         config = json.load(file)
-    model = Model(load_file(os.path.join(folder, "weights.safetensors")), config, work["max_span_width"])
+    model = Model(load_file(os.path.join(folder, "weights.safetensors")), config, work["max_span_width"],
+                  device)
     groups = [{"params": model.parameters(False), "lr": work["encoder_rate"]},
               {"params": model.parameters(True), "lr": work["head_rate"]}]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     sentences = work["sentences"]
+    # As the trainer on a GPU: more sentences at once, those of like length together.
+    evaluated = sorted(sentences, key=lambda s: len(s["pieces"])) if on_gpu else sentences
+    at_once = 128 if on_gpu else 32
 
     model.dropout.training = False
     with torch.no_grad():
-        batch = collate(sentences[:8], work["max_span_width"])
+        batch = collate(sentences[:8], work["max_span_width"], device)
         first_loss = float(F.cross_entropy(model.forward(batch)[0], batch["labels"], reduction="sum"))
 
     def clock():
+        if on_gpu:
+            torch.cuda.synchronize(device)
         return time.process_time(), time.perf_counter()
 
     training, dynamics = [], []
     for order in work["orders"]:
         began = clock()
         model.dropout.training = True
-        for at in range(0, len(order), work["batch"]):
-            batch = collate([sentences[i] for i in order[at : at + work["batch"]]], work["max_span_width"])
+        for numbers in order:
+            batch = collate([sentences[i] for i in numbers], work["max_span_width"], device)
             with autocast:
                 logits, hidden = model.forward(batch)
             rows = top_negatives(hidden, batch["labels"], work["negative_rate"])
@@ -161,9 +174,9 @@ def main():
         model.dropout.training = False
         recorded = []
         with torch.inference_mode(), autocast:
-            for at in range(0, len(sentences), 32):
-                batch = collate(sentences[at : at + 32], work["max_span_width"])
-                recorded.append(model.forward(batch)[0].float().numpy())
+            for at in range(0, len(evaluated), at_once):
+                batch = collate(evaluated[at : at + at_once], work["max_span_width"], device)
+                recorded.append(model.forward(batch)[0].float().cpu().numpy())
         done = clock()
         training.append([b - a for a, b in zip(began, trained)])
         dynamics.append([b - a for a, b in zip(trained, done)])
@@ -172,8 +185,9 @@ def main():
         cpu, wall = (sum(column[1:]) / (len(column) - 1) for column in zip(*parts))
         return {"cpu_s_per_epoch": cpu, "wall_s_per_epoch": wall}
 
+    peak = torch.cuda.max_memory_allocated(device) if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"first_loss": first_loss, "training": mean(training), "dynamics": mean(dynamics),
-                      "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+                      "peak_mib": peak / 2**20, "device": str(device)}))
 
 
 main()

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
 use trainer::batch::{Batch, SentenceInput};
+use trainer::compute::{Compute, Pass};
 use trainer::config::WordShapes;
 use trainer::encoder::EncoderSpec;
-use trainer::ops::cross_entropy;
 use trainer::parameters::{Parameters, Rates};
 use trainer::random::{Masks, stream};
 use trainer::span_model::{SpanModel, span_rows};
@@ -54,10 +54,27 @@ fn text<W: AsRef<str>>(sentences: &[Vec<W>]) -> TokenTable {
 
 /// Vectors of all rows, the sentences in one batch.
 fn vectors(spec: &EncoderSpec, inputs: &[SentenceInput]) -> Vec<Vec<f32>> {
+    vectors_by(Compute::Kernels, spec, inputs)
+}
+
+fn vectors_by(compute: Compute, spec: &EncoderSpec, inputs: &[SentenceInput]) -> Vec<Vec<f32>> {
     let inputs: Vec<&SentenceInput> = inputs.iter().collect();
-    let mut parameters = Parameters::new(stream(1, "weights"));
+    let pads = compute.pads();
+    let mut parameters = Parameters::new(stream(1, "weights")).computed_by(compute.clone());
     let encoder = spec.build(&mut parameters, true).unwrap();
-    encoder.forward(&Batch::pack(&inputs), &mut Masks::evaluation()).unwrap().to_vec2().unwrap()
+    parameters.finish().unwrap();
+    let packed = Batch::pack(&inputs);
+    let n_rows = packed.n_rows() as u32;
+    let batch = if pads { packed.padded() } else { packed };
+    let mut masks = Masks::evaluation();
+    let mut pass = Pass::new(&compute, &batch, &mut masks, false).unwrap();
+    let all: Vec<Vec<f32>> = encoder.forward(&mut pass).unwrap().to_vec2().unwrap();
+    (0..n_rows).map(|row| all[batch.row(row) as usize].clone()).collect()
+}
+
+/// As the CPU computes, and as a GPU does.
+fn both() -> [Compute; 2] {
+    [Compute::Kernels, Compute::tensors(Device::Cpu, DType::F32)]
 }
 
 fn copy(family: &str, to: &Path, without: &[&str]) {
@@ -70,11 +87,11 @@ fn copy(family: &str, to: &Path, without: &[&str]) {
 
 #[test]
 fn pieces_and_vectors_match_transformers() {
-    for family in FAMILIES {
+    for (family, compute) in FAMILIES.into_iter().flat_map(|family| both().map(|compute| (family, compute))) {
         let golden = golden(family);
         let spec = open(&folder(family));
         let inputs = spec.prepare(&text(&golden.iter().map(|s| s.words.clone()).collect::<Vec<_>>()), 8).unwrap();
-        let vectors = vectors(&spec, &inputs);
+        let vectors = vectors_by(compute, &spec, &inputs);
         let mut rows = vectors.iter();
         for (input, expected) in inputs.iter().zip(&golden) {
             assert_eq!(input.features[0], expected.pieces, "{family}: {:?}", expected.words);
@@ -96,17 +113,18 @@ fn pieces_and_vectors_match_transformers() {
 
 #[test]
 fn every_variable_of_every_family_learns() {
-    for family in FAMILIES {
+    for (family, compute) in FAMILIES.into_iter().flat_map(|family| both().map(|compute| (family, compute))) {
         let spec = open(&folder(family));
         let inputs = spec.prepare(&text(&[vec!["Ada", "wrote", "notes"], vec!["NATO"]]), 2).unwrap();
         let inputs: Vec<&SentenceInput> = inputs.iter().collect();
-        let model = SpanModel::new(&spec, Parameters::new(stream(1, "weights")), 3, 2, true, WordShapes::Auto).unwrap();
-        let batch = Batch::pack(&inputs);
+        let parameters = Parameters::new(stream(1, "weights")).computed_by(compute);
+        let model = SpanModel::new(&spec, parameters, 3, 2, true, WordShapes::Auto).unwrap();
+        let batch = model.batch(&inputs);
         let rows = Arc::new(span_rows(&inputs, &batch, 2));
         let targets: Vec<Option<u32>> = (0..rows.start.len() as u32).map(|i| Some(i % 3)).collect();
         let output = model.forward(&batch, rows, &mut Masks::training(stream(1, "masks"))).unwrap();
-        model.parameters.backward(&cross_entropy(&output.logits, targets.into()).unwrap()).unwrap();
-        for (name, gradient) in model.parameters.gradients() {
+        model.parameters.backward(output.loss(targets).unwrap()).unwrap();
+        for (name, gradient) in model.parameters.gradients().unwrap() {
             let norm: f32 = gradient.iter().map(|g| g * g).sum();
             // The bias of the keys alone has none in theory: it adds the same to all scores of a row.
             let is_key_bias = name.ends_with("key.bias") || name.ends_with("k_lin.bias");

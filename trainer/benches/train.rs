@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cpu_time::ProcessTime;
-use rand::seq::SliceRandom;
 use shared::corpus::Corpus;
 use shared::dynamics::{Negatives, SampleScheme};
 use shared::formats::{ReadOptions, read};
 use trainer::checkpoint::Checkpoints;
-use trainer::config::{Config, Record, Schedule, WordShapes};
+use trainer::compute::{Place, parse_place};
+use trainer::config::{Arithmetic, Config, Record, Schedule, WordShapes};
 use trainer::encoder::EncoderSpec;
 use trainer::parameters::Parameters;
 use trainer::random::stream;
@@ -42,12 +42,32 @@ struct Args {
     /// Measured epochs, after one to warm up.
     #[arg(long, default_value_t = 2)]
     epochs: u32,
+    /// As the trainer's: cpu, cuda, cuda:N.
+    #[arg(long, default_value = "cpu", value_parser = place)]
+    device: Place,
+    /// On a GPU: matrix products in f32, not in bf16.
+    #[arg(long)]
+    f32: bool,
     /// Write the same work for a peer here.
     #[arg(long)]
     export: Option<PathBuf>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Args {
+    fn arithmetic(&self) -> Arithmetic {
+        match (self.device, self.f32) {
+            (Place::Cpu, _) => Arithmetic::Kernels,
+            (_, true) => Arithmetic::TensorsF32,
+            (_, false) => Arithmetic::TensorsBf16,
+        }
+    }
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    Ok(parse_place(text)?.unwrap_or_else(Place::best))
 }
 
 fn main() -> Result<()> {
@@ -76,6 +96,7 @@ fn measure(args: &Args) -> Result<()> {
         targets: labels.iter().map(|&label| Some(u32::from(label))).collect(),
         n_labels: train.corpus.labels.n_types() + 1,
         dev: &dev,
+        place: args.device,
     };
     if let Some(folder) = &args.export {
         export(args, &stage, folder)?;
@@ -109,6 +130,8 @@ fn measure(args: &Args) -> Result<()> {
         "training": sum(&training),
         "dynamics": sum(&dynamics),
         "peak_mib": peak_mib(),
+        "device": args.device.to_string(),
+        "arithmetic": args.arithmetic().name(),
     });
     println!("{result}");
     Ok(())
@@ -158,6 +181,7 @@ fn config(args: &Args) -> Config {
         record: Record::Evaluation,
         word_shapes: WordShapes::Auto,
         ensemble: 1,
+        arithmetic: args.arithmetic(),
     }
 }
 
@@ -231,11 +255,6 @@ fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
             })
         })
         .collect();
-    let order = |epoch: u32| {
-        let mut order: Vec<u32> = (0..inputs.len() as u32).collect();
-        order.shuffle(&mut stream(config.seed, &format!("order {epoch}")));
-        order
-    };
     let work = serde_json::json!({
         "encoder": args.encoder,
         "batch": config.batch,
@@ -245,7 +264,8 @@ fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
         "head_rate": config.head_rate,
         "negative_rate": config.negative_rate,
         "sentences": sentences,
-        "orders": (1..=config.epochs).map(order).collect::<Vec<_>>(),
+        // Batch by batch.
+        "orders": (1..=config.epochs).map(|epoch| stage.order(epoch)).collect::<Vec<_>>(),
     });
     std::fs::write(folder.join("work.json"), serde_json::to_vec(&work)?)?;
     Ok(())

@@ -29,6 +29,11 @@ impl SentenceInput {
         self.lengths.iter().sum()
     }
 
+    /// Rows of its longest stretch.
+    pub fn longest(&self) -> usize {
+        self.lengths.iter().copied().max().unwrap_or(0)
+    }
+
     /// Rows of the first and the last piece of the span of words `start..=end`: of one stretch, the one
     /// in which it has the most context.
     ///
@@ -52,7 +57,25 @@ pub struct Batch {
     pub offsets: Vec<u32>,
     /// Word shape of each row.
     pub shapes: Arc<[u32]>,
+    /// Where the rows are, if stretches are padded to one length; then features and shapes have a row for each
+    /// row of padding too, with the index [`PADDING`].
+    pub padded: Option<Padded>,
 }
+
+/// The rows of a padded batch.
+#[derive(Debug, Clone)]
+pub struct Padded {
+    /// Rows of every stretch, padding included.
+    pub length: usize,
+    /// The row that each row of the packed batch has become.
+    pub rows: Arc<[u32]>,
+}
+
+/// The index of nothing, in the rows of padding.
+pub const PADDING: u32 = u32::MAX;
+
+/// Lengths are padded to multiples of this: matrix units work on blocks of it.
+const LENGTH_STEP: usize = 8;
 
 impl Batch {
     /// Packs sentences.
@@ -71,7 +94,44 @@ impl Batch {
             lengths: sentences.iter().flat_map(|s| s.lengths.iter().copied()).collect(),
             offsets,
             shapes: sentences.iter().flat_map(|s| s.shapes.iter().copied()).collect(),
+            padded: None,
         }
+    }
+
+    /// The same with all stretches padded to the length of the longest.
+    pub fn padded(self) -> Self {
+        let longest = self.lengths.iter().copied().max().unwrap_or(0).max(1);
+        let length = longest.next_multiple_of(LENGTH_STEP);
+        let stretches = self.lengths.iter().enumerate();
+        let rows: Arc<[u32]> =
+            stretches.flat_map(|(block, &n)| (0..n).map(move |row| (block * length + row) as u32)).collect();
+        let pad = |column: &[u32]| -> Arc<[u32]> {
+            let mut padded = vec![PADDING; self.lengths.len() * length];
+            for (&row, &index) in rows.iter().zip(column) {
+                padded[row as usize] = index;
+            }
+            padded.into()
+        };
+        Self {
+            features: self.features.iter().map(|column| pad(column)).collect(),
+            shapes: pad(&self.shapes),
+            lengths: self.lengths,
+            offsets: self.offsets,
+            padded: Some(Padded { length, rows }),
+        }
+    }
+
+    /// The row in this batch of a row of the packed one.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&self, packed: u32) -> u32 {
+        self.padded.as_ref().map_or(packed, |padded| padded.rows[packed as usize])
+    }
+
+    /// Number of rows, padding included.
+    pub fn n_rows(&self) -> usize {
+        self.shapes.len()
     }
 }
 
@@ -123,5 +183,10 @@ mod tests {
         assert_eq!(*batch.features[0], [5, 6, 7]);
         assert_eq!(*batch.lengths, [2, 0, 1]);
         assert_eq!(batch.offsets, [0, 2, 2]);
+        let padded = batch.padded();
+        assert_eq!(padded.n_rows(), 3 * 8);
+        assert_eq!(padded.features[0][..3], [5, 6, PADDING]);
+        assert_eq!([0, 1, 2].map(|row| padded.row(row)), [0, 1, 16]);
+        assert_eq!(padded.features[0][16..18], [7, PADDING]);
     }
 }

@@ -42,6 +42,37 @@ pub struct Config {
     pub word_shapes: WordShapes,
     /// Trainings of the first stage, alike but for their seeds, whose logits are averaged.
     pub ensemble: u32,
+    /// In which numbers, and by which operations. Left out where it is as it always was.
+    #[serde(default, skip_serializing_if = "Arithmetic::is_default")]
+    pub arithmetic: Arithmetic,
+}
+
+/// In which numbers a training computes, and by which operations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arithmetic {
+    /// f32, by the kernels of the CPU, on packed batches in random order.
+    #[default]
+    Kernels,
+    /// f32, by the tensor operations of a GPU, on padded batches of sentences of like length.
+    TensorsF32,
+    /// The same with matrix products in bf16.
+    TensorsBf16,
+}
+
+impl Arithmetic {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kernels => "kernels of the CPU",
+            Self::TensorsF32 => "tensor operations, f32",
+            Self::TensorsBf16 => "tensor operations, bf16",
+        }
+    }
 }
 
 /// Learning rates after the warm-up.
@@ -126,6 +157,9 @@ impl Config {
         }
         if self.ensemble > 1 {
             pairs.push(("logits averaged over seeds", self.ensemble.to_string()));
+        }
+        if !self.arithmetic.is_default() {
+            pairs.push(("computed by", self.arithmetic.name().to_owned()));
         }
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

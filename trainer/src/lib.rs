@@ -4,7 +4,9 @@
 
 pub mod annotate;
 pub mod batch;
+mod batch_order;
 pub mod checkpoint;
+pub mod compute;
 pub mod config;
 pub mod console;
 pub mod convert;
@@ -32,6 +34,7 @@ pub mod span_model;
 mod span_parquet;
 pub mod span_table;
 pub mod sweep;
+pub mod tensor_ops;
 pub mod text_input;
 pub mod threads;
 mod threshold_samples;

@@ -1,37 +1,31 @@
 //! Top-negative sampling (DynClean §3.2): of a batch's negatives, only those that look most like its
 //! positives enter the loss.
 
+use anyhow::{Result, ensure};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use shared::labels::O;
 
 /// Takes all but a share of 1 − `rate` of the negatives out of `targets`: those stay whose hidden
-/// vectors (`hidden`, one row per target) have the largest sum of cosines to the positives'. In a
-/// batch without positives a random share stays.
-pub fn most_similar_negatives(hidden: &[f32], targets: &mut [Option<u32>], rate: f32, rng: &mut ChaCha8Rng) {
-    let width = hidden.len() / targets.len().max(1);
+/// vectors have the largest sum of cosines to the positives', as `sums_of_cosines` says for the targets with
+/// `true`, one number per target. In a batch without positives a random share stays.
+///
+/// # Errors
+/// Those of `sums_of_cosines`.
+pub fn most_similar_negatives(
+    sums_of_cosines: impl FnOnce(&[bool]) -> Result<Vec<f32>>,
+    targets: &mut [Option<u32>],
+    rate: f32,
+    rng: &mut ChaCha8Rng,
+) -> Result<()> {
     let is_negative = |target: &Option<u32>| *target == Some(u32::from(O));
     let mut negatives: Vec<usize> = (0..targets.len()).filter(|&i| is_negative(&targets[i])).collect();
     // Less a thousandth: 1 − 0.95 is a little more than 0.05 in binary.
     let keep = ((1.0 - rate) * negatives.len() as f32 - 1e-3).ceil() as usize;
-    let row = |i: usize| &hidden[i * width..(i + 1) * width];
-    let mut direction = vec![0f32; width];
-    let mut has_positive = false;
-    for i in (0..targets.len()).filter(|&i| targets[i].is_some() && !is_negative(&targets[i])) {
-        has_positive = true;
-        let norm = norm(row(i));
-        for (sum, value) in direction.iter_mut().zip(row(i)) {
-            *sum += value / norm;
-        }
-    }
-    if has_positive {
-        // Σ cos(n, p) = n/|n| · Σ p/|p|
-        let score = |i: usize| {
-            let dot: f32 = row(i).iter().zip(&direction).map(|(a, b)| a * b).sum();
-            dot / norm(row(i))
-        };
-        let scores: Vec<f32> =
-            (0..targets.len()).map(|i| if is_negative(&targets[i]) { score(i) } else { 0.0 }).collect();
+    let positives: Vec<bool> = targets.iter().map(|t| t.is_some() && !is_negative(t)).collect();
+    if positives.contains(&true) {
+        let scores = sums_of_cosines(&positives)?;
+        ensure!(scores.len() == targets.len(), "{} scores for {} spans", scores.len(), targets.len());
         negatives.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
     } else {
         negatives.shuffle(rng);
@@ -39,6 +33,22 @@ pub fn most_similar_negatives(hidden: &[f32], targets: &mut [Option<u32>], rate:
     for &i in negatives.iter().skip(keep) {
         targets[i] = None;
     }
+    Ok(())
+}
+
+/// For each row of `vectors` the sum of its cosines to the rows with `chosen[i]`.
+pub fn sums_of_cosines(vectors: &[f32], chosen: &[bool]) -> Vec<f32> {
+    let width = (vectors.len() / chosen.len().max(1)).max(1);
+    let mut direction = vec![0f32; width];
+    for (row, _) in vectors.chunks_exact(width).zip(chosen).filter(|&(_, &chosen)| chosen) {
+        let norm = norm(row);
+        for (sum, value) in direction.iter_mut().zip(row) {
+            *sum += value / norm;
+        }
+    }
+    // Σ cos(n, p) = n/|n| · Σ p/|p|
+    let score = |row: &[f32]| row.iter().zip(&direction).map(|(a, b)| a * b).sum::<f32>() / norm(row);
+    vectors.chunks_exact(width).map(score).collect()
 }
 
 fn norm(row: &[f32]) -> f32 {
@@ -55,17 +65,18 @@ mod tests {
         // Positive along x; negatives along x, y, −x; one span left out beforehand.
         let hidden = [1.0, 0.0, 9.0, 0.1, 0.0, 2.0, -1.0, 0.0, 1.0, 0.0];
         let mut targets = [Some(2), Some(0), Some(0), Some(0), None];
-        most_similar_negatives(&hidden, &mut targets, 0.6, &mut stream(1, "test"));
+        let cosines = |chosen: &[bool]| Ok(sums_of_cosines(&hidden, chosen));
+        most_similar_negatives(cosines, &mut targets, 0.6, &mut stream(1, "test")).unwrap();
         assert_eq!(targets, [Some(2), Some(0), Some(0), None, None]);
-        most_similar_negatives(&hidden, &mut targets, 0.9, &mut stream(1, "test"));
+        most_similar_negatives(cosines, &mut targets, 0.9, &mut stream(1, "test")).unwrap();
         assert_eq!(targets, [Some(2), Some(0), None, None, None]);
     }
 
     #[test]
     fn without_positives_a_random_share_stays() {
-        let hidden = vec![1.0; 200];
         let mut targets = vec![Some(0); 100];
-        most_similar_negatives(&hidden, &mut targets, 0.95, &mut stream(1, "test"));
+        let cosines = |_: &[bool]| panic!("there is nothing to be similar to");
+        most_similar_negatives(cosines, &mut targets, 0.95, &mut stream(1, "test")).unwrap();
         assert_eq!(targets.iter().flatten().count(), 5);
     }
 }

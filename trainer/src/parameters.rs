@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
+use crate::compute::{Compute, TensorCompute};
 use crate::encoder::checkpoint;
 use crate::ops::{AdamW, Linear, Part, Weight};
 use crate::random::uniform;
 use crate::run_dir::write_whole_at;
+use crate::tensor_ops::{Layout, Placed, Store, Tape};
 
 /// Parts of a model that learn at rates of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct Rates {
 struct Parameter {
     name: String,
     group: Group,
+    /// Whether its rows are looked up.
+    is_table: bool,
     var: Var,
     weight: Weight,
     optimizer: AdamW,
@@ -51,22 +55,53 @@ pub enum Init {
     Uniform(f32),
     /// One value everywhere.
     Constant(f32),
+    /// It does not: the checkpoint must have it.
+    Checkpoint,
+}
+
+/// A loss, ready for its backward pass.
+pub struct Loss {
+    /// A scalar.
+    pub value: Tensor,
+    /// What led to it, where it is not candle that keeps it.
+    pub tape: Option<Tape>,
 }
 
 /// Parameters under construction and in training.
 pub struct Parameters {
     parameters: Vec<Parameter>,
-    frozen: Vec<(String, Tensor)>,
+    frozen: Vec<(String, Tensor, Weight)>,
     checkpoint: HashMap<String, Tensor>,
     /// Names of those that no checkpoint gave.
     fresh: Vec<String>,
     rng: ChaCha8Rng,
+    compute: Compute,
+    /// The weights and their optimizer, where they are on a device.
+    store: Option<Store>,
 }
 
 impl Parameters {
     /// Parameters that all start at random.
     pub fn new(rng: ChaCha8Rng) -> Self {
-        Self { parameters: Vec::new(), frozen: Vec::new(), checkpoint: HashMap::new(), fresh: Vec::new(), rng }
+        Self {
+            parameters: Vec::new(),
+            frozen: Vec::new(),
+            checkpoint: HashMap::new(),
+            fresh: Vec::new(),
+            rng,
+            compute: Compute::Kernels,
+            store: None,
+        }
+    }
+
+    /// The same for a model that computes in this way.
+    pub fn computed_by(self, compute: Compute) -> Self {
+        Self { compute, ..self }
+    }
+
+    /// How the model computes.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
     }
 
     /// Adds the tensors of a weights file, safetensors or PyTorch's, to start from.
@@ -83,9 +118,7 @@ impl Parameters {
     /// # Errors
     /// When it is missing or has another shape.
     pub fn pretrained(&mut self, name: &str, shape: &[usize], group: Group) -> Result<Weight> {
-        let tensor =
-            self.checkpoint_tensor(name, shape)?.with_context(|| format!("the weights have no tensor {name}"))?;
-        self.register(name, &tensor, group)
+        self.get(name, shape, Init::Checkpoint, group)
     }
 
     /// A tensor of the checkpoint that is not trained.
@@ -95,8 +128,9 @@ impl Parameters {
     pub fn frozen(&mut self, name: &str, shape: &[usize]) -> Result<Weight> {
         let tensor =
             self.checkpoint_tensor(name, shape)?.with_context(|| format!("the weights have no tensor {name}"))?;
-        self.frozen.push((name.to_owned(), tensor.clone()));
-        Ok(Weight::frozen(tensor))
+        let weight = Weight::frozen(tensor.clone());
+        self.frozen.push((name.to_owned(), tensor, weight.clone()));
+        Ok(weight)
     }
 
     /// A parameter from the checkpoint, or a fresh one.
@@ -104,18 +138,31 @@ impl Parameters {
     /// # Errors
     /// When the checkpoint has it in another shape.
     pub fn get(&mut self, name: &str, shape: &[usize], init: Init, group: Group) -> Result<Weight> {
-        let tensor = match self.checkpoint_tensor(name, shape)? {
-            Some(tensor) => tensor,
-            None => {
-                self.fresh.push(name.to_owned());
-                match init {
-                    Init::FanIn(n) => uniform(&mut self.rng, shape, 1.0 / (n as f32).sqrt())?,
-                    Init::Uniform(bound) => uniform(&mut self.rng, shape, bound)?,
-                    Init::Constant(value) => Tensor::full(value, shape, &Device::Cpu)?,
-                }
-            }
+        let tensor = self.starting_value(name, shape, init)?;
+        self.register(name, &tensor, group, false)
+    }
+
+    /// A table of which rows are looked up, from the checkpoint, or a fresh one.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn table(&mut self, name: &str, shape: &[usize], init: Init, group: Group) -> Result<Weight> {
+        let tensor = self.starting_value(name, shape, init)?;
+        self.register(name, &tensor, group, true)
+    }
+
+    fn starting_value(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
+        if let Some(tensor) = self.checkpoint_tensor(name, shape)? {
+            return Ok(tensor);
+        }
+        let tensor = match init {
+            Init::FanIn(n) => uniform(&mut self.rng, shape, 1.0 / (n as f32).sqrt())?,
+            Init::Uniform(bound) => uniform(&mut self.rng, shape, bound)?,
+            Init::Constant(value) => Tensor::full(value, shape, &Device::Cpu)?,
+            Init::Checkpoint => bail!("the weights have no tensor {name}"),
         };
-        self.register(name, &tensor, group)
+        self.fresh.push(name.to_owned());
+        Ok(tensor)
     }
 
     /// A linear layer: `NAME.weight` `[outputs, inputs]` and `NAME.bias` `[outputs]` of the checkpoint.
@@ -137,11 +184,11 @@ impl Parameters {
         }
     }
 
-    fn register(&mut self, name: &str, tensor: &Tensor, group: Group) -> Result<Weight> {
+    fn register(&mut self, name: &str, tensor: &Tensor, group: Group, is_table: bool) -> Result<Weight> {
         let var = Var::from_tensor(&tensor.contiguous()?)?;
         let weight = Weight::trained(&var);
-        let optimizer = AdamW::new(tensor.elem_count());
-        self.parameters.push(Parameter { name: name.to_owned(), group, var, weight: weight.clone(), optimizer });
+        let (name, optimizer) = (name.to_owned(), AdamW::new(tensor.elem_count()));
+        self.parameters.push(Parameter { name, group, is_table, var, weight: weight.clone(), optimizer });
         Ok(weight)
     }
 
@@ -150,21 +197,49 @@ impl Parameters {
         &self.fresh
     }
 
-    /// Drops the checkpoint once the model is built.
-    pub fn finish(&mut self) {
+    /// Once the model is built: drops the checkpoint, and brings the weights where they are computed with.
+    ///
+    /// # Errors
+    /// When the device has no room for them.
+    pub fn finish(&mut self) -> Result<()> {
         self.checkpoint = HashMap::new();
+        let Compute::Tensors(TensorCompute { device, dtype, .. }) = &self.compute else { return Ok(()) };
+        let layout =
+            |p: &Parameter| Layout { values: p.var.as_detached_tensor(), group: p.group, is_table: p.is_table };
+        let layouts: Vec<Layout> = self.parameters.iter().map(layout).collect();
+        let (store, placed) = Store::new(&layouts, *dtype, device)?;
+        for (parameter, placed) in self.parameters.iter().zip(placed) {
+            parameter.weight.place(placed);
+        }
+        for (_, values, weight) in &self.frozen {
+            // Only tables are frozen, and rows are looked up in f32.
+            weight.place(Placed::frozen(&values.to_device(device)?, DType::F32)?);
+        }
+        self.store = Some(store);
+        Ok(())
     }
 
     /// The gradient of a loss with respect to every parameter, in place of what an earlier loss left.
     ///
     /// # Errors
     /// When a parameter received none: it would silently never train.
-    pub fn backward(&self, loss: &Tensor) -> Result<()> {
+    pub fn backward(&self, loss: Loss) -> Result<()> {
+        let Loss { value, tape } = loss;
+        if let Some(tape) = tape {
+            for parameter in &self.parameters {
+                parameter.weight.placed()?.clear();
+            }
+            tape.backward(&value)?;
+            for Parameter { name, weight, .. } in &self.parameters {
+                ensure!(weight.placed()?.gradient().is_some(), "parameter {name} received no gradient");
+            }
+            return Ok(());
+        }
         for mut gradient in self.parameters.iter().filter_map(|p| p.weight.gradient()) {
             gradient.clear();
         }
         // What lies between the parameters and the loss is of no further use.
-        drop(loss.backward()?);
+        drop(value.backward()?);
         for parameter in &self.parameters {
             let received = parameter.weight.gradient().is_some_and(|gradient| gradient.part() != Part::None);
             ensure!(received, "parameter {} received no gradient", parameter.name);
@@ -177,6 +252,13 @@ impl Parameters {
     /// # Errors
     /// When there was none.
     pub fn step(&self, rates: Rates) -> Result<()> {
+        if let Some(store) = &self.store {
+            let gradient = |p: &Parameter| -> Result<_> {
+                p.weight.placed()?.gradient().with_context(|| format!("parameter {} has no gradient", p.name))
+            };
+            let gradients = self.parameters.iter().map(gradient).collect::<Result<Vec<_>>>()?;
+            return Ok(store.step(&gradients, rates)?);
+        }
         let scale = match rates.clip_norm {
             Some(limit) => (limit / self.gradient_norm()).min(1.0),
             None => 1.0,
@@ -203,28 +285,45 @@ impl Parameters {
     }
 
     /// Names and gradients of the trainable parameters, each flat.
-    pub fn gradients(&self) -> impl Iterator<Item = (&str, Vec<f32>)> {
-        self.parameters.iter().filter_map(|p| Some((p.name.as_str(), p.weight.gradient()?.sums().to_vec())))
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn gradients(&self) -> Result<Vec<(&str, Vec<f32>)>> {
+        let values = |p: &Parameter| -> Result<Vec<f32>> {
+            if self.store.is_some() {
+                let gradient = p.weight.placed()?.gradient();
+                let gradient = gradient.with_context(|| format!("parameter {} has no gradient", p.name))?;
+                return Ok(gradient.sums.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?);
+            }
+            Ok(p.weight.gradient().map(|gradient| gradient.sums().to_vec()).unwrap_or_default())
+        };
+        self.parameters.iter().map(|p| Ok((p.name.as_str(), values(p)?))).collect()
     }
 
-    /// Names and values of the trainable parameters.
-    pub fn trainable(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.parameters.iter().map(|p| (p.name.as_str(), p.var.as_tensor()))
+    /// Names of the trainable parameters.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().map(|p| p.name.as_str())
     }
 
-    /// A copy of all trainable values, to come back to.
+    /// A copy of all trainable values, where the model computes, in the order of [`names`](Self::names).
     ///
     /// # Errors
     /// When memory runs out.
     pub fn snapshot(&self) -> Result<Vec<Tensor>> {
-        Ok(self.parameters.iter().map(|p| p.var.copy()).collect::<Result<_, _>>()?)
+        match &self.store {
+            Some(store) => Ok(store.values()?),
+            None => Ok(self.parameters.iter().map(|p| p.var.copy()).collect::<Result<_, _>>()?),
+        }
     }
 
-    /// Sets all trainable values to those of a snapshot.
+    /// Sets all trainable values to those of a snapshot, from whatever device.
     ///
     /// # Errors
     /// When the snapshot is of another model.
     pub fn restore(&self, snapshot: &[Tensor]) -> Result<()> {
+        if let Some(store) = &self.store {
+            return Ok(store.set_values(snapshot)?);
+        }
         for (parameter, value) in self.parameters.iter().zip(snapshot) {
             parameter.var.set(value)?;
         }
@@ -238,6 +337,16 @@ impl Parameters {
     /// When memory runs out.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut tensors = Vec::with_capacity(4 * self.parameters.len());
+        if let Some(store) = &self.store {
+            let moments = store.moments()?;
+            for ((name, value), (first, second, steps)) in self.names().zip(store.values()?).zip(moments) {
+                for (part, tensor) in [("weights", value), ("first", first), ("second", second)] {
+                    tensors.push((format!("{part}/{name}"), tensor.to_device(&Device::Cpu)?));
+                }
+                tensors.push((format!("steps/{name}"), Tensor::new(i64::from(steps), &Device::Cpu)?));
+            }
+            return Ok(tensors);
+        }
         for Parameter { name, var, optimizer, .. } in &self.parameters {
             let (first, second, steps) = optimizer.state();
             tensors.push((format!("weights/{name}"), var.to_device(&Device::Cpu)?));
@@ -253,6 +362,17 @@ impl Parameters {
     /// # Errors
     /// When it lacks a parameter, or has it in another shape.
     pub fn set_state(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
+        if let Some(store) = &self.store {
+            let of_all = |part: &str| -> Result<Vec<Tensor>> {
+                let get = |name: &str| tensors.get(&format!("{part}/{name}")).cloned();
+                self.names().map(|name| get(name).with_context(|| format!("{part}/{name} is missing"))).collect()
+            };
+            store.set_values(&of_all("weights")?)?;
+            let steps = of_all("steps")?;
+            let steps =
+                steps.iter().map(|n| Ok(i32::try_from(n.to_scalar::<i64>()?)?)).collect::<Result<Vec<i32>>>()?;
+            return Ok(store.set_moments(&of_all("first")?, &of_all("second")?, &steps)?);
+        }
         for Parameter { name, var, optimizer, .. } in &self.parameters {
             let get = |part: &str| {
                 tensors.get(&format!("{part}/{name}")).with_context(|| format!("{part}/{name} is missing"))
@@ -271,9 +391,15 @@ impl Parameters {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, file: &Path) -> Result<()> {
-        let frozen = self.frozen.iter().map(|(name, tensor)| (name.clone(), tensor.clone()));
-        let trained = self.trainable().map(|(name, tensor)| (name.to_owned(), tensor.clone()));
-        let tensors: HashMap<String, Tensor> = frozen.chain(trained).collect();
+        let mut tensors: HashMap<String, Tensor> =
+            self.frozen.iter().map(|(name, tensor, _)| (name.clone(), tensor.clone())).collect();
+        let trained: Vec<Tensor> = match &self.store {
+            Some(store) => store.values()?,
+            None => self.parameters.iter().map(|p| p.var.as_tensor().clone()).collect(),
+        };
+        for (name, tensor) in self.names().zip(trained) {
+            tensors.insert(name.to_owned(), tensor.to_device(&Device::Cpu)?);
+        }
         write_whole_at(file, |_, temporary| Ok(candle_core::safetensors::save(&tensors, temporary)?))
     }
 }
@@ -285,20 +411,22 @@ mod tests {
     use crate::random::stream;
 
     /// Two layers of which the loss uses one, with input 3 and 4.
-    fn layers() -> (Parameters, Tensor) {
+    fn layers() -> (Parameters, Loss) {
         let mut parameters = Parameters::new(stream(1, "test"));
         let used = parameters.get("used", &[1, 2], Init::Constant(1.0), Group::Head).unwrap();
         let x = Tensor::new(&[[3f32, -4.0]], &Device::Cpu).unwrap();
-        (parameters, linear(&x, &Linear { weight: used, bias: None }).unwrap().sum_all().unwrap())
+        let value = linear(&x, &Linear { weight: used, bias: None }).unwrap().sum_all().unwrap();
+        (parameters, Loss { value, tape: None })
     }
 
     #[test]
     fn long_gradients_are_scaled_down() {
         let (parameters, loss) = layers();
-        parameters.backward(&loss).unwrap();
+        let again = Loss { value: loss.value.clone(), tape: None };
+        parameters.backward(loss).unwrap();
         assert_eq!(parameters.gradient_norm(), 5.0);
         // A second backward pass replaces the gradients of the first.
-        parameters.backward(&loss).unwrap();
+        parameters.backward(again).unwrap();
         assert_eq!(parameters.gradient_norm(), 5.0);
     }
 
@@ -306,7 +434,7 @@ mod tests {
     fn a_parameter_without_a_gradient_is_an_error() {
         let (mut parameters, loss) = layers();
         parameters.get("unused", &[2], Init::Constant(1.0), Group::Head).unwrap();
-        let error = parameters.backward(&loss).unwrap_err().to_string();
+        let error = parameters.backward(loss).unwrap_err().to_string();
         assert!(error.contains("unused received no gradient"), "{error}");
     }
 }

@@ -23,6 +23,7 @@ use shared::span::SpanId;
 use shared::threshold::{Basis, Settings};
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Policy};
+use crate::compute::Place;
 use crate::config::Config;
 use crate::console;
 use crate::corpus_file::{self, Corpora, CorpusFiles};
@@ -62,6 +63,8 @@ pub struct Options {
     pub references: Vec<Reference>,
     /// Train with threshold samples at the same time as on the distant labels.
     pub parallel_runs: bool,
+    /// Where to compute.
+    pub place: Place,
     /// Try several settings of the cleaning and take the one whose model is best on dev.
     pub sweep: Option<Sweep>,
 }
@@ -546,7 +549,16 @@ impl<'a> Job<'a> {
             targets[id as usize] = None;
         }
         let n_labels = corpus.labels.n_types() + 1;
-        Stage { name, config, spec: self.spec, train: &self.train, targets, n_labels, dev: &self.dev }
+        Stage {
+            name,
+            config,
+            spec: self.spec,
+            train: &self.train,
+            targets,
+            n_labels,
+            dev: &self.dev,
+            place: self.options.place,
+        }
     }
 
     /// Scores a trained model on test and saves it.

@@ -7,15 +7,18 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use shared::span::Span;
 
 use crate::batch::{Batch, N_SHAPES, SentenceInput};
+use crate::compute::Pass;
 use crate::config::WordShapes;
 use crate::encoder::{Encoder, EncoderSpec};
-use crate::ops::{Linear, SpanRows, Weight, dropout, embedding, linear, relu, span_sum};
-use crate::parameters::{Group, Init, Parameters};
+use crate::negatives::sums_of_cosines;
+use crate::ops::{Linear, SpanRows, Weight, cross_entropy};
+use crate::parameters::{Group, Init, Loss, Parameters};
 use crate::random::Masks;
+use crate::tensor_ops::{self as tensors, Tape};
 
 const WIDTH_EMBEDDING: usize = 150;
 const SHAPE_EMBEDDING: usize = 32;
@@ -50,6 +53,36 @@ pub struct SpanOutput {
     pub logits: Tensor,
     /// Last hidden layer, `[spans, 150]`.
     pub hidden: Tensor,
+    /// What led to the logits, where it is not candle that keeps it.
+    tape: Option<Tape>,
+}
+
+impl SpanOutput {
+    /// For each span the sum of the cosines of its hidden vector to those of the spans with `chosen[i]`.
+    ///
+    /// # Errors
+    /// When there is not one choice per span.
+    pub fn sums_of_cosines(&self, chosen: &[bool]) -> Result<Vec<f32>> {
+        if self.tape.is_some() {
+            return Ok(tensors::sums_of_cosines(&self.hidden, chosen)?);
+        }
+        let hidden = self.hidden.flatten_all()?.to_vec1::<f32>()?;
+        Ok(sums_of_cosines(&hidden, chosen))
+    }
+
+    /// Cross entropy, summed over the spans with a target.
+    ///
+    /// # Errors
+    /// When there is not one target per span, or a target has no logit.
+    pub fn loss(self, targets: Vec<Option<u32>>) -> Result<Loss> {
+        Ok(match self.tape {
+            None => Loss { value: cross_entropy(&self.logits, targets.into())?, tape: None },
+            Some(mut tape) => {
+                let value = tensors::cross_entropy(&mut tape, &self.logits, &targets)?;
+                Loss { value, tape: Some(tape) }
+            }
+        })
+    }
 }
 
 impl SpanModel {
@@ -68,17 +101,40 @@ impl SpanModel {
         let encoder = spec.build(&mut parameters, train_embeddings)?;
         let with_shapes = word_shapes.are_used(spec.is_blind_to_case());
         let head = Head::new(&mut parameters, spec.hidden_size(), with_shapes, n_labels, max_width as usize)?;
-        parameters.finish();
+        parameters.finish()?;
         Ok(Self { parameters, encoder, head })
     }
 
-    /// Logits of the candidate spans of a batch, sentence by sentence in the order of their ids.
+    /// Sentences as one input, packed or padded as this model computes.
+    pub fn batch(&self, sentences: &[&SentenceInput]) -> Batch {
+        let packed = Batch::pack(sentences);
+        if self.parameters.compute().pads() { packed.padded() } else { packed }
+    }
+
+    /// What the model says about the candidate spans of a [`batch`](Self::batch), sentence by sentence in the order
+    /// of their ids, ready for a loss.
     ///
     /// # Errors
     /// When the batch does not fit the model.
     pub fn forward(&self, batch: &Batch, spans: Arc<SpanRows>, masks: &mut Masks) -> Result<SpanOutput> {
-        let tokens = self.encoder.forward(batch, masks)?;
-        self.head.forward(&tokens, batch, spans, masks)
+        let mut pass = Pass::new(self.parameters.compute(), batch, masks, true)?;
+        let (logits, hidden) = self.pass_through(&mut pass, spans)?;
+        Ok(SpanOutput { logits, hidden, tape: pass.into_tape() })
+    }
+
+    /// Logits alone, without dropout, in the same order: all of them in a row, `n_labels` per span.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn logits(&self, batch: &Batch, spans: Arc<SpanRows>) -> Result<Vec<f32>> {
+        let mut masks = Masks::evaluation();
+        let mut pass = Pass::new(self.parameters.compute(), batch, &mut masks, false)?;
+        Ok(self.pass_through(&mut pass, spans)?.0.flatten_all()?.to_vec1()?)
+    }
+
+    fn pass_through(&self, pass: &mut Pass, spans: Arc<SpanRows>) -> Result<(Tensor, Tensor)> {
+        let tokens = self.encoder.forward(pass)?;
+        self.head.forward(&tokens, spans, pass)
     }
 }
 
@@ -90,14 +146,18 @@ impl Head {
         n_labels: usize,
         max_width: usize,
     ) -> Result<Self> {
-        let mut get =
-            |name: &str, shape: &[usize], init| parameters.get(&format!("span_head.{name}"), shape, init, Group::Head);
         let token = encoder_width + if with_shapes { SHAPE_EMBEDDING } else { 0 };
         let inputs = 2 * token + WIDTH_EMBEDDING;
-        let shapes = with_shapes.then(|| get("shapes.weight", &[N_SHAPES, SHAPE_EMBEDDING], Init::Uniform(1.0)));
+        let mut table = |name: &str, rows: usize, columns: usize| {
+            parameters.table(&format!("span_head.{name}"), &[rows, columns], Init::Uniform(1.0), Group::Head)
+        };
+        let shapes = with_shapes.then(|| table("shapes.weight", N_SHAPES, SHAPE_EMBEDDING)).transpose()?;
+        let widths = table("widths.weight", max_width, WIDTH_EMBEDDING)?;
+        let mut get =
+            |name: &str, shape: &[usize], init| parameters.get(&format!("span_head.{name}"), shape, init, Group::Head);
         Ok(Self {
-            shapes: shapes.transpose()?,
-            widths: get("widths.weight", &[max_width, WIDTH_EMBEDDING], Init::Uniform(1.0))?,
+            shapes,
+            widths,
             all_widths: (0..max_width as u32).collect(),
             start: Linear { weight: get("first.start.weight", &[HIDDEN, token], Init::FanIn(inputs))?, bias: None },
             end: Linear { weight: get("first.end.weight", &[HIDDEN, token], Init::FanIn(inputs))?, bias: None },
@@ -116,22 +176,30 @@ impl Head {
         })
     }
 
-    fn forward(&self, tokens: &Tensor, batch: &Batch, spans: Arc<SpanRows>, masks: &mut Masks) -> Result<SpanOutput> {
+    /// Logits and last hidden layer.
+    fn forward(&self, tokens: &Tensor, spans: Arc<SpanRows>, pass: &mut Pass) -> Result<(Tensor, Tensor)> {
         let tokens = match &self.shapes {
-            Some(shapes) => Tensor::cat(&[tokens, &embedding(shapes, batch.shapes.clone())?], D::Minus1)?,
+            Some(shapes) => {
+                let shapes = pass.embedding(shapes, pass.batch().shapes.clone())?;
+                pass.beside(tokens, &shapes)?
+            }
             None => tokens.clone(),
         };
-        let tokens = dropout(&tokens, masks.next(DROPOUT))?;
-        let (starts, ends) = (linear(&tokens, &self.start)?, linear(&tokens, &self.end)?);
-        let widths = linear(&embedding(&self.widths, self.all_widths.clone())?, &self.width)?;
-        let first = relu(&span_sum(&starts, &ends, &widths, spans)?, masks.next(DROPOUT))?;
-        let hidden = relu(&linear(&first, &self.second)?, masks.next(DROPOUT))?;
-        let logits = linear(&hidden, &self.output)?;
-        Ok(SpanOutput { logits, hidden })
+        let tokens = pass.dropout(&tokens, Some(DROPOUT))?;
+        let (starts, ends) = (pass.linear(&tokens, &self.start)?, pass.linear(&tokens, &self.end)?);
+        let widths = pass.embedding(&self.widths, self.all_widths.clone())?;
+        let widths = pass.linear(&widths, &self.width)?;
+        let first = pass.span_sum(&starts, &ends, &widths, spans)?;
+        let first = pass.relu(&first, Some(DROPOUT))?;
+        let second = pass.linear(&first, &self.second)?;
+        let hidden = pass.relu(&second, Some(DROPOUT))?;
+        // Margins are small differences of logits: they are not rounded.
+        let logits = pass.precise_linear(&hidden, &self.output)?;
+        Ok((logits, hidden))
     }
 }
 
-/// Rows of the candidate spans of packed sentences, in the order of their ids.
+/// Rows of the candidate spans of a batch's sentences, in the order of their ids.
 pub fn span_rows(sentences: &[&SentenceInput], batch: &Batch, max_width: u32) -> SpanRows {
     let mut rows = SpanRows::default();
     for (sentence, &offset) in sentences.iter().zip(&batch.offsets) {
@@ -139,8 +207,8 @@ pub fn span_rows(sentences: &[&SentenceInput], batch: &Batch, max_width: u32) ->
         for start in 0..n {
             for end in start..n.min(start + max_width as usize) {
                 let (first, last) = sentence.span_rows(start, end);
-                rows.start.push(offset + first);
-                rows.end.push(offset + last);
+                rows.start.push(batch.row(offset + first));
+                rows.end.push(batch.row(offset + last));
                 rows.width.push((end - start) as u32);
             }
         }

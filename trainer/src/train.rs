@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use shared::corpus::{Corpus, Entity};
 use shared::dynamics::{EpochScore, Negatives};
@@ -14,21 +13,25 @@ use shared::score::{NerScore, score_entities};
 use shared::span::SpanIndex;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::batch::{Batch, SentenceInput};
+use crate::batch::SentenceInput;
+use crate::batch_order;
 use crate::checkpoint::{Checkpoint, Checkpoints, Position};
-use crate::config::{Config, Record};
+use crate::compute::Place;
+use crate::config::{Arithmetic, Config, Record};
 use crate::encoder::EncoderSpec;
 use crate::interrupt::{self, Interrupted};
 use crate::negatives::most_similar_negatives;
-use crate::ops::cross_entropy;
 use crate::parameters::{Parameters, Rates};
 use crate::progress::Progress;
 use crate::random::{Masks, stream};
 use crate::run_dir::Written;
 use crate::span_model::{Found, SpanModel, span_rows, without_overlaps};
 
-/// Sentences per batch where nothing is trained.
+/// Sentences per batch where nothing is trained: packed, and padded.
 const EVALUATION_BATCH: usize = 32;
+const PADDED_EVALUATION_BATCH: usize = 128;
+/// Sentences of which those of like length are evaluated together, where they are padded.
+const EVALUATION_WINDOW: usize = 4096;
 
 /// A corpus, prepared for one encoder.
 pub struct Prepared {
@@ -71,6 +74,8 @@ pub struct Stage<'a> {
     pub n_labels: usize,
     /// Held-out sentences with gold labels.
     pub dev: &'a Prepared,
+    /// Where to compute.
+    pub place: Place,
 }
 
 /// After an epoch.
@@ -171,7 +176,8 @@ impl Stage<'_> {
     ) -> Result<Trained> {
         let config = self.config;
         ensure!(config.epochs > 0, "at least one epoch is needed");
-        let parameters = Parameters::new(stream(config.seed, "weights"));
+        let compute = self.place.compute(config.arithmetic)?;
+        let parameters = Parameters::new(stream(config.seed, "weights")).computed_by(compute);
         let Config { max_span_width, train_embeddings, word_shapes, .. } = *config;
         let model =
             SpanModel::new(self.spec, parameters, self.n_labels, max_span_width, train_embeddings, word_shapes)?;
@@ -224,12 +230,11 @@ impl Stage<'_> {
         let Checkpoint { position, tensors } = checkpoint;
         model.parameters.set_state(&tensors).context("the checkpoint does not fit the model")?;
         let best = (position.best_epoch > 0).then(|| {
-            let of = |(name, now): (&str, &Tensor)| -> Result<Tensor> {
-                let best = tensors.get(&format!("{BEST}{name}"));
-                let best = best.with_context(|| format!("the checkpoint lacks {name} of the best epoch"))?;
-                Ok(best.to_device(now.device())?)
+            let of = |name: &str| -> Result<Tensor> {
+                let best = tensors.get(&format!("{BEST}{name}")).cloned();
+                best.with_context(|| format!("the checkpoint lacks {name} of the best epoch"))
             };
-            model.parameters.trainable().map(of).collect::<Result<Vec<Tensor>>>()
+            model.parameters.names().map(of).collect::<Result<Vec<Tensor>>>()
         });
         let training_logits = match self.config.record {
             Record::Evaluation => None,
@@ -248,7 +253,7 @@ impl Stage<'_> {
         }
         underway.position.seconds = underway.seconds();
         let mut tensors = model.parameters.state()?;
-        for ((name, _), best) in model.parameters.trainable().zip(underway.best.iter().flatten()) {
+        for (name, best) in model.parameters.names().zip(underway.best.iter().flatten()) {
             tensors.push((format!("{BEST}{name}"), best.to_device(&Device::Cpu)?));
         }
         if let Some(logits) = &underway.training_logits {
@@ -296,9 +301,7 @@ impl Stage<'_> {
     ) -> Result<()> {
         let config = self.config;
         let epoch = underway.position.epoch;
-        let mut order: Vec<u32> = (0..self.train.inputs.len() as u32).collect();
-        order.shuffle(&mut stream(config.seed, &format!("order {epoch}")));
-        for sentences in order.chunks(config.batch.max(1)).skip(underway.position.batch) {
+        for sentences in self.order(epoch).iter().skip(underway.position.batch) {
             let step = underway.position.step;
             let mut rng = stream(config.seed, &format!("step {step}"));
             if let Some((loss, spans)) =
@@ -326,6 +329,15 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// The batches of an epoch.
+    pub fn order(&self, epoch: u32) -> Vec<Vec<u32>> {
+        let lengths: Vec<usize> = self.train.inputs.iter().map(SentenceInput::longest).collect();
+        let Config { batch, seed, arithmetic, .. } = *self.config;
+        // Padding is wasted work: the fewer of it, the better.
+        let of_like_length = arithmetic != Arithmetic::Kernels;
+        batch_order::batches(&lengths, batch, of_like_length, &mut stream(seed, &format!("order {epoch}")))
+    }
+
     /// One batch; the summed loss and the number of spans in it, or nothing where none counts.
     fn step(
         &self,
@@ -342,22 +354,22 @@ impl Stage<'_> {
             return Ok(None);
         }
         let inputs: Vec<&SentenceInput> = sentences.iter().map(|&s| self.train.input(s)).collect();
-        let batch = Batch::pack(&inputs);
+        let batch = model.batch(&inputs);
         let rows = Arc::new(span_rows(&inputs, &batch, config.max_span_width));
         let output = model.forward(&batch, rows, &mut Masks::training(rng.clone()))?;
         if let Some(recorder) = recorder {
             self.note(recorder, sentences, &output.logits)?;
         }
         if config.negatives == Negatives::Top {
-            let hidden = output.hidden.flatten_all()?.to_vec1::<f32>()?;
-            most_similar_negatives(&hidden, &mut targets, config.negative_rate, rng);
+            let cosines = |positives: &[bool]| output.sums_of_cosines(positives);
+            most_similar_negatives(cosines, &mut targets, config.negative_rate, rng)?;
         }
         let spans = targets.iter().flatten().count();
         if spans == 0 {
             return Ok(None);
         }
-        let loss = cross_entropy(&output.logits, targets.into())?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
+        let loss = output.loss(targets)?;
+        let value = f64::from(loss.value.to_scalar::<f32>()?);
         if value.is_finite() {
             let steps = self.train.inputs.len().div_ceil(config.batch.max(1)) * config.epochs as usize;
             let factor = config.schedule.factor(step, steps, config.warmup);
@@ -367,7 +379,7 @@ impl Stage<'_> {
                 weight_decay: config.weight_decay,
                 clip_norm: config.clip_norm,
             };
-            model.parameters.backward(&loss)?;
+            model.parameters.backward(loss)?;
             model.parameters.step(rates)?;
         }
         Ok(Some((value, spans)))
@@ -393,19 +405,50 @@ impl Stage<'_> {
 /// # Errors
 /// When the model does not fit the corpus, or with [`Interrupted`].
 pub fn logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
+    if model.parameters.compute().pads() {
+        return padded_logits(model, data, sentences, progress);
+    }
     let mut all = Vec::new();
     for chunk in sentences.chunks(EVALUATION_BATCH) {
         interrupt::check()?;
-        let inputs: Vec<&SentenceInput> = chunk.iter().map(|&s| data.input(s)).collect();
-        let batch = Batch::pack(&inputs);
-        let rows = span_rows(&inputs, &batch, data.index.max_width());
-        if !rows.start.is_empty() {
-            let output = model.forward(&batch, Arc::new(rows), &mut Masks::evaluation())?;
-            all.extend(output.logits.flatten_all()?.to_vec1::<f32>()?);
-        }
+        all.extend(batch_logits(model, data, chunk)?);
         progress.advance(chunk.len(), None);
     }
     Ok(all)
+}
+
+/// The same where batches are padded: sentences of like length together.
+fn padded_logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
+    let mut all = Vec::new();
+    for window in sentences.chunks(EVALUATION_WINDOW) {
+        let mut order: Vec<usize> = (0..window.len()).collect();
+        order.sort_by_key(|&i| data.input(window[i]).longest());
+        let mut of_sentences = vec![Vec::new(); window.len()];
+        for places in order.chunks(PADDED_EVALUATION_BATCH) {
+            interrupt::check()?;
+            let chunk: Vec<u32> = places.iter().map(|&i| window[i]).collect();
+            let logits = batch_logits(model, data, &chunk)?;
+            let spans = |sentence: u32| data.index.of_sentence(sentence).len();
+            let n_labels = logits.len() / chunk.iter().map(|&s| spans(s)).sum::<usize>().max(1);
+            let mut rest = logits.as_slice();
+            for (&i, &sentence) in places.iter().zip(&chunk) {
+                let (own, after) = rest.split_at(spans(sentence) * n_labels);
+                of_sentences[i] = own.to_vec();
+                rest = after;
+            }
+            progress.advance(chunk.len(), None);
+        }
+        all.extend(of_sentences.concat());
+    }
+    Ok(all)
+}
+
+/// Logits of one batch.
+fn batch_logits(model: &SpanModel, data: &Prepared, sentences: &[u32]) -> Result<Vec<f32>> {
+    let inputs: Vec<&SentenceInput> = sentences.iter().map(|&s| data.input(s)).collect();
+    let batch = model.batch(&inputs);
+    let rows = span_rows(&inputs, &batch, data.index.max_width());
+    if rows.start.is_empty() { Ok(Vec::new()) } else { model.logits(&batch, Arc::new(rows)) }
 }
 
 /// What the model finds: spans whose best label is a type, without overlaps, in the order of the text.
@@ -417,7 +460,8 @@ pub fn find(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<V
     let sentences: Vec<u32> = (0..data.inputs.len() as u32).collect();
     let mut all = Vec::new();
     // A part at a time: the logits of a large text would not fit in memory.
-    for part in sentences.chunks(EVALUATION_BATCH) {
+    let at_once = if model.parameters.compute().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH };
+    for part in sentences.chunks(at_once) {
         let logits = logits(model, data, part, progress)?;
         let ids = |sentence: &u32| data.index.of_sentence(*sentence);
         // A model of a threshold run has one label more: it is not an answer.

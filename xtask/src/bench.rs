@@ -31,7 +31,7 @@ pub struct Args {
 enum What {
     /// Metrics, new window and change of threshold on 1.27 million spans: native, wasm, numpy
     Shared,
-    /// Training and dynamics on one CPU thread, against PyTorch with the same weights and batches
+    /// Training and dynamics on one CPU thread or on a GPU, against PyTorch with the same weights and batches
     Train(train::Args),
     /// The page in headless Chromium on generated files of 1.27 and 10 million spans
     Web,

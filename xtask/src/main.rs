@@ -7,6 +7,7 @@
 //! | `demo.rs` | trains on the bundled sample, cleans, retrains, reports, serves |
 //! | `test.rs` | all checks and tests; what CI runs |
 //! | `bench.rs` | benchmarks, ours and the peers' |
+//! | `gpu_bundle.rs` | builds a trainer for NVIDIA GPUs, without CUDA |
 //! | `fuzz.rs` | long runs of the fuzz targets |
 //! | `steps.rs` | numbered steps with progress, logs and a summary |
 //! | `process.rs` | child processes: find, run with a log, read the output |
@@ -15,6 +16,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod gpu_bundle;
 mod layout;
 mod page;
 mod process;
@@ -46,6 +48,8 @@ enum Task {
     Bench(bench::Args),
     /// Run the fuzz targets of tests/fuzz for a while
     Fuzz(fuzz::Args),
+    /// Build a trainer for NVIDIA GPUs that runs wherever their driver is (docs/GPU.md)
+    GpuBundle(gpu_bundle::Args),
     /// Build the page into dist/
     Page,
     /// Install what is missing (demo, test and page do this by themselves)
@@ -72,6 +76,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test(args) => test::run(&layout, &args),
         Task::Bench(args) => bench::run(&layout, &args),
         Task::Fuzz(args) => fuzz::run(&layout, &args),
+        Task::GpuBundle(args) => gpu_bundle::run(&layout, &args),
         Task::Page => page::run(&layout),
         Task::Setup(args) => setup::run(&layout, &args),
     }

@@ -282,7 +282,7 @@ fn with_place(mut error: clap::Error, file: &Path, lines: &BTreeMap<String, usiz
 pub fn print(subcommand: &str, matches: &ArgMatches, training: &TrainingArgs) -> Result<()> {
     // Its vocabulary, if it takes one from the text, is no setting.
     let spec = input(training.open_encoder(&TokenTable::default()))?;
-    let config = training.config(spec.defaults());
+    let config = training.config(spec.defaults(), training.place()?)?;
     let in_force = BTreeMap::from([
         ("epochs", config.epochs.to_string()),
         ("batch", config.batch.to_string()),

@@ -98,13 +98,13 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         return config_file::print("run", matches, &args.training);
     }
     interrupt::listen()?;
-    usage(args.training.check_device())?;
+    let place = usage(args.training.place())?;
     let options = args.corpora.options()?;
     let files =
         CorpusFiles { train: args.train, train_gold: args.train_gold, dev: args.dev, test: Some(args.test), options };
     let corpora = input(files.read())?;
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;
-    let config = args.training.config(spec.defaults());
+    let config = usage(args.training.config(spec.defaults(), place))?;
     let adjust = |settings: &mut _| args.cleaning.adjust(settings);
     usage(if corpora.train_gold.is_none() && args.reference.contains(&ReferenceArg::Oracle) {
         Err(anyhow!("--reference oracle needs gold labels: give --train-gold or --gold-column"))
@@ -120,6 +120,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         checkpoints: args.training.checkpoints(),
         references: if args.no_gold_model { Vec::new() } else { references.collect() },
         parallel_runs: args.training.parallel_runs,
+        place,
         sweep: input(args.sweep.as_deref().map(Sweep::read).transpose())?,
     };
     let done = pipeline::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;

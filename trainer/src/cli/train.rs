@@ -68,13 +68,13 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
         return config_file::print("train", matches, &args.training);
     }
     interrupt::listen()?;
-    usage(args.training.check_device())?;
+    let place = usage(args.training.place())?;
     let options = args.corpora.options()?;
     let Train { train, train_gold, dev, test, .. } = args;
     let files = CorpusFiles { train, train_gold, dev, test, options };
     let corpora = input(files.read())?;
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;
-    let config = args.training.config(spec.defaults());
+    let config = usage(args.training.config(spec.defaults(), place))?;
     let kind = match (args.no_dynamics, args.no_threshold_run) {
         (true, _) => JobKind::TrainPlain,
         (false, true) => JobKind::TrainWithoutThresholds,
@@ -83,6 +83,7 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
     let options = Options {
         checkpoints: args.training.checkpoints(),
         parallel_runs: args.training.parallel_runs,
+        place,
         ..Options::default()
     };
     let metrics = pipeline::train(kind, &files, corpora, &config, &spec, &options, &args.out)?;

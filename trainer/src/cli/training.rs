@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use shared::corpus::TokenTable;
 use shared::dynamics::{Negatives, SampleScheme};
 use trainer::checkpoint::Policy;
-use trainer::config::{Config, Record, Schedule, WordShapes};
+use trainer::compute::{Place, parse_place};
+use trainer::config::{Arithmetic, Config, Record, Schedule, WordShapes};
 use trainer::console;
 use trainer::encoder::{Defaults, EncoderSpec};
 use trainer::hub::Hub;
@@ -23,9 +24,13 @@ pub struct TrainingArgs {
     /// Download nothing: a hub id must be in the cache (also by HF_HUB_OFFLINE=1)
     #[arg(long, help_heading = "Model")]
     pub offline: bool,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Model")]
-    pub device: Device,
+    /// Where to compute: auto (the first GPU, where this build supports it and one answers, else the CPU), cpu,
+    /// cuda, cuda:N (the GPU of that number, from 0), metal
+    #[arg(long, default_value = "auto", value_name = "DEVICE", value_parser = device, help_heading = "Model")]
+    pub device: DeviceArg,
+    /// Numbers in which a GPU multiplies matrices [default: bf16 with CUDA, else f32]
+    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Model")]
+    pub dtype: Option<DtypeArg>,
     /// Widest candidate span, in tokens
     #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model")]
@@ -43,7 +48,7 @@ pub struct TrainingArgs {
     /// Epochs of each of the three trainings [default: 5; builtin: 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
     pub epochs: Option<u32>,
-    /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones]
+    /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones; on a GPU 32]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
     pub batch: Option<usize>,
     /// Learning rate of the encoder [default: 1e-5 base-sized, 1e-4 smaller, 5e-4 builtin]
@@ -93,12 +98,16 @@ pub struct TrainingArgs {
 
 impl TrainingArgs {
     /// The settings in force, with what suits the encoder where an option is not given.
-    pub fn config(&self, defaults: Defaults) -> Config {
+    ///
+    /// # Errors
+    /// When numbers are asked for that the place does not compute in.
+    pub fn config(&self, defaults: Defaults, place: Place) -> Result<Config> {
+        let batch = if place.is_gpu() { GPU_BATCH } else { defaults.batch };
         let config = Config {
             encoder: self.encoder.clone(),
             seed: self.seed,
             epochs: self.epochs.unwrap_or(defaults.epochs),
-            batch: self.batch.unwrap_or(defaults.batch),
+            batch: self.batch.unwrap_or(batch),
             encoder_rate: self.encoder_rate.unwrap_or(defaults.encoder_rate),
             head_rate: self.head_rate.unwrap_or(defaults.head_rate),
             warmup: self.warmup.unwrap_or(defaults.warmup),
@@ -113,11 +122,12 @@ impl TrainingArgs {
             scheme: self.scheme.into(),
             word_shapes: self.word_shapes.into(),
             ensemble: self.ensemble,
+            arithmetic: self.arithmetic(place)?,
         };
         for (name, value) in config.describe() {
             console::detail(format_args!("{name:>24}  {value}"));
         }
-        config
+        Ok(config)
     }
 
     /// When checkpoints are written.
@@ -136,16 +146,53 @@ impl TrainingArgs {
         EncoderSpec::open_by(&self.encoder, train, || Ok(Hub::from_env()?.or_offline(self.offline)))
     }
 
-    /// Refuses a device that this build does not have.
+    /// The place that `--device` means on this machine; one that was asked for is opened to see that it is there.
     ///
     /// # Errors
-    /// Names what can be used instead.
-    pub fn check_device(&self) -> Result<()> {
-        if self.device == Device::Cuda {
-            bail!("this build has no GPU support: use --device cpu");
+    /// Says what is missing, and what can be used instead.
+    pub fn place(&self) -> Result<Place> {
+        let place = match self.device.0 {
+            None => Place::best(),
+            Some(place) => {
+                place.device().with_context(|| format!("--device {place}"))?;
+                place
+            }
+        };
+        // Before anything is read.
+        let arithmetic = self.arithmetic(place)?;
+        if place.is_gpu() {
+            console::status(format_args!("computing on --device {place} by {}", arithmetic.name()));
         }
-        Ok(())
+        Ok(place)
     }
+
+    fn arithmetic(&self, place: Place) -> Result<Arithmetic> {
+        Ok(match (place, self.dtype) {
+            (Place::Cpu, Some(DtypeArg::Bf16)) => {
+                bail!("--dtype bf16 is for GPUs: this training computes on the CPU, in f32")
+            }
+            (Place::Cpu, _) => Arithmetic::Kernels,
+            (Place::Cuda(_), None) | (_, Some(DtypeArg::Bf16)) => Arithmetic::TensorsBf16,
+            _ => Arithmetic::TensorsF32,
+        })
+    }
+}
+
+/// Sentences per batch on a GPU, where nothing else is said: smaller ones leave it idle.
+const GPU_BATCH: usize = 32;
+
+/// What `--device` says; none for `auto`.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceArg(Option<Place>);
+
+fn device(text: &str) -> Result<DeviceArg, String> {
+    parse_place(text).map(DeviceArg)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DtypeArg {
+    F32,
+    Bf16,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -165,14 +212,6 @@ fn rate(text: &str) -> Result<f32, String> {
 fn share(text: &str) -> Result<f32, String> {
     let value = text.parse().ok().filter(|x| (0.0..1.0).contains(x));
     value.ok_or_else(|| "expected a number from 0 to below 1".to_owned())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Device {
-    /// The best there is: in this build, the CPU
-    Auto,
-    Cpu,
-    Cuda,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use shared::corpus::TokenTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::batch::{Batch, N_SHAPES, SentenceInput, word_shape};
-use crate::ops::{Linear, Norm, Weight, dropout, embedding, gelu, layer_norm, linear, neighbours, residual_norm};
+use crate::batch::{N_SHAPES, SentenceInput, word_shape};
+use crate::compute::Pass;
+use crate::ops::{Linear, Norm, Weight};
 use crate::parameters::{Group, Init, Parameters};
-use crate::random::Masks;
 
 /// In config.json.
 const MODEL_TYPE: &str = "dynclean-builtin";
@@ -142,7 +142,7 @@ impl Builtin {
             .iter()
             .map(|(name, rows)| {
                 let (name, shape) = (format!("embeddings.{name}.weight"), [*rows, HIDDEN]);
-                parameters.get(&name, &shape, Init::Uniform(0.1), Group::Encoder)
+                parameters.table(&name, &shape, Init::Uniform(0.1), Group::Encoder)
             })
             .collect::<Result<_>>()?;
         let norm = norm(parameters, "embeddings.norm")?;
@@ -151,15 +151,21 @@ impl Builtin {
     }
 
     /// `[rows, HIDDEN]`.
-    pub fn forward(&self, batch: &Batch, masks: &mut Masks) -> Result<Tensor> {
-        let mut looked_up = self.tables.iter().zip(&batch.features).map(|(t, ids)| embedding(t, ids.clone()));
-        let first = looked_up.next().context("the built-in encoder reads word features")??;
-        let sum = looked_up.try_fold(first, |sum, next| sum + next?)?;
-        let mut x = layer_norm(&sum, &self.norm)?;
-        x = dropout(&x, masks.next(DROPOUT))?;
+    pub fn forward(&self, pass: &mut Pass) -> Result<Tensor> {
+        let mut columns = self.tables.iter().zip(&pass.batch().features);
+        let (table, ids) = columns.next().context("the built-in encoder reads word features")?;
+        let mut sum = pass.embedding(table, ids.clone())?;
+        for (table, ids) in columns {
+            let looked_up = pass.embedding(table, ids.clone())?;
+            sum = pass.add(&sum, &looked_up)?;
+        }
+        let x = pass.layer_norm(&sum, &self.norm)?;
+        let mut x = pass.dropout(&x, Some(DROPOUT))?;
         for layer in &self.layers {
-            let seen = gelu(&linear(&neighbours(&x, &batch.lengths)?, &layer.linear)?)?;
-            x = residual_norm(&seen, masks.next(DROPOUT), &x, &layer.norm)?;
+            let around = pass.neighbours(&x)?;
+            let seen = pass.linear(&around, &layer.linear)?;
+            let seen = pass.gelu(&seen)?;
+            x = pass.residual_norm(&seen, Some(DROPOUT), &x, &layer.norm)?;
         }
         Ok(x)
     }

@@ -15,11 +15,11 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use shared::corpus::TokenTable;
 
-use crate::batch::{Batch, SentenceInput};
+use crate::batch::SentenceInput;
+use crate::compute::Pass;
 use crate::console;
 use crate::hub::{Hub, ModelId};
 use crate::parameters::Parameters;
-use crate::random::Masks;
 use architecture::{Architecture, CONFIG};
 use pieces::Pieces;
 use tokenizer_files::TOKENIZER;
@@ -257,14 +257,14 @@ pub enum Encoder {
 }
 
 impl Encoder {
-    /// `[rows, hidden]`: one vector per row of the batch.
+    /// `[rows, hidden]`: one vector per row of the pass's batch.
     ///
     /// # Errors
     /// When an index of the batch is outside the encoder's tables.
-    pub fn forward(&self, batch: &Batch, masks: &mut Masks) -> Result<Tensor> {
+    pub fn forward(&self, pass: &mut Pass) -> Result<Tensor> {
         match self {
-            Self::Transformer(transformer) => transformer.forward(batch, masks),
-            Self::Builtin(builtin) => builtin.forward(batch, masks),
+            Self::Transformer(transformer) => transformer.forward(pass),
+            Self::Builtin(builtin) => builtin.forward(pass),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! BERT, RoBERTa and DistilBERT over packed sentences.
+//! BERT, RoBERTa and DistilBERT.
 //!
 //! `x₀ = LN(word + position + type)`; per layer `a = LN(x + W_o·attention(x))`,
 //! `x = LN(a + W_2·f(W_1·a))`. Rows are pieces; dropout as in the checkpoint's configuration.
@@ -7,10 +7,9 @@ use anyhow::{Result, bail};
 use candle_core::Tensor;
 
 use super::architecture::{Activation, Architecture, Family};
-use crate::batch::Batch;
-use crate::ops::{Linear, Norm, Weight, attention, dropout, embedding, gelu, linear, linears, relu, residual_norm};
-use crate::parameters::{Group, Parameters};
-use crate::random::Masks;
+use crate::compute::Pass;
+use crate::ops::{Linear, Norm, Weight};
+use crate::parameters::{Group, Init, Parameters};
 
 /// Where a family's checkpoints have the tensors of a layer.
 struct Names {
@@ -79,20 +78,21 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, batch: &Batch, config: &Architecture, masks: &mut Masks) -> Result<Tensor> {
-        let qkv = linears(x, &[&self.query, &self.key, &self.value])?;
-        let seen = attention(&qkv, config.heads, &batch.lengths, masks.next(config.attention_dropout))?;
-        let seen = linear(&seen, &self.attention_output)?;
+    fn forward(&self, x: &Tensor, config: &Architecture, pass: &mut Pass) -> Result<Tensor> {
+        let qkv = pass.linears(x, &[&self.query, &self.key, &self.value])?;
+        let seen = pass.attention(&qkv, config.heads, Some(config.attention_dropout))?;
+        let seen = pass.linear(&seen, &self.attention_output)?;
         // DistilBERT has no dropout here.
-        let mask = if config.family == Family::DistilBert { None } else { masks.next(config.dropout) };
-        let x = residual_norm(&seen, mask, x, &self.attention_norm)?;
-        let inner = linear(&x, &self.intermediate)?;
+        let rate = (config.family != Family::DistilBert).then_some(config.dropout);
+        let x = pass.residual_norm(&seen, rate, x, &self.attention_norm)?;
+        let inner = pass.linear(&x, &self.intermediate)?;
         let inner = match config.activation {
-            Activation::Gelu => gelu(&inner)?,
-            Activation::GeluTanh => inner.gelu()?,
-            Activation::Relu => relu(&inner, None)?,
+            Activation::Gelu => pass.gelu(&inner)?,
+            Activation::GeluTanh => pass.gelu_tanh(&inner)?,
+            Activation::Relu => pass.relu(&inner, None)?,
         };
-        Ok(residual_norm(&linear(&inner, &self.output)?, masks.next(config.dropout), &x, &self.output_norm)?)
+        let inner = pass.linear(&inner, &self.output)?;
+        pass.residual_norm(&inner, Some(config.dropout), &x, &self.output_norm)
     }
 }
 
@@ -121,12 +121,12 @@ impl Transformer {
         let h = config.hidden_size;
         let (name, shape) = ("embeddings.word_embeddings.weight", [config.vocab_size, h]);
         let words = if train_embeddings {
-            parameters.pretrained(name, &shape, Group::Encoder)?
+            parameters.table(name, &shape, Init::Checkpoint, Group::Encoder)?
         } else {
             parameters.frozen(name, &shape)?
         };
         let mut table = |name: &str, rows: usize| {
-            parameters.pretrained(&format!("embeddings.{name}.weight"), &[rows, h], Group::Encoder)
+            parameters.table(&format!("embeddings.{name}.weight"), &[rows, h], Init::Checkpoint, Group::Encoder)
         };
         let positions = table("position_embeddings", config.positions)?;
         let types = config.token_types.map(|rows| table("token_type_embeddings", rows)).transpose()?;
@@ -135,23 +135,28 @@ impl Transformer {
         Ok(Self { config: config.clone(), words, positions, types, norm, layers })
     }
 
-    /// `[rows, hidden_size]`; the batch's features are piece ids and positions.
+    /// `[rows, hidden_size]`; the features of the pass's batch are piece ids and positions.
     ///
     /// # Errors
     /// When a piece or position is outside the tables.
-    pub fn forward(&self, batch: &Batch, masks: &mut Masks) -> Result<Tensor> {
-        let [pieces, positions] = batch.features.as_slice() else { bail!("transformers read pieces and positions") };
-        let (words, positions) =
-            (embedding(&self.words, pieces.clone())?, embedding(&self.positions, positions.clone())?);
+    pub fn forward(&self, pass: &mut Pass) -> Result<Tensor> {
+        let [pieces, positions] = pass.batch().features.as_slice() else {
+            bail!("transformers read pieces and positions")
+        };
+        let words = pass.embedding(&self.words, pieces.clone())?;
+        let positions = pass.embedding(&self.positions, positions.clone())?;
         let x = match &self.types {
-            // A single text is all of type 0.
-            Some(types) => (words + embedding(types, vec![0u32; pieces.len()].into())?)?,
+            Some(types) => {
+                // A single text is all of type 0.
+                let types = pass.embedding(types, vec![0u32; pieces.len()].into())?;
+                pass.add(&words, &types)?
+            }
             None => words,
         };
-        let x = residual_norm(&x, None, &positions, &self.norm)?;
-        let mut x = dropout(&x, masks.next(self.config.dropout))?;
+        let x = pass.residual_norm(&x, None, &positions, &self.norm)?;
+        let mut x = pass.dropout(&x, Some(self.config.dropout))?;
         for layer in &self.layers {
-            x = layer.forward(&x, batch, &self.config, masks)?;
+            x = layer.forward(&x, &self.config, pass)?;
         }
         Ok(x)
     }

@@ -21,7 +21,7 @@ pub struct Dropout {
 impl Dropout {
     /// What the element at this position is multiplied with: 0 or 1 / (1 − rate).
     #[inline(always)]
-    pub(super) fn factor(&self, position: u32) -> f32 {
+    pub(crate) fn factor(&self, position: u32) -> f32 {
         // MurmurHash3's finaliser, twice, with one half of the seed each: 32-bit operations vectorise.
         let mut h = position ^ self.seed as u32;
         for salt in [(self.seed >> 32) as u32, 0x9e37_79b9] {

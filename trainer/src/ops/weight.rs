@@ -5,15 +5,19 @@
 //! backward pass writes a weight's gradient where the optimizer reads it, in memory that is kept from
 //! step to step.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use candle_core::{Tensor, Var};
+use candle_core::{Result, Tensor, Var};
+
+use crate::tensor_ops::Placed;
 
 /// A tensor of the model.
 #[derive(Clone)]
 pub struct Weight {
     values: Tensor,
     gradient: Option<Arc<Mutex<Gradient>>>,
+    /// On a device, once the model is whole; `values` and `gradient` then mean nothing any more.
+    placed: Arc<OnceLock<Placed>>,
 }
 
 /// The gradient of one weight, summed over the operations that use it.
@@ -55,17 +59,34 @@ impl Weight {
         let values = variable.as_tensor().clone();
         let width = values.dims().last().copied().unwrap_or(1);
         let gradient = Gradient { sums: vec![0.0; values.elem_count()], width, state: State::Zero };
-        Self { values, gradient: Some(Arc::new(Mutex::new(gradient))) }
+        Self { values, gradient: Some(Arc::new(Mutex::new(gradient))), placed: Arc::default() }
     }
 
     /// A tensor that stays as it is.
     pub fn frozen(values: Tensor) -> Self {
-        Self { values, gradient: None }
+        Self { values, gradient: None, placed: Arc::default() }
     }
 
-    /// Its values.
+    /// Its values on the CPU; of a weight that was placed on a device, those from which it started.
     pub fn values(&self) -> &Tensor {
         &self.values
+    }
+
+    /// Says where on a device it is from now on.
+    pub(crate) fn place(&self, placed: Placed) {
+        // A second time would be a mistake of ours, and without effect.
+        let _ = self.placed.set(placed);
+    }
+
+    /// The weight on its device.
+    ///
+    /// # Errors
+    /// When it has no place there.
+    pub(crate) fn placed(&self) -> Result<&Placed> {
+        match self.placed.get() {
+            Some(placed) => Ok(placed),
+            None => candle_core::bail!("a weight was not placed on the device"),
+        }
     }
 
     /// The gradient so far; none for a frozen weight.

@@ -1,4 +1,5 @@
-//! Training against PyTorch: the same weights and sentences in the same batches, in turns.
+//! Training against PyTorch: the same weights and sentences in the same batches, in turns; on one CPU thread, or on a
+//! GPU.
 
 use std::{
     ffi::OsString,
@@ -27,16 +28,19 @@ pub struct Args {
     /// Sentences of it
     #[arg(long, default_value_t = 320, value_name = "N")]
     sentences: usize,
-    /// Sentences per batch
-    #[arg(long, default_value_t = 16, value_name = "N")]
-    batch: usize,
+    /// Sentences per batch [default: 16; on a GPU 32]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Where both compute: cpu, or cuda (then the time on the wall counts)
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    device: String,
     /// Each side's best of so many turns counts
     #[arg(long, default_value_t = 3, value_name = "N")]
     rounds: usize,
     /// A Python with torch (2.3 or later) and safetensors [default: python3]
     #[arg(long, value_name = "PROGRAM")]
     python: Option<PathBuf>,
-    /// Also measure PyTorch with bf16 autocast
+    /// Also measure PyTorch with bf16 autocast; the trainer computes in bf16 on a GPU
     #[arg(long)]
     bf16: bool,
 }
@@ -56,6 +60,29 @@ struct Measured {
 #[derive(Deserialize, Clone, Copy)]
 struct Times {
     cpu_s_per_epoch: f64,
+    wall_s_per_epoch: f64,
+}
+
+impl Args {
+    fn is_on_gpu(&self) -> bool {
+        self.device != "cpu"
+    }
+
+    /// The time that counts.
+    fn seconds(&self, times: Times) -> f64 {
+        if self.is_on_gpu() { times.wall_s_per_epoch } else { times.cpu_s_per_epoch }
+    }
+
+    fn bench(&self, layout: &Layout) -> Command {
+        let mut command = cargo();
+        command.args(["bench", "--quiet", "--package", "trainer", "--bench", "train"]).current_dir(&layout.root);
+        if self.is_on_gpu() {
+            command.args(["--features", "cuda"]);
+        } else {
+            command.env("RAYON_NUM_THREADS", "1");
+        }
+        command
+    }
 }
 
 /// The best figures of several turns.
@@ -69,11 +96,11 @@ struct Best {
 impl Best {
     const NONE: Self = Self { training: f64::INFINITY, epoch: f64::INFINITY, peak_mib: f64::INFINITY };
 
-    fn with(self, turn: &Measured) -> Self {
-        let training = turn.training.cpu_s_per_epoch;
+    fn with(self, turn: &Measured, args: &Args) -> Self {
+        let training = args.seconds(turn.training);
         Self {
             training: self.training.min(training),
-            epoch: self.epoch.min(training + turn.dynamics.cpu_s_per_epoch),
+            epoch: self.epoch.min(training + args.seconds(turn.dynamics)),
             peak_mib: self.peak_mib.min(turn.peak_mib),
         }
     }
@@ -85,7 +112,7 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let folder = layout.logs().join("bench-train");
     let mut steps = Steps::new(layout, 3)?;
     steps.step("build", |_| {
-        output(bench(layout).args(["--", "--help"]))?;
+        output(args.bench(layout).args(["--", "--help"]))?;
         Ok(((), "done".to_owned()))
     })?;
     let equal: Vec<OsString> = vec!["--equal".into(), "32".into()];
@@ -98,26 +125,32 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     steps.step("natural text", |_| Ok(((), compare(layout, args, &python, &folder.join("natural"), &natural)?)))
 }
 
-/// Both sides in turns on one thread, and what came out in words.
+/// Both sides in turns, and what came out in words.
 fn compare(layout: &Layout, args: &Args, python: &Path, folder: &Path, work: &[OsString]) -> Result<String> {
     let (mut ours, mut torch, mut bf16) = (Best::NONE, Best::NONE, Best::NONE);
     let (mut sentences, mut n_steps) = (0, 0);
     let script = layout.root.join("tests/peers/train_speed.py");
     for _ in 0..args.rounds.max(1) {
-        let mut command = bench(layout);
+        let mut command = args.bench(layout);
         command.arg("--").args(work).arg("--encoder").arg(&args.encoder).arg("--export").arg(folder);
-        command.arg("--sentences").arg(args.sentences.to_string()).arg("--batch").arg(args.batch.to_string());
-        let turn = measured(command.env("RAYON_NUM_THREADS", "1"))?;
+        let batch = args.batch.unwrap_or(if args.is_on_gpu() { 32 } else { 16 });
+        command.arg("--sentences").arg(args.sentences.to_string()).arg("--batch").arg(batch.to_string());
+        let turn = measured(command.arg("--device").arg(&args.device))?;
         (sentences, n_steps) = (turn.sentences, turn.steps_per_epoch);
-        ours = ours.with(&turn);
-        torch = torch.with(&measured(Command::new(python).arg(&script).arg(folder))?);
+        ours = ours.with(&turn, args);
+        let peer = || {
+            let mut command = Command::new(python);
+            command.arg(&script).arg(folder).arg("--device").arg(&args.device);
+            command
+        };
+        torch = torch.with(&measured(&mut peer())?, args);
         if args.bf16 {
-            bf16 = bf16.with(&measured(Command::new(python).arg(&script).arg(folder).arg("--bf16"))?);
+            bf16 = bf16.with(&measured(peer().arg("--bf16"))?, args);
         }
     }
     let line = |name: &str, side: Best| {
         format!(
-            "\n  {name:<13} {:6.0} ms a step ({:.2}), {:6.1} sentences/s; epoch with dynamics {:6.2} s ({:.2}); {:5.0} MiB",
+            "\n  {name:<13} {:7.1} ms a step ({:.2}), {:6.1} sentences/s; epoch with dynamics {:6.2} s ({:.2}); {:5.0} MiB",
             1e3 * side.training / n_steps as f64,
             side.training / torch.training,
             sentences as f64 / side.training,
@@ -126,18 +159,13 @@ fn compare(layout: &Layout, args: &Args, python: &Path, folder: &Path, work: &[O
             side.peak_mib,
         )
     };
+    let kind = if args.is_on_gpu() { "time on the wall" } else { "CPU time" };
     let mut text =
-        "CPU time (as a share of PyTorch's)".to_owned() + &line("trainer", ours) + &line("PyTorch f32", torch);
+        format!("{kind} (as a share of that of PyTorch in f32)") + &line("trainer", ours) + &line("PyTorch f32", torch);
     if args.bf16 {
         text += &line("PyTorch bf16", bf16);
     }
     Ok(text)
-}
-
-fn bench(layout: &Layout) -> Command {
-    let mut command = cargo();
-    command.args(["bench", "--quiet", "--package", "trainer", "--bench", "train"]).current_dir(&layout.root);
-    command
 }
 
 fn measured(command: &mut Command) -> Result<Measured> {

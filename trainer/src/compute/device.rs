@@ -1,0 +1,195 @@
+//! Finding the device: what `--device` means on this machine, in this build.
+
+use std::fmt;
+
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device};
+
+use super::Compute;
+use crate::config::Arithmetic;
+
+/// Where a training computes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Place {
+    /// The CPU, by kernels of our own.
+    #[default]
+    Cpu,
+    /// The CPU, as a GPU computes: to test that.
+    CpuTensors,
+    /// The NVIDIA GPU of this number, from 0.
+    Cuda(usize),
+    /// The GPU of a Mac.
+    Metal,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::CpuTensors => f.write_str("cpu-tensors"),
+            Self::Cuda(0) => f.write_str("cuda"),
+            Self::Cuda(n) => write!(f, "cuda:{n}"),
+            Self::Metal => f.write_str("metal"),
+        }
+    }
+}
+
+/// Understands `auto` (none), `cpu`, `cuda`, `cuda:N`, `metal`, `cpu-tensors`.
+///
+/// # Errors
+/// Names what can be given.
+pub fn parse_place(text: &str) -> Result<Option<Place>, String> {
+    let place = match text {
+        "auto" => return Ok(None),
+        "cpu" => Place::Cpu,
+        "cpu-tensors" => Place::CpuTensors,
+        "cuda" => Place::Cuda(0),
+        "metal" => Place::Metal,
+        _ => {
+            let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+            return number.map(|n| Some(Place::Cuda(n))).ok_or_else(|| {
+                "expected auto, cpu, cuda, cuda:N (the GPU of that number, from 0) or metal".to_owned()
+            });
+        }
+    };
+    Ok(Some(place))
+}
+
+impl Place {
+    /// The best place there is: the first GPU, if this build can use one and it answers.
+    pub fn best() -> Self {
+        let candidates: &[Self] = if cfg!(feature = "cuda") {
+            &[Self::Cuda(0)]
+        } else if cfg!(feature = "metal") {
+            &[Self::Metal]
+        } else {
+            &[]
+        };
+        candidates.iter().copied().find(|place| place.device().is_ok()).unwrap_or_default()
+    }
+
+    /// Whether it is a GPU.
+    pub fn is_gpu(self) -> bool {
+        matches!(self, Self::Cuda(_) | Self::Metal)
+    }
+
+    /// The device, opened. Each call opens it anew, with a queue of its own: trainings side by side do not wait for
+    /// each other's operations.
+    ///
+    /// # Errors
+    /// Says what is missing: support in this build, the driver, a library, or the card.
+    pub fn device(self) -> Result<Device> {
+        match self {
+            Self::Cpu | Self::CpuTensors => Ok(Device::Cpu),
+            Self::Cuda(n) => cuda(n),
+            Self::Metal => metal(),
+        }
+    }
+
+    /// The computation at this place.
+    ///
+    /// # Errors
+    /// As [`device`](Self::device); or when the place does not compute in these numbers.
+    pub fn compute(self, arithmetic: Arithmetic) -> Result<Compute> {
+        let dtype = match (self, arithmetic) {
+            (Self::Cpu, Arithmetic::Kernels) => return Ok(Compute::Kernels),
+            (_, Arithmetic::TensorsF32) if self != Self::Cpu => DType::F32,
+            (_, Arithmetic::TensorsBf16) if self != Self::Cpu => DType::BF16,
+            _ => bail!("--device {self} does not compute by {}", arithmetic.name()),
+        };
+        Ok(Compute::tensors(self.device()?, dtype))
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(number: usize) -> Result<Device> {
+    use candle_core::cuda_backend::cudarc::driver::CudaContext;
+
+    // Without them, what comes next would panic.
+    if !is_library_there(&["libcuda.so.1", "libcuda.so", "nvcuda.dll"]) {
+        bail!(
+            "there is no CUDA driver on this machine (libcuda.so.1 is not found): install NVIDIA's driver, or use \
+             --device cpu"
+        );
+    }
+    for library in ["cublas", "curand"] {
+        if !is_library_there(&library_names(library)) {
+            bail!(
+                "CUDA's library {library} is not found: add the folder that has lib{library}.so to LD_LIBRARY_PATH \
+                 (of the Python packages nvidia-cublas and nvidia-curand, the folder nvidia/cu13/lib), or use \
+                 --device cpu"
+            );
+        }
+    }
+    let cards = CudaContext::device_count().map_err(|error| anyhow::anyhow!("the CUDA driver fails: {error:?}"))?;
+    if number >= usize::try_from(cards).unwrap_or(0) {
+        match cards {
+            0 => bail!("the CUDA driver finds no GPU: use --device cpu"),
+            1 => bail!("there is no GPU {number}: the only one has number 0 (--device cuda:0)"),
+            n => bail!("there is no GPU {number}: there are {n}, with the numbers 0 to {}", n - 1),
+        }
+    }
+    Device::new_cuda(number).with_context(|| format!("GPU {number} cannot be opened"))
+}
+
+/// The names under which a library of CUDA is installed.
+#[cfg(feature = "cuda")]
+fn library_names(library: &str) -> Vec<String> {
+    let versions = ["", ".13", ".12", ".11", ".10"];
+    let unix = versions.iter().map(|version| format!("lib{library}.so{version}"));
+    let windows = ["", "64_13", "64_12", "64_11", "64_10"].iter().map(|version| format!("{library}{version}.dll"));
+    unix.chain(windows).collect()
+}
+
+/// Whether a shared library can be loaded under one of these names.
+#[cfg(feature = "cuda")]
+fn is_library_there(names: &[impl AsRef<str>]) -> bool {
+    names.iter().any(|name| {
+        // SAFETY: loading runs the library's initialisers; these are NVIDIA's own, which candle is about to load by
+        // the same names and to use.
+        #[allow(unsafe_code)]
+        let loaded = unsafe { libloading::Library::new(name.as_ref()) };
+        loaded.is_ok()
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_: usize) -> Result<Device> {
+    bail!(
+        "this build has no GPU support: use --device cpu, or a build with it (`cargo xtask gpu-bundle`, or `cargo \
+         build --release -p trainer --features cuda` where CUDA is installed; see docs/GPU.md)"
+    )
+}
+
+fn metal() -> Result<Device> {
+    if !cfg!(feature = "metal") {
+        bail!(
+            "this build has no support for the GPU of a Mac: use --device cpu, or build with `cargo build --release \
+             -p trainer --features metal` (see docs/GPU.md)"
+        );
+    }
+    Device::new_metal(0).context("the GPU cannot be opened")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_they_are_shown() {
+        for place in [Place::Cpu, Place::CpuTensors, Place::Cuda(0), Place::Cuda(3), Place::Metal] {
+            assert_eq!(parse_place(&place.to_string()), Ok(Some(place)));
+        }
+        assert_eq!(parse_place("auto"), Ok(None));
+        for wrong in ["gpu", "cuda:", "cuda:-1", "cuda0", ""] {
+            assert!(parse_place(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_a_place_has_not_are_refused() {
+        assert!(Place::Cpu.compute(Arithmetic::TensorsBf16).is_err());
+        assert!(Place::CpuTensors.compute(Arithmetic::Kernels).is_err());
+        assert!(Place::CpuTensors.compute(Arithmetic::TensorsF32).unwrap().pads());
+    }
+}

@@ -1,0 +1,208 @@
+//! One forward pass: the operations that a model is written in.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use candle_core::{D, DType, Tensor};
+
+use super::{Compute, TensorCompute};
+use crate::batch::Batch;
+use crate::ops::{self, Dropout, Linear, Norm, SpanRows, Weight};
+use crate::random::Masks;
+use crate::tensor_ops::{self as tensors, Padding, Tape};
+
+/// The operations of a forward pass over a batch, with what they need besides their inputs: the layout of the rows
+/// and dropout masks. Where an operation has a dropout rate, it may be none: then no random number is drawn.
+pub struct Pass<'a> {
+    batch: &'a Batch,
+    masks: &'a mut Masks,
+    way: Way<'a>,
+}
+
+enum Way<'a> {
+    Kernels,
+    Tensors { compute: &'a TensorCompute, padding: Padding, tape: Tape },
+}
+
+impl<'a> Pass<'a> {
+    /// A pass over a batch, packed or padded as the computation needs it. Tensor operations can go back over it only
+    /// where it is `differentiable`.
+    ///
+    /// # Errors
+    /// When the batch is not padded, but must be, or the other way round.
+    pub fn new(compute: &'a Compute, batch: &'a Batch, masks: &'a mut Masks, differentiable: bool) -> Result<Self> {
+        let way = match (compute, &batch.padded) {
+            (Compute::Kernels, None) => Way::Kernels,
+            (Compute::Tensors(compute), Some(padded)) => {
+                let padding = Padding::new(&batch.lengths, padded.length, &compute.device)?;
+                let tape = if differentiable { Tape::recording() } else { Tape::silent() };
+                Way::Tensors { compute, padding, tape }
+            }
+            (Compute::Kernels, Some(_)) => anyhow::bail!("the kernels of the CPU take packed batches"),
+            (Compute::Tensors(_), None) => anyhow::bail!("tensor operations take padded batches"),
+        };
+        Ok(Self { batch, masks, way })
+    }
+
+    /// The batch.
+    pub fn batch(&self) -> &'a Batch {
+        self.batch
+    }
+
+    /// What happened, where it is not candle that keeps it.
+    pub fn into_tape(self) -> Option<Tape> {
+        match self.way {
+            Way::Kernels => None,
+            Way::Tensors { tape, .. } => Some(tape),
+        }
+    }
+
+    /// The rows `ids` of a table.
+    pub fn embedding(&mut self, table: &Weight, ids: Arc<[u32]>) -> Result<Tensor> {
+        Ok(match &mut self.way {
+            Way::Kernels => ops::embedding(table, ids)?,
+            Way::Tensors { tape, .. } => tensors::embedding(tape, table, ids)?,
+        })
+    }
+
+    /// A fully connected layer.
+    pub fn linear(&mut self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
+        self.linears(x, &[layer])
+    }
+
+    /// Several layers on the same input, their outputs beside each other.
+    pub fn linears(&mut self, x: &Tensor, layers: &[&Linear]) -> Result<Tensor> {
+        Ok(match &mut self.way {
+            Way::Kernels => ops::linears(x, layers)?,
+            Way::Tensors { compute, tape, .. } => tensors::linears(tape, x, layers, compute.dtype)?,
+        })
+    }
+
+    /// A fully connected layer in f32, whatever the dtype of the others.
+    pub fn precise_linear(&mut self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
+        Ok(match &mut self.way {
+            Way::Kernels => ops::linear(x, layer)?,
+            Way::Tensors { tape, .. } => tensors::linears(tape, x, &[layer], DType::F32)?,
+        })
+    }
+
+    /// Layer norm.
+    pub fn layer_norm(&mut self, x: &Tensor, norm: &Norm) -> Result<Tensor> {
+        Ok(match &mut self.way {
+            Way::Kernels => ops::layer_norm(x, norm)?,
+            Way::Tensors { tape, .. } => tensors::layer_norm(tape, x, norm)?,
+        })
+    }
+
+    /// `LN(residual + dropout(x))`.
+    pub fn residual_norm(&mut self, x: &Tensor, rate: Option<f32>, residual: &Tensor, norm: &Norm) -> Result<Tensor> {
+        let mask = rate.and_then(|rate| self.masks.next(rate));
+        Ok(match &mut self.way {
+            Way::Kernels => ops::residual_norm(x, mask, residual, norm)?,
+            Way::Tensors { compute, tape, .. } => {
+                let mask = tensor_mask(compute, mask, x.dims(), DType::F32)?;
+                tensors::residual_norm(tape, x, mask, residual, norm)?
+            }
+        })
+    }
+
+    /// Self-attention inside each stretch, with dropout of the probabilities.
+    pub fn attention(&mut self, qkv: &Tensor, heads: usize, rate: Option<f32>) -> Result<Tensor> {
+        let mask = rate.and_then(|rate| self.masks.next(rate));
+        Ok(match &mut self.way {
+            Way::Kernels => ops::attention(qkv, heads, &self.batch.lengths, mask)?,
+            Way::Tensors { compute, padding, tape } => {
+                let shape = [padding.blocks, heads, padding.length, padding.length];
+                let mask = tensor_mask(compute, mask, &shape, DType::F32)?;
+                tensors::attention(tape, qkv, heads, padding, mask)?
+            }
+        })
+    }
+
+    /// `x·Φ(x)`.
+    pub fn gelu(&mut self, x: &Tensor) -> Result<Tensor> {
+        Ok(match &mut self.way {
+            Way::Kernels => ops::gelu(x)?,
+            Way::Tensors { tape, .. } => tensors::gelu(tape, x)?,
+        })
+    }
+
+    /// GELU by the hyperbolic tangent.
+    pub fn gelu_tanh(&mut self, x: &Tensor) -> Result<Tensor> {
+        Ok(match &mut self.way {
+            Way::Kernels => x.gelu()?,
+            Way::Tensors { tape, .. } => tensors::gelu_tanh(tape, x)?,
+        })
+    }
+
+    /// `dropout(max(x, 0))`.
+    pub fn relu(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
+        let mask = rate.and_then(|rate| self.masks.next(rate));
+        Ok(match &mut self.way {
+            Way::Kernels => ops::relu(x, mask)?,
+            Way::Tensors { compute, tape, .. } => {
+                let mask = tensor_mask(compute, mask, x.dims(), x.dtype())?;
+                tensors::relu(tape, x, mask)?
+            }
+        })
+    }
+
+    /// Dropout.
+    pub fn dropout(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
+        let mask = rate.and_then(|rate| self.masks.next(rate));
+        Ok(match &mut self.way {
+            Way::Kernels => ops::dropout(x, mask)?,
+            Way::Tensors { compute, tape, .. } => {
+                let mask = tensor_mask(compute, mask, x.dims(), x.dtype())?;
+                tensors::dropout(tape, x, mask)?
+            }
+        })
+    }
+
+    /// Each row next to its neighbours in the same stretch.
+    pub fn neighbours(&mut self, x: &Tensor) -> Result<Tensor> {
+        Ok(match &mut self.way {
+            Way::Kernels => ops::neighbours(x, &self.batch.lengths)?,
+            Way::Tensors { padding, tape, .. } => tensors::neighbours(tape, x, &self.batch.lengths, padding.length)?,
+        })
+    }
+
+    /// For each span the sum of its three parts.
+    pub fn span_sum(&mut self, starts: &Tensor, ends: &Tensor, widths: &Tensor, rows: Arc<SpanRows>) -> Result<Tensor> {
+        Ok(match &mut self.way {
+            Way::Kernels => ops::span_sum(starts, ends, widths, rows)?,
+            Way::Tensors { tape, .. } => tensors::span_sum(tape, starts, ends, widths, &rows)?,
+        })
+    }
+
+    /// The sum of two tensors of one shape and dtype.
+    pub fn add(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        let sum = (a + b)?;
+        if let Way::Tensors { tape, .. } = &mut self.way {
+            tape.record(&sum, &[a, b], |g| Ok(vec![g.clone(), g.clone()]));
+        }
+        Ok(sum)
+    }
+
+    /// Two tensors of one dtype beside each other, along the last dimension.
+    pub fn beside(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        let both = Tensor::cat(&[a, b], D::Minus1)?;
+        if let Way::Tensors { tape, .. } = &mut self.way {
+            let width = |x: &Tensor| x.dims().last().copied().context("a tensor without dimensions");
+            let (left, right) = (width(a)?, width(b)?);
+            tape.record(&both, &[a, b], move |g| {
+                Ok(vec![g.narrow(D::Minus1, 0, left)?.contiguous()?, g.narrow(D::Minus1, left, right)?.contiguous()?])
+            });
+        }
+        Ok(both)
+    }
+}
+
+fn tensor_mask(
+    compute: &TensorCompute,
+    mask: Option<Dropout>,
+    shape: &[usize],
+    dtype: DType,
+) -> candle_core::Result<Option<Tensor>> {
+    mask.map(|mask| compute.masks.mask(mask, shape, dtype)).transpose()
+}

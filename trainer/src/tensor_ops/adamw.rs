@@ -1,0 +1,50 @@
+//! AdamW (Loshchilov & Hutter 2019, algorithm 2) on long tensors, a dozen operations for all of their weights.
+
+use candle_core::{Result, Tensor};
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+/// Running means of the gradient and of its square.
+#[derive(Debug, Clone)]
+pub struct Moments {
+    pub first: Tensor,
+    pub second: Tensor,
+}
+
+/// What one step does.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// Factor on the gradient.
+    pub scale: f64,
+    /// Learning rate.
+    pub rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Number of this step, from 1.
+    pub number: i32,
+}
+
+impl Step {
+    /// Values and moments after the step; all f32 and of one shape.
+    pub fn apply(self, values: &Tensor, moments: &Moments, gradient: &Tensor) -> Result<(Tensor, Moments)> {
+        let g = if self.scale == 1.0 { gradient.clone() } else { gradient.affine(self.scale, 0.0)? };
+        let first = (moments.first.affine(BETA1, 0.0)? + g.affine(1.0 - BETA1, 0.0)?)?;
+        let second = (moments.second.affine(BETA2, 0.0)? + g.sqr()?.affine(1.0 - BETA2, 0.0)?)?;
+        let first_correction = 1.0 / (1.0 - BETA1.powi(self.number));
+        let second_correction = 1.0 / (1.0 - BETA2.powi(self.number));
+        let size = second.sqrt()?.affine(second_correction.sqrt(), EPSILON)?;
+        let change = (&first / size)?.affine(self.rate * first_correction, 0.0)?;
+        let decay = 1.0 - self.rate * self.weight_decay;
+        let kept = if decay == 1.0 { values.clone() } else { values.affine(decay, 0.0)? };
+        Ok(((kept - change)?, Moments { first, second }))
+    }
+}
+
+/// `new` where `moves` (u8) is 1, else `old`.
+pub fn where_moved(moves: &Tensor, new: (Tensor, Moments), old: (&Tensor, &Moments)) -> Result<(Tensor, Moments)> {
+    let choose = |new: &Tensor, old: &Tensor| moves.where_cond(new, old);
+    let moments = Moments { first: choose(&new.1.first, &old.1.first)?, second: choose(&new.1.second, &old.1.second)? };
+    Ok((choose(&new.0, old.0)?, moments))
+}

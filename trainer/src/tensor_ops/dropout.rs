@@ -1,0 +1,76 @@
+//! Dropout masks as windows of one long random mask.
+//!
+//! Making a mask on a GPU takes several operations, and seeding its generator costs more than a whole training step.
+//! So the device keeps, per rate, one long mask, the same in every run and on every device, and a mask is the window
+//! of it that starts where the seed says: no operation at all.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{DType, Device, Result, Tensor};
+use rayon::prelude::*;
+
+use super::Tape;
+use crate::ops::Dropout;
+
+/// Elements of the long mask, unless a mask takes more than half of that.
+const SHORTEST: usize = 1 << 24;
+/// Windows start at multiples of this: GPUs read 16 bytes at a time, where they may.
+const ALIGNMENT: usize = 8;
+const CHUNK: usize = 1 << 16;
+
+/// Long masks of a device, by rate and dtype.
+#[derive(Debug)]
+pub struct MaskPool {
+    device: Device,
+    masks: Mutex<HashMap<(u32, DType), Tensor>>,
+}
+
+impl MaskPool {
+    /// None yet.
+    pub fn new(device: &Device) -> Self {
+        Self { device: device.clone(), masks: Mutex::default() }
+    }
+
+    /// The mask of this shape: 0 or 1 / (1 − rate), a function of rate, seed and shape alone.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn mask(&self, dropout: Dropout, shape: &[usize], dtype: DType) -> Result<Tensor> {
+        let n: usize = shape.iter().product();
+        let length = (2 * n).next_power_of_two().max(SHORTEST);
+        let starts = (length - n) / ALIGNMENT + 1;
+        let start = (dropout.seed % starts as u64) as usize * ALIGNMENT;
+        self.long(dropout.rate, length, dtype)?.narrow(0, start, n)?.reshape(shape)
+    }
+
+    /// At least the first `length` elements of the long mask.
+    fn long(&self, rate: f32, length: usize, dtype: DType) -> Result<Tensor> {
+        let mut masks = self.masks.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (rate.to_bits(), dtype);
+        if let Some(mask) = masks.get(&key).filter(|mask| mask.elem_count() >= length) {
+            return Ok(mask.clone());
+        }
+        let all = Dropout { rate, seed: 0 };
+        let mut values = vec![0f32; length];
+        values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
+            for (value, position) in values.iter_mut().zip((chunk * CHUNK) as u32..) {
+                *value = all.factor(position);
+            }
+        });
+        let mask = Tensor::from_vec(values, length, &self.device)?.to_dtype(dtype)?;
+        masks.insert(key, mask.clone());
+        Ok(mask)
+    }
+}
+
+/// `x·mask`; without a mask the tensor passes unchanged. The mask has shape and dtype of `x`.
+///
+/// # Errors
+/// When shapes do not fit.
+pub fn dropout(tape: &mut Tape, x: &Tensor, mask: Option<Tensor>) -> Result<Tensor> {
+    let Some(mask) = mask else { return Ok(x.clone()) };
+    let y = (x * &mask)?;
+    tape.record(&y, &[x], move |g| Ok(vec![(g * mask)?]));
+    Ok(y)
+}

@@ -1,0 +1,48 @@
+//! Embedding look-up: rows of a table by index.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
+
+use super::gather::{NONE, sum_of_copies};
+use super::{Tape, TensorGradient, indices};
+use crate::ops::Weight;
+
+/// The rows `ids` of `table` `[n, d]` in f32: `[ids.len(), d]`; zeros for padding, whose index is `u32::MAX`. The
+/// gradient is that of these rows alone.
+///
+/// # Errors
+/// When an index is outside the table.
+pub fn embedding(tape: &mut Tape, table: &Weight, ids: Arc<[u32]>) -> Result<Tensor> {
+    let placed = table.placed()?;
+    let values = placed.values()?;
+    let n = values.dims2()?.0;
+    if let Some(outside) = ids.iter().find(|&&id| id != NONE && id as usize >= n) {
+        candle_core::bail!("embedding: index {outside} in a table of {n} rows");
+    }
+    let rows = values.index_select(&indices(&ids, &values)?, 0)?;
+    if placed.is_trained() {
+        let table = table.clone();
+        tape.record(&rows, &[], move |g| {
+            table.placed()?.add(gradient(g, &ids, n)?)?;
+            Ok(Vec::new())
+        });
+    }
+    Ok(rows)
+}
+
+/// Sums over the rows of `g` that come from the same row of a table of `n` rows.
+fn gradient(g: &Tensor, ids: &[u32], n: usize) -> Result<TensorGradient> {
+    let mut distinct: Vec<u32> = ids.iter().copied().filter(|&id| id != NONE).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    // First among the rows that occur: a table is much larger than what one batch looks up in it.
+    let mut place = vec![NONE; n];
+    for (i, &id) in (0u32..).zip(&distinct) {
+        place[id as usize] = i;
+    }
+    let among: Vec<u32> = ids.iter().map(|&id| place.get(id as usize).copied().unwrap_or(NONE)).collect();
+    let sums = sum_of_copies(g, &among, distinct.len())?.index_select(&indices(&place, g)?, 0)?;
+    let touched: Vec<u8> = place.iter().map(|&i| u8::from(i != NONE)).collect();
+    Ok(TensorGradient { sums, touched: Some(Tensor::from_vec(touched, n, g.device())?) })
+}

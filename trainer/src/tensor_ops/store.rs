@@ -1,0 +1,284 @@
+//! All weights that train, one after the other in few long tensors, with their optimizer.
+//!
+//! There is one long tensor per group that learns at a rate of its own, tables apart from the others: of a table only
+//! the rows move that were looked up. In each, matrices come before vectors, in the order of the model, so that what
+//! is multiplied with the same input lies together.
+
+use std::cell::{Cell, RefCell};
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+
+use super::adamw::{Moments, Step, where_moved};
+use super::weight::{Part, Placed, TensorGradient};
+use crate::parameters::{Group, Rates};
+
+/// What the store has to know of a weight.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Its values on the CPU.
+    pub values: Tensor,
+    /// Whose rate it learns at.
+    pub group: Group,
+    /// Whether its rows are looked up.
+    pub is_table: bool,
+}
+
+/// The weights that train.
+pub struct Store {
+    regions: Vec<Region>,
+    /// Per weight, its region and its number there.
+    places: Vec<(usize, usize)>,
+}
+
+struct Member {
+    /// Number of the weight in the model.
+    weight: usize,
+    start: usize,
+    shape: Vec<usize>,
+}
+
+impl Member {
+    fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Its part of a long tensor.
+    fn of(&self, whole: &Tensor) -> Result<Tensor> {
+        whole.narrow(0, self.start, self.elements())?.reshape(self.shape.as_slice())
+    }
+}
+
+struct Region {
+    group: Group,
+    is_table: bool,
+    members: Vec<Member>,
+    values: Var,
+    /// In the dtype of matrix products, where that is not f32.
+    rounded: Option<Var>,
+    moments: RefCell<Moments>,
+    steps: Cell<i32>,
+}
+
+impl Store {
+    /// Copies the weights to a device; with them come their places, in the same order.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn new(layouts: &[Layout], dtype: DType, device: &Device) -> Result<(Self, Vec<Placed>)> {
+        let kinds = [Group::Encoder, Group::Head].into_iter().flat_map(|group| [(group, false), (group, true)]);
+        let (mut regions, mut placed) = (Vec::new(), Vec::new());
+        for (group, is_table) in kinds {
+            let mut weights: Vec<usize> = (0..layouts.len()).collect();
+            weights.retain(|&i| layouts[i].group == group && layouts[i].is_table == is_table);
+            weights.sort_by_key(|&i| layouts[i].values.rank() < 2);
+            if weights.is_empty() {
+                continue;
+            }
+            let region = Region::new(layouts, weights, (group, is_table), dtype, device)?;
+            let places = region.members.iter().enumerate().zip(region.places());
+            for ((number, member), place) in places {
+                placed.push((member.weight, (regions.len(), number), place));
+            }
+            regions.push(region);
+        }
+        placed.sort_by_key(|&(weight, ..)| weight);
+        let places = placed.iter().map(|&(_, place, _)| place).collect();
+        Ok((Self { regions, places }, placed.into_iter().map(|(.., placed)| placed).collect()))
+    }
+
+    /// The Euclidean norm of all gradients together.
+    fn gradient_norm(gradients: &[RegionGradient]) -> Result<f64> {
+        let mut squares = 0f64;
+        for gradient in gradients {
+            squares += f64::from(sum(&gradient.sums.sqr()?)?);
+        }
+        Ok(squares.sqrt())
+    }
+
+    /// One step by these gradients, one per weight.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn step(&self, gradients: &[TensorGradient], rates: Rates) -> Result<()> {
+        let gradients = self.regions.iter().map(|region| region.gradient(gradients)).collect::<Result<Vec<_>>>()?;
+        let scale = match rates.clip_norm {
+            Some(limit) => (f64::from(limit) / Self::gradient_norm(&gradients)?).min(1.0),
+            None => 1.0,
+        };
+        for (region, gradient) in self.regions.iter().zip(&gradients) {
+            region.step(gradient, scale, rates)?;
+        }
+        Ok(())
+    }
+
+    /// A copy of the values of every weight, on the device.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn values(&self) -> Result<Vec<Tensor>> {
+        let copies = self.regions.iter().map(|r| r.values.as_tensor().copy()).collect::<Result<Vec<_>>>()?;
+        self.of_each_weight(&copies)
+    }
+
+    /// AdamW's means of every weight, and its number of steps.
+    ///
+    /// # Errors
+    /// Never, unless the store is not what it should be.
+    pub fn moments(&self) -> Result<Vec<(Tensor, Tensor, i32)>> {
+        let moments: Vec<Moments> = self.regions.iter().map(|r| r.moments.borrow().clone()).collect();
+        let first = self.of_each_weight(&moments.iter().map(|m| m.first.clone()).collect::<Vec<_>>())?;
+        let second = self.of_each_weight(&moments.iter().map(|m| m.second.clone()).collect::<Vec<_>>())?;
+        let steps = self.places.iter().map(|&(region, _)| self.regions[region].steps.get());
+        Ok(first.into_iter().zip(second).zip(steps).map(|((first, second), steps)| (first, second, steps)).collect())
+    }
+
+    fn of_each_weight(&self, of_regions: &[Tensor]) -> Result<Vec<Tensor>> {
+        let of = |&(region, number): &(usize, usize)| self.regions[region].members[number].of(&of_regions[region]);
+        self.places.iter().map(of).collect()
+    }
+
+    /// Sets the values of all weights.
+    ///
+    /// # Errors
+    /// When there are too few, or of another shape.
+    pub fn set_values(&self, values: &[Tensor]) -> Result<()> {
+        self.regions.iter().try_for_each(|region| region.set_values(&region.together(values)?))
+    }
+
+    /// Sets the state of AdamW.
+    ///
+    /// # Errors
+    /// When there are too few tensors, or of another shape.
+    pub fn set_moments(&self, first: &[Tensor], second: &[Tensor], steps: &[i32]) -> Result<()> {
+        for region in &self.regions {
+            *region.moments.borrow_mut() = Moments { first: region.together(first)?, second: region.together(second)? };
+            let Some(&steps) = region.members.first().and_then(|member| steps.get(member.weight)) else {
+                candle_core::bail!("too few numbers of steps")
+            };
+            region.steps.set(steps);
+        }
+        Ok(())
+    }
+}
+
+/// The sum of a long tensor, in two stages: one sum over all is the work of one block of a GPU's threads.
+fn sum(x: &Tensor) -> Result<f32> {
+    const ROW: usize = 1024;
+    let n = x.elem_count();
+    let (rows, rest) = (n / ROW, n % ROW);
+    let mut sum = 0f32;
+    if rest > 0 {
+        sum += x.narrow(0, n - rest, rest)?.sum_all()?.to_scalar::<f32>()?;
+    }
+    if rows > 0 {
+        sum += x.narrow(0, 0, rows * ROW)?.reshape((rows, ROW))?.sum(1)?.sum_all()?.to_scalar::<f32>()?;
+    }
+    Ok(sum)
+}
+
+/// The gradients of a region's weights, one after the other.
+struct RegionGradient {
+    /// f32.
+    sums: Tensor,
+    /// Of tables, 1 for the elements that move, u8.
+    moves: Option<Tensor>,
+}
+
+impl Region {
+    fn new(
+        layouts: &[Layout],
+        weights: Vec<usize>,
+        (group, is_table): (Group, bool),
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let (mut start, mut members, mut values) = (0, Vec::new(), Vec::new());
+        for weight in weights {
+            let tensor = &layouts[weight].values;
+            members.push(Member { weight, start, shape: tensor.dims().to_vec() });
+            start += tensor.elem_count();
+            values.push(tensor.flatten_all()?);
+        }
+        let values = Var::from_tensor(&Tensor::cat(&values, 0)?.to_device(device)?)?;
+        let rounded = match dtype {
+            DType::F32 => None,
+            // Rows are looked up in f32.
+            _ if is_table => None,
+            _ => Some(Var::from_tensor(&values.as_tensor().to_dtype(dtype)?)?),
+        };
+        let zeros = values.as_tensor().zeros_like()?;
+        let moments = Moments { first: zeros.clone(), second: zeros }.into();
+        Ok(Self { group, is_table, members, values, rounded, moments, steps: Cell::new(0) })
+    }
+
+    fn places(&self) -> Vec<Placed> {
+        let values = self.values.as_detached_tensor();
+        let rounded = self.rounded.as_ref().map_or_else(|| values.clone(), Var::as_detached_tensor);
+        let part = |whole: &Tensor, start| Part { whole: whole.clone(), start };
+        let place = |m: &Member| Placed::trained(part(&values, m.start), part(&rounded, m.start), &m.shape);
+        self.members.iter().map(place).collect()
+    }
+
+    /// Tensors of its weights, of all weights' tensors, as one long tensor of f32 on its device.
+    fn together(&self, all: &[Tensor]) -> Result<Tensor> {
+        let mut parts = Vec::with_capacity(self.members.len());
+        for member in &self.members {
+            match all.get(member.weight) {
+                Some(tensor) if tensor.dims() == member.shape => parts.push(tensor.flatten_all()?),
+                found => candle_core::bail!("{:?} in place of {:?}", found.map(Tensor::dims), member.shape),
+            }
+        }
+        Tensor::cat(&parts, 0)?.to_device(self.values.device())?.to_dtype(DType::F32)
+    }
+
+    fn set_values(&self, values: &Tensor) -> Result<()> {
+        self.values.set(values)?;
+        match &self.rounded {
+            Some(rounded) => rounded.set(&values.to_dtype(rounded.dtype())?),
+            None => Ok(()),
+        }
+    }
+
+    fn gradient(&self, all: &[TensorGradient]) -> Result<RegionGradient> {
+        // Neighbours of one dtype are put together before they become f32: fewer operations.
+        let mut runs: Vec<Vec<Tensor>> = Vec::new();
+        let mut moves = Vec::new();
+        for member in &self.members {
+            let Some(gradient) = all.get(member.weight) else { candle_core::bail!("a weight has no gradient") };
+            let sums = gradient.sums.flatten_all()?;
+            match runs.last_mut().filter(|run| run.last().is_some_and(|last| last.dtype() == sums.dtype())) {
+                Some(run) => run.push(sums),
+                None => runs.push(vec![sums]),
+            }
+            if self.is_table {
+                let rows = member.shape.first().copied().unwrap_or(1);
+                let touched = match &gradient.touched {
+                    Some(touched) => touched.clone(),
+                    None => Tensor::ones(rows, DType::U8, self.values.device())?,
+                };
+                moves.push(touched.reshape((rows, 1))?.broadcast_as(member.shape.as_slice())?.flatten_all()?);
+            }
+        }
+        let runs = runs.iter().map(|run| Tensor::cat(run, 0)?.to_dtype(DType::F32)).collect::<Result<Vec<_>>>()?;
+        let moves = if self.is_table { Some(Tensor::cat(&moves, 0)?) } else { None };
+        Ok(RegionGradient { sums: Tensor::cat(&runs, 0)?, moves })
+    }
+
+    fn step(&self, gradient: &RegionGradient, scale: f64, rates: Rates) -> Result<()> {
+        self.steps.set(self.steps.get() + 1);
+        let rate = match self.group {
+            Group::Encoder => rates.encoder,
+            Group::Head => rates.head,
+        };
+        let weight_decay = f64::from(rates.weight_decay);
+        let step = Step { scale, rate: f64::from(rate), weight_decay, number: self.steps.get() };
+        let values = self.values.as_detached_tensor();
+        let mut moments = self.moments.borrow_mut();
+        let mut new = step.apply(&values, &moments, &gradient.sums)?;
+        if let Some(moves) = &gradient.moves {
+            new = where_moved(moves, new, (&values, &moments))?;
+        }
+        *moments = new.1;
+        self.set_values(&new.0)
+    }
+}

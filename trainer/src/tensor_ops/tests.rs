@@ -1,0 +1,284 @@
+//! The tensor operations against the kernels of the CPU, which are checked against finite differences and PyTorch:
+//! whole models on random batches, loss, logits, every gradient, and several steps of AdamW.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use rand::RngExt;
+use shared::corpus::TokenTable;
+
+use super::*;
+use crate::batch::SentenceInput;
+use crate::compute::Compute;
+use crate::config::WordShapes;
+use crate::encoder::{EncoderSpec, Vocabulary};
+use crate::ops::Dropout;
+use crate::parameters::{Parameters, Rates};
+use crate::random::{Masks, stream};
+use crate::span_model::{SpanModel, span_rows};
+
+const LABELS: usize = 4;
+const WIDTH: u32 = 3;
+
+/// Sentences of 0 to 12 words, some of which come often and some once.
+fn text(seed: u64, sentences: usize) -> TokenTable {
+    let mut rng = stream(seed, "text");
+    let mut table = TokenTable::default();
+    for sentence in 0..sentences {
+        let n = if sentence == 1 { 0 } else { rng.random_range(1..=12) };
+        let word = |rng: &mut rand_chacha::ChaCha8Rng| {
+            let i: u32 = rng.random_range(0..30);
+            if i < 5 { "the".to_owned() } else { format!("Word{i}s") }
+        };
+        let words: Vec<String> = (0..n).map(|_| word(&mut rng)).collect();
+        table.push(words.iter().map(String::as_str)).unwrap();
+    }
+    table
+}
+
+fn model(compute: &Compute, spec: &EncoderSpec) -> SpanModel {
+    let parameters = Parameters::new(stream(3, "weights")).computed_by(compute.clone());
+    SpanModel::new(spec, parameters, LABELS, WIDTH, true, WordShapes::On).unwrap()
+}
+
+/// The built-in encoder, whose tables are trained, and sentences for it.
+fn example() -> (EncoderSpec, Vec<SentenceInput>) {
+    let text = text(5, 14);
+    let spec = EncoderSpec::Builtin(Vocabulary::of(&text));
+    let inputs = spec.prepare(&text, WIDTH).unwrap();
+    (spec, inputs)
+}
+
+fn targets(n: usize) -> Vec<Option<u32>> {
+    (0..n as u32).map(|i| (i % 5 != 4).then_some(i % 7 % LABELS as u32)).collect()
+}
+
+/// Loss, logits, and gradients by name.
+type Seen = (f32, Vec<f32>, Vec<(String, Vec<f32>)>);
+
+fn see(model: &SpanModel, sentences: &[&SentenceInput], masks: &mut Masks) -> Seen {
+    let batch = model.batch(sentences);
+    let rows = span_rows(sentences, &batch, WIDTH);
+    let n = rows.start.len();
+    let output = model.forward(&batch, Arc::new(rows), masks).unwrap();
+    let logits = output.logits.flatten_all().unwrap().to_vec1().unwrap();
+    let loss = output.loss(targets(n)).unwrap();
+    let value = loss.value.to_scalar().unwrap();
+    model.parameters.backward(loss).unwrap();
+    let gradients = model.parameters.gradients().unwrap();
+    (value, logits, gradients.into_iter().map(|(name, g)| (name.to_owned(), g)).collect())
+}
+
+fn norm(values: &[f32]) -> f32 {
+    values.iter().map(|v| v * v).sum::<f32>().sqrt()
+}
+
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    norm(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>())
+}
+
+/// That the second does as the first; tolerances, of loss and logits and of gradients, are relative to the size of
+/// what is compared.
+fn compare(expected: &Seen, found: &Seen, tolerance: f32, of_gradients: f32) {
+    assert!((expected.0 - found.0).abs() < tolerance * expected.0, "loss {} against {}", found.0, expected.0);
+    assert!(difference(&expected.1, &found.1) < tolerance * norm(&expected.1), "logits");
+    for ((name, expected), (_, found)) in expected.2.iter().zip(&found.2) {
+        let size = norm(expected);
+        assert!(size > 0.0, "{name} has no gradient");
+        let away = difference(expected, found);
+        assert!(away < of_gradients * size + 1e-5, "{name}: {away} away from a gradient of norm {size}");
+    }
+}
+
+#[test]
+fn padded_tensors_do_as_packed_kernels() {
+    let (spec, inputs) = example();
+    let all: Vec<&SentenceInput> = inputs.iter().collect();
+    let (kernels, tensors) = (Compute::Kernels, Compute::tensors(Device::Cpu, DType::F32));
+    let (a, b) = (model(&kernels, &spec), model(&tensors, &spec));
+    for sentences in [&all[..], &all[2..3], &all[..5]] {
+        let masks = &mut Masks::evaluation();
+        compare(&see(&a, sentences, masks), &see(&b, sentences, masks), 1e-4, 1e-4);
+    }
+}
+
+#[test]
+fn products_in_bf16_stay_near() {
+    let (spec, inputs) = example();
+    let sentences: Vec<&SentenceInput> = inputs.iter().collect();
+    let (a, b) = (model(&Compute::Kernels, &spec), model(&Compute::tensors(Device::Cpu, DType::BF16), &spec));
+    let masks = &mut Masks::evaluation();
+    // bf16 has 8 significant bits: a rounding changes a number by up to 0.4 %, and a gradient goes through dozens.
+    compare(&see(&a, &sentences, masks), &see(&b, &sentences, masks), 0.02, 0.1);
+}
+
+#[test]
+fn steps_of_the_optimizer_do_as_the_kernels() {
+    let (spec, inputs) = example();
+    let all: Vec<&SentenceInput> = inputs.iter().collect();
+    let (a, b) = (model(&Compute::Kernels, &spec), model(&Compute::tensors(Device::Cpu, DType::F32), &spec));
+    let state = |model: &SpanModel| {
+        let tensors = model.parameters.state().unwrap();
+        tensors.into_iter().map(|(name, t)| (name, t.to_dtype(DType::F32).unwrap())).collect::<Vec<_>>()
+    };
+    for step in 0..6 {
+        // Batches with different words: rows of tables that do not occur must not move.
+        let sentences = &all[2 * step..2 * step + 3];
+        let rates = Rates { encoder: 1e-3, head: 2e-3, weight_decay: 0.1, clip_norm: (step > 2).then_some(1.0) };
+        for model in [&a, &b] {
+            see(model, sentences, &mut Masks::evaluation());
+            model.parameters.step(rates).unwrap();
+        }
+    }
+    for ((name, expected), (_, found)) in state(&a).iter().zip(&state(&b)) {
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let (expected, found) = (values(expected), values(found));
+        let away = difference(&expected, &found);
+        assert!(away < 1e-3 * norm(&expected) + 1e-7, "{name}: {away} away from norm {}", norm(&expected));
+    }
+    // What one way of computing has written down, the other takes up, and goes on alike.
+    let written = a.parameters.state().unwrap().into_iter().collect();
+    let taken_up = model(&Compute::tensors(Device::Cpu, DType::F32), &spec);
+    taken_up.parameters.set_state(&written).unwrap();
+    let masks = &mut Masks::evaluation();
+    compare(&see(&a, &all, masks), &see(&taken_up, &all, masks), 1e-4, 1e-4);
+    let same = |a: &[(String, Tensor)], b: &[(String, Tensor)]| {
+        a.iter().zip(b).all(|((_, a), (_, b))| difference(&flat(a), &flat(b)) == 0.0)
+    };
+    assert!(same(&state(&a), &state(&taken_up)), "a state is what it was");
+    // A snapshot is a copy, and brings back what it was taken of.
+    let before = taken_up.parameters.snapshot().unwrap();
+    let then = state(&taken_up);
+    taken_up.parameters.step(Rates { encoder: 0.1, head: 0.1, weight_decay: 0.0, clip_norm: None }).unwrap();
+    taken_up.parameters.restore(&before).unwrap();
+    let weights =
+        |s: Vec<(String, Tensor)>| s.into_iter().filter(|(n, _)| n.starts_with("weights/")).collect::<Vec<_>>();
+    assert!(same(&weights(then), &weights(state(&taken_up))));
+}
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn masks_are_windows_of_their_rate() {
+    let pool = MaskPool::new(&Device::Cpu);
+    let mask = |rate, seed, shape: &[usize]| flat(&pool.mask(Dropout { rate, seed }, shape, DType::F32).unwrap());
+    let (a, b) = (mask(0.2, 1 << 40, &[300, 400]), mask(0.2, 77, &[300, 400]));
+    assert_eq!(a, mask(0.2, 1 << 40, &[400, 300]), "the same seed, the same window");
+    let dropped = |m: &[f32]| m.iter().filter(|&&v| v == 0.0).count();
+    // 24,000 expected of 120,000; four standard deviations are 555.
+    assert!(dropped(&a).abs_diff(24_000) < 555, "{}", dropped(&a));
+    assert!(a.iter().all(|&v| v == 0.0 || v == 1.25));
+    let both = a.iter().zip(&b).filter(|&(&a, &b)| a == 0.0 && b == 0.0).count();
+    assert!(both.abs_diff(4_800) < 300, "masks of two seeds are independent: {both}");
+    // Another rate in between, and a mask that needs a longer pool, change nothing.
+    assert!(mask(0.5, 3, &[1000]).iter().all(|&v| v == 0.0 || v == 2.0));
+    mask(0.2, 5, &[9_000_000]);
+    assert_eq!(a, mask(0.2, 1 << 40, &[300, 400]));
+}
+
+#[test]
+fn dropout_masks_reach_every_gradient() {
+    let (spec, inputs) = example();
+    let sentences: Vec<&SentenceInput> = inputs.iter().collect();
+    let model = model(&Compute::tensors(Device::Cpu, DType::F32), &spec);
+    let masks = || Masks::training(stream(1, "masks"));
+    let (without, a, b) = (Masks::evaluation(), masks(), masks());
+    let [without, a, b] = [without, a, b].map(|mut masks| see(&model, &sentences, &mut masks));
+    assert_eq!(a, b, "the same masks");
+    assert!(difference(&a.1, &without.1) > 0.05 * norm(&a.1));
+    for (name, gradient) in &a.2 {
+        assert!(norm(gradient) > 0.0, "{name}");
+    }
+}
+
+/// Analytic gradients of one operation against central differences.
+fn check(inputs: &[Tensor], f: impl Fn(&mut Tape, &[Tensor]) -> Result<Tensor>) {
+    let uneven = {
+        let shape = f(&mut Tape::silent(), inputs).unwrap();
+        random(shape.dims(), 99)
+    };
+    let loss = |tape: &mut Tape, inputs: &[Tensor]| -> Tensor {
+        let y = f(tape, inputs).unwrap();
+        let loss = (&y * &uneven).unwrap().sum_all().unwrap();
+        let uneven = uneven.clone();
+        tape.record(&loss, &[&y], move |g| Ok(vec![uneven.broadcast_mul(g)?]));
+        loss
+    };
+    let mut tape = Tape::recording();
+    let value = loss(&mut tape, inputs);
+    let gradients = tape.backward(&value).unwrap();
+    const STEP: f32 = 1e-2;
+    for (which, input) in inputs.iter().enumerate() {
+        let analytic = flat(gradients.get(input).unwrap());
+        for (i, found) in analytic.iter().enumerate() {
+            let at = |delta: f32| {
+                let mut values = flat(input);
+                values[i] += delta;
+                let mut changed = inputs.to_vec();
+                changed[which] = Tensor::from_vec(values, input.dims(), &Device::Cpu).unwrap();
+                loss(&mut Tape::silent(), &changed).to_scalar::<f32>().unwrap()
+            };
+            let numeric = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            assert!((found - numeric).abs() < 3e-3 * (1.0 + numeric.abs()), "input {which}, {i}: {found}, {numeric}");
+        }
+    }
+}
+
+fn random(shape: &[usize], seed: u64) -> Tensor {
+    let mut rng = stream(seed, "tensor");
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn gradients_match_finite_differences() {
+    // What the models above do not use.
+    check(&[random(&[3, 4], 1)], |tape, t| gelu_tanh(tape, &t[0]));
+    check(&[random(&[3, 4], 2)], |tape, t| relu(tape, &t[0], None));
+}
+
+#[test]
+fn attention_sees_nothing_of_padding() {
+    let (blocks, length, heads, d) = (2, 4, 2, 3);
+    let padding = Padding::new(&[4, 2], length, &Device::Cpu).unwrap();
+    let mask = ((random(&[blocks, heads, length, length], 7) + 1.0).unwrap()).sqr().unwrap();
+    let qkv = random(&[blocks * length, 3 * heads * d], 3);
+    let real = Tensor::new(&[1f32, 1., 1., 1., 1., 1., 0., 0.], &Device::Cpu).unwrap().reshape((8, 1)).unwrap();
+    // Only rows that count are looked at.
+    let seen = |tape: &mut Tape, t: &[Tensor]| {
+        let y = attention(tape, &t[0], heads, &padding, Some(mask.clone()))?;
+        let kept = y.broadcast_mul(&real)?;
+        let real = real.clone();
+        tape.record(&kept, &[&y], move |g| Ok(vec![g.broadcast_mul(&real)?]));
+        Ok(kept)
+    };
+    check(std::slice::from_ref(&qkv), seen);
+    // Changing what lies in the padding changes nothing, and its gradient is 0.
+    let changed =
+        (qkv.broadcast_mul(&real).unwrap() + random(&[8, 18], 5).broadcast_mul(&(1.0 - &real).unwrap())).unwrap();
+    let of = |qkv: &Tensor| flat(&seen(&mut Tape::silent(), std::slice::from_ref(qkv)).unwrap());
+    assert_eq!(of(&qkv), of(&changed));
+}
+
+#[test]
+fn inverse_indices_find_all_copies() {
+    const NONE: u32 = u32::MAX;
+    // Row 1 is copied twice, row 0 once, row 2 never.
+    assert_eq!(gather::inverse(&[1, NONE, 0, 1], 3), [2, 0, NONE, NONE, 3, NONE]);
+    assert_eq!(gather::inverse(&[], 2), [NONE, NONE]);
+    let g = Tensor::new(&[[1f32], [10.], [100.], [1000.]], &Device::Cpu).unwrap();
+    assert_eq!(flat(&gather::sum_of_copies(&g, &[1, NONE, 0, 1], 3).unwrap()), [100., 1001., 0.]);
+}
+
+#[test]
+fn cosines_are_those_of_the_kernels() {
+    let vectors = random(&[6, 5], 8);
+    let chosen = [true, false, false, true, false, false];
+    let expected = crate::negatives::sums_of_cosines(&flat(&vectors), &chosen);
+    for (a, b) in sums_of_cosines(&vectors, &chosen).unwrap().iter().zip(expected) {
+        assert!((a - b).abs() < 1e-6);
+    }
+}
