@@ -187,9 +187,9 @@ impl Facts<'_> {
         let judge = self.judgement.judge();
         let n = judge.index.len();
         let by_rules = || {
-            let judged = Side::BOTH.map(|side| self.judgement.judged_wrong(side).into_owned());
+            let judged = Side::BOTH.map(|side| self.judgement.changed(side).into_owned());
             let left = judged.into_iter().flatten().filter(|span| !self.by_hand.contains_key(span));
-            left.map(|span| (span, self.judgement.verdict(span)))
+            left.map(|span| (span, self.judgement.decide(span)))
         };
         let all = || by_rules().chain(self.by_hand.iter().map(|(&span, &decision)| (span, decision)));
         let label = |span: SpanId| judge.assigned.get(span as usize).copied().unwrap_or(O);

@@ -226,7 +226,7 @@ impl<'a> FormList<'a> {
         let mut counts = vec![(0, 0); forms.len()];
         let of = |span: SpanId| forms.of_span.get(span as usize).map(|&form| form as usize);
         for side in Side::BOTH {
-            for &span in judgement.judged_wrong(side).iter() {
+            for &span in judgement.changed(side).iter() {
                 if let Some(count) = of(span).and_then(|form| counts.get_mut(form))
                     && (by_hand.is_empty() || !by_hand.contains_key(&span))
                 {
