@@ -476,7 +476,7 @@ impl Parts {
             TEXT => self.text = Some(self.text(section)?),
             LAYOUT => {
                 let json: String = section.decode()?;
-                self.layout = serde_json::from_str(&json).map_err(|e| section.damaged(e))?;
+                self.layout = Layout::from_json(&json).map_err(|e| section.damaged(e))?;
             }
             DISTANT => self.distant = Some(self.entities(section)?),
             GOLD => self.gold = Some(self.entities(section)?.0),

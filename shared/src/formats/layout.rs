@@ -68,7 +68,7 @@ pub enum Container {
 }
 
 /// The format of a corpus file with its parameters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "format", rename_all = "kebab-case")]
 pub enum Layout {
     /// DynClean JSON.
@@ -94,6 +94,28 @@ impl Default for Layout {
 }
 
 impl Layout {
+    /// Reads what it serialises to. Looks at the text twice: what serde derives for a tag among the fields keeps all of
+    /// them for later, and is a hundredth of the page.
+    ///
+    /// # Errors
+    /// When it is no JSON object, or of a format that is not known.
+    pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Tag {
+            format: Format,
+        }
+        let Tag { format } = serde_json::from_str(json)?;
+        Ok(match format {
+            Format::DyncleanJson => Self::DyncleanJson(serde_json::from_str(json)?),
+            Format::Conll => Self::Conll(serde_json::from_str(json)?),
+            Format::Bond => Self::Bond(serde_json::from_str(json)?),
+            Format::TagsJsonl => Self::TagsJsonl(serde_json::from_str(json)?),
+            Format::TextJsonl => Self::TextJsonl(serde_json::from_str(json)?),
+            Format::LabelStudio => Self::LabelStudio(serde_json::from_str(json)?),
+            Format::Brat => Self::Brat(serde_json::from_str(json)?),
+        })
+    }
+
     /// The format without its parameters.
     pub fn format(&self) -> Format {
         match self {
