@@ -44,6 +44,8 @@ pub struct Sweep {
     keep_overlaps: Vec<bool>,
     /// Correct what dev contradicts, where the dynamics say what that is.
     dictionary_check: Vec<bool>,
+    /// Judge positives, negatives, both or neither by their thresholds.
+    sides: bool,
     /// Trainings on each cleaned corpus, with seeds of their own; dev F1 is their mean.
     seeds: u32,
 }
@@ -59,6 +61,7 @@ impl Default for Sweep {
             on_wrong: Vec::new(),
             keep_overlaps: Vec::new(),
             dictionary_check: Vec::new(),
+            sides: false,
             seeds: 1,
         }
     }
@@ -129,7 +132,15 @@ struct Scores {
     dev_f1: Vec<f64>,
 }
 
+/// Below every margin: judges none.
+const NONE: Rule = Rule::Fixed(-1000.0);
+
 impl Sweep {
+    /// Judges positives, negatives, both or neither by the thresholds that are in force without a sweep.
+    pub fn of_sides() -> Self {
+        Self { sides: true, ..Self::default() }
+    }
+
     /// Reads the `[sweep]` table of a TOML file.
     ///
     /// # Errors
@@ -170,6 +181,15 @@ impl Sweep {
         vary(&mut all, &self.on_wrong, |settings, &action| settings.action = action);
         vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
         vary(&mut all, &self.dictionary_check, |settings, &check| settings.dictionary_check = check);
+        if self.sides {
+            let switched_off = [false, true];
+            vary(&mut all, &switched_off, |settings, &off| {
+                settings.negatives = if off { NONE } else { settings.negatives }
+            });
+            vary(&mut all, &switched_off, |settings, &off| {
+                settings.positives = if off { NONE } else { settings.positives }
+            });
+        }
         let mut once: Vec<Settings> = Vec::new();
         for settings in all {
             if !once.contains(&settings) {
@@ -330,6 +350,7 @@ fn describe(settings: &Settings) -> String {
     let rule = |rule: Rule| match rule {
         Rule::Auto => "auto".to_owned(),
         Rule::Quantile(q) => format!("quantile {q}"),
+        rule if rule == NONE => "kept".to_owned(),
         Rule::Fixed(value) => format!("{value}"),
     };
     let Window { first, last } = settings.window;
@@ -380,6 +401,12 @@ mod tests {
         assert_eq!((all[4].negatives, all[4].window.first), (Rule::Fixed(-0.5), 1));
         assert_eq!((all[11].negatives, all[11].window.first), (Rule::Fixed(-0.5), 2));
         assert!(all.iter().all(|s| s.positives == Settings::paper().positives));
+        let sides: Vec<_> = Sweep::of_sides()
+            .combinations(&Settings::paper())
+            .into_iter()
+            .map(|s| (s.negatives == NONE, s.positives == NONE))
+            .collect();
+        assert_eq!(sides, [(false, false), (false, true), (true, false), (true, true)]);
         assert_eq!(read("[sweep]").unwrap().combinations(&Settings::paper()), [Settings::paper()]);
     }
 

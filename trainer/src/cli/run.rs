@@ -32,6 +32,7 @@ use super::training::TrainingArgs;
 ///   trainer run --train t.conll --label-column 2 --gold-column 3 --dev d.conll --test e.conll --encoder ./bert --out run
 ///   trainer run --config run.toml --seed 2 --out run-2
 ///   trainer run --config run.toml --threshold paper --out run-paper
+///   trainer run --config run.toml --try-sides
 ///   trainer run --config run.toml --sweep sweep.toml
 ///   trainer run --config run.toml --print-config
 #[derive(Args)]
@@ -80,6 +81,10 @@ pub struct Run {
     /// is best on dev (docs/RUNS.md)
     #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
     sweep: Option<PathBuf>,
+    /// Judge positives, negatives, both or neither by their thresholds, and take what gives the model that is best on
+    /// dev: three more trainings
+    #[arg(long, conflicts_with = "sweep", help_heading = "Cleaning")]
+    try_sides: bool,
 
     #[command(flatten)]
     cleaning: CleaningOptions,
@@ -121,7 +126,10 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         references: if args.no_gold_model { Vec::new() } else { references.collect() },
         parallel_runs: args.training.parallel_runs,
         place,
-        sweep: input(args.sweep.as_deref().map(Sweep::read).transpose())?,
+        sweep: match args.try_sides {
+            true => Some(Sweep::of_sides()),
+            false => input(args.sweep.as_deref().map(Sweep::read).transpose())?,
+        },
     };
     let done = pipeline::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
     args.output.result(&done.metrics, || {
