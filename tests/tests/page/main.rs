@@ -2,6 +2,7 @@
 
 mod browser;
 mod comparing;
+mod dictionary;
 mod failing;
 mod firefox;
 mod offline;

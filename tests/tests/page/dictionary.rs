@@ -1,0 +1,47 @@
+//! What dev contradicts is corrected, and told apart from what thresholds judge.
+
+use shared::cleaning::{CleaningSummary, Decisions};
+use shared::judge::Judge;
+
+use crate::browser::{Places, with_page};
+use crate::made;
+
+#[test]
+fn what_dev_contradicts_is_corrected_until_the_switch_is_off() {
+    let Some(places) = Places::find("what_dev_contradicts_is_corrected_until_the_switch_is_off") else { return };
+    let made = made(&places);
+    let dynamics = shared::dyn_file::read(&std::fs::read(made.dynamics()).unwrap()).unwrap();
+    let spans: u32 = dynamics.contradicted.iter().map(|entry| entry.spans).sum();
+    let told = format!("correct {} dictionary entries ({spans} spans)", dynamics.contradicted.len());
+    assert!(spans > 0);
+    // Kept by class, `O` first, with and without the check.
+    let kept = |check: bool| -> Vec<(String, u64)> {
+        let (judge, settings) = Judge::automatic(&dynamics, |settings| settings.dictionary_check &= check).unwrap();
+        let decisions = Decisions::new(String::new(), settings);
+        let labels = &dynamics.corpus.labels;
+        let decided = decisions.resolve(&judge, labels).unwrap();
+        let counts = CleaningSummary::new(&judge, &decisions.settings, &decided, labels).counts;
+        counts.into_iter().map(|c| (c.label, c.total - c.removed - c.relabelled)).collect()
+    };
+    let (with, without) = (kept(true), kept(false));
+    assert_ne!(with, without);
+    let binary = places.trainer.clone();
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        let shows = async |expected: &[(String, u64)]| {
+            for (label, kept) in expected {
+                let is_so = |text: &str| text.replace(',', "") == kept.to_string();
+                page.until(&format!("kept-{label}"), &kept.to_string(), is_so).await;
+            }
+        };
+        assert!(page.text_of(".panel.controls").await.contains(&told));
+        shows(&with).await;
+        page.click("dictionary-check").await;
+        shows(&without).await;
+        let of_page = page.download("export-corpus", crate::CLEANED).await;
+        let of_trainer = crate::cleaned_by_trainer(&binary, made, &["--no-dictionary-check"]);
+        crate::assert_same(&of_page, &of_trainer, "without the check");
+        page.click("undo").await;
+        shows(&with).await;
+    });
+}
