@@ -104,14 +104,8 @@ impl Decisions {
     /// # Errors
     /// When an override is about a span or a label that the dynamics do not have.
     pub fn resolve(&self, judge: &Judge, labels: &LabelSet) -> Result<BTreeMap<SpanId, Decision>, DecisionsError> {
-        let mut decided = BTreeMap::new();
-        let judgement = judge.under(&self.settings);
-        for side in Side::BOTH {
-            for &span in judgement.judged_wrong(side).iter() {
-                decided.insert(span, judgement.verdict(span));
-            }
-        }
-        decided.extend(judgement.contradicted());
+        let mut decided: BTreeMap<SpanId, Decision> =
+            judge.under(&self.settings).decided(&BTreeMap::new()).into_iter().collect();
         for (span, by_hand) in &self.overrides {
             let misfit = |reason: String| DecisionsError::NoSuchSpan { span: *span, reason };
             let id = judge.index.id(*span).ok_or_else(|| misfit("it is not a candidate span".into()))?;

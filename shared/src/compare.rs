@@ -129,17 +129,11 @@ impl Other {
 /// Spans that do not keep their label, ascending.
 fn not_kept(judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>) -> Vec<SpanId> {
     let judge = judgement.judge();
-    let stays = |span: SpanId, decision: Decision| match decision {
-        Decision::Keep => true,
-        Decision::Remove => false,
-        Decision::Relabel(label) => judge.assigned.get(span as usize) == Some(&label),
+    let keeps = |span: SpanId, decision: Decision| {
+        decision == Decision::Keep || judge.assigned.get(span as usize).is_some_and(|&label| decision.keeps(label))
     };
-    let mut spans: Vec<SpanId> = Vec::new();
-    for side in Side::BOTH {
-        let changed = judgement.changed(side);
-        spans.extend(changed.iter().filter(|&&s| !by_hand.contains_key(&s) && !stays(s, judgement.decide(s))));
-    }
-    spans.extend(by_hand.iter().filter(|&(&span, &decision)| !stays(span, decision)).map(|(&span, _)| span));
+    let changed = judgement.decided(by_hand).into_iter().filter(|&(span, decision)| !keeps(span, decision));
+    let mut spans: Vec<SpanId> = changed.map(|(span, _)| span).collect();
     spans.sort_unstable();
     spans
 }

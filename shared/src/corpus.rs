@@ -60,11 +60,14 @@ impl TokenTable {
         self.token_range(sentence).map(|token| self.token(token))
     }
 
+    /// The tokens of a span.
+    pub fn words(&self, span: Span) -> impl Iterator<Item = &str> + Clone {
+        self.sentence(span.sentence).skip(span.start as usize).take(span.width() as usize)
+    }
+
     /// The tokens of a span, joined by blanks: its surface form.
     pub fn surface(&self, span: Span) -> String {
-        let tokens: Vec<&str> =
-            self.sentence(span.sentence).skip(span.start as usize).take(span.width() as usize).collect();
-        tokens.join(" ")
+        self.words(span).collect::<Vec<_>>().join(" ")
     }
 
     fn token_range(&self, sentence: u32) -> Range<usize> {

@@ -31,6 +31,22 @@ pub struct Entry {
     pub becomes: Option<String>,
 }
 
+/// How much a dictionary is contradicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contradicted {
+    /// Contradicted entries.
+    pub entries: usize,
+    /// Spans that they label.
+    pub spans: u64,
+}
+
+impl Contradicted {
+    /// Of these contradicted entries.
+    pub fn of(entries: &[Entry]) -> Self {
+        Self { entries: entries.len(), spans: entries.iter().map(|entry| u64::from(entry.spans)).sum() }
+    }
+}
+
 /// How often an entry's words have each label in the annotated sentences.
 #[derive(Debug, Default)]
 struct Evidence {
@@ -77,7 +93,7 @@ impl Evidence {
 pub fn contradicted(distant: &Corpus, annotated: &Corpus) -> Vec<Entry> {
     let mut spans: BTreeMap<(Vec<&str>, LabelId), u32> = BTreeMap::new();
     for entity in &distant.entities {
-        *spans.entry((words(distant, entity.span), entity.label)).or_default() += 1;
+        *spans.entry((distant.tokens.words(entity.span).collect(), entity.label)).or_default() += 1;
     }
     let mut evidence: HashMap<Vec<&str>, Evidence> = HashMap::new();
     for (words, _) in spans.keys() {
@@ -133,10 +149,6 @@ pub fn decisions(entries: &[Entry], corpus: &Corpus, index: &SpanIndex) -> BTree
         Some((index.id(entity.span)?, *decision))
     };
     corpus.entities.iter().filter_map(of_entity).collect()
-}
-
-fn words(corpus: &Corpus, span: Span) -> Vec<&str> {
-    corpus.tokens.sentence(span.sentence).skip(span.start as usize).take(span.width() as usize).collect()
 }
 
 /// Counts the labels of the entries' words in the annotated sentences; spans of unknown label say nothing.

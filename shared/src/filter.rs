@@ -186,12 +186,6 @@ impl Facts<'_> {
     fn decided(&self, decided: Decided) -> Bits {
         let judge = self.judgement.judge();
         let n = judge.index.len();
-        let by_rules = || {
-            let judged = Side::BOTH.map(|side| self.judgement.changed(side).into_owned());
-            let left = judged.into_iter().flatten().filter(|span| !self.by_hand.contains_key(span));
-            left.map(|span| (span, self.judgement.decide(span)))
-        };
-        let all = || by_rules().chain(self.by_hand.iter().map(|(&span, &decision)| (span, decision)));
         let label = |span: SpanId| judge.assigned.get(span as usize).copied().unwrap_or(O);
         let relabels = |span: SpanId, decision: Decision| match decision {
             Decision::Relabel(new) => new != label(span),
@@ -199,7 +193,8 @@ impl Facts<'_> {
         };
         let changes = |span: SpanId, decision: Decision| decision == Decision::Remove || relabels(span, decision);
         let meeting = |condition: &dyn Fn(SpanId, Decision) -> bool| {
-            Bits::of(n, all().filter(|&(span, decision)| condition(span, decision)).map(|(span, _)| span))
+            let decided = self.judgement.decided(self.by_hand).into_iter();
+            Bits::of(n, decided.filter(|&(span, decision)| condition(span, decision)).map(|(span, _)| span))
         };
         match decided {
             Decided::ByHand => Bits::of(n, self.by_hand.keys().copied()),

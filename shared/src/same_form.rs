@@ -42,19 +42,13 @@ impl SameForm {
         let span = judge.index.span(id)?;
         let own = *judge.assigned.get(id as usize)?;
         let mut groups: BTreeMap<LabelId, FormGroup> = BTreeMap::new();
-        let words: Vec<&str> =
-            corpus.tokens.sentence(span.sentence).skip(span.start as usize).take(span.width() as usize).collect();
+        let words: Vec<&str> = corpus.tokens.words(span).collect();
         for other in occurrences(corpus, &words).filter_map(|other| judge.index.id(other)) {
             let Some(&label) = judge.assigned.get(other as usize) else { continue };
             let decision = by_hand.get(&other).copied().unwrap_or_else(|| judgement.decide(other));
-            let stays = match decision {
-                Decision::Keep => true,
-                Decision::Remove => false,
-                Decision::Relabel(new) => new == label,
-            };
             let group = groups.entry(label).or_insert(FormGroup { label, spans: Vec::new(), judged: 0 });
             group.spans.push(other);
-            group.judged += usize::from(!stays);
+            group.judged += usize::from(!decision.keeps(label));
         }
         let first = groups.remove(&own);
         let groups = first.into_iter().chain(groups.into_values()).collect();

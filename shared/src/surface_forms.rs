@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::corpus::Corpus;
 use crate::filter::Selection;
-use crate::judge::{Decision, Judge, Judgement, Side};
+use crate::judge::{Decision, Judge, Judgement};
 use crate::labels::{LabelId, O};
 use crate::span::{Span, SpanId, SpanIndex};
 
@@ -89,8 +89,6 @@ impl SurfaceForms {
         let mut by_hash: HashTable<u32> = HashTable::new();
         let mut of_span = Vec::with_capacity(index.len());
         let mut forms: Vec<Form> = Vec::new();
-        let words =
-            |span: Span| corpus.tokens.sentence(span.sentence).skip(span.start as usize).take(span.width() as usize);
         let mut hashes: Vec<u64> = Vec::new();
         for sentence in 0..corpus.n_sentences() as u32 {
             hashes.clear();
@@ -102,7 +100,7 @@ impl SurfaceForms {
                 hash = mixed(before, hashes.get(span.end as usize).copied().unwrap_or_default());
                 let same = |&known: &u32| {
                     let (first, its_hash, _) = sequences[known as usize];
-                    its_hash == hash && words(first).eq(words(span))
+                    its_hash == hash && corpus.tokens.words(first).eq(corpus.tokens.words(span))
                 };
                 let found = by_hash.find(hash, same).copied();
                 let label = assigned.get(id as usize).copied().unwrap_or(O);
@@ -225,20 +223,11 @@ impl<'a> FormList<'a> {
     ) -> Self {
         let mut counts = vec![(0, 0); forms.len()];
         let of = |span: SpanId| forms.of_span.get(span as usize).map(|&form| form as usize);
-        for side in Side::BOTH {
-            for &span in judgement.changed(side).iter() {
-                if let Some(count) = of(span).and_then(|form| counts.get_mut(form))
-                    && (by_hand.is_empty() || !by_hand.contains_key(&span))
-                {
-                    count.0 += 1;
-                }
-            }
-        }
-        for (&span, &decision) in by_hand {
+        for (span, decision) in judgement.decided(by_hand) {
             let Some(form) = of(span) else { continue };
             if let (Some(count), Some(Form { label, .. })) = (counts.get_mut(form), forms.forms.get(form)) {
-                count.0 += u32::from(!keeps(decision, *label));
-                count.1 += 1;
+                count.0 += u32::from(!decision.keeps(*label));
+                count.1 += u32::from(by_hand.contains_key(&span));
             }
         }
         let is_listed = |form: &Form, &(judged, by_hand): &(u32, u32)| form.label != O || judged > 0 || by_hand > 0;
@@ -292,7 +281,7 @@ impl<'a> FormList<'a> {
         let at = number as usize;
         let (form, &(judged, by_hand)) = (*self.forms.forms.get(at)?, self.counts.get(at)?);
         let span = judge.index.span(form.first)?;
-        let words = corpus.tokens.sentence(span.sentence).skip(span.start as usize).take(span.width() as usize);
+        let words = corpus.tokens.words(span);
         let lowest = *self.learned.lowest.get(at)?;
         Some(FormRow {
             form: number,
@@ -329,14 +318,6 @@ impl<'a> FormList<'a> {
             others.filter_map(|form| self.forms.forms.get(form as usize)).map(|form| (form.label, form.n)).collect();
         labels.sort_unstable_by_key(|&(label, n)| (Reverse(n), label));
         labels
-    }
-}
-
-fn keeps(decision: Decision, label: LabelId) -> bool {
-    match decision {
-        Decision::Keep => true,
-        Decision::Remove => false,
-        Decision::Relabel(new) => new == label,
     }
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use shared::cleaning::{CleaningSummary, Decisions, LabelCount, clean};
 use shared::corpus::Corpus;
-use shared::dictionary_check::{self, Entry};
+use shared::dictionary_check::{self, Contradicted, Entry};
 use shared::dyn_file;
 use shared::dynamics::Dynamics;
 use shared::formats::{WriteOptions, dynclean_json};
@@ -162,7 +162,7 @@ pub struct Metrics {
     pub sweep: Vec<Tried>,
     /// What dev contradicts, where that counted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dictionary_check: Option<DictionaryCheck>,
+    pub dictionary_check: Option<Contradicted>,
     /// Spans that left the training data.
     pub removed: Sides,
     /// Spans that got another label.
@@ -180,15 +180,6 @@ pub struct Metrics {
     pub dev_f1: Pair<f64>,
     /// Wall-clock seconds of the two trainings that give the test scores.
     pub seconds: Pair<f64>,
-}
-
-/// See [`shared::dictionary_check`].
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct DictionaryCheck {
-    /// Entries (words with a distant label) that dev contradicts.
-    pub entries: usize,
-    /// Spans that they label: all are removed or relabelled.
-    pub spans: u64,
 }
 
 /// See [`Metrics::test`].
@@ -523,10 +514,11 @@ impl<'a> Job<'a> {
             gain_f1_points: 100.0 * (cleaned.test.overall.f1 - raw.test.overall.f1),
             test: TestScores { raw: raw.test, cleaned: cleaned.test, gold, oracle },
             sweep: tried,
-            dictionary_check: cleaning.decisions.settings.dictionary_check.then(|| DictionaryCheck {
-                entries: dynamics.contradicted.len(),
-                spans: dynamics.contradicted.iter().map(|entry| u64::from(entry.spans)).sum(),
-            }),
+            dictionary_check: cleaning
+                .decisions
+                .settings
+                .dictionary_check
+                .then(|| Contradicted::of(&dynamics.contradicted)),
             removed: Sides::of(&cleaning.summary, |c| c.removed),
             relabelled: Sides::of(&cleaning.summary, |c| c.relabelled),
             cleaning: cleaning.summary.clone(),
@@ -615,7 +607,7 @@ impl Metrics {
             text += &row("oracle", oracle);
         }
         text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
-        if let Some(DictionaryCheck { entries, spans }) = self.dictionary_check {
+        if let Some(Contradicted { entries, spans }) = self.dictionary_check {
             text += &format!("Contradicted by dev: {entries} dictionary entries, which label {spans} spans\n");
         }
         let t = &self.cleaning.thresholds;

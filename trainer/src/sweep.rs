@@ -182,13 +182,9 @@ impl Sweep {
         vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
         vary(&mut all, &self.dictionary_check, |settings, &check| settings.dictionary_check = check);
         if self.sides {
-            let switched_off = [false, true];
-            vary(&mut all, &switched_off, |settings, &off| {
-                settings.negatives = if off { NONE } else { settings.negatives }
-            });
-            vary(&mut all, &switched_off, |settings, &off| {
-                settings.positives = if off { NONE } else { settings.positives }
-            });
+            let rules = [None, Some(NONE)];
+            vary(&mut all, &rules, |settings, rule| settings.negatives = rule.unwrap_or(settings.negatives));
+            vary(&mut all, &rules, |settings, rule| settings.positives = rule.unwrap_or(settings.positives));
         }
         let mut once: Vec<Settings> = Vec::new();
         for settings in all {

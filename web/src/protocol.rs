@@ -8,6 +8,7 @@ use shared::cleaning::CleaningSummary;
 use shared::colour::Ground;
 use shared::compare::Agreement;
 use shared::density::Extent;
+use shared::dictionary_check::Contradicted;
 use shared::dynamics::SampleScheme;
 use shared::filter::Filter;
 use shared::formats::Format;
@@ -240,15 +241,6 @@ pub struct Opened {
     pub automatic: Settings,
     /// Distributions of the metric: negatives, positives.
     pub histograms: [SideHistogram; 2],
-}
-
-/// Dictionary entries that annotated sentences contradict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contradicted {
-    /// How many.
-    pub entries: usize,
-    /// Spans that they label.
-    pub spans: u64,
 }
 
 /// A recording that the open one is compared with.

@@ -7,6 +7,7 @@ use shared::cleaning::{Decisions, Override, clean};
 use shared::colour::Ground;
 use shared::compare::Other;
 use shared::density::{Cloud, Extent};
+use shared::dictionary_check::Contradicted;
 use shared::dynamics::Dynamics;
 use shared::filter::{Facts, Filter, Selection};
 use shared::formats::{self, Content, Document, WriteOptions};
@@ -26,8 +27,8 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::form_cache::FormCache;
 use crate::protocol::{
-    Colouring, Compared, Contradicted, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List, Look, Map,
-    MapQuery, Opened, Plane, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
+    Colouring, Compared, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List, Look, Map, MapQuery,
+    Opened, Plane, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
 use crate::recording::Recording;
 use crate::source::Source;
@@ -182,10 +183,7 @@ impl Session {
             n_epochs: run.epochs.len() as u32,
             labels: (0..=corpus.labels.n_types()).map(|l| corpus.labels.name(l as LabelId).to_owned()).collect(),
             has_gold: gold.is_some(),
-            contradicted: Contradicted {
-                entries: contradicted.len(),
-                spans: contradicted.iter().map(|entry| u64::from(entry.spans)).sum(),
-            },
+            contradicted: Contradicted::of(contradicted),
             has_probabilities: self.judge.metrics.has_probabilities(),
             scheme: threshold_run.as_ref().map(|t| t.scheme),
             complete: *complete,
@@ -491,14 +489,7 @@ impl Session {
                     Decision::Relabel(_) => relabelled.push(span),
                 };
                 let judgement = self.judge.under(&self.settings);
-                for side in Side::BOTH {
-                    for &span in judgement.changed(side).iter() {
-                        if !self.by_hand.contains_key(&span) {
-                            sort(span, judgement.decide(span));
-                        }
-                    }
-                }
-                self.by_hand.iter().for_each(|(&span, &decision)| sort(span, decision));
+                judgement.decided(&self.by_hand).into_iter().for_each(|(span, decision)| sort(span, decision));
                 let groups = [(cloud.count(removed), ground.removed()), (cloud.count(relabelled), ground.relabelled())];
                 ((0.0, 0.0), cloud.paint_groups(&groups, ground))
             }

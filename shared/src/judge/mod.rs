@@ -31,6 +31,17 @@ pub enum Decision {
     Relabel(LabelId),
 }
 
+impl Decision {
+    /// Whether a span with this label keeps it.
+    pub fn keeps(self, label: LabelId) -> bool {
+        match self {
+            Self::Keep => true,
+            Self::Remove => false,
+            Self::Relabel(new) => new == label,
+        }
+    }
+}
+
 /// The two sides that have thresholds of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Side {
@@ -361,6 +372,20 @@ impl<'a> Judgement<'a> {
     pub fn contradicted(&self) -> &'a BTreeMap<SpanId, Decision> {
         static NONE: BTreeMap<SpanId, Decision> = BTreeMap::new();
         if self.settings.dictionary_check { &self.judge.contradicted } else { &NONE }
+    }
+
+    /// Every decision there is, in no order: by the thresholds, by annotated sentences, which overrule those, and by hand,
+    /// which overrules both. All other spans keep their labels.
+    pub fn decided(&self, by_hand: &BTreeMap<SpanId, Decision>) -> Vec<(SpanId, Decision)> {
+        let contradicted = self.contradicted();
+        let mut decided: Vec<(SpanId, Decision)> = Vec::new();
+        for side in Side::BOTH {
+            let stands = |span: &&SpanId| !contradicted.contains_key(span) && !by_hand.contains_key(span);
+            decided.extend(self.judged_wrong(side).iter().filter(stands).map(|&span| (span, self.verdict(span))));
+        }
+        let overruling = contradicted.iter().filter(|(span, _)| !by_hand.contains_key(span)).chain(by_hand);
+        decided.extend(overruling.map(|(&span, &decision)| (span, decision)));
+        decided
     }
 
     /// The spans of a side that could be judged wrong, the metric ascending.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::cleaning::{CleaningSummary, Decisions, DecisionsError};
-use crate::dictionary_check::Entry;
+use crate::dictionary_check::{Contradicted, Entry};
 use crate::dynamics::{Dynamics, Negatives};
 use crate::judge::{Decision, Judge, Judgement, Side};
 use crate::labels::LabelId;
@@ -305,13 +305,13 @@ fn estimates(judgement: &Judgement) -> String {
 }
 
 fn dictionary_check(entries: &[Entry]) -> String {
-    let spans: u64 = entries.iter().map(|entry| u64::from(entry.spans)).sum();
+    let contradicted = Contradicted::of(entries);
     let mut out = format!(
         "<h2>Contradicted by annotated sentences</h2><p>{} dictionary entries, which label {} spans. A mistake that \
          repeats is learned like a right label: no threshold finds it. The spans have the label that their words have in \
          the annotated sentences (dev), or are removed where that is not clear.</p>",
-        thousands(entries.len() as u64),
-        thousands(spans)
+        thousands(contradicted.entries as u64),
+        thousands(contradicted.spans)
     );
     if entries.is_empty() {
         return out;

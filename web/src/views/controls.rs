@@ -1,6 +1,7 @@
 //! The settings.
 
 use leptos::prelude::*;
+use shared::dictionary_check::Contradicted;
 use shared::judge::Side;
 use shared::metrics::Window;
 use shared::threshold::{
@@ -8,7 +9,6 @@ use shared::threshold::{
 };
 
 use crate::format;
-use crate::protocol::Contradicted;
 use crate::state::App;
 
 pub fn controls(app: App) -> impl IntoView {
