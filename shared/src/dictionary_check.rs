@@ -5,13 +5,13 @@
 //! labels, which every run has to choose its best epoch, show such mistakes: an entry is contradicted when its words
 //! occur there, and not with its label.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::{Corpus, Entity};
+use crate::corpus::{Corpus, Entity, TokenTable};
 use crate::judge::Decision;
-use crate::labels::{LabelId, O};
+use crate::labels::{LabelId, LabelSet, O};
 use crate::span::{Span, SpanId, SpanIndex};
 
 /// Words that the distant labels give a label, and what the annotated sentences say about it.
@@ -149,6 +149,30 @@ pub fn decisions(entries: &[Entry], corpus: &Corpus, index: &SpanIndex) -> BTree
         Some((index.id(entity.span)?, *decision))
     };
     corpus.entities.iter().filter_map(of_entity).collect()
+}
+
+/// The words of contradicted entries that are no entity in the annotated sentences. A span that has them and no label is
+/// suspicious only because the dictionary labels it elsewhere.
+#[derive(Debug)]
+pub struct OrdinaryWords<'a> {
+    words: HashSet<&'a str>,
+    /// What they begin with, up to a blank: most spans need no more than a look at it.
+    first: HashSet<&'a str>,
+}
+
+impl<'a> OrdinaryWords<'a> {
+    /// Of these contradicted entries.
+    pub fn new(entries: &'a [Entry], labels: &LabelSet) -> Self {
+        let is_ordinary = |entry: &&Entry| entry.becomes.as_deref().and_then(|name| labels.id(name)) == Some(O);
+        let words: HashSet<&str> = entries.iter().filter(is_ordinary).map(|entry| entry.words.as_str()).collect();
+        Self { first: words.iter().filter_map(|words| words.split(' ').next()).collect(), words }
+    }
+
+    /// Whether a span has such words.
+    pub fn contains(&self, tokens: &TokenTable, span: Span) -> bool {
+        let first = tokens.words(span).next().and_then(|word| word.split(' ').next());
+        first.is_some_and(|first| self.first.contains(first)) && self.words.contains(tokens.surface(span).as_str())
+    }
 }
 
 /// Counts the labels of the entries' words in the annotated sentences; spans of unknown label say nothing.

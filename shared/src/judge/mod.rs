@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use self::ranking::Ranking;
-use crate::dictionary_check;
+use crate::dictionary_check::{self, OrdinaryWords};
 use crate::dynamics::{Dynamics, Negatives};
 use crate::labels::{LabelId, LabelSet, O};
 use crate::metrics::{Metrics, MetricsError, Window};
@@ -96,7 +96,9 @@ pub struct Judge {
     pub contradicted: BTreeMap<SpanId, Decision>,
     negatives_of_run: Negatives,
     negatives: Ranking,
-    separate_negatives: Ranking,
+    /// Negatives that may be missed entities: they overlap neither a more suspicious one nor a learned positive, and
+    /// have no words of which annotated sentences say that they are none.
+    possibly_missed: Ranking,
     positives: Ranking,
     /// The positives again, by type: element i has label i + 1.
     types: Vec<Ranking>,
@@ -165,9 +167,16 @@ impl Judge {
             spans.map(|(span, _)| span).filter(known)
         };
         let column = metric.column(&metrics);
+        let contradicted = dictionary_check::decisions(&dynamics.contradicted, &dynamics.corpus, &index);
         let negatives = Ranking::new(of_side(Side::Negatives), column);
-        let separate_negatives = negatives.without_overlaps(&index);
         let positives = Ranking::new(of_side(Side::Positives), column);
+        // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
+        let is_entity =
+            |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
+        let learned = positives.from(metric.natural_threshold()).iter().filter(is_entity);
+        let ordinary = OrdinaryWords::new(&dynamics.contradicted, &labels);
+        let may_be_entity = |span| !ordinary.contains(&dynamics.corpus.tokens, span);
+        let possibly_missed = negatives.without_overlaps(&index, learned.copied(), may_be_entity);
         let mut types: Vec<Ranking> = std::iter::repeat_with(Ranking::default).take(labels.n_types()).collect();
         for (&span, &value) in positives.span.iter().zip(&positives.value) {
             let label = assigned.get(span as usize).copied().unwrap_or(O);
@@ -184,18 +193,18 @@ impl Judge {
             let natural = metric.natural_threshold();
             Automatic::estimate(&real.value, decoys, &held_out, natural, target_precision(side))
         };
-        let estimates = [estimate(Side::Negatives, &separate_negatives), estimate(Side::Positives, &positives)];
+        let estimates = [estimate(Side::Negatives, &possibly_missed), estimate(Side::Positives, &positives)];
         Ok(Self {
             window,
             metric,
             type_estimates: vec![OnceLock::new(); types.len()],
             labels,
-            contradicted: dictionary_check::decisions(&dynamics.contradicted, &dynamics.corpus, &index),
+            contradicted,
             assigned,
             samples,
             negatives_of_run: dynamics.info.negatives,
             negatives,
-            separate_negatives,
+            possibly_missed,
             positives,
             types,
             estimates,
@@ -219,10 +228,10 @@ impl Judge {
         self.metrics.flagged() as u64
     }
 
-    /// Groups of spans, each with the metric ascending: all negatives, the negatives that overlap no more
-    /// suspicious one, and the spans of every entity type.
+    /// Groups of spans, each with the metric ascending: all negatives, those that may be missed entities, and the spans of
+    /// every entity type.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &[SpanId]> {
-        [&self.negatives, &self.separate_negatives].into_iter().chain(&self.types).map(|r| r.span.as_slice())
+        [&self.negatives, &self.possibly_missed].into_iter().chain(&self.types).map(|r| r.span.as_slice())
     }
 
     /// All rankable spans of a side, the metric ascending.
@@ -408,7 +417,7 @@ impl<'a> Judgement<'a> {
     /// The spans of a side that could be judged wrong, were the threshold high enough.
     fn judgeable(&self, side: Side) -> &'a Ranking {
         match side {
-            Side::Negatives if self.settings.overlap_suppression => &self.judge.separate_negatives,
+            Side::Negatives if self.settings.overlap_suppression => &self.judge.possibly_missed,
             side => self.judge.ranking(side),
         }
     }
@@ -512,6 +521,68 @@ mod tests {
         assert_eq!(*judge.under(&settings(false)).judged_wrong(Side::Negatives), [1, 4, 2, 0]);
         assert_eq!(*judge.under(&settings(true)).judged_wrong(Side::Negatives), [1]);
         assert_eq!(*judge.under(&settings(true)).judged_wrong(Side::Positives), [5]);
+    }
+
+    #[test]
+    fn no_entity_is_missed_where_one_is_learned() {
+        // [0,1] is the most suspicious, but [1,1] is an entity whose AUM is 2; −0.5: one that the model resists.
+        let entry = |becomes: &str| {
+            let becomes = Some(becomes.to_owned());
+            dictionary_check::Entry {
+                words: "b".into(),
+                label: "X".into(),
+                spans: 1,
+                annotated: 9,
+                agreeing: 0,
+                becomes,
+            }
+        };
+        let suspicious = |positive: f32, contradicted: Option<&str>| {
+            let json = r#"[{"tokens": ["a", "b", "c"], "entities": [[1, 1, "X"]]}]"#;
+            let corpus = dynclean_json::read(json.as_bytes()).unwrap();
+            let rows: Vec<f32> = [1.0, 3.0, 2.0, positive, 2.5, 0.5].iter().flat_map(|&z| [0.0, z]).collect();
+            let mut dynamics = Dynamics::of_one_epoch(corpus, &rows);
+            dynamics.contradicted = contradicted.map(entry).into_iter().collect();
+            let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+            judge.under(&settings(true)).judged_wrong(Side::Negatives).into_owned()
+        };
+        assert_eq!(suspicious(2.0, None), [0, 5]);
+        assert_eq!(suspicious(0.0, None), [0, 5]);
+        assert_eq!(suspicious(-0.5, None), [1, 5]);
+        assert_eq!(suspicious(2.0, Some("O")), [1, 5]);
+        assert_eq!(suspicious(2.0, Some("X")), [0, 5]);
+    }
+
+    #[test]
+    fn words_that_are_no_entity_are_not_missed_ones() {
+        // "b" is labelled once, and once it is not; dev says that it is none.
+        let json = r#"[{"tokens": ["b"], "entities": [[0, 0, "X"]]}, {"tokens": ["a", "b"], "entities": []}]"#;
+        let mut dynamics = Dynamics::of_one_epoch(
+            dynclean_json::read(json.as_bytes()).unwrap(),
+            &[4.0, 1.0, 2.0, 3.0].map(|z| [0.0, z]).concat(),
+        );
+        let settings = settings(true);
+        let judged = |dynamics: &Dynamics| {
+            let judge = Judge::new(dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+            judge.under(&settings).judged_wrong(Side::Negatives).into_owned()
+        };
+        // Spans: 1 "a", 2 "a b", 3 "b".
+        assert_eq!(judged(&dynamics), [3, 1]);
+        let entry = |becomes: Option<&str>| {
+            let becomes = becomes.map(str::to_owned);
+            dictionary_check::Entry {
+                words: "b".into(),
+                label: "X".into(),
+                spans: 1,
+                annotated: 9,
+                agreeing: 0,
+                becomes,
+            }
+        };
+        dynamics.contradicted = vec![entry(Some("O"))];
+        assert_eq!(judged(&dynamics), [2]);
+        dynamics.contradicted = vec![entry(None)];
+        assert_eq!(judged(&dynamics), [3, 1], "what they are is not clear");
     }
 
     #[test]

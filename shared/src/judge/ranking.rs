@@ -43,14 +43,27 @@ impl Ranking {
         self.span[ties].binary_search(&span).is_ok()
     }
 
-    /// The spans that overlap no span of lower metric that itself stays: non-maximum suppression.
-    /// Who stays does not depend on any threshold, since only lower values matter.
-    pub(super) fn without_overlaps(&self, index: &SpanIndex) -> Self {
+    /// Spans whose metric is at least this, ascending.
+    pub(super) fn from(&self, least: f32) -> &[SpanId] {
+        &self.span[self.value.partition_point(|&v| v < least)..]
+    }
+
+    /// The spans that may be an entity, and overlap neither one of `entities` nor a span of lower metric that itself
+    /// stays: non-maximum suppression. Who stays does not depend on any threshold, since only lower values matter.
+    pub(super) fn without_overlaps(
+        &self,
+        index: &SpanIndex,
+        entities: impl Iterator<Item = SpanId>,
+        may_be_entity: impl Fn(Span) -> bool,
+    ) -> Self {
         let finder = index.finder();
         let mut occupied = Tokens::none(index);
+        entities.filter_map(|id| finder.span(id)).for_each(|span| occupied.fill(span));
         let mut kept = Self::default();
         for (&value, &id) in self.value.iter().zip(&self.span) {
-            if finder.span(id).is_some_and(|span| occupied.take(span)) {
+            let Some(span) = finder.span(id) else { continue };
+            if occupied.are_free(span) && may_be_entity(span) {
+                occupied.fill(span);
                 kept.value.push(value);
                 kept.span.push(id);
             }
@@ -77,21 +90,30 @@ impl Tokens {
         Self { first, bits: vec![0; total.div_ceil(64)] }
     }
 
-    /// Takes the tokens of a span, unless one of them is taken already; whether they were free.
-    fn take(&mut self, span: Span) -> bool {
-        let Some(&first) = self.first.get(span.sentence as usize) else { return false };
+    /// Whether no token of a span is taken.
+    fn are_free(&self, span: Span) -> bool {
+        self.masks(span).all(|(word, mask)| self.bits.get(word).is_some_and(|bits| bits & mask == 0))
+    }
+
+    /// Takes the tokens of a span.
+    fn fill(&mut self, span: Span) {
+        for (word, mask) in self.masks(span) {
+            if let Some(bits) = self.bits.get_mut(word) {
+                *bits |= mask;
+            }
+        }
+    }
+
+    /// The words that hold a span's tokens, and their bits in each.
+    fn masks(&self, span: Span) -> impl Iterator<Item = (usize, u64)> + use<> {
+        // A sentence that is not there has its tokens where none are.
+        let first = self.first.get(span.sentence as usize).copied().unwrap_or(64 * self.bits.len());
         let (start, end) = (first + span.start as usize, first + span.end as usize);
-        let words = start / 64..=end / 64;
-        let mask = |word: usize| {
+        (start / 64..=end / 64).map(move |word| {
             let from = if word == start / 64 { u64::MAX << (start % 64) } else { u64::MAX };
             let to = if word == end / 64 { u64::MAX >> (63 - end % 64) } else { u64::MAX };
-            from & to
-        };
-        let is_free = words.clone().all(|word| self.bits.get(word).is_some_and(|bits| bits & mask(word) == 0));
-        if is_free {
-            words.for_each(|word| self.bits[word] |= mask(word));
-        }
-        is_free
+            (word, from & to)
+        })
     }
 }
 
@@ -119,16 +141,20 @@ mod tests {
         let column: Vec<f32> = (0..index.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 22) as f32).collect();
         let ranking = Ranking::new(0..index.len() as SpanId, &column);
         assert!(ranking.value.is_sorted() && ranking.span.len() == column.len());
-        let kept = ranking.without_overlaps(&index);
-        let mut expected: Vec<Span> = Vec::new();
-        for &id in &ranking.span {
-            let span = index.span(id).unwrap();
-            if !expected.iter().any(|taken| taken.overlaps(&span)) {
-                expected.push(span);
+        for (entities, least) in [(vec![], 0), (vec![3, 4, 40, 700], 0), (vec![3], 2)] {
+            let may_be_entity = |span: Span| span.start >= least;
+            let kept = ranking.without_overlaps(&index, entities.iter().copied(), may_be_entity);
+            let entities: Vec<Span> = entities.iter().map(|&id| index.span(id).unwrap()).collect();
+            let mut expected: Vec<Span> = Vec::new();
+            for &id in &ranking.span {
+                let span = index.span(id).unwrap();
+                if span.start >= least && !entities.iter().chain(&expected).any(|taken| taken.overlaps(&span)) {
+                    expected.push(span);
+                }
             }
+            assert_eq!(kept.span.iter().map(|&id| index.span(id).unwrap()).collect::<Vec<_>>(), expected);
+            assert!(kept.span.iter().zip(&kept.value).all(|(&id, &value)| column[id as usize] == value));
         }
-        assert_eq!(kept.span.iter().map(|&id| index.span(id).unwrap()).collect::<Vec<_>>(), expected);
-        assert!(kept.span.iter().zip(&kept.value).all(|(&id, &value)| column[id as usize] == value));
     }
 
     #[test]

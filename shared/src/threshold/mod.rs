@@ -105,8 +105,9 @@ pub struct Settings {
     pub classes: BTreeMap<String, Rule>,
     /// Remove or relabel.
     pub action: Action,
-    /// Of overlapping suspicious negatives, judge only the one with the lowest AUM wrong: half of
-    /// the suspicious negatives merely overlap a missed entity.
+    /// Of overlapping suspicious negatives, judge only the one with the lowest AUM wrong, and none that overlaps a
+    /// positive that the model has learned: most suspicious negatives merely overlap an entity, and entities do not
+    /// overlap.
     pub overlap_suppression: bool,
     /// Least mean probability of the predicted label for relabelling.
     pub relabel_probability: f32,

@@ -53,7 +53,8 @@ pub struct CleaningOptions {
     /// have in dev, or are removed where that is not clear]
     #[arg(long)]
     pub no_dictionary_check: bool,
-    /// Judge every suspicious negative, even where several overlap [default: only the most suspicious of them]
+    /// Judge every suspicious negative, whatever it overlaps [default: only the most suspicious of those that overlap,
+    /// and none that overlaps a positive that the model has learned]
     #[arg(long)]
     pub keep_overlaps: bool,
 }

@@ -242,10 +242,11 @@ fn action(app: App) -> impl IntoView {
                     prop:value=move || app.settings.get().relabel_probability.to_string() on:change=set_probability />
             </label>
         </Show>
-        <label class="row check" title="Half of the suspicious negatives merely overlap a missed entity">
+        <label class="row check" title="Most suspicious negatives merely overlap an entity, \
+            and entities do not overlap. A positive is learned where its AUM is at least 0">
             <input type="checkbox" data-testid="overlap" prop:checked=move || app.settings.get().overlap_suppression
                 on:change=move |e| app.change(|s| s.overlap_suppression = event_target_checked(&e)) />
-            "of overlapping negatives only the most suspicious"
+            "of overlapping negatives only the most suspicious, none over a learned positive"
         </label>
         {move || contradicted().map(|Contradicted { entries, spans }| view! {
             <label class="row check" title="Sentences with gold labels (dev) have their words with other labels. A \
