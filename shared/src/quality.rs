@@ -17,7 +17,8 @@ pub struct Detection {
     /// Judged spans that are wrong / judged spans / wrong spans.
     #[serde(flatten)]
     pub prf: Prf,
-    /// Average precision of the ranking by the ascending metric.
+    /// Average precision of the ranking by which is judged: of all spans that some threshold would judge wrong, the
+    /// metric ascending.
     pub average_precision: f64,
 }
 
@@ -31,12 +32,13 @@ pub struct NoiseDetection {
 }
 
 /// Compares decisions with gold labels (one per span).
-pub fn detect(judge: &Judge, decided: &BTreeMap<SpanId, Decision>, gold: &[LabelId]) -> NoiseDetection {
+pub fn detect(judgement: &Judgement, decided: &BTreeMap<SpanId, Decision>, gold: &[LabelId]) -> NoiseDetection {
+    let judge = judgement.judge();
     let is_wrong = |span: SpanId| judge.assigned.get(span as usize) != gold.get(span as usize);
     let detection = |side: Side| {
         let judged = || decided.keys().filter(|&&s| judge.side(s) == side);
         let correct = judged().filter(|&&s| is_wrong(s)).count() as u64;
-        let Ranked { wrong, average_precision } = Ranked::new(judge, gold, side);
+        let Ranked { wrong, average_precision } = Ranked::new(judge, judgement.judgeable_spans(side), gold, side);
         Detection { prf: Prf::from_counts(correct, judged().count() as u64, wrong), average_precision }
     };
     NoiseDetection { false_positives: detection(Side::Positives), false_negatives: detection(Side::Negatives) }
@@ -47,17 +49,16 @@ pub fn detect(judge: &Judge, decided: &BTreeMap<SpanId, Decision>, gold: &[Label
 pub struct Ranked {
     /// Spans that are wrong.
     pub wrong: u64,
-    /// Average precision of the ranking by the ascending metric.
+    /// Average precision of the ranking by the ascending metric; wrong spans that are not in it are never found.
     pub average_precision: f64,
 }
 
 impl Ranked {
-    /// Compares the ranking with gold labels (one per span).
-    pub fn new(judge: &Judge, gold: &[LabelId], side: Side) -> Self {
+    /// Compares a ranking of spans of one side (the metric ascending) with gold labels (one per span).
+    pub fn new(judge: &Judge, ranked: &[SpanId], gold: &[LabelId], side: Side) -> Self {
         let is_wrong = |span: SpanId| judge.assigned.get(span as usize) != gold.get(span as usize);
         let wrong = wrong_spans(judge, gold, side);
-        let average_precision = average_precision(judge.ranked_values(side), judge.ranked(side), is_wrong, wrong);
-        Self { wrong, average_precision }
+        Self { wrong, average_precision: average_precision(ranked, |span| judge.value(span), is_wrong, wrong) }
     }
 }
 
@@ -67,12 +68,16 @@ fn wrong_spans(judge: &Judge, gold: &[LabelId], side: Side) -> u64 {
 }
 
 /// Σ (recall gained at a threshold × precision there), spans of equal score taken together.
-fn average_precision(scores: &[f32], ranked: &[SpanId], is_wrong: impl Fn(SpanId) -> bool, wrong: u64) -> f64 {
+fn average_precision(
+    ranked: &[SpanId],
+    score: impl Fn(SpanId) -> f32,
+    is_wrong: impl Fn(SpanId) -> bool,
+    wrong: u64,
+) -> f64 {
     let (mut found, mut seen, mut sum) = (0u64, 0u64, 0f64);
-    for group in scores.chunk_by(|a, b| a == b) {
-        let spans = &ranked[seen as usize..seen as usize + group.len()];
+    for spans in ranked.chunk_by(|&a, &b| score(a) == score(b)) {
         let gained = spans.iter().filter(|&&s| is_wrong(s)).count() as u64;
-        seen += group.len() as u64;
+        seen += spans.len() as u64;
         found += gained;
         sum += gained as f64 * found as f64 / seen as f64;
     }
@@ -168,13 +173,13 @@ mod tests {
     #[test]
     fn average_precision_by_hand() {
         // Wrong spans at ranks 1 and 3 of 4: (1/1 + 2/3) / 2.
-        let ap = average_precision(&[0.0, 1.0, 2.0, 3.0], &[7, 8, 9, 10], |s| s == 7 || s == 9, 2);
+        let ap = average_precision(&[7, 8, 9, 10], |s| s as f32, |s| s == 7 || s == 9, 2);
         assert!((ap - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
         // All tied: the base rate.
-        let ap = average_precision(&[1.0; 4], &[7, 8, 9, 10], |s| s == 10, 1);
+        let ap = average_precision(&[7, 8, 9, 10], |_| 1.0, |s| s == 10, 1);
         assert!((ap - 0.25).abs() < 1e-12);
         // A wrong span that is not ranked (flagged) is never found.
-        let ap = average_precision(&[1.0], &[7], |s| s == 7, 2);
+        let ap = average_precision(&[7], |_| 1.0, |s| s == 7, 2);
         assert!((ap - 0.5).abs() < 1e-12);
     }
 

@@ -23,9 +23,11 @@ pub struct Tally {
 
 #[derive(Debug, Clone)]
 struct AgainstGold {
-    ranked: [Ranked; 2],
-    /// Negatives without overlap suppression, negatives with it, then one group per entity type: how
-    /// many of the first n spans of the ranking are wrong, n from 0.
+    /// All negatives, and those that may be missed entities.
+    negatives: [Ranked; 2],
+    positives: Ranked,
+    /// The same groups of negatives, then one group per entity type: how many of the first n spans of the ranking
+    /// are wrong, n from 0.
     wrong: Vec<Vec<u32>>,
 }
 
@@ -53,7 +55,8 @@ impl Tally {
             totals: count(judge, &BTreeMap::new(), labels),
             flagged: judge.flagged(),
             gold: gold.map(|gold| AgainstGold {
-                ranked: Side::BOTH.map(|side| Ranked::new(judge, gold, side)),
+                negatives: judge.negatives().map(|spans| Ranked::new(judge, spans, gold, Side::Negatives)),
+                positives: Ranked::new(judge, judge.ranked(Side::Positives), gold, Side::Positives),
                 wrong: judge.groups().map(|spans| wrong_among_first(judge, spans, gold)).collect(),
             }),
         }
@@ -89,13 +92,14 @@ impl Tally {
         }
         let summary = CleaningSummary { thresholds: judgement.thresholds().clone(), counts, flagged: self.flagged };
         let quality = self.gold.as_ref().map(|against| {
-            let [negatives, positives] = &against.ranked;
+            let [all, possibly_missed] = &against.negatives;
+            let negatives = if settings.overlap_suppression { possibly_missed } else { all };
             let detection = |found: &Found, ranked: &Ranked| Detection {
                 prf: Prf::from_counts(found.wrong, found.judged, ranked.wrong),
                 average_precision: ranked.average_precision,
             };
             NoiseDetection {
-                false_positives: detection(&found[1], positives),
+                false_positives: detection(&found[1], &against.positives),
                 false_negatives: detection(&found[0], negatives),
             }
         });
@@ -256,7 +260,7 @@ mod tests {
                         let decided = decisions.resolve(&judge, labels).unwrap();
                         let figures = tally.at(&judge, &settings, &hand, Some(&gold));
                         assert_eq!(figures.summary, CleaningSummary::new(&judge, &settings, &decided, labels));
-                        assert_eq!(figures.quality, Some(detect(&judge, &decided, &gold)));
+                        assert_eq!(figures.quality, Some(detect(&judge.under(&settings), &decided, &gold)));
                         let judgement = judge.under(&settings);
                         let changed = Side::BOTH.map(|side| judgement.changed(side).into_owned()).concat();
                         assert!(with_overrides || changed.len() == decided.len());

@@ -297,7 +297,7 @@ proptest! {
         let tally = Tally::new(&judge, labels, gold.as_deref());
         let figures = tally.at(&judge, &settings, &BTreeMap::new(), gold.as_deref());
         prop_assert_eq!(figures.summary, CleaningSummary::new(&judge, &settings, &decided, labels));
-        prop_assert_eq!(figures.quality, gold.map(|gold| detect(&judge, &decided, &gold)));
+        prop_assert_eq!(figures.quality, gold.map(|gold| detect(&judge.under(&settings), &decided, &gold)));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub fn describe(
 ) -> serde_json::Value {
     let d = &opened.dynamics;
     let judgement = judge.under(settings);
-    let noise = d.dense_gold(&judge.index).map(|gold| detect(judge, decided, &gold));
+    let noise = d.dense_gold(&judge.index).map(|gold| detect(&judgement, decided, &gold));
     serde_json::json!({
         "digest": opened.digest,
         "complete": d.complete,

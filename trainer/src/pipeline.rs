@@ -399,7 +399,8 @@ impl<'a> Job<'a> {
         // Whatever the format: it is about the labels.
         let digest = dyn_file::digest(dynclean_json::write(&corpus).as_bytes());
         let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, labels);
-        let noise = dynamics.dense_gold(&judge.index).map(|gold| detect(&judge, &decided, &gold));
+        let noise =
+            dynamics.dense_gold(&judge.index).map(|gold| detect(&judge.under(&decisions.settings), &decided, &gold));
         Ok(Cleaning { judge, decisions, decided, summary, noise, corpus, digest })
     }
 

@@ -228,10 +228,15 @@ impl Judge {
         self.metrics.flagged() as u64
     }
 
-    /// Groups of spans, each with the metric ascending: all negatives, those that may be missed entities, and the spans of
-    /// every entity type.
+    /// All negatives, and those that may be missed entities, the metric ascending.
+    pub(crate) fn negatives(&self) -> [&[SpanId]; 2] {
+        [&self.negatives, &self.possibly_missed].map(|ranking| ranking.span.as_slice())
+    }
+
+    /// Groups of spans, each with the metric ascending: those of [`Judge::negatives`], and the spans of every entity
+    /// type.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &[SpanId]> {
-        [&self.negatives, &self.possibly_missed].into_iter().chain(&self.types).map(|r| r.span.as_slice())
+        self.negatives().into_iter().chain(self.types.iter().map(|ranking| ranking.span.as_slice()))
     }
 
     /// All rankable spans of a side, the metric ascending.

@@ -105,7 +105,7 @@ pub fn html(input: &Input) -> Result<String, ReportError> {
     }
     page.push_str(&estimates(&judgement));
     if let Some(gold) = &gold {
-        page.push_str(&quality(&detect(judge, &decided, gold)));
+        page.push_str(&quality(&detect(&judgement, &decided, gold)));
         page.push_str(&curves(&judgement, gold)?);
     }
     page.push_str(&distributions(judge, &summary)?);
