@@ -132,8 +132,15 @@ fn agreement(spans: &BTreeMap<(Vec<&str>, LabelId), u32>, evidence: &HashMap<Vec
     if all == 0.0 { 1.0 } else { agreeing / all }
 }
 
-/// What becomes of the spans of contradicted entries: all that have their words and their distant label.
-pub fn decisions(entries: &[Entry], corpus: &Corpus, index: &SpanIndex) -> BTreeMap<SpanId, Decision> {
+/// What becomes of the spans of contradicted entries: all that have their words and their distant label, but for those
+/// that the model `has_learned`, where they are no less an entity. Whether words are a name, the words tell; of
+/// which type, the sentence, which the model has seen.
+pub fn decisions(
+    entries: &[Entry],
+    corpus: &Corpus,
+    index: &SpanIndex,
+    has_learned: impl Fn(SpanId) -> bool,
+) -> BTreeMap<SpanId, Decision> {
     let key = |entry: &Entry| Some((entry.words.clone(), corpus.labels.id(&entry.label)?));
     let decision = |entry: &Entry| match entry.becomes.as_deref() {
         None => Some(Decision::Remove),
@@ -146,7 +153,8 @@ pub fn decisions(entries: &[Entry], corpus: &Corpus, index: &SpanIndex) -> BTree
     }
     let of_entity = |entity: &Entity| {
         let decision = by_entry.get(&(corpus.tokens.surface(entity.span), entity.label))?;
-        Some((index.id(entity.span)?, *decision))
+        let span = index.id(entity.span)?;
+        (*decision == Decision::Relabel(O) || !has_learned(span)).then_some((span, *decision))
     };
     corpus.entities.iter().filter_map(of_entity).collect()
 }
@@ -254,18 +262,22 @@ mod tests {
             [entry("The", "ORG", 2, Some("O")), entry("Ada", "LOC", 1, Some("PER")), entry("Ur", "LOC", 1, None)];
         assert_eq!(entries, expected);
         let index = distant.span_index(2).unwrap();
-        let found: Vec<_> = decisions(&entries, &distant, &index)
-            .into_iter()
-            .map(|(id, decision)| (distant.tokens.surface(index.span(id).unwrap()), decision))
-            .collect();
+        let found = |has_learned| -> Vec<(String, Decision)> {
+            decisions(&entries, &distant, &index, |_| has_learned)
+                .into_iter()
+                .map(|(id, decision)| (distant.tokens.surface(index.span(id).unwrap()), decision))
+                .collect()
+        };
         let expected = [
             ("The", Decision::Relabel(O)),
             ("The", Decision::Relabel(O)),
             ("Ada", Decision::Relabel(3)),
             ("Ur", Decision::Remove),
         ];
-        assert_eq!(found, expected.map(|(words, decision)| (words.to_owned(), decision)));
-        assert_eq!(decisions(&[], &distant, &index), BTreeMap::new());
+        let expected = expected.map(|(words, decision)| (words.to_owned(), decision));
+        assert_eq!(found(false), expected);
+        assert_eq!(found(true), expected[..2], "no entity, learned or not");
+        assert_eq!(decisions(&[], &distant, &index, |_| false), BTreeMap::new());
     }
 
     #[test]

@@ -209,11 +209,11 @@ mod tests {
             agreeing: 0,
             becomes: becomes.map(str::to_owned),
         };
-        let contradicted = vec![entry("a b", "X", Some("O")), entry("d", "Y", None), entry("f", "Y", Some("O"))];
+        let contradicted = vec![entry("a b", "X", None), entry("d", "Y", Some("O")), entry("f", "Y", Some("O"))];
         let dynamics = Dynamics { contradicted, ..dynamics };
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         // "f" has another label.
-        assert_eq!(judge.contradicted, [(1, Decision::Relabel(0)), (15, Decision::Remove)].into());
+        assert_eq!(judge.contradicted, [(1, Decision::Remove), (15, Decision::Relabel(0))].into());
         let labels = &dynamics.corpus.labels;
         let gold = dynamics.dense_gold(&judge.index).unwrap();
         let tally = Tally::new(&judge, labels, Some(&gold));

@@ -16,8 +16,8 @@ use crate::labels::{LabelId, LabelSet, O};
 use crate::metrics::{Metrics, MetricsError, Window};
 use crate::span::{SpanId, SpanIndex, TooManySpans};
 use crate::threshold::{
-    Action, Automatic, Basis, MIN_SAMPLES, Metric, Rule, Sample, Samples, Settings, Threshold, Thresholds,
-    may_relabel_negatives, positions, quantile_threshold, target_precision,
+    Action, Automatic, Basis, MIN_SAMPLES, Metric, Rule, Sample, Samples, Settings, Threshold, Thresholds, positions,
+    quantile_threshold, target_precision,
 };
 
 /// What is done with a span's label.
@@ -167,9 +167,11 @@ impl Judge {
             spans.map(|(span, _)| span).filter(known)
         };
         let column = metric.column(&metrics);
-        let contradicted = dictionary_check::decisions(&dynamics.contradicted, &dynamics.corpus, &index);
         let negatives = Ranking::new(of_side(Side::Negatives), column);
         let positives = Ranking::new(of_side(Side::Positives), column);
+        let median = positives.median();
+        let has_learned = |span: SpanId| column.get(span as usize).is_some_and(|&value| value >= median);
+        let contradicted = dictionary_check::decisions(&dynamics.contradicted, &dynamics.corpus, &index, has_learned);
         // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
         let is_entity =
             |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
@@ -448,7 +450,9 @@ impl<'a> Judgement<'a> {
     pub fn verdict(&self, span: SpanId) -> Decision {
         let (judge, at) = (self.judge, span as usize);
         let may_relabel = self.settings.action == Action::Relabel
-            && (judge.side(span) == Side::Positives || may_relabel_negatives(judge.negatives_of_run));
+            && (judge.side(span) == Side::Positives
+                || self.settings.overlap_suppression
+                || judge.negatives_of_run == Negatives::All);
         match (judge.metrics.predicted.get(at), judge.metrics.predicted_probability.get(at), judge.assigned.get(at)) {
             (Some(&predicted), Some(&probability), Some(&label))
                 if may_relabel && predicted != label && probability >= self.settings.relabel_probability =>
@@ -628,12 +632,14 @@ mod tests {
     }
 
     #[test]
-    fn relabelling_needs_confidence_and_leaves_top_negatives_alone() {
+    fn relabelling_needs_confidence_and_negatives_that_may_be_entities() {
         let judge = judge([1.0, 3.0, 2.0, -1.0, 2.5, -0.1], "[]");
         let relabel = Settings { action: Action::Relabel, ..settings(true) };
         assert_eq!(judge.under(&relabel).verdict(5), Decision::Relabel(O));
         assert_eq!(judge.under(&Settings { relabel_probability: 0.9, ..relabel.clone() }).verdict(5), Decision::Remove);
-        assert_eq!(judge.under(&relabel).verdict(1), Decision::Remove, "top-negatives run");
+        assert_eq!(judge.under(&relabel).verdict(1), Decision::Relabel(1));
+        let with_overlaps = Settings { overlap_suppression: false, ..relabel };
+        assert_eq!(judge.under(&with_overlaps).verdict(1), Decision::Remove, "top-negatives run");
         assert_eq!(judge.under(&settings(true)).verdict(5), Decision::Remove);
     }
 

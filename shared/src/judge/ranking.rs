@@ -37,6 +37,11 @@ impl Ranking {
         &self.span[..self.value.partition_point(|&v| v < threshold)]
     }
 
+    /// The upper median; infinite where there are no spans.
+    pub(super) fn median(&self) -> f32 {
+        self.value.get(self.value.len() / 2).copied().unwrap_or(f32::INFINITY)
+    }
+
     /// Whether a span, whose metric this is, is among them.
     pub(super) fn contains(&self, span: SpanId, value: f32) -> bool {
         let ties = self.value.partition_point(|&v| v < value)..self.value.partition_point(|&v| v <= value);

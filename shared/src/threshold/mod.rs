@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::automatic::{Automatic, MIN_SAMPLES, WrongLabels};
 pub use self::samples::{Sample, Samples};
-use crate::dynamics::{Dynamics, EpochLogits, Negatives, Run};
+use crate::dynamics::{Dynamics, EpochLogits, Run};
 use crate::judge::Side;
 use crate::labels::{LabelId, LabelSet, O};
 use crate::metrics::{Metrics, Window};
@@ -103,7 +103,8 @@ pub struct Settings {
     /// Rules for single entity types, by name; they win over `positives`.
     #[serde(default)]
     pub classes: BTreeMap<String, Rule>,
-    /// Remove or relabel.
+    /// Remove or relabel. A run that saw only the top negatives predicts far too many entities: its negatives are
+    /// relabelled only where most of those are ruled out, by `overlap_suppression`.
     pub action: Action,
     /// Of overlapping suspicious negatives, judge only the one with the lowest AUM wrong, and none that overlaps a
     /// positive that the model has learned: most suspicious negatives merely overlap an entity, and entities do not
@@ -253,12 +254,6 @@ fn quantile_index(n: usize, q: f32) -> usize {
     // In double precision, so that 0.1 of 10 elements is index 1, as in the paper's code.
     let index = (n as f64 * f64::from(q).max(0.0) + 1e-6).floor() as usize;
     index.min(n.saturating_sub(1))
-}
-
-/// Whether negatives' predictions may be used as labels: a run that saw only the top negatives
-/// predicts entities far too often on the others.
-pub(crate) fn may_relabel_negatives(negatives: Negatives) -> bool {
-    negatives == Negatives::All
 }
 
 #[cfg(test)]

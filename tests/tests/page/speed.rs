@@ -1,12 +1,13 @@
 //! How fast the page is, on generated files: `cargo xtask bench web` runs it. It prints and asserts nothing
 //! about times: they depend on the machine.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shared::corpus::{Corpus, Entity, TokenTable};
-use shared::dyn_file;
-use shared::dynamics::{Dynamics, EpochLogits, Negatives, Precision, Run, RunInfo, SampleScheme, ThresholdRun};
+use shared::dyn_file::{self, RunKind};
+use shared::dynamics::{EpochLogits, Negatives, Precision, RunInfo, SampleScheme};
 use shared::formats::Layout;
 use shared::labels::LabelSet;
 use shared::span::Span;
@@ -16,8 +17,6 @@ use crate::browser::{Page, Places, with_page};
 /// Tokens of every sentence: 68 spans of at most 8 tokens.
 const TOKENS: u32 = 12;
 const SPANS: usize = 68;
-const TYPES: usize = 4;
-const EPOCHS: usize = 5;
 
 /// A fixed linear congruential sequence in 0..1.
 struct Dice(u32);
@@ -29,58 +28,56 @@ impl Dice {
     }
 }
 
-/// Writes a file with about `n_spans` spans, of which one in a hundred is a positive.
-fn generate(folder: &Path, n_spans: usize) -> PathBuf {
-    let n_sentences = n_spans / SPANS;
+/// What is generated.
+struct Size {
+    spans: usize,
+    types: usize,
+    epochs: usize,
+}
+
+/// Writes a file with about so many spans, of which one in a hundred is a positive; one epoch in memory at a time.
+fn generate(folder: &Path, size: &Size) -> PathBuf {
     let mut dice = Dice(1);
     let mut tokens = TokenTable::default();
     let mut entities = Vec::new();
-    for sentence in 0..n_sentences as u32 {
+    for sentence in 0..(size.spans / SPANS) as u32 {
         let words: Vec<String> = (0..TOKENS).map(|_| format!("w{}", (dice.roll() * 20_000.0) as u32)).collect();
         tokens.push(words).unwrap();
         if dice.roll() < 0.68 {
             let start = (dice.roll() * 10.0) as u32;
-            let label = 1 + (dice.roll() * TYPES as f32) as u16;
+            let label = 1 + (dice.roll() * size.types as f32) as u16;
             entities.push(Entity { span: Span { sentence, start, end: start + 1 }, label });
         }
     }
-    let labels = LabelSet::from_types(["A", "B", "C", "D"]);
+    let labels = LabelSet::from_types((1..=size.types).map(|label| format!("T{label}")));
     let corpus = Corpus { tokens, labels, entities, unknown: vec![], extra: vec![], layout: Layout::default() };
     let index = corpus.span_index(8).unwrap();
     let assigned = corpus.dense_labels(&index);
-    let epoch = |assigned: &[u16], types: usize, seed: u32| {
-        let mut dice = Dice(seed);
-        let columns: Vec<Vec<f32>> = (1..=types as u16)
-            .map(|label| {
-                let value =
-                    |&own: &u16| (if own == label { 4.0 } else { -9.0 }) + 8.0 * (dice.roll() + dice.roll() - 1.0);
-                assigned.iter().map(value).collect()
-            })
-            .collect();
-        EpochLogits::from_columns(columns.into_iter(), assigned.len(), Precision::F16).unwrap()
-    };
-    let run = Run { epochs: (0..EPOCHS).map(|e| epoch(&assigned, TYPES, e as u32)).collect(), scores: vec![] };
-    let spans: Vec<u32> = (0..index.len() as u32).step_by((index.len() / 4_000).max(1)).collect();
-    let wrong = vec![TYPES as u16 + 1; spans.len()];
-    let threshold_run = ThresholdRun {
-        scheme: SampleScheme::FakeClass,
-        run: Run { epochs: (0..EPOCHS).map(|e| epoch(&wrong, TYPES + 1, 100 + e as u32)).collect(), scores: vec![] },
-        spans,
-        assigned: wrong,
+    let epoch = |assigned: &[u16], types: usize, seed: usize| {
+        let mut dice = Dice(seed as u32);
+        let columns = (1..=types as u16).map(|label| {
+            let value = |&own: &u16| (if own == label { 4.0 } else { -9.0 }) + 8.0 * (dice.roll() + dice.roll() - 1.0);
+            assigned.iter().map(value).collect()
+        });
+        EpochLogits::from_columns(columns, assigned.len(), Precision::F16).unwrap()
     };
     let info = RunInfo { name: "generated".into(), max_span_width: 8, negatives: Negatives::All, ..RunInfo::default() };
-    let dynamics = Dynamics {
-        info,
-        corpus,
-        gold: None,
-        contradicted: Vec::new(),
-        run,
-        threshold_run: Some(threshold_run),
-        complete: true,
-    };
-    let file = folder.join("dynamics.dyn");
-    std::fs::write(&file, dyn_file::write(&dynamics)).unwrap();
-    file
+    let path = folder.join("dynamics.dyn");
+    let mut file = std::fs::File::create(&path).unwrap();
+    let mut write = |section: Vec<u8>| file.write_all(&section).unwrap();
+    write(dyn_file::begin(&info, &corpus, None));
+    for number in 0..size.epochs {
+        write(dyn_file::epoch(RunKind::Main, number as u32 + 1, &epoch(&assigned, size.types, number)));
+    }
+    let samples: Vec<u32> = (0..index.len() as u32).step_by((index.len() / 4_000).max(1)).collect();
+    let wrong = vec![size.types as u16 + 1; samples.len()];
+    write(dyn_file::samples(SampleScheme::FakeClass, &samples, &wrong));
+    for number in 0..size.epochs {
+        let logits = epoch(&wrong, size.types + 1, 100 + number);
+        write(dyn_file::epoch(RunKind::Threshold, number as u32 + 1, &logits));
+    }
+    write(dyn_file::end());
+    path
 }
 
 /// Notes when a file is dropped and when the map first has a picture, and every long task.
@@ -140,28 +137,35 @@ fn memory_mb() -> Option<i64> {
     Some(pages * 4096 / 1_000_000)
 }
 
-fn figures(test: &'static str, n_spans: usize) {
+fn figures(test: &'static str, size: Size) {
     let Some(places) = Places::find(test) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let file = generate(folder.path(), n_spans);
+    let file = generate(folder.path(), &size);
     let megabytes = std::fs::metadata(&file).unwrap().len() / 1_000_000;
     let run = folder.path().to_path_buf();
     with_page(&places, &run, "", move |page| async move {
         page.find("welcome").await;
         let ready = page.script("return Math.round(performance.now())").await;
         let measured = measure(&page, &file).await;
-        println!("{n_spans} spans, {megabytes} MB, page there after at most {ready} ms: {measured:#}");
+        println!("{} spans, {megabytes} MB, page there after at most {ready} ms: {measured:#}", size.spans);
     });
 }
 
 #[test]
 #[ignore = "measures; run by `cargo xtask bench web`"]
 fn a_corpus_like_conll03() {
-    figures("a_corpus_like_conll03", 1_270_000);
+    figures("a_corpus_like_conll03", Size { spans: 1_270_000, types: 4, epochs: 5 });
 }
 
 #[test]
 #[ignore = "measures; run by `cargo xtask bench web`"]
 fn ten_million_spans() {
-    figures("ten_million_spans", 10_000_000);
+    figures("ten_million_spans", Size { spans: 10_000_000, types: 4, epochs: 5 });
+}
+
+/// A tab has at most 4 GB.
+#[test]
+#[ignore = "measures, and needs 6 GB of disk; run by `cargo xtask bench web --huge`"]
+fn more_than_a_tab_can_hold() {
+    figures("more_than_a_tab_can_hold", Size { spans: 20_000_000, types: 20, epochs: 6 });
 }
