@@ -57,7 +57,13 @@ fn conll_columns_come_back_with_a_mask() {
     trainer(&binary, at, &[&clean[..], &none].concat());
     assert_eq!(std::fs::read_to_string(at.join("cleaned.conll")).unwrap(), TRAIN);
 
-    // At the natural threshold "lamb" and "sang" are removed: masked, and explained.
+    // At the natural threshold "lamb" and "sang" are judged wrong, and take the labels predicted.
+    trainer(&binary, at, &clean);
+    let relabelled = TRAIN.replace("lamb NN B-LOC", "lamb NN O").replace("sang VBD O", "sang VBD B-PER");
+    assert_eq!(std::fs::read_to_string(at.join("cleaned.conll")).unwrap(), relabelled);
+
+    // Or they are removed: masked, and explained.
+    let clean = [&clean[..], &["--on-wrong", "remove"]].concat();
     trainer(&binary, at, &[&clean[..], &["--provenance", "provenance.json"]].concat());
     let expected = "\
 -DOCSTART- -X- O

@@ -287,14 +287,14 @@ fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
     let toml = "[sweep]\nwindows = [\"1-2\", \"1-9\"]\npositives = [{ fixed = -99.0 }, { fixed = 0.0 }]\n\
                 negatives = [{ fixed = -99.0 }]\nseeds = 2\n";
     std::fs::write(&file, toml).unwrap();
-    bench.succeed("run", &["--reference", "oracle"]);
+    bench.succeed("run", &["--reference", "oracle", "--try-sides", "none"]);
     let before = std::fs::metadata(bench.path("run").join("dynamics.dyn")).unwrap().modified().unwrap();
     let options = ["--reference", "oracle", "--sweep", file.to_str().unwrap()];
     kill(bench.until_there_is("sweep", "run", &options));
     let output = bench.succeed("run", &options);
     assert_eq!(std::fs::metadata(bench.path("run").join("dynamics.dyn")).unwrap().modified().unwrap(), before);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("Sweep over 4 settings, 2 seeds each") && said.contains("→"), "{said}");
+    assert!(said.contains("Tried 4 settings, 2 seeds each") && said.contains("→"), "{said}");
 
     let files = bench.results("run");
     let json = |name: &str| -> Value { serde_json::from_slice(&files[name]).unwrap() };

@@ -1,7 +1,7 @@
 //! The automatic threshold on runs over three real corpora and the bundled sample: never worse than
 //! AUM < 0 at finding the wrong labels, which it does not know.
 //!
-//! The golden files hold columns of those runs (docs/THRESHOLDS.md), no text: AUM in hundredths, counted.
+//! The golden files hold columns of four runs, no text: AUM in hundredths, counted.
 
 use serde::Deserialize;
 use shared::threshold::Automatic;
@@ -40,7 +40,7 @@ fn aum(hundredths: i32) -> f32 {
 
 #[test]
 fn the_automatic_threshold_is_never_worse_than_zero_on_the_runs_kept() {
-    // The thresholds of docs/THRESHOLDS.md: negatives, positives.
+    // Negatives, positives.
     let runs =
         [("wikigold", [0.40, 0.37]), ("conll03-slice", [1.08, 0.59]), ("wnut16", [0.0, 0.0]), ("sample", [1.62, 0.15])];
     for (name, expected) in runs {

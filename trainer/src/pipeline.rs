@@ -49,7 +49,8 @@ const CONFIG: &str = "config.json";
 /// Scores of the model on the distant labels as they came.
 pub(crate) const RAW: &str = "raw.json";
 const CLEANED_SCORES: &str = "cleaned-scores.json";
-const DECISIONS: &str = "decisions.json";
+/// What a run decided: settings, and no span by hand.
+pub const DECISIONS: &str = "decisions.json";
 const PROVENANCE: &str = "provenance.json";
 const METRICS: &str = "metrics.json";
 const REPORT: &str = "report.html";
@@ -65,8 +66,8 @@ pub struct Options {
     pub parallel_runs: bool,
     /// Where to compute.
     pub place: Place,
-    /// Try several settings of the cleaning and take the one whose model is best on dev.
-    pub sweep: Option<Sweep>,
+    /// Settings of the cleaning that are tried; the one whose model is best on dev is taken.
+    pub sweep: Sweep,
 }
 
 /// A model on labels that only a gold layer gives.
@@ -271,12 +272,11 @@ pub fn run(
         .context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
     let (judge, settings) = Judge::automatic(&recorded.dynamics, adjust)?;
     check_classes(&settings, &recorded.dynamics.corpus.labels)?;
-    let (cleaning, sweep) = match &options.sweep {
-        None => (job.decide(&recorded, judge, settings)?, None),
-        Some(sweep) => {
-            let (cleaning, result) = job.sweep(sweep, &recorded, &settings, raw.dev_f1)?;
-            (cleaning, Some(result))
-        }
+    let (cleaning, sweep) = if options.sweep.is_choice(&settings) {
+        let (cleaning, result) = job.sweep(&options.sweep, &recorded, &settings, raw.dev_f1)?;
+        (cleaning, Some(result))
+    } else {
+        (job.decide(&recorded, judge, settings)?, None)
     };
     job.publish(&recorded.dynamics, &cleaning)?;
     let cleaned = job.retrain(&cleaning)?;
@@ -288,6 +288,7 @@ pub fn run(
     }
     let tried = sweep.as_ref().map_or(Vec::new(), SweepResult::tried);
     let metrics = job.report(raw, cleaned, references, tried, &recorded.dynamics, &cleaning)?;
+    job.forget_other_sweeps(sweep.as_ref())?;
     // What is in it now belongs to trainings that nobody asks for any more, on labels cleaned by other thresholds.
     let _ = std::fs::remove_dir_all(dir.path(CHECKPOINTS));
     Ok(Done { metrics, sweep })

@@ -4,7 +4,16 @@ use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use shared::cleaning::Decisions;
+use shared::share;
+use shared::threshold::Settings;
 use tiny_http::{Header, Request, Response, Server};
+
+use crate::inspect;
+use crate::pipeline::{DECISIONS, DYNAMICS};
+
+/// Where a run's files are. Asked for itself, it leads to the page with the run opened.
+const RUN: &str = "run/";
 
 /// What is served: the page at `/`, a run's files at `/run/`.
 pub struct Site {
@@ -25,14 +34,13 @@ pub fn serve(site: &Site, port: u16, announce: impl FnOnce(&str)) -> Result<()> 
         site.page.display()
     );
     if let Some(run) = &site.run {
-        let file = run.join(crate::pipeline::DYNAMICS);
+        let file = run.join(DYNAMICS);
         ensure!(file.is_file(), "there is no {}", file.display());
     }
     let server = Server::http(("127.0.0.1", port))
         .map_err(|e| anyhow!("cannot listen on port {port}: {e}; choose another with --port"))?;
     let port = server.server_addr().to_ip().map_or(port, |address| address.port());
-    let query = if site.run.is_some() { "?run=run/dynamics.dyn" } else { "" };
-    announce(&format!("http://127.0.0.1:{port}/{query}"));
+    announce(&format!("http://127.0.0.1:{port}/{}", if site.run.is_some() { RUN } else { "" }));
     for request in server.incoming_requests() {
         // A browser that hangs up is no reason to stop serving.
         let _ = answer(site, request);
@@ -41,6 +49,11 @@ pub fn serve(site: &Site, port: u16, announce: impl FnOnce(&str)) -> Result<()> 
 }
 
 fn answer(site: &Site, request: Request) -> Result<()> {
+    if let (Some(run), Some(RUN)) = (&site.run, request.url().strip_prefix('/')) {
+        let place = format!("/?run={RUN}{DYNAMICS}{}", own_decisions(run).unwrap_or_default());
+        let header = Header::from_bytes("Location", place).map_err(|()| anyhow!("header"))?;
+        return request.respond(Response::empty(302).with_header(header)).context("response");
+    }
     let file = site.resolve(request.url()).and_then(|path| Some((File::open(&path).ok()?, path)));
     let Some((file, path)) = file else {
         return request.respond(Response::from_string("not found").with_status_code(404)).context("response");
@@ -49,11 +62,21 @@ fn answer(site: &Site, request: Request) -> Result<()> {
     request.respond(Response::from_file(file).with_header(header)).context("response")
 }
 
+/// What a run decided, as the part of an address, where that is not what the page would show of itself.
+fn own_decisions(run: &Path) -> Option<String> {
+    let recorded = inspect::open(&run.join(DYNAMICS)).ok()?;
+    let decisions = Decisions::read(&std::fs::read(run.join(DECISIONS)).ok()?, &recorded.digest).ok()?;
+    let dynamics = &recorded.dynamics;
+    let assigned = dynamics.corpus.dense_labels(&dynamics.span_index().ok()?);
+    let is_automatic = decisions.overrides.is_empty() && decisions.settings == Settings::automatic(dynamics, &assigned);
+    (!is_automatic).then(|| format!("#{}", share::fragment(&decisions)))
+}
+
 impl Site {
     /// The file behind a request; `None` for anything outside the two folders.
     fn resolve(&self, url: &str) -> Option<PathBuf> {
         let path = url.split(['?', '#']).next()?.trim_start_matches('/');
-        let (root, rest) = match path.strip_prefix("run/") {
+        let (root, rest) = match path.strip_prefix(RUN) {
             Some(rest) => (self.run.as_ref()?, rest),
             None => (&self.page, path),
         };

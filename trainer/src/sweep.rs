@@ -4,8 +4,8 @@
 //! Only retraining is repeated, and that once per cleaned corpus: settings that judge the same spans wrong share
 //! it. Test is looked at by the chosen one alone, or the choice would be made on test.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use shared::threshold::{Action, Metric, Rule, Settings, Thresholds};
 
 use crate::console;
 use crate::inspect::Opened;
-use crate::pipeline::{Cleaning, Job, Sides, cleaned_name};
+use crate::pipeline::{Cleaning, Job, Sides as BySide, cleaned_name};
 use crate::random::derived_seed;
 
 const RESULT: &str = "sweep.json";
@@ -44,8 +44,8 @@ pub struct Sweep {
     keep_overlaps: Vec<bool>,
     /// Correct what dev contradicts, where the dynamics say what that is.
     dictionary_check: Vec<bool>,
-    /// Judge positives, negatives, both or neither by their thresholds.
-    sides: bool,
+    /// Which sides are judged by their thresholds, and which keep their labels.
+    sides: Sides,
     /// Trainings on each cleaned corpus, with seeds of their own; dev F1 is their mean.
     seeds: u32,
 }
@@ -61,10 +61,23 @@ impl Default for Sweep {
             on_wrong: Vec::new(),
             keep_overlaps: Vec::new(),
             dictionary_check: Vec::new(),
-            sides: false,
+            sides: Sides::default(),
             seeds: 1,
         }
     }
+}
+
+/// Which sides a sweep leaves unjudged, too. The check of the dictionary is not a threshold: it stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Sides {
+    /// None: judge as the settings say
+    #[default]
+    None,
+    /// Positives judged or not, where their threshold is automatic: two trainings
+    Positives,
+    /// Both sides, negatives, positives, or neither: four trainings
+    All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -112,9 +125,9 @@ pub struct Combination {
     /// The thresholds they gave.
     pub thresholds: Thresholds,
     /// Spans that left the training data.
-    pub removed: Sides,
+    pub removed: BySide,
     /// Spans that got another label.
-    pub relabelled: Sides,
+    pub relabelled: BySide,
     /// Against gold, where it is known: it decides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseDetection>,
@@ -136,9 +149,9 @@ struct Scores {
 const NONE: Rule = Rule::Fixed(-1000.0);
 
 impl Sweep {
-    /// Judges positives, negatives, both or neither by the thresholds that are in force without a sweep.
-    pub fn of_sides() -> Self {
-        Self { sides: true, ..Self::default() }
+    /// Leaves sides unjudged, too; else the settings that are in force without a sweep.
+    pub fn of_sides(sides: Sides) -> Self {
+        Self { sides, ..Self::default() }
     }
 
     /// Reads the `[sweep]` table of a TOML file.
@@ -167,6 +180,11 @@ impl Sweep {
         Ok(sweep)
     }
 
+    /// Whether there is anything to choose between, or to average.
+    pub(crate) fn is_choice(&self, base: &Settings) -> bool {
+        self.seeds > 1 || self.combinations(base) != [base.clone()]
+    }
+
     /// All combinations, each once.
     fn combinations(&self, base: &Settings) -> Vec<Settings> {
         let mut all = vec![base.clone()];
@@ -181,10 +199,16 @@ impl Sweep {
         vary(&mut all, &self.on_wrong, |settings, &action| settings.action = action);
         vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
         vary(&mut all, &self.dictionary_check, |settings, &check| settings.dictionary_check = check);
-        if self.sides {
-            let rules = [None, Some(NONE)];
-            vary(&mut all, &rules, |settings, rule| settings.negatives = rule.unwrap_or(settings.negatives));
-            vary(&mut all, &rules, |settings, rule| settings.positives = rule.unwrap_or(settings.positives));
+        let judged = [true, false];
+        if self.sides == Sides::All {
+            vary(&mut all, &judged, |s, &judged| s.negatives = if judged { s.negatives } else { NONE });
+        }
+        if self.sides != Sides::None {
+            // What somebody asked for is done: a rule given by hand is no default to be doubted.
+            let is_doubted = |rule: Rule| self.sides == Sides::All || rule == Rule::Auto;
+            vary(&mut all, &judged, |s, &judged| {
+                s.positives = if judged || !is_doubted(s.positives) { s.positives } else { NONE };
+            });
         }
         let mut once: Vec<Settings> = Vec::new();
         for settings in all {
@@ -228,8 +252,8 @@ impl Job<'_> {
             let cleaning = cleaning(&settings).with_context(|| format!("the combination {}", describe(&settings)))?;
             Ok(Combination {
                 settings,
-                removed: Sides::of(&cleaning.summary, |c| c.removed),
-                relabelled: Sides::of(&cleaning.summary, |c| c.relabelled),
+                removed: BySide::of(&cleaning.summary, |c| c.removed),
+                relabelled: BySide::of(&cleaning.summary, |c| c.relabelled),
                 thresholds: cleaning.summary.thresholds,
                 noise: cleaning.noise,
                 cleaned: cleaning.digest,
@@ -247,7 +271,7 @@ impl Job<'_> {
                 combination.set_scores(dev_f1.clone());
                 continue;
             }
-            console::status(format_args!("sweep {}/{n}: {}", i + 1, describe(&combination.settings)));
+            console::status(format_args!("trying {}/{n}: {}", i + 1, describe(&combination.settings)));
             combination.set_scores(self.try_cleaning(&cleaning(&combination.settings)?, sweep.seeds)?);
             done.insert(digest.clone(), combination.dev_f1.clone());
             let Some(mean) = combination.mean_dev_f1 else { continue };
@@ -270,9 +294,23 @@ impl Job<'_> {
         Ok((cleaning, result))
     }
 
+    /// Forgets what an earlier start tried and this one did not.
+    pub(crate) fn forget_other_sweeps(&self, this: Option<&SweepResult>) -> Result<()> {
+        if this.is_none() {
+            self.dir.remove(RESULT)?;
+        }
+        let cleaned = this.map_or(&[][..], |sweep| &sweep.combinations).iter().map(|c| scores_file(&c.cleaned));
+        let kept: BTreeSet<PathBuf> = cleaned.map(|file| self.dir.path(&file)).collect();
+        let Ok(files) = std::fs::read_dir(self.dir.path(SCORES)) else { return Ok(()) };
+        for file in files.flatten().map(|entry| entry.path()).filter(|file| !kept.contains(file)) {
+            std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+        }
+        Ok(())
+    }
+
     /// Dev F1 of trainings on a cleaned corpus, by seed; those known from an earlier start are not repeated.
     fn try_cleaning(&self, cleaning: &Cleaning, seeds: u32) -> Result<Vec<f64>> {
-        let file = format!("{SCORES}/{}.json", cleaning.digest);
+        let file = scores_file(&cleaning.digest);
         let mut scores: Scores = self.dir.read_json(&file)?.unwrap_or_default();
         if cleaning.corpus.entities.is_empty() {
             return Ok(Vec::new());
@@ -299,6 +337,11 @@ impl Job<'_> {
     }
 }
 
+/// Of the trainings on the cleaned corpus with this digest.
+fn scores_file(digest: &str) -> String {
+    format!("{SCORES}/{digest}.json")
+}
+
 impl Combination {
     fn set_scores(&mut self, dev_f1: Vec<f64>) {
         self.mean_dev_f1 = (!dev_f1.is_empty()).then(|| dev_f1.iter().sum::<f64>() / dev_f1.len() as f64);
@@ -323,8 +366,8 @@ impl SweepResult {
     pub fn summary(&self) -> String {
         let percent = |f1: f64| format!("{:5.1}", 100.0 * f1);
         let n = self.combinations.len();
-        let mut text =
-            format!("Sweep over {n} settings, {} seeds each: dev F1, spans removed or relabelled\n", self.seeds);
+        let seeds = if self.seeds == 1 { "one seed".to_owned() } else { format!("{} seeds", self.seeds) };
+        let mut text = format!("Tried {n} settings, {seeds} each: dev F1, spans removed or relabelled\n");
         text += &format!("    {}  distant labels as they came (one seed)\n", percent(self.raw_dev_f1));
         for t in self.tried() {
             text += &format!(
@@ -397,12 +440,15 @@ mod tests {
         assert_eq!((all[4].negatives, all[4].window.first), (Rule::Fixed(-0.5), 1));
         assert_eq!((all[11].negatives, all[11].window.first), (Rule::Fixed(-0.5), 2));
         assert!(all.iter().all(|s| s.positives == Settings::paper().positives));
-        let sides: Vec<_> = Sweep::of_sides()
-            .combinations(&Settings::paper())
-            .into_iter()
-            .map(|s| (s.negatives == NONE, s.positives == NONE))
-            .collect();
-        assert_eq!(sides, [(false, false), (false, true), (true, false), (true, true)]);
+        let automatic = Settings { positives: Rule::Auto, ..Settings::paper() };
+        let kept = |sides, base: &Settings| -> Vec<(bool, bool)> {
+            let all = Sweep::of_sides(sides).combinations(base).into_iter();
+            all.map(|s| (s.negatives == NONE, s.positives == NONE)).collect()
+        };
+        assert_eq!(kept(Sides::All, &Settings::paper()), [(false, false), (false, true), (true, false), (true, true)]);
+        assert_eq!(kept(Sides::Positives, &automatic), [(false, false), (false, true)]);
+        assert_eq!(kept(Sides::Positives, &Settings::paper()), [(false, false)], "given by hand");
+        assert_eq!(kept(Sides::None, &automatic), [(false, false)]);
         assert_eq!(read("[sweep]").unwrap().combinations(&Settings::paper()), [Settings::paper()]);
     }
 

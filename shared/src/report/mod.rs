@@ -527,7 +527,7 @@ mod tests {
     use crate::dynamics::RunInfo;
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
-    use crate::threshold::{Metric, Rule, Settings};
+    use crate::threshold::{Action, Metric, Rule, Settings};
 
     #[test]
     fn the_report_shows_figures_and_escapes_what_comes_from_files() {
@@ -546,7 +546,8 @@ mod tests {
         };
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
         let zero = Rule::Fixed(0.0);
-        let settings = Settings { negatives: zero, positives: zero, ..Settings::automatic(&dynamics, &judge.assigned) };
+        let automatic = Settings::automatic(&dynamics, &judge.assigned);
+        let settings = Settings { negatives: zero, positives: zero, action: Action::Remove, ..automatic };
         let decisions = Decisions::new("d1g35t".into(), settings);
         let score = |correct| NerScore { overall: Prf::from_counts(correct, 4, 4), per_type: vec![] };
         let tried = |chosen, dev_f1| Tried { settings: "1 < 2".into(), positives: 1234, negatives: 0, dev_f1, chosen };

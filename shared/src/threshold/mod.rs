@@ -128,7 +128,8 @@ impl Settings {
             positives: Rule::Auto,
             per_class: false,
             classes: BTreeMap::new(),
-            action: Action::Remove,
+            // Margins do not say what the model predicts.
+            action: if dynamics.run.is_margins() { Action::Remove } else { Action::Relabel },
             overlap_suppression: true,
             relabel_probability: 0.5,
             dictionary_check: !dynamics.contradicted.is_empty(),

@@ -97,7 +97,7 @@ pub fn with_page<F: Future<Output = ()> + 'static>(
     serve.args(["serve", "--port", "0", "--page"]).arg(&places.page).arg("--run").arg(run);
     let (server, address) = start(&mut serve, |line| {
         let from = line.find("http://")?;
-        Some(line[from..].split('?').next()?.trim().to_owned())
+        Some(line[from..].trim().strip_suffix("run/")?.to_owned())
     });
     let profile = tempfile::tempdir().unwrap();
     let (_driver, port) = start(Command::new(&places.driver).arg("--port=0"), |line| {

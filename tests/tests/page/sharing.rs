@@ -3,6 +3,7 @@
 use shared::cleaning::Decisions;
 use shared::judge::Judge;
 use shared::report;
+use shared::threshold::{Rule, Settings};
 
 use crate::browser::{Places, with_page};
 use crate::made;
@@ -67,5 +68,23 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         // About another file it is left aside, and says so.
         page.go(&link.replace("dynamics%22:%22", "dynamics%22:%22f")).await;
         page.until("banner", "says so", |text| text.contains("another dynamics file")).await;
+    });
+}
+
+#[test]
+fn a_run_is_shown_as_it_was_decided() {
+    let Some(places) = Places::find("a_run_is_shown_as_it_was_decided") else { return };
+    let made = made(&places);
+    let run = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(made.dynamics()).unwrap();
+    std::fs::write(run.path().join("dynamics.dyn"), &bytes).unwrap();
+    let automatic = Judge::automatic(&shared::dyn_file::read(&bytes).unwrap(), |_| {}).unwrap().1;
+    let settings = Settings { negatives: Rule::Fixed(-0.25), ..automatic };
+    let decisions = Decisions::new(shared::dyn_file::digest(&bytes), settings);
+    std::fs::write(run.path().join("decisions.json"), serde_json::to_vec(&decisions).unwrap()).unwrap();
+    let expected = crate::cleaned_by_trainer(&places.trainer, made, &["--negatives-threshold=-0.25"]);
+    with_page(&places, run.path(), "run/", move |page| async move {
+        page.until_open().await;
+        crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &expected, "as decided");
     });
 }

@@ -103,13 +103,18 @@ async fn measure(page: &Page, file: &Path) -> Value {
     page.script(WATCH).await;
     let before = memory_mb();
     page.drop_file(file).await;
-    page.until_open().await;
+    // However long it takes.
     let picture = loop {
+        let told = page
+            .script("return [...document.querySelectorAll('[role=alert]')].map((e) => e.textContent).join('') || null")
+            .await;
+        assert!(told.is_null(), "{told}");
         let picture = page.script("return noted.picture ?? null").await;
         if !picture.is_null() {
             break picture;
         }
     };
+    page.until_open().await;
     let opening = page.script("return noted.long").await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     page.script(FRAMES).await;

@@ -46,7 +46,8 @@ pub struct CleaningOptions {
     /// Epochs over which AUM is taken [default: three, from where the positives are learned]
     #[arg(long, value_name = "FIRST-LAST", value_parser = window)]
     pub window: Option<Window>,
-    /// Remove spans judged wrong, or give them the label the model predicts where it is confident [default: remove]
+    /// Give spans judged wrong the label that the model predicts, where it is confident, or remove them all [default:
+    /// relabel]
     #[arg(long, value_enum)]
     pub on_wrong: Option<OnWrong>,
     /// Keep the labels of dictionary entries that dev contradicts [default: their spans get the label that their words

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args, ValueEnum};
 use trainer::corpus_file::CorpusFiles;
 use trainer::interrupt;
 use trainer::pipeline::{self, Options, Reference};
-use trainer::sweep::{Sweep, SweepResult};
+use trainer::sweep::{Sides, Sweep, SweepResult};
 
 use super::cleaning::CleaningOptions;
 use super::config_file::{self, ConfigArgs};
@@ -32,7 +32,7 @@ use super::training::TrainingArgs;
 ///   trainer run --train t.conll --label-column 2 --gold-column 3 --dev d.conll --test e.conll --encoder ./bert --out run
 ///   trainer run --config run.toml --seed 2 --out run-2
 ///   trainer run --config run.toml --threshold paper --out run-paper
-///   trainer run --config run.toml --try-sides
+///   trainer run --config run.toml --try-sides all
 ///   trainer run --config run.toml --sweep sweep.toml
 ///   trainer run --config run.toml --print-config
 #[derive(Args)]
@@ -81,10 +81,10 @@ pub struct Run {
     /// is best on dev (docs/RUNS.md)
     #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
     sweep: Option<PathBuf>,
-    /// Judge positives, negatives, both or neither by their thresholds, and take what gives the model that is best on
-    /// dev: three more trainings
-    #[arg(long, conflicts_with = "sweep", help_heading = "Cleaning")]
-    try_sides: bool,
+    /// Which sides to leave unjudged for a trial; taken is what gives the model that is best on dev [default:
+    /// positives]
+    #[arg(long, value_enum, conflicts_with = "sweep", help_heading = "Cleaning")]
+    try_sides: Option<Sides>,
 
     #[command(flatten)]
     cleaning: CleaningOptions,
@@ -126,9 +126,9 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         references: if args.no_gold_model { Vec::new() } else { references.collect() },
         parallel_runs: args.training.parallel_runs,
         place,
-        sweep: match args.try_sides {
-            true => Some(Sweep::of_sides()),
-            false => input(args.sweep.as_deref().map(Sweep::read).transpose())?,
+        sweep: match args.sweep.as_deref() {
+            Some(file) => input(Sweep::read(file))?,
+            None => Sweep::of_sides(args.try_sides.unwrap_or(Sides::Positives)),
         },
     };
     let done = pipeline::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
