@@ -66,11 +66,13 @@ fn the_whole_job_on_the_sample() {
     assert!(number(&["noise", "false_negatives", "average_precision"]) > 0.2);
     assert!(number(&["noise", "false_positives", "precision"]) > 0.3);
 
-    // Positives were judged for a trial, and left alone for another: the better one on dev was taken.
+    // Positives were judged for a trial, and left alone for another; or no label is changed, which is no training. What is
+    // best on dev was taken.
     let tried = metrics["sweep"].as_array().unwrap();
     let dev_f1 = |t: &Value| t["dev_f1"].as_f64().unwrap();
     let best = tried.iter().map(dev_f1).fold(f64::MIN, f64::max);
-    assert_eq!(tried.len(), 2);
+    assert_eq!((tried.len(), &tried[2]["settings"]), (3, &Value::from("no label changed")));
+    assert_eq!(tried[2]["dev_f1"], metrics["dev_f1"]["raw"]);
     assert!(tried.iter().all(|t| t["chosen"] == (dev_f1(t) == best)), "{tried:?}");
 
     // The cleaning is what `clean` does with the same decisions, and without a trial the automatic ones are taken.

@@ -74,9 +74,9 @@ pub enum Sides {
     /// None: judge as the settings say
     #[default]
     None,
-    /// Positives judged or not, where their threshold is automatic: two trainings
+    /// Positives judged or not, where their threshold is automatic, or no label changed: two trainings
     Positives,
-    /// Both sides, negatives, positives, or neither: four trainings
+    /// Both sides, negatives, positives, or neither, or no label changed: four trainings
     All,
 }
 
@@ -199,6 +199,7 @@ impl Sweep {
         vary(&mut all, &self.on_wrong, |settings, &action| settings.action = action);
         vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
         vary(&mut all, &self.dictionary_check, |settings, &check| settings.dictionary_check = check);
+        let untouched = Settings { negatives: NONE, positives: NONE, dictionary_check: false, ..base.clone() };
         let judged = [true, false];
         if self.sides == Sides::All {
             vary(&mut all, &judged, |s, &judged| s.negatives = if judged { s.negatives } else { NONE });
@@ -209,6 +210,8 @@ impl Sweep {
             vary(&mut all, &judged, |s, &judged| {
                 s.positives = if judged || !is_doubted(s.positives) { s.positives } else { NONE };
             });
+            let is_trial = all.iter().any(|s| s.positives == NONE);
+            all.extend(is_trial.then_some(untouched));
         }
         let mut once: Vec<Settings> = Vec::new();
         for settings in all {
@@ -271,8 +274,12 @@ impl Job<'_> {
                 combination.set_scores(dev_f1.clone());
                 continue;
             }
-            console::status(format_args!("trying {}/{n}: {}", i + 1, describe(&combination.settings)));
-            combination.set_scores(self.try_cleaning(&cleaning(&combination.settings)?, sweep.seeds)?);
+            if sweep.seeds == 1 && combination.changes_nothing() {
+                combination.set_scores(vec![raw_dev_f1]);
+            } else {
+                console::status(format_args!("trying {}/{n}: {}", i + 1, describe(&combination.settings)));
+                combination.set_scores(self.try_cleaning(&cleaning(&combination.settings)?, sweep.seeds)?);
+            }
             done.insert(digest.clone(), combination.dev_f1.clone());
             let Some(mean) = combination.mean_dev_f1 else { continue };
             // The last checkpoint of the best one's first training holds the model to be tested; the beaten one's
@@ -343,6 +350,13 @@ fn scores_file(digest: &str) -> String {
 }
 
 impl Combination {
+    /// Whether the distant labels stay as they came: their model is there already.
+    fn changes_nothing(&self) -> bool {
+        let BySide { positives, negatives } = self.removed;
+        let relabelled = &self.relabelled;
+        positives + negatives + relabelled.positives + relabelled.negatives == 0
+    }
+
     fn set_scores(&mut self, dev_f1: Vec<f64>) {
         self.mean_dev_f1 = (!dev_f1.is_empty()).then(|| dev_f1.iter().sum::<f64>() / dev_f1.len() as f64);
         self.dev_f1 = dev_f1;
@@ -386,6 +400,9 @@ impl SweepResult {
 
 /// Settings in one line.
 fn describe(settings: &Settings) -> String {
+    if (settings.negatives, settings.positives, settings.dictionary_check) == (NONE, NONE, false) {
+        return "no label changed".to_owned();
+    }
     let rule = |rule: Rule| match rule {
         Rule::Auto => "auto".to_owned(),
         Rule::Quantile(q) => format!("quantile {q}"),
@@ -445,8 +462,12 @@ mod tests {
             let all = Sweep::of_sides(sides).combinations(base).into_iter();
             all.map(|s| (s.negatives == NONE, s.positives == NONE)).collect()
         };
-        assert_eq!(kept(Sides::All, &Settings::paper()), [(false, false), (false, true), (true, false), (true, true)]);
-        assert_eq!(kept(Sides::Positives, &automatic), [(false, false), (false, true)]);
+        let unjudged = (true, true);
+        assert_eq!(
+            kept(Sides::All, &Settings { dictionary_check: true, ..automatic.clone() }),
+            [(false, false), (false, true), (true, false), (true, true), unjudged]
+        );
+        assert_eq!(kept(Sides::Positives, &automatic), [(false, false), (false, true), unjudged]);
         assert_eq!(kept(Sides::Positives, &Settings::paper()), [(false, false)], "given by hand");
         assert_eq!(kept(Sides::None, &automatic), [(false, false)]);
         assert_eq!(read("[sweep]").unwrap().combinations(&Settings::paper()), [Settings::paper()]);
