@@ -519,6 +519,12 @@ mod tests {
         Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap()
     }
 
+    /// The entry "b", an X, contradicted.
+    fn against_b(becomes: Option<&str>) -> dictionary_check::Entry {
+        let becomes = becomes.map(str::to_owned);
+        dictionary_check::Entry { words: "b".into(), label: "X".into(), spans: 1, annotated: 9, agreeing: 0, becomes }
+    }
+
     fn settings(overlap_suppression: bool) -> Settings {
         Settings { negatives: Rule::Fixed(0.0), positives: Rule::Fixed(0.0), overlap_suppression, ..Settings::paper() }
     }
@@ -535,23 +541,12 @@ mod tests {
     #[test]
     fn no_entity_is_missed_where_one_is_learned() {
         // [0,1] is the most suspicious, but [1,1] is an entity whose AUM is 2; −0.5: one that the model resists.
-        let entry = |becomes: &str| {
-            let becomes = Some(becomes.to_owned());
-            dictionary_check::Entry {
-                words: "b".into(),
-                label: "X".into(),
-                spans: 1,
-                annotated: 9,
-                agreeing: 0,
-                becomes,
-            }
-        };
         let suspicious = |positive: f32, contradicted: Option<&str>| {
             let json = r#"[{"tokens": ["a", "b", "c"], "entities": [[1, 1, "X"]]}]"#;
             let corpus = dynclean_json::read(json.as_bytes()).unwrap();
             let rows: Vec<f32> = [1.0, 3.0, 2.0, positive, 2.5, 0.5].iter().flat_map(|&z| [0.0, z]).collect();
             let mut dynamics = Dynamics::of_one_epoch(corpus, &rows);
-            dynamics.contradicted = contradicted.map(entry).into_iter().collect();
+            dynamics.contradicted = contradicted.map(|becomes| against_b(Some(becomes))).into_iter().collect();
             let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
             judge.under(&settings(true)).judged_wrong(Side::Negatives).into_owned()
         };
@@ -577,20 +572,9 @@ mod tests {
         };
         // Spans: 1 "a", 2 "a b", 3 "b".
         assert_eq!(judged(&dynamics), [3, 1]);
-        let entry = |becomes: Option<&str>| {
-            let becomes = becomes.map(str::to_owned);
-            dictionary_check::Entry {
-                words: "b".into(),
-                label: "X".into(),
-                spans: 1,
-                annotated: 9,
-                agreeing: 0,
-                becomes,
-            }
-        };
-        dynamics.contradicted = vec![entry(Some("O"))];
+        dynamics.contradicted = vec![against_b(Some("O"))];
         assert_eq!(judged(&dynamics), [2]);
-        dynamics.contradicted = vec![entry(None)];
+        dynamics.contradicted = vec![against_b(None)];
         assert_eq!(judged(&dynamics), [3, 1], "what they are is not clear");
     }
 

@@ -242,11 +242,11 @@ fn action(app: App) -> impl IntoView {
                     prop:value=move || app.settings.get().relabel_probability.to_string() on:change=set_probability />
             </label>
         </Show>
-        <label class="row check" title="Most suspicious negatives merely overlap an entity, \
-            and entities do not overlap. A positive is learned where its AUM is at least 0">
+        <label class="row check" title="Entities do not overlap: of negatives that overlap only the most suspicious is \
+            judged, and none over a positive that the model has learned (AUM of at least 0) or with words that are no entity in dev">
             <input type="checkbox" data-testid="overlap" prop:checked=move || app.settings.get().overlap_suppression
                 on:change=move |e| app.change(|s| s.overlap_suppression = event_target_checked(&e)) />
-            "of overlapping negatives only the most suspicious, none over a learned positive"
+            "judge only negatives that may be missed entities"
         </label>
         {move || contradicted().map(|Contradicted { entries, spans }| view! {
             <label class="row check" title="Sentences with gold labels (dev) have their words with other labels. A \
