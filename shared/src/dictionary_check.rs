@@ -178,6 +178,9 @@ impl<'a> OrdinaryWords<'a> {
 
     /// Whether a span has such words.
     pub fn contains(&self, tokens: &TokenTable, span: Span) -> bool {
+        if self.words.is_empty() {
+            return false;
+        }
         let first = tokens.words(span).next().and_then(|word| word.split(' ').next());
         first.is_some_and(|first| self.first.contains(first)) && self.words.contains(tokens.surface(span).as_str())
     }

@@ -89,7 +89,14 @@ fn web(layout: &Layout, huge: bool) -> Result<()> {
         let mut command = cargo();
         command
             .args(["test", "--release", "--package", "tests", "--test", "page", "--"])
-            .args(["--ignored", "--nocapture", if huge { "speed::more_than" } else { "speed::" }])
+            // One at a time: what generates one file would slow the other.
+            .args([
+                "--test-threads",
+                "1",
+                "--ignored",
+                "--nocapture",
+                if huge { "speed::more_than" } else { "speed::" },
+            ])
             .args(if huge { &[][..] } else { &["--skip", "more_than"] })
             .current_dir(&layout.root)
             .env("DYNCLEAN_TRAINER", layout.trainer())

@@ -97,28 +97,31 @@ impl Tokens {
 
     /// Whether no token of a span is taken.
     fn are_free(&self, span: Span) -> bool {
-        self.masks(span).all(|(word, mask)| self.bits.get(word).is_some_and(|bits| bits & mask == 0))
+        let (start, end) = self.tokens(span);
+        let is_free = |word: usize, mask: u64| self.bits.get(word).is_some_and(|bits| bits & mask == 0);
+        let (first, last) = (start / 64, end / 64);
+        let (from, to) = (u64::MAX << (start % 64), u64::MAX >> (63 - end % 64));
+        // Asked of every span there is, of which most lie in one word.
+        if first == last {
+            return is_free(first, from & to);
+        }
+        is_free(first, from) && (first + 1..last).all(|word| is_free(word, u64::MAX)) && is_free(last, to)
     }
 
     /// Takes the tokens of a span.
     fn fill(&mut self, span: Span) {
-        for (word, mask) in self.masks(span) {
-            if let Some(bits) = self.bits.get_mut(word) {
-                *bits |= mask;
+        let (start, end) = self.tokens(span);
+        for token in start..=end {
+            if let Some(bits) = self.bits.get_mut(token / 64) {
+                *bits |= 1 << (token % 64);
             }
         }
     }
 
-    /// The words that hold a span's tokens, and their bits in each.
-    fn masks(&self, span: Span) -> impl Iterator<Item = (usize, u64)> + use<> {
-        // A sentence that is not there has its tokens where none are.
+    /// First and last token of a span; of a sentence that is not there, some where none are.
+    fn tokens(&self, span: Span) -> (usize, usize) {
         let first = self.first.get(span.sentence as usize).copied().unwrap_or(64 * self.bits.len());
-        let (start, end) = (first + span.start as usize, first + span.end as usize);
-        (start / 64..=end / 64).map(move |word| {
-            let from = if word == start / 64 { u64::MAX << (start % 64) } else { u64::MAX };
-            let to = if word == end / 64 { u64::MAX >> (63 - end % 64) } else { u64::MAX };
-            (word, from & to)
-        })
+        (first + span.start as usize, first + span.end as usize)
     }
 }
 
