@@ -17,7 +17,7 @@ use shared::threshold::{Action, Metric, Rule, Settings, Thresholds};
 
 use crate::console;
 use crate::inspect::Opened;
-use crate::pipeline::{Cleaning, Job, Sides as BySide, cleaned_name};
+use crate::pipeline::{Cleaning, Job, Sides, cleaned_name};
 use crate::random::derived_seed;
 
 const RESULT: &str = "sweep.json";
@@ -45,7 +45,7 @@ pub struct Sweep {
     /// Correct what dev contradicts, where the dynamics say what that is.
     dictionary_check: Vec<bool>,
     /// Which sides are judged by their thresholds, and which keep their labels.
-    sides: Sides,
+    sides: TrySides,
     /// Trainings on each cleaned corpus, with seeds of their own; dev F1 is their mean.
     seeds: u32,
 }
@@ -61,7 +61,7 @@ impl Default for Sweep {
             on_wrong: Vec::new(),
             keep_overlaps: Vec::new(),
             dictionary_check: Vec::new(),
-            sides: Sides::default(),
+            sides: TrySides::default(),
             seeds: 1,
         }
     }
@@ -70,7 +70,7 @@ impl Default for Sweep {
 /// Which sides a sweep leaves unjudged, too. The check of the dictionary is not a threshold: it stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Sides {
+pub enum TrySides {
     /// None: judge as the settings say
     #[default]
     None,
@@ -125,9 +125,9 @@ pub struct Combination {
     /// The thresholds they gave.
     pub thresholds: Thresholds,
     /// Spans that left the training data.
-    pub removed: BySide,
+    pub removed: Sides,
     /// Spans that got another label.
-    pub relabelled: BySide,
+    pub relabelled: Sides,
     /// Against gold, where it is known: it decides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseDetection>,
@@ -150,7 +150,7 @@ const NONE: Rule = Rule::Fixed(-1000.0);
 
 impl Sweep {
     /// Leaves sides unjudged, too; else the settings that are in force without a sweep.
-    pub fn of_sides(sides: Sides) -> Self {
+    pub fn of_sides(sides: TrySides) -> Self {
         Self { sides, ..Self::default() }
     }
 
@@ -199,14 +199,20 @@ impl Sweep {
         vary(&mut all, &self.on_wrong, |settings, &action| settings.action = action);
         vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
         vary(&mut all, &self.dictionary_check, |settings, &check| settings.dictionary_check = check);
-        let untouched = Settings { negatives: NONE, positives: NONE, dictionary_check: false, ..base.clone() };
+        let untouched = Settings {
+            negatives: NONE,
+            positives: NONE,
+            classes: BTreeMap::new(),
+            dictionary_check: false,
+            ..base.clone()
+        };
         let judged = [true, false];
-        if self.sides == Sides::All {
+        if self.sides == TrySides::All {
             vary(&mut all, &judged, |s, &judged| s.negatives = if judged { s.negatives } else { NONE });
         }
-        if self.sides != Sides::None {
+        if self.sides != TrySides::None {
             // What somebody asked for is done: a rule given by hand is no default to be doubted.
-            let is_doubted = |rule: Rule| self.sides == Sides::All || rule == Rule::Auto;
+            let is_doubted = |rule: Rule| self.sides == TrySides::All || rule == Rule::Auto;
             vary(&mut all, &judged, |s, &judged| {
                 s.positives = if judged || !is_doubted(s.positives) { s.positives } else { NONE };
             });
@@ -255,8 +261,8 @@ impl Job<'_> {
             let cleaning = cleaning(&settings).with_context(|| format!("the combination {}", describe(&settings)))?;
             Ok(Combination {
                 settings,
-                removed: BySide::of(&cleaning.summary, |c| c.removed),
-                relabelled: BySide::of(&cleaning.summary, |c| c.relabelled),
+                removed: Sides::of(&cleaning.summary, |c| c.removed),
+                relabelled: Sides::of(&cleaning.summary, |c| c.relabelled),
                 thresholds: cleaning.summary.thresholds,
                 noise: cleaning.noise,
                 cleaned: cleaning.digest,
@@ -352,7 +358,7 @@ fn scores_file(digest: &str) -> String {
 impl Combination {
     /// Whether the distant labels stay as they came: their model is there already.
     fn changes_nothing(&self) -> bool {
-        let BySide { positives, negatives } = self.removed;
+        let Sides { positives, negatives } = self.removed;
         let relabelled = &self.relabelled;
         positives + negatives + relabelled.positives + relabelled.negatives == 0
     }
@@ -367,7 +373,7 @@ impl SweepResult {
     /// The combinations as the report shows them.
     pub fn tried(&self) -> Vec<Tried> {
         let tried = |(i, c): (usize, &Combination)| Tried {
-            settings: describe(&c.settings),
+            settings: if c.changes_nothing() { "no label changed".to_owned() } else { describe(&c.settings) },
             positives: c.removed.positives + c.relabelled.positives,
             negatives: c.removed.negatives + c.relabelled.negatives,
             dev_f1: c.mean_dev_f1,
@@ -400,9 +406,6 @@ impl SweepResult {
 
 /// Settings in one line.
 fn describe(settings: &Settings) -> String {
-    if (settings.negatives, settings.positives, settings.dictionary_check) == (NONE, NONE, false) {
-        return "no label changed".to_owned();
-    }
     let rule = |rule: Rule| match rule {
         Rule::Auto => "auto".to_owned(),
         Rule::Quantile(q) => format!("quantile {q}"),
@@ -464,12 +467,12 @@ mod tests {
         };
         let unjudged = (true, true);
         assert_eq!(
-            kept(Sides::All, &Settings { dictionary_check: true, ..automatic.clone() }),
+            kept(TrySides::All, &Settings { dictionary_check: true, ..automatic.clone() }),
             [(false, false), (false, true), (true, false), (true, true), unjudged]
         );
-        assert_eq!(kept(Sides::Positives, &automatic), [(false, false), (false, true), unjudged]);
-        assert_eq!(kept(Sides::Positives, &Settings::paper()), [(false, false)], "given by hand");
-        assert_eq!(kept(Sides::None, &automatic), [(false, false)]);
+        assert_eq!(kept(TrySides::Positives, &automatic), [(false, false), (false, true), unjudged]);
+        assert_eq!(kept(TrySides::Positives, &Settings::paper()), [(false, false)], "given by hand");
+        assert_eq!(kept(TrySides::None, &automatic), [(false, false)]);
         assert_eq!(read("[sweep]").unwrap().combinations(&Settings::paper()), [Settings::paper()]);
     }
 

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args, ValueEnum};
 use trainer::corpus_file::CorpusFiles;
 use trainer::interrupt;
 use trainer::pipeline::{self, Options, Reference};
-use trainer::sweep::{Sides, Sweep, SweepResult};
+use trainer::sweep::{Sweep, SweepResult, TrySides};
 
 use super::cleaning::CleaningOptions;
 use super::config_file::{self, ConfigArgs};
@@ -84,7 +84,7 @@ pub struct Run {
     /// Which sides to leave unjudged for a trial; taken is what gives the model that is best on dev [default:
     /// positives]
     #[arg(long, value_enum, conflicts_with = "sweep", help_heading = "Cleaning")]
-    try_sides: Option<Sides>,
+    try_sides: Option<TrySides>,
 
     #[command(flatten)]
     cleaning: CleaningOptions,
@@ -128,7 +128,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         place,
         sweep: match args.sweep.as_deref() {
             Some(file) => input(Sweep::read(file))?,
-            None => Sweep::of_sides(args.try_sides.unwrap_or(Sides::Positives)),
+            None => Sweep::of_sides(args.try_sides.unwrap_or(TrySides::Positives)),
         },
     };
     let done = pipeline::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
