@@ -4,13 +4,31 @@
 
 use std::ops::Range;
 
+use half::f16;
+
 use crate::dyn_file::Columns;
-use crate::dynamics::{EpochLogits, Run, WrongLength};
+use crate::dynamics::WrongLength;
 use crate::labels::LabelId;
 use crate::metrics::{Metrics, MetricsError, Window};
+use crate::span::SpanId;
 
-/// Bytes of logits that are read at a time, about.
-const BLOCK_BYTES: usize = 8 << 20;
+/// So many blocks, about, if none of them is shorter or longer than this, in bytes. Each is read in many parts, a column and
+/// epoch each, and parts take their time.
+const BLOCKS: usize = 16;
+const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 4 << 20..=32 << 20;
+
+/// The margins of all spans at every epoch, to be shown: in half precision, as logits are kept.
+#[derive(Debug, Clone, Default)]
+pub struct Margins {
+    epochs: Vec<Vec<f16>>,
+}
+
+impl Margins {
+    /// Those of one span; none of a span that does not exist.
+    pub fn of(&self, span: SpanId) -> Vec<f32> {
+        self.epochs.iter().filter_map(|epoch| epoch.get(span as usize)).map(|margin| margin.to_f32()).collect()
+    }
+}
 
 /// Why a block cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +51,8 @@ pub struct BlockWise<'a> {
     asked: usize,
     taken: usize,
     metrics: Metrics,
-    /// Per epoch; none where they are not wanted.
-    margins: Vec<Vec<f32>>,
+    /// Of no epoch where they are not wanted.
+    margins: Margins,
 }
 
 impl<'a> BlockWise<'a> {
@@ -54,13 +72,16 @@ impl<'a> BlockWise<'a> {
             return Err(MetricsError::EmptyWindow { window, epochs: columns.n_epochs() });
         }
         let n = assigned.len();
-        let (columns, window, margins) = if with_margins {
+        let (columns, window, epochs) = if with_margins {
             (columns.clone(), window, (0..columns.n_epochs()).map(|_| Vec::with_capacity(n)).collect())
         } else {
             let all = Window { first: 1, last: u32::MAX };
             (inside, all, Vec::new())
         };
-        let spans_per_block = (BLOCK_BYTES / columns.bytes_per_span().max(1)).max(1);
+        let margins = Margins { epochs };
+        let bytes_per_span = columns.bytes_per_span().max(1);
+        let block_bytes = (n.saturating_mul(bytes_per_span) / BLOCKS).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
+        let spans_per_block = (block_bytes / bytes_per_span).max(1);
         let metrics = Metrics::default();
         Ok(Self { columns, assigned, window, spans_per_block, asked: 0, taken: 0, metrics, margins })
     }
@@ -83,7 +104,7 @@ impl<'a> BlockWise<'a> {
         let mut metrics = Metrics::compute(&run, assigned, self.window)?;
         metrics.mean_loss = Vec::new();
         self.metrics.append(metrics, self.assigned.len());
-        for (margins, epoch) in self.margins.iter_mut().zip(&run.epochs) {
+        for (margins, epoch) in self.margins.epochs.iter_mut().zip(&run.epochs) {
             epoch.append_margins(assigned, margins);
         }
         self.taken = spans.end;
@@ -97,9 +118,8 @@ impl<'a> BlockWise<'a> {
 
     /// The metrics of all spans but the mean loss, which is left out, and the margins of every epoch, if they
     /// were wanted.
-    pub fn finish(self) -> (Metrics, Run) {
-        let epochs = self.margins.into_iter().map(EpochLogits::from_margins).collect();
-        (self.metrics, Run { epochs, scores: Vec::new() })
+    pub fn finish(self) -> (Metrics, Margins) {
+        (self.metrics, self.margins)
     }
 
     fn block(&self, start: usize) -> Range<usize> {
@@ -111,7 +131,7 @@ impl<'a> BlockWise<'a> {
 mod tests {
     use super::*;
     use crate::dyn_file::{self, Scan};
-    use crate::dynamics::{Dynamics, Precision};
+    use crate::dynamics::{Dynamics, EpochLogits, Precision};
     use crate::formats::dynclean_json;
     use crate::judge::Judge;
     use crate::threshold::{Metric, Settings};
@@ -190,13 +210,15 @@ mod tests {
                 (&whole.correctness, &whole.forgetting, &whole.predicted)
             );
             assert!(metrics.is_flagged(7) && metrics.mean_loss.is_empty());
-            assert_eq!(margins.epochs.len(), if with_margins { 4 } else { 0 });
-            for (found, expected) in margins.epochs.iter().zip(&dynamics.run.epochs) {
-                for (span, &label) in assigned.iter().enumerate() {
-                    let (found, expected) = (found.margin(span, 0), expected.margin(span, label));
+            for (span, &label) in assigned.iter().enumerate() {
+                let found = margins.of(span as u32);
+                assert_eq!(found.len(), if with_margins { 4 } else { 0 });
+                for (found, expected) in found.into_iter().zip(&dynamics.run.epochs) {
+                    let expected = f16::from_f32(expected.margin(span, label)).to_f32();
                     assert!(found == expected || found.is_nan() && expected.is_nan(), "{span}: {found} {expected}");
                 }
             }
+            assert!(margins.of(assigned.len() as u32).is_empty());
             let index = dynamics.span_index().unwrap();
             let judge = Judge::with_metrics(&scanned.dynamics, index, assigned.clone(), window, Metric::Aum, metrics);
             let expected = Judge::new(&dynamics, window, Metric::Aum).unwrap();

@@ -1,8 +1,10 @@
 //! Clouds of any number of points as pictures: points are counted per pixel, and pixels coloured.
 
+use lanes::Grid;
+use serde::{Deserialize, Serialize};
+
 use crate::colour::{Ground, Rgb};
 use crate::span::SpanId;
-use serde::{Deserialize, Serialize};
 
 /// The part of the plane that a picture shows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -13,8 +15,6 @@ pub struct Extent {
     pub y: (f32, f32),
 }
 
-/// Place of a point that is not in the picture.
-const NOWHERE: u32 = u32::MAX;
 /// Radii of dots, in pixels of the page, and the most of a picture that they may cover together:
 /// single points are hard to see, but large dots hide each other.
 const DOTS: [(usize, f32); 2] = [(2, 0.35), (1, 0.5)];
@@ -22,79 +22,84 @@ const DOTS: [(usize, f32); 2] = [(2, 0.35), (1, 0.5)];
 /// of a learned corpus lie in one corner: scaled by that, all others would look alike.
 const USUAL: f32 = 0.995;
 
-/// Where points fall in a picture of `width` × `height` pixels.
+/// Points of the plane, one per span.
+#[derive(Clone, Copy)]
+pub struct Points<'a> {
+    /// Where to the right.
+    pub x: &'a [f32],
+    /// How high.
+    pub y: &'a [f32],
+    /// Which are shown; none: all.
+    pub shown: Option<&'a dyn Fn(SpanId) -> bool>,
+}
+
+impl Points<'_> {
+    /// Gives every point that is shown and in the picture, and its pixel.
+    fn each(self, grid: &Grid, mut take: impl FnMut(SpanId, usize)) {
+        lanes::cells(grid, self.x, self.y, |first, cells| {
+            for (span, &cell) in (first as SpanId..).zip(cells) {
+                if cell != Grid::NOWHERE && self.is_shown(span) {
+                    take(span, cell as usize);
+                }
+            }
+        });
+    }
+
+    fn is_shown(self, span: SpanId) -> bool {
+        self.shown.is_none_or(|shown| shown(span))
+    }
+
+    /// The pixel of a point, where it has one.
+    fn pixel(self, grid: &Grid, span: SpanId) -> Option<usize> {
+        let cell = grid.cell(*self.x.get(span as usize)?, *self.y.get(span as usize)?);
+        (cell != Grid::NOWHERE && self.is_shown(span)).then_some(cell as usize)
+    }
+}
+
+/// How many points fall on each pixel of a picture, row by row from the top. The points themselves are not kept: whoever
+/// asks about them brings them along, the same each time.
 #[derive(Debug, Clone)]
 pub struct Cloud {
-    width: usize,
-    height: usize,
-    /// Pixel of every point, row by row from the top.
-    pixel: Vec<u32>,
+    grid: Grid,
     /// Radius of a dot.
     radius: usize,
     counts: Vec<u32>,
     dense: u32,
+    shown: usize,
 }
 
 /// The data map's: variability (of probabilities) × confidence.
 pub const DATA_MAP: Extent = Extent { x: (0.0, 0.5), y: (0.0, 1.0) };
 
 impl Cloud {
-    /// A cloud of all spans whose (x, y) these columns are, or of those that are `shown`; what is outside the
-    /// extent or not a number is not in it. `scale`: device pixels per pixel of the page.
-    pub fn of_columns(
-        (x, y): (&[f32], &[f32]),
-        shown: impl Fn(SpanId) -> bool,
-        extent: Extent,
-        size: (usize, usize),
-        scale: usize,
-    ) -> Self {
-        let points = x.iter().zip(y).zip(0..).map(|((&x, &y), span)| (x, y, shown(span)));
-        Self::new(points, extent, size, scale)
-    }
-
-    /// Places the points (x, y) that are shown; what is outside the extent or not a number is not.
-    /// `scale`: device pixels per pixel of the page.
-    fn new(
-        points: impl Iterator<Item = (f32, f32, bool)>,
-        extent: Extent,
-        (width, height): (usize, usize),
-        scale: usize,
-    ) -> Self {
-        let (width, height) = (width.max(1), height.max(1));
-        // The upper edges belong to the last pixel.
-        let to_pixel = |value: f32, (low, high): (f32, f32), n: usize| {
-            let at = (value - low) / (high - low) * n as f32;
-            if at >= 0.0 && at <= n as f32 { Some((at as usize).min(n - 1)) } else { None }
-        };
-        let place =
-            |(x, y, shown): (f32, f32, bool)| match (to_pixel(x, extent.x, width), to_pixel(y, extent.y, height)) {
-                (Some(column), Some(row)) if shown => ((height - 1 - row) * width + column) as u32,
-                _ => NOWHERE,
-            };
-        let pixel: Vec<u32> = points.map(place).collect();
-        let mut counts = vec![0; width * height];
-        for &pixel in &pixel {
-            if let Some(count) = counts.get_mut(pixel as usize) {
+    /// A cloud of points, in a picture of `width` × `height` pixels; what is outside the extent or not a number is not in
+    /// it. `scale`: device pixels per pixel of the page.
+    pub fn new(points: Points, extent: Extent, (width, height): (usize, usize), scale: usize) -> Self {
+        let grid = Grid { x: extent.x, y: extent.y, width: width.max(1) as u32, height: height.max(1) as u32 };
+        let mut counts = vec![0u32; grid.width as usize * grid.height as usize];
+        let mut shown = 0;
+        points.each(&grid, |_, pixel| {
+            if let Some(count) = counts.get_mut(pixel) {
                 *count += 1;
+                shown += 1;
             }
-        }
+        });
         let occupied = counts.iter().filter(|&&n| n > 0).count();
         let fits = |&&(radius, share): &&(usize, f32)| {
             (occupied * dot(radius * scale).len()) as f32 <= share * counts.len() as f32
         };
         let radius = DOTS.iter().find(fits).map_or(scale / 2, |&(radius, _)| radius * scale);
-        let mut cloud = Self { width, height, pixel, radius, counts: Vec::new(), dense: 0 };
+        let mut cloud = Self { grid, radius, counts: Vec::new(), dense: 0, shown };
         cloud.counts = cloud.spread(&counts);
         cloud.dense = usual_maximum(&cloud.counts);
         cloud
     }
 
-    /// How many of these points touch each pixel.
-    pub fn count(&self, points: impl IntoIterator<Item = SpanId>) -> Vec<u32> {
+    /// How many of these spans' points touch each pixel.
+    pub fn count(&self, points: Points, spans: impl IntoIterator<Item = SpanId>) -> Vec<u32> {
         let mut counts = vec![0u32; self.counts.len()];
-        for point in points {
-            let pixel = self.pixel.get(point as usize).map_or(NOWHERE, |&p| p);
-            if let Some(count) = counts.get_mut(pixel as usize) {
+        for span in spans {
+            if let Some(count) = points.pixel(&self.grid, span).and_then(|pixel| counts.get_mut(pixel)) {
                 *count += 1;
             }
         }
@@ -102,13 +107,13 @@ impl Cloud {
     }
 
     /// Mean of a value of the points that touch each pixel (NaN where there are none).
-    pub fn mean(&self, value: &dyn Fn(usize) -> f32) -> Vec<f32> {
+    pub fn mean(&self, points: Points, value: &dyn Fn(usize) -> f32) -> Vec<f32> {
         let mut sums = vec![0f32; self.counts.len()];
-        for (point, &pixel) in self.pixel.iter().enumerate() {
-            if let Some(sum) = sums.get_mut(pixel as usize) {
-                *sum += value(point);
+        points.each(&self.grid, |span, pixel| {
+            if let Some(sum) = sums.get_mut(pixel) {
+                *sum += value(span as usize);
             }
-        }
+        });
         self.spread(&sums).iter().zip(&self.counts).map(|(&sum, &n)| sum / n as f32).collect()
     }
 
@@ -119,32 +124,34 @@ impl Cloud {
 
     /// How many points are in the picture.
     pub fn shown(&self) -> usize {
-        self.pixel.iter().filter(|&&pixel| pixel != NOWHERE).count()
+        self.shown
     }
 
     /// The point nearest to a pixel, not farther than `reach` pixels.
-    pub fn nearest(&self, column: usize, row: usize, reach: usize) -> Option<SpanId> {
-        let distance = |pixel: u32| {
-            let (c, r) = (pixel as usize % self.width, pixel as usize / self.width);
-            c.abs_diff(column).pow(2) + r.abs_diff(row).pow(2)
-        };
+    pub fn nearest(&self, points: Points, column: usize, row: usize, reach: usize) -> Option<SpanId> {
+        let (width, height) = (self.grid.width as usize, self.grid.height as usize);
+        let distance = |pixel: usize| (pixel % width).abs_diff(column).pow(2) + (pixel / width).abs_diff(row).pow(2);
         // Few pixels are near: look at them before any point.
-        let rows = row.saturating_sub(reach)..(row + reach + 1).min(self.height);
-        let columns = column.saturating_sub(reach)..(column + reach + 1).min(self.width);
-        let mut near: Vec<u32> = rows
-            .flat_map(|r| columns.clone().map(move |c| (r * self.width + c) as u32))
-            .filter(|&p| distance(p) <= reach * reach && self.counts.get(p as usize).is_some_and(|&n| n > 0))
+        let rows = row.saturating_sub(reach)..(row + reach + 1).min(height);
+        let columns = column.saturating_sub(reach)..(column + reach + 1).min(width);
+        let mut near: Vec<usize> = rows
+            .flat_map(|r| columns.clone().map(move |c| r * width + c))
+            .filter(|&p| distance(p) <= reach * reach && self.counts.get(p).is_some_and(|&n| n > 0))
             .collect();
         near.sort_by_key(|&p| distance(p));
-        let rank = |pixel: u32| near.iter().position(|&p| p == pixel);
-        let first = |low: usize, high: usize| {
-            // One pass over all points, comparing rows first: most points are elsewhere.
-            let (top, bottom) = (low as u32, high as u32);
-            let candidates = self.pixel.iter().enumerate().filter(move |&(_, &p)| p >= top && p <= bottom);
-            candidates.filter_map(|(point, &p)| Some((rank(p)?, point))).min()
-        };
-        let (low, high) = (near.iter().min()?, near.iter().max()?);
-        first(*low as usize, *high as usize).map(|(_, point)| point as SpanId)
+        let rank = |pixel: usize| near.iter().position(|&p| p == pixel);
+        let (low, high) = (*near.iter().min()?, *near.iter().max()?);
+        let mut first: Option<(usize, SpanId)> = None;
+        points.each(&self.grid, |span, pixel| {
+            // Rows are compared first: most points are elsewhere.
+            if (low..=high).contains(&pixel)
+                && let Some(rank) = rank(pixel)
+                && first.is_none_or(|best| (rank, span) < best)
+            {
+                first = Some((rank, span));
+            }
+        });
+        first.map(|(_, span)| span)
     }
 
     /// Lets every point touch all pixels of its dot.
@@ -152,14 +159,15 @@ impl Cloud {
         if self.radius == 0 {
             return single.to_vec();
         }
+        let (width, height) = (self.grid.width as usize, self.grid.height as usize);
         let dot = dot(self.radius);
         let mut out = vec![T::default(); single.len()];
         for (pixel, &value) in single.iter().enumerate().filter(|(_, v)| **v != T::default()) {
-            let (column, row) = ((pixel % self.width) as isize, (pixel / self.width) as isize);
+            let (column, row) = ((pixel % width) as isize, (pixel / width) as isize);
             for (dx, dy) in &dot {
                 let (x, y) = (column + dx, row + dy);
-                if (0..self.width as isize).contains(&x) && (0..self.height as isize).contains(&y) {
-                    out[y as usize * self.width + x as usize] += value;
+                if (0..width as isize).contains(&x) && (0..height as isize).contains(&y) {
+                    out[y as usize * width + x as usize] += value;
                 }
             }
         }
@@ -274,31 +282,52 @@ mod tests {
 
     const UNIT: Extent = Extent { x: (0.0, 1.0), y: (0.0, 1.0) };
 
-    fn many(points: &[(f32, f32)]) -> Cloud {
-        Cloud::new(points.iter().map(|&(x, y)| (x, y, true)), UNIT, (10, 10), 0)
+    /// Points, and the cloud of those that are shown.
+    struct Example {
+        x: Vec<f32>,
+        y: Vec<f32>,
+        shown: fn(SpanId) -> bool,
+        cloud: Cloud,
+    }
+
+    impl Example {
+        fn new(points: &[(f32, f32)], shown: fn(SpanId) -> bool, size: usize, scale: usize) -> Self {
+            let (x, y): (Vec<f32>, Vec<f32>) = points.iter().copied().unzip();
+            let cloud = Cloud::new(Points { x: &x, y: &y, shown: Some(&shown) }, UNIT, (size, size), scale);
+            Self { x, y, shown, cloud }
+        }
+
+        fn points(&self) -> Points<'_> {
+            Points { x: &self.x, y: &self.y, shown: Some(&self.shown) }
+        }
+    }
+
+    fn many(points: &[(f32, f32)]) -> Example {
+        Example::new(points, |_| true, 10, 0)
     }
 
     #[test]
     fn points_fall_where_they_belong() {
-        let cloud = many(&[(0.0, 0.0), (1.0, 1.0), (0.05, 0.05), (f32::NAN, 0.5), (1.1, 0.5)]);
+        let example = many(&[(0.0, 0.0), (1.0, 1.0), (0.05, 0.05), (f32::NAN, 0.5), (1.1, 0.5)]);
+        let (cloud, points) = (&example.cloud, example.points());
         assert_eq!(cloud.counts[90], 2, "the lower left corner is in the last row");
         assert_eq!(cloud.counts[9], 1);
-        assert_eq!(cloud.counts.iter().sum::<u32>(), 3);
-        assert_eq!(cloud.count([0, 3, 99])[90], 1);
-        assert_eq!(cloud.mean(&|point| point as f32)[90], 1.0);
+        assert_eq!((cloud.counts.iter().sum::<u32>(), cloud.shown()), (3, 3));
+        assert_eq!(cloud.count(points, [0, 3, 99])[90], 1);
+        assert_eq!(cloud.mean(points, &|point| point as f32)[90], 1.0);
     }
 
     #[test]
     fn one_crowded_pixel_does_not_set_the_scale() {
-        let crowd = std::iter::repeat_n((0.0, 0.0, true), 10_000);
-        let others = (0..1_000).map(|i| ((i % 100) as f32 / 100.0 + 0.005, (i / 100 + 1) as f32 / 20.0, true));
-        let cloud = Cloud::new(crowd.chain(others), UNIT, (100, 100), 0);
-        assert_eq!(cloud.dense(), 1);
+        let crowd = std::iter::repeat_n((0.0, 0.0), 10_000);
+        let others = (0..1_000).map(|i| ((i % 100) as f32 / 100.0 + 0.005, (i / 100 + 1) as f32 / 20.0));
+        let points: Vec<_> = crowd.chain(others).collect();
+        assert_eq!(Example::new(&points, |_| true, 100, 0).cloud.dense(), 1);
     }
 
     #[test]
     fn few_points_are_dots() {
-        let cloud = Cloud::new([(0.5, 0.5, true), (0.1, 0.1, false)].into_iter(), UNIT, (10, 10), 1);
+        let Example { cloud, .. } = Example::new(&[(0.5, 0.5), (0.1, 0.1)], |span| span == 0, 10, 1);
         assert_eq!(cloud.counts.iter().filter(|&&n| n == 1).count(), 21);
         let rgba = cloud.paint_density(Ground::Light);
         assert_eq!(rgba.as_chunks::<4>().0.iter().filter(|p| p[3] == 255).count(), 21);
@@ -306,17 +335,19 @@ mod tests {
 
     #[test]
     fn the_nearest_point_is_found_within_reach() {
-        let cloud = many(&[(0.15, 0.95), (0.55, 0.55), (0.65, 0.55)]);
-        assert_eq!(cloud.nearest(5, 4, 3), Some(1));
-        assert_eq!(cloud.nearest(7, 4, 3), Some(2));
-        assert_eq!(cloud.nearest(0, 0, 3), Some(0));
-        assert_eq!(cloud.nearest(0, 9, 3), None);
+        let example = many(&[(0.15, 0.95), (0.55, 0.55), (0.65, 0.55), (0.56, 0.56)]);
+        let nearest = |column, row, reach| example.cloud.nearest(example.points(), column, row, reach);
+        assert_eq!(nearest(5, 4, 3), Some(1));
+        assert_eq!(nearest(7, 4, 3), Some(2));
+        assert_eq!(nearest(0, 0, 3), Some(0));
+        assert_eq!(nearest(0, 9, 3), None);
+        let hidden = Example::new(&[(0.15, 0.95), (0.55, 0.55)], |span| span == 0, 10, 0);
+        assert_eq!(hidden.cloud.nearest(hidden.points(), 5, 4, 3), None);
     }
 
     #[test]
     fn what_is_not_selected_stands_behind() {
-        let x = [0.05, 0.95];
-        let cloud = |shown: fn(SpanId) -> bool| Cloud::of_columns((&x, &x), shown, UNIT, (10, 10), 0);
+        let cloud = |shown: fn(SpanId) -> bool| Example::new(&[(0.05, 0.05), (0.95, 0.95)], shown, 10, 0).cloud;
         let mut rgba = cloud(|span| span == 1).paint_density(Ground::Light);
         let selected = rgba[9 * 4..10 * 4].to_vec();
         cloud(|_| true).paint_behind(&mut rgba, Ground::Light);
@@ -327,9 +358,9 @@ mod tests {
 
     #[test]
     fn groups_are_drawn_over_the_rest() {
-        let cloud = many(&[(0.05, 0.95), (0.95, 0.95)]);
-        let red = Ground::Light.removed();
-        let rgba = cloud.paint_groups(&[(cloud.count([1]), red)], Ground::Light);
+        let example = many(&[(0.05, 0.95), (0.95, 0.95)]);
+        let (cloud, red) = (&example.cloud, Ground::Light.removed());
+        let rgba = cloud.paint_groups(&[(cloud.count(example.points(), [1]), red)], Ground::Light);
         assert_eq!(rgba[9 * 4..9 * 4 + 3], red);
         assert_eq!(rgba[0], rgba[1]);
     }

@@ -204,10 +204,10 @@ impl EpochLogits {
         own - other
     }
 
-    /// [`EpochLogits::margin`] of all spans, one after the other, to the end of `out`.
-    pub(crate) fn append_margins(&self, assigned: &[LabelId], out: &mut Vec<f32>) {
+    /// [`EpochLogits::margin`] of all spans in half precision, one after the other, to the end of `out`.
+    pub(crate) fn append_margins(&self, assigned: &[LabelId], out: &mut Vec<f16>) {
         match (&self.values, self.view()) {
-            (Values::Margins(margins), _) => out.extend_from_slice(margins),
+            (Values::Margins(margins), _) => lanes::narrowed(margins, out),
             (_, Some(epoch)) => lanes::margins(epoch, assigned, out),
             (_, None) => {}
         }

@@ -151,7 +151,7 @@ impl Selection {
         }
         let bits = set.0;
         let contains = |span: &SpanId| contains(&bits, *span);
-        let ranked = Side::BOTH.map(|side| judge.ranked(side).iter().copied().filter(contains).collect());
+        let ranked = Side::BOTH.map(|side| judge.ranked(side).spans().iter().copied().filter(contains).collect());
         let len = bits.iter().map(|word| word.count_ones() as usize).sum();
         Self { bits, ranked, len }
     }
@@ -187,11 +187,7 @@ impl Facts<'_> {
         let judge = self.judgement.judge();
         let n = judge.index.len();
         let label = |span: SpanId| judge.assigned.get(span as usize).copied().unwrap_or(O);
-        let relabels = |span: SpanId, decision: Decision| match decision {
-            Decision::Relabel(new) => new != label(span),
-            Decision::Keep | Decision::Remove => false,
-        };
-        let changes = |span: SpanId, decision: Decision| decision == Decision::Remove || relabels(span, decision);
+        let changes = |span: SpanId, decision: Decision| !decision.keeps(label(span));
         let meeting = |condition: &dyn Fn(SpanId, Decision) -> bool| {
             let decided = self.judgement.decided(self.by_hand).into_iter();
             Bits::of(n, decided.filter(|&(span, decision)| condition(span, decision)).map(|(span, _)| span))
@@ -200,7 +196,7 @@ impl Facts<'_> {
             Decided::ByHand => Bits::of(n, self.by_hand.keys().copied()),
             Decided::Differently => Bits::of(n, self.differing.iter().copied()),
             Decided::Removed => meeting(&|_, decision| decision == Decision::Remove),
-            Decided::Relabelled => meeting(&relabels),
+            Decided::Relabelled => meeting(&|span, decision| decision != Decision::Remove && changes(span, decision)),
             Decided::Kept => {
                 let changed = meeting(&changes);
                 let mut kept = Bits::all(n);

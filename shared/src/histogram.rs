@@ -1,5 +1,6 @@
 //! Histograms over a fixed range, for the page and the report alike.
 
+use crate::judge::Ascending;
 use crate::threshold::Metric;
 
 /// Counts in equally wide bins over `low..high`; what lies outside goes to the first or last bin.
@@ -17,15 +18,22 @@ impl Histogram {
     /// Counts `values` (NaN is left out) in `bins` bins.
     pub fn new(values: &[f32], low: f32, high: f32, bins: usize) -> Self {
         let mut counts = vec![0u32; bins.max(1)];
-        let last = counts.len() - 1;
-        let scale = counts.len() as f32 / (high - low);
         for &value in values {
             if !value.is_nan() {
-                let bin = (((value - low) * scale).max(0.0) as usize).min(last);
-                counts[bin] += 1;
+                counts[bin(value, low, high, bins)] += 1;
             }
         }
         Self { low, high, counts }
+    }
+
+    /// As [`Histogram::new`], of values that need not be looked at one by one.
+    pub fn of_ranked(ranked: Ascending, low: f32, high: f32, bins: usize) -> Self {
+        let mut before = 0;
+        let counts = (0..bins.max(1)).map(|at| {
+            let until = ranked.count_while(|value| bin(value, low, high, bins) <= at);
+            (until - std::mem::replace(&mut before, until)) as u32
+        });
+        Self { low, high, counts: counts.collect() }
     }
 
     /// Left edge of a bin.
@@ -39,22 +47,29 @@ impl Histogram {
     }
 }
 
-/// The range to show these sorted lists of a metric over.
-pub fn range_of<'a>(metric: Metric, lists: impl IntoIterator<Item = &'a [f32]>) -> (f32, f32) {
+/// The bin of a number; never falls where the number rises.
+fn bin(value: f32, low: f32, high: f32, bins: usize) -> usize {
+    let bins = bins.max(1);
+    (((value - low) * (bins as f32 / (high - low))).max(0.0) as usize).min(bins - 1)
+}
+
+/// The range to show the metric of real spans and of threshold samples (sorted) over.
+pub fn range_of(metric: Metric, real: Ascending, samples: &[f32]) -> (f32, f32) {
     match metric {
-        Metric::Aum => common_range(lists),
+        Metric::Aum => {
+            let real = real.ends().map(|(low, high)| [low, high]);
+            common_range(real.iter().flatten().chain(samples.first()).chain(samples.last()))
+        }
         Metric::Confidence => (0.0, 1.0),
     }
 }
 
-/// A round range (multiples of 1) that covers the finite values of all these sorted lists and 0.
-fn common_range<'a>(lists: impl IntoIterator<Item = &'a [f32]>) -> (f32, f32) {
+/// A round range (multiples of 1) that covers the finite ones of these values and 0.
+fn common_range<'a>(values: impl Iterator<Item = &'a f32>) -> (f32, f32) {
     let (mut low, mut high) = (0f32, 0f32);
-    for value in lists.into_iter().flat_map(|list| [list.first(), list.last()]).flatten() {
-        if value.is_finite() {
-            low = low.min(*value);
-            high = high.max(*value);
-        }
+    for value in values.filter(|value| value.is_finite()) {
+        low = low.min(*value);
+        high = high.max(*value);
     }
     ((low - 0.5).floor(), (high + 0.5).ceil())
 }
@@ -73,7 +88,19 @@ mod tests {
 
     #[test]
     fn ranges_cover_everything() {
-        assert_eq!(common_range([&[-3.2, 4.1][..], &[][..], &[7.9]]), (-4.0, 9.0));
-        assert_eq!(common_range([]), (-1.0, 1.0));
+        assert_eq!(common_range([-3.2, f32::INFINITY, 4.1, 7.9].iter()), (-4.0, 9.0));
+        assert_eq!(common_range([].iter()), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn ranked_values_are_counted_as_all_are() {
+        let mut column =
+            vec![f32::NEG_INFINITY, -5.0, -1.0, -0.0, 0.0, 0.3, 0.3, 0.5, 0.99, 1.0, 1.0, 9.0, f32::INFINITY];
+        column.extend((0..1000).map(|i| 9.0 + i as f32 * 1e-3));
+        let spans: Vec<u32> = (0..column.len() as u32).filter(|&span| span != 12).chain([12]).collect();
+        let ranked = Ascending::of_sorted(&spans, &column);
+        for (low, high, bins) in [(0.0, 1.0, 7), (-4.0, 11.0, 160), (0.0, 1.0, 0)] {
+            assert_eq!(Histogram::of_ranked(ranked, low, high, bins), Histogram::new(&column, low, high, bins));
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 #![warn(missing_docs)]
 
-pub use lanes::{exp, ln};
+pub use lanes::{exp, ln, ranked};
 
 pub mod block_wise;
 pub mod cleaning;

@@ -36,7 +36,7 @@ impl Listing {
                 let changed = judgement.changed(side);
                 Cow::Owned(changed.iter().copied().filter(|&span| only.contains(span)).collect())
             }
-            (false, None) => Cow::Borrowed(judge.ranked(side)),
+            (false, None) => Cow::Borrowed(judge.ranked(side).spans()),
             (false, Some(only)) => Cow::Borrowed(only.ranked(side)),
         };
         let (negatives, positives) = (list(Side::Negatives), list(Side::Positives));

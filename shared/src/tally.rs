@@ -25,7 +25,8 @@ pub struct Tally {
 struct AgainstGold {
     /// All negatives, and those that may be missed entities.
     negatives: [Ranked; 2],
-    positives: Ranked,
+    /// All positives by the metric, and with those first that annotated sentences contradict.
+    positives: [Ranked; 2],
     /// The same groups of negatives, then one group per entity type: how many of the first n spans of the ranking
     /// are wrong, n from 0.
     wrong: Vec<Vec<u32>>,
@@ -55,8 +56,13 @@ impl Tally {
             totals: count(judge, &BTreeMap::new(), labels),
             flagged: judge.flagged(),
             gold: gold.map(|gold| AgainstGold {
-                negatives: judge.negatives().map(|spans| Ranked::new(judge, spans, gold, Side::Negatives)),
-                positives: Ranked::new(judge, judge.ranked(Side::Positives), gold, Side::Positives),
+                negatives: judge.negatives().map(|spans| Ranked::new(judge, [&[], spans], gold, Side::Negatives)),
+                positives: {
+                    let [contradicted, others] = judge.contradicted_first();
+                    let by_metric = [&[][..], judge.ranked(Side::Positives).spans()];
+                    [by_metric, [contradicted.as_slice(), others.as_slice()]]
+                        .map(|ranked| Ranked::new(judge, ranked, gold, Side::Positives))
+                },
                 wrong: judge.groups().map(|spans| wrong_among_first(judge, spans, gold)).collect(),
             }),
         }
@@ -94,12 +100,14 @@ impl Tally {
         let quality = self.gold.as_ref().map(|against| {
             let [all, possibly_missed] = &against.negatives;
             let negatives = if settings.overlap_suppression { possibly_missed } else { all };
+            let [by_metric, contradicted_first] = &against.positives;
+            let positives = if settings.dictionary_check { contradicted_first } else { by_metric };
             let detection = |found: &Found, ranked: &Ranked| Detection {
                 prf: Prf::from_counts(found.wrong, found.judged, ranked.wrong),
                 average_precision: ranked.average_precision,
             };
             NoiseDetection {
-                false_positives: detection(&found[1], &against.positives),
+                false_positives: detection(&found[1], positives),
                 false_negatives: detection(&found[0], negatives),
             }
         });

@@ -276,7 +276,7 @@ proptest! {
             for (i, a) in spans.iter().enumerate() {
                 prop_assert!(spans[..i].iter().all(|b| !a.overlaps(b)));
             }
-            let positives = judge.ranked(Side::Positives).iter();
+            let positives = judge.ranked(Side::Positives).spans().iter();
             for &entity in positives.filter(|&&id| judge.value(id) >= 0.0 && !judge.contradicted.contains_key(&id)) {
                 let entity = judge.index.span(entity).unwrap();
                 prop_assert!(spans.iter().all(|span| !span.overlaps(&entity)));

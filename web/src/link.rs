@@ -13,7 +13,7 @@ use shared::threshold::Settings;
 use wasm_bindgen::prelude::*;
 use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use crate::protocol::{Export, Look, Place, Plane, Reply, Request, Seen, pack, unpack};
+use crate::protocol::{Export, Look, Map, Place, Plane, Reply, Request, Seen, pack, unpack};
 use crate::state::App;
 use crate::worker::file_name;
 use crate::{address, download, work};
@@ -290,6 +290,12 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         with(|link| link.show_progress(share));
         return;
     }
+    if let Reply::Picture(map) = reply {
+        if let Some(app) = with(|link| link.app) {
+            show_map(app, map, &attachment);
+        }
+        return;
+    }
     let Some((app, waiting)) = with(|link| {
         link.ready = true;
         if std::mem::take(&mut link.reads_again) {
@@ -408,12 +414,16 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
         app.detail.set(Some(detail));
     }
     if let Some(map) = seen.map {
-        let pixels = Uint8ClampedArray::new(attachment.unchecked_ref::<ArrayBuffer>());
-        if let Ok(image) = ImageData::new_with_js_u8_clamped_array(&pixels, map.query.width) {
-            app.map_pixels.set(Some(image));
-        }
-        app.map.set(Some(map));
+        show_map(app, map, &attachment);
     }
+}
+
+fn show_map(app: App, map: Map, pixels: &JsValue) {
+    let pixels = Uint8ClampedArray::new(pixels.unchecked_ref::<ArrayBuffer>());
+    if let Ok(image) = ImageData::new_with_js_u8_clamped_array(&pixels, map.query.width) {
+        app.map_pixels.set(Some(image));
+    }
+    app.map.set(Some(map));
 }
 
 /// Starts a new worker and opens in it what was open, unless it died of that.

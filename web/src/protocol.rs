@@ -179,6 +179,8 @@ pub enum Reply {
     Died(String),
     /// Of the large file that it is reading, this share is done. The reply proper comes later.
     Progress(f32),
+    /// The data map that a [`Look`] asks for, its pixels attached, before the rest is known. The reply proper comes later.
+    Picture(Map),
     /// To [`Request::Open`].
     Opened(Box<Opened>),
     /// To [`Request::Take`], and to [`Request::Open`] where the file is `decisions.json`: what it holds.
@@ -239,8 +241,6 @@ pub struct Opened {
     pub complete: bool,
     /// The automatic settings: where a person starts.
     pub automatic: Settings,
-    /// Distributions of the metric: negatives, positives.
-    pub histograms: [SideHistogram; 2],
 }
 
 /// A recording that the open one is compared with.

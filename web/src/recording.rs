@@ -1,12 +1,13 @@
 //! A dynamics file as the page holds it: everything but the logits of the main run. Of those only metrics and
 //! margins are kept; for another window they are read again.
 
-use shared::block_wise::BlockWise;
+use shared::block_wise::{BlockWise, Margins};
 use shared::dyn_file::{Columns, Scan, Scanned};
-use shared::dynamics::{Dynamics, Run};
+use shared::dynamics::Dynamics;
 use shared::judge::Judge;
 use shared::labels::LabelId;
 use shared::metrics::{Metrics, Window};
+use shared::span::SpanIndex;
 use shared::threshold::{Metric, Settings};
 
 use crate::source::Source;
@@ -46,13 +47,27 @@ pub struct Recording {
     columns: Columns,
     /// Digest of the file.
     pub digest: String,
-    /// Its content; of the main run the margins.
+    /// Its content; of the main run only the positives.
     pub dynamics: Dynamics,
+    /// Of the main run.
+    pub margins: Margins,
+}
+
+/// What is known about the spans of a file before any of them is judged.
+pub struct Measured {
+    /// The enumeration.
+    pub index: SpanIndex,
+    /// Distant label of every span.
+    pub assigned: Vec<LabelId>,
+    /// Metrics over the window of the settings.
+    pub metrics: Metrics,
+    /// The automatic settings.
+    pub settings: Settings,
 }
 
 impl Recording {
-    /// Reads a file, and judges it by the automatic settings.
-    pub async fn open(source: Source) -> Result<(Self, Judge, Settings), String> {
+    /// Reads a file; `with_margins`: and keeps the margins.
+    pub async fn open(source: Source, with_margins: bool) -> Result<(Self, Measured), String> {
         let mut scan = Scan::new(source.size());
         let mut progress = Progress::of(&source, 0.0, FIRST_PASS);
         let feed = |piece: &[u8], share: f32| {
@@ -60,19 +75,26 @@ impl Recording {
             scan.feed(piece).map_err(|e| e.to_string())
         };
         source.all(feed).await?;
-        let Scanned { mut dynamics, positives, columns, digest } = scan.finish().map_err(|e| e.to_string())?;
+        let Scanned { dynamics, positives, columns, digest } = scan.finish().map_err(|e| e.to_string())?;
         let index = dynamics.span_index().map_err(|e| e.to_string())?;
         let assigned = dynamics.corpus.dense_labels(&index);
         let settings = Settings::automatic(&dynamics, &positives);
         let progress = Progress::of(&source, FIRST_PASS, 1.0);
-        let (metrics, margins) = read(&source, &columns, &assigned, settings.window, true, progress).await?;
-        dynamics.run.epochs = margins.epochs;
-        let judge = Judge::with_metrics(&dynamics, index, assigned, settings.window, settings.metric, metrics);
-        Ok((Self { source, columns, digest, dynamics }, judge.map_err(|e| e.to_string())?, settings))
+        let (metrics, margins) = read(&source, &columns, &assigned, settings.window, with_margins, progress).await?;
+        source.let_go();
+        let recording = Self { source, columns, digest, dynamics, margins };
+        Ok((recording, Measured { index, assigned, metrics, settings }))
+    }
+
+    /// Judges it by the automatic settings.
+    pub fn judge(&self, measured: Measured) -> Result<(Judge, Settings), String> {
+        let Measured { index, assigned, metrics, settings } = measured;
+        let judge = Judge::with_metrics(&self.dynamics, index, assigned, settings.window, settings.metric, metrics);
+        Ok((judge.map_err(|e| e.to_string())?, settings))
     }
 
     /// Another window or metric.
-    pub async fn judge(&self, before: &Judge, window: Window, metric: Metric) -> Result<Judge, String> {
+    pub async fn judge_again(&self, before: &Judge, window: Window, metric: Metric) -> Result<Judge, String> {
         let (index, assigned) = (before.index.clone(), before.assigned.clone());
         let metrics = if window == before.window {
             before.metrics.clone()
@@ -92,7 +114,7 @@ async fn read(
     window: Window,
     with_margins: bool,
     mut progress: Progress,
-) -> Result<(Metrics, Run), String> {
+) -> Result<(Metrics, Margins), String> {
     let mut reading = BlockWise::new(columns, assigned, window, with_margins).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
     let mut due = reading.ask().map(|parts| source.ask(&parts));

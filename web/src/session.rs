@@ -6,15 +6,15 @@ use std::io::{Cursor, Write as _};
 use shared::cleaning::{Decisions, Override, clean};
 use shared::colour::Ground;
 use shared::compare::Other;
-use shared::density::{Cloud, Extent};
+use shared::density::{Cloud, Extent, Points};
 use shared::dictionary_check::Contradicted;
 use shared::dynamics::Dynamics;
 use shared::filter::{Facts, Filter, Selection};
 use shared::formats::{self, Content, Document, WriteOptions};
 use shared::histogram::{Histogram, range_of};
-use shared::judge::{Decision, Judge, Judgement, Side};
+use shared::judge::{Ascending, Decision, Judge, Judgement, Side};
 use shared::labels::LabelId;
-use shared::metrics::{Metrics, Window, margins};
+use shared::metrics::{Metrics, Window};
 use shared::quality::curve;
 use shared::report;
 use shared::same_form::SameForm;
@@ -30,7 +30,7 @@ use crate::protocol::{
     Colouring, Compared, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List, Look, Map, MapQuery,
     Opened, Plane, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
-use crate::recording::Recording;
+use crate::recording::{Measured, Recording};
 use crate::source::Source;
 
 /// Bins of an AUM distribution.
@@ -60,6 +60,102 @@ impl Exported {
     }
 }
 
+/// A file that has been read, and of which nothing is judged yet.
+pub struct Unjudged {
+    file: String,
+    recording: Recording,
+    measured: Measured,
+    map: Option<(MapQuery, Clouds)>,
+}
+
+impl Unjudged {
+    /// Reads a file.
+    pub async fn open(file: String, source: Source) -> Result<Self, String> {
+        let (recording, measured) = Recording::open(source, true).await?;
+        Ok(Self { file, recording, measured, map: None })
+    }
+
+    /// What the page shows about the file as such.
+    pub fn opened(&self) -> Opened {
+        let Dynamics { info, corpus, gold, contradicted, run, threshold_run, complete } = &self.recording.dynamics;
+        let mut facts = vec![
+            ("written by".to_owned(), info.written_by.clone()),
+            ("seed".to_owned(), info.seed.to_string()),
+            ("sentences".to_owned(), corpus.n_sentences().to_string()),
+        ];
+        facts.extend(info.settings.iter().cloned());
+        facts.push(("digest".to_owned(), self.recording.digest.clone()));
+        Opened {
+            file: self.file.clone(),
+            digest: self.recording.digest.clone(),
+            name: info.name.clone(),
+            encoder: info.encoder.clone(),
+            facts,
+            n_spans: self.measured.index.len(),
+            n_epochs: run.epochs.len() as u32,
+            labels: (0..=corpus.labels.n_types()).map(|l| corpus.labels.name(l as LabelId).to_owned()).collect(),
+            has_gold: gold.is_some(),
+            contradicted: Contradicted::of(contradicted),
+            has_probabilities: self.measured.metrics.has_probabilities(),
+            scheme: threshold_run.as_ref().map(|t| t.scheme),
+            complete: *complete,
+            automatic: self.measured.settings.clone(),
+        }
+    }
+
+    /// The data map that is asked for, where its colours need no judgement: there before everything else.
+    pub fn picture(&mut self, query: MapQuery) -> Option<(Map, Vec<u8>)> {
+        if query.plane != Plane::DataMap || query.colouring != Colouring::Density {
+            return None;
+        }
+        let metrics = &self.measured.metrics;
+        let points = Points { x: &metrics.variability, y: &metrics.confidence, shown: None };
+        let clouds = Clouds { passing: cloud(points, &query), all: None };
+        let (ramp, rgba) = density(&clouds.passing, &query);
+        let map = Map { query, ramp, shown: clouds.passing.shown() };
+        self.map = Some((query, clouds));
+        Some((map, rgba))
+    }
+
+    /// Judges it.
+    pub fn judge(self) -> Result<Session, String> {
+        let Self { file, recording, measured, map } = self;
+        let (judge, settings) = recording.judge(measured)?;
+        let gold = recording.dynamics.dense_gold(&judge.index);
+        let tally = Tally::new(&judge, &recording.dynamics.corpus.labels, gold.as_deref());
+        Ok(Session {
+            file,
+            recording,
+            judge,
+            gold,
+            tally,
+            settings,
+            by_hand: BTreeMap::new(),
+            rows: None,
+            detail: None,
+            map,
+            filter: Filter::default(),
+            selection: None,
+            histograms_are_new: true,
+            forms: None,
+            form_rows: None,
+            other: None,
+            other_is_new: false,
+            flips: Vec::new(),
+            curves: None,
+        })
+    }
+}
+
+fn cloud(points: Points, query: &MapQuery) -> Cloud {
+    Cloud::new(points, query.extent, (query.width as usize, query.height as usize), query.scale as usize)
+}
+
+/// Ends of the colour ramp, and pixels.
+fn density(cloud: &Cloud, query: &MapQuery) -> ((f32, f32), Vec<u8>) {
+    ((1.0, cloud.dense() as f32), cloud.paint_density(query.ground))
+}
+
 /// An opened file.
 pub struct Session {
     file: String,
@@ -75,6 +171,8 @@ pub struct Session {
     filter: Filter,
     /// None without a filter.
     selection: Option<Selection>,
+    /// Whether the page has no histograms yet.
+    histograms_are_new: bool,
     /// Made when surface forms are first looked at.
     forms: Option<FormCache>,
     form_rows: Option<FormQuery>,
@@ -84,7 +182,7 @@ pub struct Session {
     /// For the settings in force.
     flips: Vec<SpanId>,
     /// For which settings the curves that the page has are.
-    curves: Option<(Window, Metric, bool)>,
+    curves: Option<(Window, Metric, [bool; 2])>,
 }
 
 /// The spans that pass the filter, and, where there is a filter, all of them.
@@ -94,36 +192,11 @@ struct Clouds {
 }
 
 impl Session {
-    /// Opens a file.
-    pub async fn open(file: String, source: Source) -> Result<Self, String> {
-        let (recording, judge, settings) = Recording::open(source).await?;
-        let gold = recording.dynamics.dense_gold(&judge.index);
-        let tally = Tally::new(&judge, &recording.dynamics.corpus.labels, gold.as_deref());
-        Ok(Self {
-            file,
-            recording,
-            judge,
-            gold,
-            tally,
-            settings,
-            by_hand: BTreeMap::new(),
-            rows: None,
-            detail: None,
-            map: None,
-            filter: Filter::default(),
-            selection: None,
-            forms: None,
-            form_rows: None,
-            other: None,
-            other_is_new: false,
-            flips: Vec::new(),
-            curves: None,
-        })
-    }
-
     /// Takes up another recording of the same corpus, under its own automatic settings.
     pub async fn compare(&mut self, file: String, source: Source) -> Result<Compared, String> {
-        let (Recording { dynamics, .. }, judge, settings) = Recording::open(source).await?;
+        let (recording, measured) = Recording::open(source, false).await?;
+        let (judge, settings) = recording.judge(measured)?;
+        let dynamics = recording.dynamics;
         let other = Other::new(&self.recording.dynamics, &dynamics, &judge, &settings).map_err(|e| e.to_string())?;
         let range = |column: &[f32]| {
             let finite = || column.iter().copied().filter(|v| v.is_finite());
@@ -163,35 +236,6 @@ impl Session {
         Ok((decisions.settings.clone(), by_hand.collect()))
     }
 
-    /// What the page shows about the file as such. Before any change of settings.
-    pub fn opened(&self) -> Opened {
-        let Dynamics { info, corpus, gold, contradicted, run, threshold_run, complete } = &self.recording.dynamics;
-        let mut facts = vec![
-            ("written by".to_owned(), info.written_by.clone()),
-            ("seed".to_owned(), info.seed.to_string()),
-            ("sentences".to_owned(), corpus.n_sentences().to_string()),
-        ];
-        facts.extend(info.settings.iter().cloned());
-        facts.push(("digest".to_owned(), self.recording.digest.clone()));
-        Opened {
-            file: self.file.clone(),
-            digest: self.recording.digest.clone(),
-            name: info.name.clone(),
-            encoder: info.encoder.clone(),
-            facts,
-            n_spans: self.judge.index.len(),
-            n_epochs: run.epochs.len() as u32,
-            labels: (0..=corpus.labels.n_types()).map(|l| corpus.labels.name(l as LabelId).to_owned()).collect(),
-            has_gold: gold.is_some(),
-            contradicted: Contradicted::of(contradicted),
-            has_probabilities: self.judge.metrics.has_probabilities(),
-            scheme: threshold_run.as_ref().map(|t| t.scheme),
-            complete: *complete,
-            automatic: self.settings.clone(),
-            histograms: self.histograms(),
-        }
-    }
-
     /// Looks differently; also the pixels of the data map, if it changed.
     pub async fn look(&mut self, look: Look) -> Result<(Seen, Option<Vec<u8>>), String> {
         let mut seen = Seen::default();
@@ -199,7 +243,7 @@ impl Session {
         let mut moved = false;
         if let Some(settings) = look.settings {
             if (settings.window, settings.metric) != (self.judge.window, self.judge.metric) {
-                self.judge = self.recording.judge(&self.judge, settings.window, settings.metric).await?;
+                self.judge = self.recording.judge_again(&self.judge, settings.window, settings.metric).await?;
                 self.tally = Tally::new(&self.judge, &self.recording.dynamics.corpus.labels, self.gold.as_deref());
                 self.forms.iter_mut().for_each(FormCache::forget_judge);
                 moved = true;
@@ -232,6 +276,8 @@ impl Session {
         if filtered {
             self.selection = self.select(&self.filter);
             seen.passing = Some(self.selection.as_ref().map_or(self.judge.index.len(), Selection::len));
+        }
+        if std::mem::take(&mut self.histograms_are_new) || filtered {
             seen.histograms = Some(self.histograms());
         }
         if decides {
@@ -299,7 +345,8 @@ impl Session {
     /// The span shown nearest to a pixel of the data map.
     fn at_pixel(&self, (column, row): (u32, u32)) -> Option<SpanId> {
         let (query, clouds) = self.map.as_ref()?;
-        clouds.passing.nearest(column as usize, row as usize, (REACH * query.scale) as usize)
+        let reach = (REACH * query.scale) as usize;
+        self.with_points(query, |points| clouds.passing.nearest(points, column as usize, row as usize, reach))
     }
 
     fn hover(&self, at: (u32, u32), id: SpanId) -> Option<Hover> {
@@ -318,7 +365,8 @@ impl Session {
     /// Precision over recall, where the page does not have it already.
     fn curves(&mut self) -> Option<[Vec<shared::quality::CurvePoint>; 2]> {
         let gold = self.gold.as_deref()?;
-        let now = (self.judge.window, self.judge.metric, self.settings.overlap_suppression);
+        let switches = [self.settings.overlap_suppression, self.settings.dictionary_check];
+        let now = (self.judge.window, self.judge.metric, switches);
         if self.curves.replace(now) == Some(now) {
             return None;
         }
@@ -340,16 +388,13 @@ impl Session {
     /// The metric's distributions of both sides.
     fn histograms(&self) -> [SideHistogram; 2] {
         Side::BOTH.map(|side| {
-            let real = self.judge.ranked_values(side);
+            let real = self.judge.ranked(side);
             let samples = self.judge.samples.given(side);
-            let (low, high) = range_of(self.judge.metric, [real, samples]);
-            let counts = |values: &[f32]| Histogram::new(values, low, high, BINS).counts;
-            let passing = self.selection.as_ref().map(|selection| {
-                let values: Vec<f32> = selection.ranked(side).iter().map(|&span| self.judge.value(span)).collect();
-                counts(&values)
-            });
-            let (real, samples) = (counts(real), counts(samples));
-            SideHistogram { low, high, real, samples, passing: passing.unwrap_or_default() }
+            let (low, high) = range_of(self.judge.metric, real, samples);
+            let counts = |ranked: Ascending| Histogram::of_ranked(ranked, low, high, BINS).counts;
+            let passing = self.selection.as_ref().map(|selection| counts(self.judge.of_sorted(selection.ranked(side))));
+            let samples = Histogram::new(samples, low, high, BINS).counts;
+            SideHistogram { low, high, real: counts(real), samples, passing: passing.unwrap_or_default() }
         })
     }
 
@@ -384,7 +429,7 @@ impl Session {
             predicted: self.judge.metrics.predicted.get(at).copied(),
             gold: self.gold.as_ref().and_then(|gold| gold.get(at)).copied(),
             value: self.judge.value(id),
-            margins: margins(&self.recording.dynamics.run, at, distant),
+            margins: self.recording.margins.of(id),
             decision: by_hand.unwrap_or_else(|| judgement.decide(id)),
             by_hand: by_hand.is_some(),
             contradicted: judgement.contradicted().contains_key(&id),
@@ -444,34 +489,36 @@ impl Session {
         painted
     }
 
-    fn clouds(&self, query: &MapQuery) -> Clouds {
+    /// What a data map shows: the spans that pass the filter.
+    fn with_points<T>(&self, query: &MapQuery, look: impl FnOnce(Points) -> T) -> T {
         let metrics = &self.judge.metrics;
-        let columns = match (query.plane, &self.other) {
-            (Plane::Compare, Some(other)) => (metrics.aum.as_slice(), other.aum.as_slice()),
-            _ => (metrics.variability.as_slice(), metrics.confidence.as_slice()),
+        let (x, y) = match (query.plane, &self.other) {
+            (Plane::Compare, Some(other)) => (&metrics.aum, &other.aum),
+            _ => (&metrics.variability, &metrics.confidence),
         };
-        let size = (query.width as usize, query.height as usize);
-        let scale = query.scale as usize;
-        match &self.selection {
-            None => {
-                let passing = Cloud::of_columns(columns, |_| true, query.extent, size, scale);
-                Clouds { passing, all: None }
-            }
-            Some(selection) => Clouds {
-                passing: Cloud::of_columns(columns, |span| selection.contains(span), query.extent, size, scale),
-                all: Some(Cloud::of_columns(columns, |_| true, query.extent, size, scale)),
-            },
-        }
+        let passes = |span: SpanId| self.selection.as_ref().is_none_or(|selection| selection.contains(span));
+        look(Points { x, y, shown: self.selection.is_some().then_some(&passes) })
+    }
+
+    fn clouds(&self, query: &MapQuery) -> Clouds {
+        self.with_points(query, |points| Clouds {
+            passing: cloud(points, query),
+            all: points.shown.map(|_| cloud(Points { shown: None, ..points }, query)),
+        })
     }
 
     fn paint(&self, query: &MapQuery, cloud: &Cloud) -> ((f32, f32), Vec<u8>) {
+        self.with_points(query, |points| self.paint_points(query, cloud, points))
+    }
+
+    fn paint_points(&self, query: &MapQuery, cloud: &Cloud, points: Points) -> ((f32, f32), Vec<u8>) {
         let ground: Ground = query.ground;
         let metrics = &self.judge.metrics;
         let values = |value: &dyn Fn(usize) -> f32, weak: f32, strong: f32| {
-            ((weak, strong), cloud.paint_values(&cloud.mean(value), strong, weak, ground))
+            ((weak, strong), cloud.paint_values(&cloud.mean(points, value), strong, weak, ground))
         };
         match query.colouring {
-            Colouring::Density => ((1.0, cloud.dense() as f32), cloud.paint_density(ground)),
+            Colouring::Density => density(cloud, query),
             Colouring::Aum => {
                 let (low, high) = self.usual_aum(self.filter.side);
                 values(&|span| metrics.aum.get(span).copied().unwrap_or(0.0), high, low)
@@ -490,7 +537,10 @@ impl Session {
                 };
                 let judgement = self.judge.under(&self.settings);
                 judgement.decided(&self.by_hand).into_iter().for_each(|(span, decision)| sort(span, decision));
-                let groups = [(cloud.count(removed), ground.removed()), (cloud.count(relabelled), ground.relabelled())];
+                let groups = [
+                    (cloud.count(points, removed), ground.removed()),
+                    (cloud.count(points, relabelled), ground.relabelled()),
+                ];
                 ((0.0, 0.0), cloud.paint_groups(&groups, ground))
             }
             Colouring::Class => {
@@ -501,14 +551,15 @@ impl Session {
                     }
                 }
                 let types = types.into_iter().enumerate();
-                let groups = types.map(|(i, spans)| (cloud.count(spans), ground.class(i).unwrap_or(ground.plain(1.0))));
+                let groups =
+                    types.map(|(i, spans)| (cloud.count(points, spans), ground.class(i).unwrap_or(ground.plain(1.0))));
                 ((0.0, 0.0), cloud.paint_groups(&groups.collect::<Vec<_>>(), ground))
             }
             Colouring::Gold => {
                 let gold = self.gold.as_deref().unwrap_or_default();
                 let pairs = (0..).zip(self.judge.assigned.iter().zip(gold));
                 let wrong = pairs.filter(|(_, (label, gold))| label != gold).map(|(span, _)| span);
-                ((0.0, 0.0), cloud.paint_groups(&[(cloud.count(wrong), ground.removed())], ground))
+                ((0.0, 0.0), cloud.paint_groups(&[(cloud.count(points, wrong), ground.removed())], ground))
             }
         }
     }
@@ -516,15 +567,12 @@ impl Session {
     /// The range in which 98 % of the AUMs of the sides shown lie.
     fn usual_aum(&self, side: Option<Side>) -> (f32, f32) {
         let aum = &self.judge.metrics.aum;
-        let spans = aum
-            .iter()
-            .zip(0..)
-            .filter(|&(aum, span)| aum.is_finite() && side.is_none_or(|only| self.judge.side(span) == only));
-        let mut shown: Vec<f32> = spans.map(|(&aum, _)| aum).collect();
-        let cut = shown.len() / 100;
-        let Some(last) = shown.len().checked_sub(cut + 1) else { return (0.0, 1.0) };
-        let low = *shown.select_nth_unstable_by(cut, f32::total_cmp).1;
-        (low, *shown.select_nth_unstable_by(last, f32::total_cmp).1)
+        let is_shown = |&span: &SpanId| side.is_none_or(|only| self.judge.side(span) == only);
+        let spans: Vec<SpanId> = (0..aum.len() as SpanId).filter(is_shown).collect();
+        let ranked = shared::ranked(&spans, aum);
+        let at = |rank: Option<usize>| rank.and_then(|rank| aum.get(*ranked.get(rank)? as usize)).copied();
+        let cut = ranked.len() / 100;
+        at(Some(cut)).zip(at(ranked.len().checked_sub(cut + 1))).unwrap_or((0.0, 1.0))
     }
 
     /// The settings, and the decisions by hand.

@@ -201,7 +201,7 @@ impl App {
         self.settings.set(opened.automatic.clone());
         self.by_hand.set(BTreeMap::new());
         self.figures.set(None);
-        self.histograms.set(opened.histograms.clone());
+        self.histograms.set(Default::default());
         self.rows.set(Rows::default());
         self.words.set(false);
         self.forms.set(FormRows::default());

@@ -7,8 +7,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent, RequestInit, RequestMode, Response};
 
-use crate::protocol::{Place, Reply, Request, pack, unpack};
-use crate::session::{Exported, Session};
+use crate::protocol::{Look, Place, Reply, Request, pack, unpack};
+use crate::session::{Exported, Session, Unjudged};
 use crate::source::Source;
 
 const NOTHING_OPEN: &str = "no file is open";
@@ -19,6 +19,8 @@ const JSON_ENDS: u64 = 1 << 30;
 
 thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+    /// A file that was opened and not asked about since.
+    static UNJUDGED: RefCell<Option<Unjudged>> = const { RefCell::new(None) };
 }
 
 /// Serves requests until the page goes away.
@@ -76,10 +78,13 @@ async fn answer(request: Request, attachment: JsValue) {
             Ok((fragment, complete)) => post(&Reply::Linked { fragment, complete }, None),
             Err(reason) => post(&Reply::Failed(reason), None),
         },
-        Request::Look(look) => match with_session_async(async |session| session.look(*look).await).await {
-            Ok((seen, pixels)) => post(&Reply::Seen(Box::new(seen)), pixels),
-            Err(reason) => post(&Reply::Failed(reason), None),
-        },
+        Request::Look(mut look) => {
+            show_picture(&mut look);
+            match with_session_async(async |session| session.look(*look).await).await {
+                Ok((seen, pixels)) => post(&Reply::Seen(Box::new(seen)), pixels),
+                Err(reason) => post(&Reply::Failed(reason), None),
+            }
+        }
         Request::Export(what) => match with_session(|session| session.export(what)) {
             Ok(Exported { name, bytes, notes }) => post(&Reply::Exported { name, notes }, Some(bytes)),
             Err(reason) => post(&Reply::Failed(reason), None),
@@ -87,7 +92,28 @@ async fn answer(request: Request, attachment: JsValue) {
     }
 }
 
+/// The data map of a file that was just opened, before its spans are ranked and judged.
+fn show_picture(look: &mut Look) {
+    UNJUDGED.with_borrow_mut(|unjudged| {
+        if let (Some(unjudged), Some(query)) = (unjudged, look.map)
+            && let Some((map, pixels)) = unjudged.picture(query)
+        {
+            look.map = None;
+            post(&Reply::Picture(map), Some(pixels));
+        }
+    });
+}
+
+/// Judges the file that was opened, if that was not done yet.
+fn judge() -> Result<(), String> {
+    if let Some(unjudged) = UNJUDGED.take() {
+        SESSION.set(Some(unjudged.judge()?));
+    }
+    Ok(())
+}
+
 fn with_session<T>(work: impl FnOnce(&mut Session) -> Result<T, String>) -> Result<T, String> {
+    judge()?;
     SESSION.with_borrow_mut(|session| match session {
         Some(session) => work(session),
         None => Err(NOTHING_OPEN.to_owned()),
@@ -96,6 +122,7 @@ fn with_session<T>(work: impl FnOnce(&mut Session) -> Result<T, String>) -> Resu
 
 /// Takes the session out as long as the work waits for bytes: the page sends no other request meanwhile.
 async fn with_session_async<T>(work: impl AsyncFnOnce(&mut Session) -> Result<T, String>) -> Result<T, String> {
+    judge()?;
     let Some(mut session) = SESSION.take() else { return Err(NOTHING_OPEN.to_owned()) };
     let done = work(&mut session).await;
     SESSION.set(Some(session));
@@ -129,9 +156,11 @@ async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
         })?;
         return Ok(Reply::Decided(Box::new(settings), by_hand));
     }
-    let session = Session::open(name, source).await?;
-    let opened = session.opened();
-    SESSION.set(Some(session));
+    let unjudged = Unjudged::open(name, source).await?;
+    let opened = unjudged.opened();
+    // Memory for the next one.
+    SESSION.set(None);
+    UNJUDGED.set(Some(unjudged));
     Ok(Reply::Opened(Box::new(opened)))
 }
 

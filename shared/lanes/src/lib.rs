@@ -15,10 +15,10 @@ use std::ops::Range;
 
 use half::f16;
 
-pub use self::sort::sort_ascending;
+pub use self::sort::ranked;
 use crate::exp::exp_nonpositive;
 use crate::ln::ln;
-use crate::vectors::{Work, vectorised, widen};
+use crate::vectors::{Work, narrow, vectorised, widen};
 
 /// Spans handled together: their working set stays in the first-level cache.
 pub const BLOCK: usize = 256;
@@ -129,18 +129,18 @@ pub fn mean_distributions(epochs: &[Epoch], spans: Range<usize>) -> Vec<Vec<f32>
     vectorised(Distributions { epochs, spans })
 }
 
-/// The margin of every span's assigned label, its logit minus the largest other, to the end of `out`.
+/// The margin of every span's assigned label, its logit minus the largest other, in half precision, to the end of `out`.
 ///
 /// # Panics
 /// When there are more labels than spans.
-pub fn margins(epoch: Epoch, assigned: &[u16], out: &mut Vec<f32>) {
+pub fn margins(epoch: Epoch, assigned: &[u16], out: &mut Vec<f16>) {
     vectorised(Margins { epoch, assigned, out });
 }
 
 struct Margins<'a> {
     epoch: Epoch<'a>,
     assigned: &'a [u16],
-    out: &'a mut Vec<f32>,
+    out: &'a mut Vec<f16>,
 }
 
 impl Work for Margins<'_> {
@@ -169,8 +169,31 @@ impl Work for Margins<'_> {
             for i in 0..BLOCK {
                 own[i] -= other[i];
             }
-            self.out.extend_from_slice(&own[..labels.len()]);
+            let mut narrowed = [f16::ZERO; BLOCK];
+            narrow(&own, &mut narrowed);
+            self.out.extend_from_slice(&narrowed[..labels.len()]);
         }
+    }
+}
+
+/// These numbers in half precision, to the end of `out`.
+pub fn narrowed(values: &[f32], out: &mut Vec<f16>) {
+    vectorised(Narrowed { values, out });
+}
+
+struct Narrowed<'a> {
+    values: &'a [f32],
+    out: &'a mut Vec<f16>,
+}
+
+impl Work for Narrowed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let start = self.out.len();
+        self.out.resize(start + self.values.len(), f16::ZERO);
+        narrow(self.values, &mut self.out[start..]);
     }
 }
 
@@ -217,6 +240,62 @@ impl Work for Distributions<'_> {
             block.write_distributions(self.epochs.len(), &mut columns);
         }
         columns
+    }
+}
+
+/// Where points fall on a grid: column and row are ⌊(value − low) / (high − low) × n⌋, the upper edge belonging to the last
+/// one, rows from the top.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Grid {
+    /// Left and right edge.
+    pub x: (f32, f32),
+    /// Lower and upper edge.
+    pub y: (f32, f32),
+    /// Columns, at least 1.
+    pub width: u32,
+    /// Rows, at least 1; there are fewer than 2³² cells.
+    pub height: u32,
+}
+
+impl Grid {
+    /// The cell of a point that is not on the grid, or not a number.
+    pub const NOWHERE: u32 = u32::MAX;
+
+    /// The cell of a point, row by row.
+    #[inline(always)]
+    pub fn cell(&self, x: f32, y: f32) -> u32 {
+        let (column, is_inside) = place(x, self.x, self.width);
+        let (row, is_below) = place(y, self.y, self.height);
+        let cell = (self.height - 1 - row) * self.width + column;
+        if is_inside & is_below { cell } else { Self::NOWHERE }
+    }
+}
+
+/// Place of a value among `n`, and whether it has one.
+#[inline(always)]
+fn place(value: f32, (low, high): (f32, f32), n: u32) -> (u32, bool) {
+    let at = (value - low) / (high - low) * n as f32;
+    ((at as u32).min(n - 1), at >= 0.0 && at <= n as f32)
+}
+
+/// The cells of points, for blocks of them: `take` gets the number of the first point of a block, and its cells.
+///
+/// # Panics
+/// When there are not as many values of y as of x.
+pub fn cells(grid: &Grid, x: &[f32], y: &[f32], mut take: impl FnMut(usize, &[u32])) {
+    assert_eq!(x.len(), y.len(), "points have both");
+    let mut cells = [0u32; BLOCK];
+    for (block, (x, y)) in x.chunks(BLOCK).zip(y.chunks(BLOCK)).enumerate() {
+        cells_of_block(grid, x, y, &mut cells);
+        take(block * BLOCK, &cells[..x.len()]);
+    }
+}
+
+/// Not generic: it is compiled here, for speed.
+#[inline(never)]
+fn cells_of_block(grid: &Grid, x: &[f32], y: &[f32], out: &mut [u32]) {
+    for (out, (&x, &y)) in out.iter_mut().zip(x.iter().zip(y)) {
+        *out = grid.cell(x, y);
     }
 }
 

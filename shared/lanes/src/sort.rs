@@ -1,35 +1,106 @@
-//! Sorting keys of which the high half decides.
+//! Sorting ids by a column of values.
 
-/// Fewer than this are sorted by comparing.
-const FEW: usize = 4096;
-/// Bit at which each digit begins, and how many bits it has: together the high 32.
-const DIGITS: [(u32, u32); 3] = [(32, 11), (43, 11), (54, 10)];
+/// Bits of a key by which ids are put into buckets first: few enough that all places to write to stay in the cache, many
+/// enough that a bucket does, too.
+const BUCKET_BITS: u32 = 16;
+/// In buckets with at most so many ids, each is moved to its place.
+const FEW: usize = 64;
 
-/// Sorts keys, whose low halves must be ascending already, by the digits of the high ones (radix sort).
-/// Linear in time; needs the memory of the keys once more.
-pub fn sort_ascending(keys: &mut Vec<u64>) {
-    if keys.len() < FEW || u32::try_from(keys.len()).is_err() {
-        return keys.sort_unstable();
-    }
-    let digit = |key: u64, (start, bits): (u32, u32)| (key >> start) as usize & ((1 << bits) - 1);
-    let mut counts = DIGITS.map(|(_, bits)| vec![0u32; 1 << bits]);
-    for &key in keys.iter() {
-        for (counts, place) in counts.iter_mut().zip(DIGITS) {
-            counts[digit(key, place)] += 1;
+/// Of `ids` (ascending), those whose value is a number, by ascending (value, id); −0 counts as 0. An id for which there is
+/// no value is left out.
+pub fn ranked(ids: &[u32], values: &[f32]) -> Vec<u32> {
+    let key = |id: u32| values.get(id as usize).filter(|value| !value.is_nan()).map(|&value| ascending(value));
+    let bucket = |key: u32| (key >> (32 - BUCKET_BITS)) as usize;
+    let mut ends = vec![0u32; 1 << BUCKET_BITS];
+    for &id in ids {
+        if let Some(key) = key(id) {
+            ends[bucket(key)] += 1;
         }
     }
-    let mut sorted = vec![0; keys.len()];
-    for (mut next, place) in counts.into_iter().zip(DIGITS) {
-        let mut sum = 0;
-        for next in &mut next {
-            sum += std::mem::replace(next, sum);
-        }
-        for &key in keys.iter() {
-            let next = &mut next[digit(key, place)];
-            sorted[*next as usize] = key;
+    let mut sum = 0;
+    for end in &mut ends {
+        // First where the bucket begins; every id moves it on, at last to its end.
+        sum += std::mem::replace(end, sum);
+    }
+    let mut ranked = vec![0u32; sum as usize];
+    for &id in ids {
+        if let Some(key) = key(id) {
+            let next = &mut ends[bucket(key)];
+            ranked[*next as usize] = id;
             *next += 1;
         }
-        std::mem::swap(keys, &mut sorted);
+    }
+    let low = |id: u32| key(id).unwrap_or(0) & ((1 << (32 - BUCKET_BITS)) - 1);
+    let (mut start, mut room) = (0, Room::default());
+    for end in ends {
+        let end = end as usize;
+        let bucket = &mut ranked[start..end];
+        if bucket.len() <= FEW {
+            insert(bucket, low);
+        } else {
+            room.sort(bucket, low);
+        }
+        start = end;
+    }
+    ranked
+}
+
+/// Sorts like the values.
+fn ascending(value: f32) -> u32 {
+    let bits = (value + 0.0).to_bits();
+    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+}
+
+/// Sorts few ids by their keys; ties stay as they are.
+#[inline(always)]
+fn insert(ids: &mut [u32], key: impl Fn(u32) -> u32) {
+    for at in 1..ids.len() {
+        let (id, mut to) = (ids[at], at);
+        while to > 0 && key(ids[to - 1]) > key(id) {
+            ids[to] = ids[to - 1];
+            to -= 1;
+        }
+        ids[to] = id;
+    }
+}
+
+/// Where longer buckets are sorted, at four times the memory of their ids once more.
+#[derive(Default)]
+struct Room {
+    keys: Vec<u64>,
+    sorted: Vec<u64>,
+}
+
+impl Room {
+    /// Sorts ascending ids by keys of 16 bits: radix sort, which leaves ties as they are.
+    #[inline(always)]
+    fn sort(&mut self, ids: &mut [u32], key: impl Fn(u32) -> u32) {
+        let Self { keys, sorted } = self;
+        keys.clear();
+        keys.extend(ids.iter().map(|&id| u64::from(key(id)) << 32 | u64::from(id)));
+        sorted.resize(keys.len(), 0);
+        let digit = |key: u64, place: usize| (key >> (32 + 8 * place)) as usize & 0xff;
+        let mut counts = [[0u32; 256]; 2];
+        for &key in keys.iter() {
+            for (place, counts) in counts.iter_mut().enumerate() {
+                counts[digit(key, place)] += 1;
+            }
+        }
+        for (place, mut next) in counts.into_iter().enumerate() {
+            let mut sum = 0;
+            for next in &mut next {
+                sum += std::mem::replace(next, sum);
+            }
+            for &key in keys.iter() {
+                let next = &mut next[digit(key, place)];
+                sorted[*next as usize] = key;
+                *next += 1;
+            }
+            std::mem::swap(keys, sorted);
+        }
+        for (id, &key) in ids.iter_mut().zip(keys.iter()) {
+            *id = key as u32;
+        }
     }
 }
 
@@ -38,20 +109,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sorts_as_comparing_does() {
-        for n in [0, 1, FEW - 1, FEW, 50_000] {
+    fn ranks_as_comparing_does() {
+        for n in [0, 1, FEW, 200, 5_000, 300_000] {
             let mut state = 1u32;
-            let mut keys: Vec<u64> = (0..n as u64)
-                .map(|id| {
-                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    // Many ties, and both ends of the range.
-                    u64::from(if id % 3 == 0 { state } else { (state >> 30).wrapping_sub(2) }) << 32 | id
-                })
-                .collect();
-            let mut expected = keys.clone();
-            expected.sort();
-            sort_ascending(&mut keys);
-            assert_eq!(keys, expected);
+            let mut roll = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state >> 8
+            };
+            for spread in [1.0, 1e-3, 1e-9] {
+                let values: Vec<f32> = (0..n)
+                    .map(|_| match roll() % 16 {
+                        // Ties, and what is not finite.
+                        0 => 0.0,
+                        1 => -0.0,
+                        2 => f32::NAN,
+                        3 => [f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE / 2.0][roll() as usize % 3],
+                        _ => (roll() as f32 / (1 << 23) as f32 - 1.0) * spread + 3.0 * (roll() % 3) as f32 - 3.0,
+                    })
+                    .collect();
+                // One beyond the values.
+                let ids: Vec<u32> = (0..=n as u32).filter(|id| id % 7 != 3).collect();
+                let mut expected: Vec<u32> = ids.clone();
+                expected.retain(|&id| values.get(id as usize).is_some_and(|v| !v.is_nan()));
+                let value = |id: &u32| values[*id as usize] + 0.0;
+                expected.sort_by(|a, b| value(a).total_cmp(&value(b)).then(a.cmp(b)));
+                assert!(ranked(&ids, &values) == expected, "{n} {spread}");
+            }
         }
+    }
+
+    #[test]
+    fn keys_sort_like_numbers() {
+        let values = [f32::NEG_INFINITY, -1e30, -2.5, -1e-40, 0.0, 1e-40, 3.5, 1e30, f32::INFINITY];
+        assert!(values.map(ascending).is_sorted());
+        assert_eq!(ascending(-0.0), ascending(0.0));
     }
 }

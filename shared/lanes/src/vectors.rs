@@ -30,6 +30,36 @@ fn to_f32(half: f16) -> f32 {
     f32::from_bits(value | (bits & 0x8000) << 16)
 }
 
+/// Single to half precision, rounded to the nearest (of two to the even one), as `half` does; vectorises, too. A NaN stays
+/// one, with whatever payload.
+#[inline(always)]
+pub(crate) fn narrow(single: &[f32], out: &mut [f16]) {
+    for (out, single) in out.iter_mut().zip(single) {
+        *out = to_f16(*single);
+    }
+}
+
+#[inline(always)]
+fn to_f16(single: f32) -> f16 {
+    /// 65,536: larger than what half precision holds.
+    const INFINITE: u32 = (127 + 16) << 23;
+    /// 2⁻¹⁴: smaller numbers are subnormal.
+    const NORMAL: u32 = (127 - 14) << 23;
+    /// ½: in a sum with it the last bit stands for 2⁻²⁴, as in a subnormal half.
+    const HALF: f32 = 0.5;
+    let bits = single.to_bits();
+    let sign = bits & 0x8000_0000;
+    let magnitude = bits ^ sign;
+    let subnormal = (f32::from_bits(magnitude) + HALF).to_bits().wrapping_sub(HALF.to_bits());
+    // Half of what is cut off, less one where the bit before is 0; a carry runs into the exponent, as it should.
+    let rounding = 0xfff + (magnitude >> 13 & 1);
+    let normal = magnitude.wrapping_add(rounding).wrapping_sub((127 - 15) << 23) >> 13;
+    let finite = if magnitude < NORMAL { subnormal } else { normal };
+    let not_finite = if magnitude > 0x7f80_0000 { 0x7e00 } else { 0x7c00 };
+    let half = if magnitude < INFINITE { finite } else { not_finite };
+    f16::from_bits((half | sign >> 16) as u16)
+}
+
 /// Loops over columns. `run` and all that it calls must be `#[inline(always)]`: what is not inlined
 /// is compiled for the smallest vectors.
 pub(crate) trait Work {
@@ -75,6 +105,23 @@ mod tests {
         for (half, wide) in all.iter().zip(wide) {
             let is_same = wide.to_bits() == half.to_f32().to_bits();
             assert!(is_same || wide.is_nan() && half.is_nan(), "{half:?} became {wide}");
+        }
+    }
+
+    #[test]
+    fn singles_are_narrowed_as_half_does() {
+        // Every half and what lies between it and the next: a little off it, in the middle, a little off that.
+        let halves = (0..=u16::MAX).map(|bits| f16::from_bits(bits).to_f32().to_bits());
+        let around =
+            |bits: u32| [0, 1, 0xfff, 0x1000, 0x1001, 0x1fff].map(|more| f32::from_bits(bits.wrapping_add(more)));
+        let tiny = [1e-9, 2.9e-8, 3e-8, f32::MIN_POSITIVE, 65_519.9, 65_520.0, 1e30, f32::MAX].into_iter();
+        let all: Vec<f32> = halves.flat_map(around).chain(tiny.clone()).chain(tiny.map(|v| -v)).collect();
+        let mut narrowed = vec![f16::ZERO; all.len()];
+        narrow(&all, &mut narrowed);
+        for (single, half) in all.iter().zip(narrowed) {
+            let expected = f16::from_f32(*single);
+            let is_same = half.to_bits() == expected.to_bits();
+            assert!(is_same || half.is_nan() && expected.is_nan(), "{single:e} became {half:?}, not {expected:?}");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::ranking::Ascending;
 use self::ranking::Ranking;
 use crate::dictionary_check::{self, OrdinaryWords};
 use crate::dynamics::{Dynamics, Negatives};
@@ -161,30 +162,30 @@ impl Judge {
         let labels = dynamics.corpus.labels.clone();
         let mut unknown: Vec<SpanId> = dynamics.corpus.unknown.iter().filter_map(|&s| index.id(s)).collect();
         unknown.sort_unstable();
-        let known = |span: &SpanId| unknown.binary_search(span).is_err();
+        let known = |span: &SpanId| unknown.is_empty() || unknown.binary_search(span).is_err();
+        let column = metric.column(&metrics);
         let of_side = |side: Side| {
             let spans = (0..).zip(&assigned).filter(move |&(_, &label)| Side::of(label) == side);
-            spans.map(|(span, _)| span).filter(known)
+            let spans: Vec<SpanId> = spans.map(|(span, _)| span).filter(known).collect();
+            Ranking::new(&spans, column)
         };
-        let column = metric.column(&metrics);
-        let negatives = Ranking::new(of_side(Side::Negatives), column);
-        let positives = Ranking::new(of_side(Side::Positives), column);
-        let median = positives.median();
+        let (negatives, positives) = (of_side(Side::Negatives), of_side(Side::Positives));
+        let by_metric = positives.by(column);
+        let median = by_metric.median();
         let has_learned = |span: SpanId| column.get(span as usize).is_some_and(|&value| value >= median);
         let contradicted = dictionary_check::decisions(&dynamics.contradicted, &dynamics.corpus, &index, has_learned);
         // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
         let is_entity =
             |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
-        let learned = positives.from(metric.natural_threshold()).iter().filter(is_entity);
+        let learned = by_metric.from(metric.natural_threshold()).iter().filter(is_entity);
         let ordinary = OrdinaryWords::new(&dynamics.contradicted, &labels);
         let may_be_entity = |span| !ordinary.contains(&dynamics.corpus.tokens, span);
-        let possibly_missed = negatives.without_overlaps(&index, learned.copied(), may_be_entity);
+        let possibly_missed = negatives.by(column).without_overlaps(&index, learned.copied(), may_be_entity);
         let mut types: Vec<Ranking> = std::iter::repeat_with(Ranking::default).take(labels.n_types()).collect();
-        for (&span, &value) in positives.span.iter().zip(&positives.value) {
+        for &span in by_metric.spans() {
             let label = assigned.get(span as usize).copied().unwrap_or(O);
             if let Some(ranking) = usize::from(label).checked_sub(1).and_then(|i| types.get_mut(i)) {
-                ranking.span.push(span);
-                ranking.value.push(value);
+                ranking.push(span);
             }
         }
         // Few of the random negatives are anywhere near the threshold: what memorisation does there is
@@ -193,7 +194,7 @@ impl Judge {
         let estimate = |side: Side, real: &Ranking| {
             let decoys = samples.given(side).to_vec();
             let natural = metric.natural_threshold();
-            Automatic::estimate(&real.value, decoys, &held_out, natural, target_precision(side))
+            Automatic::estimate(real.by(column), decoys, &held_out, natural, target_precision(side))
         };
         let estimates = [estimate(Side::Negatives, &possibly_missed), estimate(Side::Positives, &positives)];
         Ok(Self {
@@ -232,23 +233,37 @@ impl Judge {
 
     /// All negatives, and those that may be missed entities, the metric ascending.
     pub(crate) fn negatives(&self) -> [&[SpanId]; 2] {
-        [&self.negatives, &self.possibly_missed].map(|ranking| ranking.span.as_slice())
+        [&self.negatives, &self.possibly_missed].map(|ranking| self.by_metric(ranking).spans())
     }
 
     /// Groups of spans, each with the metric ascending: those of [`Judge::negatives`], and the spans of every entity
     /// type.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &[SpanId]> {
-        self.negatives().into_iter().chain(self.types.iter().map(|ranking| ranking.span.as_slice()))
+        self.negatives().into_iter().chain(self.types.iter().map(|ranking| self.by_metric(ranking).spans()))
     }
 
     /// All rankable spans of a side, the metric ascending.
-    pub fn ranked(&self, side: Side) -> &[SpanId] {
-        &self.ranking(side).span
+    pub fn ranked(&self, side: Side) -> Ascending<'_> {
+        self.by_metric(match side {
+            Side::Negatives => &self.negatives,
+            Side::Positives => &self.positives,
+        })
     }
 
-    /// The metric of all rankable spans of a side, ascending.
-    pub fn ranked_values(&self, side: Side) -> &[f32] {
-        &self.ranking(side).value
+    /// The positives, those first that annotated sentences contradict; both parts with the metric ascending.
+    pub(crate) fn contradicted_first(&self) -> [Vec<SpanId>; 2] {
+        let is_contradicted = |span: &SpanId| self.contradicted.contains_key(span);
+        let (first, others) = self.ranked(Side::Positives).spans().iter().partition(|span| is_contradicted(span));
+        [first, others]
+    }
+
+    /// Of these spans, the metric ascending, each with its metric.
+    pub fn of_sorted<'a>(&'a self, spans: &'a [SpanId]) -> Ascending<'a> {
+        Ascending::of_sorted(spans, self.metric.column(&self.metrics))
+    }
+
+    fn by_metric<'a>(&'a self, ranking: &'a Ranking) -> Ascending<'a> {
+        ranking.by(self.metric.column(&self.metrics))
     }
 
     /// What the threshold samples say about a side.
@@ -270,20 +285,13 @@ impl Judge {
                 if own().count() < MIN_SAMPLES { pairs(self.samples.of_side(Side::Positives)) } else { pairs(own()) };
             let decoys = own().map(|s| s.given).collect();
             let natural = self.metric.natural_threshold();
-            Automatic::estimate(&ranking.value, decoys, &held_out, natural, target_precision(Side::Positives))
+            Automatic::estimate(self.by_metric(ranking), decoys, &held_out, natural, target_precision(Side::Positives))
         }))
     }
 
     /// What these settings, whose window and metric must be the judge's, decide.
     pub fn under<'a>(&'a self, settings: &'a Settings) -> Judgement<'a> {
         Judgement::new(self, settings)
-    }
-
-    fn ranking(&self, side: Side) -> &Ranking {
-        match side {
-            Side::Negatives => &self.negatives,
-            Side::Positives => &self.positives,
-        }
     }
 }
 
@@ -306,7 +314,7 @@ impl<'a> Judgement<'a> {
     fn new(judge: &'a Judge, settings: &'a Settings) -> Self {
         let side = |side: Side, rule: Rule| {
             let quantile = |q| judge.samples.quantile(side, q);
-            threshold(judge.metric, rule, judge.ranking(side), quantile, || judge.estimate(side))
+            threshold(judge.metric, rule, judge.ranked(side), quantile, || judge.estimate(side))
         };
         let mut thresholds = Thresholds {
             negatives: side(Side::Negatives, settings.negatives),
@@ -319,7 +327,8 @@ impl<'a> Judgement<'a> {
             let threshold = if own_rule.is_none() && !settings.per_class {
                 thresholds.positives
             } else {
-                let found = type_threshold(judge, label, ranking, *own_rule.unwrap_or(&settings.positives));
+                let found =
+                    type_threshold(judge, label, judge.by_metric(ranking), *own_rule.unwrap_or(&settings.positives));
                 let found = found.unwrap_or(Threshold { basis: Basis::AllPositives, ..thresholds.positives });
                 thresholds.classes.insert(name.clone(), found);
                 found
@@ -363,8 +372,8 @@ impl<'a> Judgement<'a> {
             return Cow::Borrowed(below);
         }
         let label = |span: SpanId| self.judge.assigned.get(span as usize).copied().unwrap_or(O);
-        let judged = below.iter().zip(&ranking.value);
-        Cow::Owned(judged.filter(|&(&span, &v)| v < self.threshold(label(span))).map(|(&span, _)| span).collect())
+        let is_judged = |span: &SpanId| self.judge.value(*span) < self.threshold(label(*span));
+        Cow::Owned(below.iter().copied().filter(is_judged).collect())
     }
 
     /// Spans of a side that are judged wrong or contradicted by annotated sentences, the metric ascending.
@@ -404,9 +413,13 @@ impl<'a> Judgement<'a> {
         decided
     }
 
-    /// The spans of a side that could be judged wrong, the metric ascending.
-    pub(crate) fn judgeable_spans(&self, side: Side) -> &'a [SpanId] {
-        &self.judgeable(side).span
+    /// The spans of a side that could be judged wrong, the most suspicious first: those that annotated sentences
+    /// contradict, whatever their metric, and then the others; both parts with the metric ascending.
+    pub(crate) fn by_suspicion(&self, side: Side) -> [Cow<'a, [SpanId]>; 2] {
+        match side {
+            Side::Positives if !self.contradicted().is_empty() => self.judge.contradicted_first().map(Cow::Owned),
+            side => [Cow::Borrowed(&[]), Cow::Borrowed(self.judgeable(side).spans())],
+        }
     }
 
     /// How many spans with this label are judged wrong.
@@ -414,18 +427,18 @@ impl<'a> Judgement<'a> {
         self.group(label).map_or(0, |ranking| ranking.below(self.threshold(label)).len())
     }
 
-    fn group(&self, label: LabelId) -> Option<&'a Ranking> {
+    fn group(&self, label: LabelId) -> Option<Ascending<'a>> {
         match usize::from(label).checked_sub(1) {
             None => Some(self.judgeable(Side::Negatives)),
-            Some(at) => self.judge.types.get(at),
+            Some(at) => self.judge.types.get(at).map(|ranking| self.judge.by_metric(ranking)),
         }
     }
 
     /// The spans of a side that could be judged wrong, were the threshold high enough.
-    fn judgeable(&self, side: Side) -> &'a Ranking {
+    fn judgeable(&self, side: Side) -> Ascending<'a> {
         match side {
-            Side::Negatives if self.settings.overlap_suppression => &self.judge.possibly_missed,
-            side => self.judge.ranking(side),
+            Side::Negatives if self.settings.overlap_suppression => self.judge.by_metric(&self.judge.possibly_missed),
+            side => self.judge.ranked(side),
         }
     }
 
@@ -468,7 +481,7 @@ impl<'a> Judgement<'a> {
 fn threshold<'a>(
     metric: Metric,
     rule: Rule,
-    ranking: &Ranking,
+    ranking: Ascending,
     quantile: impl Fn(f32) -> Threshold,
     estimate: impl Fn() -> &'a Automatic,
 ) -> Threshold {
@@ -484,21 +497,22 @@ fn threshold<'a>(
             });
             // What judges more than half of a group says that the model has not learned it: too few
             // epochs, or a window that begins too early.
-            let is_learned = |t: &Threshold| 2 * ranking.below(t.value).len() <= ranking.span.len();
+            let is_learned = |t: &Threshold| 2 * ranking.below(t.value).len() <= ranking.len();
             estimated.into_iter().chain([natural]).find(is_learned).unwrap_or(Threshold::NONE)
         }
     }
 }
 
 /// A type's own threshold; `None` where it has too few samples.
-fn type_threshold(judge: &Judge, label: LabelId, ranking: &Ranking, rule: Rule) -> Option<Threshold> {
+fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule) -> Option<Threshold> {
     let mut descending: Vec<f32> = Vec::new();
     if !matches!(rule, Rule::Fixed(_)) {
         descending.extend(judge.samples.of_label(label).map(|s| s.given));
         if descending.len() < MIN_SAMPLES {
             return None;
         }
-        descending.sort_by(|a, b| b.total_cmp(a));
+        descending.sort_by(f32::total_cmp);
+        descending.reverse();
     }
     let estimate = judge.type_estimate(label)?;
     let quantile = |q| quantile_threshold(&descending, q, &positions(descending.len()));

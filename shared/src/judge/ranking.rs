@@ -2,75 +2,113 @@
 
 use crate::span::{Span, SpanId, SpanIndex};
 
-/// A group of spans in ascending order of the metric.
+/// A group of spans in ascending order of the metric, which is kept elsewhere, and of their ids.
 #[derive(Debug, Default)]
-pub(super) struct Ranking {
-    /// Ascending.
-    pub(super) value: Vec<f32>,
-    pub(super) span: Vec<SpanId>,
-}
+pub(super) struct Ranking(Vec<SpanId>);
 
 impl Ranking {
-    /// Of `spans`, ascending, those whose metric is a number.
-    pub(super) fn new(spans: impl Iterator<Item = SpanId> + Clone, column: &[f32]) -> Self {
-        let keys = || {
-            let ranked = spans.clone().filter_map(|span| Some((span, *column.get(span as usize)?)));
-            ranked.filter(|(_, value)| !value.is_nan()).map(|(span, value)| sort_key(value, span))
-        };
-        // Order and id packed into one integer sort several times faster than pairs. Counted first: a list
-        // that grows takes twice the memory.
-        let mut sorted = Vec::with_capacity(keys().count());
-        sorted.extend(keys());
-        lanes::sort_ascending(&mut sorted);
-        let span: Vec<SpanId> = sorted.iter().map(|&key| key as SpanId).collect();
-        let value = sorted.iter().map(|&key| match value_of(key) {
-            // Its sign is not in the key.
-            0.0 => column.get(key as u32 as usize).copied().unwrap_or(0.0),
-            value => value,
-        });
-        let value = value.collect();
-        Self { value, span }
+    /// Of `spans` (ascending), those whose metric is a number.
+    pub(super) fn new(spans: &[SpanId], column: &[f32]) -> Self {
+        Self(lanes::ranked(spans, column))
     }
 
-    /// Spans whose metric is below the threshold, ascending.
-    pub(super) fn below(&self, threshold: f32) -> &[SpanId] {
-        &self.span[..self.value.partition_point(|&v| v < threshold)]
+    /// With the metric of all spans.
+    pub(super) fn by<'a>(&'a self, column: &'a [f32]) -> Ascending<'a> {
+        Ascending { spans: &self.0, column }
+    }
+
+    /// Adds a span with a metric that is no lower.
+    pub(super) fn push(&mut self, span: SpanId) {
+        self.0.push(span);
+    }
+}
+
+/// Spans with their metric ascending.
+#[derive(Debug, Clone, Copy)]
+pub struct Ascending<'a> {
+    spans: &'a [SpanId],
+    /// Of all spans.
+    column: &'a [f32],
+}
+
+impl<'a> Ascending<'a> {
+    /// Of spans that are in this order already. `column`: the metric of all spans.
+    pub(crate) fn of_sorted(spans: &'a [SpanId], column: &'a [f32]) -> Self {
+        Self { spans, column }
+    }
+
+    /// The spans.
+    pub fn spans(self) -> &'a [SpanId] {
+        self.spans
+    }
+
+    /// How many.
+    pub fn len(self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The metric of the span at a rank, from 0.
+    pub fn value(self, rank: usize) -> Option<f32> {
+        self.spans.get(rank).map(|&span| self.of(span))
+    }
+
+    /// Lowest and highest metric, where there are spans.
+    pub fn ends(self) -> Option<(f32, f32)> {
+        Some((self.of(*self.spans.first()?), self.of(*self.spans.last()?)))
+    }
+
+    /// How many come before the first whose metric does not meet a condition that the lower ones meet.
+    pub fn count_while(self, meets: impl Fn(f32) -> bool) -> usize {
+        self.spans.partition_point(|&span| meets(self.of(span)))
+    }
+
+    /// Spans whose metric is below the threshold.
+    pub(crate) fn below(self, threshold: f32) -> &'a [SpanId] {
+        self.spans.get(..self.count_while(|v| v < threshold)).unwrap_or_default()
+    }
+
+    /// Spans whose metric is at least this.
+    pub(super) fn from(self, least: f32) -> &'a [SpanId] {
+        self.spans.get(self.count_while(|v| v < least)..).unwrap_or_default()
     }
 
     /// The upper median; infinite where there are no spans.
-    pub(super) fn median(&self) -> f32 {
-        self.value.get(self.value.len() / 2).copied().unwrap_or(f32::INFINITY)
+    pub(super) fn median(self) -> f32 {
+        self.value(self.len() / 2).unwrap_or(f32::INFINITY)
     }
 
     /// Whether a span, whose metric this is, is among them.
-    pub(super) fn contains(&self, span: SpanId, value: f32) -> bool {
-        let ties = self.value.partition_point(|&v| v < value)..self.value.partition_point(|&v| v <= value);
-        self.span[ties].binary_search(&span).is_ok()
+    pub(super) fn contains(self, span: SpanId, value: f32) -> bool {
+        let ties = self.count_while(|v| v < value)..self.count_while(|v| v <= value);
+        self.spans.get(ties).is_some_and(|ties| ties.binary_search(&span).is_ok())
     }
 
-    /// Spans whose metric is at least this, ascending.
-    pub(super) fn from(&self, least: f32) -> &[SpanId] {
-        &self.span[self.value.partition_point(|&v| v < least)..]
+    fn of(self, span: SpanId) -> f32 {
+        self.column.get(span as usize).copied().unwrap_or(f32::NAN)
     }
 
     /// The spans that may be an entity, and overlap neither one of `entities` nor a span of lower metric that itself
     /// stays: non-maximum suppression. Who stays does not depend on any threshold, since only lower values matter.
     pub(super) fn without_overlaps(
-        &self,
+        self,
         index: &SpanIndex,
         entities: impl Iterator<Item = SpanId>,
         may_be_entity: impl Fn(Span) -> bool,
-    ) -> Self {
+    ) -> Ranking {
         let finder = index.finder();
         let mut occupied = Tokens::none(index);
         entities.filter_map(|id| finder.span(id)).for_each(|span| occupied.fill(span));
-        let mut kept = Self::default();
-        for (&value, &id) in self.value.iter().zip(&self.span) {
+        let mut kept = Ranking::default();
+        for &id in self.spans {
             let Some(span) = finder.span(id) else { continue };
             if occupied.are_free(span) && may_be_entity(span) {
                 occupied.fill(span);
-                kept.value.push(value);
-                kept.span.push(id);
+                kept.push(id);
             }
         }
         kept
@@ -125,19 +163,6 @@ impl Tokens {
     }
 }
 
-/// Sorts like (metric ascending, span id ascending); −0 counts as 0.
-fn sort_key(value: f32, span: SpanId) -> u64 {
-    let bits = (value + 0.0).to_bits();
-    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-    u64::from(ordered) << 32 | u64::from(span)
-}
-
-/// The value of a sort key; 0 for −0.
-fn value_of(key: u64) -> f32 {
-    let ordered = (key >> 32) as u32;
-    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,37 +172,33 @@ mod tests {
         // Long sentences, so that their tokens lie in several words; against the definition.
         let index = SpanIndex::new([5, 150, 0, 60, 3], 9).unwrap();
         let column: Vec<f32> = (0..index.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 22) as f32).collect();
-        let ranking = Ranking::new(0..index.len() as SpanId, &column);
-        assert!(ranking.value.is_sorted() && ranking.span.len() == column.len());
+        let spans: Vec<SpanId> = (0..index.len() as SpanId).collect();
+        let ranking = Ranking::new(&spans, &column);
+        let ranked = ranking.by(&column);
         for (entities, least) in [(vec![], 0), (vec![3, 4, 40, 700], 0), (vec![3], 2)] {
             let may_be_entity = |span: Span| span.start >= least;
-            let kept = ranking.without_overlaps(&index, entities.iter().copied(), may_be_entity);
+            let kept = ranked.without_overlaps(&index, entities.iter().copied(), may_be_entity);
             let entities: Vec<Span> = entities.iter().map(|&id| index.span(id).unwrap()).collect();
             let mut expected: Vec<Span> = Vec::new();
-            for &id in &ranking.span {
+            for &id in ranked.spans() {
                 let span = index.span(id).unwrap();
                 if span.start >= least && !entities.iter().chain(&expected).any(|taken| taken.overlaps(&span)) {
                     expected.push(span);
                 }
             }
-            assert_eq!(kept.span.iter().map(|&id| index.span(id).unwrap()).collect::<Vec<_>>(), expected);
-            assert!(kept.span.iter().zip(&kept.value).all(|(&id, &value)| column[id as usize] == value));
+            assert_eq!(kept.0.iter().map(|&id| index.span(id).unwrap()).collect::<Vec<_>>(), expected);
         }
     }
 
     #[test]
-    fn keys_sort_like_numbers() {
-        let mut values = [-1e30, -2.5, -1.0, -0.0, 0.0, 1e-40, 3.5, 1e30];
-        values.sort_by_key(|&v| sort_key(v, 0));
-        assert_eq!(values.map(|v: f32| v + 0.0), [-1e30, -2.5, -1.0, 0.0, 0.0, 1e-40, 3.5, 1e30]);
-        assert!(sort_key(-0.0, 2) > sort_key(0.0, 1));
-        for value in [f32::NEG_INFINITY, -1e30, -2.5, -1e-40, 0.0, 1e-40, 3.5, f32::INFINITY] {
-            assert_eq!(value_of(sort_key(value, 7)), value);
-        }
-        let ranking = Ranking::new(0..3, &[0.0, -0.0, -1.0]);
-        assert_eq!(
-            ranking.value.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
-            [-1.0f32, 0.0, -0.0].map(f32::to_bits)
-        );
+    fn ranks_are_found_by_value() {
+        let column = [2.0, -1.0, 0.5, -0.0, 0.0, f32::NAN, 0.5];
+        let ranking = Ranking::new(&[0, 1, 2, 3, 5, 6], &column);
+        let ranked = ranking.by(&column);
+        assert_eq!(ranked.spans(), [1, 3, 2, 6, 0]);
+        assert_eq!((ranked.below(0.5), ranked.from(0.5)), (&[1, 3][..], &[2, 6, 0][..]));
+        assert_eq!((ranked.median(), ranked.ends(), ranked.value(9)), (0.5, Some((-1.0, 2.0)), None));
+        assert!(ranked.contains(6, 0.5) && !ranked.contains(4, 0.0) && !ranked.contains(5, f32::NAN));
+        assert_eq!(Ranking::default().by(&column).median(), f32::INFINITY);
     }
 }

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use super::ReportError;
 use super::paper::Paper;
 use crate::histogram::{Histogram, range_of};
-use crate::judge::{Judge, Side};
+use crate::judge::{Ascending, Judge, Side};
 use crate::ln::ln;
 use crate::quality::CurvePoint;
 use crate::threshold::Metric;
@@ -76,13 +76,12 @@ where
 pub fn histogram(
     title: &str,
     metric: Metric,
-    real: &[f32],
+    real: Ascending,
     samples: &[f32],
     threshold: f32,
 ) -> Result<String, ReportError> {
-    let (low, high) = range_of(metric, [real, samples]);
-    let of = |values: &[f32]| Histogram::new(values, low, high, BINS);
-    let (real, samples) = (of(real), of(samples));
+    let (low, high) = range_of(metric, real, samples);
+    let (real, samples) = (Histogram::of_ranked(real, low, high, BINS), Histogram::new(samples, low, high, BINS));
     // On a logarithmic scale: room above the bars for the legend.
     let top = real.highest().max(samples.highest()).max(1) as f32 * 20.0;
     draw(|area| {
@@ -149,7 +148,7 @@ pub fn data_map(title: &str, judge: &Judge, side: Side) -> Result<String, Report
     /// Largest standard deviation that values in 0..=1 can have.
     const WIDEST: f32 = 0.5;
     let mut cells = vec![0u32; COLUMNS * ROWS];
-    for &span in judge.ranked(side) {
+    for &span in judge.ranked(side).spans() {
         let (c, v) = (judge.metrics.confidence[span as usize], judge.metrics.variability[span as usize]);
         let column = ((v / WIDEST * COLUMNS as f32) as usize).min(COLUMNS - 1);
         let row = ((c * ROWS as f32) as usize).min(ROWS - 1);

@@ -388,7 +388,7 @@ fn distributions(judge: &Judge, summary: &CleaningSummary) -> Result<String, Rep
         ),
     ];
     for (title, side, samples, threshold) in sides {
-        out.push_str(&charts::histogram(title, judge.metric, judge.ranked_values(side), samples, threshold.value)?);
+        out.push_str(&charts::histogram(title, judge.metric, judge.ranked(side), samples, threshold.value)?);
     }
     Ok(out + "</div>\n")
 }
@@ -415,7 +415,7 @@ fn suspicious(input: &Input, side: Side, decided: &std::collections::BTreeMap<Sp
     let (judge, dynamics) = (input.judge, input.dynamics);
     let labels = &dynamics.corpus.labels;
     let (title, ranked) = match side {
-        Side::Positives => ("Most suspicious positives", judge.ranked(side).to_vec()),
+        Side::Positives => ("Most suspicious positives", judge.ranked(side).spans().to_vec()),
         // Overlapping negatives say the same thing several times.
         Side::Negatives => {
             ("Most suspicious negatives", judge.under(&input.decisions.settings).judged_wrong(side).into_owned())

@@ -19,7 +19,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{interval, replicates};
-use crate::judge::Side;
+use crate::judge::{Ascending, Side};
 
 /// Fewer threshold samples than this say nothing.
 pub const MIN_SAMPLES: usize = 30;
@@ -58,17 +58,17 @@ pub struct Automatic {
 }
 
 impl Automatic {
-    /// `real`: metric of the real spans, ascending. `decoys`: metric of the samples' given labels, any
+    /// `real`: the real spans with their metric. `decoys`: metric of the samples' given labels, any
     /// order. `held_out`: (held-out, trained) metric of samples' distant labels. `natural`: the metric
     /// below which a model prefers another label.
-    pub fn estimate(real: &[f32], mut decoys: Vec<f32>, held_out: &[(f32, f32)], natural: f32, target: f64) -> Self {
+    pub fn estimate(real: Ascending, mut decoys: Vec<f32>, held_out: &[(f32, f32)], natural: f32, target: f64) -> Self {
         decoys.sort_by(f32::total_cmp);
         if decoys.len() < MIN_SAMPLES {
             return Self { threshold: None, wrong: None, decoys };
         }
         let targets = Targets {
             real,
-            below: decoys.iter().map(|&decoy| real.partition_point(|&r| r <= decoy)).collect(),
+            below: decoys.iter().map(|&decoy| real.count_while(|r| r <= decoy)).collect(),
             decoys: &decoys,
             natural,
             target,
@@ -103,8 +103,7 @@ impl Automatic {
 
 /// Real spans against decoys.
 struct Targets<'a> {
-    /// Ascending.
-    real: &'a [f32],
+    real: Ascending<'a>,
     /// Ascending.
     decoys: &'a [f32],
     /// Real spans not above each decoy.
@@ -137,7 +136,7 @@ impl Targets<'_> {
         for i in first..=self.decoys.len() {
             // Between two decoys G is constant: so many real spans may lie below.
             let most = wrong * f64::from(seen) / n / self.target;
-            let limit = self.real.get(most as usize).copied().unwrap_or(f32::INFINITY);
+            let limit = self.real.value(most as usize).unwrap_or(f32::INFINITY);
             match (self.decoys.get(i), times.get(i)) {
                 (Some(&decoy), Some(&times)) if limit >= decoy => {
                     reached = decoy;
@@ -178,6 +177,8 @@ mod tests {
 
     fn once(real: &[f32], decoys: &[f32], natural: f32, target: f64) -> (f64, f32) {
         let below = decoys.iter().map(|&d| real.partition_point(|&r| r <= d)).collect();
+        let spans: Vec<u32> = (0..real.len() as u32).collect();
+        let real = Ascending::of_sorted(&spans, real);
         let targets = Targets { real, decoys, below, natural, target };
         let ones = vec![1; decoys.len()];
         let wrong = targets.wrong(&ones);
@@ -220,10 +221,12 @@ mod tests {
     #[test]
     fn the_threshold_is_the_low_end_of_its_interval_and_needs_samples() {
         let (real, decoys) = separate(400, -1.0);
+        let spans: Vec<u32> = (0..real.len() as u32).collect();
+        let real = Ascending::of_sorted(&spans, &real);
         // Held out, every other label loses to another; trained, half lie below 5. Resampled, the share
         // and the quantile vary independently: a standard error of √2·.05, in tenths.
         let pairs: Vec<(f32, f32)> = (0..100).map(|i| (if i % 2 == 0 { -1.0 } else { 1.0 }, i as f32 / 10.0)).collect();
-        let estimate = Automatic::estimate(&real, decoys.clone(), &pairs, 0.0, 0.5);
+        let estimate = Automatic::estimate(real, decoys.clone(), &pairs, 0.0, 0.5);
         let (threshold, (low, high)) = estimate.threshold.unwrap();
         assert_eq!(threshold, low);
         assert!((low - 3.84).abs() < 0.5 && (high - 6.16).abs() < 0.5, "{low} {high}");
@@ -232,9 +235,9 @@ mod tests {
         // K/G varies from resample to resample, and W is its least value.
         assert!(280.0 < wrong.interval.0 && wrong.interval.1 <= 400.0, "{wrong:?}");
         assert_eq!(estimate.wrong_below(-0.5, 200), Some((200.0, 200.0)));
-        let few = Automatic::estimate(&real, decoys[..MIN_SAMPLES - 1].to_vec(), &pairs, 0.0, 0.5);
+        let few = Automatic::estimate(real, decoys[..MIN_SAMPLES - 1].to_vec(), &pairs, 0.0, 0.5);
         assert_eq!((few.threshold, few.wrong, few.wrong_below(0.5, 20)), (None, None, None));
-        let unpaired = Automatic::estimate(&real, decoys, &pairs[..5], 0.0, 0.5);
+        let unpaired = Automatic::estimate(real, decoys, &pairs[..5], 0.0, 0.5);
         assert!(unpaired.threshold.is_none() && unpaired.wrong.is_some());
     }
 }

@@ -65,7 +65,8 @@ impl Samples {
             .collect();
         let descending = |side: Side| {
             let mut values: Vec<f32> = samples.of_side(side).map(|s| s.given).collect();
-            values.sort_by(|a, b| b.total_cmp(a));
+            values.sort_by(f32::total_cmp);
+            values.reverse();
             Given { descending: values, resamples: OnceLock::new() }
         };
         (samples.negatives, samples.positives) = (descending(Side::Negatives), descending(Side::Positives));

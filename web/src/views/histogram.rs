@@ -28,7 +28,12 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
         if let Some(canvas) = canvas.get()
             && size.0 > 0.0
         {
-            data.with(|data| distribution::draw(&canvas, size, data, log_counts, dark));
+            data.with(|data| {
+                // Not before there is something to draw.
+                if !data.real.is_empty() {
+                    distribution::draw(&canvas, size, data, log_counts, dark);
+                }
+            });
         }
     });
     let totals = move || {
