@@ -134,8 +134,14 @@ fn contradicted(corpus: &Corpus, is_clear: bool) -> Vec<Entry> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let rule =
-        || prop_oneof![Just(Rule::Auto), (0.0..1.0f32).prop_map(Rule::Quantile), (-6.0..6.0f32).prop_map(Rule::Fixed)];
+    let rule = || {
+        prop_oneof![
+            Just(Rule::Auto),
+            Just(Rule::Keep),
+            (0.0..1.0f32).prop_map(Rule::Quantile),
+            (-6.0..6.0f32).prop_map(Rule::Fixed)
+        ]
+    };
     let classes = prop::collection::btree_map("[ABX]", rule(), 0..3);
     (rule(), rule(), classes, any::<[bool; 5]>(), 0.0..1.0f32, 1..4u32).prop_map(
         |(negatives, positives, classes, choices, relabel_probability, last)| {

@@ -89,6 +89,7 @@ pub fn threshold_line(name: &str, threshold: Threshold) -> String {
         Basis::Estimate => "estimated from the threshold samples",
         Basis::Natural => "too few threshold samples for an estimate",
         Basis::None => return format!("{name}: none is judged, the model has not learned them over these epochs"),
+        Basis::Kept => return format!("{name}: none is judged, all keep their labels"),
         Basis::AllPositives => "that of all positives: too few samples of its own",
     };
     let interval = interval.map_or(String::new(), |(low, high)| format!(", 90 % interval {low:.2} to {high:.2}"));

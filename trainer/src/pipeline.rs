@@ -616,15 +616,14 @@ impl Metrics {
         for (name, side, threshold) in
             [("positives", Side::Positives, t.positives), ("negatives", Side::Negatives, t.negatives)]
         {
-            text += &if threshold.basis == Basis::None {
-                format!("No {name} are judged: the model had not learned them. Train longer, or set a threshold\n")
-            } else {
-                format!(
-                    "Judged wrong: {} of the {name} ({} < {:.2})\n",
-                    self.cleaning.changed(side),
-                    self.settings.metric.name(),
-                    threshold.value
-                )
+            let (changed, metric) = (self.cleaning.changed(side), self.settings.metric.name());
+            text += &match threshold.basis {
+                Basis::None => {
+                    format!("No {name} are judged: the model had not learned them. Train longer, or set a threshold\n")
+                }
+                Basis::Kept if changed == 0 => format!("The {name} keep their labels\n"),
+                Basis::Kept => format!("The {name} keep their labels, but for {changed} that dev contradicts\n"),
+                _ => format!("Judged wrong: {changed} of the {name} ({metric} < {:.2})\n", threshold.value),
             };
         }
         if let Some(noise) = &self.noise {

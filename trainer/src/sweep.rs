@@ -145,9 +145,6 @@ struct Scores {
     dev_f1: Vec<f64>,
 }
 
-/// Below every margin: judges none.
-const NONE: Rule = Rule::Fixed(-1000.0);
-
 impl Sweep {
     /// Leaves sides unjudged, too; else the settings that are in force without a sweep.
     pub fn of_sides(sides: TrySides) -> Self {
@@ -200,23 +197,23 @@ impl Sweep {
         vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
         vary(&mut all, &self.dictionary_check, |settings, &check| settings.dictionary_check = check);
         let untouched = Settings {
-            negatives: NONE,
-            positives: NONE,
+            negatives: Rule::Keep,
+            positives: Rule::Keep,
             classes: BTreeMap::new(),
             dictionary_check: false,
             ..base.clone()
         };
         let judged = [true, false];
         if self.sides == TrySides::All {
-            vary(&mut all, &judged, |s, &judged| s.negatives = if judged { s.negatives } else { NONE });
+            vary(&mut all, &judged, |s, &judged| s.negatives = if judged { s.negatives } else { Rule::Keep });
         }
         if self.sides != TrySides::None {
             // What somebody asked for is done: a rule given by hand is no default to be doubted.
             let is_doubted = |rule: Rule| self.sides == TrySides::All || rule == Rule::Auto;
             vary(&mut all, &judged, |s, &judged| {
-                s.positives = if judged || !is_doubted(s.positives) { s.positives } else { NONE };
+                s.positives = if judged || !is_doubted(s.positives) { s.positives } else { Rule::Keep };
             });
-            let is_trial = all.iter().any(|s| s.positives == NONE);
+            let is_trial = all.iter().any(|s| s.positives == Rule::Keep);
             all.extend(is_trial.then_some(untouched));
         }
         let mut once: Vec<Settings> = Vec::new();
@@ -409,7 +406,7 @@ fn describe(settings: &Settings) -> String {
     let rule = |rule: Rule| match rule {
         Rule::Auto => "auto".to_owned(),
         Rule::Quantile(q) => format!("quantile {q}"),
-        rule if rule == NONE => "kept".to_owned(),
+        Rule::Keep => "kept".to_owned(),
         Rule::Fixed(value) => format!("{value}"),
     };
     let Window { first, last } = settings.window;
@@ -463,7 +460,7 @@ mod tests {
         let automatic = Settings { positives: Rule::Auto, ..Settings::paper() };
         let kept = |sides, base: &Settings| -> Vec<(bool, bool)> {
             let all = Sweep::of_sides(sides).combinations(base).into_iter();
-            all.map(|s| (s.negatives == NONE, s.positives == NONE)).collect()
+            all.map(|s| (s.negatives == Rule::Keep, s.positives == Rule::Keep)).collect()
         };
         let unjudged = (true, true);
         assert_eq!(

@@ -487,6 +487,7 @@ fn threshold<'a>(
 ) -> Threshold {
     match rule {
         Rule::Fixed(value) => Threshold { value, interval: None, basis: Basis::Given },
+        Rule::Keep => Threshold { basis: Basis::Kept, ..Threshold::NONE },
         Rule::Quantile(q) => quantile(q),
         Rule::Auto => {
             let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
@@ -506,7 +507,7 @@ fn threshold<'a>(
 /// A type's own threshold; `None` where it has too few samples.
 fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule) -> Option<Threshold> {
     let mut descending: Vec<f32> = Vec::new();
-    if !matches!(rule, Rule::Fixed(_)) {
+    if !matches!(rule, Rule::Fixed(_) | Rule::Keep) {
         descending.extend(judge.samples.of_label(label).map(|s| s.given));
         if descending.len() < MIN_SAMPLES {
             return None;
@@ -627,6 +628,11 @@ mod tests {
         assert!(judge.under(&automatic).judged_wrong(Side::Positives).is_empty());
         assert_eq!(*judge.under(&automatic).judged_wrong(Side::Negatives), [0]);
         assert_eq!(*judge.under(&settings(false)).judged_wrong(Side::Positives), [5], "a fixed threshold is obeyed");
+        let kept = Settings { negatives: Rule::Keep, positives: Rule::Keep, per_class: true, ..settings(false) };
+        let judgement = judge.under(&kept);
+        let thresholds = [judgement.thresholds().positives, judgement.thresholds().classes["X"]];
+        assert!(thresholds.iter().all(|t| (t.value, t.basis) == (f32::NEG_INFINITY, Basis::Kept)));
+        assert!(Side::BOTH.iter().all(|&side| judgement.judged_wrong(side).is_empty()));
     }
 
     #[test]

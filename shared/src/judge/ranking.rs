@@ -33,7 +33,7 @@ pub struct Ascending<'a> {
 
 impl<'a> Ascending<'a> {
     /// Of spans that are in this order already. `column`: the metric of all spans.
-    pub(crate) fn of_sorted(spans: &'a [SpanId], column: &'a [f32]) -> Self {
+    pub fn of_sorted(spans: &'a [SpanId], column: &'a [f32]) -> Self {
         Self { spans, column }
     }
 

@@ -245,13 +245,15 @@ fn counts(summary: &CleaningSummary, metric: &str) -> String {
     }
     out.push_str("</table></div>\n");
     for (side, threshold) in [("positives", t.positives), ("negatives", t.negatives)] {
-        if threshold.basis == Basis::None {
-            let _ = writeln!(
-                out,
-                "<p class=\"note\">No {side} are judged: the model had not learned them over these epochs. Train \
-                 longer, choose a later window, or set a threshold by hand.</p>"
-            );
-        }
+        let why = match threshold.basis {
+            Basis::None => {
+                "the model had not learned them over these epochs. Train longer, choose a later window, or set a \
+                 threshold by hand"
+            }
+            Basis::Kept => "the settings say that they keep their labels",
+            _ => continue,
+        };
+        let _ = writeln!(out, "<p class=\"note\">No {side} are judged: {why}.</p>");
     }
     if summary.flagged > 0 {
         let _ = writeln!(

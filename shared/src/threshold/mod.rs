@@ -72,6 +72,8 @@ pub enum Rule {
     Quantile(f32),
     /// A given value.
     Fixed(f32),
+    /// None: all keep their labels.
+    Keep,
 }
 
 /// What happens to a span that is judged wrong.
@@ -197,6 +199,8 @@ pub enum Basis {
     None,
     /// The threshold of all positives: the type has too few samples of its own.
     AllPositives,
+    /// No threshold, as the settings say.
+    Kept,
 }
 
 /// Spans with a metric **below** the value are judged wrong. Minus infinity judges none.

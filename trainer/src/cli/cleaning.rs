@@ -21,12 +21,12 @@ pub struct CleaningOptions {
     /// epochs
     #[arg(long, value_enum)]
     pub threshold: Option<Threshold>,
-    /// Judge negatives (spans labelled O) with an AUM below this wrong
-    #[arg(long, value_name = "AUM", allow_negative_numbers = true)]
-    pub negatives_threshold: Option<f32>,
-    /// Judge positives with an AUM below this wrong
-    #[arg(long, value_name = "AUM", allow_negative_numbers = true)]
-    pub positives_threshold: Option<f32>,
+    /// Judge negatives (spans labelled O) with an AUM below this wrong; `keep`: none of them
+    #[arg(long, value_name = "AUM|keep", value_parser = threshold, allow_negative_numbers = true)]
+    pub negatives_threshold: Option<Rule>,
+    /// Judge positives with an AUM below this wrong; `keep`: none of them
+    #[arg(long, value_name = "AUM|keep", value_parser = threshold, allow_negative_numbers = true)]
+    pub positives_threshold: Option<Rule>,
     /// Take the threshold for negatives from the threshold samples: AUM at this quantile, from the top
     #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "negatives_threshold")]
     pub negatives_quantile: Option<f32>,
@@ -73,11 +73,11 @@ impl CleaningOptions {
         if let Some(q) = self.positives_quantile {
             settings.positives = Rule::Quantile(q);
         }
-        if let Some(value) = self.negatives_threshold {
-            settings.negatives = Rule::Fixed(value);
+        if let Some(rule) = self.negatives_threshold {
+            settings.negatives = rule;
         }
-        if let Some(value) = self.positives_threshold {
-            settings.positives = Rule::Fixed(value);
+        if let Some(rule) = self.positives_threshold {
+            settings.positives = rule;
         }
         if let Some(window) = self.window {
             settings.window = window;
@@ -101,6 +101,14 @@ impl CleaningOptions {
             settings.overlap_suppression = false;
         }
     }
+}
+
+fn threshold(text: &str) -> Result<Rule, String> {
+    if text == "keep" {
+        return Ok(Rule::Keep);
+    }
+    let value = text.parse().ok().filter(|value: &f32| value.is_finite());
+    value.map(Rule::Fixed).ok_or_else(|| "expected a number, or keep".to_owned())
 }
 
 fn quantile(text: &str) -> Result<f32, String> {

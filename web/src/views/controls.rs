@@ -65,6 +65,7 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
         let rule = match event_target_value(&event).as_str() {
             "auto" => Rule::Auto,
             "quantile" => Rule::Quantile(quantile),
+            "keep" => Rule::Keep,
             _ => {
                 let now = app.threshold(side);
                 Rule::Fixed(if now.is_finite() { now } else { 0.0 })
@@ -76,6 +77,7 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
         Rule::Auto => "auto",
         Rule::Quantile(_) => "quantile",
         Rule::Fixed(_) => "fixed",
+        Rule::Keep => "keep",
     };
     view! {
         <div class="threshold">
@@ -84,6 +86,7 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
                 <option value="auto">"auto"</option>
                 <option value="quantile">"quantile"</option>
                 <option value="fixed">"fixed"</option>
+                <option value="keep">"keep all"</option>
             </select>
             <span class="less" aria-hidden="true" title="Judged wrong below">"<"</span>
             <input id=format!("threshold-{name}") data-testid=format!("threshold-{name}") class="number" type="text"
@@ -110,6 +113,7 @@ fn hint(threshold: Threshold) -> Option<String> {
         threshold.interval.map(|(low, high)| format!("{} to {}", format::signed(low, 2), format::signed(high, 2)));
     match (threshold.basis, interval) {
         (Basis::Given, _) => None,
+        (Basis::Kept, _) => Some("All keep their labels.".to_owned()),
         (Basis::None, _) => {
             Some("The model has not learned these: none is judged. Try other epochs, or set a threshold.".to_owned())
         }
