@@ -68,9 +68,6 @@ pub struct Cloud {
     shown: usize,
 }
 
-/// The data map's: variability (of probabilities) × confidence.
-pub const DATA_MAP: Extent = Extent { x: (0.0, 0.5), y: (0.0, 1.0) };
-
 impl Cloud {
     /// A cloud of points, in a picture of `width` × `height` pixels; what is outside the extent or not a number is not in
     /// it. `scale`: device pixels per pixel of the page.

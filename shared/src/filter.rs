@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::axis::Axes;
 use crate::corpus::Corpus;
 use crate::judge::{Decision, Judgement, Side};
 use crate::labels::{LabelId, O};
@@ -24,8 +25,10 @@ pub struct Filter {
     pub text: String,
     /// Its value of the metric.
     pub values: Option<Values>,
-    /// The corners of an area of the data map, as (variability, confidence), that it lies in.
+    /// The corners of an area of the data map that it lies in.
     pub region: Vec<(f32, f32)>,
+    /// The axes of that map.
+    pub axes: Axes,
     /// Whether its distant label differs from gold.
     pub wrong_by_gold: bool,
     /// Its words and its distant label.
@@ -141,9 +144,10 @@ impl Selection {
         }
         if !filter.region.is_empty() {
             let area = Polygon::new(&filter.region);
+            let [x, y] = [filter.axes.x, filter.axes.y].map(|axis| axis.column(metrics, &[]));
             set.retain(|span| {
                 let at = |column: &[f32]| column.get(span as usize).copied().unwrap_or(f32::NAN);
-                area.contains((at(&metrics.variability), at(&metrics.confidence)))
+                area.contains((at(&x), at(&y)))
             });
         }
         if let Some(words) = Words::new(&filter.text) {
@@ -365,6 +369,7 @@ fn overlapping<'a>(text: &'a str, words: &'a str) -> impl Iterator<Item = usize>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::axis::Axis;
     use crate::dynamics::Dynamics;
     use crate::formats::dynclean_json;
     use crate::judge::Judge;
@@ -474,6 +479,14 @@ mod tests {
         };
         passing(region((0.8, 0.9)), &[1, 4]);
         passing(region((0.2, 0.3)), &[5]);
+        // AUM is 2 and −1; on both axes.
+        let by_aum = |low: f32, high: f32| Filter {
+            region: vec![(low, low), (high, low), (high, high), (low, high)],
+            axes: Axes { x: Axis::Aum, y: Axis::Aum },
+            ..Filter::default()
+        };
+        passing(by_aum(1.9, 2.1), &[1, 4]);
+        passing(by_aum(-1.1, -0.9), &[5]);
         let l_shape = [(0.0, 0.0), (2.0, 0.0), (2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (0.0, 2.0)];
         let area = Polygon::new(&l_shape);
         assert!(area.contains((0.5, 1.5)) && area.contains((1.5, 0.5)));

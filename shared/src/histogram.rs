@@ -65,9 +65,9 @@ pub fn range_of(metric: Metric, real: Ascending, samples: &[f32]) -> (f32, f32) 
 }
 
 /// A round range (multiples of 1) that covers the finite ones of these values and 0.
-fn common_range<'a>(values: impl Iterator<Item = &'a f32>) -> (f32, f32) {
+pub fn common_range<'a>(values: impl IntoIterator<Item = &'a f32>) -> (f32, f32) {
     let (mut low, mut high) = (0f32, 0f32);
-    for value in values.filter(|value| value.is_finite()) {
+    for value in values.into_iter().filter(|value| value.is_finite()) {
         low = low.min(*value);
         high = high.max(*value);
     }

@@ -7,6 +7,7 @@
 
 pub use lanes::{exp, ln, ranked};
 
+pub mod axis;
 pub mod block_wise;
 pub mod cleaning;
 pub mod colour;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
+use shared::axis::Axes;
 use shared::cleaning::Decisions;
-use shared::density::{DATA_MAP, Extent};
+use shared::density::Extent;
 use shared::filter::{Decided, Filter};
 use shared::listing::Listing;
 use shared::share;
@@ -34,6 +35,8 @@ struct View {
     colouring: Colouring,
     log_counts: bool,
     /// Of the data map.
+    axes: Axes,
+    /// Of the data map.
     zoom: Option<Extent>,
     span: Option<SpanId>,
 }
@@ -47,6 +50,7 @@ impl Default for View {
             form_order: FormOrder::default(),
             colouring: Colouring::Density,
             log_counts: true,
+            axes: Axes::default(),
             zoom: None,
             span: None,
         }
@@ -136,7 +140,11 @@ pub fn restore_view(app: App, of: &str) {
     }
     app.map_colouring.set(view.colouring);
     app.log_counts.set(view.log_counts);
-    app.zoom.set(view.zoom.filter(is_shown));
+    // The other recording is not open.
+    if !view.axes.compare() {
+        app.axes.set(view.axes);
+        app.zoom.set(view.zoom.filter(is_shown));
+    }
     if let Some(span) = view.span {
         app.select(span);
     }
@@ -144,10 +152,8 @@ pub fn restore_view(app: App, of: &str) {
 
 /// Whether a part of the data map, which may be anything in an address, can be drawn.
 fn is_shown(part: &Extent) -> bool {
-    let inside = |(low, high): (f32, f32), (least, most): (f32, f32)| {
-        low >= least && high <= most && high - low >= 0.9e-3 * (most - least)
-    };
-    inside(part.x, DATA_MAP.x) && inside(part.y, DATA_MAP.y)
+    let is_range = |(low, high): (f32, f32)| low.abs() < 1e5 && high.abs() < 1e5 && high - low >= 1e-4;
+    is_range(part.x) && is_range(part.y)
 }
 
 thread_local! {
@@ -190,6 +196,7 @@ fn view(app: App) -> View {
         form_order: app.form_order.get(),
         colouring: app.map_colouring.get(),
         log_counts: app.log_counts.get(),
+        axes: app.axes.get(),
         zoom: app.zoom.get().filter(is_shown),
         span: app.selected.get(),
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use js_sys::{Array, ArrayBuffer, Uint8ClampedArray};
 use leptos::prelude::*;
+use shared::axis::{Axes, Axis};
 use shared::filter::Decided;
 use shared::judge::Decision;
 use shared::span::SpanId;
@@ -13,7 +14,7 @@ use shared::threshold::Settings;
 use wasm_bindgen::prelude::*;
 use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use crate::protocol::{Export, Look, Map, Place, Plane, Reply, Request, Seen, pack, unpack};
+use crate::protocol::{Export, Look, Map, Place, Reply, Request, Seen, pack, unpack};
 use crate::state::App;
 use crate::worker::file_name;
 use crate::{address, download, work};
@@ -331,7 +332,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             app.busy.set(None);
             app.zoom.set(None);
             app.compared.set(Some(*compared));
-            app.plane.set(Plane::Compare);
+            app.axes.set(Axes { x: Axis::Aum, y: Axis::OtherAum });
             app.filter_by(|filter| filter.decided = Some(Decided::Differently));
             // So that agreement comes, whatever else is looked at.
             look(|_| {});
@@ -399,6 +400,9 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
     }
     if let Some(histograms) = seen.histograms {
         app.histograms.set(histograms);
+    }
+    if let Some(aum) = seen.aum {
+        app.aum.set(aum);
     }
     if let Some(rows) = seen.rows {
         app.rows.set(rows);

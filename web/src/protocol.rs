@@ -4,6 +4,7 @@
 use js_sys::{Array, Uint8Array};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use shared::axis::Axes;
 use shared::cleaning::CleaningSummary;
 use shared::colour::Ground;
 use shared::compare::Agreement;
@@ -122,22 +123,13 @@ pub struct MapQuery {
     /// Device pixels per pixel.
     pub scale: u32,
     /// What its axes are.
-    pub plane: Plane,
+    pub axes: Axes,
     /// The part that is shown.
     pub extent: Extent,
     /// What colours mean.
     pub colouring: Colouring,
     /// Background.
     pub ground: Ground,
-}
-
-/// What the axes of the data map are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Plane {
-    /// Variability and confidence.
-    DataMap,
-    /// AUM in the open recording and in the one it is compared with.
-    Compare,
 }
 
 /// What the colours of the data map mean.
@@ -252,8 +244,8 @@ pub struct Compared {
     pub encoder: String,
     /// Its seed.
     pub seed: u64,
-    /// The part of the plane of both AUMs that holds all spans.
-    pub extent: Extent,
+    /// The range of its AUMs.
+    pub aum: (f32, f32),
 }
 
 /// What changed by a [`Look`].
@@ -263,6 +255,8 @@ pub struct Seen {
     pub figures: Option<Figures>,
     /// Distributions of the metric: negatives, positives.
     pub histograms: Option<[SideHistogram; 2]>,
+    /// The range of the AUMs, where it may have changed.
+    pub aum: Option<(f32, f32)>,
     /// How many spans pass the filter.
     pub passing: Option<usize>,
     /// Precision over recall of all thresholds, where gold is known: negatives, positives.

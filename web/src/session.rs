@@ -6,12 +6,12 @@ use std::io::{Cursor, Write as _};
 use shared::cleaning::{Decisions, Override, clean};
 use shared::colour::Ground;
 use shared::compare::Other;
-use shared::density::{Cloud, Extent, Points};
+use shared::density::{Cloud, Points};
 use shared::dictionary_check::Contradicted;
 use shared::dynamics::Dynamics;
 use shared::filter::{Facts, Filter, Selection};
 use shared::formats::{self, Content, Document, WriteOptions};
-use shared::histogram::{Histogram, range_of};
+use shared::histogram::{Histogram, common_range, range_of};
 use shared::judge::{Ascending, Decision, Judge, Judgement, Side};
 use shared::labels::LabelId;
 use shared::metrics::{Metrics, Window};
@@ -28,7 +28,7 @@ use zip::{CompressionMethod, ZipWriter};
 use crate::form_cache::FormCache;
 use crate::protocol::{
     Colouring, Compared, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List, Look, Map, MapQuery,
-    Opened, Plane, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
+    Opened, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
 use crate::recording::{Measured, Recording};
 use crate::source::Source;
@@ -105,11 +105,11 @@ impl Unjudged {
 
     /// The data map that is asked for, where its colours need no judgement: there before everything else.
     pub fn picture(&mut self, query: MapQuery) -> Option<(Map, Vec<u8>)> {
-        if query.plane != Plane::DataMap || query.colouring != Colouring::Density {
+        if query.axes.compare() || query.colouring != Colouring::Density {
             return None;
         }
-        let metrics = &self.measured.metrics;
-        let points = Points { x: &metrics.variability, y: &metrics.confidence, shown: None };
+        let [x, y] = [query.axes.x, query.axes.y].map(|axis| axis.column(&self.measured.metrics, &[]));
+        let points = Points { x: &x, y: &y, shown: None };
         let clouds = Clouds { passing: cloud(points, &query), all: None };
         let (ramp, rgba) = density(&clouds.passing, &query);
         let map = Map { query, ramp, shown: clouds.passing.shown() };
@@ -198,15 +198,10 @@ impl Session {
         let (judge, settings) = recording.judge(measured)?;
         let dynamics = recording.dynamics;
         let other = Other::new(&self.recording.dynamics, &dynamics, &judge, &settings).map_err(|e| e.to_string())?;
-        let range = |column: &[f32]| {
-            let finite = || column.iter().copied().filter(|v| v.is_finite());
-            let (low, high) = (finite().fold(0.0, f32::min), finite().fold(0.0, f32::max));
-            ((low - 0.5).floor(), (high + 0.5).ceil())
-        };
-        let extent = Extent { x: range(&self.judge.metrics.aum), y: range(&other.aum) };
+        let aum = common_range(&other.aum);
         (self.other, self.other_is_new) = (Some(other), true);
         let info = dynamics.info;
-        Ok(Compared { file, encoder: info.encoder, seed: info.seed, extent })
+        Ok(Compared { file, encoder: info.encoder, seed: info.seed, aum })
     }
 
     /// What follows `#` in an address that carries the settings, and whether the decisions by hand are in it.
@@ -279,6 +274,7 @@ impl Session {
         }
         if std::mem::take(&mut self.histograms_are_new) || filtered {
             seen.histograms = Some(self.histograms());
+            seen.aum = Some(common_range(&self.judge.metrics.aum));
         }
         if decides {
             seen.figures = Some(self.figures());
@@ -491,13 +487,10 @@ impl Session {
 
     /// What a data map shows: the spans that pass the filter.
     fn with_points<T>(&self, query: &MapQuery, look: impl FnOnce(Points) -> T) -> T {
-        let metrics = &self.judge.metrics;
-        let (x, y) = match (query.plane, &self.other) {
-            (Plane::Compare, Some(other)) => (&metrics.aum, &other.aum),
-            _ => (&metrics.variability, &metrics.confidence),
-        };
+        let other = self.other.as_ref().map_or(&[][..], |other| &other.aum);
+        let [x, y] = [query.axes.x, query.axes.y].map(|axis| axis.column(&self.judge.metrics, other));
         let passes = |span: SpanId| self.selection.as_ref().is_none_or(|selection| selection.contains(span));
-        look(Points { x, y, shown: self.selection.is_some().then_some(&passes) })
+        look(Points { x: &x, y: &y, shown: self.selection.is_some().then_some(&passes) })
     }
 
     fn clouds(&self, query: &MapQuery) -> Clouds {
@@ -656,5 +649,5 @@ fn zipped(documents: &[Document]) -> Result<Vec<u8>, String> {
 }
 
 fn same_places(a: &MapQuery, b: &MapQuery) -> bool {
-    (a.width, a.height, a.scale, a.plane, a.extent) == (b.width, b.height, b.scale, b.plane, b.extent)
+    (a.width, a.height, a.scale, a.axes, a.extent) == (b.width, b.height, b.scale, b.axes, b.extent)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use leptos::prelude::*;
+use shared::axis::Axes;
 use shared::compare::Agreement;
 use shared::density::Extent;
 use shared::filter::{Decided, Filter, Form};
@@ -17,7 +18,7 @@ use web_sys::{File, ImageData};
 
 use crate::history::{History, Step};
 use crate::protocol::{
-    Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened, Plane, Rows, SideHistogram,
+    Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened, Rows, SideHistogram,
 };
 use crate::work::{self, Work};
 use crate::{link, theme};
@@ -54,7 +55,9 @@ pub struct App {
     /// How they agree: negatives, positives.
     pub agreement: RwSignal<Option<[Agreement; 2]>>,
     /// Axes of the data map.
-    pub plane: RwSignal<Plane>,
+    pub axes: RwSignal<Axes>,
+    /// The range of the AUMs.
+    pub aum: RwSignal<(f32, f32)>,
     /// The part of the data map that is shown; none: all.
     pub zoom: RwSignal<Option<Extent>>,
     /// The span under the pointer.
@@ -127,7 +130,8 @@ impl App {
             curves: RwSignal::new(None),
             compared: RwSignal::new(None),
             agreement: RwSignal::new(None),
-            plane: RwSignal::new(Plane::DataMap),
+            axes: RwSignal::new(Axes::default()),
+            aum: RwSignal::new((-1.0, 1.0)),
             zoom: RwSignal::new(None),
             hover: RwSignal::new(None),
             map_colouring: RwSignal::new(Colouring::Density),
@@ -215,7 +219,7 @@ impl App {
         self.curves.set(None);
         self.compared.set(None);
         self.agreement.set(None);
-        self.plane.set(Plane::DataMap);
+        self.axes.set(Axes::default());
         self.zoom.set(None);
         self.hover.set(None);
         self.list.set(List::Ranked(Listing { judged_only: true }));
@@ -467,7 +471,7 @@ impl App {
     pub fn end_comparison(&self) {
         self.compared.set(None);
         self.agreement.set(None);
-        self.plane.set(Plane::DataMap);
+        self.axes.set(Axes::default());
         self.zoom.set(None);
         self.filter_by(|filter| filter.decided = filter.decided.filter(|&decided| decided != Decided::Differently));
         link::look(|look| look.forget_other = true);

@@ -24,6 +24,47 @@ async fn counts(page: &Page) -> [u64; 4] {
 }
 
 #[test]
+fn any_two_metrics_make_a_map() {
+    let Some(places) = Places::find("any_two_metrics_make_a_map") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        let all = shown(&page.until("map-count", "shows all", |text| shown(text) > 1000).await);
+        let pixels = async || {
+            page.script("const c = document.querySelector('[data-testid=map-canvas]'); return c.toDataURL()").await
+        };
+        let usual = pixels().await;
+        // By AUM and correctness: all spans are there, elsewhere. (What had no place would not be counted.)
+        page.choose("map-y", "AUM").await;
+        page.choose("map-x", "correctness").await;
+        page.until_address("%22axes%22:50").await;
+        page.until("map-count", "shows all", |text| shown(text) == all).await;
+        while pixels().await == usual {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        // The left third of the map has the spans whose label was never predicted, or at one epoch in three.
+        page.drag_over("map-canvas", &[(0.02, 0.02), (0.35, 0.02), (0.35, 0.98), (0.02, 0.98), (0.02, 0.1)]).await;
+        page.find("chip-region").await;
+        let few = shown(&page.until("map-count", "shows fewer", |text| shown(text) < all).await);
+        assert!(few > 0);
+        page.choose("list-which", "all").await;
+        page.until("listed", "lists as many", |text| shown(text) == few).await;
+        // An address brings axes and area back.
+        page.until_address("%22region%22:%5B%5B").await;
+        page.reload().await;
+        page.until("map-count", "shows as few", |text| shown(text) == few).await;
+        assert_eq!(page.value("map-x").await, "correctness");
+        assert_eq!(page.value("map-y").await, "AUM");
+        // The area stays where another map is shown.
+        page.choose("map-x", "variability").await;
+        page.choose("map-y", "confidence").await;
+        page.until("map-count", "shows as few", |text| shown(text) == few).await;
+        page.click("chip-region").await;
+        page.until("map-count", "shows all", |text| shown(text) == all).await;
+    });
+}
+
+#[test]
 fn a_selection_holds_in_every_view() {
     let Some(places) = Places::find("a_selection_holds_in_every_view") else { return };
     let made = made(&places);

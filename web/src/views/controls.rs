@@ -51,14 +51,14 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
     let is_quantile = move || matches!(app.rule(side), Rule::Quantile(_));
     let in_force = move || app.figures.with(|f| f.as_ref().map(|f| f.summary.thresholds.of(side)));
     let set_value = move |event: web_sys::Event| {
-        match event_target_value(&event).trim().parse::<f32>() {
-            Ok(value) if value.is_finite() => app.set_rule(side, Rule::Fixed(value)),
+        match format::number(&event_target_value(&event)) {
+            Some(value) => app.set_rule(side, Rule::Fixed(value)),
             // What is no number changes nothing: the field shows the threshold in force again.
             _ => app.settings.notify(),
         }
     };
-    let set_quantile = move |event: web_sys::Event| match event_target_value(&event).trim().parse::<f32>() {
-        Ok(q) if (0.0..=1.0).contains(&q) => app.set_rule(side, Rule::Quantile(q)),
+    let set_quantile = move |event: web_sys::Event| match format::number(&event_target_value(&event)) {
+        Some(q) if (0.0..=1.0).contains(&q) => app.set_rule(side, Rule::Quantile(q)),
         _ => app.settings.notify(),
     };
     let set_kind = move |event: web_sys::Event| {
@@ -145,8 +145,8 @@ fn classes(app: App) -> impl IntoView {
             let name = name.clone();
             move |event: web_sys::Event| match event_target_value(&event).trim() {
                 "" => app.set_class(&name, None),
-                text => match text.parse::<f32>() {
-                    Ok(value) if value.is_finite() => app.set_class(&name, Some(value)),
+                text => match format::number(text) {
+                    Some(value) => app.set_class(&name, Some(value)),
                     _ => app.figures.notify(),
                 },
             }
@@ -228,8 +228,8 @@ fn action(app: App) -> impl IntoView {
     };
     let contradicted = move || app.file.with(|f| f.as_ref().map(|f| f.contradicted)).filter(|c| c.entries > 0);
     let relabels = move || app.settings.get().action == Action::Relabel;
-    let set_probability = move |event: web_sys::Event| match event_target_value(&event).trim().parse::<f32>() {
-        Ok(p) if (0.0..=1.0).contains(&p) => app.change(|s| s.relabel_probability = p),
+    let set_probability = move |event: web_sys::Event| match format::number(&event_target_value(&event)) {
+        Some(p) if (0.0..=1.0).contains(&p) => app.change(|s| s.relabel_probability = p),
         _ => app.settings.notify(),
     };
     view! {

@@ -144,7 +144,7 @@ fn chips(app: App) -> impl IntoView {
         }
     };
     view! {
-        {move || region().then(|| chip("area of the map".to_owned(), "chip-region", |filter| filter.region.clear()))}
+        {move || region().then(|| chip("area of the map".to_owned(), "chip-region", |filter| (filter.region, filter.axes) = Default::default()))}
         {move || form().map(|text| chip(text, "chip-form", |filter| filter.form = None))}
         {move || decided().map(|text| chip(text, "chip-decided", |filter| filter.decided = None))}
         {move || values().map(|text| chip(text, "chip-values", |filter| filter.values = None))}

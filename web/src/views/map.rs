@@ -3,8 +3,9 @@
 
 use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
+use shared::axis::{Axes, Axis};
 use shared::colour::{Ground, Rgb};
-use shared::density::{DATA_MAP, Extent};
+use shared::density::Extent;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, PointerEvent, WheelEvent};
 
@@ -12,7 +13,7 @@ use super::filters::{of_all, side_choice};
 use crate::format;
 use crate::link;
 use crate::plots::{MARGINS, Size, pixel_ratio, scatter_axes, size_of};
-use crate::protocol::{Colouring, Hover, MapQuery, Plane};
+use crate::protocol::{Colouring, Hover, MapQuery};
 use crate::state::App;
 
 /// Farther than this, in pixels, a press is a drag.
@@ -40,7 +41,7 @@ pub fn map(app: App) -> impl IntoView {
             width: (width * pixel_ratio()).round() as u32,
             height: (height * pixel_ratio()).round() as u32,
             scale: pixel_ratio().round() as u32,
-            plane: app.plane.get(),
+            axes: app.axes.get(),
             extent: extent(app),
             colouring: app.map_colouring.get(),
             ground: ground(app),
@@ -68,7 +69,6 @@ pub fn map(app: App) -> impl IntoView {
         <section class="panel plot map" aria-label="Data map">
             <div class="heading">
                 <h2>"Data map"</h2>
-                <Show when=move || app.compared.with(Option::is_some)>{plane_choice(app)}</Show>
                 {side_choice(app, "map-side")}
                 {colour_choice(app)}
                 {legend(app)}
@@ -80,25 +80,20 @@ pub fn map(app: App) -> impl IntoView {
                 <canvas node_ref=axes aria-hidden="true"></canvas>
                 {zoom_buttons(app)}
                 {cloud_view(app, cloud, size)}
-                {move || app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities) && app.plane.get() == Plane::DataMap)
+                {move || (app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities)) && needs_probabilities(app.axes.get()))
                     .then(|| view! {
                         <p class="hint" data-testid="map-unknown">
-                            "The file has margins only: without the logits there is no confidence and no variability to map."
+                            "The file has margins only: without the logits there are no probabilities to map. Choose AUM, correctness or forgetting events."
                         </p>
                     })}
-                <Show when=move || app.plane.get() == Plane::DataMap && app.zoom.get().is_none()>
+                <Show when=move || app.axes.get() == Axes::default() && app.zoom.get().is_none()>
                     <span class="reading easy" aria-hidden="true">"easy to learn"</span>
                     <span class="reading ambiguous" aria-hidden="true">"ambiguous"</span>
                     <span class="reading hard" aria-hidden="true">"hard to learn, often wrong"</span>
                 </Show>
-                <span class="axis y" aria-hidden="true">{move || match app.plane.get() {
-                    Plane::DataMap => "confidence".to_owned(),
-                    Plane::Compare => app.compared.with(|c| c.as_ref().map_or(String::new(), |c| format!("AUM in {}", c.file))),
-                }}</span>
-                <span class="axis x" aria-hidden="true">{move || match app.plane.get() {
-                    Plane::DataMap => "variability (its standard deviation)",
-                    Plane::Compare => "AUM in the open file",
-                }}</span>
+                <span class="axis y" aria-hidden="true">{move || caption(app, app.axes.get().y)}</span>
+                <span class="axis x" aria-hidden="true">{move || caption(app, app.axes.get().x)}</span>
+                {axes_choice(app)}
                 {move || app.hover.get().map(|hover| tooltip(app, hover, size.get_untracked()))}
             </div>
         </section>
@@ -111,10 +106,10 @@ fn extent(app: App) -> Extent {
 }
 
 fn whole(app: App) -> Extent {
-    match app.plane.get() {
-        Plane::DataMap => DATA_MAP,
-        Plane::Compare => app.compared.with(|c| c.as_ref().map_or(DATA_MAP, |c| c.extent)),
-    }
+    let other = app.compared.with(|c| c.as_ref().map_or((-1.0, 1.0), |c| c.aum));
+    let n_epochs = app.settings.with(|s| s.window.last.saturating_sub(s.window.first) + 1);
+    let (axes, aum) = (app.axes.get(), [app.aum.get(), other]);
+    Extent { x: axes.x.range(n_epochs, aum), y: axes.y.range(n_epochs, aum) }
 }
 
 /// Width and height of the plot's area.
@@ -164,7 +159,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
             link::look(|look| look.hover = Some(pixel(at)));
             return;
         };
-        if app.plane.get_untracked() == Plane::Compare || event.pointer_type() == "touch" {
+        if app.axes.get_untracked().compare() || event.pointer_type() == "touch" {
             return;
         }
         drawn.update(|drawn| {
@@ -188,7 +183,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
             let round = |v: f32| (v * 1e4).round() / 1e4;
             let corners = line.into_iter().map(|at| to_plane(extent, size, at)).map(|(x, y)| (round(x), round(y)));
             let region = corners.collect();
-            app.filter_by(|filter| filter.region = region);
+            app.filter_by(|filter| (filter.region, filter.axes) = (region, app.axes.get_untracked()));
         }
     };
     let wheel = move |event: WheelEvent| {
@@ -203,8 +198,8 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
     let points = |line: &[Size]| line.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ");
     let region = move || {
         let (extent, size) = (extent(app), size.get());
-        let of_map = app.plane.get() == Plane::DataMap;
         app.filter.with(|filter| {
+            let of_map = filter.axes == app.axes.get();
             let line: Vec<Size> = filter.region.iter().map(|&at| to_pixels(extent, size, at)).collect();
             if of_map { points(&line) } else { String::new() }
         })
@@ -250,17 +245,43 @@ fn zoom_buttons(app: App) -> impl IntoView {
     }
 }
 
-fn plane_choice(app: App) -> impl IntoView {
-    let set = move |event: web_sys::Event| {
-        app.zoom.set(None);
-        app.plane.set(if event_target_value(&event) == "compare" { Plane::Compare } else { Plane::DataMap });
+/// Whether margins alone do not give them.
+fn needs_probabilities(axes: Axes) -> bool {
+    let needs = |axis| matches!(axis, Axis::Variability | Axis::Confidence | Axis::PredictedProbability);
+    needs(axes.x) || needs(axes.y)
+}
+
+fn caption(app: App, axis: Axis) -> String {
+    match (axis, app.compared.get()) {
+        (Axis::Variability, _) => "variability (of the confidence)".to_owned(),
+        (Axis::OtherAum, Some(other)) => format!("AUM in {}", other.file),
+        _ => axis.name().to_owned(),
+    }
+}
+
+/// What is up, and what is to the right.
+fn axes_choice(app: App) -> impl IntoView {
+    let choice = move |label: &'static str, id: &'static str, axis: fn(&mut Axes) -> &mut Axis| {
+        let set = move |event: web_sys::Event| {
+            let name = event_target_value(&event);
+            if let Some(chosen) = Axis::ALL.into_iter().find(|axis| axis.name() == name) {
+                app.zoom.set(None);
+                app.axes.update(|axes| *axis(axes) = chosen);
+            }
+        };
+        view! {
+            <select aria-label=label title=label data-testid=id on:change=set
+                prop:value=move || axis(&mut app.axes.get()).name()>
+                {Axis::ALL.iter().map(|&axis| view! {
+                    <option value=axis.name() disabled=move || axis == Axis::OtherAum && app.compared.with(Option::is_none)>{axis.name()}</option>
+                }).collect::<Vec<_>>()}
+            </select>
+        }
     };
     view! {
-        <select aria-label="Axes of the data map" data-testid="map-plane" on:change=set
-            prop:value=move || if app.plane.get() == Plane::Compare { "compare" } else { "map" }>
-            <option value="map">"data map"</option>
-            <option value="compare">"AUM × AUM"</option>
-        </select>
+        <span class="axes">
+            {choice("Up", "map-y", |axes| &mut axes.y)} " by " {choice("To the right", "map-x", |axes| &mut axes.x)}
+        </span>
     }
 }
 
