@@ -312,6 +312,10 @@ mod tests {
         assert_eq!((cloud.counts.iter().sum::<u32>(), cloud.shown()), (3, 3));
         assert_eq!(cloud.count(points, [0, 3, 99])[90], 1);
         assert_eq!(cloud.mean(points, &|point| point as f32)[90], 1.0);
+        // Where a metric is not known, there are no points.
+        let half = Points { x: &[], ..points };
+        let nowhere = Cloud::new(half, UNIT, (10, 10), 0);
+        assert_eq!((nowhere.shown(), nowhere.count(half, [0, 1])), (0, vec![0; 100]));
     }
 
     #[test]

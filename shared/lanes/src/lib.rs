@@ -278,12 +278,11 @@ fn place(value: f32, (low, high): (f32, f32), n: u32) -> (u32, bool) {
     ((at as u32).min(n - 1), at >= 0.0 && at <= n as f32)
 }
 
-/// The cells of points, for blocks of them: `take` gets the number of the first point of a block, and its cells.
-///
-/// # Panics
-/// When there are not as many values of y as of x.
+/// The cells of all points that have both an x and a y, for blocks of them: `take` gets the number of the first point of a
+/// block, and its cells.
 pub fn cells(grid: &Grid, x: &[f32], y: &[f32], mut take: impl FnMut(usize, &[u32])) {
-    assert_eq!(x.len(), y.len(), "points have both");
+    let n = x.len().min(y.len());
+    let (x, y) = (&x[..n], &y[..n]);
     let mut cells = [0u32; BLOCK];
     for (block, (x, y)) in x.chunks(BLOCK).zip(y.chunks(BLOCK)).enumerate() {
         cells_of_block(grid, x, y, &mut cells);

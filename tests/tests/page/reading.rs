@@ -108,6 +108,26 @@ fn every_file_of_the_fuzz_corpus_opens_or_is_refused_in_words() {
 }
 
 #[test]
+fn margins_alone_make_a_map_of_what_they_give() {
+    let Some(places) = Places::find("margins_alone_make_a_map_of_what_they_give") else { return };
+    let run = tempfile::tempdir().unwrap();
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/v2.dyn");
+    std::fs::copy(golden, run.path().join("dynamics.dyn")).unwrap();
+    with_page(&places, run.path(), "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.find("map-unknown").await;
+        // One axis alone is not enough, and breaks nothing.
+        page.choose("map-y", "AUM").await;
+        page.until("map-count", "shows none", |text| text.starts_with("0 of ")).await;
+        page.find("map-unknown").await;
+        page.choose("map-x", "forgetting events").await;
+        // The margins of one span are no numbers.
+        page.until("map-count", "shows all but one", |text| text == "9 of 10").await;
+        assert!(!page.has("map-unknown").await);
+    });
+}
+
+#[test]
 fn the_sample_opens_without_a_file() {
     let Some(places) = Places::find("the_sample_opens_without_a_file") else { return };
     let made = made(&places);
