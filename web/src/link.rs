@@ -92,10 +92,15 @@ struct Link {
     jobs: VecDeque<Job>,
     look: Option<Look>,
     frame_asked: bool,
+    /// For so many frames after opening a file the first look waits for the size of the map.
+    patience: u8,
     open: Option<Source>,
     /// Whether the page says that the open file is being read again.
     reads_again: bool,
 }
+
+/// Views know their sizes a frame after they are there.
+const PATIENCE: u8 = 4;
 
 thread_local! {
     static LINK: RefCell<Option<Link>> = const { RefCell::new(None) };
@@ -117,6 +122,7 @@ pub fn start(app: App, scripts: Scripts) {
         jobs: VecDeque::new(),
         look: None,
         frame_asked: false,
+        patience: 0,
         open: None,
         reads_again: false,
     }));
@@ -228,7 +234,11 @@ fn advance() {
         request_animation_frame(|| {
             with(|link| {
                 link.frame_asked = false;
-                if link.ready && link.waiting.is_none() && link.jobs.is_empty() {
+                if link.patience > 0 && link.look.as_ref().is_some_and(|look| look.map.is_none()) {
+                    // Asked for first, the map is there first.
+                    link.patience -= 1;
+                } else if link.ready && link.waiting.is_none() && link.jobs.is_empty() {
+                    link.patience = 0;
                     link.send_look();
                 }
             });
@@ -321,6 +331,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             }
             with(|link| {
                 link.open = Some(source);
+                link.patience = PATIENCE;
                 // The views add what they look at.
                 link.look = Some(look);
             });

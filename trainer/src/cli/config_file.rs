@@ -14,6 +14,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory};
 use shared::corpus::TokenTable;
+use shared::threshold::Rule;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -334,7 +335,9 @@ fn written_value(arg: &Arg, matches: &ArgMatches, in_force: &BTreeMap<&str, Stri
 fn typed(arg: &Arg, value: String) -> toml::Value {
     let is = |of: TypeId| arg.get_value_parser().type_id() == of;
     let whole = is(TypeId::of::<u32>()) || is(TypeId::of::<u64>()) || is(TypeId::of::<usize>());
-    let number = match (whole, is(TypeId::of::<f32>())) {
+    // A rule is a threshold, or a word.
+    let real = is(TypeId::of::<f32>()) || is(TypeId::of::<Rule>());
+    let number = match (whole, real) {
         (true, _) => value.parse().ok().map(toml::Value::Integer),
         (_, true) => value.parse().ok().map(toml::Value::Float),
         _ => None,
@@ -364,6 +367,7 @@ encoder-rate = 1e-4
 train-embeddings = true
 [cleaning]
 negatives-threshold = -0.5
+positives-threshold = \"keep\"
 class-threshold = { PER = 0.5, LOC = -1 }
 ";
 
@@ -386,7 +390,13 @@ class-threshold = { PER = 0.5, LOC = -1 }
     #[test]
     fn what_is_written_reads_back_the_same() {
         let once = in_force("run", FILE, &[]).unwrap();
-        for line in ["epochs = 3", "encoder-rate = 0.0001", "train-embeddings = true", "negatives-threshold = -0.5"] {
+        for line in [
+            "epochs = 3",
+            "encoder-rate = 0.0001",
+            "train-embeddings = true",
+            "negatives-threshold = -0.5",
+            "positives-threshold = \"keep\"",
+        ] {
             assert!(once.lines().any(|l| l == line), "{line} is not in\n{once}");
         }
         assert!(once.contains("\"PER=0.5\"") && once.contains("\"LOC=-1\""), "{once}");

@@ -79,16 +79,13 @@ where
         let Some(element) = element.get() else { return };
         let target = AsRef::<web_sys::Element>::as_ref(&element).clone();
         let measured = target.clone();
-        let measure = move || {
+        let on_resize = Closure::<dyn FnMut()>::new(move || {
             let bounds = measured.get_bounding_client_rect();
             let now = (bounds.width().round(), bounds.height().round());
             if size.get_untracked() != now {
                 set_size.set(now);
             }
-        };
-        // At once, so that what is first asked for has the right size; an observer waits for the next frame.
-        measure();
-        let on_resize = Closure::<dyn FnMut()>::new(measure);
+        });
         // A page without resize observers would be a page of ten years ago.
         if let Ok(observer) = ResizeObserver::new(on_resize.as_ref().unchecked_ref()) {
             observer.observe(&target);
