@@ -47,16 +47,18 @@ pub fn page(app: App) -> impl IntoView {
         <Show when=is_open fallback=move || welcome::welcome(app)>
             <main class="workbench" data-guide=move || guide::target(app)>
                 <section class="panel controls" aria-label="Settings and figures">
-                    {later(1, move || view! {
+                    {later(2, move || view! {
                         {controls::controls(app)} {counts::comparison(app)} {counts::counts(app)} {counts::quality(app)}
                     })}
                 </section>
                 {map::map(app)}
                 <div class="distributions">
-                    {histogram::histogram(app, Side::Negatives)} {histogram::histogram(app, Side::Positives)}
+                    {later(1, move || view! {
+                        {histogram::histogram(app, Side::Negatives)} {histogram::histogram(app, Side::Positives)}
+                    })}
                 </div>
                 {detail::detail(app)}
-                {later(2, move || table::table(app))}
+                {later(3, move || table::table(app))}
             </main>
         </Show>
         {help::help(app)}
