@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use shared::axis::Axes;
+use shared::axis::{Axes, Axis};
 use shared::cleaning::Decisions;
 use shared::density::Extent;
 use shared::filter::{Decided, Filter};
@@ -143,17 +143,21 @@ pub fn restore_view(app: App, of: &str) {
     // The other recording is not open.
     if !view.axes.compare() {
         app.axes.set(view.axes);
-        app.zoom.set(view.zoom.filter(is_shown));
+        app.zoom.set(view.zoom.filter(|part| is_shown(part, view.axes)));
     }
     if let Some(span) = view.span {
         app.select(span);
     }
 }
 
-/// Whether a part of the data map, which may be anything in an address, can be drawn.
-fn is_shown(part: &Extent) -> bool {
-    let is_range = |(low, high): (f32, f32)| low.abs() < 1e5 && high.abs() < 1e5 && high - low >= 1e-4;
-    is_range(part.x) && is_range(part.y)
+/// Whether a part of a map with these axes, which may be anything in an address, can be drawn.
+fn is_shown(part: &Extent, axes: Axes) -> bool {
+    // How far AUMs and epochs go is not known yet.
+    let whole = |axis: Axis| axis.range(u32::from(u16::MAX), [(-1e5, 1e5); 2]);
+    let inside = |(low, high): (f32, f32), (least, most): (f32, f32)| {
+        low >= least && high <= most && high - low >= 0.9e-3 * (most - least).min(1.0)
+    };
+    inside(part.x, whole(axes.x)) && inside(part.y, whole(axes.y))
 }
 
 thread_local! {
@@ -197,7 +201,7 @@ fn view(app: App) -> View {
         colouring: app.map_colouring.get(),
         log_counts: app.log_counts.get(),
         axes: app.axes.get(),
-        zoom: app.zoom.get().filter(is_shown),
+        zoom: app.zoom.get().filter(|part| is_shown(part, app.axes.get())),
         span: app.selected.get(),
     }
 }
