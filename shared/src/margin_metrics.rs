@@ -43,7 +43,7 @@ pub(crate) fn compute(epochs: &[EpochLogits], assigned: &[LabelId]) -> Metrics {
 #[cfg(test)]
 mod tests {
     use crate::dynamics::{EpochLogits, Run};
-    use crate::metrics::{Metrics, Window, margins};
+    use crate::metrics::{Metrics, Window};
 
     #[test]
     fn by_hand() {
@@ -55,6 +55,6 @@ mod tests {
         assert!(m.is_flagged(1) && !m.is_flagged(0));
         assert!(!m.has_probabilities() && m.predicted.is_empty());
         assert_eq!(Metrics::compute(&run, &[9, 0], Window { first: 2, last: 3 }).unwrap().aum[1], 1.5);
-        assert_eq!(margins(&run, 0, 9), [1.0, -0.5, 0.0]);
+        assert_eq!(run.epochs.iter().map(|epoch| epoch.margin(0, 9)).collect::<Vec<_>>(), [1.0, -0.5, 0.0]);
     }
 }

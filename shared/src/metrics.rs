@@ -228,11 +228,6 @@ pub fn mean_distributions(run: &Run, spans: Range<usize>, window: Window) -> Res
     Ok(lanes::mean_distributions(&views, spans))
 }
 
-/// Margins of one span at every epoch of a run.
-pub fn margins(run: &Run, span: usize, assigned: LabelId) -> Vec<f32> {
-    run.epochs.iter().map(|epoch| epoch.margin(span, assigned)).collect()
-}
-
 fn check(run: &Run, epochs: &[EpochLogits], assigned: &[LabelId], window: Window) -> Result<(), MetricsError> {
     let Some(first) = epochs.first() else {
         return Err(MetricsError::EmptyWindow { window, epochs: run.epochs.len() });
@@ -291,7 +286,7 @@ mod tests {
         let m = Metrics::compute(&run, &[1], Window::first_epochs(3)).unwrap();
         close(m.aum[0], 1.0 / 3.0);
         assert_eq!((m.correctness[0], m.forgetting[0], m.predicted[0]), (2, 1, 1));
-        assert_eq!(margins(&run, 0, 1), [1.0, -3.0, 3.0]);
+        assert_eq!(run.epochs.iter().map(|epoch| epoch.margin(0, 1)).collect::<Vec<_>>(), [1.0, -3.0, 3.0]);
         let first_two = Metrics::compute(&run, &[1], Window::first_epochs(2)).unwrap();
         close(first_two.aum[0], -1.0);
         let last = Metrics::compute(&run, &[1], Window { first: 3, last: 9 }).unwrap();

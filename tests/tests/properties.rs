@@ -12,7 +12,7 @@ use shared::dynamics::{
 use shared::formats::{Layout, dynclean_json};
 use shared::judge::{Decision, Judge, Side};
 use shared::labels::{LabelId, LabelSet, O};
-use shared::metrics::{Metrics, Window, margins, mean_distribution};
+use shared::metrics::{Metrics, Window, mean_distribution};
 use shared::quality::detect;
 use shared::score::Prf;
 use shared::span::{SpanId, SpanIndex};
@@ -177,7 +177,7 @@ proptest! {
         let m = Metrics::compute(&run, &labels, window).unwrap();
         prop_assert_eq!(m.flagged(), 0);
         for i in 0..labels.len() {
-            let margins = margins(&run, i, labels[i]);
+            let margins: Vec<f32> = run.epochs.iter().map(|epoch| epoch.margin(i, labels[i])).collect();
             let (low, high) = margins.iter().fold((f32::MAX, f32::MIN), |(l, h), &m| (l.min(m), h.max(m)));
             prop_assert!(low - 1e-5 <= m.aum[i] && m.aum[i] <= high + 1e-5);
             prop_assert!(m.forgetting[i] <= m.correctness[i] && m.correctness[i] + m.forgetting[i] <= n_epochs);
