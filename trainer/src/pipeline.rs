@@ -32,7 +32,7 @@ use crate::inspect::{self, check_classes};
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, Written};
 use crate::saved_model;
-use crate::sweep::{Sweep, SweepResult};
+use crate::sweep::{SCORES, Sweep, SweepResult};
 use crate::train::{Prepared, Stage, Trained, evaluate};
 
 /// Dynamics of the run.
@@ -232,6 +232,11 @@ impl Reference {
             Self::Oracle => "oracle",
         }
     }
+
+    /// Folder of the model.
+    fn model(self) -> String {
+        format!("model-{}", self.name())
+    }
 }
 
 /// The job's data and settings.
@@ -265,7 +270,7 @@ pub fn run(
     out: &Path,
 ) -> Result<Done> {
     let dir = RunDir::open(out)?;
-    let _lock = dir.lock()?;
+    let _lock = dir.lock(CONFIG)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
     let raw = job.record()?;
     let recorded = inspect::open(&dir.path(DYNAMICS))
@@ -309,7 +314,7 @@ pub fn train(
     out: &Path,
 ) -> Result<TrainMetrics> {
     let dir = RunDir::open(out)?;
-    let _lock = dir.lock()?;
+    let _lock = dir.lock(CONFIG)?;
     let job = Job::new(kind, &dir, files, corpora, config, spec, options)?;
     let records = kind != JobKind::TrainPlain;
     let result = if records { job.record()? } else { job.train_only()? };
@@ -352,6 +357,9 @@ impl<'a> Job<'a> {
         let version = env!("CARGO_PKG_VERSION");
         let bound = Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind };
         dir.bind(CONFIG, &bound, NOT_BINDING)?;
+        let references = [Reference::Gold, Reference::Oracle].map(Reference::model);
+        let models = [MODEL, MODEL_RAW, MODEL_CLEANED].into_iter().chain(references.iter().map(String::as_str));
+        dir.remove_temporary_files(&models.chain([CHECKPOINTS, SCORES]).collect::<Vec<_>>());
         let contradicted = dictionary_check::contradicted(&corpora.train, &corpora.dev);
         let prepare = |corpus| Prepared::new(corpus, spec, config.max_span_width);
         Ok(Self {
@@ -457,7 +465,7 @@ impl<'a> Job<'a> {
             }
         };
         let trained = self.train(name, &stage)?;
-        let result = self.result(&trained, &format!("model-{name}"))?;
+        let result = self.result(&trained, &reference.model())?;
         self.dir.write_json(&file, &result)?;
         self.forget(name)?;
         Ok(Some(result))

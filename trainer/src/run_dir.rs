@@ -32,12 +32,14 @@ impl RunDir {
         Ok(Self(folder.to_owned()))
     }
 
-    /// Takes the folder for this process, clears away what a killed one left half written, and makes sure
-    /// that files can be written: that shows now, not after hours of training.
+    /// Takes the folder for this process, and makes sure that files can be written: that shows now, not after hours
+    /// of training. A run's folder holds the file `binding`; one that does not must be empty, for a run overwrites
+    /// and clears away what has the names of its files.
     ///
     /// # Errors
-    /// When another process works in it, or it cannot be written to.
-    pub fn lock(&self) -> Result<Lock> {
+    /// When it holds other things than a run, another process works in it, or it cannot be written to.
+    pub fn lock(&self, binding: &str) -> Result<Lock> {
+        self.is_empty_or_has(binding)?;
         let path = self.path(LOCK);
         let about = || format!("cannot write in the folder {}", self.0.display());
         let mut file = OpenOptions::new().create(true).append(true).open(&path).with_context(about)?;
@@ -51,8 +53,38 @@ impl RunDir {
         }
         // A directory entry may be allowed where data is not: of a full disk, too, one wants to know now.
         file.write_all(b".").and_then(|()| file.set_len(0)).with_context(about)?;
-        remove_temporary_files(&self.0);
         Ok(Lock { _file: file })
+    }
+
+    fn is_empty_or_has(&self, binding: &str) -> Result<()> {
+        if self.path(binding).is_file() {
+            return Ok(());
+        }
+        let about = || format!("cannot read the folder {}", self.0.display());
+        for entry in fs::read_dir(&self.0).with_context(about)? {
+            let name = entry.with_context(about)?.file_name();
+            let name = name.to_string_lossy();
+            ensure!(
+                name == LOCK || is_temporary(&name),
+                "{} is not empty ({name}), and has no {binding}, by which a run goes on: for --out, choose a new or empty \
+                 folder",
+                self.0.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Removes the temporary files of a process that was killed, here and in these folders.
+    pub fn remove_temporary_files(&self, folders: &[&str]) {
+        let here = [self.0.clone()];
+        let entries = here.into_iter().chain(folders.iter().map(|folder| self.path(folder))).filter_map(|f| fs::read_dir(f).ok());
+        for entry in entries.flat_map(Iterator::flatten) {
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if is_file && is_temporary(&entry.file_name().to_string_lossy()) {
+                // One that stays takes room and does no other harm.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Removes a file; that it was not there is no error.
@@ -98,15 +130,18 @@ impl RunDir {
     /// # Errors
     /// When the file is there but cannot be read.
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
+        let value = serde_json::from_slice(&bytes);
+        value.map(Some).with_context(|| {
+            format!("{} is damaged; delete it to do its stage again", self.path(name).display())
+        })
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.path(name);
         match fs::read(&path) {
-            Ok(bytes) => {
-                let value = serde_json::from_slice(&bytes);
-                value
-                    .map(Some)
-                    .with_context(|| format!("{} is damaged; delete it to do its stage again", path.display()))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
     }
@@ -119,8 +154,16 @@ impl RunDir {
     pub fn bind(&self, name: &str, settings: &impl Serialize, not_binding: &[&str]) -> Result<()> {
         // Through text, as the earlier ones went: f32 has other digits there than as a JSON value.
         let now: Value = serde_json::from_str(&serde_json::to_string(settings)?)?;
-        match self.read_json::<Value>(name)? {
-            Some(earlier) => {
+        match self.read(name)? {
+            Some(bytes) => {
+                let earlier = serde_json::from_slice(&bytes).with_context(|| {
+                    let path = self.path(name);
+                    format!(
+                        "{} is damaged, and only it says of which settings the results in the folder are: choose another \
+                         --out, or delete the folder",
+                        path.display()
+                    )
+                })?;
                 let mut differing = Vec::new();
                 differences("", &earlier, &now, &mut differing);
                 differing.retain(|(path, _)| !not_binding.contains(&path.as_str()));
@@ -155,19 +198,9 @@ fn differences(path: &str, old: &Value, new: &Value, found: &mut Vec<(String, St
     }
 }
 
-/// Removes the temporary files of a process that was killed, here and in the folders of models and checkpoints.
-fn remove_temporary_files(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_temporary_files(&entry.path());
-        } else if (name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)) || is_of_safetensors(&name) {
-            // One that stays takes room and does no other harm.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+/// Whether a file of this name was left half written.
+fn is_temporary(name: &str) -> bool {
+    (name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)) || is_of_safetensors(name)
 }
 
 /// The safetensors library writes to a temporary file of its own: `.tmp` and six letters or digits.
@@ -398,15 +431,37 @@ mod tests {
     fn one_trainer_at_a_time_and_it_tidies_up() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::open(folder.path()).unwrap();
-        fs::create_dir(run.path("model")).unwrap();
-        run.write("model/.dynclean-killed.tmp", "half a model").unwrap();
-        run.write("model/.tmpA1b2C3", "half the weights").unwrap();
-        run.write("model/weights", "whole").unwrap();
-        let lock = run.lock().unwrap();
-        assert!(run.lock().err().unwrap().to_string().contains("another trainer"));
+        let lock = run.lock("config.json").unwrap();
+        assert!(run.lock("config.json").err().unwrap().to_string().contains("another trainer"));
         drop(lock);
-        run.lock().unwrap();
-        let left: Vec<_> = fs::read_dir(run.path("model")).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, ["weights"]);
+        for (name, text) in [
+            ("model/.dynclean-killed.tmp", "half a model"),
+            ("model/.tmpA1b2C3", "half the weights"),
+            ("model/weights", "whole"),
+            ("notes/.tmpA1b2C3", "somebody's"),
+        ] {
+            run.write(name, text).unwrap();
+        }
+        run.remove_temporary_files(&["model", "checkpoint"]);
+        let left = |folder| fs::read_dir(run.path(folder)).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+        assert_eq!((left("model"), left("notes")), (vec!["weights".into()], vec![".tmpA1b2C3".into()]));
+    }
+
+    #[test]
+    fn a_folder_with_other_things_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path()).unwrap();
+        // What a run that was killed at once leaves.
+        run.write(".lock", "").unwrap();
+        run.write(".dynclean-killed.tmp", "half the settings").unwrap();
+        run.lock("config.json").unwrap();
+        run.write("dynamics.dyn", "of a run whose settings are gone").unwrap();
+        let error = run.lock("config.json").err().unwrap().to_string();
+        assert!(error.contains("dynamics.dyn") && error.contains("--out"), "{error}");
+        run.bind("config.json", &7u32, &[]).unwrap();
+        run.lock("config.json").unwrap();
+        run.write("config.json", "{").unwrap();
+        let error = run.bind("config.json", &7u32, &[]).unwrap_err().to_string();
+        assert!(error.contains("delete the folder"), "{error}");
     }
 }

@@ -22,7 +22,7 @@ use crate::random::derived_seed;
 
 const RESULT: &str = "sweep.json";
 /// Scores of the trainings, one file per cleaned corpus.
-const SCORES: &str = "sweep";
+pub(crate) const SCORES: &str = "sweep";
 
 /// What is tried: every combination of the lists. An empty list leaves what the command line or the automatic says.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
