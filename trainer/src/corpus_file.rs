@@ -1,6 +1,6 @@
 //! Corpora on disk: reading, checking and writing them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -29,6 +29,23 @@ pub struct CorpusOptions {
 }
 
 impl CorpusOptions {
+    /// In one line, as on the command line.
+    fn describe(&self) -> String {
+        let ReadOptions { format, token_column, label, gold, tags, ignore, unlabelled: _ } = &self.read;
+        let options = [
+            ("format", format.map(|format| format.name().to_owned())),
+            ("token-column", token_column.map(|column| column.to_string())),
+            ("label-column", label.clone()),
+            ("gold-column", gold.clone()),
+            ("eval-column", self.eval_label.clone()),
+            ("tags", tags.as_ref().map(|tags| format!("{:?}", tags.pairs()))),
+            ("unknown", ignore.as_ref().map(|name| format!("tag:{name}"))),
+            ("unknown", (self.unknown == Some(UnknownAs::Mask)).then(|| "mask".to_owned())),
+        ];
+        let given = options.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+        given.collect::<Vec<_>>().join(", ")
+    }
+
     /// How files with gold labels are read: those labels are the second layer of the others.
     fn of_gold_files(&self) -> ReadOptions {
         let read = &self.read;
@@ -96,7 +113,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
         if !matches!(options.format, None | Some(Format::Brat)) {
             bail!("{} is a folder; only brat standoff comes as one", path.display());
         }
-        return formats::brat::read(&documents(path)?, options).map_err(at(path));
+        return formats::brat::read(&documents(path, options.unlabelled)?, options).map_err(at(path));
     }
     let bytes = bytes_of(path)?;
     let mut options = options.clone();
@@ -108,15 +125,19 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
     formats::read(&bytes, &options).map_err(at(path))
 }
 
-/// The documents of a brat folder, by name.
-fn documents(folder: &Path) -> Result<Vec<Document>> {
+/// The documents of a brat folder, by name; texts without annotations only where labels are still to be made.
+fn documents(folder: &Path, unlabelled: bool) -> Result<Vec<Document>> {
     let mut texts = BTreeMap::new();
     texts_in(folder, "", &mut texts)?;
     ensure!(!texts.is_empty(), "{} has no .txt files; expected pairs of NAME.txt and NAME.ann", folder.display());
     let document = |(name, text): (String, PathBuf)| {
         let annotations = text.with_extension("ann");
-        ensure!(annotations.is_file(), "{} is missing; brat makes an empty one", annotations.display());
-        Document::from_bytes(&name, &bytes_of(&text)?, &bytes_of(&annotations)?).map_err(at(folder))
+        let annotations = match annotations.is_file() {
+            true => bytes_of(&annotations)?,
+            false if unlabelled => Vec::new(),
+            false => bail!("{} is missing; brat makes an empty one", annotations.display()),
+        };
+        Document::from_bytes(&name, &bytes_of(&text)?, &annotations).map_err(at(folder))
     };
     texts.into_iter().map(document).collect()
 }
@@ -234,6 +255,7 @@ impl CorpusFiles {
             "{} has no entities: the distant labels are what a model learns from",
             self.train.display()
         );
+        self.check_types(&train, [(Some(&dev), Some(&self.dev)), (Some(&test), self.test.as_ref())])?;
         let all = [Some(&train), train_gold.as_ref(), Some(&dev), Some(&test)];
         let types = all.into_iter().flatten().flat_map(|corpus| corpus.labels.types().iter().cloned());
         let labels = LabelSet::from_types(types);
@@ -243,6 +265,35 @@ impl CorpusFiles {
             dev: dev.with_labels(&labels)?,
             test: test.with_labels(&labels)?,
         })
+    }
+
+    /// Checks that what is trained on can be found in the files with gold labels.
+    fn check_types(&self, train: &Corpus, gold: [(Option<&Corpus>, Option<&PathBuf>); 2]) -> Result<()> {
+        let used = |corpus: &Corpus| -> BTreeSet<String> {
+            corpus.entities.iter().map(|entity| corpus.labels.name(entity.label).to_owned()).collect()
+        };
+        let listed = |types: &mut dyn Iterator<Item = &String>| types.cloned().collect::<Vec<_>>().join(", ");
+        let trained = used(train);
+        for (corpus, path) in gold {
+            let (Some(corpus), Some(path)) = (corpus, path) else { continue };
+            let (types, path) = (used(corpus), path.display());
+            ensure!(!types.is_empty(), "{path} has no entities: nothing can be scored by it");
+            ensure!(
+                !trained.is_disjoint(&types),
+                "{path} has none of the entity types of {}: {} there, {} here. Give them the same names",
+                self.train.display(),
+                listed(&mut types.iter()),
+                listed(&mut trained.iter())
+            );
+            let never: Vec<&String> = types.difference(&trained).collect();
+            if !never.is_empty() {
+                console::note(format_args!(
+                    "{path} has types that no training label has, so that no model will find them: {}",
+                    listed(&mut never.into_iter())
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Digests of all files by their part, and the options: to notice when one changes under a run.
@@ -258,7 +309,7 @@ impl CorpusFiles {
         ];
         let digest = |path: &PathBuf| -> Result<String> {
             let bytes = match path.is_dir() {
-                true => documents(path)?
+                true => documents(path, false)?
                     .into_iter()
                     .flat_map(|d| [d.name, d.text, d.annotations].join("\0").into_bytes())
                     .collect(),
@@ -270,7 +321,7 @@ impl CorpusFiles {
         let mut digests = given.map(|(part, path)| Ok((part, digest(path)?))).collect::<Result<BTreeMap<_, _>>>()?;
         // Other columns of the same files are other data.
         if self.options != CorpusOptions::default() {
-            digests.insert("options", format!("{:?}", self.options));
+            digests.insert("options", self.options.describe());
         }
         Ok(digests)
     }

@@ -76,6 +76,7 @@ impl Job<'_> {
         let members = Member::all(self.config);
         if let (Some(done), true) = (self.dir.read_json(RAW)?, path.is_file()) {
             console::status(format_args!("{DYNAMICS} is there already: its runs are not repeated"));
+            self.note_if_gone(self.kind.first_model(), RAW);
             self.forget_recordings(&members)?;
             return Ok(done);
         }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Error, Result, anyhow, bail};
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::console;
+use crate::console::{self, Verbosity};
 use crate::encoder::Pretrained;
 use crate::encoder::architecture::{Architecture, CONFIG};
 use crate::encoder::checkpoint::WEIGHTS;
@@ -276,6 +276,9 @@ impl hf_hub::api::Progress for Download {
             return;
         }
         let bar = ProgressBar::new(size as u64);
+        if console::verbosity() == Verbosity::Quiet {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         let template = "{prefix:>20} {bar:30} {bytes}/{total_bytes} · {bytes_per_sec} · ETA {eta}";
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(name.to_owned());

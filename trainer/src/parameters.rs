@@ -316,6 +316,23 @@ impl Parameters {
         }
     }
 
+    /// Whether all trainable values are finite.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn are_finite(&self) -> Result<bool> {
+        // Zero times anything finite is zero.
+        let is_finite = |values: &Tensor| -> candle_core::Result<bool> {
+            Ok(values.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0)
+        };
+        for values in self.snapshot()? {
+            if !is_finite(&values)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Sets all trainable values to those of a snapshot, from whatever device.
     ///
     /// # Errors

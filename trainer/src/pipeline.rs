@@ -30,7 +30,7 @@ use crate::corpus_file::{self, Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
 use crate::inspect::{self, check_classes};
 use crate::progress::Progress;
-use crate::run_dir::{RunDir, Written};
+use crate::run_dir::{RunDir, Written, write_whole_by};
 use crate::saved_model;
 use crate::sweep::{SCORES, Sweep, SweepResult};
 use crate::train::{Prepared, Stage, Trained, evaluate};
@@ -284,7 +284,7 @@ pub fn run(
         (job.decide(&recorded, judge, settings)?, None)
     };
     job.publish(&recorded.dynamics, &cleaning)?;
-    let cleaned = job.retrain(&cleaning)?;
+    let cleaned = job.retrain(&cleaning, &raw)?;
     let mut references = BTreeMap::new();
     for &reference in &options.references {
         if let Some(result) = job.train_reference(reference, &recorded.dynamics, &cleaning.judge)? {
@@ -343,6 +343,13 @@ pub(crate) struct Cleaning {
     pub(crate) digest: String,
 }
 
+impl Cleaning {
+    /// Whether the distant labels stay as they came.
+    pub(crate) fn changes_nothing(&self) -> bool {
+        self.summary.changed(Side::Positives) + self.summary.changed(Side::Negatives) == 0
+    }
+}
+
 impl<'a> Job<'a> {
     /// Binds the folder to this job and prepares the corpora.
     fn new(
@@ -386,11 +393,12 @@ impl<'a> Job<'a> {
 
     /// Trains on the labels as they came, and records nothing.
     fn train_only(&self) -> Result<ModelResult> {
+        let name = self.kind.first_model();
         if let Some(done) = self.dir.read_json(RAW)? {
             console::status("the model is there already: it is not trained again");
+            self.note_if_gone(name, RAW);
             return Ok(done);
         }
-        let name = self.kind.first_model();
         let trained = self.train(name, &self.stage("training", &self.train.corpus, self.config))?;
         let result = self.result(&trained, name)?;
         self.dir.write_json(RAW, &result)?;
@@ -433,13 +441,35 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    fn retrain(&self, cleaning: &Cleaning) -> Result<ModelResult> {
+    /// Somebody may have removed a model to save room; it is missed where it is asked for.
+    pub(crate) fn note_if_gone(&self, model: &str, scores: &str) {
+        if !self.dir.path(model).join(saved_model::WEIGHTS).is_file() {
+            let (model, scores) = (self.dir.path(model), self.dir.path(scores));
+            console::note(format_args!(
+                "{} is gone, its scores are there: to train it again delete {}, too",
+                model.display(),
+                scores.display()
+            ));
+        }
+    }
+
+    /// The model on the cleaned labels; where they are as they came, the one that is there.
+    fn retrain(&self, cleaning: &Cleaning, raw: &ModelResult) -> Result<ModelResult> {
         // Other thresholds give another cleaned corpus, which needs another training.
         if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(CLEANED_SCORES)?
             && of == cleaning.digest
         {
             console::status("the model on these cleaned labels is there already: it is not trained again");
+            self.note_if_gone(MODEL_CLEANED, CLEANED_SCORES);
             return Ok(done);
+        }
+        let first = self.kind.first_model();
+        if cleaning.changes_nothing() && self.dir.path(first).join(saved_model::WEIGHTS).is_file() {
+            console::status("no label was changed: the model on the cleaned labels is that on the raw ones");
+            self.dir.remove(CLEANED_SCORES)?;
+            self.copy_model(first, MODEL_CLEANED)?;
+            self.dir.write_json(CLEANED_SCORES, &(&cleaning.digest, raw))?;
+            return Ok(raw.clone());
         }
         let name = cleaned_name(&cleaning.digest);
         let trained = self.train(&name, &self.stage("cleaned labels", &cleaning.corpus, self.config))?;
@@ -451,11 +481,26 @@ impl<'a> Job<'a> {
         Ok(result)
     }
 
+    fn copy_model(&self, from: &str, to: &str) -> Result<()> {
+        let from = self.dir.path(from);
+        let about = || format!("cannot read {}", from.display());
+        for file in std::fs::read_dir(&from).with_context(about)? {
+            let file = file.with_context(about)?;
+            let mut whole = std::fs::File::open(file.path()).with_context(about)?;
+            write_whole_by(&self.dir.path(to).join(file.file_name()), |copy| {
+                std::io::copy(&mut whole, copy)?;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
     /// A mark to measure the gain against: see [`Reference`].
     fn train_reference(&self, reference: Reference, dynamics: &Dynamics, judge: &Judge) -> Result<Option<ModelResult>> {
         let (Some(gold), name) = (&self.gold, reference.name()) else { return Ok(None) };
         let file = format!("{name}.json");
         if let Some(done) = self.dir.read_json(&file)? {
+            self.note_if_gone(&reference.model(), &file);
             return Ok(Some(done));
         }
         let stage = match reference {

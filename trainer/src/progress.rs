@@ -27,9 +27,9 @@ impl Progress {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
-            let _ = write!(w, "{:.0} sentences/s", state.per_sec());
+            let _ = write!(w, "{:.0} sent/s", state.per_sec());
         };
-        let template = "{prefix:>14} {bar:30} {percent:>3} % · {msg} · {rate} · ETA {eta}";
+        let template = "{prefix:>14} {wide_bar} {percent:>3} % · {msg} · {rate} · ETA {eta}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.with_key("rate", rate));
         bar.set_prefix(stage.to_owned());
@@ -92,6 +92,10 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.abandon();
+        // A training that had ended before has nothing to show.
+        match self.bar.message().is_empty() {
+            true => self.bar.finish_and_clear(),
+            false => self.bar.abandon(),
+        }
     }
 }

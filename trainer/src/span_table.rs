@@ -13,6 +13,29 @@ use shared::span::{Span, SpanId};
 use crate::run_dir::write_whole_by;
 use crate::span_parquet;
 
+/// How a table is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableFormat {
+    /// Comma-separated values, with a header.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl TableFormat {
+    /// The one that the ending of a name says.
+    ///
+    /// # Errors
+    /// When it is another.
+    pub fn of(name: &Path) -> Result<Self> {
+        match name.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("csv") => Ok(Self::Csv),
+            Some("parquet") => Ok(Self::Parquet),
+            _ => bail!("{}: name the table .csv or .parquet", name.display()),
+        }
+    }
+}
+
 /// The spans of a dynamics file with what was decided about them. Nothing is computed before it is asked for.
 pub struct SpanTable<'a> {
     pub(crate) dynamics: &'a Dynamics,
@@ -27,15 +50,14 @@ impl<'a> SpanTable<'a> {
         Self { dynamics, judge, decided, gold: dynamics.dense_gold(&judge.index) }
     }
 
-    /// Writes the table as CSV or Parquet, as the ending of the name says.
+    /// Writes the table.
     ///
     /// # Errors
-    /// When the ending is another, or the file cannot be written.
-    pub fn write(&self, out: &Path) -> Result<()> {
-        match out.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
-            Some("csv") => self.write_csv(out),
-            Some("parquet") => write_whole_by(out, |file| span_parquet::write(self, file)),
-            _ => bail!("{}: name the table .csv or .parquet", out.display()),
+    /// When the file cannot be written.
+    pub fn write(&self, out: &Path, format: TableFormat) -> Result<()> {
+        match format {
+            TableFormat::Csv => self.write_csv(out),
+            TableFormat::Parquet => write_whole_by(out, |file| span_parquet::write(self, file)),
         }
     }
 

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use shared::judge::Judge;
+use shared::labels::LabelSet;
 use shared::metrics::Window;
 use shared::quality::NoiseDetection;
 use shared::report::Tried;
 use shared::threshold::{Action, Metric, Rule, Settings, Thresholds};
 
 use crate::console;
-use crate::inspect::Opened;
+use crate::inspect::{Opened, check_classes};
 use crate::pipeline::{Cleaning, Job, Sides, cleaned_name};
 use crate::random::derived_seed;
 
@@ -177,6 +178,45 @@ impl Sweep {
         Ok(sweep)
     }
 
+    /// Leaves out the lists that an option of the command line overrules; says which there were.
+    pub fn leave_out(&mut self, option: &str) -> Vec<&'static str> {
+        fn emptied<T>(list: &mut Vec<T>, name: &'static str) -> Vec<&'static str> {
+            let was_there = !list.is_empty();
+            list.clear();
+            was_there.then_some(name).into_iter().collect()
+        }
+        match option {
+            "threshold" => [emptied(&mut self.negatives, "negatives"), emptied(&mut self.positives, "positives")].concat(),
+            "window" => emptied(&mut self.windows, "windows"),
+            "metric" => emptied(&mut self.metrics, "metrics"),
+            "negatives_threshold" | "negatives_quantile" => emptied(&mut self.negatives, "negatives"),
+            "positives_threshold" | "positives_quantile" => emptied(&mut self.positives, "positives"),
+            "per_class" => emptied(&mut self.per_class, "per_class"),
+            "on_wrong" => emptied(&mut self.on_wrong, "on_wrong"),
+            "keep_overlaps" => emptied(&mut self.keep_overlaps, "keep_overlaps"),
+            "no_dictionary_check" => emptied(&mut self.dictionary_check, "dictionary_check"),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Checks, before anything is trained, what can be known of the settings to try: entity types and epochs.
+    ///
+    /// # Errors
+    /// Names the type or the window that does not exist.
+    pub fn check(&self, adjust: impl FnOnce(&mut Settings), labels: &LabelSet, epochs: u32) -> Result<()> {
+        let mut settings = Settings::paper();
+        adjust(&mut settings);
+        for Settings { window, .. } in self.combinations(&settings) {
+            ensure!(
+                window.first <= epochs,
+                "the window {}-{} begins after the last of {epochs} epochs",
+                window.first,
+                window.last
+            );
+        }
+        check_classes(&settings, labels)
+    }
+
     /// Whether there is anything to choose between, or to average.
     pub(crate) fn is_choice(&self, base: &Settings) -> bool {
         self.seeds > 1 || self.combinations(base) != [base.clone()]
@@ -280,8 +320,8 @@ impl Job<'_> {
             if sweep.seeds == 1 && combination.changes_nothing() {
                 combination.set_scores(vec![raw_dev_f1]);
             } else {
-                console::status(format_args!("trying {}/{n}: {}", i + 1, describe(&combination.settings)));
-                combination.set_scores(self.try_cleaning(&cleaning(&combination.settings)?, sweep.seeds)?);
+                let title = format!("trying {}/{n}: {}", i + 1, describe(&combination.settings));
+                combination.set_scores(self.try_cleaning(&title, &cleaning(&combination.settings)?, sweep.seeds)?);
             }
             done.insert(digest.clone(), combination.dev_f1.clone());
             let Some(mean) = combination.mean_dev_f1 else { continue };
@@ -319,11 +359,14 @@ impl Job<'_> {
     }
 
     /// Dev F1 of trainings on a cleaned corpus, by seed; those known from an earlier start are not repeated.
-    fn try_cleaning(&self, cleaning: &Cleaning, seeds: u32) -> Result<Vec<f64>> {
+    fn try_cleaning(&self, title: &str, cleaning: &Cleaning, seeds: u32) -> Result<Vec<f64>> {
         let file = scores_file(&cleaning.digest);
         let mut scores: Scores = self.dir.read_json(&file)?.unwrap_or_default();
         if cleaning.corpus.entities.is_empty() {
             return Ok(Vec::new());
+        }
+        if (scores.dev_f1.len() as u32) < seeds {
+            console::status(title);
         }
         for number in scores.dev_f1.len() as u32 + 1..=seeds {
             // The first is the training that the run itself does on this corpus.
@@ -369,6 +412,10 @@ impl Combination {
 impl SweepResult {
     /// The combinations as the report shows them.
     pub fn tried(&self) -> Vec<Tried> {
+        // Of those that change nothing one is enough.
+        let unchanged = |(_, c): &(usize, &Combination)| c.changes_nothing();
+        let all = || self.combinations.iter().enumerate();
+        let shown = all().filter(unchanged).find(|(i, _)| *i == self.chosen).or(all().find(unchanged)).map(|(i, _)| i);
         let tried = |(i, c): (usize, &Combination)| Tried {
             settings: if c.changes_nothing() { "no label changed".to_owned() } else { describe(&c.settings) },
             positives: c.removed.positives + c.relabelled.positives,
@@ -376,7 +423,7 @@ impl SweepResult {
             dev_f1: c.mean_dev_f1,
             chosen: i == self.chosen,
         };
-        self.combinations.iter().enumerate().map(tried).collect()
+        all().filter(|(i, c)| !c.changes_nothing() || Some(*i) == shown).map(tried).collect()
     }
 
     /// A line per combination, for a terminal.

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use shared::corpus::Corpus;
 use shared::formats::{self, ReadOptions, plain_text};
 
@@ -52,7 +52,13 @@ pub fn read_text(path: &Path, plain: bool, options: &ReadOptions) -> Result<Text
                 return plain_text(&bytes, path);
             }
         }
-        read(path, &options)?
+        let looks_like_json = |bytes: &[u8]| bytes.trim_ascii_start().starts_with(b"{") || bytes.trim_ascii_start().starts_with(b"[");
+        read(path, &options).map_err(|error| match std::fs::read(path) {
+            Ok(bytes) if options.format.is_none() && !looks_like_json(&bytes) => {
+                anyhow!("{error:#}; if it is raw text, a sentence a line, give --plain-text")
+            }
+            _ => error,
+        })?
     };
     layers.notes.iter().for_each(|note| console::note(format_args!("{}: {note}", path.display())));
     ensure!(layers.corpus.n_sentences() > 0, "{} has no sentences", path.display());

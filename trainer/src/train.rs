@@ -1,9 +1,10 @@
 //! One training: from fresh weights over all epochs, with logits of all spans after each.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use shared::corpus::{Corpus, Entity};
@@ -209,6 +210,12 @@ impl Stage<'_> {
                     self.save(&model, &mut underway, checkpoints)?;
                     return Err(error);
                 }
+                Err(error) if error.is::<NoNumbers>() => {
+                    let last = self.batch_before(&underway.position).unwrap_or_default();
+                    return Err(self.diverged(&format!(
+                        "{error} after epoch {epoch}, whose last batch was of training sentences {last:?} (from 0)"
+                    )));
+                }
                 ended => ended?,
             };
             self.end_epoch(&model, &mut underway, score, recorded)?;
@@ -307,13 +314,21 @@ impl Stage<'_> {
             if let Some((loss, spans)) =
                 self.step(model, sentences, step, underway.training_logits.as_deref_mut(), &mut rng)?
             {
-                ensure!(
-                    loss.is_finite(),
-                    "{}: the loss became {loss} at epoch {epoch}, step {step}, in the batch of training sentences \
-                     {sentences:?} (from 0). Lower --encoder-rate or --head-rate, or set --clip-norm 1, with another \
-                     --out: these settings will always end here",
-                    self.name
-                );
+                if !loss.is_finite() {
+                    let mut what = format!(
+                        "the loss became {loss} at epoch {epoch}, step {step}, in the batch of training sentences \
+                         {sentences:?} (from 0)"
+                    );
+                    if !model.parameters.are_finite()?
+                        && let Some(before) = self.batch_before(&underway.position)
+                    {
+                        what += &format!(
+                            "; the weights were no numbers before it, most likely since the batch before, of sentences \
+                             {before:?}"
+                        );
+                    }
+                    return Err(self.diverged(&what));
+                }
                 let position = &mut underway.position;
                 position.loss_sum += loss;
                 position.spans_in_loss += spans;
@@ -327,6 +342,25 @@ impl Stage<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The batch before the one at this position, where there is one.
+    fn batch_before(&self, position: &Position) -> Option<Vec<u32>> {
+        match position.batch.checked_sub(1) {
+            Some(before) => self.order(position.epoch).get(before).cloned(),
+            None if position.epoch > 1 => self.order(position.epoch - 1).pop(),
+            None => None,
+        }
+    }
+
+    /// The end of a training whose numbers have gone astray.
+    fn diverged(&self, what: &str) -> anyhow::Error {
+        let clip = if self.config.clip_norm.is_none() { ", or set --clip-norm 1" } else { "" };
+        anyhow!(
+            "{}: {what}. Lower --encoder-rate or --head-rate{clip}, with another --out: these settings will always end \
+             here",
+            self.name
+        )
     }
 
     /// The batches of an epoch.
@@ -448,8 +482,24 @@ fn batch_logits(model: &SpanModel, data: &Prepared, sentences: &[u32]) -> Result
     let inputs: Vec<&SentenceInput> = sentences.iter().map(|&s| data.input(s)).collect();
     let batch = model.batch(&inputs);
     let rows = span_rows(&inputs, &batch, data.index.max_width());
-    if rows.start.is_empty() { Ok(Vec::new()) } else { model.logits(&batch, Arc::new(rows)) }
+    if rows.start.is_empty() {
+        return Ok(Vec::new());
+    }
+    let logits = model.logits(&batch, Arc::new(rows))?;
+    if logits.iter().all(|logit| logit.is_finite()) { Ok(logits) } else { bail!(NoNumbers) }
 }
+
+/// A model whose training went astray.
+#[derive(Debug)]
+struct NoNumbers;
+
+impl fmt::Display for NoNumbers {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("the model's logits are no numbers")
+    }
+}
+
+impl std::error::Error for NoNumbers {}
 
 /// What the model finds: spans whose best label is a type, without overlaps, in the order of the text.
 ///

@@ -1,6 +1,6 @@
 //! `trainer annotate`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -10,19 +10,23 @@ use trainer::console::{self, Verbosity};
 use trainer::dictionary::Dictionary;
 
 use super::failure::input;
-use super::output::Output;
+use super::output::{Output, check_distinct};
 use super::text::{TextArgs, counts, in_words};
 
-/// Make distant labels: every mention of a form that a dictionary has becomes an entity.
+/// Make distant labels: every mention of a dictionary's forms becomes an entity.
 ///
-/// Dictionaries are TSV or CSV without a header (form, type, and optionally any-case or exact), or JSON:
-/// {"form": "TYPE"} or {"TYPE": ["form", ...]}. From left to right, the longest form at each token wins;
-/// matches never overlap. Forms match whole tokens, and their case. Labels that the text has are replaced.
+/// Dictionaries are TSV or CSV without a header (form, type, and optionally
+/// any-case or exact), or JSON: {"form": "TYPE"} or {"TYPE": ["form", ...]}.
+/// From left to right, the longest form at each token wins; matches never
+/// overlap. Forms match whole tokens, and their case. Labels that the text has
+/// are replaced.
 ///
 /// Examples:
 ///   trainer annotate --dictionary places.tsv --text news.txt --out train.jsonl
-///   trainer annotate --dictionary places.tsv people.csv --text news.txt --to conll --out train.conll
-///   trainer annotate --dictionary names.json --ambiguous drop --text train.conll --out relabelled.conll
+///   trainer annotate --dictionary places.tsv people.csv --text news.txt \
+///       --to conll --out train.conll
+///   trainer annotate --dictionary names.json --ambiguous drop \
+///       --text train.conll --out relabelled.conll
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Annotate {
@@ -63,6 +67,8 @@ impl From<AmbiguousArg> for Ambiguous {
 
 pub fn carry_out(args: &Annotate) -> Result<()> {
     args.written.check(&args.output)?;
+    let read: Vec<&Path> = args.dictionary.iter().chain([&args.text]).map(PathBuf::as_path).collect();
+    check_distinct(&read, [args.written.out.as_path()])?;
     let mut dictionary = Dictionary::default();
     args.dictionary.iter().try_for_each(|file| input(dictionary.add_file(file)))?;
     let matcher = input(Matcher::new(&dictionary, args.ignore_case, args.ambiguous.into()))?;

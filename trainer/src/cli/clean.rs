@@ -16,18 +16,21 @@ use trainer::{console, inspect};
 use super::cleaning::{CleaningOptions, Opened, open};
 use super::corpora::CorpusArgs;
 use super::failure::input;
-use super::output::Output;
+use super::output::{Output, check_distinct};
 
 /// Clean a corpus by a dynamics file.
 ///
-/// Without --decisions, thresholds are automatic, or as the options say. The corpus must be the one
-/// the dynamics were recorded on; it comes back in the same format. Removed spans are marked as unknown
-/// ("unknown" in JSON, see --unknown for tags): neither entity nor O.
+/// Without --decisions, thresholds are automatic, or as the options say. The
+/// corpus must be the one the dynamics were recorded on; it comes back in the
+/// same format. Removed spans are marked as unknown ("unknown" in JSON, see
+/// --unknown for tags): neither entity nor O.
 ///
 /// Examples:
 ///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json
-///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json --decisions decisions.json
-///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json --positives-threshold 0.5
+///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json \
+///       --decisions decisions.json
+///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json \
+///       --positives-threshold 0.5
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Clean {
@@ -58,6 +61,12 @@ pub struct Clean {
 }
 
 pub fn carry_out(args: &Clean) -> Result<()> {
+    let read = [Some(&args.dynamics), Some(&args.corpus), args.decisions.as_ref()];
+    let written = [Some(&args.out), args.provenance.as_ref(), args.write_decisions.as_ref()];
+    check_distinct(
+        &read.into_iter().flatten().map(PathBuf::as_path).collect::<Vec<_>>(),
+        written.into_iter().flatten().map(PathBuf::as_path),
+    )?;
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
     let options = args.corpora.options()?;
     let corpus = input(recorded_corpus(args, &file, &options))?;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::builder::StyledStr;
+use clap::parser::ValueSource;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory};
 use shared::corpus::TokenTable;
@@ -18,7 +19,7 @@ use shared::threshold::Rule;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::failure::input;
+use super::failure::{input, usage};
 use super::training::TrainingArgs;
 use super::{Cli, output};
 
@@ -28,7 +29,8 @@ pub struct ConfigArgs {
     /// Take options from this TOML file; those on the command line go before
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
-    /// Print the settings in force as such a file, and do nothing else
+    /// Print the settings in force as such a file, and do nothing else (but download an encoder of the hub: its size
+    /// decides about defaults)
     #[arg(long)]
     pub print_config: bool,
 }
@@ -69,6 +71,15 @@ pub fn matches(mut command: Command, mut arguments: Vec<OsString>) -> Result<Arg
         Some(Some(path)) => with_place(error, Path::new(path), &told_as),
         _ => error,
     })
+}
+
+/// Ids of the options that stand after this one: of those of a file, that the command line has given.
+pub fn given_after(option: &str, matches: &ArgMatches) -> Vec<String> {
+    let from = matches.index_of(option);
+    let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let ids = matches.ids().map(clap::Id::as_str).filter(|id| matches.try_contains_id(id).is_ok() && is_given(id));
+    // A value's index is that of the value: later values, later options.
+    ids.filter(|id| matches.index_of(id) > from).map(str::to_owned).collect()
 }
 
 /// Where the arguments name a subcommand that takes a config file.
@@ -206,6 +217,8 @@ fn settings_of(command: &Command, others: &[&Command], text: &str, path: &Path) 
             _ => add(key, value)?,
         }
     }
+    // What comes after it is not from the file: `given_after`.
+    settings.sort_by_key(|setting| setting.id == SWEEP);
     Ok(settings)
 }
 
@@ -258,6 +271,7 @@ fn scalar(name: &str, value: &DeValue) -> Result<String, String> {
         DeValue::String(text) => Ok(text.to_string()),
         DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
         DeValue::Float(number) => Ok(number.as_str().to_owned()),
+        DeValue::Integer(_) => Err(format!("`{name}`: expected a decimal number")),
         other => Err(format!("`{name}` cannot be of type {}; expected a string or a number", other.type_str())),
     }
 }
@@ -283,7 +297,7 @@ fn with_place(mut error: clap::Error, file: &Path, lines: &BTreeMap<String, usiz
 pub fn print(subcommand: &str, matches: &ArgMatches, training: &TrainingArgs) -> Result<()> {
     // Its vocabulary, if it takes one from the text, is no setting.
     let spec = input(training.open_encoder(&TokenTable::default()))?;
-    let config = training.config(spec.defaults(), training.place()?)?;
+    let config = usage(training.place().and_then(|place| training.config(spec.defaults(), place)))?;
     let in_force = BTreeMap::from([
         ("epochs", config.epochs.to_string()),
         ("batch", config.batch.to_string()),

@@ -1,6 +1,6 @@
 //! `trainer convert`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -12,18 +12,22 @@ use trainer::{console, corpus_file};
 
 use super::corpora::{CorpusArgs, format};
 use super::failure::input;
-use super::output::Output;
+use super::output::{Output, check_distinct};
 use super::training::NegativesArg;
 
-/// Convert training dynamics that a Python program recorded to a dynamics file, or a corpus to another format.
+/// Convert recorded dynamics to a dynamics file, or a corpus to another format.
 ///
-/// Understood are the DynClean paper's and allenai/cartography's dynamics_epoch_K.jsonl, and the aum
-/// package's full_aum_records.csv and aum_values.csv (margins only). With --corpus, guids are the ids of
-/// its candidate spans; without, each guid stands as a sentence of its own. docs/IMPORT.md has the layouts.
+/// Dynamics of Python programs: the DynClean paper's and allenai/cartography's
+/// dynamics_epoch_K.jsonl, and the aum package's full_aum_records.csv and
+/// aum_values.csv (margins only). With --corpus, guids are the ids of its
+/// candidate spans; without, each guid stands as a sentence of its own.
+/// docs/IMPORT.md has the layouts.
 ///
 /// Examples:
-///   trainer convert --dynamics logs/dynamics_epoch_*.jsonl --corpus train.json --out run.dyn
-///   trainer convert --dynamics training_dynamics/*.jsonl --labels neutral,entailment --out run.dyn
+///   trainer convert --dynamics logs/dynamics_epoch_*.jsonl \
+///       --corpus train.json --out run.dyn
+///   trainer convert --dynamics training_dynamics/*.jsonl \
+///       --labels neutral,entailment --out run.dyn
 ///   trainer convert --dynamics full_aum_records.csv --out run.dyn
 ///   trainer convert --corpus train.conll --to dynclean --out train.json
 #[derive(Args)]
@@ -80,6 +84,9 @@ impl From<PrecisionArg> for Precision {
 }
 
 pub fn carry_out(args: Convert) -> Result<()> {
+    let read: Vec<&Path> =
+        args.dynamics.iter().chain(&args.corpus).chain(&args.gold).map(PathBuf::as_path).collect();
+    check_distinct(&read, [args.out.as_path()])?;
     match args.to {
         Some(format) => convert_corpus(&args, format),
         None => convert_dynamics(args),

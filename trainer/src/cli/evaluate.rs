@@ -15,18 +15,20 @@ use super::scores;
 
 /// Score a model, or labels in a file, against gold labels.
 ///
-/// Span-level precision, recall and F1, overall and per type: an entity counts as found where its
-/// boundaries and its type are right; all gold entities count, also those wider than the model's spans.
+/// Span-level precision, recall and F1, overall and per type: an entity counts
+/// as found where its boundaries and its type are right; all gold entities
+/// count, also those wider than the model's spans.
 ///
-/// With --predictions, both files must have the same sentences. They may have different formats; in
-/// one CoNLL file with two columns of tags, --gold-column is the one of --corpus and --label-column
-/// the one of --predictions.
+/// With --predictions, both files must have the same sentences. They may have
+/// different formats; in one CoNLL file with two columns of tags, --gold-column
+/// is the one of --corpus and --label-column the one of --predictions.
 ///
 /// Examples:
 ///   trainer evaluate --model run --corpus test.json
 ///   trainer evaluate --model run/model-raw --corpus test.json --json
 ///   trainer evaluate --predictions labelled.json --corpus test.json
-///   trainer evaluate --predictions t.conll --label-column 3 --corpus t.conll --gold-column 2
+///   trainer evaluate --predictions t.conll --label-column 3 --corpus t.conll \
+///       --gold-column 2
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Evaluate {

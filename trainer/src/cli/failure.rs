@@ -14,7 +14,7 @@ Exit codes:
   1    failed
   2    the command line or the config file is wrong
   3    an input file cannot be read or understood
-  130  interrupted; run and train go on where they stopped when the same command is given again";
+  130  interrupted: given again, run and train go on where they stopped";
 
 const USAGE: u8 = 2;
 const INPUT: u8 = 3;

@@ -7,12 +7,14 @@ use clap::Args;
 use serde_json::json;
 use trainer::hub::Hub;
 
+use super::failure::input;
 use super::output::Output;
 
 /// Download an encoder from the Hugging Face hub, for use without a network.
 ///
-/// It goes to the cache that Python's transformers use too, and with --out also to a folder. Prints the
-/// folder to give as --encoder. docs/ENCODERS.md says which models work.
+/// It goes to the cache that Python's transformers use too, and with --out also
+/// to a folder. Prints the folder to give as --encoder. docs/ENCODERS.md says
+/// which models work.
 ///
 /// Examples:
 ///   trainer fetch roberta-base
@@ -34,6 +36,6 @@ pub struct Fetch {
 }
 
 pub fn carry_out(args: &Fetch) -> Result<()> {
-    let folder = Hub::from_env()?.or_offline(args.offline).fetch(&args.model, args.out.as_deref())?;
+    let folder = input(Hub::from_env()?.or_offline(args.offline).fetch(&args.model, args.out.as_deref()))?;
     args.output.done(&json!({ "encoder": folder }), format_args!("{}", folder.display()))
 }

@@ -10,10 +10,11 @@ use shared::cleaning::CleaningSummary;
 use shared::judge::Side;
 use shared::quality::Estimate;
 use trainer::inspect;
-use trainer::span_table::SpanTable;
+use trainer::span_table::{SpanTable, TableFormat};
 
 use super::cleaning::{CleaningOptions, Opened, open};
-use super::output::Output;
+use super::failure::usage;
+use super::output::{Output, check_distinct};
 
 /// Show what a dynamics file holds.
 ///
@@ -38,13 +39,15 @@ pub struct Inspect {
 }
 
 pub fn carry_out(args: &Inspect) -> Result<()> {
+    check_distinct(&[&args.dynamics], args.spans.as_deref())?;
+    let table = args.spans.as_deref().map(|out| usage(TableFormat::of(out).map(|format| (out, format)))).transpose()?;
     let opened = open(&args.dynamics, &args.cleaning, None)?;
     let Opened { file, judge, decisions } = &opened;
     let decided = decisions.resolve(judge, &file.dynamics.corpus.labels)?;
     let summary = CleaningSummary::new(judge, &decisions.settings, &decided, &file.dynamics.corpus.labels);
     let description = inspect::describe(file, judge, &decisions.settings, &decided, &summary);
-    if let Some(out) = &args.spans {
-        SpanTable::new(&file.dynamics, judge, &decided).write(out)?;
+    if let Some((out, format)) = table {
+        SpanTable::new(&file.dynamics, judge, &decided).write(out, format)?;
     }
     args.output.result(&description, || text(args, &opened, &description, &summary))
 }

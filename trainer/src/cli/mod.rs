@@ -29,14 +29,16 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use trainer::console::{self, Verbosity};
 
-/// Finds and fixes wrong labels in distantly supervised NER data by watching how a model learns them.
+/// Finds and fixes wrong NER labels by watching how a model learns them.
 ///
 /// The main job is one command:
 ///
-///   trainer run --train train.json --dev dev.json --test test.json --encoder ./all-MiniLM-L6-v2 --out run
+///   trainer run --train train.json --dev dev.json --test test.json \
+///       --encoder ./all-MiniLM-L6-v2 --out run
 ///
-/// It trains on the distant labels, trains again with deliberately mislabelled threshold samples,
-/// removes what is judged wrong, trains on the cleaned labels, and reports the gain on test.
+/// It trains on the distant labels, trains again with deliberately mislabelled
+/// threshold samples, relabels or removes what is judged wrong, trains on the
+/// cleaned labels, and reports the gain on test.
 #[derive(Parser)]
 #[command(name = "trainer", version, verbatim_doc_comment, after_long_help = failure::EXIT_CODES)]
 #[command(after_help = "`trainer help COMMAND` has examples; `trainer --help` the exit codes.")]
@@ -136,6 +138,8 @@ mod tests {
     fn examples(command: &clap::Command) -> Vec<String> {
         let texts = [command.get_about(), command.get_long_about(), command.get_after_long_help()];
         let text: String = texts.into_iter().flatten().map(|text| format!("{text}\n")).collect();
+        assert!(text.lines().all(|line| line.chars().count() <= 78), "too wide for a terminal:\n{text}");
+        let text = text.replace("\\\n", "");
         text.lines().map(str::trim).filter(|line| line.starts_with("trainer ")).map(str::to_owned).collect()
     }
 

@@ -1,14 +1,17 @@
 //! Results on standard output, as text or as one JSON document.
 
 use std::fmt::Display;
+use std::fs;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde::Serialize;
 use trainer::console::{self, Verbosity};
+use trainer::text_input::is_standard;
 
-use super::failure::Failure;
+use super::failure::{Failure, usage};
 
 /// The choice between text for people and JSON for programs.
 #[derive(Args)]
@@ -42,6 +45,25 @@ impl Output {
     }
 }
 
+/// Checks that no file is written that is read, or written twice.
+///
+/// # Errors
+/// Names the file.
+pub fn check_distinct<'a>(read: &[&Path], written: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    let is_same = |a: &Path, b: &Path| {
+        a == b || fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b))
+    };
+    let mut taken = read.to_vec();
+    for out in written {
+        if !is_standard(out) && taken.iter().any(|other| is_same(other, out)) {
+            let out = out.display();
+            return usage(Err(anyhow!("{out} would be overwritten, and is needed as it is: give another name")));
+        }
+        taken.push(out);
+    }
+    Ok(())
+}
+
 /// Writes to standard output.
 ///
 /// # Errors
@@ -51,5 +73,24 @@ pub fn write(bytes: impl AsRef<[u8]>) -> Result<()> {
     match out.write_all(bytes.as_ref()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::ReaderGone.into()),
         done => done.context("cannot write to standard output"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = ["a.json", "b.json"].map(|name| folder.path().join(name));
+        fs::write(&a, "").unwrap();
+        let a_by_another_way = folder.path().join(".").join("a.json");
+        let check = |written: &[&Path]| check_distinct(&[&a], written.iter().copied());
+        assert!(check(&[&b]).is_ok());
+        assert!(check(&[&a_by_another_way]).unwrap_err().to_string().contains("a.json"));
+        assert!(check(&[&b, &b]).unwrap_err().to_string().contains("b.json"));
+        let standard = Path::new("-");
+        assert!(check_distinct(&[standard], [standard, standard]).is_ok());
     }
 }

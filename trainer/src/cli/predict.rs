@@ -11,19 +11,22 @@ use trainer::saved_model::SavedModel;
 use trainer::span_model::Found;
 
 use super::failure::input;
-use super::output::Output;
+use super::output::{Output, check_distinct};
 use super::text::{TextArgs, counts, in_words};
 
 /// Label raw text, or a corpus, with a trained model.
 ///
-/// Raw text has a sentence a line; its tokens are those of the word boundaries of Unicode, see
-/// docs/CORPORA.md. Labels that a corpus has are replaced by the model's.
+/// Raw text has a sentence a line; its tokens are those of the word boundaries
+/// of Unicode, see docs/CORPORA.md. Labels that a corpus has are replaced by
+/// the model's.
 ///
 /// Examples:
 ///   trainer predict --model run --input news.txt --out labelled.jsonl
-///   trainer predict --model run/model-raw --input test.conll --out labelled.conll
+///   trainer predict --model run/model-raw --input test.conll \
+///       --out labelled.conll
 ///   trainer predict --model run --input - --to conll --out - < news.txt
-///   trainer predict --model run --input news.txt --to dynclean --out labelled.json --margins margins.csv
+///   trainer predict --model run --input news.txt --to dynclean \
+///       --out labelled.json --margins margins.csv
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Predict {
@@ -45,6 +48,8 @@ pub struct Predict {
 
 pub fn carry_out(args: &Predict) -> Result<()> {
     args.written.check(&args.output)?;
+    let written = [Some(args.written.out.as_path()), args.margins.as_deref()];
+    check_distinct(&[&args.input], written.into_iter().flatten())?;
     let model = input(SavedModel::open(&args.model))?;
     let text = args.written.read(&args.input)?;
     let (labelled, found) = model.label(text.corpus)?;

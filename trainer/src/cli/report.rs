@@ -12,16 +12,17 @@ use trainer::run_dir::write_whole;
 
 use super::cleaning::{CleaningOptions, Opened, open};
 use super::failure::input;
-use super::output::Output;
+use super::output::{Output, check_distinct};
 
-/// Write the report about a dynamics file: one HTML file, readable without a network.
+/// Write the report about a dynamics file: one HTML file, no network needed.
 ///
-/// Without --decisions, thresholds are automatic, or as the options say. It is the report that
-/// `trainer run` writes and the page exports.
+/// Without --decisions, thresholds are automatic, or as the options say. It is
+/// the report that `trainer run` writes and the page exports.
 ///
 /// Examples:
 ///   trainer report run/dynamics.dyn --out report.html
-///   trainer report run/dynamics.dyn --decisions decisions.json --metrics run/metrics.json --out report.html
+///   trainer report run/dynamics.dyn --decisions decisions.json \
+///       --metrics run/metrics.json --out report.html
 ///   trainer report run/dynamics.dyn --threshold paper --out paper.html
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -45,6 +46,8 @@ pub struct Report {
 }
 
 pub fn carry_out(args: &Report) -> Result<()> {
+    let read = [Some(args.dynamics.as_path()), args.decisions.as_deref(), args.metrics.as_deref()];
+    check_distinct(&read.into_iter().flatten().collect::<Vec<_>>(), [args.out.as_path()])?;
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
     let outcome = args.metrics.as_deref().map(|metrics| input(outcome(metrics))).transpose()?;
     let about =

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use clap::{ArgMatches, Args, ValueEnum};
 use trainer::corpus_file::CorpusFiles;
-use trainer::interrupt;
+use trainer::{console, interrupt};
 use trainer::pipeline::{self, Options, Reference};
 use trainer::sweep::{Sweep, SweepResult, TrySides};
 
@@ -19,17 +19,22 @@ use super::training::TrainingArgs;
 /// The whole job: train, threshold run, clean, retrain, evaluate, report.
 ///
 /// Corpora are recognised by their content: DynClean JSON, an array of
-/// {"tokens": [...], "entities": [[start, end, "TYPE"], ...]} with token indices from 0 and the end
-/// inclusive; CoNLL columns; BOND JSON; JSON Lines with tokens and tags, or with text and offsets;
-/// Label Studio's JSON; a folder of brat standoff. The cleaned corpus has the format of --train.
-/// Interrupted or killed, the same command goes on from the last checkpoint, with the same result.
+/// {"tokens": [...], "entities": [[start, end, "TYPE"], ...]} with token
+/// indices from 0 and the end inclusive; CoNLL columns; BOND JSON; JSON Lines
+/// with tokens and tags, or with text and offsets; Label Studio's JSON; a
+/// folder of brat standoff. The cleaned corpus has the format of --train.
+/// Interrupted or killed, the same command goes on from the last checkpoint,
+/// with the same result.
 ///
-/// Every option can stand in a TOML file, under its long name: `encoder-rate = 1e-4`. Options on the
-/// command line go before those of the file.
+/// Every option can stand in a TOML file, under its long name, as in
+/// `encoder-rate = 1e-4`. Options on the command line go before those of the
+/// file.
 ///
 /// Examples:
-///   trainer run --train d/train.json --dev d/dev.json --test d/test.json --encoder builtin --out run
-///   trainer run --train t.conll --label-column 2 --gold-column 3 --dev d.conll --test e.conll --encoder ./bert --out run
+///   trainer run --train d/train.json --dev d/dev.json --test d/test.json \
+///       --encoder builtin --out run
+///   trainer run --train t.conll --label-column 2 --gold-column 3 \
+///       --dev d.conll --test e.conll --encoder ./bert --out run
 ///   trainer run --config run.toml --seed 2 --out run-2
 ///   trainer run --config run.toml --threshold paper --out run-paper
 ///   trainer run --config run.toml --try-sides all
@@ -111,6 +116,23 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;
     let config = usage(args.training.config(spec.defaults(), place))?;
     let adjust = |settings: &mut _| args.cleaning.adjust(settings);
+    let sweep = match args.sweep.as_deref() {
+        Some(file) => {
+            let mut sweep = usage(Sweep::read(file))?;
+            // The lists of a config file, as its options, go behind the command line.
+            if args.config.config.as_deref() == Some(file) {
+                for option in config_file::given_after("sweep", matches) {
+                    let name = option.replace('_', "-");
+                    for list in sweep.leave_out(&option) {
+                        console::note(format_args!("--{name} is given: `{list}` of the [sweep] table is left out"));
+                    }
+                }
+            }
+            sweep
+        }
+        None => Sweep::of_sides(args.try_sides.unwrap_or(TrySides::Positives)),
+    };
+    usage(sweep.check(adjust, &corpora.train.labels, config.epochs))?;
     usage(if corpora.train_gold.is_none() && args.reference.contains(&ReferenceArg::Oracle) {
         Err(anyhow!("--reference oracle needs gold labels: give --train-gold or --gold-column"))
     } else {
@@ -126,10 +148,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         references: if args.no_gold_model { Vec::new() } else { references.collect() },
         parallel_runs: args.training.parallel_runs,
         place,
-        sweep: match args.sweep.as_deref() {
-            Some(file) => input(Sweep::read(file))?,
-            None => Sweep::of_sides(args.try_sides.unwrap_or(TrySides::Positives)),
-        },
+        sweep,
     };
     let done = pipeline::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
     args.output.result(&done.metrics, || {

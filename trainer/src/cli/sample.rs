@@ -12,7 +12,7 @@ use trainer::sample_corpus;
 
 use super::output::Output;
 
-/// Write the bundled sample corpus: invented text, gold labels, and distant labels from a dictionary.
+/// Write the bundled sample corpus: invented text, gold and distant labels.
 ///
 /// Example:
 ///   trainer sample --out sample

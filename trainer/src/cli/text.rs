@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use shared::corpus::Corpus;
 use shared::formats::{self, Content, Format, Layout, TagJson, WriteOptions, Written};
@@ -38,7 +38,10 @@ impl TextArgs {
     /// Where standard output would carry two things.
     pub fn check(&self, output: &Output) -> Result<()> {
         if output.json && is_standard(&self.out) {
-            return usage(Err(anyhow::anyhow!("--json and --out - both want standard output; give --out a file")));
+            return usage(Err(anyhow!("--json and --out - both want standard output; give --out a file")));
+        }
+        if self.to == Some(Format::Brat) && is_standard(&self.out) {
+            return usage(Err(anyhow!("brat standoff is a folder; give --out a folder, or --to another format")));
         }
         Ok(())
     }
@@ -91,13 +94,15 @@ impl TextArgs {
 fn to_standard_output(corpus: &Corpus, options: &WriteOptions) -> Result<Vec<String>> {
     let Written { content, notes, layout } = formats::write(corpus, options);
     if let Layout::Bond(TagJson { ids: Some(_), .. }) | Layout::TagsJsonl(TagJson { ids: Some(_), .. }) = &layout {
-        return usage(Err(anyhow::anyhow!(
+        return usage(Err(anyhow!(
             "tag ids mean nothing without a tag_to_id.json beside the file; give --out a file, or --to another format"
         )));
     }
     match content {
         Content::Text(text) => output::write(text)?,
-        Content::Documents(_) => bail!("brat standoff is a folder; give --out a folder, or --to another format"),
+        Content::Documents(_) => {
+            return usage(Err(anyhow!("brat standoff is a folder; give --out a folder, or --to another format")));
+        }
     }
     Ok(notes)
 }

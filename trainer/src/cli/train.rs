@@ -17,14 +17,17 @@ use super::training::TrainingArgs;
 
 /// Train one model, and record its training dynamics.
 ///
-/// The first two steps of `trainer run`: a training on the labels as they are, and a second one with
-/// deliberately mislabelled threshold samples, by which `trainer clean` finds its thresholds. With
-/// --no-dynamics, only a model, on a cleaned corpus for example: its unknown spans are left out of the
-/// loss. Interrupted, the same command goes on where it stopped.
+/// The first two steps of `trainer run`: a training on the labels as they are,
+/// and a second one with deliberately mislabelled threshold samples, by which
+/// `trainer clean` finds its thresholds. With --no-dynamics, only a model, on a
+/// cleaned corpus for example: its unknown spans are left out of the loss.
+/// Interrupted, the same command goes on where it stopped.
 ///
 /// Examples:
-///   trainer train --train train.json --dev dev.json --encoder builtin --out first
-///   trainer train --train cleaned.json --dev dev.json --test test.json --encoder ./bert --no-dynamics --out final
+///   trainer train --train train.json --dev dev.json --encoder builtin \
+///       --out first
+///   trainer train --train cleaned.json --dev dev.json --test test.json \
+///       --encoder ./bert --no-dynamics --out final
 ///   trainer train --config run.toml --no-threshold-run --out first
 #[derive(Args)]
 #[command(verbatim_doc_comment)]

@@ -67,7 +67,7 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "NORM", value_parser = positive, help_heading = "Training")]
     pub clip_norm: Option<f32>,
     /// Decoupled weight decay
-    #[arg(long, default_value_t = 0.0, value_name = "X", help_heading = "Training")]
+    #[arg(long, default_value_t = 0.0, value_name = "X", value_parser = rate, help_heading = "Training")]
     pub weight_decay: f32,
     /// Which negatives enter the loss: those most like the positives, or all
     #[arg(long, value_enum, default_value_t = NegativesArg::Top, help_heading = "Training")]
