@@ -45,7 +45,7 @@ pub enum DecisionsError {
     #[error(
         "this is not a decisions file: {0}; export one from the page, or write one with `trainer clean --write-decisions`"
     )]
-    Malformed(#[from] serde_json::Error),
+    Malformed(serde_json::Error),
     /// From a newer program.
     #[error("the decisions file has version {0}, newer than the {VERSION} this program knows: update DynClean")]
     Newer(u32),
@@ -83,7 +83,8 @@ impl Decisions {
     pub fn read(json: &[u8], dynamics: &str) -> Result<Self, DecisionsError> {
         // As text, as all other JSON: a second reader of bytes would be 5 kB of the page.
         let text = std::str::from_utf8(json).map_err(serde::de::Error::custom);
-        let decisions: Self = serde_json::from_str(text.map_err(DecisionsError::Malformed)?)?;
+        let decisions: Result<Self, _> = text.and_then(serde_json::from_str);
+        let decisions = decisions.map_err(DecisionsError::Malformed)?;
         if decisions.version > VERSION {
             return Err(DecisionsError::Newer(decisions.version));
         }

@@ -1,4 +1,4 @@
-"""Loss, logits and gradients of BERT + span classifier by PyTorch, for trainer's test `gradients`.
+"""Loss, logits, gradients and steps of AdamW of BERT + span classifier by PyTorch, for trainer's test `gradients`.
 
 Run: python3 gradients.py > ../golden/gradients.json       (torch >= 1.13, CPU, no other package)
 
@@ -14,6 +14,7 @@ import torch
 H, LAYERS, HEADS, INNER, VOCAB, POSITIONS, TYPES = 16, 2, 2, 24, 12, 16, 2
 SHAPE_ROWS, SHAPE_DIM, WIDTH_DIM, HIDDEN, LABELS, MAX_WIDTH = 65, 32, 150, 150, 3, 3
 EPS = 1e-12
+STEPS, ENCODER_RATE, HEAD_RATE, WEIGHT_DECAY, CLIP_NORM = 5, 3e-4, 6e-4, 0.1, 100.0
 
 # Pieces: 2 = [CLS], 3 = [SEP]; "Ada" = 4, "wrote" = 5, "notes" = 6 7, "." = 8, "Rome" = 9.
 SENTENCES = [
@@ -99,8 +100,8 @@ def encode(p, pieces, real):
     return x
 
 
-def main():
-    p = parameters()
+def forward(p):
+    """Summed loss, logits [N, LABELS] and targets of all spans."""
     longest = max(len(s["pieces"]) for s in SENTENCES)
     pieces = torch.tensor([s["pieces"] + [0] * (longest - len(s["pieces"])) for s in SENTENCES])
     real = torch.tensor([[i < len(s["pieces"]) for i in range(longest)] for s in SENTENCES])
@@ -122,6 +123,32 @@ def main():
     logits = x @ p["span_head.output.weight"].T + p["span_head.output.bias"]
     rows = [i for i, t in enumerate(targets) if t is not None]
     loss = torch.nn.functional.cross_entropy(logits[rows], torch.tensor([targets[i] for i in rows]), reduction="sum")
+    return loss, logits, targets
+
+
+def steps(p):
+    """Losses before each of some steps of AdamW with clipping, and the entries of largest gradient after the last."""
+    of = lambda head: [t for name, t in p.items() if name.startswith("span_head") == head]
+    groups = [{"params": of(False), "lr": ENCODER_RATE}, {"params": of(True), "lr": HEAD_RATE}]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, weight_decay=WEIGHT_DECAY)
+    losses, largest = [], {}
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss, _, _ = forward(p)
+        losses.append(loss.item())
+        loss.backward()
+        if not largest:
+            largest = {name: t.grad.abs().flatten().topk(min(4, t.numel())).indices.tolist() for name, t in p.items()}
+        torch.nn.utils.clip_grad_norm_(list(p.values()), CLIP_NORM)
+        optimizer.step()
+    after = {name: [[i, p[name].flatten()[i].item()] for i in sorted(at)] for name, at in largest.items()}
+    return {"encoder_rate": ENCODER_RATE, "head_rate": HEAD_RATE, "weight_decay": WEIGHT_DECAY, "clip_norm": CLIP_NORM,
+            "losses": losses, "after": after}
+
+
+def main():
+    p = parameters()
+    loss, logits, targets = forward(p)
     loss.backward()
     gradients = {}
     for name, tensor in p.items():
@@ -129,7 +156,7 @@ def main():
         # The norm, and the entries of largest size: where an error would show.
         largest = g.abs().topk(min(8, len(g))).indices.tolist()
         gradients[name] = {"shape": list(tensor.shape), "norm": g.norm().item(), "entries": [[i, g[i].item()] for i in sorted(largest)]}
-    print(json.dumps({"sentences": SENTENCES, "targets": targets, "loss": loss.item(), "logits": logits.tolist(), "gradients": gradients}, indent=1))
+    print(json.dumps({"sentences": SENTENCES, "targets": targets, "loss": loss.item(), "logits": logits.tolist(), "gradients": gradients, "steps": steps(parameters())}, indent=1))
 
 
 main()

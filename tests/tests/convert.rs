@@ -14,7 +14,7 @@ use shared::metrics::Window;
 use shared::threshold::Metric;
 use trainer::convert::{self, Conversion};
 use trainer::corpus_file::CorpusOptions;
-use trainer::span_table::SpanTable;
+use trainer::span_table::{SpanTable, TableFormat};
 
 const CORPUS: &str = r#"[{"tokens": ["Ada", "met", "Rome"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]]},
                          {"tokens": ["so"], "entities": []}]"#;
@@ -121,7 +121,7 @@ fn the_parquet_table_has_every_span_with_its_types() {
     let judge = Judge::new(&d, Window::first_epochs(1), Metric::Aum).unwrap();
     let decided = BTreeMap::from([(1, Decision::Remove), (4, Decision::Relabel(2))]);
     let path = at.join("spans.parquet");
-    SpanTable::new(&d, &judge, &decided).write(&path).unwrap();
+    SpanTable::new(&d, &judge, &decided).write(&path, TableFormat::of(&path).unwrap()).unwrap();
 
     let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
     let rows: Vec<BTreeMap<String, Field>> =
@@ -141,5 +141,5 @@ fn the_parquet_table_has_every_span_with_its_types() {
         assert_eq!(row["correctness"], Field::UShort(judge.metrics.correctness[id]));
     }
     assert_eq!([&rows[3]["predicted"], &rows[3]["confidence"]], [&Field::Null; 2]);
-    assert!(SpanTable::new(&d, &judge, &decided).write(&at.join("spans.xlsx")).is_err());
+    assert!(TableFormat::of(&at.join("spans.xlsx")).is_err());
 }

@@ -12,6 +12,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 const ANY_CASE: &str = "any-case";
+const EXACT: &str = "exact";
 
 /// A surface form with its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +72,11 @@ impl Dictionary {
             let (Some(form), Some(kind)) = (row.get(0), row.get(1)) else {
                 anyhow::bail!("{}expected {expected}, found one column", at());
             };
-            let ignore_case = row.get(2).is_some_and(|case| case.trim() == ANY_CASE);
+            let ignore_case = match row.get(2).map(str::trim) {
+                None | Some("" | EXACT) => false,
+                Some(ANY_CASE) => true,
+                Some(other) => anyhow::bail!("{}expected {ANY_CASE} or {EXACT} in the third column, found {other:?}", at()),
+            };
             self.add(form, kind, ignore_case, line).with_context(|| format!("{}expected {expected}", at()))?;
         }
         Ok(())

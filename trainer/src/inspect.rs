@@ -1,15 +1,13 @@
 //! What a dynamics file holds.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use shared::cleaning::CleaningSummary;
 use shared::dynamics::Dynamics;
-use shared::judge::{Decision, Judge, Side};
+use shared::judge::{Judge, Side};
 use shared::labels::LabelSet;
-use shared::quality::{Estimate, detect};
-use shared::span::SpanId;
+use shared::quality::{Estimate, NoiseDetection};
 use shared::threshold::{Basis, Settings, Threshold};
 
 /// A dynamics file with its digest.
@@ -48,12 +46,11 @@ pub fn describe(
     opened: &Opened,
     judge: &Judge,
     settings: &Settings,
-    decided: &BTreeMap<SpanId, Decision>,
     summary: &CleaningSummary,
+    noise: Option<NoiseDetection>,
 ) -> serde_json::Value {
     let d = &opened.dynamics;
     let judgement = judge.under(settings);
-    let noise = d.dense_gold(&judge.index).map(|gold| detect(&judgement, decided, &gold));
     serde_json::json!({
         "digest": opened.digest,
         "complete": d.complete,

@@ -28,7 +28,11 @@ impl RunDir {
     /// # Errors
     /// When it cannot be created.
     pub fn open(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+        fs::create_dir_all(folder).map_err(|error| {
+            let error = anyhow!(error);
+            let advice = cannot_write(folder, &error);
+            error.context(advice)
+        })?;
         Ok(Self(folder.to_owned()))
     }
 

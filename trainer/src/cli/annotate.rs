@@ -91,6 +91,9 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
         matches.len(),
         matcher.n_ambiguous()
     );
+    if corpus.entities.is_empty() {
+        console::warning("no form of the dictionary occurs in the text: are language, case and tokens those of the text?");
+    }
     let mut value = json!({
         "out": args.written.out,
         "sentences": n_sentences,

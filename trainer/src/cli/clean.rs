@@ -83,14 +83,16 @@ pub fn carry_out(args: &Clean) -> Result<()> {
         write_whole(path, decisions.to_json())?;
     }
     let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, &corpus.labels);
+    let side = |name: &str, side: Side| {
+        let threshold = inspect::threshold_line(name, summary.thresholds.of(side));
+        format!("  {} {name} removed or relabelled; {threshold}", summary.changed(side))
+    };
     let text = format!(
-        "{}: {} of the positives and {} of the negatives removed or relabelled ({} below {} and {})",
+        "{}, judged by {}:\n{}\n{}",
         args.out.display(),
-        summary.changed(Side::Positives),
-        summary.changed(Side::Negatives),
         judge.metric.name(),
-        summary.thresholds.positives.value,
-        summary.thresholds.negatives.value
+        side("positives", Side::Positives),
+        side("negatives", Side::Negatives)
     );
     args.output.done(&serde_json::json!({ "out": args.out, "cleaning": summary, "settings": decisions.settings }), text)
 }

@@ -18,6 +18,8 @@ use shared::corpus::TokenTable;
 use shared::threshold::Rule;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use trainer::config::Config;
+use trainer::console::{self, Verbosity};
 
 use super::failure::{input, usage};
 use super::training::TrainingArgs;
@@ -298,17 +300,36 @@ pub fn print(subcommand: &str, matches: &ArgMatches, training: &TrainingArgs) ->
     // Its vocabulary, if it takes one from the text, is no setting.
     let spec = input(training.open_encoder(&TokenTable::default()))?;
     let config = usage(training.place().and_then(|place| training.config(spec.defaults(), place)))?;
-    let in_force = BTreeMap::from([
+    output::write(in_force(subcommand, matches, &config)?)
+}
+
+/// Tells, where much is to be told, the settings in force.
+///
+/// # Errors
+/// When a value is not UTF-8.
+pub fn tell(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<()> {
+    if console::verbosity() == Verbosity::Verbose {
+        in_force(subcommand, matches, config)?.lines().for_each(console::detail);
+    }
+    Ok(())
+}
+
+fn in_force(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<String> {
+    let mut values = BTreeMap::from([
         ("epochs", config.epochs.to_string()),
         ("batch", config.batch.to_string()),
         ("encoder_rate", config.encoder_rate.to_string()),
         ("head_rate", config.head_rate.to_string()),
         ("warmup", config.warmup.to_string()),
+        ("metric", "aum".to_owned()),
+        ("threshold", "auto".to_owned()),
     ]);
+    if matches.try_get_raw(SWEEP).is_ok_and(|sweep| sweep.is_none()) {
+        values.insert("try_sides", "positives".to_owned());
+    }
     let mut command = Cli::command();
     command.build();
-    let command = command.find_subcommand(subcommand).context("no such command")?;
-    output::write(written(command, matches, &in_force)?)
+    written(command.find_subcommand(subcommand).context("no such command")?, matches, &values)
 }
 
 /// A config file that says what `matches` hold; `in_force` has values of options that were not given.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::json;
 use shared::dynamics::Precision;
 use shared::formats::{Format, WriteOptions};
@@ -31,10 +31,10 @@ use super::training::NegativesArg;
 ///   trainer convert --dynamics full_aum_records.csv --out run.dyn
 ///   trainer convert --corpus train.conll --to dynclean --out train.json
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, group = ArgGroup::new("source").required(true))]
 pub struct Convert {
     /// Recorded dynamics: the files of all epochs, in any order
-    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "to")]
+    #[arg(long, value_name = "FILE", num_args = 1.., group = "source")]
     dynamics: Vec<PathBuf>,
     /// The corpus that was trained on, with its distant labels
     #[arg(long, value_name = "FILE")]
@@ -43,7 +43,7 @@ pub struct Convert {
     #[arg(long, value_name = "FILE", requires = "corpus")]
     gold: Option<PathBuf>,
     /// Instead of dynamics, write the corpus in this format
-    #[arg(long, value_name = "FORMAT", value_parser = format, requires = "corpus", conflicts_with = "dynamics")]
+    #[arg(long, value_name = "FORMAT", value_parser = format(), requires = "corpus", group = "source")]
     to: Option<Format>,
     /// The file to write; a folder for brat
     #[arg(long, value_name = "RUN.dyn|FILE")]

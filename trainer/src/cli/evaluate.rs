@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use shared::corpus::Corpus;
 use trainer::corpus_file::{self, CorpusOptions};
 use trainer::saved_model::{SavedModel, score};
@@ -30,16 +30,16 @@ use super::scores;
 ///   trainer evaluate --predictions t.conll --label-column 3 --corpus t.conll \
 ///       --gold-column 2
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, group = ArgGroup::new("labels").required(true))]
 pub struct Evaluate {
     /// Sentences with gold labels
     #[arg(long, value_name = "FILE")]
     corpus: PathBuf,
     /// Folder of a model, or of a run: there, the model trained on the cleaned labels
-    #[arg(long, value_name = "DIR", conflicts_with = "predictions", required_unless_present = "predictions")]
+    #[arg(long, value_name = "DIR", group = "labels")]
     model: Option<PathBuf>,
     /// Instead of a model, the same sentences with the labels to score
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "labels")]
     predictions: Option<PathBuf>,
     #[command(flatten)]
     output: Output,

@@ -7,8 +7,10 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 use shared::cleaning::CleaningSummary;
+use shared::dynamics::{Negatives, SampleScheme};
 use shared::judge::Side;
-use shared::quality::Estimate;
+use shared::metrics::Window;
+use shared::quality::{Estimate, NoiseDetection, detect};
 use trainer::inspect;
 use trainer::span_table::{SpanTable, TableFormat};
 
@@ -45,14 +47,22 @@ pub fn carry_out(args: &Inspect) -> Result<()> {
     let Opened { file, judge, decisions } = &opened;
     let decided = decisions.resolve(judge, &file.dynamics.corpus.labels)?;
     let summary = CleaningSummary::new(judge, &decisions.settings, &decided, &file.dynamics.corpus.labels);
-    let description = inspect::describe(file, judge, &decisions.settings, &decided, &summary);
+    let judgement = judge.under(&decisions.settings);
+    let noise = file.dynamics.dense_gold(&judge.index).map(|gold| detect(&judgement, &decided, &gold));
+    let description = inspect::describe(file, judge, &decisions.settings, &summary, noise);
     if let Some((out, format)) = table {
         SpanTable::new(&file.dynamics, judge, &decided).write(out, format)?;
     }
-    args.output.result(&description, || text(args, &opened, &description, &summary))
+    args.output.result(&description, || text(args, &opened, &description, &summary, noise))
 }
 
-fn text(args: &Inspect, opened: &Opened, description: &Value, summary: &CleaningSummary) -> String {
+fn text(
+    args: &Inspect,
+    opened: &Opened,
+    description: &Value,
+    summary: &CleaningSummary,
+    noise: Option<NoiseDetection>,
+) -> String {
     let Opened { file, judge, decisions } = opened;
     let info = &file.dynamics.info;
     let figure = |name: &str| description.get(name).map_or(String::new(), Value::to_string);
@@ -60,18 +70,38 @@ fn text(args: &Inspect, opened: &Opened, description: &Value, summary: &Cleaning
     let _ = writeln!(text, "  {} · encoder {} · seed {}", info.name, info.encoder, info.seed);
     let _ = writeln!(
         text,
-        "  {} sentences · {} tokens · {} candidate spans · {} epochs · gold: {}",
+        "  {} sentences · {} tokens · {} candidate spans of up to {} tokens · epochs: {} · gold: {}",
         figure("sentences"),
         figure("tokens"),
         figure("spans"),
+        info.max_span_width,
         figure("epochs"),
         if file.dynamics.gold.is_some() { "yes" } else { "no" }
     );
+    let negatives = match info.negatives {
+        Negatives::All => "all",
+        Negatives::Top => "those most like the positives",
+    };
+    let _ = writeln!(text, "  negatives in the loss: {negatives}");
+    if let Some(run) = &file.dynamics.threshold_run {
+        let scheme = match run.scheme {
+            SampleScheme::FakeClass => "all with an extra class",
+            SampleScheme::FakeClassPositives => "positives with an extra class, negatives with a random type",
+            SampleScheme::RandomOther => "with a random label other than their own",
+        };
+        let _ = writeln!(text, "  threshold samples: {}, {scheme}", run.spans.len());
+    }
+    let dev: Vec<String> = file.dynamics.run.scores.iter().map(|s| format!("{:.1}", 100.0 * s.dev.f1)).collect();
+    if !dev.is_empty() {
+        let _ = writeln!(text, "  dev F1 by epoch: {}", dev.join(", "));
+    }
     for (name, value) in &info.settings {
         let _ = writeln!(text, "  {name}: {value}");
     }
-    let window = judge.window;
-    let _ = writeln!(text, "  judged by {} over epochs {}–{}", judge.metric.name(), window.first, window.last);
+    let Window { first, last } = judge.window;
+    // A window may end after the epochs that there are.
+    let last = last.min(file.dynamics.run.epochs.len() as u32);
+    let _ = writeln!(text, "  judged by {} over epochs {first}–{last}", judge.metric.name());
     let judgement = judge.under(&decisions.settings);
     for (name, side) in [("positives", Side::Positives), ("negatives", Side::Negatives)] {
         let _ = writeln!(text, "  {}", inspect::threshold_line(name, judgement.thresholds().of(side)));
@@ -81,6 +111,16 @@ fn text(args: &Inspect, opened: &Opened, description: &Value, summary: &Cleaning
     }
     for (name, threshold) in &judgement.thresholds().classes {
         let _ = writeln!(text, "  {}", inspect::threshold_line(name, *threshold));
+    }
+    if let Some(noise) = noise {
+        for (name, found) in [("false positives", noise.false_positives), ("false negatives", noise.false_negatives)] {
+            let (prf, ap) = (found.prf, found.average_precision);
+            let _ = writeln!(
+                text,
+                "  against gold, {name}: P {:.3}  R {:.3}  F1 {:.3}  average precision {ap:.3}",
+                prf.precision, prf.recall, prf.f1
+            );
+        }
     }
     for c in &summary.counts {
         let _ = writeln!(

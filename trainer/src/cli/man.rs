@@ -1,11 +1,12 @@
 //! `trainer man`.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
+
+use trainer::run_dir::write_whole;
 
 use super::{Cli, output};
 
@@ -24,10 +25,20 @@ pub struct ManPages {
 
 pub fn carry_out(args: &ManPages) -> Result<()> {
     let Some(folder) = &args.out else {
-        let mut page = Vec::new();
-        Man::new(Cli::command()).render(&mut page)?;
-        return output::write(page);
+        return output::write(page(Man::new(Cli::command()))?);
     };
-    let written = fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Cli::command(), folder));
-    written.with_context(|| format!("cannot write manual pages to {}", folder.display()))
+    let mut command = Cli::command();
+    command.build();
+    let of_commands = command.get_subcommands().filter(|of_command| of_command.get_name() != "help").cloned();
+    for man in of_commands.chain([command.clone()]).map(Man::new) {
+        write_whole(&folder.join(man.get_filename()), page(man)?)?;
+    }
+    Ok(())
+}
+
+/// A page, with what `--help` says last under the heading that manual pages have for it.
+fn page(man: Man) -> Result<String> {
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    Ok(String::from_utf8(page)?.replace(".SH EXTRA", ".SH EXIT STATUS"))
 }

@@ -9,10 +9,11 @@ use serde_json::json;
 use shared::report::{self, Outcome, Tried};
 use trainer::pipeline::TestScores;
 use trainer::run_dir::write_whole;
+use trainer::text_input::is_standard;
 
 use super::cleaning::{CleaningOptions, Opened, open};
 use super::failure::input;
-use super::output::{Output, check_distinct};
+use super::output::{self, Output, check_distinct};
 
 /// Write the report about a dynamics file: one HTML file, no network needed.
 ///
@@ -30,8 +31,8 @@ pub struct Report {
     /// The dynamics file
     #[arg(value_name = "RUN.dyn")]
     dynamics: PathBuf,
-    /// The HTML file to write
-    #[arg(long, value_name = "FILE")]
+    /// The HTML file to write, or - for standard output
+    #[arg(long, value_name = "FILE|-")]
     out: PathBuf,
     /// Decisions exported from the page
     #[arg(long, value_name = "FILE", conflicts_with = "CleaningOptions")]
@@ -52,7 +53,11 @@ pub fn carry_out(args: &Report) -> Result<()> {
     let outcome = args.metrics.as_deref().map(|metrics| input(outcome(metrics))).transpose()?;
     let about =
         report::Input { dynamics: &file.dynamics, judge: &judge, decisions: &decisions, outcome: outcome.as_ref() };
-    write_whole(&args.out, report::html(&about)?)?;
+    let html = report::html(&about)?;
+    if is_standard(&args.out) {
+        return output::write(html);
+    }
+    write_whole(&args.out, html)?;
     let out = args.out.display();
     args.output.done(&json!({ "out": args.out }), format_args!("{out}: open it in a browser"))
 }

@@ -115,6 +115,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
     let corpora = input(files.read())?;
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;
     let config = usage(args.training.config(spec.defaults(), place))?;
+    config_file::tell("run", matches, &config)?;
     let adjust = |settings: &mut _| args.cleaning.adjust(settings);
     let sweep = match args.sweep.as_deref() {
         Some(file) => {
@@ -155,6 +156,9 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         let out = args.out.display();
         let sweep = done.sweep.as_ref().map_or(String::new(), SweepResult::summary);
         let metrics = done.metrics.summary();
-        format!("{sweep}{metrics}Everything is in {out}: open report.html there, or `trainer serve --run {out}`\n")
+        format!(
+            "{sweep}{metrics}Everything is in {out}: open report.html there; drop dynamics.dyn on the page to overrule \
+             single decisions\n"
+        )
     })
 }

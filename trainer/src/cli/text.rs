@@ -22,7 +22,7 @@ pub struct TextArgs {
     #[arg(long, conflicts_with = "format")]
     plain_text: bool,
     /// Write this format [default: that of the input; for raw text text-jsonl, which keeps the text as it is]
-    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
     to: Option<Format>,
     /// The file to write, a folder for brat, or - for standard output
     #[arg(long, value_name = "FILE|-")]

@@ -78,6 +78,7 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
     let corpora = input(files.read())?;
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;
     let config = usage(args.training.config(spec.defaults(), place))?;
+    config_file::tell("train", matches, &config)?;
     let kind = match (args.no_dynamics, args.no_threshold_run) {
         (true, _) => JobKind::TrainPlain,
         (false, true) => JobKind::TrainWithoutThresholds,

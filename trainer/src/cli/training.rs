@@ -124,9 +124,6 @@ impl TrainingArgs {
             ensemble: self.ensemble,
             arithmetic: self.arithmetic(place)?,
         };
-        for (name, value) in config.describe() {
-            console::detail(format_args!("{name:>24}  {value}"));
-        }
         Ok(config)
     }
 

@@ -69,19 +69,22 @@ impl Pretrained {
 
     fn prepare(&self, tokens: &TokenTable, max_width: u32) -> Result<Vec<SentenceInput>> {
         let n_sentences = tokens.n_sentences();
-        let (mut inputs, mut split, mut shortened) = (Vec::with_capacity(n_sentences), 0, 0);
+        let (mut inputs, mut split, mut shortened) = (Vec::with_capacity(n_sentences), Vec::new(), 0);
         for sentence in 0..n_sentences as u32 {
             let words: Vec<&str> = tokens.sentence(sentence).collect();
             let reading = self.pieces.read(&words, max_width as usize);
             let reading = reading.with_context(|| format!("sentence {} (from 1)", sentence + 1))?;
-            split += usize::from(!reading.input.windows.is_empty());
+            if !reading.input.windows.is_empty() {
+                split.push(sentence + 1);
+            }
             shortened += reading.shortened;
             inputs.push(reading.input);
         }
-        if split > 0 {
+        if let Some(first) = split.first() {
             console::warning(format_args!(
-                "{split} of {n_sentences} sentences have more pieces than the {} that the encoder reads at once; they \
-                 are read in overlapping parts",
+                "{} of {n_sentences} sentences, the first of them sentence {first}, have more pieces than the {} that \
+                 the encoder reads at once; they are read in overlapping parts",
+                split.len(),
                 self.pieces.limit()
             ));
         }
