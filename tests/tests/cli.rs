@@ -176,6 +176,80 @@ fn exit_codes_tell_what_went_wrong() {
 }
 
 #[test]
+fn mistakes_show_before_anything_is_trained() {
+    let Some(trainer) = Trainer::with_sample("mistakes_show_before_anything_is_trained") else { return };
+    let run = "run --train s/train-distant.json --dev s/dev.json --encoder builtin --epochs 2 --out run --test";
+    let refused = |code: i32, options: &str, parts: &[&str]| {
+        let message = trainer.fails(code, &format!("{run} {options}"));
+        assert!(parts.iter().all(|part| message.contains(part)) && !message.contains("epoch 1/2"), "{message}");
+    };
+    refused(2, "s/test.json --window 7-9", &["7-9", "2 epochs"]);
+    refused(2, "s/test.json --class-threshold PRE=1", &["PRE", "PER"]);
+    refused(2, "s/test.json --weight-decay nan", &["--weight-decay"]);
+    trainer.write("sweep.toml", "[sweep]\nwindows = [\"1-2\", \"3-4\"]\n");
+    refused(2, "s/test.json --sweep sweep.toml", &["3-4", "2 epochs"]);
+    trainer.write("slip.toml", "[sweep]\non-wrong = [\"remove\"]\n");
+    refused(2, "s/test.json --sweep slip.toml", &["slip.toml", "on_wrong"]);
+    trainer.write("other.json", r#"[{"tokens": ["Ada"], "entities": [[0, 0, "person"]]}]"#);
+    refused(3, "other.json", &["other.json", "person", "PER"]);
+    trainer.write("none.json", r#"[{"tokens": ["Ada"], "entities": []}]"#);
+    refused(3, "none.json", &["none.json", "no entities"]);
+    std::fs::create_dir(trainer.folder.path().join("run")).unwrap();
+    trainer.write("run/notes.txt", "mine");
+    refused(1, "s/test.json", &["notes.txt", "--out"]);
+    assert_eq!(trainer.read("run/notes.txt"), b"mine");
+}
+
+#[test]
+fn a_model_that_its_last_step_ruined_is_noticed() {
+    let Some(trainer) = Trainer::with_sample("a_model_that_its_last_step_ruined_is_noticed") else { return };
+    let run = "run --train s/train-distant.json --dev s/dev.json --test s/test.json --encoder builtin --out run";
+    let message = trainer.fails(
+        1,
+        &format!("{run} --epochs 1 --batch 5000 --warmup 0 --encoder-rate 1e38 --head-rate 1e38 --clip-norm 1"),
+    );
+    assert!(message.contains("raw labels: the model's logits are no numbers after epoch 1"), "{message}");
+    // Gradients are clipped already.
+    assert!(message.contains("Lower --encoder-rate") && !message.contains("set --clip-norm"), "{message}");
+}
+
+#[test]
+fn no_input_is_overwritten() {
+    let Some(trainer) = Trainer::with_sample("no_input_is_overwritten") else { return };
+    trainer.write("d.tsv", "Ada\tPER\n");
+    trainer.write("t.txt", "Ada wrote.\n");
+    let before = trainer.read("t.txt");
+    for command in [
+        "annotate --dictionary d.tsv --text t.txt --out ./t.txt",
+        "convert --corpus t.txt --to conll --out t.txt",
+        "predict --model s --input t.txt --out t.txt",
+        "clean t.txt --corpus s/train-distant.json --out x.json --provenance x.json",
+    ] {
+        assert!(trainer.fails(2, command).contains("overwritten"), "{command}");
+    }
+    assert_eq!(trainer.read("t.txt"), before);
+}
+
+#[test]
+fn the_command_line_goes_before_the_sweep_of_a_config_file() {
+    let Some(trainer) = Trainer::with_sample("the_command_line_goes_before_the_sweep_of_a_config_file") else { return };
+    trainer.write(
+        "run.toml",
+        "train = \"s/dev.json\"\ndev = \"s/dev.json\"\ntest = \"s/dev.json\"\nencoder = \"builtin\"\n\
+         epochs = 2\nout = \"run\"\non-wrong = \"remove\"\n\n[sweep]\non_wrong = [\"remove\", \"relabel\"]\n\
+         windows = [\"1-2\"]\n",
+    );
+    let settings = |options: &str| -> Vec<(Value, Value)> {
+        trainer.ok(&format!("run --config run.toml {options}"));
+        let of = |c: &Value| (c["settings"]["window"]["first"].clone(), c["settings"]["action"].clone());
+        trainer.read_json("run/sweep.json")["combinations"].as_array().unwrap().iter().map(of).collect()
+    };
+    let tried = |first: i64, action: &str| (Value::from(first), Value::from(action));
+    assert_eq!(settings(""), [tried(1, "remove"), tried(1, "relabel")]);
+    assert_eq!(settings("--window 2"), [tried(2, "remove"), tried(2, "relabel")]);
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let Some(trainer) = Trainer::new("a_reader_that_goes_away_is_no_failure") else { return };
     trainer.write("d.tsv", "Ada\tPER\n");
@@ -210,7 +284,7 @@ fn shells_and_man_know_every_command() {
     let Some(trainer) = Trainer::new("shells_and_man_know_every_command") else { return };
     trainer.ok("man --out man");
     let help = trainer.ok("--help");
-    assert!(help.contains("130") && trainer.ok("man").contains("Exit codes"));
+    assert!(help.contains("130") && trainer.ok("man").contains("EXIT STATUS"));
     let scripts: Vec<String> = ["bash", "zsh", "fish"].map(|shell| trainer.ok(&format!("completions {shell}"))).into();
     for command in ["run", "train", "clean", "evaluate", "predict", "report", "inspect", "convert", "annotate", "serve"]
     {

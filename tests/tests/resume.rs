@@ -38,6 +38,10 @@ impl Bench {
 
     /// The command of a run into the folder `out`: rates so high that something is learned in two epochs.
     fn command(&self, out: &str, options: &[&str]) -> Command {
+        self.command_with("builtin", out, options)
+    }
+
+    fn command_with(&self, encoder: &str, out: &str, options: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("run");
         for (option, file) in
@@ -45,7 +49,7 @@ impl Bench {
         {
             command.arg(option).arg(self.path("sample").join(file).with_extension("json"));
         }
-        command.args(["--encoder", "builtin", "--epochs", "2", "--batch", "4", "--warmup", "0", "--seed", "3"]);
+        command.args(["--encoder", encoder, "--epochs", "2", "--batch", "4", "--warmup", "0", "--seed", "3"]);
         command.args(["--encoder-rate", "0.003", "--head-rate", "0.003", "--out"]).arg(self.path(out)).args(options);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -191,6 +195,47 @@ fn the_number_of_threads_changes_no_byte() {
     assert!(dynamics[0] == dynamics[1] && dynamics[0] == dynamics[2]);
 }
 
+/// Pretrained encoders, whose trainings have other parameters, and the options that no other test of whole runs gives.
+#[test]
+fn pretrained_encoders_go_on_on_other_threads() {
+    let Some(bench) = Bench::new("pretrained_encoders_go_on_on_other_threads") else { return };
+    let quantiles = ["--negatives-quantile", "0.05", "--positives-quantile", "0.5"];
+    let all = ["--negatives", "all", "--scheme", "random-other", "--on-wrong", "remove", "--train-embeddings"];
+    let paper = ["--scheme", "fake-class-positives", "--threshold", "paper", "--word-shapes", "on", "--reference", "none"];
+    for (name, options) in [("roberta", [&all[..], &quantiles].concat()), ("distilbert", paper.to_vec())] {
+        let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/encoders").join(name);
+        let command = |out: &str, options: &[&str], threads: &str| {
+            let mut command = bench.command_with(encoder.to_str().unwrap(), out, options);
+            command.env("RAYON_NUM_THREADS", threads);
+            command
+        };
+        let finish = |out: &str, threads: &str| {
+            let output = command(out, &options, threads).output().unwrap();
+            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        let started = Instant::now();
+        finish(name, "1");
+        let whole = started.elapsed();
+        let expected = bench.results(name);
+        for tenth in [3, 7] {
+            let out = format!("{name}-{tenth}");
+            let mut child = command(&out, &[&options[..], &["--checkpoint-steps", "3"]].concat(), "2").spawn().unwrap();
+            std::thread::sleep(whole * tenth / 10);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            finish(&out, "3");
+            bench.assert_same(&out, &expected, &format!("{out}/10 of the time"));
+        }
+        let metrics: Value = serde_json::from_slice(&expected["metrics.json"]).unwrap();
+        let number = |what: &str, side: &str| metrics[what][side].as_u64().unwrap();
+        assert!(number("removed", "positives") + number("removed", "negatives") > 0, "{name}: {metrics}");
+        assert_eq!(number("relabelled", "positives") + number("relabelled", "negatives"), 0, "{name}: {metrics}");
+        let rule = |side: &str| metrics["settings"][side]["quantile"].as_f64().map(|q| q as f32);
+        let given = if name == "roberta" { [0.05, 0.5] } else { [0.1, 0.0] };
+        assert_eq!([rule("negatives"), rule("positives")], given.map(Some));
+    }
+}
+
 #[test]
 fn interrupted_it_says_how_to_go_on() {
     let Some(bench) = Bench::new("interrupted_it_says_how_to_go_on") else { return };
@@ -258,6 +303,14 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     std::fs::remove_file(&checkpoint).unwrap();
     bench.succeed("run", &options);
     bench.assert_same("run", &expected, "after all that");
+
+    // Settings that are gone: the results in the folder are of nobody knows which.
+    let settings = bench.path("run").join("config.json");
+    std::fs::rename(&settings, bench.path("config.json")).unwrap();
+    let refused = bench.fail("run", &options);
+    assert!(refused.contains("config.json") && refused.contains("new or empty folder"), "{refused}");
+    std::fs::rename(bench.path("config.json"), &settings).unwrap();
+    bench.assert_same("run", &expected, "after that, too");
 
     // A folder that cannot be: noticed before training.
     std::fs::write(bench.path("file"), "").unwrap();
