@@ -53,6 +53,7 @@ impl Trainer {
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{arguments}:\n{message}");
         assert!(output.stdout.is_empty() && !message.contains("panicked"), "{message}");
+        assert!(!message.contains('\u{1b}'), "colours where there is no terminal: {message:?}");
         message
     }
 

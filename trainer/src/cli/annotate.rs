@@ -22,7 +22,7 @@ use super::text::{TextArgs, counts, in_words};
 /// are replaced.
 ///
 /// Examples:
-///   trainer annotate --dictionary places.tsv --text news.txt --out train.jsonl
+///   trainer annotate --dictionary d.tsv --text news.txt --out train.jsonl
 ///   trainer annotate --dictionary places.tsv people.csv --text news.txt \
 ///       --to conll --out train.conll
 ///   trainer annotate --dictionary names.json --ambiguous drop \

@@ -27,10 +27,10 @@ use super::output::{Output, check_distinct};
 ///
 /// Examples:
 ///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json
-///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json \
-///       --decisions decisions.json
-///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json \
-///       --positives-threshold 0.5
+///   trainer clean run/dynamics.dyn --corpus train.json \
+///       --decisions decisions.json --out cleaned.json
+///   trainer clean run/dynamics.dyn --corpus train.json \
+///       --positives-threshold 0.5 --out cleaned.json
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Clean {

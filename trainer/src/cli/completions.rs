@@ -9,8 +9,8 @@ use super::{Cli, output};
 /// Print a script by which a shell completes commands, options and their values.
 ///
 /// Examples:
-///   trainer \
-///       completions bash > ~/.local/share/bash-completion/completions/trainer
+///   trainer completions bash > \
+///       ~/.local/share/bash-completion/completions/trainer
 ///   trainer completions zsh > ~/.zfunc/_trainer
 ///   trainer completions fish > ~/.config/fish/completions/trainer.fish
 #[derive(Args)]

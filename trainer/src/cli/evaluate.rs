@@ -27,8 +27,8 @@ use super::scores;
 ///   trainer evaluate --model run --corpus test.json
 ///   trainer evaluate --model run/model-raw --corpus test.json --json
 ///   trainer evaluate --predictions labelled.json --corpus test.json
-///   trainer evaluate --predictions t.conll --label-column 3 --corpus t.conll \
-///       --gold-column 2
+///   trainer evaluate --predictions t.conll --label-column 3 \
+///       --corpus t.conll --gold-column 2
 #[derive(Args)]
 #[command(verbatim_doc_comment, group = ArgGroup::new("labels").required(true))]
 pub struct Evaluate {

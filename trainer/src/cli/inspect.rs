@@ -122,10 +122,11 @@ fn text(
             );
         }
     }
+    let width = summary.counts.iter().map(|c| c.label.chars().count()).max().unwrap_or(0);
     for c in &summary.counts {
         let _ = writeln!(
             text,
-            "  {:<8} {:>9} spans, {:>6} removed, {:>6} relabelled",
+            "  {:<width$} {:>9} spans, {:>6} removed, {:>6} relabelled",
             c.label, c.total, c.removed, c.relabelled
         );
     }

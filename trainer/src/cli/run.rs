@@ -31,7 +31,7 @@ use super::training::TrainingArgs;
 /// file.
 ///
 /// Examples:
-///   trainer run --train d/train.json --dev d/dev.json --test d/test.json \
+///   trainer run --train train.json --dev dev.json --test test.json \
 ///       --encoder builtin --out run
 ///   trainer run --train t.conll --label-column 2 --gold-column 3 \
 ///       --dev d.conll --test e.conll --encoder ./bert --out run
