@@ -189,8 +189,8 @@ fn mistakes_show_before_anything_is_trained() {
     refused(2, "s/test.json --weight-decay nan", &["--weight-decay"]);
     trainer.write("sweep.toml", "[sweep]\nwindows = [\"1-2\", \"3-4\"]\n");
     refused(2, "s/test.json --sweep sweep.toml", &["3-4", "2 epochs"]);
-    trainer.write("slip.toml", "[sweep]\non-wrong = [\"remove\"]\n");
-    refused(2, "s/test.json --sweep slip.toml", &["slip.toml", "on_wrong"]);
+    trainer.write("slip.toml", "[sweep]\non_wrong = [\"remove\"]\n");
+    refused(2, "s/test.json --sweep slip.toml", &["slip.toml", "on-wrong"]);
     trainer.write("other.json", r#"[{"tokens": ["Ada"], "entities": [[0, 0, "person"]]}]"#);
     refused(3, "other.json", &["other.json", "person", "PER"]);
     trainer.write("none.json", r#"[{"tokens": ["Ada"], "entities": []}]"#);
@@ -237,7 +237,7 @@ fn the_command_line_goes_before_the_sweep_of_a_config_file() {
     trainer.write(
         "run.toml",
         "train = \"s/dev.json\"\ndev = \"s/dev.json\"\ntest = \"s/dev.json\"\nencoder = \"builtin\"\n\
-         epochs = 2\nout = \"run\"\non-wrong = \"remove\"\n\n[sweep]\non_wrong = [\"remove\", \"relabel\"]\n\
+         epochs = 2\nout = \"run\"\non-wrong = \"remove\"\n\n[sweep]\non-wrong = [\"remove\", \"relabel\"]\n\
          windows = [\"1-2\"]\n",
     );
     let settings = |options: &str| -> Vec<(Value, Value)> {

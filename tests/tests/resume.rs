@@ -201,7 +201,8 @@ fn pretrained_encoders_go_on_on_other_threads() {
     let Some(bench) = Bench::new("pretrained_encoders_go_on_on_other_threads") else { return };
     let quantiles = ["--negatives-quantile", "0.05", "--positives-quantile", "0.5"];
     let all = ["--negatives", "all", "--scheme", "random-other", "--on-wrong", "remove", "--train-embeddings"];
-    let paper = ["--scheme", "fake-class-positives", "--threshold", "paper", "--word-shapes", "on", "--reference", "none"];
+    let paper =
+        ["--scheme", "fake-class-positives", "--threshold", "paper", "--word-shapes", "on", "--reference", "none"];
     for (name, options) in [("roberta", [&all[..], &quantiles].concat()), ("distilbert", paper.to_vec())] {
         let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/encoders").join(name);
         let command = |out: &str, options: &[&str], threads: &str| {

@@ -75,7 +75,9 @@ impl Dictionary {
             let ignore_case = match row.get(2).map(str::trim) {
                 None | Some("" | EXACT) => false,
                 Some(ANY_CASE) => true,
-                Some(other) => anyhow::bail!("{}expected {ANY_CASE} or {EXACT} in the third column, found {other:?}", at()),
+                Some(other) => {
+                    anyhow::bail!("{}expected {ANY_CASE} or {EXACT} in the third column, found {other:?}", at())
+                }
             };
             self.add(form, kind, ignore_case, line).with_context(|| format!("{}expected {expected}", at()))?;
         }

@@ -81,7 +81,8 @@ impl RunDir {
     /// Removes the temporary files of a process that was killed, here and in these folders.
     pub fn remove_temporary_files(&self, folders: &[&str]) {
         let here = [self.0.clone()];
-        let entries = here.into_iter().chain(folders.iter().map(|folder| self.path(folder))).filter_map(|f| fs::read_dir(f).ok());
+        let entries =
+            here.into_iter().chain(folders.iter().map(|folder| self.path(folder))).filter_map(|f| fs::read_dir(f).ok());
         for entry in entries.flat_map(Iterator::flatten) {
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
             if is_file && is_temporary(&entry.file_name().to_string_lossy()) {
@@ -136,9 +137,9 @@ impl RunDir {
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let Some(bytes) = self.read(name)? else { return Ok(None) };
         let value = serde_json::from_slice(&bytes);
-        value.map(Some).with_context(|| {
-            format!("{} is damaged; delete it to do its stage again", self.path(name).display())
-        })
+        value
+            .map(Some)
+            .with_context(|| format!("{} is damaged; delete it to do its stage again", self.path(name).display()))
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {

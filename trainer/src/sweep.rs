@@ -27,7 +27,7 @@ pub(crate) const SCORES: &str = "sweep";
 
 /// What is tried: every combination of the lists. An empty list leaves what the command line or the automatic says.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Sweep {
     /// Epochs over which the metric is taken, as `"1-3"`, or `"auto"`.
     windows: Vec<WindowChoice>,
@@ -186,15 +186,17 @@ impl Sweep {
             was_there.then_some(name).into_iter().collect()
         }
         match option {
-            "threshold" => [emptied(&mut self.negatives, "negatives"), emptied(&mut self.positives, "positives")].concat(),
+            "threshold" => {
+                [emptied(&mut self.negatives, "negatives"), emptied(&mut self.positives, "positives")].concat()
+            }
             "window" => emptied(&mut self.windows, "windows"),
             "metric" => emptied(&mut self.metrics, "metrics"),
             "negatives_threshold" | "negatives_quantile" => emptied(&mut self.negatives, "negatives"),
             "positives_threshold" | "positives_quantile" => emptied(&mut self.positives, "positives"),
-            "per_class" => emptied(&mut self.per_class, "per_class"),
-            "on_wrong" => emptied(&mut self.on_wrong, "on_wrong"),
-            "keep_overlaps" => emptied(&mut self.keep_overlaps, "keep_overlaps"),
-            "no_dictionary_check" => emptied(&mut self.dictionary_check, "dictionary_check"),
+            "per_class" => emptied(&mut self.per_class, "per-class"),
+            "on_wrong" => emptied(&mut self.on_wrong, "on-wrong"),
+            "keep_overlaps" => emptied(&mut self.keep_overlaps, "keep-overlaps"),
+            "no_dictionary_check" => emptied(&mut self.dictionary_check, "dictionary-check"),
             _ => Vec::new(),
         }
     }
@@ -493,7 +495,7 @@ mod tests {
             [sweep]
             windows = ["auto", "2-4", "1-3"]
             negatives = ["auto", { quantile = 0.05 }, { fixed = -0.5 }]
-            on_wrong = ["remove", "relabel"]
+            on-wrong = ["remove", "relabel"]
             seeds = 2
         "#;
         // The base has the window 1-3 already.

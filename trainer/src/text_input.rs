@@ -38,29 +38,31 @@ pub fn read_text(path: &Path, plain: bool, options: &ReadOptions) -> Result<Text
     let plain_text = |bytes: &[u8], path: &Path| -> Result<TextInput> {
         Ok(TextInput { corpus: plain_text::read(bytes).map_err(at(path))?, is_plain: true })
     };
+    let empty = |path: &Path| anyhow!("{} has no sentences", path.display());
     let layers = if is_standard(path) {
         let (mut bytes, path) = (Vec::new(), Path::new("standard input"));
         std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+        ensure!(!bytes.trim_ascii().is_empty(), empty(path));
         if is_plain(&bytes) {
             return plain_text(&bytes, path);
         }
         formats::read(&bytes, &options).map_err(at(path))?
+    } else if path.is_dir() {
+        read(path, &options)?
     } else {
-        if plain || path.extension().is_some_and(|extension| extension == "txt") {
-            let bytes = bytes_of(path)?;
-            if is_plain(&bytes) {
-                return plain_text(&bytes, path);
-            }
+        let bytes = bytes_of(path)?;
+        ensure!(!bytes.trim_ascii().is_empty(), empty(path));
+        let may_be_plain = is_plain(&bytes);
+        if may_be_plain && (plain || path.extension().is_some_and(|extension| extension == "txt")) {
+            return plain_text(&bytes, path);
         }
-        let looks_like_json = |bytes: &[u8]| bytes.trim_ascii_start().starts_with(b"{") || bytes.trim_ascii_start().starts_with(b"[");
-        read(path, &options).map_err(|error| match std::fs::read(path) {
-            Ok(bytes) if options.format.is_none() && !looks_like_json(&bytes) => {
-                anyhow!("{error:#}; if it is raw text, a sentence a line, give --plain-text")
-            }
-            _ => error,
-        })?
+        let hint = "if it is raw text, a sentence a line, give --plain-text";
+        if may_be_plain {
+            console::note(format_args!("{} is read as columns, a token a line; {hint}", path.display()));
+        }
+        read(path, &options).map_err(|error| if may_be_plain { anyhow!("{error:#}; {hint}") } else { error })?
     };
     layers.notes.iter().for_each(|note| console::note(format_args!("{}: {note}", path.display())));
-    ensure!(layers.corpus.n_sentences() > 0, "{} has no sentences", path.display());
+    ensure!(layers.corpus.n_sentences() > 0, empty(path));
     Ok(TextInput { corpus: layers.corpus, is_plain: false })
 }

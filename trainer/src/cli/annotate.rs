@@ -92,7 +92,9 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
         matcher.n_ambiguous()
     );
     if corpus.entities.is_empty() {
-        console::warning("no form of the dictionary occurs in the text: are language, case and tokens those of the text?");
+        console::warning(
+            "no form of the dictionary occurs in the text: are language, case and tokens those of the text?",
+        );
     }
     let mut value = json!({
         "out": args.written.out,

@@ -84,8 +84,7 @@ impl From<PrecisionArg> for Precision {
 }
 
 pub fn carry_out(args: Convert) -> Result<()> {
-    let read: Vec<&Path> =
-        args.dynamics.iter().chain(&args.corpus).chain(&args.gold).map(PathBuf::as_path).collect();
+    let read: Vec<&Path> = args.dynamics.iter().chain(&args.corpus).chain(&args.gold).map(PathBuf::as_path).collect();
     check_distinct(&read, [args.out.as_path()])?;
     match args.to {
         Some(format) => convert_corpus(&args, format),

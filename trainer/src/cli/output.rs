@@ -50,9 +50,8 @@ impl Output {
 /// # Errors
 /// Names the file.
 pub fn check_distinct<'a>(read: &[&Path], written: impl IntoIterator<Item = &'a Path>) -> Result<()> {
-    let is_same = |a: &Path, b: &Path| {
-        a == b || fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b))
-    };
+    let is_same =
+        |a: &Path, b: &Path| a == b || fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b));
     let mut taken = read.to_vec();
     for out in written {
         if !is_standard(out) && taken.iter().any(|other| is_same(other, out)) {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use clap::{ArgMatches, Args, ValueEnum};
 use trainer::corpus_file::CorpusFiles;
-use trainer::{console, interrupt};
 use trainer::pipeline::{self, Options, Reference};
 use trainer::sweep::{Sweep, SweepResult, TrySides};
+use trainer::{console, interrupt};
 
 use super::cleaning::CleaningOptions;
 use super::config_file::{self, ConfigArgs};

@@ -40,7 +40,9 @@ pub fn find(folder: &Path) -> Result<PathBuf> {
 /// # Errors
 /// When it cannot be read; the message names the file.
 pub fn read(file: &Path) -> Result<Vec<(String, Tensor)>> {
-    let tensors = read_as_they_are(file).with_context(|| format!("cannot read the weights in {}", file.display()))?;
+    let tensors = read_as_they_are(file).with_context(|| {
+        format!("cannot read the weights in {} (if it is damaged, copy it again or train it anew)", file.display())
+    })?;
     Ok(tensors.into_iter().map(|(name, tensor)| (usual_name(&name), tensor)).collect())
 }
 
