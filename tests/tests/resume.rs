@@ -341,7 +341,7 @@ fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
     let toml = "[sweep]\nwindows = [\"1-2\", \"1-9\"]\npositives = [{ fixed = -99.0 }, { fixed = 0.0 }]\n\
                 negatives = [{ fixed = -99.0 }]\nseeds = 2\n";
     std::fs::write(&file, toml).unwrap();
-    bench.succeed("run", &["--reference", "oracle", "--try-sides", "none"]);
+    bench.succeed("run", &["--reference", "oracle", "--trials", "none"]);
     let before = std::fs::metadata(bench.path("run").join("dynamics.dyn")).unwrap().modified().unwrap();
     let options = ["--reference", "oracle", "--sweep", file.to_str().unwrap()];
     kill(bench.until_there_is("sweep", "run", &options));

@@ -66,14 +66,18 @@ fn the_whole_job_on_the_sample() {
     assert!(number(&["noise", "false_negatives", "average_precision"]) > 0.2);
     assert!(number(&["noise", "false_positives", "precision"]) > 0.3);
 
-    // Positives were judged for a trial, and left alone for another; or no label is changed, which is no training. What is
-    // best on dev was taken.
+    // Positives were judged or left alone, what is wrong was relabelled or removed; or no label is changed, which is no
+    // training. What is best on dev was taken.
     let tried = metrics["sweep"].as_array().unwrap();
     let dev_f1 = |t: &Value| t["dev_f1"].as_f64().unwrap();
     let best = tried.iter().map(dev_f1).fold(f64::MIN, f64::max);
-    assert_eq!((tried.len(), &tried[2]["settings"]), (3, &Value::from("no label changed")));
-    assert_eq!(tried[2]["dev_f1"], metrics["dev_f1"]["raw"]);
-    assert!(tried.iter().all(|t| t["chosen"] == (dev_f1(t) == best)), "{tried:?}");
+    assert_eq!((tried.len(), &tried[4]["settings"]), (5, &Value::from("no label changed")));
+    for (t, action) in tried.iter().zip(["relabel", "relabel", "remove", "remove"]) {
+        assert!(t["settings"].as_str().unwrap().contains(action), "{t}");
+    }
+    assert_eq!(tried[4]["dev_f1"], metrics["dev_f1"]["raw"]);
+    let first_best = tried.iter().position(|t| dev_f1(t) == best);
+    assert!(tried.iter().enumerate().all(|(i, t)| t["chosen"] == (Some(i) == first_best)), "{tried:?}");
 
     // The cleaning is what `clean` does with the same decisions, and without a trial the automatic ones are taken.
     let again = folder.path().join("again.json");
@@ -85,7 +89,7 @@ fn the_whole_job_on_the_sample() {
     };
     same(&["--decisions", text(&decisions)]);
     assert!(out.join("sweep.json").exists());
-    succeed(&binary, &[&arguments[..], &["--try-sides", "none", "--reference", "none"]].concat());
+    succeed(&binary, &[&arguments[..], &["--trials", "none", "--reference", "none"]].concat());
     assert!(!out.join("sweep.json").exists());
     same(&[]);
     let report = std::fs::read_to_string(out.join("report.html")).unwrap();

@@ -68,16 +68,27 @@ impl Default for Sweep {
     }
 }
 
+/// What of the cleaning is tried on dev where nobody has settled it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Trials {
+    /// Nothing: clean as the settings say
+    None,
+    /// Positives judged or not, and what is wrong relabelled or removed; or no label changed: four trainings
+    Usual,
+    /// Negatives not judged, too: up to seven trainings
+    All,
+}
+
 /// Which sides a sweep leaves unjudged, too. The check of the dictionary is not a threshold: it stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TrySides {
-    /// None: judge as the settings say
+enum TrySides {
+    /// None: judge as the settings say.
     #[default]
     None,
-    /// Positives judged or not, where their threshold is automatic, or no label changed: two trainings
+    /// Positives judged or not, where their threshold is automatic, or no label changed.
     Positives,
-    /// Both sides, negatives, positives, or neither, or no label changed: four trainings
+    /// Both sides, negatives, positives, or neither, or no label changed.
     All,
 }
 
@@ -147,9 +158,16 @@ struct Scores {
 }
 
 impl Sweep {
-    /// Leaves sides unjudged, too; else the settings that are in force without a sweep.
-    pub fn of_sides(sides: TrySides) -> Self {
-        Self { sides, ..Self::default() }
+    /// What a run tries by itself: [`Trials`]. Whether what is wrong is removed or relabelled is tried, too, where
+    /// `action_is_open`.
+    pub fn of_trials(trials: Trials, action_is_open: bool) -> Self {
+        let (sides, tries_actions) = match trials {
+            Trials::None => (TrySides::None, false),
+            Trials::Usual => (TrySides::Positives, action_is_open),
+            Trials::All => (TrySides::All, action_is_open),
+        };
+        let actions = [Action::Relabel, Action::Remove].into_iter().filter(|_| tries_actions);
+        Self { sides, on_wrong: actions.collect(), ..Self::default() }
     }
 
     /// Reads the `[sweep]` table of a TOML file.
@@ -468,6 +486,7 @@ fn describe(settings: &Settings) -> String {
     for (is_so, what) in [
         (settings.per_class, ", per class"),
         (settings.action == Action::Relabel, ", relabel"),
+        (settings.action == Action::Remove, ", remove"),
         (!settings.overlap_suppression, ", overlaps kept"),
         (settings.dictionary_check, ", dictionary checked"),
     ] {
@@ -508,7 +527,7 @@ mod tests {
         assert!(all.iter().all(|s| s.positives == Settings::paper().positives));
         let automatic = Settings { positives: Rule::Auto, ..Settings::paper() };
         let kept = |sides, base: &Settings| -> Vec<(bool, bool)> {
-            let all = Sweep::of_sides(sides).combinations(base).into_iter();
+            let all = Sweep { sides, ..Sweep::default() }.combinations(base).into_iter();
             all.map(|s| (s.negatives == Rule::Keep, s.positives == Rule::Keep)).collect()
         };
         let unjudged = (true, true);
@@ -519,6 +538,16 @@ mod tests {
         assert_eq!(kept(TrySides::Positives, &automatic), [(false, false), (false, true), unjudged]);
         assert_eq!(kept(TrySides::Positives, &Settings::paper()), [(false, false)], "given by hand");
         assert_eq!(kept(TrySides::None, &automatic), [(false, false)]);
+        let tried = |action_is_open| -> Vec<(Action, Rule)> {
+            let base = Settings { action: Action::Relabel, ..automatic.clone() };
+            let all = Sweep::of_trials(Trials::Usual, action_is_open).combinations(&base).into_iter();
+            all.map(|s| (s.action, s.positives)).collect()
+        };
+        let of = |action| [(action, Rule::Auto), (action, Rule::Keep)];
+        let untouched = [(Action::Relabel, Rule::Keep)];
+        assert_eq!(tried(true), [&of(Action::Relabel)[..], &of(Action::Remove), &untouched].concat());
+        assert_eq!(tried(false), [&of(Action::Relabel)[..], &untouched].concat());
+        assert_eq!(Sweep::of_trials(Trials::None, true), Sweep::default());
         assert_eq!(read("[sweep]").unwrap().combinations(&Settings::paper()), [Settings::paper()]);
     }
 

@@ -46,8 +46,8 @@ pub struct CleaningOptions {
     /// Epochs over which AUM is taken [default: three, from where the positives are learned]
     #[arg(long, value_name = "FIRST-LAST", value_parser = window)]
     pub window: Option<Window>,
-    /// Give spans judged wrong the label that the model predicts, where it is confident, or remove them all [default:
-    /// relabel]
+    /// Give spans judged wrong the label that the model predicts, where it is confident, or remove them all
+    /// [default: relabel; `run` tries both]
     #[arg(long, value_enum)]
     pub on_wrong: Option<OnWrong>,
     /// Keep the labels of dictionary entries that dev contradicts [default: their spans get the label that their words
@@ -61,6 +61,11 @@ pub struct CleaningOptions {
 }
 
 impl CleaningOptions {
+    /// Whether nothing says what happens to what is judged wrong.
+    pub fn action_is_open(&self) -> bool {
+        self.on_wrong.is_none() && !matches!(self.threshold, Some(Threshold::Paper))
+    }
+
     /// Changes the automatic settings as the options say.
     pub fn adjust(&self, settings: &mut Settings) {
         match self.threshold {

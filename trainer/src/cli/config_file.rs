@@ -325,7 +325,7 @@ fn in_force(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<S
         ("threshold", "auto".to_owned()),
     ]);
     if matches.try_get_raw(SWEEP).is_ok_and(|sweep| sweep.is_none()) {
-        values.insert("try_sides", "positives".to_owned());
+        values.insert("trials", "usual".to_owned());
     }
     let mut command = Cli::command();
     command.build();

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use clap::{ArgMatches, Args, ValueEnum};
 use trainer::corpus_file::CorpusFiles;
 use trainer::pipeline::{self, Options, Reference};
-use trainer::sweep::{Sweep, SweepResult, TrySides};
+use trainer::sweep::{Sweep, SweepResult, Trials};
 use trainer::{console, interrupt};
 
 use super::cleaning::CleaningOptions;
@@ -37,7 +37,7 @@ use super::training::TrainingArgs;
 ///       --dev d.conll --test e.conll --encoder ./bert --out run
 ///   trainer run --config run.toml --seed 2 --out run-2
 ///   trainer run --config run.toml --threshold paper --out run-paper
-///   trainer run --config run.toml --try-sides all
+///   trainer run --config run.toml --trials none
 ///   trainer run --config run.toml --sweep sweep.toml
 ///   trainer run --config run.toml --print-config
 #[derive(Args)]
@@ -86,10 +86,10 @@ pub struct Run {
     /// is best on dev (docs/RUNS.md)
     #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
     sweep: Option<PathBuf>,
-    /// Which sides to leave unjudged for a trial; taken is what gives the model that is best on dev [default:
-    /// positives]
+    /// What of the cleaning is tried, where no other option settles it; taken is what gives the model that is best on
+    /// dev [default: usual]
     #[arg(long, value_enum, conflicts_with = "sweep", help_heading = "Cleaning")]
-    try_sides: Option<TrySides>,
+    trials: Option<Trials>,
 
     #[command(flatten)]
     cleaning: CleaningOptions,
@@ -131,7 +131,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
             }
             sweep
         }
-        None => Sweep::of_sides(args.try_sides.unwrap_or(TrySides::Positives)),
+        None => Sweep::of_trials(args.trials.unwrap_or(Trials::Usual), args.cleaning.action_is_open()),
     };
     usage(sweep.check(adjust, &corpora.train.labels, config.epochs))?;
     usage(if corpora.train_gold.is_none() && args.reference.contains(&ReferenceArg::Oracle) {
