@@ -229,6 +229,9 @@ fn no_input_is_overwritten() {
         assert!(trainer.fails(2, command).contains("overwritten"), "{command}");
     }
     assert_eq!(trainer.read("t.txt"), before);
+    trainer.write("s/dev.json", "mine");
+    assert!(trainer.fails(2, "sample --out s").contains("dev.json"));
+    assert_eq!(trainer.read("s/dev.json"), b"mine");
 }
 
 #[test]

@@ -280,9 +280,9 @@ impl CorpusFiles {
             ensure!(!types.is_empty(), "{path} has no entities: nothing can be scored by it");
             ensure!(
                 !trained.is_disjoint(&types),
-                "{path} has none of the entity types of {}: {} there, {} here. Give them the same names",
-                self.train.display(),
+                "{path} has the entity types {}, and {} none of them but {}: give them the same names",
                 listed(&mut types.iter()),
+                self.train.display(),
                 listed(&mut trained.iter())
             );
             let never: Vec<&String> = types.difference(&trained).collect();

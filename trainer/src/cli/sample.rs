@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use serde_json::json;
 use shared::formats::dynclean_json;
@@ -10,6 +10,7 @@ use trainer::run_dir::write_whole;
 use trainer::sample::{self, SampleSentence};
 use trainer::sample_corpus;
 
+use super::failure::usage;
 use super::output::Output;
 
 /// Write the bundled sample corpus: invented text, gold and distant labels.
@@ -31,15 +32,22 @@ pub struct Sample {
 
 pub fn carry_out(args: &Sample) -> Result<()> {
     let sample = sample::generate(args.seed);
+    let keep_or_write = |name: &str, text: String| -> Result<()> {
+        let path = args.out.join(name);
+        match std::fs::read(&path) {
+            Ok(there) if there == text.as_bytes() => Ok(()),
+            Ok(_) => usage(Err(anyhow!("{} is there with other content: choose another --out", path.display()))),
+            Err(_) => write_whole(&path, text),
+        }
+    };
     let write = |name: &str, sentences: &[SampleSentence], distant: bool| -> Result<()> {
-        let corpus = sample_corpus::corpus(sentences, distant)?;
-        write_whole(&args.out.join(name), dynclean_json::write(&corpus))
+        keep_or_write(name, dynclean_json::write(&sample_corpus::corpus(sentences, distant)?))
     };
     write("train-distant.json", &sample.train, true)?;
     write("train-gold.json", &sample.train, false)?;
     write("dev.json", &sample.dev, false)?;
     write("test.json", &sample.test, false)?;
-    write_whole(&args.out.join("dictionary.tsv"), sample.dictionary.to_tsv())?;
+    keep_or_write("dictionary.tsv", sample.dictionary.to_tsv())?;
     let (train, dev, test) = (sample.train.len(), sample.dev.len(), sample.test.len());
     args.output.done(
         &json!({ "out": args.out, "sentences": { "train": train, "dev": dev, "test": test } }),

@@ -84,6 +84,8 @@ mod tests {
     #[test]
     fn gradients_match_finite_differences() {
         check(&[random(&[7, 5], 1)], |t| gelu(t[0].values()));
+        // The form by the hyperbolic tangent is candle's.
+        check(&[random(&[7, 5], 1)], |t| t[0].values().gelu());
     }
 
     #[test]
