@@ -45,7 +45,7 @@ pub struct TrainingArgs {
     /// Seed of everything random
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Training")]
     pub seed: u64,
-    /// Epochs of each of the three trainings [default: 5; builtin: 6]
+    /// Epochs of every training [default: 5; builtin: 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
     pub epochs: Option<u32>,
     /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones; on a GPU 32]
