@@ -115,14 +115,18 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
         }
         return formats::brat::read(&documents(path, options.unlabelled)?, options).map_err(at(path));
     }
-    let bytes = bytes_of(path)?;
+    read_bytes(&bytes_of(path)?, path, options)
+}
+
+/// As [`read`], where the file's content is known already.
+pub(crate) fn read_bytes(bytes: &[u8], path: &Path, options: &ReadOptions) -> Result<Layers> {
     let mut options = options.clone();
-    options.format = Some(options.format.map_or_else(|| formats::detect(&bytes), Ok).map_err(at(path))?);
+    options.format = Some(options.format.map_or_else(|| formats::detect(bytes), Ok).map_err(at(path))?);
     let beside = path.with_file_name(TAG_TO_ID);
     if matches!(options.format, Some(Format::Bond | Format::TagsJsonl)) && options.tags.is_none() && beside.is_file() {
         options.tags = Some(read_tags(&beside)?);
     }
-    formats::read(&bytes, &options).map_err(at(path))
+    formats::read(bytes, &options).map_err(at(path))
 }
 
 /// The documents of a brat folder, by name; texts without annotations only where labels are still to be made.

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,11 +28,7 @@ impl RunDir {
     /// # Errors
     /// When it cannot be created.
     pub fn open(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|error| {
-            let error = anyhow!(error);
-            let advice = cannot_write(folder, &error);
-            error.context(advice)
-        })?;
+        fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error.into()))?;
         Ok(Self(folder.to_owned()))
     }
 
@@ -213,11 +209,11 @@ fn is_of_safetensors(name: &str) -> bool {
     name.strip_prefix(".tmp").is_some_and(|rest| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-/// What a person can do when a file cannot be written.
-fn cannot_write(path: &Path, error: &anyhow::Error) -> String {
+/// The error with what a person can do where a file cannot be written.
+fn cannot_write(path: &Path, error: anyhow::Error) -> anyhow::Error {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let kind = error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind);
-    match kind {
+    let advice = match kind {
         Some(StorageFull | QuotaExceeded | FileTooLarge) => format!(
             "cannot write {}. Whatever was whole still is: make room, then give the same command again",
             path.display()
@@ -226,7 +222,8 @@ fn cannot_write(path: &Path, error: &anyhow::Error) -> String {
             format!("cannot write {}: make it writable, or choose another place", path.display())
         }
         _ => format!("cannot write {}", path.display()),
-    }
+    };
+    error.context(advice)
 }
 
 /// Writes a file whole: temporary file beside it, flush to disk, rename.
@@ -270,10 +267,7 @@ pub fn write_whole_at(path: &Path, write: impl FnOnce(&mut File, &Path) -> Resul
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
     };
-    whole().map_err(|error| {
-        let advice = cannot_write(path, &error);
-        error.context(advice)
-    })
+    whole().map_err(|error| cannot_write(path, error))
 }
 
 /// What a growing file held at some moment.
@@ -341,11 +335,8 @@ impl GrowingFile {
     /// # Errors
     /// When the disk is full or gone.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).and_then(|()| self.file.sync_data()).map_err(|error| {
-            let error = anyhow!(error);
-            let advice = cannot_write(&self.partial, &error);
-            error.context(advice)
-        })?;
+        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
+        written.map_err(|error| cannot_write(&self.partial, error.into()))?;
         self.bytes += bytes.len() as u64;
         self.hash.update(bytes);
         Ok(())

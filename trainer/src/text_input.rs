@@ -8,7 +8,7 @@ use shared::corpus::Corpus;
 use shared::formats::{self, ReadOptions, plain_text};
 
 use crate::console;
-use crate::corpus_file::{at, bytes_of, read};
+use crate::corpus_file::{at, bytes_of, read, read_bytes};
 
 /// The name that stands for standard input or output.
 pub const STANDARD: &str = "-";
@@ -60,7 +60,8 @@ pub fn read_text(path: &Path, plain: bool, options: &ReadOptions) -> Result<Text
         if may_be_plain {
             console::note(format_args!("{} is read as columns, a token a line; {hint}", path.display()));
         }
-        read(path, &options).map_err(|error| if may_be_plain { anyhow!("{error:#}; {hint}") } else { error })?
+        read_bytes(&bytes, path, &options)
+            .map_err(|error| if may_be_plain { anyhow!("{error:#}; {hint}") } else { error })?
     };
     layers.notes.iter().for_each(|note| console::note(format_args!("{}: {note}", path.display())));
     ensure!(layers.corpus.n_sentences() > 0, empty(path));

@@ -1,6 +1,6 @@
 //! `trainer annotate`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -67,8 +67,7 @@ impl From<AmbiguousArg> for Ambiguous {
 
 pub fn carry_out(args: &Annotate) -> Result<()> {
     args.written.check(&args.output)?;
-    let read: Vec<&Path> = args.dictionary.iter().chain([&args.text]).map(PathBuf::as_path).collect();
-    check_distinct(&read, [args.written.out.as_path()])?;
+    check_distinct(args.dictionary.iter().chain([&args.text]), [&args.written.out])?;
     let mut dictionary = Dictionary::default();
     args.dictionary.iter().try_for_each(|file| input(dictionary.add_file(file)))?;
     let matcher = input(Matcher::new(&dictionary, args.ignore_case, args.ambiguous.into()))?;

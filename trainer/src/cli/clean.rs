@@ -63,10 +63,7 @@ pub struct Clean {
 pub fn carry_out(args: &Clean) -> Result<()> {
     let read = [Some(&args.dynamics), Some(&args.corpus), args.decisions.as_ref()];
     let written = [Some(&args.out), args.provenance.as_ref(), args.write_decisions.as_ref()];
-    check_distinct(
-        &read.into_iter().flatten().map(PathBuf::as_path).collect::<Vec<_>>(),
-        written.into_iter().flatten().map(PathBuf::as_path),
-    )?;
+    check_distinct(read.into_iter().flatten(), written.into_iter().flatten())?;
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
     let options = args.corpora.options()?;
     let corpus = input(recorded_corpus(args, &file, &options))?;

@@ -1,6 +1,6 @@
 //! `trainer convert`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum};
@@ -84,8 +84,7 @@ impl From<PrecisionArg> for Precision {
 }
 
 pub fn carry_out(args: Convert) -> Result<()> {
-    let read: Vec<&Path> = args.dynamics.iter().chain(&args.corpus).chain(&args.gold).map(PathBuf::as_path).collect();
-    check_distinct(&read, [args.out.as_path()])?;
+    check_distinct(args.dynamics.iter().chain(&args.corpus).chain(&args.gold), [&args.out])?;
     match args.to {
         Some(format) => convert_corpus(&args, format),
         None => convert_dynamics(args),

@@ -41,7 +41,7 @@ pub struct Inspect {
 }
 
 pub fn carry_out(args: &Inspect) -> Result<()> {
-    check_distinct(&[&args.dynamics], args.spans.as_deref())?;
+    check_distinct([&args.dynamics], &args.spans)?;
     let table = args.spans.as_deref().map(|out| usage(TableFormat::of(out).map(|format| (out, format)))).transpose()?;
     let opened = open(&args.dynamics, &args.cleaning, None)?;
     let Opened { file, judge, decisions } = &opened;

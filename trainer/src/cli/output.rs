@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
@@ -49,10 +49,13 @@ impl Output {
 ///
 /// # Errors
 /// Names the file.
-pub fn check_distinct<'a>(read: &[&Path], written: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+pub fn check_distinct<'a>(
+    read: impl IntoIterator<Item = &'a PathBuf>,
+    written: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<()> {
     let is_same =
         |a: &Path, b: &Path| a == b || fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b));
-    let mut taken = read.to_vec();
+    let mut taken: Vec<&Path> = read.into_iter().map(PathBuf::as_path).collect();
     for out in written {
         if !is_standard(out) && taken.iter().any(|other| is_same(other, out)) {
             let out = out.display();
@@ -85,11 +88,11 @@ mod tests {
         let [a, b] = ["a.json", "b.json"].map(|name| folder.path().join(name));
         fs::write(&a, "").unwrap();
         let a_by_another_way = folder.path().join(".").join("a.json");
-        let check = |written: &[&Path]| check_distinct(&[&a], written.iter().copied());
+        let check = |written: &[&PathBuf]| check_distinct([&a], written.iter().copied());
         assert!(check(&[&b]).is_ok());
         assert!(check(&[&a_by_another_way]).unwrap_err().to_string().contains("a.json"));
         assert!(check(&[&b, &b]).unwrap_err().to_string().contains("b.json"));
-        let standard = Path::new("-");
-        assert!(check_distinct(&[standard], [standard, standard]).is_ok());
+        let standard = PathBuf::from("-");
+        assert!(check_distinct([&standard], [&standard, &standard]).is_ok());
     }
 }

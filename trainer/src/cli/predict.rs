@@ -48,8 +48,7 @@ pub struct Predict {
 
 pub fn carry_out(args: &Predict) -> Result<()> {
     args.written.check(&args.output)?;
-    let written = [Some(args.written.out.as_path()), args.margins.as_deref()];
-    check_distinct(&[&args.input], written.into_iter().flatten())?;
+    check_distinct([&args.input], [&args.written.out].into_iter().chain(&args.margins))?;
     let model = input(SavedModel::open(&args.model))?;
     let text = args.written.read(&args.input)?;
     let (labelled, found) = model.label(text.corpus)?;

@@ -47,8 +47,7 @@ pub struct Report {
 }
 
 pub fn carry_out(args: &Report) -> Result<()> {
-    let read = [Some(args.dynamics.as_path()), args.decisions.as_deref(), args.metrics.as_deref()];
-    check_distinct(&read.into_iter().flatten().collect::<Vec<_>>(), [args.out.as_path()])?;
+    check_distinct([&args.dynamics].into_iter().chain(&args.decisions).chain(&args.metrics), [&args.out])?;
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
     let outcome = args.metrics.as_deref().map(|metrics| input(outcome(metrics))).transpose()?;
     let about =

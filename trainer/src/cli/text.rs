@@ -41,7 +41,7 @@ impl TextArgs {
             return usage(Err(anyhow!("--json and --out - both want standard output; give --out a file")));
         }
         if self.to == Some(Format::Brat) && is_standard(&self.out) {
-            return usage(Err(anyhow!("brat standoff is a folder; give --out a folder, or --to another format")));
+            return no_folder_to_standard_output();
         }
         Ok(())
     }
@@ -91,6 +91,10 @@ impl TextArgs {
     }
 }
 
+fn no_folder_to_standard_output() -> Result<()> {
+    usage(Err(anyhow!("brat standoff is a folder; give --out a folder, or --to another format")))
+}
+
 fn to_standard_output(corpus: &Corpus, options: &WriteOptions) -> Result<Vec<String>> {
     let Written { content, notes, layout } = formats::write(corpus, options);
     if let Layout::Bond(TagJson { ids: Some(_), .. }) | Layout::TagsJsonl(TagJson { ids: Some(_), .. }) = &layout {
@@ -100,9 +104,7 @@ fn to_standard_output(corpus: &Corpus, options: &WriteOptions) -> Result<Vec<Str
     }
     match content {
         Content::Text(text) => output::write(text)?,
-        Content::Documents(_) => {
-            return usage(Err(anyhow!("brat standoff is a folder; give --out a folder, or --to another format")));
-        }
+        Content::Documents(_) => no_folder_to_standard_output()?,
     }
     Ok(notes)
 }
