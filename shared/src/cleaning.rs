@@ -147,6 +147,8 @@ pub fn clean(corpus: &Corpus, judge: &Judge, decided: &BTreeMap<SpanId, Decision
             Decision::Remove => unknown.push(span),
             &Decision::Relabel(label) if label != O && judge.side(id) == Side::Negatives => {
                 entities.push(Entity { span, label });
+                // By hand, of one whose label was not known.
+                unknown.retain(|&other| other != span);
             }
             Decision::Keep | Decision::Relabel(_) => {}
         }
@@ -282,6 +284,9 @@ mod tests {
         let found: Vec<_> = cleaned.entities.iter().map(|e| (e.span.start, e.span.end, e.label)).collect();
         assert_eq!(found, [(1, 1, 2), (0, 0, 2), (0, 1, 1)]);
         assert!(cleaned.unknown.is_empty());
+        // What was unknown is known then.
+        let unknown = Corpus { unknown: vec![span(0, 0, 1), span(1, 0, 0)], ..dynamics.corpus.clone() };
+        assert_eq!(clean(&unknown, &judge, &decided).unknown, [span(1, 0, 0)]);
         by_hand.overrides = vec![(span(0, 0, 5), Override::Keep)];
         assert!(by_hand.resolve(&judge, &dynamics.corpus.labels).is_err());
     }

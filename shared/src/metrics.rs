@@ -16,6 +16,7 @@
 //! taken for evidence. Nothing is decided about it; [`Metrics::flagged`] counts such spans.
 
 use std::ops::Range;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,24 @@ impl Window {
         &epochs[first..last]
     }
 }
+
+impl FromStr for Window {
+    type Err = NoWindow;
+
+    fn from_str(text: &str) -> Result<Self, NoWindow> {
+        let epoch = |part: &str| part.trim().parse::<u32>().ok().filter(|&n| n > 0);
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match (epoch(first), epoch(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(Self { first, last }),
+            _ => Err(NoWindow),
+        }
+    }
+}
+
+/// A text that names no window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected epochs as FIRST-LAST, counted from 1, such as 1-3")]
+pub struct NoWindow;
 
 /// Metrics of all spans, one element per span in every column. What a flagged span has, see the
 /// module. Where a run holds margins only, the columns that need probabilities are empty
@@ -277,6 +296,15 @@ mod tests {
         let mean = logits.iter().map(|z| p(z)).sum::<f64>() / e;
         let variance = logits.iter().map(|z| (p(z) - mean).powi(2)).sum::<f64>() / e;
         (aum, mean, variance.sqrt())
+    }
+
+    #[test]
+    fn windows_are_read() {
+        assert_eq!("2-5".parse(), Ok(Window { first: 2, last: 5 }));
+        assert_eq!("4".parse(), Ok(Window { first: 4, last: 4 }));
+        for wrong in ["", "0-3", "3-2", "a-b", "1-2-3"] {
+            assert_eq!(wrong.parse::<Window>(), Err(NoWindow), "{wrong}");
+        }
     }
 
     #[test]

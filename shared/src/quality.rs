@@ -146,7 +146,7 @@ impl Estimate {
     /// their own but too few samples.
     pub fn new(judgement: &Judgement, side: Side) -> Option<Self> {
         let judge = judgement.judge();
-        let wrong = judge.estimate(side).wrong?;
+        let wrong = judgement.estimate(side).wrong?;
         let labels = match side {
             Side::Negatives => O..=O,
             Side::Positives => 1..=judge.labels.n_types() as LabelId,
@@ -160,7 +160,7 @@ impl Estimate {
             })?
         } else {
             let threshold = judgement.thresholds().of(side).value;
-            judge.estimate(side).wrong_below(threshold, judged as usize)?
+            judgement.estimate(side).wrong_below(threshold, judged as usize)?
         };
         let precision = if judged == 0 { 1.0 } else { found / judged as f64 };
         Some(Self { judged, found, precision, wrong, remaining })

@@ -23,8 +23,8 @@ pub struct Tally {
 
 #[derive(Debug, Clone)]
 struct AgainstGold {
-    /// All negatives, and those that may be missed entities.
-    negatives: [Ranked; 2],
+    /// Of [`Judge::negatives`].
+    negatives: [Ranked; 3],
     /// All positives by the metric, and with those first that annotated sentences contradict.
     positives: [Ranked; 2],
     /// The same groups of negatives, then one group per entity type: how many of the first n spans of the ranking
@@ -98,8 +98,7 @@ impl Tally {
         }
         let summary = CleaningSummary { thresholds: judgement.thresholds().clone(), counts, flagged: self.flagged };
         let quality = self.gold.as_ref().map(|against| {
-            let [all, possibly_missed] = &against.negatives;
-            let negatives = if settings.overlap_suppression { possibly_missed } else { all };
+            let negatives = &against.negatives[judgement.negatives_judged()];
             let [by_metric, contradicted_first] = &against.positives;
             let positives = if settings.dictionary_check { contradicted_first } else { by_metric };
             let detection = |found: &Found, ranked: &Ranked| Detection {
@@ -118,10 +117,9 @@ impl Tally {
     fn add_removed(&self, judgement: &Judgement, counts: &mut [LabelCount], found: &mut [Found; 2]) {
         for (label, count) in (O..).zip(counts) {
             let judged = judgement.count(label);
-            let group = match (label, judgement.settings().overlap_suppression) {
-                (O, false) => 0,
-                (O, true) => 1,
-                (label, _) => usize::from(label) + 1,
+            let group = match usize::from(label).checked_sub(1) {
+                None => judgement.negatives_judged(),
+                Some(at) => 3 + at,
             };
             let wrong = self.gold.as_ref().and_then(|gold| gold.wrong.get(group)?.get(judged)).copied().unwrap_or(0);
             count.removed += judged as u64;

@@ -283,7 +283,7 @@ proptest! {
                 prop_assert!(spans[..i].iter().all(|b| !a.overlaps(b)));
             }
             let positives = judge.ranked(Side::Positives).spans().iter();
-            for &entity in positives.filter(|&&id| judge.value(id) >= 0.0 && !judge.contradicted.contains_key(&id)) {
+            for &entity in positives.filter(|&&id| judge.value(id) >= 0.0) {
                 let entity = judge.index.span(entity).unwrap();
                 prop_assert!(spans.iter().all(|span| !span.overlaps(&entity)));
             }

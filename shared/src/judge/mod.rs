@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::ranking::Ascending;
 use self::ranking::Ranking;
-use crate::dictionary_check::{self, OrdinaryWords};
+use crate::dictionary_check::{self, Entry, OrdinaryWords};
 use crate::dynamics::{Dynamics, Negatives};
 use crate::labels::{LabelId, LabelSet, O};
 use crate::metrics::{Metrics, MetricsError, Window};
@@ -99,13 +99,21 @@ pub struct Judge {
     negatives: Ranking,
     /// Negatives that may be missed entities: they overlap neither a more suspicious one nor a learned positive, and
     /// have no words of which annotated sentences say that they are none.
-    possibly_missed: Ranking,
-    positives: Ranking,
+    possibly_missed: Group,
+    /// The same by the dynamics alone, where annotated sentences contradict any entry.
+    without_annotated: Option<Group>,
+    positives: Group,
     /// The positives again, by type: element i has label i + 1.
     types: Vec<Ranking>,
-    estimates: [Automatic; 2],
     /// As `types`; made when first asked for.
     type_estimates: Vec<OnceLock<Automatic>>,
+}
+
+/// Spans in the order of suspicion, and what the threshold samples say about them.
+#[derive(Debug)]
+struct Group {
+    ranking: Ranking,
+    estimate: Automatic,
 }
 
 impl Judge {
@@ -173,14 +181,17 @@ impl Judge {
         let by_metric = positives.by(column);
         let median = by_metric.median();
         let has_learned = |span: SpanId| column.get(span as usize).is_some_and(|&value| value >= median);
-        let contradicted = dictionary_check::decisions(&dynamics.contradicted, &dynamics.corpus, &index, has_learned);
-        // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
-        let is_entity =
-            |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
-        let learned = by_metric.from(metric.natural_threshold()).iter().filter(is_entity);
-        let ordinary = OrdinaryWords::new(&dynamics.contradicted, &labels);
-        let may_be_entity = |span| !ordinary.contains(&dynamics.corpus.tokens, span);
-        let possibly_missed = negatives.by(column).without_overlaps(&index, learned.copied(), may_be_entity);
+        let entries = &dynamics.contradicted;
+        let contradicted = dictionary_check::decisions(entries, &dynamics.corpus, &index, has_learned);
+        let possibly_missed = |contradicted: &BTreeMap<SpanId, Decision>, entries: &[Entry]| {
+            // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
+            let is_entity =
+                |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
+            let learned = by_metric.from(metric.natural_threshold()).iter().filter(is_entity);
+            let ordinary = OrdinaryWords::new(entries, &labels);
+            let may_be_entity = |span| !ordinary.contains(&dynamics.corpus.tokens, span);
+            negatives.by(column).without_overlaps(&index, learned.copied(), may_be_entity)
+        };
         let mut types: Vec<Ranking> = std::iter::repeat_with(Ranking::default).take(labels.n_types()).collect();
         for &span in by_metric.spans() {
             let label = assigned.get(span as usize).copied().unwrap_or(O);
@@ -191,12 +202,15 @@ impl Judge {
         // Few of the random negatives are anywhere near the threshold: what memorisation does there is
         // read off the positives.
         let held_out = pairs(samples.of_side(Side::Positives));
-        let estimate = |side: Side, real: &Ranking| {
-            let decoys = samples.given(side).to_vec();
-            let natural = metric.natural_threshold();
-            Automatic::estimate(real.by(column), decoys, &held_out, natural, target_precision(side))
+        let group = |side: Side, ranking: Ranking| {
+            let (decoys, natural) = (samples.given(side).to_vec(), metric.natural_threshold());
+            let estimate = Automatic::estimate(ranking.by(column), decoys, &held_out, natural, target_precision(side));
+            Group { ranking, estimate }
         };
-        let estimates = [estimate(Side::Negatives, &possibly_missed), estimate(Side::Positives, &positives)];
+        let missed = |contradicted: &_, entries| group(Side::Negatives, possibly_missed(contradicted, entries));
+        let without_annotated = (!entries.is_empty()).then(|| missed(&BTreeMap::new(), &[]));
+        let possibly_missed = missed(&contradicted, entries);
+        let positives = group(Side::Positives, positives);
         Ok(Self {
             window,
             metric,
@@ -208,9 +222,9 @@ impl Judge {
             negatives_of_run: dynamics.info.negatives,
             negatives,
             possibly_missed,
+            without_annotated,
             positives,
             types,
-            estimates,
             metrics,
             index,
         })
@@ -231,9 +245,16 @@ impl Judge {
         self.metrics.flagged() as u64
     }
 
-    /// All negatives, and those that may be missed entities, the metric ascending.
-    pub(crate) fn negatives(&self) -> [&[SpanId]; 2] {
-        [&self.negatives, &self.possibly_missed].map(|ranking| self.by_metric(ranking).spans())
+    /// All negatives, and those that may be missed entities, also by the dynamics alone, the metric ascending. Which of
+    /// them settings judge, [`Judgement::negatives_judged`] says.
+    pub(crate) fn negatives(&self) -> [&[SpanId]; 3] {
+        let missed = [true, false].map(|check| &self.missed(check).ranking);
+        [&self.negatives, missed[0], missed[1]].map(|ranking| self.by_metric(ranking).spans())
+    }
+
+    /// The negatives that may be missed entities, annotated sentences heeded or not.
+    fn missed(&self, dictionary_check: bool) -> &Group {
+        self.without_annotated.as_ref().filter(|_| !dictionary_check).unwrap_or(&self.possibly_missed)
     }
 
     /// Groups of spans, each with the metric ascending: those of [`Judge::negatives`], and the spans of every entity
@@ -246,7 +267,7 @@ impl Judge {
     pub fn ranked(&self, side: Side) -> Ascending<'_> {
         self.by_metric(match side {
             Side::Negatives => &self.negatives,
-            Side::Positives => &self.positives,
+            Side::Positives => &self.positives.ranking,
         })
     }
 
@@ -267,11 +288,10 @@ impl Judge {
     }
 
     /// What the threshold samples say about a side.
-    pub fn estimate(&self, side: Side) -> &Automatic {
-        let [negatives, positives] = &self.estimates;
+    fn estimate(&self, side: Side, dictionary_check: bool) -> &Automatic {
         match side {
-            Side::Negatives => negatives,
-            Side::Positives => positives,
+            Side::Negatives => &self.missed(dictionary_check).estimate,
+            Side::Positives => &self.positives.estimate,
         }
     }
 
@@ -281,11 +301,9 @@ impl Judge {
         let (estimate, ranking) = (self.type_estimates.get(at)?, self.types.get(at)?);
         Some(estimate.get_or_init(|| {
             let own = || self.samples.of_label(label);
-            let held_out =
-                if own().count() < MIN_SAMPLES { pairs(self.samples.of_side(Side::Positives)) } else { pairs(own()) };
-            let decoys = own().map(|s| s.given).collect();
-            let natural = self.metric.natural_threshold();
-            Automatic::estimate(self.by_metric(ranking), decoys, &held_out, natural, target_precision(Side::Positives))
+            let (decoys, natural) = (own().map(|s| s.given).collect(), self.metric.natural_threshold());
+            let target = target_precision(Side::Positives);
+            Automatic::estimate(self.by_metric(ranking), decoys, &pairs(own()), natural, target)
         }))
     }
 
@@ -314,7 +332,9 @@ impl<'a> Judgement<'a> {
     fn new(judge: &'a Judge, settings: &'a Settings) -> Self {
         let side = |side: Side, rule: Rule| {
             let quantile = |q| judge.samples.quantile(side, q);
-            threshold(judge.metric, rule, judge.ranked(side), quantile, || judge.estimate(side))
+            threshold(judge.metric, rule, judge.ranked(side), quantile, || {
+                Some(judge.estimate(side, settings.dictionary_check))
+            })
         };
         let mut thresholds = Thresholds {
             negatives: side(Side::Negatives, settings.negatives),
@@ -351,6 +371,20 @@ impl<'a> Judgement<'a> {
     /// The thresholds.
     pub fn thresholds(&self) -> &Thresholds {
         &self.thresholds
+    }
+
+    /// What the threshold samples say about a side.
+    pub fn estimate(&self, side: Side) -> &'a Automatic {
+        self.judge.estimate(side, self.settings.dictionary_check)
+    }
+
+    /// Which of [`Judge::negatives`] are judged, by index.
+    pub(crate) fn negatives_judged(&self) -> usize {
+        match self.settings {
+            Settings { overlap_suppression: false, .. } => 0,
+            Settings { dictionary_check: true, .. } => 1,
+            Settings { dictionary_check: false, .. } => 2,
+        }
     }
 
     /// The threshold of a label.
@@ -437,7 +471,9 @@ impl<'a> Judgement<'a> {
     /// The spans of a side that could be judged wrong, were the threshold high enough.
     fn judgeable(&self, side: Side) -> Ascending<'a> {
         match side {
-            Side::Negatives if self.settings.overlap_suppression => self.judge.by_metric(&self.judge.possibly_missed),
+            Side::Negatives if self.settings.overlap_suppression => {
+                self.judge.by_metric(&self.judge.missed(self.settings.dictionary_check).ranking)
+            }
             side => self.judge.ranked(side),
         }
     }
@@ -483,7 +519,7 @@ fn threshold<'a>(
     rule: Rule,
     ranking: Ascending,
     quantile: impl Fn(f32) -> Threshold,
-    estimate: impl Fn() -> &'a Automatic,
+    estimate: impl Fn() -> Option<&'a Automatic>,
 ) -> Threshold {
     match rule {
         Rule::Fixed(value) => Threshold { value, interval: None, basis: Basis::Given },
@@ -491,7 +527,7 @@ fn threshold<'a>(
         Rule::Quantile(q) => quantile(q),
         Rule::Auto => {
             let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
-            let estimated = estimate().threshold.map(|(value, interval)| Threshold {
+            let estimated = estimate().and_then(|estimate| estimate.threshold).map(|(value, interval)| Threshold {
                 value,
                 interval: Some(interval),
                 basis: Basis::Estimate,
@@ -515,9 +551,8 @@ fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule)
         descending.sort_by(f32::total_cmp);
         descending.reverse();
     }
-    let estimate = judge.type_estimate(label)?;
     let quantile = |q| quantile_threshold(&descending, q, &positions(descending.len()));
-    Some(threshold(judge.metric, rule, ranking, quantile, || estimate))
+    Some(threshold(judge.metric, rule, ranking, quantile, || judge.type_estimate(label)))
 }
 
 #[cfg(test)]
@@ -556,6 +591,7 @@ mod tests {
     #[test]
     fn no_entity_is_missed_where_one_is_learned() {
         // [0,1] is the most suspicious, but [1,1] is an entity whose AUM is 2; −0.5: one that the model resists.
+        let heeding = |dictionary_check| Settings { dictionary_check, ..settings(true) };
         let suspicious = |positive: f32, contradicted: Option<&str>| {
             let json = r#"[{"tokens": ["a", "b", "c"], "entities": [[1, 1, "X"]]}]"#;
             let corpus = dynclean_json::read(json.as_bytes()).unwrap();
@@ -563,7 +599,9 @@ mod tests {
             let mut dynamics = Dynamics::of_one_epoch(corpus, &rows);
             dynamics.contradicted = contradicted.map(|becomes| against_b(Some(becomes))).into_iter().collect();
             let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
-            judge.under(&settings(true)).judged_wrong(Side::Negatives).into_owned()
+            let judged = |check| judge.under(&heeding(check)).judged_wrong(Side::Negatives).into_owned();
+            assert_eq!(judged(false), if positive < 0.0 { [1, 5] } else { [0, 5] }, "whatever dev says");
+            judged(true)
         };
         assert_eq!(suspicious(2.0, None), [0, 5]);
         assert_eq!(suspicious(0.0, None), [0, 5]);
@@ -580,10 +618,14 @@ mod tests {
             dynclean_json::read(json.as_bytes()).unwrap(),
             &[4.0, 1.0, 2.0, 3.0].map(|z| [0.0, z]).concat(),
         );
-        let settings = settings(true);
         let judged = |dynamics: &Dynamics| {
             let judge = Judge::new(dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
-            judge.under(&settings).judged_wrong(Side::Negatives).into_owned()
+            let judged = |dictionary_check| {
+                let settings = Settings { dictionary_check, ..settings(true) };
+                judge.under(&settings).judged_wrong(Side::Negatives).into_owned()
+            };
+            assert_eq!(judged(false), [3, 1], "whatever dev says");
+            judged(true)
         };
         // Spans: 1 "a", 2 "a b", 3 "b".
         assert_eq!(judged(&dynamics), [3, 1]);

@@ -65,8 +65,8 @@ impl Metric {
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// At least AUM 0 (below it the model prefers another label over the window), and as far above
-    /// it as the threshold samples support: see [`Automatic`]. A group of which this would judge more
-    /// than half wrong was not learned: then none of it is judged.
+    /// it as the threshold samples support: see [`Automatic`]. Where this would judge more than half of a
+    /// group wrong, 0 does; where that would, too, the group was not learned, and none of it is judged.
     Auto,
     /// The sample at index ⌊n·q⌋ of the threshold samples' metric in descending order (DynClean §3.3).
     Quantile(f32),
@@ -256,8 +256,9 @@ fn quantile(descending: &[f32], q: f32) -> Option<f32> {
 }
 
 fn quantile_index(n: usize, q: f32) -> usize {
-    // In double precision, so that 0.1 of 10 elements is index 1, as in the paper's code.
-    let index = (n as f64 * f64::from(q).max(0.0) + 1e-6).floor() as usize;
+    // As the decimal that was written, in double precision: .1 of 10 elements is index 1, as in the paper's code.
+    let q = (f64::from(q).max(0.0) * 1e7).round() / 1e7;
+    let index = (n as f64 * q + 1e-6).floor() as usize;
     index.min(n.saturating_sub(1))
 }
 
@@ -274,6 +275,8 @@ mod tests {
         assert_eq!(quantile(&descending, 0.19), Some(8.0));
         assert_eq!(quantile(&descending, 1.0), Some(0.0));
         assert_eq!(quantile(&[], 0.5), None);
+        // In single precision .7 is a little less.
+        assert_eq!((quantile_index(100, 0.7), quantile_index(20_000, 0.05)), (70, 1_000));
     }
 
     #[test]
