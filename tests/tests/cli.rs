@@ -125,6 +125,17 @@ fn raw_text_is_labelled_in_any_format() {
     trainer.ok("predict --model m --input news.txt --to conll --out labelled.conll");
     let columns = String::from_utf8(trainer.read("labelled.conll")).unwrap();
     assert!(columns.starts_with("The\tO\nmayor\tO\nof\tO\nHarwick\t"), "{columns}");
+    // All formats hold the same, and are read back.
+    let conll = trainer.json("predict --model m --input news.txt --to conll --out labelled.conll");
+    for format in ["dynclean", "bond", "tags-jsonl", "label-studio", "brat"] {
+        let told = trainer.json(&format!("predict --model m --input news.txt --to {format} --out {format}/out"));
+        assert_eq!((&told["entities"], &told["sentences"]), (&conll["entities"], &conll["sentences"]), "{format}");
+        trainer.ok(&format!("convert --corpus {format}/out --to dynclean --out {format}.json"));
+        let read = trainer.read_json(&format!("{format}.json"));
+        let entities: usize = read.as_array().unwrap().iter().map(|s| s["entities"].as_array().unwrap().len()).sum();
+        let expected: u64 = conll["entities"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+        assert_eq!(entities as u64, expected, "{format}");
+    }
     // Standard input and output carry the same; a labelled corpus keeps its format.
     let mut child = trainer.command("predict --model m --input - --out -");
     let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -169,6 +180,20 @@ fn exit_codes_tell_what_went_wrong() {
     trainer.fails(3, "inspect s/dev.json");
     trainer.fails(3, "evaluate --model s --corpus s/test.json");
     trainer.fails(3, "evaluate --predictions s/dev.json --corpus s/test.json");
+    trainer.write("no-entity.json", r#"[{"tokens": ["Ada"], "entities": []}]"#);
+    trainer.write("person.json", r#"[{"tokens": ["Ada"], "entities": [[0, 0, "person"]]}]"#);
+    trainer.write("PER.json", r#"[{"tokens": ["Ada"], "entities": [[0, 0, "PER"]]}]"#);
+    assert!(trainer.fails(3, "evaluate --predictions PER.json --corpus no-entity.json").contains("no entities"));
+    assert!(trainer.fails(3, "evaluate --predictions PER.json --corpus person.json").contains("same names"));
+    assert_eq!(trainer.json("evaluate --predictions no-entity.json --corpus person.json")["f1"], 0.0);
+    for command in [
+        "clean x.dyn --corpus s/dev.json --out -",
+        "convert --corpus s/dev.json --to conll --out -",
+        "predict --model s --input s/dev.json --out x --margins -",
+        "report x.dyn --out - --json",
+    ] {
+        assert!(trainer.fails(2, command).contains("standard output"), "{command}");
+    }
     trainer.fails(3, "run --train none.json --dev s/dev.json --test s/test.json --encoder builtin --out x");
     trainer.fails(3, "annotate --dictionary s/dev.json --text s/dev.json --out x");
     trainer.write("two.tsv", "Ada\tPER\nAda\tORG\n");
@@ -179,14 +204,16 @@ fn exit_codes_tell_what_went_wrong() {
 #[test]
 fn mistakes_show_before_anything_is_trained() {
     let Some(trainer) = Trainer::with_sample("mistakes_show_before_anything_is_trained") else { return };
-    let run = "run --train s/train-distant.json --dev s/dev.json --encoder builtin --epochs 2 --out run --test";
+    let run = "run --train s/train-distant.json --dev s/dev.json --epochs 2 --out run --test";
     let refused = |code: i32, options: &str, parts: &[&str]| {
-        let message = trainer.fails(code, &format!("{run} {options}"));
+        let encoder = if options.contains("--encoder") { "" } else { "--encoder builtin" };
+        let message = trainer.fails(code, &format!("{run} {options} {encoder}"));
         assert!(parts.iter().all(|part| message.contains(part)) && !message.contains("epoch 1/2"), "{message}");
     };
     refused(2, "s/test.json --window 7-9", &["7-9", "2 epochs"]);
     refused(2, "s/test.json --class-threshold PRE=1", &["PRE", "PER"]);
     refused(2, "s/test.json --weight-decay nan", &["--weight-decay"]);
+    refused(2, "s/test.json --max-span-width 4294967295", &["--max-span-width"]);
     trainer.write("sweep.toml", "[sweep]\nwindows = [\"1-2\", \"3-4\"]\n");
     refused(2, "s/test.json --sweep sweep.toml", &["3-4", "2 epochs"]);
     trainer.write("slip.toml", "[sweep]\non_wrong = [\"remove\"]\n");
@@ -195,6 +222,19 @@ fn mistakes_show_before_anything_is_trained() {
     refused(3, "other.json", &["other.json", "person", "PER"]);
     trainer.write("none.json", r#"[{"tokens": ["Ada"], "entities": []}]"#);
     refused(3, "none.json", &["none.json", "no entities"]);
+    // Weights that were cut off. The folder is nobody's after that.
+    let (golden, encoder) = (
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/encoders/distilbert"),
+        trainer.folder.path().join("encoder"),
+    );
+    std::fs::create_dir(&encoder).unwrap();
+    for file in std::fs::read_dir(golden).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), encoder.join(file.file_name())).unwrap();
+    }
+    let weights = trainer.read("encoder/pytorch_model.bin");
+    std::fs::write(encoder.join("pytorch_model.bin"), &weights[..weights.len() / 2]).unwrap();
+    refused(3, "s/test.json --encoder encoder", &["pytorch_model.bin"]);
+    assert!(!trainer.folder.path().join("run/config.json").exists());
     std::fs::create_dir(trainer.folder.path().join("run")).unwrap();
     trainer.write("run/notes.txt", "mine");
     refused(1, "s/test.json", &["notes.txt", "--out"]);
@@ -229,6 +269,15 @@ fn no_input_is_overwritten() {
         assert!(trainer.fails(2, command).contains("overwritten"), "{command}");
     }
     assert_eq!(trainer.read("t.txt"), before);
+    std::fs::create_dir(trainer.folder.path().join("b")).unwrap();
+    trainer.write("b/corpus.txt", "Ada  wrote.\n");
+    let annotate = "annotate --dictionary d.tsv --text b/corpus.txt --to brat --out b";
+    assert!(trainer.fails(2, annotate).contains("overwritten"));
+    // Tag ids that mean something else there.
+    std::fs::create_dir(trainer.folder.path().join("ids")).unwrap();
+    trainer.write("ids/tag_to_id.json", r#"{"O": 0, "B-X": 1}"#);
+    assert!(trainer.fails(1, "convert --corpus s/dev.json --to bond --out ids/x.json").contains("other names"));
+    assert!(!trainer.folder.path().join("ids/x.json").exists());
     trainer.write("s/dev.json", "mine");
     assert!(trainer.fails(2, "sample --out s").contains("dev.json"));
     assert_eq!(trainer.read("s/dev.json"), b"mine");
@@ -294,6 +343,6 @@ fn shells_and_man_know_every_command() {
     {
         assert!(scripts.iter().all(|script| script.contains(command)), "{command}");
         let page = String::from_utf8(trainer.read(&format!("man/trainer-{command}.1"))).unwrap();
-        assert!(page.contains("\\-\\-"), "{command} has options");
+        assert!(page.contains("\\-\\-") && page.contains("EXIT STATUS"), "{command} has options");
     }
 }

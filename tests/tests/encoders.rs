@@ -90,7 +90,8 @@ fn pieces_and_vectors_match_transformers() {
     for (family, compute) in FAMILIES.into_iter().flat_map(|family| both().map(|compute| (family, compute))) {
         let golden = golden(family);
         let spec = open(&folder(family));
-        let inputs = spec.prepare(&text(&golden.iter().map(|s| s.words.clone()).collect::<Vec<_>>()), 8).unwrap();
+        let inputs =
+            spec.prepare(&text(&golden.iter().map(|s| s.words.clone()).collect::<Vec<_>>()), 8, "text").unwrap();
         let vectors = vectors_by(compute, &spec, &inputs);
         let mut rows = vectors.iter();
         for (input, expected) in inputs.iter().zip(&golden) {
@@ -115,7 +116,7 @@ fn pieces_and_vectors_match_transformers() {
 fn every_variable_of_every_family_learns() {
     for (family, compute) in FAMILIES.into_iter().flat_map(|family| both().map(|compute| (family, compute))) {
         let spec = open(&folder(family));
-        let inputs = spec.prepare(&text(&[vec!["Ada", "wrote", "notes"], vec!["NATO"]]), 2).unwrap();
+        let inputs = spec.prepare(&text(&[vec!["Ada", "wrote", "notes"], vec!["NATO"]]), 2, "text").unwrap();
         let inputs: Vec<&SentenceInput> = inputs.iter().collect();
         let parameters = Parameters::new(stream(1, "weights")).computed_by(compute);
         let model = SpanModel::new(&spec, parameters, 3, 2, true, WordShapes::Auto).unwrap();
@@ -149,7 +150,7 @@ fn tokenizers_come_from_vocabularies_too() {
     copy("roberta", temporary.path(), &["tokenizer.json"]);
     let spec = open(temporary.path());
     let golden = golden("roberta");
-    let inputs = spec.prepare(&text(&golden.iter().map(|s| s.words.clone()).collect::<Vec<_>>()), 8).unwrap();
+    let inputs = spec.prepare(&text(&golden.iter().map(|s| s.words.clone()).collect::<Vec<_>>()), 8, "text").unwrap();
     for (input, expected) in inputs.iter().zip(&golden) {
         assert_eq!(input.features[0], expected.pieces, "{:?}", expected.words);
     }
@@ -167,14 +168,18 @@ fn a_saved_model_reads_as_its_origin() {
     for family in FAMILIES {
         let spec = open(&folder(family));
         let sentences = text(&[vec!["Ada", "wrote", "Łódź", "<pad>", "\u{200b}"]]);
-        let inputs = spec.prepare(&sentences, 8).unwrap();
+        let inputs = spec.prepare(&sentences, 8, "text").unwrap();
         let mut parameters = Parameters::new(stream(1, "weights"));
         spec.build(&mut parameters, false).unwrap();
         let saved = tempfile::tempdir().unwrap();
         spec.save(saved.path()).unwrap();
         parameters.save(&saved.path().join("model.safetensors")).unwrap();
         let again = open(saved.path());
-        assert_eq!(vectors(&again, &again.prepare(&sentences, 8).unwrap()), vectors(&spec, &inputs), "{family}");
+        assert_eq!(
+            vectors(&again, &again.prepare(&sentences, 8, "text").unwrap()),
+            vectors(&spec, &inputs),
+            "{family}"
+        );
         // The digest hangs on the content, not on the place.
         let moved = tempfile::tempdir().unwrap();
         copy(family, moved.path(), &["golden.json"]);
@@ -188,7 +193,7 @@ fn long_sentences_are_read_in_parts_and_lose_no_span() {
     let words: Vec<String> = (0..150).map(|i| ["Ada", "wrote", "x", "12,000"][i % 4].to_owned()).collect();
     for family in FAMILIES {
         let spec = open(&folder(family));
-        let inputs = spec.prepare(&text(&[words.clone(), vec!["x".into()]]), 8).unwrap();
+        let inputs = spec.prepare(&text(&[words.clone(), vec!["x".into()]]), 8, "text").unwrap();
         let input = &inputs[0];
         assert!(input.lengths.len() > 4 && input.lengths.iter().all(|&n| n <= POSITIONS), "{:?}", input.lengths);
         assert_eq!(input.features.iter().map(Vec::len).collect::<Vec<_>>(), [input.rows(); 2]);
@@ -206,7 +211,7 @@ fn long_sentences_are_read_in_parts_and_lose_no_span() {
         let all = vectors(&spec, std::slice::from_ref(input));
         let window = &input.windows[1];
         let alone = &words[window.start..window.start + window.first.len()];
-        let alone = spec.prepare(&text(&[alone.to_vec()]), 8).unwrap();
+        let alone = spec.prepare(&text(&[alone.to_vec()]), 8, "text").unwrap();
         assert_eq!(vectors(&spec, &alone), all[starts[1]..starts[2]]);
     }
 }
@@ -216,7 +221,7 @@ fn a_word_that_is_longer_than_the_encoder_reads_is_cut() {
     let long = "wrote".repeat(100);
     for family in FAMILIES {
         let spec = open(&folder(family));
-        let inputs = spec.prepare(&text(&[vec![long.as_str()], vec!["a", &long, "b"]]), 3).unwrap();
+        let inputs = spec.prepare(&text(&[vec![long.as_str()], vec!["a", &long, "b"]]), 3, "text").unwrap();
         for input in &inputs {
             assert!(input.lengths.iter().all(|&n| n <= POSITIONS));
             assert_eq!(vectors(&spec, std::slice::from_ref(input)).len(), input.rows());
@@ -226,8 +231,8 @@ fn a_word_that_is_longer_than_the_encoder_reads_is_cut() {
     // A width that cannot fit is refused, but only where it matters.
     let spec = open(&folder("bert-cased"));
     let words = vec!["x"; 500];
-    assert!(spec.prepare(&text(&[words[..90].to_vec()]), 400).is_ok());
-    let error = format!("{:#}", spec.prepare(&text(&[words]), 400).unwrap_err());
+    assert!(spec.prepare(&text(&[words[..90].to_vec()]), 400, "text").is_ok());
+    let error = format!("{:#}", spec.prepare(&text(&[words]), 400, "text").unwrap_err());
     assert!(error.contains("sentence 1") && error.contains("--max-span-width"), "{error}");
 }
 
@@ -276,9 +281,12 @@ fn damaged_and_unsupported_folders_are_refused_with_the_remedy() {
     // A tokenizer of another model, with more pieces than the encoder has vectors.
     let config = std::fs::read_to_string(file("config.json")).unwrap();
     std::fs::write(file("config.json"), config.replace("\"vocab_size\": 330", "\"vocab_size\": 300")).unwrap();
-    let error = open(temporary.path()).prepare(&text(&[vec!["a"], vec!["Müller", "x"]]), 8).unwrap_err();
+    let error = open(temporary.path()).prepare(&text(&[vec!["a"], vec!["Müller", "x"]]), 8, "dev.json").unwrap_err();
     let message = format!("{error:#}");
-    assert!(message.contains("sentence 2") && message.contains("Müller") && message.contains("300"), "{message}");
+    assert!(
+        message.contains("dev.json, sentence 2") && message.contains("Müller") && message.contains("300"),
+        "{message}"
+    );
     std::fs::write(file("config.json"), r#"{"model_type": "deberta-v2"}"#).unwrap();
     let message = refusal(temporary.path());
     assert!(message.contains("deberta-v2") && message.contains("xlm-roberta"), "{message}");

@@ -172,7 +172,7 @@ fn model(golden: &Golden, compute: Compute) -> (SpanModel, Vec<SentenceInput>) {
     }
     let spec = EncoderSpec::open(folder.path().to_str().unwrap(), &text).unwrap();
     assert!(spec.is_blind_to_case());
-    let inputs = spec.prepare(&text, 3).unwrap();
+    let inputs = spec.prepare(&text, 3, "text").unwrap();
     let parameters = Parameters::new(stream(1, "weights")).computed_by(compute);
     (SpanModel::new(&spec, parameters, 3, 3, true, WordShapes::Auto).unwrap(), inputs)
 }

@@ -184,6 +184,16 @@ fn killed_again_and_again_it_still_ends() {
 }
 
 #[test]
+fn one_thread_does_for_two_runs_at_a_time() {
+    let Some(bench) = Bench::new("one_thread_does_for_two_runs_at_a_time") else { return };
+    bench.succeed("one-by-one", &["--reference", "none", "--trials", "none"]);
+    let mut command = bench.command("both", &["--reference", "none", "--trials", "none", "--parallel-runs"]);
+    let output = command.env("RAYON_NUM_THREADS", "1").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    bench.assert_same("both", &bench.results("one-by-one"), "one thread");
+}
+
+#[test]
 fn the_number_of_threads_changes_no_byte() {
     let Some(bench) = Bench::new("the_number_of_threads_changes_no_byte") else { return };
     let dynamics = ["1", "2", "4"].map(|threads| {
@@ -312,6 +322,19 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     assert!(refused.contains("config.json") && refused.contains("new or empty folder"), "{refused}");
     std::fs::rename(bench.path("config.json"), &settings).unwrap();
     bench.assert_same("run", &expected, "after that, too");
+
+    // Dynamics that were cut off after an epoch, or are another run's.
+    let dynamics = bench.path("run").join("dynamics.dyn");
+    let whole = std::fs::read(&dynamics).unwrap();
+    std::fs::write(&dynamics, &whole[..whole.len() / 2]).unwrap();
+    let refused = bench.fail("run", &options);
+    assert!(refused.contains("cut off") && refused.contains("delete"), "{refused}");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/v1.dyn");
+    std::fs::copy(golden, &dynamics).unwrap();
+    let refused = bench.fail("run", &options);
+    assert!(refused.contains("other data") && refused.contains("delete"), "{refused}");
+    std::fs::write(&dynamics, &whole).unwrap();
+    bench.assert_same("run", &expected, "after that as well");
 
     // A folder that cannot be: noticed before training.
     std::fs::write(bench.path("file"), "").unwrap();

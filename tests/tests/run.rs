@@ -125,14 +125,39 @@ fn training_options_are_obeyed_and_recorded() {
             description["cleaning"].clone(),
         )
     };
-    let (settings, scores, _) = dynamics("plain", &["--no-gold-model"]);
+    let (settings, scores, _) = dynamics("plain", &["--reference", "none"]);
     assert!(settings.contains("evaluation") && settings.contains("constant") && settings.contains("not clipped"));
-    let options = ["--no-gold-model", "--record", "train", "--schedule", "linear", "--clip-norm", "1"];
+    let options = ["--reference", "none", "--record", "train", "--schedule", "linear", "--clip-norm", "1"];
     let (settings, other_scores, cleaning) = dynamics("options", &options);
     assert!(settings.contains("training") && settings.contains("linear") && settings.contains("at most 1"));
     assert_ne!(scores, other_scores);
     // Every span was in some batch, so every span has logits.
     assert_eq!(cleaning["flagged"], 0);
+}
+
+#[test]
+fn an_ensemble_is_the_mean_of_runs_of_other_seeds() {
+    let Some(binary) = tests::trainer("an_ensemble_is_the_mean_of_runs_of_other_seeds") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = sample(&binary, folder.path());
+    let [train, dev] = ["train-distant.json", "dev.json"].map(|name| data.join(name));
+    let logits = |seed: u64, members: &str| {
+        let out = folder.path().join(format!("{seed}-{members}"));
+        let seed = seed.to_string();
+        let arguments =
+            ["train", "--train", text(&train), "--dev", text(&dev), "--encoder", "builtin", "--out", text(&out)];
+        let options = ["--seed", &seed, "--ensemble", members, "--epochs", "1", "--no-threshold-run"];
+        succeed(&binary, &[&arguments[..], &options].concat());
+        let dynamics = shared::dyn_file::read(&std::fs::read(out.join("dynamics.dyn")).unwrap()).unwrap();
+        let epoch = &dynamics.run.epochs[0];
+        (0..epoch.n_spans()).flat_map(|span| epoch.row(span)).collect::<Vec<f32>>()
+    };
+    let both = logits(3, "2");
+    let (first, second) = (logits(3, "1"), logits(trainer::random::derived_seed(3, "member 2"), "1"));
+    assert_ne!(first, second);
+    // In half precision.
+    let is_mean = |((&both, &a), &b): ((&f32, &f32), &f32)| (both - (a + b) / 2.0).abs() <= 0.002 * (1.0 + both.abs());
+    assert!(both.iter().zip(&first).zip(&second).all(is_mean));
 }
 
 #[test]
@@ -143,7 +168,7 @@ fn same_seed_same_bytes_for_any_number_of_threads() {
     let files = files(&data);
     let dynamics = |threads: &str| {
         let out = folder.path().join(threads);
-        let arguments = [run_arguments(&files, "builtin", &out, "1"), vec!["--no-gold-model"]].concat();
+        let arguments = [run_arguments(&files, "builtin", &out, "1"), vec!["--reference", "none"]].concat();
         let output = Command::new(&binary).args(&arguments).env("RAYON_NUM_THREADS", threads).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         std::fs::read(out.join("dynamics.dyn")).unwrap()
@@ -186,7 +211,7 @@ fn the_whole_job_on_wikigold_with_a_pretrained_encoder() {
     };
     let folder = tempfile::tempdir().unwrap();
     let (files, out) = (files(&data.join("wikigold")), folder.path().join("run"));
-    succeed(&binary, &[run_arguments(&files, text(&encoder), &out, "2"), vec!["--no-gold-model"]].concat());
+    succeed(&binary, &[run_arguments(&files, text(&encoder), &out, "2"), vec!["--reference", "none"]].concat());
     let metrics = json(&out.join("metrics.json"));
     let number = |path: &[&str]| path.iter().fold(&metrics, |v, key| &v[*key]).as_f64().unwrap();
     // Two epochs only; over seeds raw F1 is near .4 then, and average precision clearly over the

@@ -85,8 +85,13 @@ fn measure(args: &Args) -> Result<()> {
     let config = config(args);
     let spec = EncoderSpec::open(&config.encoder, &corpus.tokens)?;
     let dev = corpus_of(&[(vec!["Ada"], Vec::new())])?;
-    let train = Prepared::new(corpus, &spec, config.max_span_width)?;
-    let dev = Prepared::new(Corpus { labels: train.corpus.labels.clone(), ..dev }, &spec, config.max_span_width)?;
+    let train = Prepared::new(corpus, &spec, config.max_span_width, "the corpus")?;
+    let dev = Prepared::new(
+        Corpus { labels: train.corpus.labels.clone(), ..dev },
+        &spec,
+        config.max_span_width,
+        "the corpus",
+    )?;
     let labels = train.corpus.dense_labels(&train.index);
     let stage = Stage {
         name: "bench",
@@ -242,7 +247,7 @@ fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
     let model =
         SpanModel::new(stage.spec, parameters, stage.n_labels, config.max_span_width, false, config.word_shapes)?;
     model.parameters.save(&folder.join("weights.safetensors"))?;
-    let inputs = stage.spec.prepare(&stage.train.corpus.tokens, config.max_span_width)?;
+    let inputs = stage.spec.prepare(&stage.train.corpus.tokens, config.max_span_width, "the corpus")?;
     let sentences: Vec<_> = (0..)
         .zip(&inputs)
         .map(|(s, input)| {

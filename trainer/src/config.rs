@@ -3,10 +3,13 @@
 use serde::{Deserialize, Serialize};
 use shared::dynamics::{Negatives, SampleScheme};
 
+/// No entity has more tokens, so no candidate span needs more.
+pub const WIDEST_SPAN: u32 = 10_000;
+
 /// Everything that, with the data, determines a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// `builtin` or a model folder.
+    /// `builtin`, a model folder, or a model of the hub.
     pub encoder: String,
     /// Seed of everything random.
     pub seed: u64,
@@ -81,7 +84,7 @@ impl Arithmetic {
 pub enum Schedule {
     /// They stay.
     Constant,
-    /// They fall to 0 at the last step.
+    /// They fall evenly, and would be 0 at the step after the last.
     Linear,
 }
 

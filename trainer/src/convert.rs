@@ -1,7 +1,7 @@
 //! From dynamics that other programs recorded to a `.dyn` file.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -10,7 +10,7 @@ use shared::dynamics::{Dynamics, Negatives, Precision, RunInfo};
 use shared::import::{self, Imported, Layout, Recording, Text};
 
 use crate::corpus_file::CorpusOptions;
-use crate::run_dir::GrowingFile;
+use crate::run_dir::write_whole_by;
 
 /// Bytes read at once.
 const BUFFER: usize = 1 << 20;
@@ -114,16 +114,13 @@ pub fn write(imported: Imported, out: &Path) -> Result<Converted> {
     let begin = if is_margins { dyn_file::begin_margins } else { dyn_file::begin };
     let n_epochs = run.epochs.len();
     let n_spans = run.epochs.first().map_or(0, |e| e.n_spans());
-    if let Some(folder) = out.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
-    }
-    let mut file = GrowingFile::create(out)?;
-    file.append(&begin(&info, &corpus, gold.as_deref()))?;
-    for (number, logits) in (1..).zip(run.epochs) {
-        // Each epoch is freed once it is written.
-        file.append(&dyn_file::epoch(RunKind::Main, number, &logits))?;
-    }
-    file.append(&dyn_file::end())?;
-    file.finish()?;
+    write_whole_by(out, |file| {
+        file.write_all(&begin(&info, &corpus, gold.as_deref()))?;
+        for (number, logits) in (1..).zip(run.epochs) {
+            // Each epoch is freed once it is written.
+            file.write_all(&dyn_file::epoch(RunKind::Main, number, &logits))?;
+        }
+        Ok(file.write_all(&dyn_file::end())?)
+    })?;
     Ok(Converted { n_spans, n_epochs, n_incomplete, is_margins })
 }

@@ -122,11 +122,16 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
 pub(crate) fn read_bytes(bytes: &[u8], path: &Path, options: &ReadOptions) -> Result<Layers> {
     let mut options = options.clone();
     options.format = Some(options.format.map_or_else(|| formats::detect(bytes), Ok).map_err(at(path))?);
-    let beside = path.with_file_name(TAG_TO_ID);
-    if matches!(options.format, Some(Format::Bond | Format::TagsJsonl)) && options.tags.is_none() && beside.is_file() {
-        options.tags = Some(read_tags(&beside)?);
+    if let Some(names) = tags_beside(path, options.format, &options) {
+        options.tags = Some(read_tags(&names)?);
     }
     formats::read(bytes, &options).map_err(at(path))
+}
+
+/// The file that gives the tag ids of a corpus their names, where the options do not.
+fn tags_beside(path: &Path, format: Option<Format>, options: &ReadOptions) -> Option<PathBuf> {
+    let has_ids = matches!(format, Some(Format::Bond | Format::TagsJsonl));
+    Some(path.with_file_name(TAG_TO_ID)).filter(|beside| has_ids && options.tags.is_none() && beside.is_file())
 }
 
 /// The documents of a brat folder, by name; texts without annotations only where labels are still to be made.
@@ -149,12 +154,12 @@ fn documents(folder: &Path, unlabelled: bool) -> Result<Vec<Document>> {
 fn texts_in(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
-        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             bail!("{} has a name that is not UTF-8; rename it", path.display());
         };
         if path.is_dir() {
-            texts_in(&path, &format!("{prefix}{stem}/"), texts)?;
-        } else if path.extension().is_some_and(|extension| extension == "txt") {
+            texts_in(&path, &format!("{prefix}{name}/"), texts)?;
+        } else if let Some(stem) = name.strip_suffix(".txt") {
             texts.insert(format!("{prefix}{stem}"), path);
         }
     }
@@ -168,9 +173,9 @@ fn texts_in(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, PathBuf>) 
 /// # Errors
 /// When it cannot be written.
 pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec<String>> {
-    let Written { content, mut notes, layout } = formats::write(corpus, options);
+    let Written { content, notes, layout } = formats::write(corpus, options);
     if let Layout::Bond(TagJson { ids: Some(ids), .. }) | Layout::TagsJsonl(TagJson { ids: Some(ids), .. }) = &layout {
-        notes.extend(write_tags(&path.with_file_name(TAG_TO_ID), ids)?);
+        write_tags(&path.with_file_name(TAG_TO_ID), ids)?;
     }
     match content {
         Content::Text(text) => write_whole(path, text)?,
@@ -190,15 +195,18 @@ pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec
     Ok(notes)
 }
 
-/// Writes what tag ids mean, unless the file is there already; says when that one means something else.
-fn write_tags(path: &Path, ids: &[(i64, String)]) -> Result<Option<String>> {
+/// Writes what tag ids mean, unless the file is there already and says the same.
+fn write_tags(path: &Path, ids: &[(i64, String)]) -> Result<()> {
     if path.is_file() {
-        let differs = read_tags(path)?.pairs() != ids;
-        return Ok(differs.then(|| format!("{} is there and gives the tag ids other names", path.display())));
+        ensure!(
+            read_tags(path)?.pairs() == ids,
+            "{} is there and gives the tag ids other names: write to another folder",
+            path.display()
+        );
+        return Ok(());
     }
     let names: serde_json::Map<_, _> = ids.iter().map(|(id, name)| (name.clone(), (*id).into())).collect();
-    write_whole(path, serde_json::to_string_pretty(&names)? + "\n")?;
-    Ok(None)
+    write_whole(path, serde_json::to_string_pretty(&names)? + "\n")
 }
 
 /// Name of the cleaned version of a corpus: the extension stays.
@@ -273,27 +281,17 @@ impl CorpusFiles {
 
     /// Checks that what is trained on can be found in the files with gold labels.
     fn check_types(&self, train: &Corpus, gold: [(Option<&Corpus>, Option<&PathBuf>); 2]) -> Result<()> {
-        let used = |corpus: &Corpus| -> BTreeSet<String> {
-            corpus.entities.iter().map(|entity| corpus.labels.name(entity.label).to_owned()).collect()
-        };
-        let listed = |types: &mut dyn Iterator<Item = &String>| types.cloned().collect::<Vec<_>>().join(", ");
-        let trained = used(train);
+        let trained = types_of(train);
         for (corpus, path) in gold {
             let (Some(corpus), Some(path)) = (corpus, path) else { continue };
-            let (types, path) = (used(corpus), path.display());
-            ensure!(!types.is_empty(), "{path} has no entities: nothing can be scored by it");
-            ensure!(
-                !trained.is_disjoint(&types),
-                "{path} has the entity types {}, and {} none of them but {}: give them the same names",
-                listed(&mut types.iter()),
-                self.train.display(),
-                listed(&mut trained.iter())
-            );
-            let never: Vec<&String> = types.difference(&trained).collect();
+            check_can_score(corpus, path, &trained, &self.train)?;
+            let types = types_of(corpus);
+            let never: Vec<&str> = types.difference(&trained).map(String::as_str).collect();
             if !never.is_empty() {
                 console::note(format_args!(
-                    "{path} has types that no training label has, so that no model will find them: {}",
-                    listed(&mut never.into_iter())
+                    "{} has types that no training label has, so that no model will find them: {}",
+                    path.display(),
+                    never.join(", ")
                 ));
             }
         }
@@ -317,7 +315,14 @@ impl CorpusFiles {
                     .into_iter()
                     .flat_map(|d| [d.name, d.text, d.annotations].join("\0").into_bytes())
                     .collect(),
-                false => bytes_of(path)?,
+                false => {
+                    let mut bytes = bytes_of(path)?;
+                    let format = self.options.read.format.or_else(|| formats::detect(&bytes).ok());
+                    if let Some(names) = tags_beside(path, format, &self.options.read) {
+                        bytes.extend(bytes_of(&names)?);
+                    }
+                    bytes
+                }
             };
             Ok(shared::dyn_file::digest(&bytes))
         };
@@ -329,6 +334,30 @@ impl CorpusFiles {
         }
         Ok(digests)
     }
+}
+
+/// The entity types that occur.
+fn types_of(corpus: &Corpus) -> BTreeSet<String> {
+    corpus.entities.iter().map(|entity| corpus.labels.name(entity.label).to_owned()).collect()
+}
+
+/// Checks that something can be scored by the gold labels of a corpus, and labels of the types `known`, from the file
+/// or model `from`.
+///
+/// # Errors
+/// When the corpus has no entity, or none of these types.
+pub fn check_can_score(gold: &Corpus, path: &Path, known: &BTreeSet<String>, from: &Path) -> Result<()> {
+    let (types, path) = (types_of(gold), path.display());
+    ensure!(!types.is_empty(), "{path} has no entities: nothing can be scored by it");
+    let listed = |types: &BTreeSet<String>| types.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    ensure!(
+        !known.is_disjoint(&types),
+        "{path} has the entity types {}, and {} none of them but {}: give them the same names",
+        listed(&types),
+        from.display(),
+        listed(known)
+    );
+    Ok(())
 }
 
 /// The corpus with the second layer as its labels, where it has one.
@@ -395,6 +424,38 @@ mod tests {
         assert!(error.contains("bond, line 2") && error.contains("--tags"), "{error}");
         assert_eq!(std::fs::read_to_string(from).unwrap(), json);
         assert!(folder.path().join("brat/corpus.ann").is_file());
+    }
+
+    #[test]
+    fn folders_of_documents_keep_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for year in ["news.2020", "news.2021"] {
+            let documents = folder.path().join(year);
+            std::fs::create_dir(&documents).unwrap();
+            std::fs::write(documents.join("1.txt"), year).unwrap();
+            std::fs::write(documents.join("1.ann"), "").unwrap();
+        }
+        let corpus = read(folder.path(), &ReadOptions::default()).unwrap().corpus;
+        assert_eq!(corpus.n_sentences(), 2);
+        let out = folder.path().join("out");
+        write(&out, &corpus, &WriteOptions::default()).unwrap();
+        assert_eq!(std::fs::read_to_string(out.join("news.2021/1.txt")).unwrap(), "news.2021");
+    }
+
+    #[test]
+    fn the_names_of_tag_ids_are_part_of_the_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let (train, names) = (folder.path().join("train.json"), folder.path().join(TAG_TO_ID));
+        std::fs::write(&train, r#"[{"str_words": ["Ada"], "tags": [1]}]"#).unwrap();
+        let files =
+            CorpusFiles { dev: train.clone(), train, train_gold: None, test: None, options: CorpusOptions::default() };
+        let digest_with = |text: &str| {
+            std::fs::write(&names, text).unwrap();
+            files.digests().unwrap()
+        };
+        let digests = digest_with(r#"{"O": 0, "B-PER": 1}"#);
+        assert_eq!(digest_with(r#"{"O": 0, "B-PER": 1}"#), digests);
+        assert_ne!(digest_with(r#"{"O": 0, "B-LOC": 1}"#), digests);
     }
 
     #[test]

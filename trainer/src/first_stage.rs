@@ -6,6 +6,7 @@
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use shared::dyn_file::{self, RunKind};
@@ -289,6 +290,12 @@ fn side_by_side<A: Send, B: Send>(
         // The main run stays on this thread: it belongs to the pool that computes for both.
         let threshold = scope.spawn(|| threshold().inspect_err(|_| interrupt::request()));
         let main = main().inspect_err(|_| interrupt::request());
+        // This thread may be all that the pool has: it goes on computing for the other.
+        while !threshold.is_finished() {
+            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         (main, threshold.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     match (main, threshold) {

@@ -1,6 +1,7 @@
 //! Encoders from the Hugging Face hub, kept in the cache that Python's `huggingface_hub` has too.
 
 use std::env;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
@@ -9,11 +10,11 @@ use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::console::{self, Verbosity};
-use crate::encoder::Pretrained;
 use crate::encoder::architecture::{Architecture, CONFIG};
 use crate::encoder::checkpoint::WEIGHTS;
 use crate::encoder::tokenizer_files::{self, BYTE_PAIRS, SETTINGS, TOKENIZER, WORD_PIECES};
-use crate::run_dir::write_whole_by;
+use crate::encoder::{EncoderSpec, Pretrained};
+use crate::run_dir::copy_whole;
 
 const ENDPOINT: &str = "https://huggingface.co";
 const MAIN: &str = "main";
@@ -142,15 +143,14 @@ impl Hub {
         })?;
         let folder = self.folder(&id, |folder| Architecture::open(folder).map(drop))?;
         // What cannot be used is to be known now, not where there is no network.
-        Pretrained::open(&folder).with_context(|| format!("encoder {id}"))?;
+        let opened = Pretrained::open(&folder).map(|spec| EncoderSpec::Pretrained(Box::new(spec)));
+        opened.and_then(|spec| spec.check_weights()).with_context(|| format!("encoder {id}"))?;
         let Some(out) = out else { return Ok(folder) };
         let weights = WEIGHTS.into_iter().find(|name| folder.join(name).is_file());
         let small = [CONFIG, TOKENIZER, SETTINGS, WORD_PIECES].into_iter().chain(BYTE_PAIRS);
         // Weights last: a folder that has them has the rest.
         for name in small.chain(weights).filter(|name| folder.join(name).is_file()) {
-            let from = folder.join(name);
-            let mut file = std::fs::File::open(&from).with_context(|| format!("cannot read {}", from.display()))?;
-            write_whole_by(&out.join(name), |to| Ok(std::io::copy(&mut file, to).map(drop)?))?;
+            copy_whole(&folder.join(name), &out.join(name))?;
         }
         Ok(out.to_owned())
     }
@@ -201,6 +201,18 @@ impl Hub {
     /// What went wrong, and what to do.
     fn explain(&self, error: ApiError, id: &ModelId, file: &str) -> Error {
         let endpoint = &self.endpoint;
+        if let ApiError::IoError(cause) = &error
+            && matches!(
+                cause.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull
+            )
+        {
+            return anyhow!(
+                "{file} of the model {id} cannot be kept in the cache {}: {cause}; make room or make it writable, or set \
+                 HF_HOME to another folder",
+                self.cache.display()
+            );
+        }
         match status(&error) {
             Some(404) => {
                 anyhow!("there is no folder {id}, and {endpoint} has no model {id} with a {file}; is the name right?")

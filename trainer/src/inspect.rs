@@ -87,6 +87,9 @@ pub fn threshold_line(name: &str, threshold: Threshold) -> String {
         Basis::Natural => "too few threshold samples for an estimate",
         Basis::None => return format!("{name}: none is judged, the model has not learned them over these epochs"),
         Basis::Kept => return format!("{name}: none is judged, all keep their labels"),
+        Basis::AllPositives if value == f32::NEG_INFINITY => {
+            return format!("{name}: none is judged, as of all positives: too few samples of its own");
+        }
         Basis::AllPositives => "that of all positives: too few samples of its own",
     };
     let interval = interval.map_or(String::new(), |(low, high)| format!(", 90 % interval {low:.2} to {high:.2}"));

@@ -24,6 +24,7 @@ pub mod parameters;
 pub mod pipeline;
 mod progress;
 pub mod random;
+pub mod results;
 pub mod run_dir;
 #[allow(missing_docs)]
 pub mod sample;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use shared::cleaning::{CleaningSummary, Decisions, LabelCount, clean};
+use shared::cleaning::{CleaningSummary, Decisions, clean};
 use shared::corpus::Corpus;
 use shared::dictionary_check::{self, Contradicted, Entry};
 use shared::dyn_file;
@@ -20,7 +20,7 @@ use shared::quality::{NoiseDetection, detect};
 use shared::report::{self, Outcome, Tried};
 use shared::score::NerScore;
 use shared::span::SpanId;
-use shared::threshold::{Basis, Settings};
+use shared::threshold::Settings;
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Policy};
 use crate::compute::Place;
@@ -30,7 +30,8 @@ use crate::corpus_file::{self, Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
 use crate::inspect::{self, check_classes};
 use crate::progress::Progress;
-use crate::run_dir::{RunDir, Written, write_whole_by};
+use crate::results::{Metrics, Pair, Sides, TestScores, TrainMetrics};
+use crate::run_dir::{RunDir, Written, copy_whole};
 use crate::saved_model;
 use crate::sweep::{SCORES, Sweep, SweepResult};
 use crate::train::{Prepared, Stage, Trained, evaluate};
@@ -132,98 +133,6 @@ impl JobKind {
     }
 }
 
-/// `metrics.json` of a training alone.
-#[derive(Debug, Serialize)]
-pub struct TrainMetrics {
-    /// Test scores, where there is a test corpus.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test: Option<NerScore>,
-    /// Epoch that was best on dev.
-    pub best_epoch: u32,
-    /// Its dev F1.
-    pub dev_f1: f64,
-    /// Wall-clock seconds of the training.
-    pub seconds: f64,
-    /// Folder of the model.
-    pub model: PathBuf,
-    /// The dynamics, where they were recorded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dynamics: Option<PathBuf>,
-}
-
-/// `metrics.json`.
-#[derive(Debug, Serialize)]
-pub struct Metrics {
-    /// Test scores of the model trained on the raw distant labels, on the cleaned ones, and on gold.
-    pub test: TestScores,
-    /// Cleaned minus raw test F1, in points.
-    pub gain_f1_points: f64,
-    /// What a sweep tried, in short.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sweep: Vec<Tried>,
-    /// What dev contradicts, where that counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dictionary_check: Option<Contradicted>,
-    /// Spans that left the training data.
-    pub removed: Sides,
-    /// Spans that got another label.
-    pub relabelled: Sides,
-    /// Thresholds and counts.
-    pub cleaning: CleaningSummary,
-    /// Settings of the cleaning.
-    pub settings: Settings,
-    /// Noise detection against gold, where gold is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub noise: Option<NoiseDetection>,
-    /// Epoch that was best on dev.
-    pub best_epoch: Pair<u32>,
-    /// Its dev F1.
-    pub dev_f1: Pair<f64>,
-    /// Wall-clock seconds of the two trainings that give the test scores.
-    pub seconds: Pair<f64>,
-}
-
-/// See [`Metrics::test`].
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TestScores {
-    /// On the distant labels as they came.
-    pub raw: NerScore,
-    /// On the cleaned labels.
-    pub cleaned: NerScore,
-    /// On annotators' labels, where they are given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gold: Option<NerScore>,
-    /// On the distant labels without those that gold contradicts, where asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub oracle: Option<NerScore>,
-}
-
-/// One value for the raw and one for the cleaned labels.
-#[derive(Debug, Serialize)]
-pub struct Pair<T> {
-    /// On the distant labels as they came.
-    pub raw: T,
-    /// On the cleaned labels.
-    pub cleaned: T,
-}
-
-/// Numbers of spans by side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Sides {
-    /// Labelled with an entity type.
-    pub positives: u64,
-    /// Labelled `O`.
-    pub negatives: u64,
-}
-
-impl Sides {
-    /// Sums what is counted per distant label, `O` first.
-    pub(crate) fn of(summary: &CleaningSummary, count: fn(&LabelCount) -> u64) -> Self {
-        let counts = &summary.counts;
-        Self { negatives: counts.first().map_or(0, count), positives: counts.iter().skip(1).map(count).sum() }
-    }
-}
-
 impl Reference {
     /// As in file names.
     pub fn name(self) -> &'static str {
@@ -273,8 +182,8 @@ pub fn run(
     let _lock = dir.lock(CONFIG)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
     let raw = job.record()?;
-    let recorded = inspect::open(&dir.path(DYNAMICS))
-        .context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
+    let recorded = inspect::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
+    let recorded = recorded.context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
     let (judge, settings) = Judge::automatic(&recorded.dynamics, adjust)?;
     check_classes(&settings, &recorded.dynamics.corpus.labels)?;
     let (cleaning, sweep) = if options.sweep.is_choice(&settings) {
@@ -285,14 +194,17 @@ pub fn run(
     };
     job.publish(&recorded.dynamics, &cleaning)?;
     let cleaned = job.retrain(&cleaning, &raw)?;
-    let mut references = BTreeMap::new();
+    let mut test = TestScores { raw: raw.test.clone(), cleaned: cleaned.test.clone(), gold: None, oracle: None };
     for &reference in &options.references {
-        if let Some(result) = job.train_reference(reference, &recorded.dynamics, &cleaning.judge)? {
-            references.insert(reference.name(), result.test);
+        let result = job.train_reference(reference, &recorded.dynamics, &cleaning.judge)?;
+        let score = result.map(|result| result.test);
+        match reference {
+            Reference::Gold => test.gold = score,
+            Reference::Oracle => test.oracle = score,
         }
     }
     let tried = sweep.as_ref().map_or(Vec::new(), SweepResult::tried);
-    let metrics = job.report(raw, cleaned, references, tried, &recorded.dynamics, &cleaning)?;
+    let metrics = job.report(&raw, &cleaned, test, tried, &recorded.dynamics, &cleaning)?;
     job.forget_other_sweeps(sweep.as_ref())?;
     // What is in it now belongs to trainings that nobody asks for any more, on labels cleaned by other thresholds.
     let _ = std::fs::remove_dir_all(dir.path(CHECKPOINTS));
@@ -361,27 +273,46 @@ impl<'a> Job<'a> {
         spec: &'a EncoderSpec,
         options: &'a Options,
     ) -> Result<Self> {
+        let max_width = config.max_span_width;
+        let n_wide = corpora.train.entities.iter().filter(|entity| entity.span.width() > max_width).count();
+        ensure!(
+            n_wide < corpora.train.entities.len(),
+            "all entities of {} are wider than {max_width} tokens: raise --max-span-width",
+            files.train.display()
+        );
+        if n_wide > 0 {
+            console::note(format_args!(
+                "{}: {n_wide} entities are wider than {max_width} tokens (--max-span-width); nothing is learned from them",
+                files.train.display()
+            ));
+        }
+        let prepare = |corpus, path: Option<&PathBuf>| {
+            Prepared::new(corpus, spec, max_width, &path.map_or_else(String::new, |path| path.display().to_string()))
+        };
+        let contradicted = dictionary_check::contradicted(&corpora.train, &corpora.dev);
+        let (train, dev) = (prepare(corpora.train, Some(&files.train))?, prepare(corpora.dev, Some(&files.dev))?);
+        let test = prepare(corpora.test, files.test.as_ref())?;
+        // From here on the folder is this job's: what could have failed at once has not.
         let version = env!("CARGO_PKG_VERSION");
         let bound = Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind };
         dir.bind(CONFIG, &bound, NOT_BINDING)?;
         let references = [Reference::Gold, Reference::Oracle].map(Reference::model);
         let models = [MODEL, MODEL_RAW, MODEL_CLEANED].into_iter().chain(references.iter().map(String::as_str));
         dir.remove_temporary_files(&models.chain([CHECKPOINTS, SCORES]).collect::<Vec<_>>());
-        let contradicted = dictionary_check::contradicted(&corpora.train, &corpora.dev);
-        let prepare = |corpus| Prepared::new(corpus, spec, config.max_span_width);
-        Ok(Self {
-            kind,
-            dir,
-            files,
-            config,
-            options,
-            spec,
-            train: prepare(corpora.train)?,
-            gold: corpora.train_gold,
-            dev: prepare(corpora.dev)?,
-            test: prepare(corpora.test)?,
-            contradicted,
-        })
+        Ok(Self { kind, dir, files, config, options, spec, train, gold: corpora.train_gold, dev, test, contradicted })
+    }
+
+    /// Checks that dynamics are whole, and those of this job.
+    fn check(&self, recorded: &inspect::Opened) -> Result<()> {
+        let path = self.dir.path(DYNAMICS);
+        let (there, own) = (&recorded.dynamics.corpus, &self.train.corpus);
+        ensure!(recorded.dynamics.complete, "{} was cut off", path.display());
+        ensure!(
+            there.tokens == own.tokens && there.entities == own.entities && there.labels == own.labels,
+            "{} is of other data",
+            path.display()
+        );
+        Ok(())
     }
 
     /// What the run is about, for people.
@@ -484,15 +415,11 @@ impl<'a> Job<'a> {
     fn copy_model(&self, from: &str, to: &str) -> Result<()> {
         let from = self.dir.path(from);
         let about = || format!("cannot read {}", from.display());
-        for file in std::fs::read_dir(&from).with_context(about)? {
-            let file = file.with_context(about)?;
-            let mut whole = std::fs::File::open(file.path()).with_context(about)?;
-            write_whole_by(&self.dir.path(to).join(file.file_name()), |copy| {
-                std::io::copy(&mut whole, copy)?;
-                Ok(())
-            })?;
-        }
-        Ok(())
+        let names = std::fs::read_dir(&from).with_context(about)?.map(|file| Ok(file?.file_name()));
+        let mut names = names.collect::<std::io::Result<Vec<_>>>().with_context(about)?;
+        // The settings last: a folder that has them is complete.
+        names.sort_by_key(|name| name == saved_model::SETTINGS);
+        names.iter().try_for_each(|name| copy_whole(&from.join(name), &self.dir.path(to).join(name)))
     }
 
     /// A mark to measure the gain against: see [`Reference`].
@@ -542,22 +469,15 @@ impl<'a> Job<'a> {
 
     fn report(
         &self,
-        raw: ModelResult,
-        cleaned: ModelResult,
-        mut references: BTreeMap<&'static str, NerScore>,
+        raw: &ModelResult,
+        cleaned: &ModelResult,
+        test: TestScores,
         tried: Vec<Tried>,
         dynamics: &Dynamics,
         cleaning: &Cleaning,
     ) -> Result<Metrics> {
-        let gold = references.remove(Reference::Gold.name());
-        let oracle = references.remove(Reference::Oracle.name());
-        let outcome = Outcome {
-            raw: raw.test.clone(),
-            cleaned: cleaned.test.clone(),
-            gold: gold.clone(),
-            oracle: oracle.clone(),
-            tried: tried.clone(),
-        };
+        let TestScores { raw: on_raw, cleaned: on_cleaned, gold, oracle } = test.clone();
+        let outcome = Outcome { raw: on_raw, cleaned: on_cleaned, gold, oracle, tried: tried.clone() };
         let html = report::html(&report::Input {
             dynamics,
             judge: &cleaning.judge,
@@ -566,8 +486,8 @@ impl<'a> Job<'a> {
         })?;
         self.dir.write(REPORT, html)?;
         let metrics = Metrics {
-            gain_f1_points: 100.0 * (cleaned.test.overall.f1 - raw.test.overall.f1),
-            test: TestScores { raw: raw.test, cleaned: cleaned.test, gold, oracle },
+            gain_f1_points: 100.0 * (test.cleaned.overall.f1 - test.raw.overall.f1),
+            test,
             sweep: tried,
             dictionary_check: cleaning
                 .decisions
@@ -637,58 +557,4 @@ fn without_contradicted(distant: &Corpus, gold: &Corpus, judge: &Judge) -> Corpu
     let spans = (0..).zip(judge.assigned.iter().zip(&gold));
     let contradicted = spans.filter(|(_, (distant, gold))| distant != gold).map(|(span, _)| (span, Decision::Remove));
     clean(distant, judge, &contradicted.collect())
-}
-
-impl Metrics {
-    /// The result in a few lines, for a terminal.
-    pub fn summary(&self) -> String {
-        let row = |name: &str, s: &NerScore| {
-            let percent = |v: f64| 100.0 * v;
-            let o = s.overall;
-            format!(
-                "  {name:<8} P {:5.1}  R {:5.1}  F1 {:5.1}\n",
-                percent(o.precision),
-                percent(o.recall),
-                percent(o.f1)
-            )
-        };
-        let mut text = String::from("Test scores of the model trained on\n");
-        text += &row("raw", &self.test.raw);
-        text += &row("cleaned", &self.test.cleaned);
-        if let Some(gold) = &self.test.gold {
-            text += &row("gold", gold);
-        }
-        if let Some(oracle) = &self.test.oracle {
-            text += &row("oracle", oracle);
-        }
-        text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
-        if let Some(Contradicted { entries, spans }) = self.dictionary_check {
-            text += &format!("Contradicted by dev: {entries} dictionary entries, which label {spans} spans\n");
-        }
-        let t = &self.cleaning.thresholds;
-        for (name, side, threshold) in
-            [("positives", Side::Positives, t.positives), ("negatives", Side::Negatives, t.negatives)]
-        {
-            let (changed, metric) = (self.cleaning.changed(side), self.settings.metric.name());
-            text += &match threshold.basis {
-                Basis::None => {
-                    format!("No {name} are judged: the model had not learned them. Train longer, or set a threshold\n")
-                }
-                Basis::Kept if changed == 0 => format!("The {name} keep their labels\n"),
-                Basis::Kept => format!("The {name} keep their labels, but for {changed} that dev contradicts\n"),
-                _ => format!("Judged wrong: {changed} of the {name} ({metric} < {:.2})\n", threshold.value),
-            };
-        }
-        if let Some(noise) = &self.noise {
-            for (name, d) in [("false positives", noise.false_positives), ("false negatives", noise.false_negatives)] {
-                text += &format!(
-                    "  against gold, {name}: P {:.1}  R {:.1}  average precision {:.3}\n",
-                    100.0 * d.prf.precision,
-                    100.0 * d.prf.recall,
-                    d.average_precision
-                );
-            }
-        }
-        text
-    }
 }

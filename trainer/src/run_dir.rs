@@ -243,24 +243,31 @@ pub fn write_whole_by(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) 
 }
 
 /// As [`write_whole_by`], for writers that ask for a path: that of the temporary file is the second argument.
+/// Where a link leads is written, and a device or pipe as it is.
 ///
 /// # Errors
 /// When it cannot be written, or `write` fails.
 pub fn write_whole_at(path: &Path, write: impl FnOnce(&mut File, &Path) -> Result<()>) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let straight = || write(&mut OpenOptions::new().write(true).open(path)?, path);
+        return straight().map_err(|error| cannot_write(path, error));
+    }
+    let path = &fs::canonicalize(path).unwrap_or(path.to_owned());
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let whole = || -> Result<()> {
         fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
+        // Temporary files are private; results are as open as the user's other files: the system takes the umask off.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder)?;
+        let permissions = file.as_file().metadata()?.permissions();
         let temporary = file.path().to_owned();
         write(file.as_file_mut(), &temporary)?;
         // By its name: some writers put a new file in the place of the one they are given.
         OpenOptions::new().write(true).open(&temporary)?.sync_all()?;
-        // Temporary files are private; results are as open as any other file.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))?;
-        }
+        fs::set_permissions(&temporary, permissions)?;
         file.persist(path)?;
         // The name, too, shall survive a power cut; not every file system can promise that.
         #[cfg(unix)]
@@ -268,6 +275,15 @@ pub fn write_whole_at(path: &Path, write: impl FnOnce(&mut File, &Path) -> Resul
         Ok(())
     };
     whole().map_err(|error| cannot_write(path, error))
+}
+
+/// Copies a file whole; of the original only the bytes are taken, not who may write it.
+///
+/// # Errors
+/// When it cannot be read, or the copy not be written.
+pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
+    let mut original = File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
+    write_whole_by(to, |copy| Ok(io::copy(&mut original, copy).map(drop)?))
 }
 
 /// What a growing file held at some moment.
@@ -279,12 +295,10 @@ pub struct Written {
     pub digest: String,
 }
 
-/// A file that grows piece by piece as `NAME.partial`, each piece on disk before the next, and gets its name
-/// at the end.
+/// A file that grows piece by piece as `NAME.partial`, each piece on disk before the next.
 pub struct GrowingFile {
     file: File,
     partial: PathBuf,
-    path: PathBuf,
     bytes: u64,
     hash: Xxh3,
 }
@@ -297,7 +311,7 @@ impl GrowingFile {
     pub fn create(path: &Path) -> Result<Self> {
         let partial = Self::partial(path);
         let file = File::create(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
-        Ok(Self { file, partial, path: path.to_owned(), bytes: 0, hash: Xxh3::new() })
+        Ok(Self { file, partial, bytes: 0, hash: Xxh3::new() })
     }
 
     /// Goes back to what `path.partial` held at an earlier moment; what came after is cut off.
@@ -310,7 +324,7 @@ impl GrowingFile {
         let mut file = OpenOptions::new().read(true).write(true).open(&partial).with_context(about)?;
         let mut hash = Xxh3::new();
         let bytes = io::copy(&mut (&mut file).take(to.bytes), &mut HashWriter(&mut hash)).with_context(about)?;
-        let mut growing = Self { file, partial, path: path.to_owned(), bytes, hash };
+        let mut growing = Self { file, partial, bytes, hash };
         ensure!(growing.written() == *to, "{} is damaged", growing.partial.display());
         let cut = growing.file.set_len(to.bytes).and_then(|()| growing.file.seek(SeekFrom::Start(to.bytes)));
         cut.with_context(|| format!("cannot write {}", growing.partial.display()))?;
@@ -340,15 +354,6 @@ impl GrowingFile {
         self.bytes += bytes.len() as u64;
         self.hash.update(bytes);
         Ok(())
-    }
-
-    /// Gives the file its name.
-    ///
-    /// # Errors
-    /// When it cannot be renamed.
-    pub fn finish(self) -> Result<()> {
-        self.file.sync_all().with_context(|| format!("cannot write {}", self.partial.display()))?;
-        fs::rename(&self.partial, &self.path).with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 
@@ -390,17 +395,41 @@ mod tests {
         assert_eq!(fs::read_dir(run.path("")).unwrap().count(), 1, "no temporary file stays");
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_growing_file_gets_its_name_at_the_end() {
+    fn links_and_devices_stay_what_they_are() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.dyn");
-        let mut file = GrowingFile::create(&path).unwrap();
-        file.append(b"ab").unwrap();
-        assert!(!path.exists());
-        assert_eq!(fs::read(folder.path().join("x.dyn.partial")).unwrap(), b"ab");
-        file.append(b"c").unwrap();
-        file.finish().unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"abc");
+        let [real, link, null] = ["real", "link", "null"].map(|name| folder.path().join(name));
+        fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        write_whole(&link, "new").unwrap();
+        write_whole(&null, "nothing").unwrap();
+        assert_eq!(fs::read(&real).unwrap(), b"new");
+        assert!([link, null].iter().all(|path| fs::symlink_metadata(path).unwrap().is_symlink()));
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn results_are_as_open_as_other_files_whatever_they_are_copied_from() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [other, read_only, result] = ["other", "read-only", "result"].map(|name| folder.path().join(name));
+        fs::write(&other, "").unwrap();
+        fs::write(&read_only, "whole").unwrap();
+        fs::set_permissions(&read_only, fs::Permissions::from_mode(0o444)).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        copy_whole(&read_only, &result).unwrap();
+        assert_eq!((fs::read(&result).unwrap().as_slice(), mode(&result)), (&b"whole"[..], mode(&other)));
+        // As safetensors does it: a private file in the place of the one that was there.
+        write_whole_at(&result, |_, temporary| {
+            fs::remove_file(temporary)?;
+            fs::write(temporary, "new")?;
+            Ok(fs::set_permissions(temporary, fs::Permissions::from_mode(0o600))?)
+        })
+        .unwrap();
+        assert_eq!((fs::read(&result).unwrap().as_slice(), mode(&result)), (&b"new"[..], mode(&other)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use shared::corpus::{Corpus, Entity};
 use shared::labels::LabelSet;
 use shared::score::{NerScore, score_entities};
 
-use crate::config::Config;
+use crate::config::{Config, WIDEST_SPAN};
 use crate::encoder::{EncoderSpec, Vocabulary};
 use crate::parameters::Parameters;
 use crate::pipeline::{MODEL, MODEL_CLEANED, MODEL_RAW};
@@ -24,9 +24,6 @@ use crate::train::{Prepared, find};
 pub const SETTINGS: &str = "dynclean.json";
 /// Weights.
 pub const WEIGHTS: &str = "model.safetensors";
-
-/// Wider spans would be no entities; what claims so is damaged.
-const WIDEST: u32 = 10_000;
 
 /// A trained model, ready to label text.
 pub struct SavedModel {
@@ -52,7 +49,7 @@ impl SavedModel {
             serde_json::from_slice(&json).with_context(|| format!("{} is damaged", file.display()))?;
         let max_span_width = config.max_span_width;
         ensure!(
-            (1..=WIDEST).contains(&max_span_width) && labels.n_types() < usize::from(u16::MAX),
+            (1..=WIDEST_SPAN).contains(&max_span_width) && labels.n_types() < usize::from(u16::MAX),
             "{} is damaged: spans of {max_span_width} tokens, {} types",
             file.display(),
             labels.n_types()
@@ -77,13 +74,23 @@ impl SavedModel {
         Ok(Self { folder, labels, max_span_width, spec, model })
     }
 
+    /// Its files.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let about = || format!("cannot read {}", self.folder.display());
+        let entries = std::fs::read_dir(&self.folder).with_context(about)?;
+        entries.map(|entry| Ok(entry.with_context(about)?.path())).collect()
+    }
+
     /// What the model finds in a text, and the text with it as its entities; earlier ones are dropped.
     ///
     /// # Errors
     /// When the tokenizer fails, or there are too many spans.
     pub fn label(&self, text: Corpus) -> Result<(Corpus, Vec<Found>)> {
         let unlabelled = Corpus { entities: Vec::new(), unknown: Vec::new(), labels: self.labels.clone(), ..text };
-        let data = Prepared::new(unlabelled, &self.spec, self.max_span_width)?;
+        let data = Prepared::new(unlabelled, &self.spec, self.max_span_width, "the text")?;
         let progress = Progress::new("labelling", data.corpus.n_sentences() as u64, 1);
         let found = find(&self.model, &data, &progress)?;
         let entities = found.iter().map(|f| Entity { span: f.span, label: f.label }).collect();

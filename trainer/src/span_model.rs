@@ -216,7 +216,7 @@ pub fn span_rows(sentences: &[&SentenceInput], batch: &Batch, max_width: u32) ->
     rows
 }
 
-/// A span that a model found, with the probability of its label.
+/// A span that a model found, with its margin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
     /// Where.

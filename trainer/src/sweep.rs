@@ -18,8 +18,9 @@ use shared::threshold::{Action, Metric, Rule, Settings, Thresholds};
 
 use crate::console;
 use crate::inspect::{Opened, check_classes};
-use crate::pipeline::{Cleaning, Job, Sides, cleaned_name};
+use crate::pipeline::{Cleaning, Job, cleaned_name};
 use crate::random::derived_seed;
+use crate::results::Sides;
 
 const RESULT: &str = "sweep.json";
 /// Scores of the trainings, one file per cleaned corpus.
@@ -33,7 +34,7 @@ pub struct Sweep {
     windows: Vec<WindowChoice>,
     /// `"aum"`, `"confidence"`.
     metrics: Vec<Metric>,
-    /// Rules for negatives: `"auto"`, `{ quantile = 0.1 }`, `{ fixed = 0.5 }`.
+    /// Rules for negatives: `"auto"`, `{ quantile = 0.1 }`, `{ fixed = 0.5 }`, `"keep"`.
     negatives: Vec<Rule>,
     /// Rules for positives.
     positives: Vec<Rule>,
@@ -86,9 +87,9 @@ enum TrySides {
     /// None: judge as the settings say.
     #[default]
     None,
-    /// Positives judged or not, where their threshold is automatic, or no label changed.
+    /// Positives judged or not, where their threshold is automatic; and where all are, no label changed.
     Positives,
-    /// Both sides, negatives, positives, or neither, or no label changed.
+    /// Likewise both sides, negatives, positives, or neither.
     All,
 }
 
@@ -107,12 +108,7 @@ impl TryFrom<String> for WindowChoice {
         if text == "auto" {
             return Ok(Self::Base);
         }
-        let number = |part: &str| part.trim().parse::<u32>().ok().filter(|&n| n > 0);
-        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
-        match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last => Ok(Self::Epochs(Window { first, last })),
-            _ => Err(format!("{text:?} is no window: expected \"auto\", or epochs from 1 such as \"1-3\"")),
-        }
+        text.parse().map(Self::Epochs).map_err(|error| format!("{text:?} is no window: {error}; or \"auto\""))
     }
 }
 
@@ -196,27 +192,39 @@ impl Sweep {
         Ok(sweep)
     }
 
+    /// The lists that stand for an option.
+    pub fn lists_of(option: &str) -> &'static [&'static str] {
+        match option {
+            "threshold" => &["negatives", "positives"],
+            "window" => &["windows"],
+            "metric" => &["metrics"],
+            "negatives_threshold" | "negatives_quantile" => &["negatives"],
+            "positives_threshold" | "positives_quantile" => &["positives"],
+            "per_class" => &["per-class"],
+            "on_wrong" => &["on-wrong"],
+            "keep_overlaps" => &["keep-overlaps"],
+            "no_dictionary_check" => &["dictionary-check"],
+            _ => &[],
+        }
+    }
+
     /// Leaves out the lists that an option of the command line overrules; says which there were.
     pub fn leave_out(&mut self, option: &str) -> Vec<&'static str> {
-        fn emptied<T>(list: &mut Vec<T>, name: &'static str) -> Vec<&'static str> {
-            let was_there = !list.is_empty();
-            list.clear();
-            was_there.then_some(name).into_iter().collect()
+        fn was_there<T>(list: &mut Vec<T>) -> bool {
+            !std::mem::take(list).is_empty()
         }
-        match option {
-            "threshold" => {
-                [emptied(&mut self.negatives, "negatives"), emptied(&mut self.positives, "positives")].concat()
-            }
-            "window" => emptied(&mut self.windows, "windows"),
-            "metric" => emptied(&mut self.metrics, "metrics"),
-            "negatives_threshold" | "negatives_quantile" => emptied(&mut self.negatives, "negatives"),
-            "positives_threshold" | "positives_quantile" => emptied(&mut self.positives, "positives"),
-            "per_class" => emptied(&mut self.per_class, "per-class"),
-            "on_wrong" => emptied(&mut self.on_wrong, "on-wrong"),
-            "keep_overlaps" => emptied(&mut self.keep_overlaps, "keep-overlaps"),
-            "no_dictionary_check" => emptied(&mut self.dictionary_check, "dictionary-check"),
-            _ => Vec::new(),
-        }
+        let mut is_left_out = |list: &str| match list {
+            "windows" => was_there(&mut self.windows),
+            "metrics" => was_there(&mut self.metrics),
+            "negatives" => was_there(&mut self.negatives),
+            "positives" => was_there(&mut self.positives),
+            "per-class" => was_there(&mut self.per_class),
+            "on-wrong" => was_there(&mut self.on_wrong),
+            "keep-overlaps" => was_there(&mut self.keep_overlaps),
+            "dictionary-check" => was_there(&mut self.dictionary_check),
+            _ => false,
+        };
+        Self::lists_of(option).iter().copied().filter(|list| is_left_out(list)).collect()
     }
 
     /// Checks, before anything is trained, what can be known of the settings to try: entity types and epochs.
@@ -256,25 +264,23 @@ impl Sweep {
         vary(&mut all, &self.on_wrong, |settings, &action| settings.action = action);
         vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
         vary(&mut all, &self.dictionary_check, |settings, &check| settings.dictionary_check = check);
-        let untouched = Settings {
-            negatives: Rule::Keep,
-            positives: Rule::Keep,
-            classes: BTreeMap::new(),
-            dictionary_check: false,
-            ..base.clone()
-        };
+        // What somebody asked for is done: a rule given by hand is no default to be doubted.
+        let unless_judged = |rule: Rule, judged: bool| if judged || rule != Rule::Auto { rule } else { Rule::Keep };
         let judged = [true, false];
         if self.sides == TrySides::All {
-            vary(&mut all, &judged, |s, &judged| s.negatives = if judged { s.negatives } else { Rule::Keep });
+            vary(&mut all, &judged, |s, &judged| s.negatives = unless_judged(s.negatives, judged));
         }
-        if self.sides != TrySides::None {
-            // What somebody asked for is done: a rule given by hand is no default to be doubted.
-            let is_doubted = |rule: Rule| self.sides == TrySides::All || rule == Rule::Auto;
-            vary(&mut all, &judged, |s, &judged| {
-                s.positives = if judged || !is_doubted(s.positives) { s.positives } else { Rule::Keep };
+        if self.sides != TrySides::None && base.classes.is_empty() {
+            vary(&mut all, &judged, |s, &judged| s.positives = unless_judged(s.positives, judged));
+        }
+        let is_open = [base.negatives, base.positives] == [Rule::Auto; 2] && base.classes.is_empty();
+        if self.sides != TrySides::None && is_open {
+            all.push(Settings {
+                negatives: Rule::Keep,
+                positives: Rule::Keep,
+                dictionary_check: false,
+                ..base.clone()
             });
-            let is_trial = all.iter().any(|s| s.positives == Rule::Keep);
-            all.extend(is_trial.then_some(untouched));
         }
         let mut once: Vec<Settings> = Vec::new();
         for settings in all {
@@ -525,7 +531,7 @@ mod tests {
         assert_eq!((all[4].negatives, all[4].window.first), (Rule::Fixed(-0.5), 1));
         assert_eq!((all[11].negatives, all[11].window.first), (Rule::Fixed(-0.5), 2));
         assert!(all.iter().all(|s| s.positives == Settings::paper().positives));
-        let automatic = Settings { positives: Rule::Auto, ..Settings::paper() };
+        let automatic = Settings { negatives: Rule::Auto, positives: Rule::Auto, ..Settings::paper() };
         let kept = |sides, base: &Settings| -> Vec<(bool, bool)> {
             let all = Sweep { sides, ..Sweep::default() }.combinations(base).into_iter();
             all.map(|s| (s.negatives == Rule::Keep, s.positives == Rule::Keep)).collect()
@@ -536,7 +542,21 @@ mod tests {
             [(false, false), (false, true), (true, false), (true, true), unjudged]
         );
         assert_eq!(kept(TrySides::Positives, &automatic), [(false, false), (false, true), unjudged]);
-        assert_eq!(kept(TrySides::Positives, &Settings::paper()), [(false, false)], "given by hand");
+        let judged = (false, false);
+        for by_hand in [
+            Settings::paper(),
+            Settings { classes: [("PER".to_owned(), Rule::Fixed(1.0))].into(), ..Settings::paper() },
+        ] {
+            for sides in [TrySides::Positives, TrySides::All] {
+                assert_eq!(kept(sides, &by_hand), [judged], "given by hand");
+            }
+        }
+        let negatives = Settings { negatives: Rule::Fixed(0.0), ..automatic.clone() };
+        assert_eq!(kept(TrySides::All, &negatives), [judged, (false, true)]);
+        let positives = Settings { positives: Rule::Keep, ..automatic.clone() };
+        assert_eq!(kept(TrySides::Positives, &positives), [(false, true)]);
+        let types = Settings { classes: [("PER".to_owned(), Rule::Keep)].into(), ..automatic.clone() };
+        assert_eq!(kept(TrySides::All, &types), [judged, (true, false)]);
         assert_eq!(kept(TrySides::None, &automatic), [(false, false)]);
         let tried = |action_is_open| -> Vec<(Action, Rule)> {
             let base = Settings { action: Action::Relabel, ..automatic.clone() };

@@ -44,13 +44,13 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares a corpus.
+    /// Prepares a corpus; what is to be told about it is told by its `name`.
     ///
     /// # Errors
     /// When there are too many spans, or the tokenizer fails.
-    pub fn new(corpus: Corpus, spec: &EncoderSpec, max_width: u32) -> Result<Self> {
+    pub fn new(corpus: Corpus, spec: &EncoderSpec, max_width: u32, name: &str) -> Result<Self> {
         let index = corpus.span_index(max_width)?;
-        let inputs = spec.prepare(&corpus.tokens, max_width)?;
+        let inputs = spec.prepare(&corpus.tokens, max_width, name)?;
         Ok(Self { corpus, index, inputs })
     }
 

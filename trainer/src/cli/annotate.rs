@@ -67,7 +67,8 @@ impl From<AmbiguousArg> for Ambiguous {
 
 pub fn carry_out(args: &Annotate) -> Result<()> {
     args.written.check(&args.output)?;
-    check_distinct(args.dictionary.iter().chain([&args.text]), [&args.written.out])?;
+    let read = args.dictionary.iter().chain([&args.text]).chain(&args.written.corpora.tags);
+    check_distinct(read, [&args.written.out])?;
     let mut dictionary = Dictionary::default();
     args.dictionary.iter().try_for_each(|file| input(dictionary.add_file(file)))?;
     let matcher = input(Matcher::new(&dictionary, args.ignore_case, args.ambiguous.into()))?;

@@ -16,7 +16,7 @@ use trainer::{console, inspect};
 use super::cleaning::{CleaningOptions, Opened, open};
 use super::corpora::CorpusArgs;
 use super::failure::input;
-use super::output::{Output, check_distinct};
+use super::output::{Output, check_distinct, check_files};
 
 /// Clean a corpus by a dynamics file.
 ///
@@ -63,7 +63,8 @@ pub struct Clean {
 pub fn carry_out(args: &Clean) -> Result<()> {
     let read = [Some(&args.dynamics), Some(&args.corpus), args.decisions.as_ref()];
     let written = [Some(&args.out), args.provenance.as_ref(), args.write_decisions.as_ref()];
-    check_distinct(read.into_iter().flatten(), written.into_iter().flatten())?;
+    check_files(written.into_iter().flatten())?;
+    check_distinct(read.into_iter().flatten().chain(&args.corpora.tags), written.into_iter().flatten())?;
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
     let options = args.corpora.options()?;
     let corpus = input(recorded_corpus(args, &file, &options))?;

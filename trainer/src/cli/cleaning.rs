@@ -40,11 +40,11 @@ pub struct CleaningOptions {
     /// samples takes that of all positives
     #[arg(long)]
     pub per_class: bool,
-    /// Threshold of one entity type; can be given several times
-    #[arg(long, value_name = "TYPE=AUM", value_parser = class_threshold, allow_negative_numbers = true)]
-    pub class_threshold: Vec<(String, f32)>,
+    /// Threshold of one entity type, or `keep`; can be given several times
+    #[arg(long, value_name = "TYPE=AUM|keep", value_parser = class_threshold, allow_negative_numbers = true)]
+    pub class_threshold: Vec<(String, Rule)>,
     /// Epochs over which AUM is taken [default: three, from where the positives are learned]
-    #[arg(long, value_name = "FIRST-LAST", value_parser = window)]
+    #[arg(long, value_name = "FIRST-LAST")]
     pub window: Option<Window>,
     /// Give spans judged wrong the label that the model predicts, where it is confident, or remove them all
     /// [default: relabel; `run` tries both]
@@ -91,9 +91,7 @@ impl CleaningOptions {
             settings.metric = metric.into();
         }
         settings.per_class |= self.per_class;
-        for (name, value) in &self.class_threshold {
-            settings.classes.insert(name.clone(), Rule::Fixed(*value));
-        }
+        settings.classes.extend(self.class_threshold.iter().cloned());
         match self.on_wrong {
             Some(OnWrong::Remove) => settings.action = Action::Remove,
             Some(OnWrong::Relabel) => settings.action = Action::Relabel,
@@ -121,18 +119,9 @@ fn quantile(text: &str) -> Result<f32, String> {
     if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("expected a number in 0..1".to_owned()) }
 }
 
-fn class_threshold(text: &str) -> Result<(String, f32), String> {
-    let parsed = text.rsplit_once('=').and_then(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?)));
-    parsed.ok_or_else(|| "expected a type and a number, such as PER=0.5".to_owned())
-}
-
-fn window(text: &str) -> Result<Window, String> {
-    let parse = |part: &str| part.trim().parse::<u32>().ok().filter(|&n| n > 0);
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (parse(first), parse(last)) {
-        (Some(first), Some(last)) if first <= last => Ok(Window { first, last }),
-        _ => Err("expected epochs as FIRST-LAST, counted from 1, such as 1-3".to_owned()),
-    }
+fn class_threshold(text: &str) -> Result<(String, Rule), String> {
+    let parsed = text.rsplit_once('=').and_then(|(name, rule)| Some((name.to_owned(), threshold(rule.trim()).ok()?)));
+    parsed.ok_or_else(|| "expected a type and a number, such as PER=0.5, or keep".to_owned())
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -205,17 +194,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_are_read() {
-        assert_eq!(window("2-5"), Ok(Window { first: 2, last: 5 }));
-        assert_eq!(window("4"), Ok(Window { first: 4, last: 4 }));
-        for wrong in ["", "0-3", "3-2", "a-b", "1-2-3"] {
-            assert!(window(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn class_thresholds_are_read() {
-        assert_eq!(class_threshold("a=b=-0.5"), Ok(("a=b".to_owned(), -0.5)));
-        assert!(class_threshold("PER").is_err() && class_threshold("PER=x").is_err());
+        assert_eq!(class_threshold("a=b=-0.5"), Ok(("a=b".to_owned(), Rule::Fixed(-0.5))));
+        assert_eq!(class_threshold("PER= keep"), Ok(("PER".to_owned(), Rule::Keep)));
+        for wrong in ["PER", "PER=x", "PER=nan", "PER=inf"] {
+            assert!(class_threshold(wrong).is_err(), "{wrong}");
+        }
     }
 }

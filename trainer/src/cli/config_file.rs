@@ -20,6 +20,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use trainer::config::Config;
 use trainer::console::{self, Verbosity};
+use trainer::sweep::Sweep;
 
 use super::failure::{input, usage};
 use super::training::TrainingArgs;
@@ -75,13 +76,18 @@ pub fn matches(mut command: Command, mut arguments: Vec<OsString>) -> Result<Arg
     })
 }
 
-/// Ids of the options that stand after this one: of those of a file, that the command line has given.
-pub fn given_after(option: &str, matches: &ArgMatches) -> Vec<String> {
-    let from = matches.index_of(option);
+/// Ids of the options that are given, in a file or on the command line.
+pub fn given(matches: &ArgMatches) -> Vec<String> {
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let ids = matches.ids().map(clap::Id::as_str).filter(|id| matches.try_contains_id(id).is_ok() && is_given(id));
+    ids.map(str::to_owned).collect()
+}
+
+/// Those of them that stand after this one: of those of a file, that the command line has given.
+pub fn given_after(option: &str, matches: &ArgMatches) -> Vec<String> {
+    let from = matches.index_of(option);
     // A value's index is that of the value: later values, later options.
-    ids.filter(|id| matches.index_of(id) > from).map(str::to_owned).collect()
+    given(matches).into_iter().filter(|id| matches.index_of(id) > from).collect()
 }
 
 /// Where the arguments name a subcommand that takes a config file.
@@ -209,7 +215,7 @@ fn settings_of(command: &Command, others: &[&Command], text: &str, path: &Path) 
                 let file = DeValue::String(path.to_string_lossy());
                 add(key, &Spanned::new(value.span(), file))?;
             }
-            DeValue::Table(table) if option(command, key.get_ref()).is_none() => {
+            DeValue::Table(table) if [command].iter().chain(others).all(|c| option(c, key.get_ref()).is_none()) => {
                 let mut entries: Vec<_> = table.iter().collect();
                 entries.sort_by_key(|(key, _)| key.span().start);
                 for (key, value) in entries {
@@ -335,8 +341,12 @@ fn in_force(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<S
 /// A config file that says what `matches` hold; `in_force` has values of options that were not given.
 fn written(command: &Command, matches: &ArgMatches, in_force: &BTreeMap<&str, String>) -> Result<String> {
     let mut headings: Vec<(String, String)> = Vec::new();
+    let own_sweep = own_sweep(matches)?;
     for arg in command.get_arguments() {
         let (Some(name), true) = (arg.get_long(), may_be_set(arg)) else { continue };
+        if arg.get_id() == SWEEP && own_sweep.is_some() {
+            continue;
+        }
         let Some(value) = written_value(arg, matches, in_force)? else { continue };
         let heading = arg.get_help_heading().unwrap_or("Options").to_lowercase().replace(' ', "-");
         let line = format!("{name} = {value}\n");
@@ -345,8 +355,23 @@ fn written(command: &Command, matches: &ArgMatches, in_force: &BTreeMap<&str, St
             None => headings.push((heading, line)),
         }
     }
+    headings.extend(own_sweep.map(|table| (SWEEP.to_owned(), table.to_string())));
     let tables: Vec<String> = headings.iter().map(|(heading, lines)| format!("[{heading}]\n{lines}")).collect();
     Ok(tables.join("\n"))
+}
+
+/// The `[sweep]` table of the config file, where it has one, without what the command line overrules.
+fn own_sweep(matches: &ArgMatches) -> Result<Option<toml::Table>> {
+    let file = |id| matches.try_get_raw(id).ok().flatten().and_then(|mut values| values.next());
+    let Some(path) = file(SWEEP).filter(|&sweep| file(CONFIG) == Some(sweep)) else { return Ok(None) };
+    let about = || format!("cannot read {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(about)?;
+    let mut settings: toml::Table = toml::from_str(&text).with_context(about)?;
+    let Some(toml::Value::Table(mut table)) = settings.remove(SWEEP) else { return Ok(None) };
+    for list in given_after(SWEEP, matches).iter().flat_map(|option| Sweep::lists_of(option)) {
+        table.remove(*list);
+    }
+    Ok(Some(table))
 }
 
 fn written_value(arg: &Arg, matches: &ArgMatches, in_force: &BTreeMap<&str, String>) -> Result<Option<toml::Value>> {
@@ -455,13 +480,23 @@ class-threshold = { PER = 0.5, LOC = -1 }
     fn one_file_serves_both_commands() {
         let text = in_force("train", FILE, &["--no-dynamics"]).unwrap();
         assert!(text.contains("epochs = 3") && !text.contains("negatives-threshold"));
+        let table = FILE.replace("class-threshold = { PER = 0.5, LOC = -1 }", "[class-threshold]\nPER = 0.5\nLOC = -1");
+        assert!(in_force("run", &table, &[]).unwrap().contains("\"PER=0.5\""));
+        assert!(!in_force("train", &table, &[]).unwrap().contains("PER"));
     }
 
     #[test]
     fn a_sweep_may_stand_in_the_file() {
         let file = format!("{FILE}[sweep]\nseeds = 2\n");
-        assert!(in_force("run", &file, &[]).unwrap().contains("sweep = \"FILE\""));
+        let text = in_force("run", &file, &[]).unwrap();
+        assert!(text.contains("[sweep]\nseeds = 2\n") && !text.contains("sweep ="), "{text}");
+        assert_eq!(in_force("run", &text, &[]).unwrap(), text);
         assert!(!in_force("train", &file, &[]).unwrap().contains("sweep"));
+        // What the command line says, it says of the file that is written, too.
+        let file = format!("{FILE}[sweep]\nwindows = [\"1-2\"]\nmetrics = [\"aum\"]\n");
+        let text = in_force("run", &file, &["--window", "2-3"]).unwrap();
+        assert!(text.contains("window = \"2-3\"") && text.contains("[sweep]\nmetrics = [\"aum\"]\n"), "{text}");
+        assert!(!text.contains("windows"), "{text}");
     }
 
     #[test]

@@ -7,12 +7,13 @@ use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::json;
 use shared::dynamics::Precision;
 use shared::formats::{Format, WriteOptions};
+use trainer::config::WIDEST_SPAN;
 use trainer::convert::{self, Conversion};
 use trainer::{console, corpus_file};
 
 use super::corpora::{CorpusArgs, format};
 use super::failure::input;
-use super::output::{Output, check_distinct};
+use super::output::{Output, check_distinct, check_files};
 use super::training::NegativesArg;
 
 /// Convert recorded dynamics to a dynamics file, or a corpus to another format.
@@ -58,12 +59,13 @@ pub struct Convert {
     labels: Option<Vec<String>>,
     /// Widest candidate span of the recording program, in tokens
     #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(WIDEST_SPAN)))]
     max_span_width: u32,
     /// How logits are kept: f32 loses nothing, f16 takes half the room
     #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
     precision: PrecisionArg,
-    /// Which negatives were in the recorded loss: where only some were, negatives are never relabelled
+    /// Which negatives were in the recorded loss: where only some were, negatives are relabelled only if those
+    /// that overlap an entity are ruled out, as they are by default
     #[arg(long, value_enum, default_value_t = NegativesArg::Top)]
     negatives: NegativesArg,
 }
@@ -84,7 +86,9 @@ impl From<PrecisionArg> for Precision {
 }
 
 pub fn carry_out(args: Convert) -> Result<()> {
-    check_distinct(args.dynamics.iter().chain(&args.corpus).chain(&args.gold), [&args.out])?;
+    check_files([&args.out])?;
+    let read = args.dynamics.iter().chain(&args.corpus).chain(&args.gold).chain(&args.corpora.tags);
+    check_distinct(read, [&args.out])?;
     match args.to {
         Some(format) => convert_corpus(&args, format),
         None => convert_dynamics(args),

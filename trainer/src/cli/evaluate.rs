@@ -1,10 +1,12 @@
 //! `trainer evaluate`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
 use shared::corpus::Corpus;
+use shared::labels::LabelSet;
 use trainer::corpus_file::{self, CorpusOptions};
 use trainer::saved_model::{SavedModel, score};
 
@@ -51,16 +53,31 @@ pub fn carry_out(args: &Evaluate) -> Result<()> {
     let options = args.corpora.options()?;
     let gold = input(options.read_gold(&args.corpus))?;
     let predicted = match (&args.model, &args.predictions) {
-        (Some(model), _) => {
+        (Some(folder), _) => {
+            let model = input(SavedModel::open(folder))?;
+            input(check_types(&gold, args, &model.labels, folder))?;
             let text = Corpus { tokens: gold.tokens.clone(), ..Corpus::default() };
-            input(SavedModel::open(model))?.label(text)?.0
+            model.label(text)?.0
         }
-        (None, Some(predictions)) => input(labels_to_score(predictions, args, &options, &gold))?,
+        (None, Some(predictions)) => {
+            let predicted = input(labels_to_score(predictions, args, &options, &gold))?;
+            input(check_types(&gold, args, &predicted.labels, predictions))?;
+            predicted
+        }
         // The command line asks for one of them.
         (None, None) => return Ok(()),
     };
     let score = score(gold, predicted)?;
     args.output.result(&score, || scores::table(&score))
+}
+
+/// Where nothing was found, there are no types either, and nothing to be wondered at.
+fn check_types(gold: &Corpus, args: &Evaluate, labels: &LabelSet, from: &Path) -> Result<()> {
+    let known: BTreeSet<String> = match labels.types() {
+        [] => gold.labels.types().iter().cloned().collect(),
+        types => types.iter().cloned().collect(),
+    };
+    corpus_file::check_can_score(gold, &args.corpus, &known, from)
 }
 
 fn labels_to_score(file: &Path, args: &Evaluate, options: &CorpusOptions, gold: &Corpus) -> Result<Corpus> {

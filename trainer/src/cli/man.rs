@@ -8,6 +8,7 @@ use clap_mangen::Man;
 
 use trainer::run_dir::write_whole;
 
+use super::failure::EXIT_CODES;
 use super::{Cli, output};
 
 /// Print the manual page, or write it and one per command into a folder.
@@ -27,9 +28,11 @@ pub fn carry_out(args: &ManPages) -> Result<()> {
     let Some(folder) = &args.out else {
         return output::write(page(Man::new(Cli::command()))?);
     };
-    let mut command = Cli::command();
+    // `trainer help` has no page of its own, and every page says what an exit status means.
+    let command = Cli::command().disable_help_subcommand(true);
+    let mut command = command.mut_subcommands(|of_command| of_command.after_long_help(EXIT_CODES));
     command.build();
-    let of_commands = command.get_subcommands().filter(|of_command| of_command.get_name() != "help").cloned();
+    let of_commands = command.get_subcommands().cloned();
     for man in of_commands.chain([command.clone()]).map(Man::new) {
         write_whole(&folder.join(man.get_filename()), page(man)?)?;
     }

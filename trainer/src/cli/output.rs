@@ -22,6 +22,17 @@ pub struct Output {
 }
 
 impl Output {
+    /// Checks that standard output does not carry two things.
+    ///
+    /// # Errors
+    /// Says what to give instead.
+    pub fn check(&self, out: &Path) -> Result<()> {
+        match self.json && is_standard(out) {
+            true => usage(Err(anyhow!("--json and --out - both want standard output; give --out a file"))),
+            false => Ok(()),
+        }
+    }
+
     /// What the command was asked for: printed however quiet it is to be.
     ///
     /// # Errors
@@ -45,7 +56,7 @@ impl Output {
     }
 }
 
-/// Checks that no file is written that is read, or written twice.
+/// Checks that no file is written that is read, or written twice; nor a folder that holds one.
 ///
 /// # Errors
 /// Names the file.
@@ -53,17 +64,30 @@ pub fn check_distinct<'a>(
     read: impl IntoIterator<Item = &'a PathBuf>,
     written: impl IntoIterator<Item = &'a PathBuf>,
 ) -> Result<()> {
-    let is_same =
-        |a: &Path, b: &Path| a == b || fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b));
+    let is_in = |file: &Path, out: &Path| {
+        file == out
+            || fs::canonicalize(file).is_ok_and(|file| fs::canonicalize(out).is_ok_and(|out| file.starts_with(out)))
+    };
     let mut taken: Vec<&Path> = read.into_iter().map(PathBuf::as_path).collect();
     for out in written {
-        if !is_standard(out) && taken.iter().any(|other| is_same(other, out)) {
+        if !is_standard(out) && taken.iter().any(|other| is_in(other, out)) {
             let out = out.display();
             return usage(Err(anyhow!("{out} would be overwritten, and is needed as it is: give another name")));
         }
         taken.push(out);
     }
     Ok(())
+}
+
+/// Checks that what goes to a file does: `-` is a name like others only where a folder says so.
+///
+/// # Errors
+/// Says what to give instead.
+pub fn check_files<'a>(written: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+    match written.into_iter().any(|out| is_standard(out)) {
+        true => usage(Err(anyhow!("this cannot go to standard output: give the name of a file (./- for one named -)"))),
+        false => Ok(()),
+    }
 }
 
 /// Writes to standard output.
@@ -92,6 +116,8 @@ mod tests {
         assert!(check(&[&b]).is_ok());
         assert!(check(&[&a_by_another_way]).unwrap_err().to_string().contains("a.json"));
         assert!(check(&[&b, &b]).unwrap_err().to_string().contains("b.json"));
+        assert!(check(&[&folder.path().to_owned()]).is_err(), "a folder of documents");
+        assert!(check(&[&folder.path().join("documents")]).is_ok());
         let standard = PathBuf::from("-");
         assert!(check_distinct([&standard], [&standard, &standard]).is_ok());
     }

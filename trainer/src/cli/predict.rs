@@ -11,7 +11,7 @@ use trainer::saved_model::SavedModel;
 use trainer::span_model::Found;
 
 use super::failure::input;
-use super::output::{Output, check_distinct};
+use super::output::{Output, check_distinct, check_files};
 use super::text::{TextArgs, counts, in_words};
 
 /// Label raw text, or a corpus, with a trained model.
@@ -48,8 +48,11 @@ pub struct Predict {
 
 pub fn carry_out(args: &Predict) -> Result<()> {
     args.written.check(&args.output)?;
-    check_distinct([&args.input], [&args.written.out].into_iter().chain(&args.margins))?;
+    check_files(&args.margins)?;
+    let written = || [&args.written.out].into_iter().chain(&args.margins);
+    check_distinct([&args.input].into_iter().chain(&args.written.corpora.tags), written())?;
     let model = input(SavedModel::open(&args.model))?;
+    check_distinct(&input(model.files())?, written())?;
     let text = args.written.read(&args.input)?;
     let (labelled, found) = model.label(text.corpus)?;
     if let Some(margins) = &args.margins {

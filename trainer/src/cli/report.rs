@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 use shared::report::{self, Outcome, Tried};
-use trainer::pipeline::TestScores;
+use trainer::results::TestScores;
 use trainer::run_dir::write_whole;
 use trainer::text_input::is_standard;
 
@@ -47,6 +47,7 @@ pub struct Report {
 }
 
 pub fn carry_out(args: &Report) -> Result<()> {
+    args.output.check(&args.out)?;
     check_distinct([&args.dynamics].into_iter().chain(&args.decisions).chain(&args.metrics), [&args.out])?;
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
     let outcome = args.metrics.as_deref().map(|metrics| input(outcome(metrics))).transpose()?;

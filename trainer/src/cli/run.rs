@@ -26,9 +26,9 @@ use super::training::TrainingArgs;
 /// Interrupted or killed, the same command goes on from the last checkpoint,
 /// with the same result.
 ///
-/// Every option can stand in a TOML file, under its long name, as in
-/// `encoder-rate = 1e-4`. Options on the command line go before those of the
-/// file.
+/// Every option but --json, --quiet and --verbose can stand in a TOML file,
+/// under its long name, as in `encoder-rate = 1e-4`. Options on the command
+/// line go before those of the file.
 ///
 /// Examples:
 ///   trainer run --train train.json --dev dev.json --test test.json \
@@ -79,9 +79,6 @@ pub struct Run {
         help_heading = "Training"
     )]
     reference: Vec<ReferenceArg>,
-    /// As --reference none
-    #[arg(long, conflicts_with = "reference", help_heading = "Training")]
-    no_gold_model: bool,
     /// Try the settings of the cleaning that the [sweep] table of this TOML file lists, and take those whose model
     /// is best on dev (docs/RUNS.md)
     #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
@@ -114,6 +111,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         CorpusFiles { train: args.train, train_gold: args.train_gold, dev: args.dev, test: Some(args.test), options };
     let corpora = input(files.read())?;
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;
+    input(spec.check_weights())?;
     let config = usage(args.training.config(spec.defaults(), place))?;
     config_file::tell("run", matches, &config)?;
     let adjust = |settings: &mut _| args.cleaning.adjust(settings);
@@ -121,12 +119,18 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         Some(file) => {
             let mut sweep = usage(Sweep::read(file))?;
             // The lists of a config file, as its options, go behind the command line.
-            if args.config.config.as_deref() == Some(file) {
-                for option in config_file::given_after("sweep", matches) {
-                    let name = option.replace('_', "-");
-                    for list in sweep.leave_out(&option) {
-                        console::note(format_args!("--{name} is given: `{list}` of the [sweep] table is left out"));
-                    }
+            let is_config = args.config.config.as_deref() == Some(file);
+            for option in if is_config { config_file::given_after("sweep", matches) } else { Vec::new() } {
+                let name = option.replace('_', "-");
+                for list in sweep.leave_out(&option) {
+                    console::note(format_args!("--{name} is given: `{list}` of the [sweep] table is left out"));
+                }
+            }
+            for option in if is_config { Vec::new() } else { config_file::given(matches) } {
+                let name = option.replace('_', "-");
+                for list in sweep.clone().leave_out(&option) {
+                    let file = file.display();
+                    console::note(format_args!("`{list}` of {file} is tried: it goes before --{name}"));
                 }
             }
             sweep
@@ -146,7 +150,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
     });
     let options = Options {
         checkpoints: args.training.checkpoints(),
-        references: if args.no_gold_model { Vec::new() } else { references.collect() },
+        references: references.collect(),
         parallel_runs: args.training.parallel_runs,
         place,
         sweep,

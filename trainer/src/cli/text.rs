@@ -28,7 +28,7 @@ pub struct TextArgs {
     #[arg(long, value_name = "FILE|-")]
     pub out: PathBuf,
     #[command(flatten)]
-    corpora: CorpusArgs,
+    pub corpora: CorpusArgs,
 }
 
 impl TextArgs {
@@ -37,9 +37,7 @@ impl TextArgs {
     /// # Errors
     /// Where standard output would carry two things.
     pub fn check(&self, output: &Output) -> Result<()> {
-        if output.json && is_standard(&self.out) {
-            return usage(Err(anyhow!("--json and --out - both want standard output; give --out a file")));
-        }
+        output.check(&self.out)?;
         if self.to == Some(Format::Brat) && is_standard(&self.out) {
             return no_folder_to_standard_output();
         }

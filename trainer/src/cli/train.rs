@@ -77,6 +77,7 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
     let files = CorpusFiles { train, train_gold, dev, test, options };
     let corpora = input(files.read())?;
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;
+    input(spec.check_weights())?;
     let config = usage(args.training.config(spec.defaults(), place))?;
     config_file::tell("train", matches, &config)?;
     let kind = match (args.no_dynamics, args.no_threshold_run) {

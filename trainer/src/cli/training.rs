@@ -8,7 +8,7 @@ use shared::corpus::TokenTable;
 use shared::dynamics::{Negatives, SampleScheme};
 use trainer::checkpoint::Policy;
 use trainer::compute::{Place, parse_place};
-use trainer::config::{Arithmetic, Config, Record, Schedule, WordShapes};
+use trainer::config::{Arithmetic, Config, Record, Schedule, WIDEST_SPAN, WordShapes};
 use trainer::console;
 use trainer::encoder::{Defaults, EncoderSpec};
 use trainer::hub::Hub;
@@ -33,7 +33,7 @@ pub struct TrainingArgs {
     pub dtype: Option<DtypeArg>,
     /// Widest candidate span, in tokens
     #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model")]
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(WIDEST_SPAN)), help_heading = "Model")]
     pub max_span_width: u32,
     /// Tell the span model the shape of words (capitals, digits) [default: where the encoder is blind to case]
     #[arg(long, value_enum, default_value_t = WordShapesArg::Auto, hide_default_value = true, help_heading = "Model")]
@@ -130,7 +130,8 @@ impl TrainingArgs {
     /// When checkpoints are written.
     pub fn checkpoints(&self) -> Policy {
         Policy {
-            every: (self.checkpoint_minutes > 0).then(|| Duration::from_secs(60 * self.checkpoint_minutes)),
+            every: (self.checkpoint_minutes > 0)
+                .then(|| Duration::from_secs(self.checkpoint_minutes.saturating_mul(60))),
             steps: self.checkpoint_steps.map(|n| n as usize),
         }
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::corpus::TokenTable;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -17,6 +17,7 @@ use crate::batch::{N_SHAPES, SentenceInput, word_shape};
 use crate::compute::Pass;
 use crate::ops::{Linear, Norm, Weight};
 use crate::parameters::{Group, Init, Parameters};
+use crate::run_dir::write_whole;
 
 /// In config.json.
 const MODEL_TYPE: &str = "dynclean-builtin";
@@ -30,10 +31,9 @@ const EPS: f32 = 1e-5;
 
 /// The words that have an embedding of their own: those that occur at least twice in the training
 /// text. The others share one, which is thereby trained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vocabulary {
     words: Vec<String>,
-    #[serde(skip)]
     index: HashMap<String, u32>,
 }
 
@@ -59,6 +59,8 @@ impl Vocabulary {
     pub fn open(folder: &Path) -> Result<Option<Self>> {
         #[derive(Deserialize)]
         struct File {
+            // Encoders of the hub may do without.
+            #[serde(default)]
             model_type: String,
             #[serde(default)]
             words: Vec<String>,
@@ -93,7 +95,7 @@ impl Vocabulary {
     pub fn save(&self, folder: &Path) -> Result<()> {
         let file = folder.join("config.json");
         let json = serde_json::json!({ "model_type": MODEL_TYPE, "words": self.words });
-        std::fs::write(&file, json.to_string()).with_context(|| format!("cannot write {}", file.display()))
+        write_whole(&file, json.to_string())
     }
 }
 

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use shared::corpus::TokenTable;
 
 use crate::batch::SentenceInput;
@@ -20,6 +19,8 @@ use crate::compute::Pass;
 use crate::console;
 use crate::hub::{Hub, ModelId};
 use crate::parameters::Parameters;
+use crate::random::stream;
+use crate::run_dir::{copy_whole, write_whole_at};
 use architecture::{Architecture, CONFIG};
 use pieces::Pieces;
 use tokenizer_files::TOKENIZER;
@@ -67,13 +68,13 @@ impl Pretrained {
         paths.chain([self.weights.clone()]).collect()
     }
 
-    fn prepare(&self, tokens: &TokenTable, max_width: u32) -> Result<Vec<SentenceInput>> {
+    fn prepare(&self, tokens: &TokenTable, max_width: u32, name: &str) -> Result<Vec<SentenceInput>> {
         let n_sentences = tokens.n_sentences();
         let (mut inputs, mut split, mut shortened) = (Vec::with_capacity(n_sentences), Vec::new(), 0);
         for sentence in 0..n_sentences as u32 {
             let words: Vec<&str> = tokens.sentence(sentence).collect();
             let reading = self.pieces.read(&words, max_width as usize);
-            let reading = reading.with_context(|| format!("sentence {} (from 1)", sentence + 1))?;
+            let reading = reading.with_context(|| format!("{name}, sentence {} (from 1)", sentence + 1))?;
             if !reading.input.windows.is_empty() {
                 split.push(sentence + 1);
             }
@@ -82,14 +83,14 @@ impl Pretrained {
         }
         if let Some(first) = split.first() {
             console::warning(format_args!(
-                "{} of {n_sentences} sentences, the first of them sentence {first}, have more pieces than the {} that \
+                "{name}: {} of {n_sentences} sentences, the first of them sentence {first}, have more pieces than the {} that \
                  the encoder reads at once; they are read in overlapping parts",
                 split.len(),
                 self.pieces.limit()
             ));
         }
         if shortened > 0 {
-            console::warning(format_args!("of {shortened} very long words in them only the beginning is read"));
+            console::warning(format_args!("{name}: of {shortened} very long words only the beginning is read"));
         }
         Ok(inputs)
     }
@@ -99,24 +100,19 @@ impl Pretrained {
         for name in [CONFIG, tokenizer_files::SETTINGS] {
             let (from, to) = (self.folder.join(name), folder.join(name));
             if from.is_file() {
-                copy(&from, &to)?;
+                copy_whole(&from, &to)?;
             }
         }
         let (from, to) = (self.folder.join(TOKENIZER), folder.join(TOKENIZER));
         if from.is_file() {
-            return copy(&from, &to);
+            return copy_whole(&from, &to);
         }
-        self.pieces.tokenizer().save(&to, false).map_err(|e| anyhow!("cannot write {}: {e}", to.display()))
+        write_whole_at(&to, |_, temporary| self.pieces.tokenizer().save(temporary, false).map_err(|e| anyhow!(e)))
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    std::fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    Ok(())
-}
-
 /// Rates and batch that suit an encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Defaults {
     /// Learning rate of the encoder.
     pub encoder_rate: f32,
@@ -181,14 +177,14 @@ impl EncoderSpec {
     }
 
     /// Prepares the sentences of a corpus for candidate spans of up to `max_width` words. Says on
-    /// standard error how many sentences are too long to be read at once, if any.
+    /// standard error, by the corpus's `name`, how many sentences are too long to be read at once, if any.
     ///
     /// # Errors
     /// When the tokenizer fails on a word.
-    pub fn prepare(&self, tokens: &TokenTable, max_width: u32) -> Result<Vec<SentenceInput>> {
+    pub fn prepare(&self, tokens: &TokenTable, max_width: u32, name: &str) -> Result<Vec<SentenceInput>> {
         let sentences = 0..tokens.n_sentences() as u32;
         match self {
-            Self::Pretrained(spec) => spec.prepare(tokens, max_width),
+            Self::Pretrained(spec) => spec.prepare(tokens, max_width, name),
             Self::Builtin(vocabulary) => {
                 Ok(sentences.map(|s| vocabulary.input(&tokens.sentence(s).collect::<Vec<_>>())).collect())
             }
@@ -220,6 +216,14 @@ impl EncoderSpec {
             }
             Self::Builtin(vocabulary) => Ok(Encoder::Builtin(builtin::Builtin::new(vocabulary, parameters)?)),
         }
+    }
+
+    /// Reads the weights as a training does: whether they can be used is to be known before anything is begun.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn check_weights(&self) -> Result<()> {
+        self.build(&mut Parameters::new(stream(0, "weights")), false).map(drop)
     }
 
     /// Writes what, with the weights, makes a model folder: config.json and tokenizer.json, or the vocabulary.

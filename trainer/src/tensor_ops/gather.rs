@@ -48,14 +48,12 @@ pub(super) fn sum_of_copies(g: &Tensor, ids: &[u32], rows: usize) -> Result<Tens
 ///
 /// # Errors
 /// When an index is outside.
-pub fn gather(tape: &mut Tape, x: &Tensor, ids: Vec<u32>) -> Result<Tensor> {
+fn look_up(x: &Tensor, ids: &[u32]) -> Result<Tensor> {
     let rows = x.dims2()?.0;
     if let Some(outside) = ids.iter().find(|&&id| id != NONE && id as usize >= rows) {
-        candle_core::bail!("gather: index {outside} in a tensor of {rows} rows");
+        candle_core::bail!("look_up: index {outside} in a tensor of {rows} rows");
     }
-    let y = x.index_select(&indices(&ids, x)?, 0)?;
-    tape.record(&y, &[x], move |g| Ok(vec![sum_of_copies(g, &ids, rows)?]));
-    Ok(y)
+    x.index_select(&indices(ids, x)?, 0)
 }
 
 /// For each span: `starts[start] + ends[end] + widths[width]`; all `[_, d]`, result `[spans, d]`.
@@ -64,12 +62,8 @@ pub fn gather(tape: &mut Tape, x: &Tensor, ids: Vec<u32>) -> Result<Tensor> {
 /// When a row is outside its tensor.
 pub fn span_sum(tape: &mut Tape, starts: &Tensor, ends: &Tensor, widths: &Tensor, rows: &SpanRows) -> Result<Tensor> {
     let parts = [(starts, &rows.start), (ends, &rows.end), (widths, &rows.width)];
-    let mut silent = Tape::silent();
-    let mut looked_up = Vec::new();
-    for (part, ids) in parts {
-        looked_up.push(gather(&mut silent, part, ids.clone())?);
-    }
-    let sum = looked_up.iter().skip(1).try_fold(looked_up[0].clone(), |sum, part| sum + part)?;
+    let [start, end, width] = parts.map(|(part, ids)| look_up(part, ids));
+    let sum = ((start? + end?)? + width?)?;
     let copied = parts.map(|(part, ids)| (part.dims().first().copied().unwrap_or(0), ids.clone()));
     tape.record(&sum, &[starts, ends, widths], move |g| {
         copied.iter().map(|(rows, ids)| sum_of_copies(g, ids, *rows)).collect()
@@ -97,8 +91,7 @@ pub fn neighbours(tape: &mut Tape, x: &Tensor, lengths: &[usize], length: usize)
             }
         }
     }
-    let mut silent = Tape::silent();
-    let y = gather(&mut silent, x, ids.clone())?.reshape((rows, 3 * d))?;
+    let y = look_up(x, &ids)?.reshape((rows, 3 * d))?;
     tape.record(&y, &[x], move |g| Ok(vec![sum_of_copies(&g.reshape((3 * rows, d))?, &ids, rows)?]));
     Ok(y)
 }

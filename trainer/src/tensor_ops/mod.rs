@@ -34,7 +34,7 @@ pub use attention::attention;
 pub use cross_entropy::cross_entropy;
 pub use dropout::{MaskPool, dropout};
 pub use embedding::embedding;
-pub use gather::{gather, neighbours, span_sum};
+pub use gather::{neighbours, span_sum};
 pub use layer_norm::{layer_norm, residual_norm};
 pub use linear::linears;
 pub use similarity::sums_of_cosines;

@@ -45,7 +45,7 @@ fn model(compute: &Compute, spec: &EncoderSpec) -> SpanModel {
 fn example() -> (EncoderSpec, Vec<SentenceInput>) {
     let text = text(5, 14);
     let spec = EncoderSpec::Builtin(Vocabulary::of(&text));
-    let inputs = spec.prepare(&text, WIDTH).unwrap();
+    let inputs = spec.prepare(&text, WIDTH, "text").unwrap();
     (spec, inputs)
 }
 

@@ -1,0 +1,158 @@
+//! What a job gives in figures: `metrics.json`, and the same in a few lines for a terminal.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use shared::cleaning::{CleaningSummary, LabelCount};
+use shared::dictionary_check::Contradicted;
+use shared::judge::Side;
+use shared::quality::NoiseDetection;
+use shared::report::Tried;
+use shared::score::NerScore;
+use shared::threshold::{Basis, Settings};
+
+/// `metrics.json` of a training alone.
+#[derive(Debug, Serialize)]
+pub struct TrainMetrics {
+    /// Test scores, where there is a test corpus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<NerScore>,
+    /// Epoch that was best on dev.
+    pub best_epoch: u32,
+    /// Its dev F1.
+    pub dev_f1: f64,
+    /// Wall-clock seconds of the training.
+    pub seconds: f64,
+    /// Folder of the model.
+    pub model: PathBuf,
+    /// The dynamics, where they were recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamics: Option<PathBuf>,
+}
+
+/// `metrics.json`.
+#[derive(Debug, Serialize)]
+pub struct Metrics {
+    /// Test scores of the model trained on the raw distant labels, on the cleaned ones, and on gold.
+    pub test: TestScores,
+    /// Cleaned minus raw test F1, in points.
+    pub gain_f1_points: f64,
+    /// What a sweep tried, in short.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sweep: Vec<Tried>,
+    /// What dev contradicts, where that counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dictionary_check: Option<Contradicted>,
+    /// Spans that left the training data.
+    pub removed: Sides,
+    /// Spans that got another label.
+    pub relabelled: Sides,
+    /// Thresholds and counts.
+    pub cleaning: CleaningSummary,
+    /// Settings of the cleaning.
+    pub settings: Settings,
+    /// Noise detection against gold, where gold is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseDetection>,
+    /// Epoch that was best on dev.
+    pub best_epoch: Pair<u32>,
+    /// Its dev F1.
+    pub dev_f1: Pair<f64>,
+    /// Wall-clock seconds of the two trainings that give the test scores.
+    pub seconds: Pair<f64>,
+}
+
+/// See [`Metrics::test`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TestScores {
+    /// On the distant labels as they came.
+    pub raw: NerScore,
+    /// On the cleaned labels.
+    pub cleaned: NerScore,
+    /// On annotators' labels, where they are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gold: Option<NerScore>,
+    /// On the distant labels without those that gold contradicts, where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oracle: Option<NerScore>,
+}
+
+/// One value for the raw and one for the cleaned labels.
+#[derive(Debug, Serialize)]
+pub struct Pair<T> {
+    /// On the distant labels as they came.
+    pub raw: T,
+    /// On the cleaned labels.
+    pub cleaned: T,
+}
+
+/// Numbers of spans by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Sides {
+    /// Labelled with an entity type.
+    pub positives: u64,
+    /// Labelled `O`.
+    pub negatives: u64,
+}
+
+impl Sides {
+    /// Sums what is counted per distant label, `O` first.
+    pub(crate) fn of(summary: &CleaningSummary, count: fn(&LabelCount) -> u64) -> Self {
+        let counts = &summary.counts;
+        Self { negatives: counts.first().map_or(0, count), positives: counts.iter().skip(1).map(count).sum() }
+    }
+}
+
+impl Metrics {
+    /// The result in a few lines, for a terminal.
+    pub fn summary(&self) -> String {
+        let row = |name: &str, s: &NerScore| {
+            let percent = |v: f64| 100.0 * v;
+            let o = s.overall;
+            format!(
+                "  {name:<8} P {:5.1}  R {:5.1}  F1 {:5.1}\n",
+                percent(o.precision),
+                percent(o.recall),
+                percent(o.f1)
+            )
+        };
+        let mut text = String::from("Test scores of the model trained on\n");
+        text += &row("raw", &self.test.raw);
+        text += &row("cleaned", &self.test.cleaned);
+        if let Some(gold) = &self.test.gold {
+            text += &row("gold", gold);
+        }
+        if let Some(oracle) = &self.test.oracle {
+            text += &row("oracle", oracle);
+        }
+        text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
+        if let Some(Contradicted { entries, spans }) = self.dictionary_check {
+            text += &format!("Contradicted by dev: {entries} dictionary entries, which label {spans} spans\n");
+        }
+        let t = &self.cleaning.thresholds;
+        for (name, side, threshold) in
+            [("positives", Side::Positives, t.positives), ("negatives", Side::Negatives, t.negatives)]
+        {
+            let (changed, metric) = (self.cleaning.changed(side), self.settings.metric.name());
+            text += &match threshold.basis {
+                Basis::None => {
+                    format!("No {name} are judged: the model had not learned them. Train longer, or set a threshold\n")
+                }
+                Basis::Kept if changed == 0 => format!("The {name} keep their labels\n"),
+                Basis::Kept => format!("The {name} keep their labels, but for {changed} that dev contradicts\n"),
+                _ => format!("Judged wrong: {changed} of the {name} ({metric} < {:.2})\n", threshold.value),
+            };
+        }
+        if let Some(noise) = &self.noise {
+            for (name, d) in [("false positives", noise.false_positives), ("false negatives", noise.false_negatives)] {
+                text += &format!(
+                    "  against gold, {name}: P {:.1}  R {:.1}  average precision {:.3}\n",
+                    100.0 * d.prf.precision,
+                    100.0 * d.prf.recall,
+                    d.average_precision
+                );
+            }
+        }
+        text
+    }
+}
