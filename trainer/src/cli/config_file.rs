@@ -355,23 +355,23 @@ fn written(command: &Command, matches: &ArgMatches, in_force: &BTreeMap<&str, St
             None => headings.push((heading, line)),
         }
     }
-    headings.extend(own_sweep.map(|table| (SWEEP.to_owned(), table.to_string())));
-    let tables: Vec<String> = headings.iter().map(|(heading, lines)| format!("[{heading}]\n{lines}")).collect();
-    Ok(tables.join("\n"))
+    let tables = headings.iter().map(|(heading, lines)| format!("[{heading}]\n{lines}"));
+    Ok(tables.chain(own_sweep).collect::<Vec<String>>().join("\n"))
 }
 
-/// The `[sweep]` table of the config file, where it has one, without what the command line overrules.
-fn own_sweep(matches: &ArgMatches) -> Result<Option<toml::Table>> {
+/// The `[sweep]` table of the config file, where it has one, without what the command line overrules; as TOML.
+fn own_sweep(matches: &ArgMatches) -> Result<Option<String>> {
     let file = |id| matches.try_get_raw(id).ok().flatten().and_then(|mut values| values.next());
     let Some(path) = file(SWEEP).filter(|&sweep| file(CONFIG) == Some(sweep)) else { return Ok(None) };
     let about = || format!("cannot read {}", path.display());
     let text = std::fs::read_to_string(path).with_context(about)?;
     let mut settings: toml::Table = toml::from_str(&text).with_context(about)?;
-    let Some(toml::Value::Table(mut table)) = settings.remove(SWEEP) else { return Ok(None) };
+    settings.retain(|key, _| key == SWEEP);
+    let Some(toml::Value::Table(table)) = settings.get_mut(SWEEP) else { return Ok(None) };
     for list in given_after(SWEEP, matches).iter().flat_map(|option| Sweep::lists_of(option)) {
         table.remove(*list);
     }
-    Ok(Some(table))
+    Ok(Some(settings.to_string()))
 }
 
 fn written_value(arg: &Arg, matches: &ArgMatches, in_force: &BTreeMap<&str, String>) -> Result<Option<toml::Value>> {
@@ -493,10 +493,14 @@ class-threshold = { PER = 0.5, LOC = -1 }
         assert_eq!(in_force("run", &text, &[]).unwrap(), text);
         assert!(!in_force("train", &file, &[]).unwrap().contains("sweep"));
         // What the command line says, it says of the file that is written, too.
-        let file = format!("{FILE}[sweep]\nwindows = [\"1-2\"]\nmetrics = [\"aum\"]\n");
+        let file =
+            format!("{FILE}[sweep]\nwindows = [\"1-2\"]\npositives = [{{ fixed = 0.5 }}]\nmetrics = [\"aum\"]\n");
         let text = in_force("run", &file, &["--window", "2-3"]).unwrap();
-        assert!(text.contains("window = \"2-3\"") && text.contains("[sweep]\nmetrics = [\"aum\"]\n"), "{text}");
-        assert!(!text.contains("windows"), "{text}");
+        assert!(text.contains("window = \"2-3\"") && !text.contains("windows"), "{text}");
+        let sweep = toml::from_str::<toml::Table>(&text).unwrap().remove("sweep").unwrap();
+        let expected: toml::Table = toml::from_str("positives = [{ fixed = 0.5 }]\nmetrics = [\"aum\"]").unwrap();
+        assert_eq!(sweep, toml::Value::Table(expected));
+        assert_eq!(in_force("run", &text, &[]).unwrap(), text);
     }
 
     #[test]

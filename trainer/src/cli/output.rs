@@ -79,7 +79,7 @@ pub fn check_distinct<'a>(
     Ok(())
 }
 
-/// Checks that what goes to a file does: `-` is a name like others only where a folder says so.
+/// Checks that none of these outputs is `-`: they go to files.
 ///
 /// # Errors
 /// Says what to give instead.

@@ -120,17 +120,14 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
             let mut sweep = usage(Sweep::read(file))?;
             // The lists of a config file, as its options, go behind the command line.
             let is_config = args.config.config.as_deref() == Some(file);
-            for option in if is_config { config_file::given_after("sweep", matches) } else { Vec::new() } {
-                let name = option.replace('_', "-");
-                for list in sweep.leave_out(&option) {
-                    console::note(format_args!("--{name} is given: `{list}` of the [sweep] table is left out"));
+            if is_config {
+                for (option, list) in overruled(&mut sweep, config_file::given_after("sweep", matches)) {
+                    console::note(format_args!("--{option} is given: `{list}` of the [sweep] table is left out"));
                 }
-            }
-            for option in if is_config { Vec::new() } else { config_file::given(matches) } {
-                let name = option.replace('_', "-");
-                for list in sweep.clone().leave_out(&option) {
+            } else {
+                for (option, list) in overruled(&mut sweep.clone(), config_file::given(matches)) {
                     let file = file.display();
-                    console::note(format_args!("`{list}` of {file} is tried: it goes before --{name}"));
+                    console::note(format_args!("`{list}` of {file} is tried: it goes before --{option}"));
                 }
             }
             sweep
@@ -165,4 +162,13 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
              single decisions\n"
         )
     })
+}
+
+/// Leaves out what these options overrule; names each with the list that was there.
+fn overruled(sweep: &mut Sweep, options: Vec<String>) -> Vec<(String, &'static str)> {
+    let of = |option: String| {
+        let name = option.replace('_', "-");
+        sweep.leave_out(&option).into_iter().map(move |list| (name.clone(), list)).collect::<Vec<_>>()
+    };
+    options.into_iter().flat_map(of).collect()
 }
