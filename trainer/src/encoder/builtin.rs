@@ -188,4 +188,16 @@ mod tests {
         assert_eq!(input.features[2][1], input.features[2][2], "same suffix");
         assert_ne!(input.features[1][1], input.features[1][2], "other prefix");
     }
+
+    #[test]
+    fn a_saved_vocabulary_is_told_from_other_encoders() {
+        let folder = tempfile::tempdir().unwrap();
+        let vocabulary = Vocabulary::from_words(vec!["ada".to_owned(), "the".to_owned()]);
+        vocabulary.save(folder.path()).unwrap();
+        assert_eq!(Vocabulary::open(folder.path()).unwrap(), Some(vocabulary));
+        for other in [r#"{"model_type": "bert"}"#, r#"{"hidden_size": 384}"#] {
+            std::fs::write(folder.path().join("config.json"), other).unwrap();
+            assert_eq!(Vocabulary::open(folder.path()).unwrap(), None, "{other}");
+        }
+    }
 }
