@@ -46,6 +46,9 @@ pub enum DecisionsError {
         "this is not a decisions file: {0}; export one from the page, or write one with `trainer clean --write-decisions`"
     )]
     Malformed(serde_json::Error),
+    /// With settings that no program writes.
+    #[error("the decisions file asks for {0}")]
+    OutOfRange(&'static str),
     /// From a newer program.
     #[error("the decisions file has version {0}, newer than the {VERSION} this program knows: update DynClean")]
     Newer(u32),
@@ -79,7 +82,7 @@ impl Decisions {
     /// Reads `decisions.json` for the dynamics file with this digest.
     ///
     /// # Errors
-    /// When it is no decisions file, too new, or about another dynamics file.
+    /// When it is no decisions file, too new, about another dynamics file, or its settings are out of range.
     pub fn read(json: &[u8], dynamics: &str) -> Result<Self, DecisionsError> {
         // As text, as all other JSON: a second reader of bytes would be 5 kB of the page.
         let text = std::str::from_utf8(json).map_err(serde::de::Error::custom);
@@ -91,6 +94,7 @@ impl Decisions {
         if decisions.dynamics != dynamics {
             return Err(DecisionsError::OtherDynamics { expected: decisions.dynamics, found: dynamics.to_owned() });
         }
+        decisions.settings.check().map_err(DecisionsError::OutOfRange)?;
         Ok(decisions)
     }
 
@@ -300,6 +304,14 @@ mod tests {
         assert_eq!(Decisions::read(json.as_bytes(), "d").unwrap(), decisions);
         assert!(matches!(Decisions::read(json.as_bytes(), "e"), Err(DecisionsError::OtherDynamics { .. })));
         assert!(Decisions::read(b"{}", "d").is_err());
+        let changed = |change: fn(&mut Settings)| {
+            let mut other = decisions.clone();
+            change(&mut other.settings);
+            Decisions::read(other.to_json().as_bytes(), "d").unwrap_err().to_string()
+        };
+        assert!(changed(|s| s.window.first = 0).contains("window"));
+        assert!(changed(|s| s.positives = Rule::Quantile(7.0)).contains("quantile"));
+        assert!(changed(|s| s.relabel_probability = -5.0).contains("probability"));
         // Beyond single precision: infinity could be read, but not be written.
         assert!(Decisions::read(json.replace("0.5", "1e39").as_bytes(), "d").is_err());
     }

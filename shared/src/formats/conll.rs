@@ -95,7 +95,7 @@ fn columns(source: &Source, options: &ReadOptions) -> Result<Conll, FormatError>
             line: first + 1,
             message: format!(
                 "{:?} is one column; expected a token and its tag in columns separated by tabs or blanks",
-                line.trim_end()
+                line.trim_end().chars().take(40).collect::<String>()
             ),
         });
     }

@@ -121,6 +121,26 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Checks what may come from a file that a person wrote.
+    ///
+    /// # Errors
+    /// Says what is out of range.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let Window { first, last } = self.window;
+        let rules = [self.negatives, self.positives].into_iter().chain(self.classes.values().copied());
+        let is_share = |value: f32| (0.0..=1.0).contains(&value);
+        if first == 0 || first > last {
+            return Err("a window that is none: epochs count from 1");
+        }
+        if rules.into_iter().any(|rule| matches!(rule, Rule::Quantile(q) if !is_share(q))) {
+            return Err("a quantile that is not in 0..1");
+        }
+        if !is_share(self.relabel_probability) {
+            return Err("a probability that is not in 0..1");
+        }
+        Ok(())
+    }
+
     /// The automatic settings for these dynamics.
     pub fn automatic(dynamics: &Dynamics, assigned: &[LabelId]) -> Self {
         Self {
