@@ -216,10 +216,14 @@ fn sweep(tried: &[Tried]) -> String {
 
 fn counts(summary: &CleaningSummary, metric: &str) -> String {
     let t = &summary.thresholds;
+    let side = |name: &str, t: &Threshold| match t.value {
+        f32::NEG_INFINITY => format!("{name}: <b>none</b>"),
+        _ => format!("{name} with {metric} below {}", threshold(t)),
+    };
     let mut out = format!(
-        "<h2>Judged wrong</h2><p>Positives with {metric} below {}, negatives with {metric} below {}.</p>",
-        threshold(&t.positives),
-        threshold(&t.negatives)
+        "<h2>Judged wrong</h2><p>{}. {}.</p>",
+        side("Positives", &t.positives),
+        side("Negatives", &t.negatives)
     );
     if !t.classes.is_empty() {
         let of_class = |(name, t): (&String, &Threshold)| format!("{} {}", escape(name), threshold(t));
@@ -493,7 +497,7 @@ fn reproduce(input: &Input) -> String {
 }
 
 fn number(value: f32) -> String {
-    if value == f32::NEG_INFINITY { "−∞ (none)".to_owned() } else { format!("{value:.2}").replace('-', "−") }
+    if value == f32::NEG_INFINITY { "none".to_owned() } else { format!("{value:.2}").replace('-', "−") }
 }
 
 fn thousands(n: u64) -> String {
