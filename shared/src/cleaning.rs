@@ -144,15 +144,18 @@ pub fn clean(corpus: &Corpus, judge: &Judge, decided: &BTreeMap<SpanId, Decision
             Some(&Decision::Relabel(label)) => entities.push(Entity { label, ..*entity }),
         }
     }
-    let mut unknown = corpus.unknown.clone();
+    // A label given by hand ends that it is unknown.
+    let is_labelled = |id: SpanId| {
+        judge.side(id) == Side::Negatives && matches!(decided.get(&id), Some(&Decision::Relabel(label)) if label != O)
+    };
+    let stays = |span: &Span| !judge.index.id(*span).is_some_and(is_labelled);
+    let mut unknown: Vec<Span> = corpus.unknown.iter().copied().filter(stays).collect();
     for (&id, decision) in decided {
         let Some(span) = judge.index.span(id) else { continue };
         match decision {
             Decision::Remove => unknown.push(span),
             &Decision::Relabel(label) if label != O && judge.side(id) == Side::Negatives => {
                 entities.push(Entity { span, label });
-                // By hand, of one whose label was not known.
-                unknown.retain(|&other| other != span);
             }
             Decision::Keep | Decision::Relabel(_) => {}
         }
