@@ -8,7 +8,7 @@ use crate::axis::Axes;
 use crate::corpus::Corpus;
 use crate::judge::{Decision, Judgement, Side};
 use crate::labels::{LabelId, O};
-use crate::same_form::occurrences;
+use crate::same_form::spans_of;
 use crate::span::{SpanId, SpanIndex};
 
 /// What a span must have to be looked at; all that is set must hold.
@@ -115,11 +115,8 @@ impl Selection {
             None => Bits::all(judge.index.len()),
             Some(decided) => facts.decided(decided),
         };
-        if let Some(Form { words, label }) = &filter.form {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let spans = occurrences(corpus, &words).filter_map(|span| judge.index.id(span));
-            set.intersect(&Bits::of(judge.index.len(), spans));
-            set.retain(|span| judge.assigned.get(span as usize) == Some(label));
+        if let Some(form) = &filter.form {
+            set.intersect(&Bits::of(judge.index.len(), spans_of(corpus, judge, form).into_iter()));
         }
         if let Some(side) = filter.side {
             set.retain(|span| judge.side(span) == side);
@@ -311,7 +308,8 @@ impl Words {
         match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             Some(words) if !words.is_empty() => Some(Self::Exactly(words.to_owned())),
             _ if text.is_empty() => None,
-            _ => Some(Self::Inside(text.to_lowercase())),
+            // Letter by letter, as the text: the final sigma is one only by its place.
+            _ => Some(Self::Inside(text.chars().flat_map(char::to_lowercase).collect())),
         }
     }
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
-use crate::judge::{Decision, Judgement};
+use crate::filter::Form;
+use crate::judge::{Decision, Judge, Judgement};
 use crate::labels::LabelId;
 use crate::span::{Span, SpanId};
 
@@ -56,8 +57,21 @@ impl SameForm {
     }
 }
 
+/// All spans with the words and the distant label of a form, ascending. Looks at every token once.
+pub fn spans_of(corpus: &Corpus, judge: &Judge, form: &Form) -> Vec<SpanId> {
+    let words: Vec<&str> = form.words.iter().map(String::as_str).collect();
+    let spans = occurrences(corpus, &words).filter_map(|span| judge.index.id(span));
+    spans.filter(|&span| judge.assigned.get(span as usize) == Some(&form.label)).collect()
+}
+
+/// The form of a span.
+pub fn form_of(corpus: &Corpus, judge: &Judge, span: SpanId) -> Option<Form> {
+    let words = corpus.tokens.words(judge.index.span(span)?).map(str::to_owned).collect();
+    Some(Form { words, label: *judge.assigned.get(span as usize)? })
+}
+
 /// Where words occur one after the other, sentences ascending; nowhere if there are none.
-pub(crate) fn occurrences<'a>(corpus: &'a Corpus, words: &'a [&'a str]) -> impl Iterator<Item = Span> + 'a {
+fn occurrences<'a>(corpus: &'a Corpus, words: &'a [&'a str]) -> impl Iterator<Item = Span> + 'a {
     let width = words.len();
     (0..corpus.n_sentences() as u32).flat_map(move |sentence| {
         let tokens = corpus.tokens.sentence(sentence);
@@ -76,7 +90,6 @@ mod tests {
     use super::*;
     use crate::dynamics::Dynamics;
     use crate::formats::dynclean_json;
-    use crate::judge::Judge;
     use crate::metrics::Window;
     use crate::threshold::{Metric, Rule, Settings};
 

@@ -16,13 +16,14 @@ use shared::span::Span;
 use crate::dictionary::Dictionary;
 
 /// What happens to a form that has several types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Ambiguous {
-    /// It is an error.
+    /// It is an error
+    #[value(name = "error")]
     Refuse,
-    /// The first type counts, in the order of the files.
+    /// The first type counts, in the order of the files
     First,
-    /// The form is not matched.
+    /// The form is not matched
     Drop,
 }
 

@@ -1,5 +1,6 @@
 //! Settings of a training run, as they are kept with its results.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use shared::dynamics::{Negatives, SampleScheme};
 
@@ -79,12 +80,12 @@ impl Arithmetic {
 }
 
 /// Learning rates after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// They stay.
+    /// They stay
     Constant,
-    /// They fall evenly, and would be 0 at the step after the last.
+    /// They fall evenly, and would be 0 at the step after the last
     Linear,
 }
 
@@ -102,24 +103,26 @@ impl Schedule {
 }
 
 /// Which logits training dynamics consist of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Record {
-    /// Those of a pass without dropout after each epoch.
+    /// Those of a pass without dropout after each epoch
+    #[value(name = "eval")]
     Evaluation,
-    /// Those of the training passes themselves: no extra pass, but noisier.
+    /// Those of the training passes themselves: no extra pass, but noisier
+    #[value(name = "train")]
     Training,
 }
 
 /// Whether the span model has an embedding of word shapes (capitals, digits, punctuation).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum WordShapes {
-    /// Where the encoder is blind to case.
+    /// Where the encoder is blind to case
     Auto,
-    /// Always.
+    /// Always
     On,
-    /// Never.
+    /// Never
     Off,
 }
 

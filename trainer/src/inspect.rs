@@ -84,8 +84,13 @@ pub fn threshold_line(name: &str, threshold: Threshold) -> String {
         Basis::Given => "given",
         Basis::Quantile => "quantile of the threshold samples",
         Basis::Estimate => "estimated from the threshold samples",
-        Basis::Natural => "too few threshold samples for an estimate",
-        Basis::None => return format!("{name}: none is judged, the model has not learned them over these epochs"),
+        Basis::Natural => "the threshold samples support no other",
+        Basis::NotLearned => {
+            return format!("{name}: none is judged, the model has not learned them over these epochs");
+        }
+        Basis::NoSamples => {
+            return format!("{name}: none is judged, there are no threshold samples to take a quantile of");
+        }
         Basis::Kept => return format!("{name}: none is judged, all keep their labels"),
         Basis::AllPositives if value == f32::NEG_INFINITY => {
             return format!("{name}: none is judged, as of all positives: too few samples of its own");

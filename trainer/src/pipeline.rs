@@ -174,17 +174,18 @@ pub fn run(
     corpora: Corpora,
     config: &Config,
     spec: &EncoderSpec,
-    adjust: impl FnOnce(&mut Settings),
+    adjust: impl Fn(&mut Settings),
     options: &Options,
     out: &Path,
 ) -> Result<Done> {
     let dir = RunDir::open(out)?;
     let _lock = dir.lock(CONFIG)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
+    job.announce(options.sweep.most_trainings(&adjust));
     let raw = job.record()?;
     let recorded = inspect::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
     let recorded = recorded.context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
-    let (judge, settings) = Judge::automatic(&recorded.dynamics, adjust)?;
+    let (judge, settings) = Judge::automatic(&recorded.dynamics, &adjust)?;
     check_classes(&settings, &recorded.dynamics.corpus.labels)?;
     let (cleaning, sweep) = if options.sweep.is_choice(&settings) {
         let (cleaning, result) = job.sweep(&options.sweep, &recorded, &settings, raw.dev_f1)?;
@@ -313,6 +314,17 @@ impl<'a> Job<'a> {
             path.display()
         );
         Ok(())
+    }
+
+    /// Says how much there is to do, `cleaned` trainings on cleaned labels being the most.
+    fn announce(&self, cleaned: u32) {
+        let first = 2 * self.config.ensemble.max(1);
+        let compared = if self.gold.is_some() { self.options.references.len() as u32 } else { 0 };
+        let compared_too = if compared > 0 { format!(", {compared} to compare with") } else { String::new() };
+        console::status(format_args!(
+            "up to {} trainings: {first} on the labels as they came, {cleaned} on cleaned ones{compared_too}",
+            first + cleaned + compared
+        ));
     }
 
     /// What the run is about, for people.
@@ -530,7 +542,7 @@ impl<'a> Job<'a> {
 
     /// Scores a trained model on test and saves it.
     pub(crate) fn result(&self, trained: &Trained, folder: &str) -> Result<ModelResult> {
-        let progress = Progress::new("test", self.test.corpus.n_sentences() as u64, 1);
+        let progress = Progress::new("test", self.test.corpus.n_sentences() as u64, 0, 1);
         let test = evaluate(&trained.model, &self.test, &progress)?;
         drop(progress);
         let model = RunDir::open(&self.dir.path(folder))?;

@@ -3,45 +3,45 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::console::{self, Verbosity};
 
 /// The bars of this process, one below the other: two where runs go side by side.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Progress of one stage, counted in sentences.
+/// What a sentence that is trained on costs, in sentences that are only looked at: it is passed forward, and twice
+/// as much is computed on the way back.
+pub const TRAINED: u64 = 3;
+
+/// Progress of one stage, counted in sentences that a model looks at; see [`TRAINED`].
 pub struct Progress {
     bar: ProgressBar,
     stage: String,
     epochs: u32,
     epoch: u32,
     dev: Option<f64>,
+    /// Done by an earlier start.
+    before: u64,
 }
 
 impl Progress {
-    /// A bar for a stage that passes over `sentences` sentences in all.
-    pub fn new(stage: &str, sentences: u64, epochs: u32) -> Self {
-        let bar = BARS.add(ProgressBar::new(sentences));
+    /// A bar for a stage that looks at `sentences` sentences in all, `before` of them by an earlier start.
+    pub fn new(stage: &str, sentences: u64, before: u64, epochs: u32) -> Self {
+        let bar = BARS.add(ProgressBar::new(sentences).with_position(before));
         if console::verbosity() == Verbosity::Quiet {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
-            let _ = write!(w, "{:.0} sent/s", state.per_sec());
+        // Not the bar's own: it extrapolates from the last seconds, and a pass over dev is three times as fast.
+        let eta = move |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+            let _ = write!(w, "{}", left(state.elapsed(), before, state.pos(), state.len().unwrap_or(0)));
         };
-        let template = "{prefix:>14} {wide_bar} {percent:>3} % · {msg} · {rate} · ETA {eta}";
+        let template = "{prefix:>14} {wide_bar} {percent:>3} % · {msg} · {left}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.with_key("rate", rate));
+        bar.set_style(style.with_key("left", eta));
         bar.set_prefix(stage.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, stage: stage.to_owned(), epochs, epoch: 0, dev: None }
-    }
-
-    /// So many sentences were done before: they count for the bar, not for the rate.
-    pub fn skip(&mut self, sentences: u64) {
-        self.bar.set_position(sentences);
-        self.bar.reset_eta();
-        self.bar.reset_elapsed();
+        Self { bar, stage: stage.to_owned(), epochs, epoch: 0, dev: None, before }
     }
 
     /// Begins an epoch, from 1.
@@ -63,20 +63,19 @@ impl Progress {
             message += &format!(" · dev F1 {:.1}", 100.0 * dev);
         }
         self.bar.set_message(message);
-        self.bar.inc(sentences as u64);
+        self.bar.inc(sentences as u64 * if loss.is_some() { TRAINED } else { 1 });
     }
 
     /// An epoch is over.
     pub fn end_epoch(&mut self, loss: f64, dev: f64) {
         self.dev = Some(dev);
         self.line(&format!(
-            "{:>14} epoch {}/{} · loss {loss:.3} · dev F1 {:.1} · {:.0} sentences/s · ETA {} s",
+            "{:>14} epoch {}/{} · loss {loss:.3} · dev F1 {:.1} · {}",
             self.stage,
             self.epoch,
             self.epochs,
             100.0 * dev,
-            self.bar.per_sec(),
-            self.bar.eta().as_secs()
+            left(self.bar.elapsed(), self.before, self.bar.position(), self.bar.length().unwrap_or(0)),
         ));
     }
 
@@ -90,6 +89,15 @@ impl Progress {
     }
 }
 
+/// How long the rest takes at the mean rate of this start, in words.
+fn left(elapsed: Duration, before: u64, done: u64, all: u64) -> String {
+    match (done.saturating_sub(before), all.saturating_sub(done)) {
+        (_, 0) => format!("took {}", HumanDuration(elapsed)),
+        (0, _) => "ETA unknown".to_owned(),
+        (since, rest) => format!("ETA {}", HumanDuration(elapsed.mul_f64(rest as f64 / since as f64))),
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         // A training that had ended before has nothing to show.
@@ -97,5 +105,19 @@ impl Drop for Progress {
             true => self.bar.finish_and_clear(),
             false => self.bar.abandon(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_is_reckoned_by_what_this_start_did() {
+        // 20 of 100 in 40 s, of which 10 were there before: 80 more take 8 times as long.
+        assert_eq!(left(Duration::from_secs(40), 10, 20, 100), "ETA 5 minutes");
+        assert_eq!(left(Duration::from_secs(40), 0, 20, 30), "ETA 20 seconds");
+        assert_eq!(left(Duration::from_secs(1), 10, 10, 100), "ETA unknown");
+        assert_eq!(left(Duration::from_secs(61), 0, 9, 9), "took 61 seconds");
     }
 }

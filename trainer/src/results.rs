@@ -135,8 +135,11 @@ impl Metrics {
         {
             let (changed, metric) = (self.cleaning.changed(side), self.settings.metric.name());
             text += &match threshold.basis {
-                Basis::None => {
+                Basis::NotLearned => {
                     format!("No {name} are judged: the model had not learned them. Train longer, or set a threshold\n")
+                }
+                Basis::NoSamples => {
+                    format!("No {name} are judged: there are no threshold samples to take a quantile of\n")
                 }
                 Basis::Kept if changed == 0 => format!("The {name} keep their labels\n"),
                 Basis::Kept => format!("The {name} keep their labels, but for {changed} that dev contradicts\n"),

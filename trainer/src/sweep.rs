@@ -250,6 +250,27 @@ impl Sweep {
         self.seeds > 1 || self.combinations(base) != [base.clone()]
     }
 
+    /// How many trainings this takes at most, where the settings that a run finds are adjusted like this.
+    pub(crate) fn most_trainings(&self, adjust: impl Fn(&mut Settings)) -> u32 {
+        let (negatives, positives) = (Rule::Auto, Rule::Auto);
+        let mut base = Settings { negatives, positives, dictionary_check: true, ..Settings::paper() };
+        adjust(&mut base);
+        let mut different: Vec<Settings> = Vec::new();
+        for mut settings in self.combinations(&base) {
+            let judges = [settings.negatives, settings.positives] != [Rule::Keep; 2] || !settings.classes.is_empty();
+            if !judges {
+                // Nothing is judged wrong that could be removed or relabelled.
+                settings.action = base.action;
+            }
+            // The model on labels that nobody changes is there already.
+            let is_there = !judges && !settings.dictionary_check && self.seeds == 1;
+            if !is_there && !different.contains(&settings) {
+                different.push(settings);
+            }
+        }
+        different.len() as u32 * self.seeds
+    }
+
     /// All combinations, each once.
     fn combinations(&self, base: &Settings) -> Vec<Settings> {
         let mut all = vec![base.clone()];
@@ -569,6 +590,19 @@ mod tests {
         assert_eq!(tried(false), [&of(Action::Relabel)[..], &untouched].concat());
         assert_eq!(Sweep::of_trials(Trials::None, true), Sweep::default());
         assert_eq!(read("[sweep]").unwrap().combinations(&Settings::paper()), [Settings::paper()]);
+    }
+
+    #[test]
+    fn trainings_are_counted() {
+        let most = |trials, adjust: fn(&mut Settings)| Sweep::of_trials(trials, true).most_trainings(adjust);
+        assert_eq!(most(Trials::None, |_| ()), 1);
+        assert_eq!(most(Trials::Usual, |_| ()), 4);
+        // Eight, of which two judge neither side.
+        assert_eq!(most(Trials::All, |_| ()), 7);
+        assert_eq!(most(Trials::All, |s| s.dictionary_check = false), 6);
+        assert_eq!(most(Trials::Usual, |s| s.positives = Rule::Keep), 2);
+        let twice = read("[sweep]\nnegatives = [\"keep\", \"auto\"]\nseeds = 2").unwrap();
+        assert_eq!(twice.most_trainings(|_| ()), 4);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::encoder::EncoderSpec;
 use crate::interrupt::{self, Interrupted};
 use crate::negatives::most_similar_negatives;
 use crate::parameters::{Parameters, Rates};
-use crate::progress::Progress;
+use crate::progress::{Progress, TRAINED};
 use crate::random::{Masks, stream};
 use crate::run_dir::Written;
 use crate::span_model::{Found, SpanModel, span_rows, without_overlaps};
@@ -184,15 +184,15 @@ impl Stage<'_> {
             SpanModel::new(self.spec, parameters, self.n_labels, max_span_width, train_embeddings, word_shapes)?;
         let n_train = self.train.inputs.len();
         let after_batches = recorded + self.dev.inputs.len();
-        let per_epoch = (n_train + after_batches) as u64;
-        let mut progress = Progress::new(self.name, per_epoch * u64::from(config.epochs), config.epochs);
+        let per_epoch = TRAINED * n_train as u64 + after_batches as u64;
         let mut underway = match from {
             Some(checkpoint) => self.take_up(checkpoint, &model)?,
             None => self.begin(),
         };
         let Position { epoch, batch, .. } = underway.position;
-        let sentences = (batch * config.batch.max(1)).min(n_train) as u64;
-        progress.skip(per_epoch * u64::from(epoch.saturating_sub(1)) + sentences);
+        let trained = (batch * config.batch.max(1)).min(n_train) as u64;
+        let before = per_epoch * u64::from(epoch.saturating_sub(1)) + TRAINED * trained;
+        let mut progress = Progress::new(self.name, per_epoch * u64::from(config.epochs), before, config.epochs);
         while underway.position.epoch <= config.epochs {
             let epoch = underway.position.epoch;
             progress.begin_epoch(epoch);

@@ -14,7 +14,6 @@ use shared::share;
 use shared::span::SpanId;
 use shared::surface_forms::FormOrder;
 use shared::threshold::Settings;
-use wasm_bindgen::JsValue;
 
 use crate::protocol::{Colouring, List};
 use crate::state::App;
@@ -79,7 +78,15 @@ thread_local! {
     /// What the address said when the page was loaded, until the file that it is about is open. Afterwards the
     /// address only follows what is shown.
     static GIVEN: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether the page itself had put that there: it was loaded again.
+    static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
+
+/// Goes with every address that the page puts there, and stays with it when the page is loaded again.
+const OWN: &str = "dynclean";
+
+/// Corners of an area of the data map: more take too long, and nobody draws them.
+const MOST_CORNERS: usize = 4096;
 
 fn given() -> Option<String> {
     GIVEN.with_borrow(Clone::clone)
@@ -87,7 +94,11 @@ fn given() -> Option<String> {
 
 /// Takes the address at its word: what it says holds when its file is open.
 pub fn read(app: App) {
-    let take = || GIVEN.set(window().location().hash().ok().filter(|hash| !hash.is_empty()));
+    let take = || {
+        GIVEN.set(window().location().hash().ok().filter(|hash| !hash.is_empty()));
+        let state = window().history().and_then(|history| history.state());
+        IS_OWN.set(state.is_ok_and(|state| state.as_string().as_deref() == Some(OWN)));
+    };
     take();
     let handle = window_event_listener(leptos::ev::hashchange, move |_| {
         take();
@@ -96,10 +107,9 @@ pub fn read(app: App) {
     std::mem::forget(handle);
 }
 
-/// Whether the page was loaded again, and not from a link.
-pub fn was_reloaded() -> bool {
-    let navigation = window().performance().map(|performance| performance.navigation());
-    navigation.is_some_and(|navigation| navigation.type_() == web_sys::PerformanceNavigation::TYPE_RELOAD)
+/// Whether the address is not a link, but what the page put there before it was loaded again.
+pub fn is_own() -> bool {
+    IS_OWN.get()
 }
 
 /// The decisions in the address, if they are about the file with this digest.
@@ -132,6 +142,9 @@ pub fn restore_view(app: App, of: &str) {
     let mut filter = view.filter;
     // The other recording is not open.
     filter.decided = filter.decided.filter(|&decided| decided != Decided::Differently);
+    if filter.region.len() > MOST_CORNERS {
+        filter.region.clear();
+    }
     app.set_filter(filter);
     app.words.set(view.words);
     app.form_order.set(view.form_order);
@@ -213,7 +226,7 @@ fn with_view(app: App, fragment: &str) -> String {
 
 fn replace(hash: &str) {
     // Refused where addresses change too often: the next change says it again.
-    let _ = window().history().and_then(|history| history.replace_state_with_url(&JsValue::NULL, "", Some(hash)));
+    let _ = window().history().and_then(|history| history.replace_state_with_url(&OWN.into(), "", Some(hash)));
 }
 
 /// Puts the address that carries everything into the address bar and on the clipboard.
@@ -232,11 +245,11 @@ pub fn share(app: App, fragment: &str, complete: bool) {
         let written = wasm_bindgen_futures::JsFuture::from(window().navigator().clipboard().write_text(&address)).await;
         app.tell(
             false,
-            match written {
-                Ok(_) => "The link is on the clipboard. Whoever opens the same file there sees the same numbers.",
-                Err(_) => "The link is in the address bar. Whoever opens the same file there sees the same numbers.",
-            }
-            .to_owned(),
+            format!(
+                "The link is {}.{}",
+                if written.is_ok() { "on the clipboard" } else { "in the address bar" },
+                if complete { " Whoever opens the same file there sees the same numbers." } else { "" }
+            ),
         );
     });
 }

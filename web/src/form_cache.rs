@@ -35,11 +35,6 @@ impl FormCache {
         self.passing = self.passing.take().filter(|(filter, _)| filter.decided.is_none());
     }
 
-    /// All spans of a form.
-    pub fn spans(&self, form: u32) -> Vec<SpanId> {
-        self.forms.spans(form)
-    }
-
     /// The rows asked for. `select`: the spans that pass a filter; the form that the filter itself names is left
     /// aside, so that it can be chosen among the others.
     pub fn rows(

@@ -122,15 +122,16 @@ fn decide(app: App, key: &str, all_alike: bool) -> bool {
             _ => return false,
         },
     };
-    if app.words.get_untracked() && app.decide_form(decision) {
-        if decision.is_some() {
+    if app.words.get_untracked() {
+        let is_chosen = app.decide_form(decision);
+        if decision.is_some() && app.chosen_form().is_some() {
             app.step_form(1);
         }
-        return true;
+        return is_chosen;
     }
     let Some(span) = app.selected.get_untracked() else { return false };
     if all_alike && key.chars().all(char::is_alphabetic) {
-        app.decide_alike(decision);
+        app.decide_alike(span, decision);
     } else {
         app.decide(span, decision);
         if decision.is_some() {

@@ -55,16 +55,17 @@ impl Source {
     }
 }
 
-/// What a user has set, to be had again after a worker's death.
-struct Restore {
-    /// Why.
-    notice: String,
-    settings: Settings,
-    by_hand: Vec<(SpanId, Option<Decision>)>,
+/// What is to be done when a file is open.
+#[derive(Default)]
+struct Then {
+    /// To tell: whether something went wrong, and what.
+    notice: Option<(bool, String)>,
+    /// What is set and decided holds again: a worker has died.
+    restores: bool,
 }
 
 enum Job {
-    Open(Source, Option<Restore>),
+    Open(Source, Then),
     Compare(Source),
     Take(String),
     Export(Export),
@@ -73,7 +74,7 @@ enum Job {
 
 /// The reply that is due.
 enum Waiting {
-    Opened(Source, Option<Restore>),
+    Opened(Source, Then),
     Compared(Source),
     Taken,
     Exported,
@@ -97,6 +98,8 @@ struct Link {
     open: Option<Source>,
     /// Whether the page says that the open file is being read again.
     reads_again: bool,
+    /// Whether the pointer is on the data map.
+    is_pointed: bool,
 }
 
 /// Views know their sizes a frame after they are there.
@@ -125,19 +128,42 @@ pub fn start(app: App, scripts: Scripts) {
         patience: 0,
         open: None,
         reads_again: false,
+        is_pointed: false,
     }));
     start_worker();
 }
 
-/// Opens a file; what is looked at changes when it is open.
-pub fn open(source: Source) {
+/// Opens a file; what is looked at changes when it is open, and then the notice is told.
+pub fn open(source: Source, notice: Option<String>) {
     with(|link| {
         link.app.busy.set(Some(format!("Opening {} …", source.name())));
         // Only the last file chosen counts.
         link.jobs.retain(|job| !matches!(job, Job::Open(..)));
-        link.jobs.push_back(Job::Open(source, None));
+        link.jobs.push_back(Job::Open(source, Then { notice: notice.map(|text| (false, text)), restores: false }));
     });
     advance();
+}
+
+/// Whether another file is going to take the place of the open one.
+pub fn is_opening() -> bool {
+    let opens = |link: &mut Link| {
+        matches!(link.waiting, Some(Waiting::Opened(..))) || link.jobs.iter().any(|job| matches!(job, Job::Open(..)))
+    };
+    with(opens).unwrap_or(false)
+}
+
+/// Asks for the span under the pointer.
+pub fn point(at: (u32, u32)) {
+    with(|link| link.is_pointed = true);
+    look(|look| look.hover = Some(at));
+}
+
+/// The pointer is on no span any more.
+pub fn point_away() {
+    with(|link| {
+        link.is_pointed = false;
+        link.look.iter_mut().for_each(|look| look.hover = None);
+    });
 }
 
 /// Compares the open file with another.
@@ -258,9 +284,9 @@ impl Link {
 
     fn send_job(&mut self) {
         match self.jobs.pop_front() {
-            Some(Job::Open(source, restore)) => {
+            Some(Job::Open(source, then)) => {
                 let (place, attachment) = source.place();
-                self.send(&Request::Open(place), &attachment, Waiting::Opened(source, restore));
+                self.send(&Request::Open(place), &attachment, Waiting::Opened(source, then));
             }
             Some(Job::Compare(source)) => {
                 let (place, attachment) = source.place();
@@ -317,25 +343,35 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         return;
     };
     match (reply, waiting) {
-        (Reply::Opened(opened), Some(Waiting::Opened(source, restore))) => {
+        (Reply::Opened(opened), Some(Waiting::Opened(source, then))) => {
             app.busy.set(None);
             let mut look = Look { settings: Some(opened.automatic.clone()), ..Look::default() };
             work::keep_if_due(app);
+            let (settings, by_hand) = (app.settings.get_untracked(), app.by_hand.get_untracked());
             app.show(*opened);
-            let is_restored = restore.is_some();
-            if let Some(Restore { notice, settings, by_hand }) = restore {
-                app.tell(true, notice);
+            if let Some((is_error, notice)) = then.notice {
+                app.tell(is_error, notice);
+            }
+            if then.restores {
                 app.settings.set(settings.clone());
-                app.by_hand.set(by_hand.iter().filter_map(|&(span, decision)| Some((span, decision?))).collect());
-                (look.settings, look.by_hand) = (Some(settings), by_hand);
+                look.settings = Some(settings);
+                look.by_hand = by_hand.iter().map(|(&span, &decision)| (span, Some(decision))).collect();
+                app.by_hand.set(by_hand);
             }
             with(|link| {
+                // What was asked for was about the file before.
+                let (opening, other): (VecDeque<Job>, VecDeque<Job>) =
+                    link.jobs.drain(..).partition(|job| matches!(job, Job::Open(..)));
+                link.jobs = opening;
+                if other.iter().any(|job| matches!(job, Job::Export(_))) {
+                    app.tell(true, "The download was not made: another file was opened before.".to_owned());
+                }
                 link.open = Some(source);
                 link.patience = PATIENCE;
                 // The views add what they look at.
                 link.look = Some(look);
             });
-            if !is_restored {
+            if !then.restores {
                 work::bring_back(app);
             }
         }
@@ -349,7 +385,10 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             look(|_| {});
         }
         (Reply::Linked { fragment, complete }, _) => address::share(app, &fragment, complete),
-        (Reply::Decided(settings, by_hand), Some(Waiting::Taken)) => hold(app, *settings, by_hand),
+        (Reply::Decided(settings, by_hand), Some(Waiting::Taken)) => {
+            hold(app, *settings, by_hand);
+            work::is_linked(app);
+        }
         (Reply::Refused(reason), Some(Waiting::Taken)) => {
             app.tell(true, format!("The settings in the page's address are left aside: {reason}."));
         }
@@ -404,7 +443,7 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
         app.agreement.set(seen.agreement);
     }
     if let Some(hover) = seen.hover {
-        app.hover.set(hover);
+        app.hover.set(hover.filter(|_| with(|link| link.is_pointed) == Some(true)));
     }
     if let Some(figures) = seen.figures {
         app.figures.set(Some(figures));
@@ -421,7 +460,15 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
     if let Some(forms) = seen.forms {
         app.forms.set(forms);
     }
-    for (spans, decision) in seen.decided_forms {
+    if let Some((reason, settings)) = seen.refused {
+        app.tell(true, format!("These settings cannot hold, and the ones before do: {reason}."));
+        // Where others have been asked for since, the reply to them says more.
+        if with(|link| link.look.as_ref().is_none_or(|look| look.settings.is_none())) == Some(true) {
+            app.settings.set(*settings);
+            work::keep_soon(app);
+        }
+    }
+    for (spans, decision) in seen.decided_alike {
         app.apply(None, spans.into_iter().map(|span| (span, decision)).collect());
     }
     if let Some(detail) = seen.detail.flatten() {
@@ -457,11 +504,11 @@ fn on_death(cause: &str) {
             return false;
         }
         let (notice, open) = match (link.waiting.take(), link.open.take()) {
-            (Some(Waiting::Opened(source, Some(_))), _) => {
+            (Some(Waiting::Opened(source, Then { restores: true, .. })), _) => {
                 app.close();
                 (format!("{} was closed: DynClean failed on it twice ({cause}).", source.name()), None)
             }
-            (Some(Waiting::Opened(source, None)), open) => {
+            (Some(Waiting::Opened(source, _)), open) => {
                 (format!("{} was not opened: DynClean failed while reading it ({cause}).", source.name()), open)
             }
             (Some(Waiting::Compared(source)), open) => {
@@ -471,9 +518,7 @@ fn on_death(cause: &str) {
         };
         app.tell(true, notice.clone());
         if let Some(source) = open {
-            let by_hand = app.by_hand.get_untracked().into_iter().map(|(span, decision)| (span, Some(decision)));
-            let restore = Restore { notice, settings: app.settings.get_untracked(), by_hand: by_hand.collect() };
-            link.jobs.push_back(Job::Open(source, Some(restore)));
+            link.jobs.push_back(Job::Open(source, Then { notice: Some((true, notice)), restores: true }));
         }
         true
     });

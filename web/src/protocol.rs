@@ -11,7 +11,7 @@ use shared::compare::Agreement;
 use shared::density::Extent;
 use shared::dictionary_check::Contradicted;
 use shared::dynamics::SampleScheme;
-use shared::filter::Filter;
+use shared::filter::{Filter, Form};
 use shared::formats::Format;
 use shared::judge::Decision;
 use shared::labels::LabelId;
@@ -20,7 +20,7 @@ use shared::quality::{CurvePoint, Estimate};
 use shared::same_form::SameForm;
 use shared::score::Prf;
 use shared::span::SpanId;
-use shared::surface_forms::{FormId, FormOrder, FormRow};
+use shared::surface_forms::{FormOrder, FormRow};
 use shared::threshold::Settings;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -70,14 +70,23 @@ pub struct Look {
     pub rows: Option<RowQuery>,
     /// The surface forms in sight; with a limit of 0 none from now on.
     pub forms: Option<FormQuery>,
-    /// Surface forms all of whose spans are to be decided about: the reply says which those are.
-    pub decided_forms: Vec<(FormId, Option<Decision>)>,
+    /// Spans with the same words and label that are to be decided about: the reply says which those are.
+    pub decided_alike: Vec<(Alike, Option<Decision>)>,
     /// The span in detail.
     pub detail: Option<SpanId>,
     /// A pixel of the data map whose nearest span is wanted in detail.
     pub pick: Option<(u32, u32)>,
     /// A pixel of the data map whose nearest span is wanted in short.
     pub hover: Option<(u32, u32)>,
+}
+
+/// All spans with the same words and the same distant label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Alike {
+    /// Those of a surface form.
+    Form(Form),
+    /// Those that are like this one.
+    Span(SpanId),
 }
 
 /// Rows of the table.
@@ -267,14 +276,16 @@ pub struct Seen {
     pub rows: Option<Rows>,
     /// Surface forms.
     pub forms: Option<FormRows>,
-    /// What is to be decided about the spans of surface forms: nothing has changed yet.
-    pub decided_forms: Vec<(Vec<SpanId>, Option<Decision>)>,
+    /// What is to be decided about spans with the same words and label: nothing has changed yet.
+    pub decided_alike: Vec<(Vec<SpanId>, Option<Decision>)>,
     /// A span; `Some(None)` where none is near the picked pixel.
     pub detail: Option<Option<Detail>>,
     /// A span in short; `Some(None)` where none is near the pixel.
     pub hover: Option<Option<Hover>>,
     /// What the attached pixels show.
     pub map: Option<Map>,
+    /// Why the settings that were asked for cannot hold, and those that do.
+    pub refused: Option<(String, Box<Settings>)>,
 }
 
 /// Counts and quality.

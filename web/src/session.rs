@@ -12,12 +12,12 @@ use shared::dynamics::Dynamics;
 use shared::filter::{Facts, Filter, Selection};
 use shared::formats::{self, Content, Document, WriteOptions};
 use shared::histogram::{Histogram, common_range, range_of};
-use shared::judge::{Ascending, Decision, Judge, Judgement, Side};
+use shared::judge::{Ascending, Decision, Judge, JudgeError, Judgement, Side};
 use shared::labels::LabelId;
 use shared::metrics::{Metrics, Window};
 use shared::quality::curve;
 use shared::report;
-use shared::same_form::SameForm;
+use shared::same_form::{SameForm, form_of, spans_of};
 use shared::span::{Span, SpanId};
 use shared::tally::Tally;
 use shared::threshold::{Metric, Settings};
@@ -27,8 +27,8 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::form_cache::FormCache;
 use crate::protocol::{
-    Colouring, Compared, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List, Look, Map, MapQuery,
-    Opened, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
+    Alike, Colouring, Compared, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List, Look, Map,
+    MapQuery, Opened, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
 use crate::recording::{Measured, Recording};
 use crate::source::Source;
@@ -218,8 +218,15 @@ impl Session {
     pub fn read_decisions(&self, json: &[u8]) -> Result<(Settings, Vec<(SpanId, Decision)>), String> {
         let labels = &self.recording.dynamics.corpus.labels;
         let decisions = Decisions::read(json, &self.recording.digest).map_err(|e| e.to_string())?;
-        // Refuses spans and labels that there are not.
+        // Refuses spans, labels, epochs and probabilities that there are not.
         decisions.resolve(&self.judge, labels).map_err(|e| e.to_string())?;
+        let (Window { first, last }, n_epochs) = (decisions.settings.window, self.recording.dynamics.run.epochs.len());
+        if first as usize > n_epochs {
+            return Err(format!("it judges by epochs {first} to {last}, and there are {n_epochs}"));
+        }
+        if decisions.settings.metric == Metric::Confidence && !self.judge.metrics.has_probabilities() {
+            return Err(JudgeError::NoProbabilities.to_string());
+        }
         let by_hand = decisions.overrides.iter().filter_map(|(span, by_hand)| {
             let decision = match by_hand {
                 Override::Keep => Decision::Keep,
@@ -237,13 +244,11 @@ impl Session {
         let decides = look.settings.is_some() || !look.by_hand.is_empty();
         let mut moved = false;
         if let Some(settings) = look.settings {
-            if (settings.window, settings.metric) != (self.judge.window, self.judge.metric) {
-                self.judge = self.recording.judge_again(&self.judge, settings.window, settings.metric).await?;
-                self.tally = Tally::new(&self.judge, &self.recording.dynamics.corpus.labels, self.gold.as_deref());
-                self.forms.iter_mut().for_each(FormCache::forget_judge);
-                moved = true;
+            match self.judge_by(settings).await {
+                Ok(is_other) => moved = is_other,
+                // All else that is asked for holds.
+                Err(reason) => seen.refused = Some((reason, Box::new(self.settings.clone()))),
             }
-            self.settings = settings;
         }
         for (span, decision) in look.by_hand {
             match decision {
@@ -262,10 +267,12 @@ impl Session {
             self.flips = other.flips(&judgement, &self.by_hand);
             seen.agreement = Some(other.agreement(&judgement, &self.by_hand));
         }
-        let decision_counts = self.filter.decided.is_some() && (decides || seen.agreement.is_some());
-        if decision_counts {
+        let is_decided_anew = decides || look.forget_other || seen.agreement.is_some();
+        if is_decided_anew {
+            // The filter that they were listed by may not be the one in force.
             self.forms.iter_mut().for_each(FormCache::forget_decisions);
         }
+        let decision_counts = self.filter.decided.is_some() && is_decided_anew;
         let filtered = look.filter.is_some() || moved || decision_counts;
         self.filter = look.filter.unwrap_or_else(|| std::mem::take(&mut self.filter));
         if filtered {
@@ -288,12 +295,8 @@ impl Session {
             self.form_rows = look.forms.or(self.form_rows).filter(|query| query.limit > 0);
             seen.forms = self.form_rows.map(|query| self.form_rows(query));
         }
-        if !look.decided_forms.is_empty() {
-            let forms = self.take_forms();
-            let decided = look.decided_forms.into_iter();
-            seen.decided_forms = decided.map(|(form, decision)| (forms.spans(form), decision)).collect();
-            self.forms = Some(forms);
-        }
+        let decided = look.decided_alike.into_iter();
+        seen.decided_alike = decided.map(|(alike, decision)| (self.spans_like(alike), decision)).collect();
         let mut pixels = None;
         if let Some((map, rgba)) = self.look_at_map(look.map, filtered, decides) {
             seen.map = Some(map);
@@ -311,6 +314,27 @@ impl Session {
             seen.hover = Some(self.at_pixel(at).and_then(|span| self.hover(at, span)));
         }
         Ok((seen, pixels))
+    }
+
+    /// Lets settings hold; whether spans are judged over other epochs or by another metric than before.
+    async fn judge_by(&mut self, settings: Settings) -> Result<bool, String> {
+        let is_other = (settings.window, settings.metric) != (self.judge.window, self.judge.metric);
+        if is_other {
+            self.judge = self.recording.judge_again(&self.judge, settings.window, settings.metric).await?;
+            self.tally = Tally::new(&self.judge, &self.recording.dynamics.corpus.labels, self.gold.as_deref());
+            self.forms.iter_mut().for_each(FormCache::forget_judge);
+        }
+        self.settings = settings;
+        Ok(is_other)
+    }
+
+    fn spans_like(&self, alike: Alike) -> Vec<SpanId> {
+        let corpus = &self.recording.dynamics.corpus;
+        let form = match alike {
+            Alike::Form(form) => Some(form),
+            Alike::Span(span) => form_of(corpus, &self.judge, span),
+        };
+        form.map_or(Vec::new(), |form| spans_of(corpus, &self.judge, &form))
     }
 
     /// The spans that pass a filter; none without one.
@@ -406,7 +430,12 @@ impl Session {
                 let page = listing.page(&judgement, self.selection.as_ref(), query.offset, query.limit);
                 (page.total, page.spans)
             }
-            List::ByHand => few(&mut self.by_hand.keys().copied()),
+            List::ByHand => {
+                let mut spans: Vec<SpanId> = self.by_hand.keys().copied().collect();
+                // Stable: among equals in the order of the corpus.
+                spans.sort_by(|&a, &b| self.judge.value(a).total_cmp(&self.judge.value(b)));
+                few(&mut spans.into_iter())
+            }
             List::Flips => few(&mut self.flips.iter().copied()),
         };
         let rows = spans.into_iter().filter_map(|id| self.row(&judgement, id, Some(CONTEXT))).collect();

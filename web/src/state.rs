@@ -18,7 +18,7 @@ use web_sys::{File, ImageData};
 
 use crate::history::{History, Step};
 use crate::protocol::{
-    Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened, Rows, SideHistogram,
+    Alike, Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened, Rows, SideHistogram,
 };
 use crate::work::{self, Work};
 use crate::{link, theme};
@@ -169,15 +169,14 @@ impl App {
     pub fn answer(&self, notice: &Notice, accepted: bool) {
         self.notices.update(|notices| notices.retain(|n| n.text != notice.text));
         let Some((_, act)) = &notice.act else { return };
-        work::release();
         match act {
-            _ if !accepted => work::keep(*self),
+            Act::StartAfresh if !accepted => {}
             Act::StartAfresh => {
                 let automatic = self.file.with_untracked(|f| f.as_ref().map(|f| f.automatic.clone()));
                 let none = self.by_hand.with_untracked(|by_hand| by_hand.keys().map(|&span| (span, None)).collect());
                 self.apply(automatic, none);
             }
-            Act::TakeUp(work) => work::take_up(*self, work),
+            Act::TakeUp(work) => work::answer(*self, work, accepted),
         }
     }
 
@@ -262,13 +261,13 @@ impl App {
     /// Takes the last change back; whether there was one.
     pub fn undo(&self) -> bool {
         let values = self.history.try_update(|history| history.undo()).flatten();
-        values.map(|(settings, by_hand)| self.enact(settings, by_hand)).is_some()
+        values.map(|(settings, by_hand)| self.watch_metric(|| self.enact(settings, by_hand))).is_some()
     }
 
     /// Does again what was taken back last; whether there was anything.
     pub fn redo(&self) -> bool {
         let values = self.history.try_update(|history| history.redo()).flatten();
-        values.map(|(settings, by_hand)| self.enact(settings, by_hand)).is_some()
+        values.map(|(settings, by_hand)| self.watch_metric(|| self.enact(settings, by_hand))).is_some()
     }
 
     fn enact(&self, settings: Option<Settings>, by_hand: Vec<(SpanId, Option<Decision>)>) {
@@ -349,7 +348,7 @@ impl App {
 
     /// Changes the metric; thresholds in the units of the other one mean nothing.
     pub fn set_metric(&self, metric: Metric) {
-        self.change(|settings| {
+        let change = |settings: &mut Settings| {
             if settings.metric != metric {
                 settings.metric = metric;
                 for rule in [&mut settings.negatives, &mut settings.positives] {
@@ -359,7 +358,18 @@ impl App {
                 }
                 settings.classes.clear();
             }
-        });
+        };
+        self.watch_metric(|| self.change(change));
+    }
+
+    /// What was picked from one metric's distribution says nothing about the other's.
+    fn watch_metric(&self, change: impl FnOnce()) {
+        let metric = || self.settings.with_untracked(|settings| settings.metric);
+        let before = metric();
+        change();
+        if metric() != before {
+            self.filter_by(|filter| filter.values = None);
+        }
     }
 
     /// Sets the threshold of one class, or leaves it to the rule of all positives.
@@ -385,13 +395,17 @@ impl App {
         self.apply(None, vec![(span, decision)]);
     }
 
-    /// Decides about all spans that have the words and the label of the one in detail.
-    pub fn decide_alike(&self, decision: Option<Decision>) {
-        let spans = self.detail.with_untracked(|detail| {
-            let group = detail.as_ref().and_then(|d| d.same_form.groups.first());
-            group.map(|group| group.spans.clone()).unwrap_or_default()
-        });
-        self.apply(None, spans.into_iter().map(|span| (span, decision)).collect());
+    /// Decides about all spans that have the words and the label of this one.
+    pub fn decide_alike(&self, span: SpanId, decision: Option<Decision>) {
+        self.decide_all(Alike::Span(span), decision);
+    }
+
+    fn decide_all(&self, alike: Alike, decision: Option<Decision>) {
+        if link::is_opening() {
+            self.tell(true, "Nothing was decided: another file is being opened.".to_owned());
+        } else {
+            link::look(|look| look.decided_alike.push((alike, decision)));
+        }
     }
 
     /// The surface form that is looked at, if the list has it, and its number.
@@ -427,8 +441,8 @@ impl App {
 
     /// Decides about all spans of the surface form that is looked at; whether there is one.
     pub fn decide_form(&self, decision: Option<Decision>) -> bool {
-        let Some((_, row)) = self.chosen_form() else { return false };
-        link::look(|look| look.decided_forms.push((row.form, decision)));
+        let Some(form) = self.filter.with_untracked(|filter| filter.form.clone()) else { return false };
+        self.decide_all(Alike::Form(form), decision);
         true
     }
 
@@ -457,9 +471,9 @@ impl App {
         });
     }
 
-    /// Opens a file the user chose.
-    pub fn open(&self, file: File) {
-        link::open(link::Source::File(file));
+    /// Opens a file the user chose, and tells something when it is open.
+    pub fn open(&self, file: File, notice: Option<String>) {
+        link::open(link::Source::File(file), notice);
     }
 
     /// Compares the open file with another of the same corpus.
@@ -505,5 +519,5 @@ pub fn open_sample() {
 fn open_url(run: String) {
     let base = document().base_uri().ok().flatten().unwrap_or_default();
     let url = web_sys::Url::new_with_base(&run, &base).map_or(run, |url| url.href());
-    link::open(link::Source::Url(url));
+    link::open(link::Source::Url(url), None);
 }

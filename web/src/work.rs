@@ -1,10 +1,13 @@
 //! Work in progress, kept in the browser's database under the file's digest: nothing is lost when the
 //! page is reloaded.
+//!
+//! Work that other work takes the place of, because an address brought it or another tab did it, is set aside beside it,
+//! and offered whenever the file is opened, until somebody answers.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use idb::{Database, DatabaseEvent, Factory, ObjectStoreParams, TransactionMode};
+use idb::{Database, DatabaseEvent, Factory, ObjectStore, ObjectStoreParams, TransactionMode};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use shared::judge::Decision;
@@ -31,12 +34,21 @@ pub struct Work {
     pub settings: Settings,
     /// Decisions by hand, by span id: the digest says of which enumeration.
     pub by_hand: Vec<(SpanId, Decision)>,
+    /// Which load of the page it was done in.
+    #[serde(default)]
+    pub session: f64,
 }
 
 impl Work {
     fn of(app: App) -> Self {
         let by_hand = app.by_hand.with_untracked(|by_hand| by_hand.iter().map(|(&span, &d)| (span, d)).collect());
-        Self { saved_at: js_sys::Date::now(), settings: app.settings.get_untracked(), by_hand }
+        let settings = app.settings.get_untracked();
+        Self { saved_at: js_sys::Date::now(), settings, by_hand, session: SESSION.with(|&session| session) }
+    }
+
+    /// Whether the same is set and decided.
+    fn is_like(&self, other: &Self) -> bool {
+        (&self.settings, &self.by_hand) == (&other.settings, &other.by_hand)
     }
 
     /// In words: "12 decisions by hand, of 3 May 2026, 14:05".
@@ -48,66 +60,82 @@ impl Work {
     }
 }
 
+/// What an address brought while there is own work on the file.
+struct Linked {
+    digest: String,
+    own: Work,
+    /// None until it holds.
+    brought: Option<Work>,
+}
+
 thread_local! {
-    /// While an offer waits for its answer, what was stored is not overwritten.
-    static HELD: Cell<bool> = const { Cell::new(false) };
+    /// Which load of the page this is.
+    static SESSION: f64 = js_sys::Math::random();
+    /// The file whose work is being loaded: till then none of it is stored.
+    static LOADING: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Until something is changed, own work stays where it is.
+    static LINKED: RefCell<Option<Linked>> = const { RefCell::new(None) };
+    /// When the work that was loaded, and what was noted after it, had been stored.
+    static LOADED: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
     /// Whether a change is still to be stored.
     static DUE: Cell<bool> = const { Cell::new(false) };
     /// Writes to the database that have not ended.
     static UNDER_WAY: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Answers the offer of stored work.
-pub fn release() {
-    HELD.set(false);
+/// The digest and the automatic settings of the file that is open.
+fn open_file(app: App) -> Option<(String, Settings)> {
+    app.file.with_untracked(|f| f.as_ref().map(|f| (f.digest.clone(), f.automatic.clone())))
+}
+
+/// What the address brought holds now.
+pub fn is_linked(app: App) {
+    LINKED.with_borrow_mut(|linked| {
+        if let Some(linked) = linked {
+            linked.brought = Some(Work::of(app));
+        }
+    });
 }
 
 /// Brings back what was done on the file that was just opened: what its address says, or what is stored.
 pub fn bring_back(app: App) {
-    HELD.set(true);
-    let Some((digest, automatic)) =
-        app.file.with_untracked(|f| f.as_ref().map(|f| (f.digest.clone(), f.automatic.clone())))
-    else {
-        return;
-    };
+    let Some((digest, automatic)) = open_file(app) else { return };
+    LOADING.set(Some(digest.clone()));
+    LINKED.set(None);
     spawn_local(async move {
-        let stored = match load(&digest).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                leptos::logging::warn!("work in progress: {error}");
-                None
-            }
-        };
-        let stored = match take_note(&digest) {
+        let Stored { work: stored, aside } = load(&digest).await.unwrap_or_else(|error| {
+            leptos::logging::warn!("work in progress: {error}");
+            Stored::default()
+        });
+        if open_file(app).is_none_or(|(open, _)| open != digest) {
+            return;
+        }
+        LOADING.set(None);
+        let note = take_note(&digest);
+        LOADED.set([&stored, &note].into_iter().flatten().map(|work| work.saved_at).collect());
+        let stored = match note {
             Some(note) if stored.as_ref().is_none_or(|stored| stored.saved_at < note.saved_at) => {
                 store(digest.clone(), note.clone(), &automatic);
                 Some(note)
             }
             _ => stored,
         };
-        let is_open = app.file.with_untracked(|f| f.as_ref().is_some_and(|f| f.digest == digest));
-        if !is_open {
-            return;
-        }
-        HELD.set(false);
         let linked = address::decisions(app, &digest);
-        // The address of a page that is reloaded says what is stored, less the decisions by hand, and less what
+        // The address of a page that is loaded again says what is stored, less the decisions by hand, and less what
         // was changed in the last moment.
-        let reloaded = linked
-            .as_ref()
-            .zip(stored.as_ref())
-            .is_some_and(|(linked, work)| address::was_reloaded() || linked.is_of(work));
+        let reloaded =
+            linked.as_ref().zip(stored.as_ref()).is_some_and(|(linked, work)| address::is_own() || linked.is_of(work));
         match (linked, stored) {
             (Some(linked), stored) if !reloaded => {
-                link::take(linked.json);
-                if let Some(work) = stored {
-                    HELD.set(true);
+                if let Some(own) = stored {
                     let text = format!(
                         "The address brought its own settings. You have work of your own on this file: {}.",
-                        work.described()
+                        own.described()
                     );
-                    app.offer(text, "Take up mine", Act::TakeUp(Box::new(work)));
+                    app.offer(text, "Take up mine", Act::TakeUp(Box::new(own.clone())));
+                    LINKED.set(Some(Linked { digest: digest.clone(), own, brought: None }));
                 }
+                link::take(linked.json);
             }
             (_, Some(work)) if work.settings != automatic || !work.by_hand.is_empty() => {
                 let text = format!("Your work on this file is back: {}.", work.described());
@@ -116,8 +144,28 @@ pub fn bring_back(app: App) {
             }
             _ => {}
         }
+        for work in aside.into_iter().filter(|aside| !aside.is_like(&Work::of(app))) {
+            let text = format!("Other work of yours on this file was set aside: {}.", work.described());
+            app.offer(text, "Take up that", Act::TakeUp(Box::new(work)));
+        }
         address::restore_view(app, &digest);
     });
+}
+
+/// Work that was offered is taken up, or is not: then it can still be had by undoing.
+pub fn answer(app: App, work: &Work, is_wanted: bool) {
+    LINKED.with_borrow_mut(|linked| {
+        linked.take_if(|linked| linked.own.is_like(work));
+    });
+    if let Some((digest, _)) = open_file(app) {
+        let work = work.clone();
+        write(digest, move |stored| stored.aside.retain(|other| !other.is_like(&work)));
+    }
+    let now = Work::of(app);
+    take_up(app, work);
+    if !is_wanted {
+        take_up(app, &now);
+    }
 }
 
 /// Lets stored work hold.
@@ -147,7 +195,7 @@ pub fn keep_if_due(app: App) {
 /// Notes what has not reached the database when the page is left.
 pub fn keep_on_leaving(app: App) {
     let handle = window_event_listener(leptos::ev::pagehide, move |_| {
-        if (DUE.get() || UNDER_WAY.get() > 0) && !HELD.get() {
+        if (DUE.get() || UNDER_WAY.get() > 0) && open_file(app).is_some_and(|(digest, _)| may_be_stored(app, &digest)) {
             note(app);
         }
     });
@@ -180,28 +228,59 @@ fn take_note(digest: &str) -> Option<Work> {
 }
 
 /// Stores what is set and decided now.
-pub fn keep(app: App) {
-    if HELD.get() {
+fn keep(app: App) {
+    let Some((digest, automatic)) = open_file(app) else { return };
+    if !may_be_stored(app, &digest) {
         return;
     }
-    let Some((digest, automatic)) =
-        app.file.with_untracked(|f| f.as_ref().map(|f| (f.digest.clone(), f.automatic.clone())))
-    else {
-        return;
-    };
+    if let Some(Linked { own, .. }) = LINKED.take() {
+        write(digest.clone(), move |stored| set_aside(&mut stored.aside, own));
+    }
     store(digest, Work::of(app), &automatic);
+}
+
+/// Whether what is set and decided may take the place of what is stored.
+fn may_be_stored(app: App, digest: &str) -> bool {
+    let is_loaded = LOADING.with_borrow(|loading| loading.as_deref() != Some(digest));
+    let is_changed = LINKED.with_borrow(|linked| {
+        let of_this = linked.as_ref().filter(|linked| linked.digest == digest);
+        of_this.is_none_or(|linked| linked.brought.as_ref().is_some_and(|brought| !brought.is_like(&Work::of(app))))
+    });
+    is_loaded && is_changed
 }
 
 fn store(digest: String, work: Work, automatic: &Settings) {
     let is_new = work.settings == *automatic && work.by_hand.is_empty();
+    write(digest, move |stored| {
+        let is_of_another_tab = |there: &mut Work| {
+            there.session != SESSION.with(|&session| session)
+                && LOADED.with_borrow(|loaded| !loaded.contains(&there.saved_at))
+        };
+        if let Some(there) = stored.work.take_if(is_of_another_tab) {
+            set_aside(&mut stored.aside, there);
+        }
+        stored.work = (!is_new).then_some(work);
+    });
+}
+
+/// Changes what is stored about a file, soon.
+fn write(digest: String, how: impl FnOnce(&mut Stored) + 'static) {
     UNDER_WAY.set(UNDER_WAY.get() + 1);
+    let done = change(digest, Box::new(how));
     spawn_local(async move {
-        if let Err(error) = save(&digest, (!is_new).then_some(&work)).await {
+        if let Err(error) = done.await {
             // Private windows may have no database: the work then lasts as long as the page.
             leptos::logging::warn!("work in progress: {error}");
         }
         UNDER_WAY.set(UNDER_WAY.get().saturating_sub(1));
     });
+}
+
+/// Puts work with what was set aside before.
+fn set_aside(aside: &mut Vec<Work>, work: Work) {
+    // Of what another tab goes on doing, the last.
+    aside.retain(|other| !other.is_like(&work) && (work.session == 0.0 || other.session != work.session));
+    aside.push(work);
 }
 
 async fn database() -> Result<Database, idb::Error> {
@@ -215,23 +294,41 @@ async fn database() -> Result<Database, idb::Error> {
     request.await
 }
 
-async fn load(digest: &str) -> Result<Option<Work>, idb::Error> {
-    let transaction = database().await?.transaction(&[STORE], TransactionMode::ReadOnly)?;
-    let stored = transaction.object_store(STORE)?.get(JsValue::from_str(digest))?.await?;
-    // What an older page stored and this one cannot read is as good as nothing.
-    Ok(stored.and_then(|json| json.as_string()).and_then(|json| serde_json::from_str(&json).ok()))
+/// What is stored about a file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Stored {
+    work: Option<Work>,
+    aside: Vec<Work>,
 }
 
-async fn save(digest: &str, work: Option<&Work>) -> Result<(), idb::Error> {
+async fn read(store: &ObjectStore, digest: &JsValue) -> Result<Stored, idb::Error> {
+    let Some(mut json) = store.get(digest.clone())?.await?.and_then(|json| json.as_string()) else {
+        return Ok(Stored::default());
+    };
+    // Earlier pages stored the work alone.
+    if json.starts_with("{\"saved_at\"") {
+        json = format!("{{\"work\":{json},\"aside\":[]}}");
+    }
+    // What this page cannot read is as good as nothing.
+    Ok(serde_json::from_str(&json).unwrap_or_default())
+}
+
+async fn load(digest: &str) -> Result<Stored, idb::Error> {
+    let transaction = database().await?.transaction(&[STORE], TransactionMode::ReadOnly)?;
+    read(&transaction.object_store(STORE)?, &JsValue::from_str(digest)).await
+}
+
+/// Changes what is stored about a file.
+async fn change(digest: String, change: Box<dyn FnOnce(&mut Stored)>) -> Result<(), idb::Error> {
     let transaction = database().await?.transaction(&[STORE], TransactionMode::ReadWrite)?;
-    let store = transaction.object_store(STORE)?;
-    let key = JsValue::from_str(digest);
-    match work {
-        Some(work) => {
-            let json = serde_json::to_string(work).unwrap_or_default();
-            store.put(&JsValue::from_str(&json), Some(&key))?.await?;
-        }
-        None => store.delete(key)?.await?,
+    let (store, key) = (transaction.object_store(STORE)?, JsValue::from_str(&digest));
+    let mut stored = read(&store, &key).await?;
+    change(&mut stored);
+    if stored == Stored::default() {
+        store.delete(key)?.await?;
+    } else {
+        let json = serde_json::to_string(&stored).unwrap_or_default();
+        store.put(&JsValue::from_str(&json), Some(&key))?.await?;
     }
     transaction.commit()?.await?;
     Ok(())

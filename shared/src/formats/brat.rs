@@ -258,18 +258,18 @@ fn annotations(
             continue;
         };
         let kind = match labels.fate(span, bound.kind) {
-            Fate::Keep => bound.kind,
-            Fate::Relabel(label) => label,
+            Fate::Keep => Cow::Borrowed(bound.kind),
+            Fate::Relabel(label) => Cow::Owned(kind_of(label)),
             Fate::Drop if labels.unknown.contains(&span) => {
                 marked.insert(span);
-                layout.ignore.as_str()
+                Cow::Borrowed(layout.ignore.as_str())
             }
             Fate::Drop => {
                 gone.insert(id);
                 continue;
             }
         };
-        for part in [bound.before, kind, bound.after] {
+        for part in [bound.before, &kind, bound.after] {
             out.push_str(part);
         }
     }

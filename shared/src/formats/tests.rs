@@ -302,6 +302,12 @@ fn brat_changes_only_the_lines_of_cleaned_spans() {
     relabelled.entities.remove(0);
     let written = write(&relabelled, &WriteOptions::default());
     assert_eq!(written.notes, ["1 annotation referring to text-bound annotations that are no longer there"]);
+    // A type in brat is one word.
+    let labels = crate::labels::LabelSet::from_types(["GPE", "PER", "WORK OF ART"].map(String::from));
+    let mut relabelled = corpus.with_labels(&labels).unwrap();
+    relabelled.entities[0].label = 3;
+    let written = documents(&relabelled);
+    assert_eq!(written[0].annotations, brat()[0].annotations.replace("T1\tPER", "T1\tWORK_OF_ART"));
 }
 
 #[test]

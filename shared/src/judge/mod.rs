@@ -523,7 +523,7 @@ fn threshold<'a>(
 ) -> Threshold {
     match rule {
         Rule::Fixed(value) => Threshold { value, interval: None, basis: Basis::Given },
-        Rule::Keep => Threshold { basis: Basis::Kept, ..Threshold::NONE },
+        Rule::Keep => Threshold::none(Basis::Kept),
         Rule::Quantile(q) => quantile(q),
         Rule::Auto => {
             let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
@@ -535,7 +535,7 @@ fn threshold<'a>(
             // What judges more than half of a group says that the model has not learned it: too few
             // epochs, or a window that begins too early.
             let is_learned = |t: &Threshold| 2 * ranking.below(t.value).len() <= ranking.len();
-            estimated.into_iter().chain([natural]).find(is_learned).unwrap_or(Threshold::NONE)
+            estimated.into_iter().chain([natural]).find(is_learned).unwrap_or(Threshold::none(Basis::NotLearned))
         }
     }
 }
@@ -666,7 +666,7 @@ mod tests {
         let automatic = Settings { negatives: Rule::Auto, positives: Rule::Auto, ..settings(false) };
         // The only positive has a negative AUM: the model has not learned positives.
         let judge = judge([1.0, -3.0, -2.0, -1.0, -2.5, -4.0], "[]");
-        assert_eq!(judge.under(&automatic).thresholds().positives, Threshold::NONE);
+        assert_eq!(judge.under(&automatic).thresholds().positives, Threshold::none(Basis::NotLearned));
         assert!(judge.under(&automatic).judged_wrong(Side::Positives).is_empty());
         assert_eq!(*judge.under(&automatic).judged_wrong(Side::Negatives), [0]);
         assert_eq!(*judge.under(&settings(false)).judged_wrong(Side::Positives), [5], "a fixed threshold is obeyed");

@@ -250,10 +250,11 @@ fn counts(summary: &CleaningSummary, metric: &str) -> String {
     out.push_str("</table></div>\n");
     for (side, threshold) in [("positives", t.positives), ("negatives", t.negatives)] {
         let why = match threshold.basis {
-            Basis::None => {
+            Basis::NotLearned => {
                 "the model had not learned them over these epochs. Train longer, choose a later window, or set a \
                  threshold by hand"
             }
+            Basis::NoSamples => "there are no threshold samples to take a quantile of",
             Basis::Kept => "the settings say that they keep their labels",
             _ => continue,
         };

@@ -213,10 +213,12 @@ pub enum Basis {
     Quantile,
     /// The automatic estimate from the threshold samples.
     Estimate,
-    /// The natural threshold: there are too few threshold samples for an estimate.
+    /// The natural threshold: there are too few threshold samples for an estimate, or it would judge more than half.
     Natural,
-    /// No threshold: the model has not learned these spans, or there are no samples for a quantile.
-    None,
+    /// No threshold: the model has not learned these spans.
+    NotLearned,
+    /// No threshold: there are no samples to take a quantile of.
+    NoSamples,
     /// The threshold of all positives: the type has too few samples of its own.
     AllPositives,
     /// No threshold, as the settings say.
@@ -236,7 +238,9 @@ pub struct Threshold {
 
 impl Threshold {
     /// Judges nothing.
-    pub const NONE: Self = Self { value: f32::NEG_INFINITY, interval: None, basis: Basis::None };
+    pub(crate) fn none(basis: Basis) -> Self {
+        Self { value: f32::NEG_INFINITY, interval: None, basis }
+    }
 }
 
 /// The thresholds in force.
@@ -263,7 +267,7 @@ impl Thresholds {
 /// The threshold at a quantile of samples in descending order, with its interval. `resamples`:
 /// [`positions`] of as many.
 pub(crate) fn quantile_threshold(descending: &[f32], q: f32, resamples: &[Vec<u32>]) -> Threshold {
-    let Some(value) = quantile(descending, q) else { return Threshold::NONE };
+    let Some(value) = quantile(descending, q) else { return Threshold::none(Basis::NoSamples) };
     let index = quantile_index(descending.len(), q);
     let of_resample = |drawn: &Vec<u32>| descending.get(*drawn.get(index)? as usize).copied();
     let interval = bootstrap::interval(resamples.iter().filter_map(of_resample).collect());
@@ -307,7 +311,7 @@ mod tests {
         // Standard error of the rank: √(1000·0.1·0.9) = 9.5; ±1.645 of it.
         let (low, high) = threshold.interval.unwrap();
         assert!((low - 883.4).abs() < 6.0 && (high - 914.6).abs() < 6.0, "{low} {high}");
-        assert_eq!(quantile_threshold(&[], 0.1, &positions(0)), Threshold::NONE);
+        assert_eq!(quantile_threshold(&[], 0.1, &positions(0)), Threshold::none(Basis::NoSamples));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod comparing;
 mod dictionary;
 mod failing;
 mod firefox;
+mod keeping;
 mod offline;
 mod reading;
 mod reviewing;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 use trainer::annotate::{Ambiguous, Annotated, Matcher};
 use trainer::console::{self, Verbosity};
@@ -39,30 +39,13 @@ pub struct Annotate {
     /// Match all forms whatever their case
     #[arg(long)]
     ignore_case: bool,
-    /// What a form with several types means: an error, its first type, or no match
-    #[arg(long, value_enum, default_value_t = AmbiguousArg::Error)]
-    ambiguous: AmbiguousArg,
+    /// What a form with several types means
+    #[arg(long, value_enum, default_value_t = Ambiguous::Refuse)]
+    ambiguous: Ambiguous,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
     written: TextArgs,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum AmbiguousArg {
-    Error,
-    First,
-    Drop,
-}
-
-impl From<AmbiguousArg> for Ambiguous {
-    fn from(arg: AmbiguousArg) -> Self {
-        match arg {
-            AmbiguousArg::Error => Self::Refuse,
-            AmbiguousArg::First => Self::First,
-            AmbiguousArg::Drop => Self::Drop,
-        }
-    }
 }
 
 pub fn carry_out(args: &Annotate) -> Result<()> {
@@ -71,7 +54,7 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
     check_distinct(read, [&args.written.out])?;
     let mut dictionary = Dictionary::default();
     args.dictionary.iter().try_for_each(|file| input(dictionary.add_file(file)))?;
-    let matcher = input(Matcher::new(&dictionary, args.ignore_case, args.ambiguous.into()))?;
+    let matcher = input(Matcher::new(&dictionary, args.ignore_case, args.ambiguous))?;
     let text = args.written.read(&args.text)?;
     let Annotated { corpus, matches } = matcher.annotate(text.corpus);
 

@@ -56,7 +56,8 @@ impl Output {
     }
 }
 
-/// Checks that no file is written that is read, or written twice; nor a folder that holds one.
+/// Checks that no file is written that is read, or written twice; nor a folder that holds one, nor anything in a folder
+/// that is read.
 ///
 /// # Errors
 /// Names the file.
@@ -69,7 +70,17 @@ pub fn check_distinct<'a>(
             || fs::canonicalize(file).is_ok_and(|file| fs::canonicalize(out).is_ok_and(|out| file.starts_with(out)))
     };
     let mut taken: Vec<&Path> = read.into_iter().map(PathBuf::as_path).collect();
+    let folders: Vec<PathBuf> = taken.iter().filter(|f| f.is_dir()).filter_map(|f| fs::canonicalize(f).ok()).collect();
     for out in written {
+        let there = out.ancestors().map(|a| if a.as_os_str().is_empty() { Path::new(".") } else { a });
+        let there = there.filter_map(|ancestor| fs::canonicalize(ancestor).ok()).next();
+        if let Some(folder) =
+            folders.iter().find(|folder| there.as_ref().is_some_and(|there| there.starts_with(folder)))
+            && !is_standard(out)
+        {
+            let (out, folder) = (out.display(), folder.display());
+            return usage(Err(anyhow!("{out} lies in {folder}, which is read as it is: give a name elsewhere")));
+        }
         if !is_standard(out) && taken.iter().any(|other| is_in(other, out)) {
             let out = out.display();
             return usage(Err(anyhow!("{out} would be overwritten, and is needed as it is: give another name")));
@@ -118,6 +129,10 @@ mod tests {
         assert!(check(&[&b, &b]).unwrap_err().to_string().contains("b.json"));
         assert!(check(&[&folder.path().to_owned()]).is_err(), "a folder of documents");
         assert!(check(&[&folder.path().join("documents")]).is_ok());
+        let inside = folder.path().join("new").join("documents");
+        let error = check_distinct([&folder.path().to_owned()], [&inside]).unwrap_err().to_string();
+        assert!(error.contains("lies in"), "{error}");
+        assert!(check(&[&inside]).is_ok(), "beside a file that is read");
         let standard = PathBuf::from("-");
         assert!(check_distinct([&standard], [&standard, &standard]).is_ok());
     }

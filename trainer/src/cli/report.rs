@@ -7,6 +7,8 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 use shared::report::{self, Outcome, Tried};
+use shared::threshold::Settings;
+use trainer::console;
 use trainer::results::TestScores;
 use trainer::run_dir::write_whole;
 use trainer::text_input::is_standard;
@@ -17,12 +19,13 @@ use super::output::{self, Output, check_distinct};
 
 /// Write the report about a dynamics file: one HTML file, no network needed.
 ///
-/// Without --decisions, thresholds are automatic, or as the options say. It is
-/// the report that `trainer run` writes and the page exports.
+/// Without --decisions, thresholds are automatic, or as the options say: not
+/// what a run has chosen on dev. That is in its decisions.json; with it, and
+/// metrics.json, it is the report that the run writes.
 ///
 /// Examples:
 ///   trainer report run/dynamics.dyn --out report.html
-///   trainer report run/dynamics.dyn --decisions decisions.json \
+///   trainer report run/dynamics.dyn --decisions run/decisions.json \
 ///       --metrics run/metrics.json --out report.html
 ///   trainer report run/dynamics.dyn --threshold paper --out paper.html
 #[derive(Args)]
@@ -34,7 +37,7 @@ pub struct Report {
     /// The HTML file to write, or - for standard output
     #[arg(long, value_name = "FILE|-")]
     out: PathBuf,
-    /// Decisions exported from the page
+    /// Decisions of a run, or exported from the page
     #[arg(long, value_name = "FILE", conflicts_with = "CleaningOptions")]
     decisions: Option<PathBuf>,
     /// metrics.json of the run: adds the test scores before and after cleaning
@@ -50,10 +53,10 @@ pub fn carry_out(args: &Report) -> Result<()> {
     args.output.check(&args.out)?;
     check_distinct([&args.dynamics].into_iter().chain(&args.decisions).chain(&args.metrics), [&args.out])?;
     let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
-    let outcome = args.metrics.as_deref().map(|metrics| input(outcome(metrics))).transpose()?;
+    let outcome = args.metrics.as_deref().map(|metrics| input(outcome(metrics, &decisions.settings))).transpose()?;
     let about =
         report::Input { dynamics: &file.dynamics, judge: &judge, decisions: &decisions, outcome: outcome.as_ref() };
-    let html = report::html(&about)?;
+    let html = input(report::html(&about).map_err(Into::into))?;
     if is_standard(&args.out) {
         return output::write(html);
     }
@@ -62,16 +65,24 @@ pub fn carry_out(args: &Report) -> Result<()> {
     args.output.done(&json!({ "out": args.out }), format_args!("{out}: open it in a browser"))
 }
 
-/// The test scores of a run.
-fn outcome(metrics: &Path) -> Result<Outcome> {
+/// The test scores of a run; warns where its settings are not those in force.
+fn outcome(metrics: &Path, in_force: &Settings) -> Result<Outcome> {
     #[derive(Deserialize)]
     struct Metrics {
+        settings: Settings,
         test: TestScores,
         #[serde(default)]
         sweep: Vec<Tried>,
     }
     let json = std::fs::read(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
-    let Metrics { test, sweep } = serde_json::from_slice(&json)
+    let Metrics { settings, test, sweep } = serde_json::from_slice(&json)
         .with_context(|| format!("{} is not the metrics.json of a `trainer run`", metrics.display()))?;
+    if settings != *in_force {
+        console::warning(format_args!(
+            "the scores in {} are of labels cleaned by other settings than this report shows: give --decisions the \
+             decisions.json of that run",
+            metrics.display()
+        ));
+    }
     Ok(Outcome { raw: test.raw, cleaned: test.cleaned, gold: test.gold, oracle: test.oracle, tried: sweep })
 }

@@ -158,7 +158,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         let sweep = done.sweep.as_ref().map_or(String::new(), SweepResult::summary);
         let metrics = done.metrics.summary();
         format!(
-            "{sweep}{metrics}Everything is in {out}: open report.html there; drop dynamics.dyn on the page to overrule \
+            "{sweep}{metrics}Everything is in {out}: open report.html there; `trainer serve --run {out}` shows the run on the page, to overrule \
              single decisions\n"
         )
     })

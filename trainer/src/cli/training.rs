@@ -36,8 +36,8 @@ pub struct TrainingArgs {
         value_parser = clap::value_parser!(u32).range(1..=i64::from(WIDEST_SPAN)), help_heading = "Model")]
     pub max_span_width: u32,
     /// Tell the span model the shape of words (capitals, digits) [default: where the encoder is blind to case]
-    #[arg(long, value_enum, default_value_t = WordShapesArg::Auto, hide_default_value = true, help_heading = "Model")]
-    pub word_shapes: WordShapesArg,
+    #[arg(long, value_enum, default_value_t = WordShapes::Auto, hide_default_value = true, help_heading = "Model")]
+    pub word_shapes: WordShapes,
     /// Train pretrained word embeddings too
     #[arg(long, help_heading = "Model")]
     pub train_embeddings: bool,
@@ -61,8 +61,8 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     pub warmup: Option<usize>,
     /// What the rates do after the warm-up
-    #[arg(long, value_enum, default_value_t = ScheduleArg::Constant, help_heading = "Training")]
-    pub schedule: ScheduleArg,
+    #[arg(long, value_enum, default_value_t = Schedule::Constant, help_heading = "Training")]
+    pub schedule: Schedule,
     /// Scale gradients down to this norm where they are longer [default: never]
     #[arg(long, value_name = "NORM", value_parser = positive, help_heading = "Training")]
     pub clip_norm: Option<f32>,
@@ -78,9 +78,9 @@ pub struct TrainingArgs {
     /// How threshold samples are mislabelled
     #[arg(long, value_enum, default_value_t = SchemeArg::FakeClass, help_heading = "Training")]
     pub scheme: SchemeArg,
-    /// Record the logits of a pass without dropout after each epoch, or, for free, of the training passes
-    #[arg(long, value_enum, default_value_t = RecordArg::Eval, help_heading = "Training")]
-    pub record: RecordArg,
+    /// Which logits are recorded
+    #[arg(long, value_enum, default_value_t = Record::Evaluation, help_heading = "Training")]
+    pub record: Record,
     /// Train the first stage so many times, with seeds of their own, and judge by the mean of the logits
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100),
         help_heading = "Training")]
@@ -112,15 +112,15 @@ impl TrainingArgs {
             head_rate: self.head_rate.unwrap_or(defaults.head_rate),
             warmup: self.warmup.unwrap_or(defaults.warmup),
             weight_decay: self.weight_decay,
-            schedule: self.schedule.into(),
+            schedule: self.schedule,
             clip_norm: self.clip_norm,
-            record: self.record.into(),
+            record: self.record,
             negatives: self.negatives.into(),
             negative_rate: self.negative_rate,
             train_embeddings: self.train_embeddings,
             max_span_width: self.max_span_width,
             scheme: self.scheme.into(),
-            word_shapes: self.word_shapes.into(),
+            word_shapes: self.word_shapes,
             ensemble: self.ensemble,
             arithmetic: self.arithmetic(place)?,
         };
@@ -243,53 +243,6 @@ impl From<SchemeArg> for SampleScheme {
             SchemeArg::FakeClass => Self::FakeClass,
             SchemeArg::FakeClassPositives => Self::FakeClassPositives,
             SchemeArg::RandomOther => Self::RandomOther,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum ScheduleArg {
-    Constant,
-    Linear,
-}
-
-impl From<ScheduleArg> for Schedule {
-    fn from(arg: ScheduleArg) -> Self {
-        match arg {
-            ScheduleArg::Constant => Self::Constant,
-            ScheduleArg::Linear => Self::Linear,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum WordShapesArg {
-    Auto,
-    On,
-    Off,
-}
-
-impl From<WordShapesArg> for WordShapes {
-    fn from(arg: WordShapesArg) -> Self {
-        match arg {
-            WordShapesArg::Auto => Self::Auto,
-            WordShapesArg::On => Self::On,
-            WordShapesArg::Off => Self::Off,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum RecordArg {
-    Eval,
-    Train,
-}
-
-impl From<RecordArg> for Record {
-    fn from(arg: RecordArg) -> Self {
-        match arg {
-            RecordArg::Eval => Self::Evaluation,
-            RecordArg::Train => Self::Training,
         }
     }
 }

@@ -114,10 +114,11 @@ fn hint(threshold: Threshold) -> Option<String> {
     match (threshold.basis, interval) {
         (Basis::Given, _) => None,
         (Basis::Kept, _) => Some("All keep their labels.".to_owned()),
-        (Basis::None, _) => {
+        (Basis::NotLearned, _) => {
             Some("The model has not learned these: none is judged. Try other epochs, or set a threshold.".to_owned())
         }
-        (Basis::Natural, _) => Some("Too few samples for an estimate.".to_owned()),
+        (Basis::NoSamples, _) => Some("No threshold samples to take a quantile of: none is judged.".to_owned()),
+        (Basis::Natural, _) => Some("The threshold samples support no other.".to_owned()),
         (Basis::AllPositives, _) => Some("As all positives: too few samples of its own.".to_owned()),
         (Basis::Estimate, Some(interval)) => Some(format!("90 %: {interval}; its low end")),
         (_, interval) => interval.map(|interval| format!("90 %: {interval}")),

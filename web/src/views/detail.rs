@@ -6,6 +6,7 @@ use shared::judge::Decision;
 use shared::labels::LabelId;
 use shared::listing::Listing;
 use shared::same_form::SameForm;
+use shared::span::SpanId;
 
 use super::table::decision_class;
 use crate::format;
@@ -76,7 +77,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
             }}
         </p>
         {buttons(app, detail.clone(), labels)}
-        {same_form(app, detail.same_form.clone(), &labels_again)}
+        {same_form(app, detail.row.id, detail.same_form.clone(), &labels_again)}
         {margins(&row.margins)}
         <dl class="metrics">
             {fact("AUM", format::signed(detail.aum, 3))}
@@ -129,7 +130,7 @@ fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {
 }
 
 /// The same words elsewhere, to be decided together.
-fn same_form(app: App, found: SameForm, labels: &[String]) -> impl IntoView + use<> {
+fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl IntoView + use<> {
     let name = |label: LabelId| labels.get(usize::from(label)).cloned().unwrap_or_default();
     let times = |n: usize| if n == 1 { "once".to_owned() } else { format!("{} times", format::count(n as u64)) };
     let mut groups = found.groups.into_iter();
@@ -154,14 +155,14 @@ fn same_form(app: App, found: SameForm, labels: &[String]) -> impl IntoView + us
     let button = move |text: &'static str, key: &'static str, test_id: &'static str, decision: Option<Decision>| {
         view! {
             <button class="button small" data-testid=test_id aria-keyshortcuts=format!("Shift+{key}")
-                title="All spans with these words and this distant label" on:click=move |_| app.decide_alike(decision)>
+                title="All spans with these words and this distant label" on:click=move |_| app.decide_alike(span, decision)>
                 {text} " " <kbd>"⇧"{key}</kbd>
             </button>
         }
     };
     let relabel = move |event: web_sys::Event| {
         if let Ok(label) = event_target_value(&event).parse::<LabelId>() {
-            app.decide_alike(Some(Decision::Relabel(label)));
+            app.decide_alike(span, Some(Decision::Relabel(label)));
         }
     };
     let options = labels.iter().enumerate().map(|(number, name)| {

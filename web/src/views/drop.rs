@@ -45,13 +45,8 @@ pub fn accept_anywhere(app: App) {
         let Some(files) = files else { return };
         match files.get(0) {
             Some(file) => {
-                app.open(file);
-                if files.length() > 1 {
-                    app.tell(
-                        false,
-                        "Only the first of the dropped files is opened: the page shows one at a time.".to_owned(),
-                    );
-                }
+                let only_first = "Only the first of the dropped files was opened: the page shows one at a time.";
+                app.open(file, (files.length() > 1).then(|| only_first.to_owned()));
             }
             None => app.tell(
                 true,

@@ -135,7 +135,7 @@ pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl
     let chosen = move |_| {
         let Some(input) = input.get() else { return };
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
-            app.open(file);
+            app.open(file, None);
         }
         // Else choosing the same file again would be no change.
         input.set_value("");
@@ -143,7 +143,7 @@ pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl
     view! {
         <label class=format!("picker {class}")>
             "Open file…"
-            <input type="file" accept=".dyn,.json" data-testid=test_id
+            <input type="file" accept=".dyn,.json,.partial" data-testid=test_id
                 aria-label="Open a dynamics file, or decisions.json for the one that is open" node_ref=input on:change=chosen />
         </label>
     }

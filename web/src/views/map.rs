@@ -156,7 +156,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
     let moved = move |event: PointerEvent| {
         let at = place(&event);
         let Some(start) = drawn.with_untracked(|drawn| drawn.first().copied()) else {
-            link::look(|look| look.hover = Some(pixel(at)));
+            link::point(pixel(at));
             return;
         };
         if app.axes.get_untracked().compare() || event.pointer_type() == "touch" {
@@ -179,12 +179,15 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
             link::look(|look| look.pick = Some(pixel(place(&event))));
         } else if line.len() > 2 {
             let (extent, size) = (untrack(|| extent(app)), size.get_untracked());
-            // Four digits are finer than a pixel, and short in the address.
-            let round = |v: f32| (v * 1e4).round() / 1e4;
-            let corners = line.into_iter().map(|at| to_plane(extent, size, at)).map(|(x, y)| (round(x), round(y)));
+            let corners = line.into_iter().map(|at| to_plane(extent, size, at));
+            let corners = corners.map(|(x, y)| (rounded(x, extent.x), rounded(y, extent.y)));
             let region = corners.collect();
             app.filter_by(|filter| (filter.region, filter.axes) = (region, app.axes.get_untracked()));
         }
+    };
+    let leave = move || {
+        link::point_away();
+        app.hover.set(None);
     };
     let wheel = move |event: WheelEvent| {
         event.prevent_default();
@@ -208,13 +211,23 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
         <canvas class="cloud" node_ref=cloud role="img" data-testid="map-canvas"
             aria-label="Density of all spans by variability and confidence; the spans table lists them"
             on:pointerdown=down on:pointermove=moved on:pointerup=up on:wheel=wheel
-            on:pointercancel=move |_| drawn.set(Vec::new()) on:pointerleave=move |_| app.hover.set(None)
+            on:pointercancel=move |_| drawn.set(Vec::new()) on:pointerleave=move |_| leave()
             on:dblclick=move |_| app.zoom.set(None)></canvas>
         <svg class="lasso" aria-hidden="true">
             <polygon class="region" points=region />
             <polygon points=move || drawn.with(|drawn| points(drawn)) />
         </svg>
     }
+}
+
+/// A coordinate with no more digits than it takes to tell pixels apart, so that the address stays short.
+fn rounded(value: f32, (low, high): (f32, f32)) -> f32 {
+    // To a thousandth to a ten-thousandth of what is shown. No logarithm, which the page would have to carry.
+    let mut unit = 1.0f64;
+    while unit * f64::from(high - low) < 1e3 && unit < 1e30 {
+        unit *= 10.0;
+    }
+    ((f64::from(value) * unit).round() / unit) as f32
 }
 
 /// Shows a part of the plane around a point (its middle if none): `factor` of its width and height.
@@ -225,7 +238,8 @@ fn zoom(app: App, factor: f32, around: Option<(f32, f32)>) {
     let scaled = |(low, high): (f32, f32), at: f32, (least, most): (f32, f32)| {
         // Nearer than a thousandth there are only single points.
         let width = ((high - low) * factor).clamp((most - least) * 1e-3, most - least);
-        let start = (at - (at - low) / (high - low) * width).clamp(least, most - width);
+        // Where the plane is very large `most - width` may be rounded to less than `least`.
+        let start = (at - (at - low) / (high - low) * width).min(most - width).max(least);
         (start, start + width)
     };
     let new = Extent { x: scaled(now.x, x, whole.x), y: scaled(now.y, y, whole.y) };

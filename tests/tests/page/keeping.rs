@@ -1,0 +1,230 @@
+//! What somebody has decided is lost to nothing: a link, another tab, a key pressed too early, a file that does not fit.
+
+use std::time::Duration;
+
+use shared::cleaning::Decisions;
+use shared::judge::Judge;
+use shared::share;
+use shared::threshold::{Rule, Settings};
+
+use crate::browser::{Page, Places, with_page};
+use crate::{Made, made};
+
+const RUN: &str = "?run=run/dynamics.dyn";
+const SHIFT: char = '\u{e008}';
+const CONTROL: char = '\u{e009}';
+
+/// The automatic settings with this threshold for negatives, about the run.
+fn decisions(made: &Made, negatives: f32) -> Decisions {
+    let bytes = std::fs::read(made.dynamics()).unwrap();
+    let automatic = Judge::automatic(&shared::dyn_file::read(&bytes).unwrap(), |_| {}).unwrap().1;
+    let settings = Settings { negatives: Rule::Fixed(negatives), ..automatic };
+    Decisions::new(shared::dyn_file::digest(&bytes), settings)
+}
+
+/// Until what was changed is stored.
+async fn until_stored() {
+    tokio::time::sleep(Duration::from_millis(700)).await;
+}
+
+async fn until_decided(page: &Page, number: usize) {
+    let line = format!("{number} decided by hand");
+    page.until("counts-panel", &line, |text| text.lines().any(|is| is == line)).await;
+}
+
+async fn until_threshold(page: &Page, value: &str) {
+    for _ in 0..200 {
+        if page.value("threshold-negatives").await == value {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the threshold is {}, not {value}", page.value("threshold-negatives").await);
+}
+
+async fn offers(page: &Page) -> String {
+    page.until("banner", "brings work back", |text| text.contains("is back")).await
+}
+
+#[test]
+fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
+    let Some(places) = Places::find("neither_own_work_nor_what_is_done_on_a_link_is_lost") else { return };
+    let made = made(&places);
+    let link = |negatives| share::fragment(&decisions(made, negatives));
+    with_page(&places, &made.run, RUN, move |page| async move {
+        page.until_open().await;
+        let (base, threshold) = (page.address().await, page.value("threshold-negatives").await);
+        let base = base.split('#').next().unwrap().to_owned();
+        page.press(&[], 'j').await;
+        page.press(&[], 'x').await;
+        until_decided(&page, 1).await;
+        until_stored().await;
+
+        // A link that is looked at and left changes nothing.
+        page.go(&format!("{base}#{}", link(-0.25))).await;
+        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
+        until_threshold(&page, "-0.25").await;
+        until_stored().await;
+        page.go(&base).await;
+        let told = offers(&page).await;
+        assert!(told.contains("1 decisions by hand") && !told.contains("set aside"), "{told}");
+        until_threshold(&page, &threshold).await;
+
+        // Decided upon without an answer, it is kept, and own work beside it.
+        page.go(&format!("{base}#{}", link(-0.25))).await;
+        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
+        until_threshold(&page, "-0.25").await;
+        page.press(&[], 'j').await;
+        for _ in 0..2 {
+            page.press(&[], 'k').await;
+        }
+        until_decided(&page, 2).await;
+        until_stored().await;
+        page.go(&base).await;
+        let told = offers(&page).await;
+        assert!(told.contains("set aside") && told.contains("2 decisions by hand"), "{told}");
+        until_threshold(&page, "-0.25").await;
+        page.script("[...document.querySelectorAll('[data-testid=accept]')].find((b) => b.textContent === 'Take up that').click()").await;
+        until_threshold(&page, &threshold).await;
+        until_decided(&page, 1).await;
+        page.press(&[CONTROL], 'z').await;
+        until_decided(&page, 2).await;
+        until_stored().await;
+        page.go(&base).await;
+        let told = offers(&page).await;
+        assert!(!told.contains("set aside") && told.contains("2 decisions by hand"), "answered: {told}");
+
+        // Not taken up, it can be had by undoing.
+        page.go(&format!("{base}#{}", link(-0.75))).await;
+        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
+        until_threshold(&page, "-0.75").await;
+        page.click("dismiss").await;
+        page.until("banner", "is empty", str::is_empty).await;
+        until_threshold(&page, "-0.75").await;
+        page.press(&[CONTROL], 'z').await;
+        until_decided(&page, 2).await;
+        until_threshold(&page, "-0.25").await;
+    });
+}
+
+#[test]
+fn what_another_tab_has_stored_is_set_aside() {
+    let Some(places) = Places::find("what_another_tab_has_stored_is_set_aside") else { return };
+    let made = made(&places);
+    let work = |hundredths: i32| {
+        let Decisions { settings, .. } = decisions(made, hundredths as f32 / 100.0);
+        let work = serde_json::json!({ "settings": settings, "by_hand": [], "session": 0.5 });
+        serde_json::json!({ "work": work, "aside": [] }).to_string()
+    };
+    let digest = decisions(made, 0.0).dynamics;
+    let other_tab = [-150, -250].map(|hundredths| {
+        format!(
+            "const done = arguments[0], work = {};
+             work.work.saved_at = Date.now();
+             const asked = indexedDB.open('dynclean');
+             asked.onsuccess = () => {{
+                 const store = asked.result.transaction('work', 'readwrite').objectStore('work');
+                 store.put(JSON.stringify(work), '{digest}').onsuccess = () => {{ asked.result.close(); done(true); }};
+             }};",
+            work(hundredths)
+        )
+    });
+    with_page(&places, &made.run, RUN, move |page| async move {
+        page.until_open().await;
+        let base = page.address().await.split('#').next().unwrap().to_owned();
+        page.press(&[], 'j').await;
+        for (i, other_tab) in other_tab.iter().enumerate() {
+            page.press(&[], 'x').await;
+            until_decided(&page, i + 1).await;
+            until_stored().await;
+            page.script_until_done(other_tab).await;
+        }
+        page.press(&[], 'x').await;
+        until_decided(&page, 3).await;
+        until_stored().await;
+        page.go(&base).await;
+        let told = offers(&page).await;
+        assert!(told.contains("3 decisions by hand"), "{told}");
+        assert_eq!(told.matches("set aside").count(), 1, "of one other tab the last: {told}");
+        page.script("[...document.querySelectorAll('[data-testid=accept]')].find((b) => b.textContent === 'Take up that').click()").await;
+        until_threshold(&page, "-2.5").await;
+    });
+}
+
+#[test]
+fn keys_are_about_what_is_chosen_whether_it_is_in_sight_or_not() {
+    let Some(places) = Places::find("keys_are_about_what_is_chosen_whether_it_is_in_sight_or_not") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, RUN, move |page| async move {
+        page.until_open().await;
+        // A row of words that another order takes out of sight.
+        page.press(&[], 'w').await;
+        page.find("form-row").await;
+        page.press(&[], 'x').await;
+        page.press(&[], 'j').await;
+        let chosen = page.text("chip-form").await;
+        let script = "return document.querySelector('[data-testid=form-row].selected').children[3].textContent";
+        let n: usize = page.script(script).await.as_str().unwrap().trim().parse().unwrap();
+        assert!(n > 2);
+        page.click("sort-mean").await;
+        let is_there = "return document.querySelectorAll('[data-testid=form-row].selected').length";
+        for _ in 0..100 {
+            if page.script(is_there).await == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(page.script(is_there).await, 0, "the words most often labelled have not the lowest mean");
+        page.press(&[], 'x').await;
+        until_decided(&page, n).await;
+        assert_eq!(page.text("chip-form").await, chosen);
+        page.press(&[CONTROL], 'z').await;
+        page.until("counts-panel", "has no decision", |text| !text.contains("decided by hand")).await;
+
+        // A key pressed before the span that it is about is shown.
+        page.press(&[], '\u{e00c}').await;
+        page.press(&[], 'w').await;
+        page.find("row").await;
+        page.press(&[], 'j').await;
+        page.until("sentence", "shows a span", |text| !text.is_empty()).await;
+        page.press(&[], 'x').await;
+        page.press(&[SHIFT], 'X').await;
+        page.until("decision", "is remove", |text| text == "remove").await;
+        // The first, and all that are like the second.
+        let alike = page.text_of("[data-testid=same-form] p").await;
+        let n: usize = match alike.split(": ").nth(1).unwrap().split(' ').next().unwrap() {
+            "once," => 1,
+            number => number.parse().unwrap(),
+        };
+        let first = page.script("return document.querySelector('[data-testid=row] [role=gridcell]').textContent").await;
+        assert!(first.as_str().unwrap().contains("remove"), "{first}");
+        page.until("counts-panel", "has them", |text| {
+            text.lines()
+                .any(|line| line == format!("{n} decided by hand") || line == format!("{} decided by hand", n + 1))
+        })
+        .await;
+    });
+}
+
+#[test]
+fn settings_that_the_file_cannot_have_are_refused() {
+    let Some(places) = Places::find("settings_that_the_file_cannot_have_are_refused") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, RUN, move |page| async move {
+        page.until_open().await;
+        page.press(&[], 'j').await;
+        page.press(&[], 'x').await;
+        until_decided(&page, 1).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("decisions.json");
+        let mut late = decisions(made, -0.25);
+        (late.settings.window.first, late.settings.window.last) = (50, 60);
+        std::fs::write(&file, serde_json::to_vec(&late).unwrap()).unwrap();
+        page.drop_file(&file).await;
+        page.until("banner", "says why", |text| text.contains("epochs 50 to 60")).await;
+        until_decided(&page, 1).await;
+        let json = page.download("export-decisions", "decisions.json").await;
+        let kept = Decisions::read(&json, &late.dynamics).unwrap();
+        assert_eq!((kept.overrides.len(), kept.settings.negatives), (1, Rule::Auto));
+    });
+}
