@@ -359,12 +359,13 @@ fn on_reply(reply: Reply, attachment: JsValue) {
                 app.by_hand.set(by_hand);
             }
             with(|link| {
-                // What was asked for was about the file before.
-                let (opening, other): (VecDeque<Job>, VecDeque<Job>) =
-                    link.jobs.drain(..).partition(|job| matches!(job, Job::Open(..)));
-                link.jobs = opening;
-                if other.iter().any(|job| matches!(job, Job::Export(_))) {
-                    app.tell(true, "The download was not made: another file was opened before.".to_owned());
+                if !then.restores {
+                    // What was asked for was about the file before.
+                    let n_jobs = link.jobs.len();
+                    link.jobs.retain(|job| matches!(job, Job::Open(..)));
+                    if link.jobs.len() < n_jobs {
+                        app.tell(true, "Another file was opened before what was asked for could be done.".to_owned());
+                    }
                 }
                 link.open = Some(source);
                 link.patience = PATIENCE;

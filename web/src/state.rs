@@ -402,7 +402,7 @@ impl App {
 
     fn decide_all(&self, alike: Alike, decision: Option<Decision>) {
         if link::is_opening() {
-            self.tell(true, "Nothing was decided: another file is being opened.".to_owned());
+            self.tell(true, "Nothing was decided: a file is being opened.".to_owned());
         } else {
             link::look(|look| look.decided_alike.push((alike, decision)));
         }
