@@ -65,6 +65,11 @@ impl History {
         self.done.push(step);
     }
 
+    /// What comes next is a change of its own, however soon.
+    pub fn end_gesture(&mut self) {
+        self.last_at = 0.0;
+    }
+
     /// Takes the last change back: what is to be set.
     pub fn undo(&mut self) -> Option<Values> {
         let step = self.done.pop()?;

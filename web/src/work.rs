@@ -17,6 +17,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::format;
+use crate::history::History;
 use crate::state::{Act, App};
 use crate::{address, link};
 
@@ -103,7 +104,7 @@ pub fn bring_back(app: App) {
     LOADING.set(Some(digest.clone()));
     LINKED.set(None);
     spawn_local(async move {
-        let Stored { work: stored, aside } = load(&digest).await.unwrap_or_else(|error| {
+        let Stored { work: stored, mut aside } = load(&digest).await.unwrap_or_else(|error| {
             leptos::logging::warn!("work in progress: {error}");
             Stored::default()
         });
@@ -111,10 +112,14 @@ pub fn bring_back(app: App) {
             return;
         }
         LOADING.set(None);
-        let note = take_note(&digest);
+        let Stored { work: note, aside: noted_aside } = take_note(&digest);
         LOADED.set([&stored, &note].into_iter().flatten().map(|work| work.saved_at).collect());
         let stored = match note {
             Some(note) if stored.as_ref().is_none_or(|stored| stored.saved_at < note.saved_at) => {
+                for own in noted_aside {
+                    set_aside(&mut aside, own.clone());
+                    write(digest.clone(), move |stored| set_aside(&mut stored.aside, own));
+                }
                 store(digest.clone(), note.clone(), &automatic);
                 Some(note)
             }
@@ -164,6 +169,7 @@ pub fn answer(app: App, work: &Work, is_wanted: bool) {
     let now = Work::of(app);
     take_up(app, work);
     if !is_wanted {
+        app.history.update(History::end_gesture);
         take_up(app, &now);
     }
 }
@@ -213,18 +219,23 @@ fn name_of_note(digest: &str) -> String {
 }
 
 fn note(app: App) {
-    let Some(digest) = app.file.with_untracked(|f| f.as_ref().map(|f| f.digest.clone())) else { return };
-    if let (Some(notes), Ok(json)) = (notes(), serde_json::to_string(&Work::of(app))) {
+    let Some((digest, _)) = open_file(app) else { return };
+    let own = LINKED.with_borrow(|linked| linked.as_ref().map(|linked| linked.own.clone()));
+    let stored = Stored { work: Some(Work::of(app)), aside: own.into_iter().collect() };
+    if let Some(notes) = notes() {
         // Where there is no room, what is in the database is what remains.
-        let _ = notes.set_item(&name_of_note(&digest), &json);
+        let _ = notes.set_item(&name_of_note(&digest), &stored.to_json());
     }
 }
 
-fn take_note(digest: &str) -> Option<Work> {
-    let (notes, name) = (notes()?, name_of_note(digest));
-    let json = notes.get_item(&name).ok().flatten()?;
-    let _ = notes.remove_item(&name);
-    serde_json::from_str(&json).ok()
+fn take_note(digest: &str) -> Stored {
+    let name = name_of_note(digest);
+    let taken = notes().and_then(|notes| {
+        let json = notes.get_item(&name).ok().flatten()?;
+        let _ = notes.remove_item(&name);
+        Some(Stored::of_json(json))
+    });
+    taken.unwrap_or_default()
 }
 
 /// Stores what is set and decided now.
@@ -233,7 +244,8 @@ fn keep(app: App) {
     if !may_be_stored(app, &digest) {
         return;
     }
-    if let Some(Linked { own, .. }) = LINKED.take() {
+    let linked = LINKED.with_borrow_mut(|linked| linked.take_if(|linked| linked.digest == digest));
+    if let Some(Linked { own, .. }) = linked {
         write(digest.clone(), move |stored| set_aside(&mut stored.aside, own));
     }
     store(digest, Work::of(app), &automatic);
@@ -301,16 +313,24 @@ struct Stored {
     aside: Vec<Work>,
 }
 
-async fn read(store: &ObjectStore, digest: &JsValue) -> Result<Stored, idb::Error> {
-    let Some(mut json) = store.get(digest.clone())?.await?.and_then(|json| json.as_string()) else {
-        return Ok(Stored::default());
-    };
-    // Earlier pages stored the work alone.
-    if json.starts_with("{\"saved_at\"") {
-        json = format!("{{\"work\":{json},\"aside\":[]}}");
+impl Stored {
+    fn of_json(mut json: String) -> Self {
+        // Earlier pages stored the work alone.
+        if json.starts_with("{\"saved_at\"") {
+            json = format!("{{\"work\":{json},\"aside\":[]}}");
+        }
+        // What this page cannot read is as good as nothing.
+        serde_json::from_str(&json).unwrap_or_default()
     }
-    // What this page cannot read is as good as nothing.
-    Ok(serde_json::from_str(&json).unwrap_or_default())
+
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+async fn read(store: &ObjectStore, digest: &JsValue) -> Result<Stored, idb::Error> {
+    let json = store.get(digest.clone())?.await?.and_then(|json| json.as_string());
+    Ok(json.map_or_else(Stored::default, Stored::of_json))
 }
 
 async fn load(digest: &str) -> Result<Stored, idb::Error> {
@@ -327,8 +347,7 @@ async fn change(digest: String, change: Box<dyn FnOnce(&mut Stored)>) -> Result<
     if stored == Stored::default() {
         store.delete(key)?.await?;
     } else {
-        let json = serde_json::to_string(&stored).unwrap_or_default();
-        store.put(&JsValue::from_str(&json), Some(&key))?.await?;
+        store.put(&JsValue::from_str(&stored.to_json()), Some(&key))?.await?;
     }
     transaction.commit()?.await?;
     Ok(())

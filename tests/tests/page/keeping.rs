@@ -108,6 +108,38 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
 }
 
 #[test]
+fn settings_that_were_not_taken_up_can_be_had_by_undoing() {
+    let Some(places) = Places::find("settings_that_were_not_taken_up_can_be_had_by_undoing") else { return };
+    let made = made(&places);
+    let link = share::fragment(&decisions(made, -0.75));
+    with_page(&places, &made.run, RUN, move |page| async move {
+        page.until_open().await;
+        let base = page.address().await.split('#').next().unwrap().to_owned();
+        page.type_into("slider-negatives", "\u{e00e}").await;
+        let own = page.value("threshold-negatives").await;
+        until_stored().await;
+        page.go(&format!("{base}#{link}")).await;
+        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
+        until_threshold(&page, "-0.75").await;
+        page.click("dismiss").await;
+        page.until("banner", "is empty", str::is_empty).await;
+        until_threshold(&page, "-0.75").await;
+        page.press(&[CONTROL], 'z').await;
+        until_threshold(&page, &own).await;
+        until_stored().await;
+
+        // What the address says after a reload is no link, but what is stored is more.
+        page.reload().await;
+        assert!(!offers(&page).await.contains("address"));
+        until_threshold(&page, &own).await;
+        // A link that is followed now is one.
+        page.script(&format!("location.hash = '#{link}'")).await;
+        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
+        until_threshold(&page, "-0.75").await;
+    });
+}
+
+#[test]
 fn what_another_tab_has_stored_is_set_aside() {
     let Some(places) = Places::find("what_another_tab_has_stored_is_set_aside") else { return };
     let made = made(&places);
