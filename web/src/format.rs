@@ -23,6 +23,11 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// "1 decision", "12 decisions".
+pub fn decisions(n: usize) -> String {
+    format!("{} decision{}", count(n as u64), if n == 1 { "" } else { "s" })
+}
+
 /// A share of a whole: .5 %, 12 %.
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {

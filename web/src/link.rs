@@ -17,7 +17,7 @@ use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 use crate::protocol::{Export, Look, Map, Place, Reply, Request, Seen, pack, unpack};
 use crate::state::App;
 use crate::worker::file_name;
-use crate::{address, download, work};
+use crate::{address, download, format, work};
 
 /// Addresses of the scripts that a worker needs.
 pub struct Scripts {
@@ -399,7 +399,8 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         }
         (Reply::Decided(settings, by_hand), Some(Waiting::Opened(source, _))) => {
             app.busy.set(None);
-            app.tell(false, format!("The settings and {} decisions of {} hold now.", by_hand.len(), source.name()));
+            let decisions = format::decisions(by_hand.len());
+            app.tell(false, format!("The settings and {decisions} of {} hold now.", source.name()));
             hold(app, *settings, by_hand);
         }
         (Reply::Refused(reason), Some(Waiting::Opened(source, _))) => {

@@ -56,8 +56,8 @@ impl Work {
     fn described(&self) -> String {
         let date = js_sys::Date::new(&JsValue::from_f64(self.saved_at));
         let when = String::from(date.to_locale_string("en-GB", &JsValue::UNDEFINED));
-        let n = format::count(self.by_hand.len() as u64);
-        format!("settings and {n} decisions by hand, last changed {when}")
+        let decisions = format::decisions(self.by_hand.len());
+        format!("settings and {decisions} by hand, last changed {when}")
     }
 }
 

@@ -80,7 +80,7 @@ fn a_mistake_in_the_page_is_told_and_nothing_is_lost() {
 
         // As it says.
         page.reload().await;
-        page.until("banner", "brings the work back", |text| text.contains("1 decisions by hand")).await;
+        page.until("banner", "brings the work back", |text| text.contains("1 decision by hand")).await;
         page.until("row", "is decided by hand", |text| text.starts_with("remove") && text.contains("by hand")).await;
         page.forgive().await;
     });

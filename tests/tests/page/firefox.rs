@@ -30,6 +30,6 @@ fn firefox_opens_a_file_and_saves_what_is_decided() {
 
         page.reload().await;
         page.type_into("welcome-input", made.dynamics().to_str().unwrap()).await;
-        page.until("banner", "brings the work back", |text| text.contains("1 decisions by hand")).await;
+        page.until("banner", "brings the work back", |text| text.contains("1 decision by hand")).await;
     });
 }

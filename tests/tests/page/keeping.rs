@@ -67,7 +67,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         until_stored().await;
         page.go(&base).await;
         let told = offers(&page).await;
-        assert!(told.contains("1 decisions by hand") && !told.contains("set aside"), "{told}");
+        assert!(told.contains("1 decision by hand") && !told.contains("set aside"), "{told}");
         until_threshold(&page, &threshold).await;
 
         // Decided upon without an answer, it is kept, and own work beside it.

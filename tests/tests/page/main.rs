@@ -160,7 +160,7 @@ fn the_exported_corpus_is_what_the_trainer_writes() {
 
         // The decisions that were saved, dropped on the page, hold again.
         page.drop_file(&decisions).await;
-        page.until("banner", "tells of them", |text| text.contains("1 decisions of decisions.json hold now")).await;
+        page.until("banner", "tells of them", |text| text.contains("1 decision of decisions.json hold now")).await;
         let restored = page.download("export-corpus", CLEANED).await;
         assert_same(&restored, &by_hand, "with decisions.json read back");
     });

@@ -82,7 +82,7 @@ fn spans_are_decided_by_keyboard_and_nothing_is_lost() {
         until_by_hand(&page, 1).await;
         let decisions = page.download("export-decisions", "decisions.json").await;
         page.reload().await;
-        page.until("banner", "brings the work back", |text| text.contains("1 decisions by hand")).await;
+        page.until("banner", "brings the work back", |text| text.contains("1 decision by hand")).await;
         until_by_hand(&page, 1).await;
         assert_eq!(page.download("export-decisions", "decisions.json").await, decisions);
         page.click("accept").await;

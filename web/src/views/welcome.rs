@@ -38,7 +38,7 @@ pub fn welcome(app: App) -> impl IntoView {
                 <p>"Train on your own data; the encoder " <code>"builtin"</code> " needs no download:"</p>
                 <pre tabindex="0"><code>{COMMAND}</code></pre>
                 <p>
-                    "Then open " <code>"run/dynamics.dyn"</code> ". From PyTorch, numpy or the published files of the paper: "
+                    "Then open " <code>"run/dynamics.dyn"</code> ", and after it " <code>"run/decisions.json"</code> ": what the run has chosen. From PyTorch, numpy or the published files of the paper: "
                     "record the logits of every span after each epoch, as JSON Lines or columns, and "
                     <code>"trainer convert --dynamics … --out run.dyn"</code> "; docs/IMPORT.md in the repository shows the code."
                 </p>
