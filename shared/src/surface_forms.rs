@@ -131,7 +131,7 @@ impl SurfaceForms {
     }
 
     /// The spans of a form, ascending; none for a form that does not exist.
-    pub fn spans(&self, form: FormId) -> Vec<SpanId> {
+    fn spans(&self, form: FormId) -> Vec<SpanId> {
         (0..).zip(&self.of_span).filter(|&(_, &of)| of == form).map(|(span, _)| span).collect()
     }
 

@@ -252,8 +252,8 @@ impl Sweep {
 
     /// How many trainings this takes at most, where the settings that a run finds are adjusted like this.
     pub(crate) fn most_trainings(&self, adjust: impl Fn(&mut Settings)) -> u32 {
-        let (negatives, positives) = (Rule::Auto, Rule::Auto);
-        let mut base = Settings { negatives, positives, dictionary_check: true, ..Settings::paper() };
+        let mut base =
+            Settings { negatives: Rule::Auto, positives: Rule::Auto, dictionary_check: true, ..Settings::paper() };
         adjust(&mut base);
         let mut different: Vec<Settings> = Vec::new();
         for mut settings in self.combinations(&base) {

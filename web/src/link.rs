@@ -56,7 +56,6 @@ impl Source {
 }
 
 /// What is to be done when a file is open.
-#[derive(Default)]
 struct Then {
     /// To tell: whether something went wrong, and what.
     notice: Option<(bool, String)>,

@@ -63,7 +63,6 @@ impl Work {
 
 /// What an address brought while there is own work on the file.
 struct Linked {
-    digest: String,
     own: Work,
     /// None until it holds.
     brought: Option<Work>,
@@ -72,9 +71,9 @@ struct Linked {
 thread_local! {
     /// Which load of the page this is.
     static SESSION: f64 = js_sys::Math::random();
-    /// The file whose work is being loaded: till then none of it is stored.
-    static LOADING: RefCell<Option<String>> = const { RefCell::new(None) };
-    /// Until something is changed, own work stays where it is.
+    /// Whether the work on the open file is being loaded: till then none of it is stored.
+    static IS_LOADING: Cell<bool> = const { Cell::new(false) };
+    /// About the open file. Until something is changed, own work stays where it is.
     static LINKED: RefCell<Option<Linked>> = const { RefCell::new(None) };
     /// When the work that was loaded, and what was noted after it, had been stored.
     static LOADED: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
@@ -101,7 +100,7 @@ pub fn is_linked(app: App) {
 /// Brings back what was done on the file that was just opened: what its address says, or what is stored.
 pub fn bring_back(app: App) {
     let Some((digest, automatic)) = open_file(app) else { return };
-    LOADING.set(Some(digest.clone()));
+    IS_LOADING.set(true);
     LINKED.set(None);
     spawn_local(async move {
         let Stored { work: stored, mut aside } = load(&digest).await.unwrap_or_else(|error| {
@@ -111,7 +110,7 @@ pub fn bring_back(app: App) {
         if open_file(app).is_none_or(|(open, _)| open != digest) {
             return;
         }
-        LOADING.set(None);
+        IS_LOADING.set(false);
         let Stored { work: note, aside: noted_aside } = take_note(&digest);
         LOADED.set([&stored, &note].into_iter().flatten().map(|work| work.saved_at).collect());
         let stored = match note {
@@ -138,7 +137,7 @@ pub fn bring_back(app: App) {
                         own.described()
                     );
                     app.offer(text, "Take up mine", Act::TakeUp(Box::new(own.clone())));
-                    LINKED.set(Some(Linked { digest: digest.clone(), own, brought: None }));
+                    LINKED.set(Some(Linked { own, brought: None }));
                 }
                 link::take(linked.json);
             }
@@ -149,7 +148,8 @@ pub fn bring_back(app: App) {
             }
             _ => {}
         }
-        for work in aside.into_iter().filter(|aside| !aside.is_like(&Work::of(app))) {
+        let now = Work::of(app);
+        for work in aside.into_iter().filter(|aside| !aside.is_like(&now)) {
             let text = format!("Other work of yours on this file was set aside: {}.", work.described());
             app.offer(text, "Take up that", Act::TakeUp(Box::new(work)));
         }
@@ -201,7 +201,7 @@ pub fn keep_if_due(app: App) {
 /// Notes what has not reached the database when the page is left.
 pub fn keep_on_leaving(app: App) {
     let handle = window_event_listener(leptos::ev::pagehide, move |_| {
-        if (DUE.get() || UNDER_WAY.get() > 0) && open_file(app).is_some_and(|(digest, _)| may_be_stored(app, &digest)) {
+        if (DUE.get() || UNDER_WAY.get() > 0) && may_be_stored(app) {
             note(app);
         }
     });
@@ -240,25 +240,17 @@ fn take_note(digest: &str) -> Stored {
 
 /// Stores what is set and decided now.
 fn keep(app: App) {
-    let Some((digest, automatic)) = open_file(app) else { return };
-    if !may_be_stored(app, &digest) {
-        return;
-    }
-    let linked = LINKED.with_borrow_mut(|linked| linked.take_if(|linked| linked.digest == digest));
-    if let Some(Linked { own, .. }) = linked {
+    let Some((digest, automatic)) = open_file(app).filter(|_| may_be_stored(app)) else { return };
+    if let Some(Linked { own, .. }) = LINKED.take() {
         write(digest.clone(), move |stored| set_aside(&mut stored.aside, own));
     }
     store(digest, Work::of(app), &automatic);
 }
 
 /// Whether what is set and decided may take the place of what is stored.
-fn may_be_stored(app: App, digest: &str) -> bool {
-    let is_loaded = LOADING.with_borrow(|loading| loading.as_deref() != Some(digest));
-    let is_changed = LINKED.with_borrow(|linked| {
-        let of_this = linked.as_ref().filter(|linked| linked.digest == digest);
-        of_this.is_none_or(|linked| linked.brought.as_ref().is_some_and(|brought| !brought.is_like(&Work::of(app))))
-    });
-    is_loaded && is_changed
+fn may_be_stored(app: App) -> bool {
+    let is_changed = |linked: &Linked| linked.brought.as_ref().is_some_and(|brought| !brought.is_like(&Work::of(app)));
+    !IS_LOADING.get() && LINKED.with_borrow(|linked| linked.as_ref().is_none_or(is_changed))
 }
 
 fn store(digest: String, work: Work, automatic: &Settings) {

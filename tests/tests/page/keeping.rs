@@ -42,6 +42,31 @@ async fn until_threshold(page: &Page, value: &str) {
     panic!("the threshold is {}, not {value}", page.value("threshold-negatives").await);
 }
 
+/// The page's address without what is shown.
+async fn base_of(page: &Page) -> String {
+    page.address().await.split('#').next().unwrap().to_owned()
+}
+
+/// Goes to a link that brings this threshold, where there is own work.
+async fn follow(page: &Page, link: &str, threshold: &str) {
+    page.go(link).await;
+    page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
+    until_threshold(page, threshold).await;
+}
+
+/// Takes up what was set aside.
+async fn take_up_that(page: &Page) {
+    let buttons = "[...document.querySelectorAll('[data-testid=accept]')]";
+    page.script(&format!("{buttons}.find((button) => button.textContent === 'Take up that').click()")).await;
+}
+
+/// Removes the first span.
+async fn decide_first(page: &Page) {
+    page.press(&[], 'j').await;
+    page.press(&[], 'x').await;
+    until_decided(page, 1).await;
+}
+
 async fn offers(page: &Page) -> String {
     page.until("banner", "brings work back", |text| text.contains("is back")).await
 }
@@ -53,17 +78,12 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
     let link = |negatives| share::fragment(&decisions(made, negatives));
     with_page(&places, &made.run, RUN, move |page| async move {
         page.until_open().await;
-        let (base, threshold) = (page.address().await, page.value("threshold-negatives").await);
-        let base = base.split('#').next().unwrap().to_owned();
-        page.press(&[], 'j').await;
-        page.press(&[], 'x').await;
-        until_decided(&page, 1).await;
+        let (base, threshold) = (base_of(&page).await, page.value("threshold-negatives").await);
+        decide_first(&page).await;
         until_stored().await;
 
         // A link that is looked at and left changes nothing.
-        page.go(&format!("{base}#{}", link(-0.25))).await;
-        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
-        until_threshold(&page, "-0.25").await;
+        follow(&page, &format!("{base}#{}", link(-0.25)), "-0.25").await;
         until_stored().await;
         page.go(&base).await;
         let told = offers(&page).await;
@@ -71,9 +91,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         until_threshold(&page, &threshold).await;
 
         // Decided upon without an answer, it is kept, and own work beside it.
-        page.go(&format!("{base}#{}", link(-0.25))).await;
-        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
-        until_threshold(&page, "-0.25").await;
+        follow(&page, &format!("{base}#{}", link(-0.25)), "-0.25").await;
         page.press(&[], 'j').await;
         for _ in 0..2 {
             page.press(&[], 'k').await;
@@ -84,7 +102,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         let told = offers(&page).await;
         assert!(told.contains("set aside") && told.contains("2 decisions by hand"), "{told}");
         until_threshold(&page, "-0.25").await;
-        page.script("[...document.querySelectorAll('[data-testid=accept]')].find((b) => b.textContent === 'Take up that').click()").await;
+        take_up_that(&page).await;
         until_threshold(&page, &threshold).await;
         until_decided(&page, 1).await;
         page.press(&[CONTROL], 'z').await;
@@ -95,9 +113,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         assert!(!told.contains("set aside") && told.contains("2 decisions by hand"), "answered: {told}");
 
         // Not taken up, it can be had by undoing.
-        page.go(&format!("{base}#{}", link(-0.75))).await;
-        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
-        until_threshold(&page, "-0.75").await;
+        follow(&page, &format!("{base}#{}", link(-0.75)), "-0.75").await;
         page.click("dismiss").await;
         page.until("banner", "is empty", str::is_empty).await;
         until_threshold(&page, "-0.75").await;
@@ -114,13 +130,11 @@ fn settings_that_were_not_taken_up_can_be_had_by_undoing() {
     let link = share::fragment(&decisions(made, -0.75));
     with_page(&places, &made.run, RUN, move |page| async move {
         page.until_open().await;
-        let base = page.address().await.split('#').next().unwrap().to_owned();
+        let base = base_of(&page).await;
         page.type_into("slider-negatives", "\u{e00e}").await;
         let own = page.value("threshold-negatives").await;
         until_stored().await;
-        page.go(&format!("{base}#{link}")).await;
-        page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
-        until_threshold(&page, "-0.75").await;
+        follow(&page, &format!("{base}#{link}"), "-0.75").await;
         page.click("dismiss").await;
         page.until("banner", "is empty", str::is_empty).await;
         until_threshold(&page, "-0.75").await;
@@ -163,7 +177,7 @@ fn what_another_tab_has_stored_is_set_aside() {
     });
     with_page(&places, &made.run, RUN, move |page| async move {
         page.until_open().await;
-        let base = page.address().await.split('#').next().unwrap().to_owned();
+        let base = base_of(&page).await;
         page.press(&[], 'j').await;
         for (i, other_tab) in other_tab.iter().enumerate() {
             page.press(&[], 'x').await;
@@ -178,7 +192,7 @@ fn what_another_tab_has_stored_is_set_aside() {
         let told = offers(&page).await;
         assert!(told.contains("3 decisions by hand"), "{told}");
         assert_eq!(told.matches("set aside").count(), 1, "of one other tab the last: {told}");
-        page.script("[...document.querySelectorAll('[data-testid=accept]')].find((b) => b.textContent === 'Take up that').click()").await;
+        take_up_that(&page).await;
         until_threshold(&page, "-2.5").await;
     });
 }
@@ -244,9 +258,7 @@ fn settings_that_the_file_cannot_have_are_refused() {
     let made = made(&places);
     with_page(&places, &made.run, RUN, move |page| async move {
         page.until_open().await;
-        page.press(&[], 'j').await;
-        page.press(&[], 'x').await;
-        until_decided(&page, 1).await;
+        decide_first(&page).await;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("decisions.json");
         let mut late = decisions(made, -0.25);

@@ -71,17 +71,15 @@ pub fn check_distinct<'a>(
     };
     let mut taken: Vec<&Path> = read.into_iter().map(PathBuf::as_path).collect();
     let folders: Vec<PathBuf> = taken.iter().filter(|f| f.is_dir()).filter_map(|f| fs::canonicalize(f).ok()).collect();
-    for out in written {
-        let there = out.ancestors().map(|a| if a.as_os_str().is_empty() { Path::new(".") } else { a });
-        let there = there.filter_map(|ancestor| fs::canonicalize(ancestor).ok()).next();
-        if let Some(folder) =
-            folders.iter().find(|folder| there.as_ref().is_some_and(|there| there.starts_with(folder)))
-            && !is_standard(out)
-        {
+    for out in written.into_iter().filter(|out| !is_standard(out)) {
+        let here = |path: &Path| fs::canonicalize(if path.as_os_str().is_empty() { Path::new(".") } else { path }).ok();
+        let there = out.ancestors().find_map(here);
+        let holds_it = |folder: &&PathBuf| there.as_ref().is_some_and(|there| there.starts_with(folder));
+        if let Some(folder) = folders.iter().find(holds_it) {
             let (out, folder) = (out.display(), folder.display());
             return usage(Err(anyhow!("{out} lies in {folder}, which is read as it is: give a name elsewhere")));
         }
-        if !is_standard(out) && taken.iter().any(|other| is_in(other, out)) {
+        if taken.iter().any(|other| is_in(other, out)) {
             let out = out.display();
             return usage(Err(anyhow!("{out} would be overwritten, and is needed as it is: give another name")));
         }

@@ -222,9 +222,9 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
 
 /// A coordinate with no more digits than it takes to tell pixels apart, so that the address stays short.
 fn rounded(value: f32, (low, high): (f32, f32)) -> f32 {
-    // To a thousandth to a ten-thousandth of what is shown. No logarithm, which the page would have to carry.
+    // To a ten-thousandth or less of what is shown. No logarithm, which the page would have to carry.
     let mut unit = 1.0f64;
-    while unit * f64::from(high - low) < 1e3 && unit < 1e30 {
+    while unit * f64::from(high - low) < 1e4 && unit < 1e30 {
         unit *= 10.0;
     }
     ((f64::from(value) * unit).round() / unit) as f32
