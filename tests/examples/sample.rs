@@ -4,8 +4,8 @@
 //! cargo run --release -p tests --example sample -- RUN/dynamics.dyn web/sample.dyn
 
 use shared::corpus::{Corpus, TokenTable};
-use shared::dyn_file;
-use shared::dynamics::{Dynamics, EpochLogits, Precision, Run, ThresholdRun};
+use shared::recording::dyn_file;
+use shared::recording::dynamics::{Dynamics, EpochLogits, Precision, Run, ThresholdRun};
 
 const SENTENCES: usize = 110;
 const EPOCHS: usize = 5;

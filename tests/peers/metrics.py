@@ -2,7 +2,7 @@
 
 Run: python3 metrics.py       (numpy; reads ../golden/metrics/real.json, writes the two other files)
 
-Written from the definitions of the papers (shared/src/metrics.rs names them), not from the Rust code.
+Written from the definitions of the papers (shared/src/metrics/mod.rs names them), not from the Rust code.
 real.json: logits relative to `O` and labels of 300 spans of a real run, numbers only, [epoch][span][label].
 adversarial.json: made here. expected.json: the metrics of both. Numbers that JSON lacks are strings.
 """

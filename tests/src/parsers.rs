@@ -5,18 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use shared::cleaning::{CleaningSummary, Decisions, clean};
-use shared::dyn_file::Scan;
-use shared::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
+use explorer::tally::Tally;
+use shared::cleaning::{CleaningSummary, Decisions, clean, provenance};
+use shared::corpus::decision::Side;
+use shared::detection::judge::Judge;
+use shared::detection::threshold::{Action, Metric, Rule, Settings};
 use shared::formats::{
-    Content, Document, Format, FormatError, Layers, ReadOptions, TagNames, WriteOptions, dynclean_json,
+    self, Content, Document, Format, FormatError, Layers, ReadOptions, TagNames, WriteOptions, dynclean_json,
 };
-use shared::import::Recording;
-use shared::judge::{Judge, Side};
 use shared::metrics::Window;
-use shared::tally::Tally;
-use shared::threshold::{Action, Metric, Rule, Settings};
-use shared::{dyn_file, formats, import, provenance, report};
+use shared::recording::dyn_file::{self, Scan};
+use shared::recording::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
+use shared::recording::import::{self, Recording};
+use shared::report;
 
 /// A parser under test.
 pub struct Parser {

@@ -7,11 +7,12 @@ use std::process::Command;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
-use shared::dyn_file;
-use shared::dynamics::{Negatives, Precision};
-use shared::judge::{Decision, Judge};
+use shared::corpus::decision::Decision;
+use shared::detection::judge::Judge;
+use shared::detection::threshold::Metric;
 use shared::metrics::Window;
-use shared::threshold::Metric;
+use shared::recording::dyn_file;
+use shared::recording::dynamics::{Negatives, Precision};
 use trainer::convert::{self, Conversion};
 use trainer::corpus_file::CorpusOptions;
 use trainer::span_table::{SpanTable, TableFormat};

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use shared::corpus::Entity;
-use shared::dyn_file;
-use shared::dynamics::{
+use shared::corpus::span::Span;
+use shared::evaluation::score::Prf;
+use shared::formats::dynclean_json;
+use shared::recording::dyn_file;
+use shared::recording::dynamics::{
     Dynamics, EpochLogits, EpochScore, Negatives, Precision, Run, RunInfo, SampleScheme, ThresholdRun,
 };
-use shared::formats::dynclean_json;
-use shared::score::Prf;
-use shared::span::Span;
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)

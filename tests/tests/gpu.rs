@@ -8,9 +8,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use shared::dyn_file;
-use shared::dynamics::Dynamics;
 use shared::metrics::{Metrics, Window};
+use shared::recording::dyn_file;
+use shared::recording::dynamics::Dynamics;
 
 const EPOCHS: u32 = 3;
 

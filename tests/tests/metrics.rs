@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use shared::dynamics::{EpochLogits, Precision, Run};
-use shared::labels::LabelId;
+use shared::corpus::labels::LabelId;
 use shared::metrics::{Metrics, Variability, Window, mean_distribution, mean_distributions};
+use shared::recording::dynamics::{EpochLogits, Precision, Run};
 
 #[derive(Deserialize)]
 struct Case {

@@ -1,8 +1,8 @@
 //! The enumeration of candidate spans against the noise counts that the paper's code publishes.
 
+use shared::corpus::labels::O;
+use shared::corpus::span::DEFAULT_MAX_WIDTH;
 use shared::formats::dynclean_json;
-use shared::labels::O;
-use shared::span::DEFAULT_MAX_WIDTH;
 
 /// Corpus, candidate spans, false negatives, false positives (DESIGN §9).
 const PUBLISHED: [(&str, usize, usize, usize); 3] =

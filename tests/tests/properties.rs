@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use explorer::tally::Tally;
 use proptest::prelude::*;
 use shared::cleaning::{CleaningSummary, Decisions, Override, clean};
+use shared::corpus::decision::{Decision, Side};
+use shared::corpus::labels::{LabelId, LabelSet, O};
+use shared::corpus::span::{self, SpanId, SpanIndex};
 use shared::corpus::{Corpus, Entity, TokenTable};
-use shared::dictionary_check::Entry;
-use shared::dynamics::{
+use shared::detection::judge::Judge;
+use shared::detection::threshold::{Action, Metric, Rule, Settings};
+use shared::evaluation::quality::detect;
+use shared::evaluation::score::Prf;
+use shared::formats::{Layout, dynclean_json};
+use shared::metrics::{Metrics, Window, mean_distribution};
+use shared::recording::dictionary::Entry;
+use shared::recording::dyn_file;
+use shared::recording::dynamics::{
     Dynamics, EpochLogits, EpochScore, Negatives, Precision, Run, RunInfo, SampleScheme, ThresholdRun,
 };
-use shared::formats::{Layout, dynclean_json};
-use shared::judge::{Decision, Judge, Side};
-use shared::labels::{LabelId, LabelSet, O};
-use shared::metrics::{Metrics, Window, mean_distribution};
-use shared::quality::detect;
-use shared::score::Prf;
-use shared::span::{SpanId, SpanIndex};
-use shared::tally::Tally;
-use shared::threshold::{Action, Metric, Rule, Settings};
-use shared::{dyn_file, span};
 
 /// Logits as rows, by epoch; multiples of 1/8, so that sums and half precision are exact.
 #[derive(Debug, Clone)]

@@ -148,7 +148,7 @@ fn an_ensemble_is_the_mean_of_runs_of_other_seeds() {
             ["train", "--train", text(&train), "--dev", text(&dev), "--encoder", "builtin", "--out", text(&out)];
         let options = ["--seed", &seed, "--ensemble", members, "--epochs", "1", "--no-threshold-run"];
         succeed(&binary, &[&arguments[..], &options].concat());
-        let dynamics = shared::dyn_file::read(&std::fs::read(out.join("dynamics.dyn")).unwrap()).unwrap();
+        let dynamics = shared::recording::dyn_file::read(&std::fs::read(out.join("dynamics.dyn")).unwrap()).unwrap();
         let epoch = &dynamics.run.epochs[0];
         (0..epoch.n_spans()).flat_map(|span| epoch.row(span)).collect::<Vec<f32>>()
     };

@@ -4,8 +4,8 @@
 //! The golden files hold columns of four runs, no text: AUM in hundredths, counted.
 
 use serde::Deserialize;
-use shared::judge::Ascending;
-use shared::threshold::Automatic;
+use shared::detection::ranking::Ascending;
+use shared::detection::threshold::Automatic;
 
 #[derive(Deserialize)]
 struct Golden {

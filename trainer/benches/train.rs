@@ -11,8 +11,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cpu_time::ProcessTime;
 use shared::corpus::Corpus;
-use shared::dynamics::{Negatives, SampleScheme};
 use shared::formats::{ReadOptions, read};
+use shared::recording::dynamics::{Negatives, SampleScheme};
 use trainer::checkpoint::Checkpoints;
 use trainer::compute::{Place, parse_place};
 use trainer::config::{Arithmetic, Config, Record, Schedule, WordShapes};
@@ -181,7 +181,7 @@ fn config(args: &Args) -> Config {
         negatives: Negatives::Top,
         negative_rate: 0.95,
         train_embeddings: false,
-        max_span_width: shared::span::DEFAULT_MAX_WIDTH,
+        max_span_width: shared::corpus::span::DEFAULT_MAX_WIDTH,
         scheme: SampleScheme::FakeClass,
         record: Record::Evaluation,
         word_shapes: WordShapes::Auto,

@@ -8,10 +8,10 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail, ensure};
+use shared::corpus::labels::LabelSet;
+use shared::corpus::span::Span;
 use shared::corpus::{Corpus, Entity};
 use shared::formats::tokenise;
-use shared::labels::LabelSet;
-use shared::span::Span;
 
 use crate::dictionary::Dictionary;
 

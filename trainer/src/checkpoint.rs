@@ -14,7 +14,7 @@ use candle_core::{Device, Tensor};
 use safetensors::tensor::View;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
-use shared::dynamics::EpochScore;
+use shared::recording::dynamics::EpochScore;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::interrupt;

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use shared::dynamics::{Negatives, SampleScheme};
+use shared::recording::dynamics::{Negatives, SampleScheme};
 
 /// No entity has more tokens, so no candidate span needs more.
 pub const WIDEST_SPAN: u32 = 10_000;

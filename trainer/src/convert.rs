@@ -5,9 +5,9 @@ use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use shared::dyn_file::{self, RunKind};
-use shared::dynamics::{Dynamics, Negatives, Precision, RunInfo};
-use shared::import::{self, Imported, Layout, Recording, Text};
+use shared::recording::dyn_file::{self, RunKind};
+use shared::recording::dynamics::{Dynamics, Negatives, Precision, RunInfo};
+use shared::recording::import::{self, Imported, Layout, Recording, Text};
 
 use crate::corpus_file::CorpusOptions;
 use crate::run_dir::write_whole_by;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use shared::corpus::Corpus;
+use shared::corpus::labels::LabelSet;
 use shared::formats::{
     self, Content, Document, Format, FormatError, Layers, Layout, ReadOptions, TagJson, TagNames, UnknownAs,
     WriteOptions, Written,
 };
-use shared::labels::LabelSet;
 
 use crate::console;
 use crate::run_dir::write_whole;
@@ -324,7 +324,7 @@ impl CorpusFiles {
                     bytes
                 }
             };
-            Ok(shared::dyn_file::digest(&bytes))
+            Ok(shared::recording::dyn_file::digest(&bytes))
         };
         let given = files.into_iter().filter_map(|(part, path)| Some((part, path?)));
         let mut digests = given.map(|(part, path)| Ok((part, digest(path)?))).collect::<Result<BTreeMap<_, _>>>()?;

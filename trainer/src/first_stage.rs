@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use shared::dyn_file::{self, RunKind};
-use shared::dynamics::{EpochLogits, EpochScore, Precision, RunInfo};
-use shared::ensemble;
+use shared::recording::dyn_file::{self, RunKind};
+use shared::recording::dynamics::{EpochLogits, EpochScore, Precision, RunInfo};
+use shared::recording::ensemble;
 
 use crate::config::{Config, Record};
 use crate::console;

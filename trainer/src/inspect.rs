@@ -4,11 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use shared::cleaning::CleaningSummary;
-use shared::dynamics::Dynamics;
-use shared::judge::{Judge, Side};
-use shared::labels::LabelSet;
-use shared::quality::{Estimate, NoiseDetection};
-use shared::threshold::{Basis, Settings, Threshold};
+use shared::corpus::decision::Side;
+use shared::corpus::labels::LabelSet;
+use shared::detection::estimate::Estimate;
+use shared::detection::judge::Judge;
+use shared::detection::threshold::{Basis, Settings, Threshold};
+use shared::evaluation::quality::NoiseDetection;
+use shared::recording::dynamics::Dynamics;
 
 /// A dynamics file with its digest.
 pub struct Opened {
@@ -24,8 +26,8 @@ pub struct Opened {
 /// When it cannot be read or is damaged.
 pub fn open(path: &Path) -> Result<Opened> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let dynamics = shared::dyn_file::read(&bytes).with_context(|| path.display().to_string())?;
-    Ok(Opened { dynamics, digest: shared::dyn_file::digest(&bytes) })
+    let dynamics = shared::recording::dyn_file::read(&bytes).with_context(|| path.display().to_string())?;
+    Ok(Opened { dynamics, digest: shared::recording::dyn_file::digest(&bytes) })
 }
 
 /// Refuses thresholds for entity types that do not exist: a slip of the pen would change nothing otherwise.

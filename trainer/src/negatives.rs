@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use shared::labels::O;
+use shared::corpus::labels::O;
 
 /// Takes all but a share of 1 − `rate` of the negatives out of `targets`: those stay whose hidden
 /// vectors have the largest sum of cosines to the positives', as `sums_of_cosines` says for the targets with

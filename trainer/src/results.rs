@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use shared::cleaning::{CleaningSummary, LabelCount};
-use shared::dictionary_check::Contradicted;
-use shared::judge::Side;
-use shared::quality::NoiseDetection;
+use shared::corpus::decision::Side;
+use shared::detection::dictionary_check::Contradicted;
+use shared::detection::threshold::{Basis, Settings};
+use shared::evaluation::quality::NoiseDetection;
+use shared::evaluation::score::NerScore;
 use shared::report::Tried;
-use shared::score::NerScore;
-use shared::threshold::{Basis, Settings};
 
 /// `metrics.json` of a training alone.
 #[derive(Debug, Serialize)]

@@ -1,9 +1,9 @@
 //! The bundled sample as corpora.
 
 use anyhow::Result;
+use shared::corpus::labels::LabelSet;
+use shared::corpus::span::Span;
 use shared::corpus::{Corpus, Entity};
-use shared::labels::LabelSet;
-use shared::span::Span;
 
 use crate::sample::{KINDS, SampleSentence};
 

@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use shared::corpus::labels::LabelSet;
 use shared::corpus::{Corpus, Entity};
-use shared::labels::LabelSet;
-use shared::score::{NerScore, score_entities};
+use shared::evaluation::score::{NerScore, score_entities};
 
 use crate::config::{Config, WIDEST_SPAN};
 use crate::encoder::{EncoderSpec, Vocabulary};

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use shared::cleaning::Decisions;
-use shared::share;
-use shared::threshold::Settings;
+use shared::cleaning::{Decisions, share};
+use shared::detection::threshold::Settings;
 use tiny_http::{Header, Request, Response, Server};
 
 use crate::inspect;

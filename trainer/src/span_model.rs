@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use candle_core::Tensor;
-use shared::span::Span;
+use shared::corpus::span::Span;
 
 use crate::batch::{Batch, N_SHAPES, SentenceInput};
 use crate::compute::Pass;

@@ -111,7 +111,7 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
 }
 
 /// Stands for the place of an id beyond the enumeration, which a group never has.
-const NO_SPAN: shared::span::Span = shared::span::Span { sentence: 0, start: 0, end: 0 };
+const NO_SPAN: shared::corpus::span::Span = shared::corpus::span::Span { sentence: 0, start: 0, end: 0 };
 
 /// A group of rows, whose columns are written one after the other.
 struct Group<'a, W: Write + Send> {

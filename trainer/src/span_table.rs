@@ -5,10 +5,11 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use shared::dynamics::Dynamics;
-use shared::judge::{Decision, Judge};
-use shared::labels::{LabelId, O};
-use shared::span::{Span, SpanId};
+use shared::corpus::decision::Decision;
+use shared::corpus::labels::{LabelId, O};
+use shared::corpus::span::{Span, SpanId};
+use shared::detection::judge::Judge;
+use shared::recording::dynamics::Dynamics;
 
 use crate::run_dir::write_whole_by;
 use crate::span_parquet;

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use shared::judge::Judge;
-use shared::labels::LabelSet;
+use shared::corpus::labels::LabelSet;
+use shared::detection::judge::Judge;
+use shared::detection::threshold::{Action, Metric, Rule, Settings, Thresholds};
+use shared::evaluation::quality::NoiseDetection;
 use shared::metrics::Window;
-use shared::quality::NoiseDetection;
 use shared::report::Tried;
-use shared::threshold::{Action, Metric, Rule, Settings, Thresholds};
 
 use crate::console;
 use crate::inspect::{Opened, check_classes};

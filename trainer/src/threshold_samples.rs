@@ -3,9 +3,9 @@
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use shared::dynamics::SampleScheme;
-use shared::labels::{LabelId, O};
-use shared::span::SpanId;
+use shared::corpus::labels::{LabelId, O};
+use shared::corpus::span::SpanId;
+use shared::recording::dynamics::SampleScheme;
 
 /// Spans with their wrong labels, ascending by span.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
+use shared::corpus::labels::{LabelSet, O};
+use shared::corpus::span::SpanIndex;
 use shared::corpus::{Corpus, Entity};
-use shared::dynamics::{EpochScore, Negatives};
-use shared::labels::{LabelSet, O};
-use shared::score::{NerScore, score_entities};
-use shared::span::SpanIndex;
+use shared::evaluation::score::{NerScore, score_entities};
+use shared::recording::dynamics::{EpochScore, Negatives};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::batch::SentenceInput;

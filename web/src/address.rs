@@ -3,17 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use explorer::axis::{Axes, Axis};
+use explorer::density::Extent;
+use explorer::filter::{Decided, Filter};
+use explorer::listing::Listing;
+use explorer::surface_forms::FormOrder;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use shared::axis::{Axes, Axis};
-use shared::cleaning::Decisions;
-use shared::density::Extent;
-use shared::filter::{Decided, Filter};
-use shared::listing::Listing;
-use shared::share;
-use shared::span::SpanId;
-use shared::surface_forms::FormOrder;
-use shared::threshold::Settings;
+use shared::cleaning::{Decisions, share};
+use shared::corpus::span::SpanId;
+use shared::detection::threshold::Settings;
 
 use crate::protocol::{Colouring, List};
 use crate::state::App;

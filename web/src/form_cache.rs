@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use shared::filter::{Filter, Selection};
-use shared::judge::{Decision, Judge, Judgement};
-use shared::span::SpanId;
-use shared::surface_forms::{FormList, Learned, SurfaceForms};
+use explorer::filter::{Filter, Selection};
+use explorer::surface_forms::{FormList, Learned, SurfaceForms};
+use shared::corpus::decision::Decision;
+use shared::corpus::span::SpanId;
+use shared::detection::judge::Judge;
+use shared::detection::judgement::Judgement;
 
 use crate::protocol::{FormQuery, FormRows};
 use shared::corpus::Corpus;

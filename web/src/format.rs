@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use shared::judge::{Decision, Side};
+use shared::corpus::decision::{Decision, Side};
 use wasm_bindgen::JsValue;
 
 /// The number that somebody has typed, if it is one. Read by the browser: a reader of our own is 10 kB of tables.

@@ -1,8 +1,8 @@
 //! What was changed, to be taken back and done again.
 
-use shared::judge::Decision;
-use shared::span::SpanId;
-use shared::threshold::Settings;
+use shared::corpus::decision::Decision;
+use shared::corpus::span::SpanId;
+use shared::detection::threshold::Settings;
 
 /// Changes of the settings that follow each other within this time, as in dragging a line, are one.
 const GESTURE_MS: f64 = 700.0;

@@ -2,8 +2,8 @@
 
 use leptos::ev;
 use leptos::prelude::*;
-use shared::judge::Decision;
-use shared::labels::LabelId;
+use shared::corpus::decision::Decision;
+use shared::corpus::labels::LabelId;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 

@@ -4,13 +4,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
+use explorer::axis::{Axes, Axis};
+use explorer::filter::Decided;
 use js_sys::{Array, ArrayBuffer, Uint8ClampedArray};
 use leptos::prelude::*;
-use shared::axis::{Axes, Axis};
-use shared::filter::Decided;
-use shared::judge::Decision;
-use shared::span::SpanId;
-use shared::threshold::Settings;
+use shared::corpus::decision::Decision;
+use shared::corpus::span::SpanId;
+use shared::detection::threshold::Settings;
 use wasm_bindgen::prelude::*;
 use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 

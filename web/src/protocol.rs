@@ -1,27 +1,28 @@
 //! What window and worker say to each other: bincode in a byte array, and beside it, where there is
 //! one, a buffer or file that is handed over without being copied.
 
+use explorer::axis::Axes;
+use explorer::colour::Ground;
+use explorer::compare::Agreement;
+use explorer::density::Extent;
+use explorer::filter::Filter;
+use explorer::listing::Listing;
+use explorer::same_form::{Form, SameForm};
+use explorer::surface_forms::{FormOrder, FormRow};
 use js_sys::{Array, Uint8Array};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use shared::axis::Axes;
 use shared::cleaning::CleaningSummary;
-use shared::colour::Ground;
-use shared::compare::Agreement;
-use shared::density::Extent;
-use shared::dictionary_check::Contradicted;
-use shared::dynamics::SampleScheme;
-use shared::filter::{Filter, Form};
+use shared::corpus::decision::Decision;
+use shared::corpus::labels::LabelId;
+use shared::corpus::span::SpanId;
+use shared::detection::dictionary_check::Contradicted;
+use shared::detection::estimate::Estimate;
+use shared::detection::threshold::Settings;
+use shared::evaluation::quality::CurvePoint;
+use shared::evaluation::score::Prf;
 use shared::formats::Format;
-use shared::judge::Decision;
-use shared::labels::LabelId;
-use shared::listing::Listing;
-use shared::quality::{CurvePoint, Estimate};
-use shared::same_form::SameForm;
-use shared::score::Prf;
-use shared::span::SpanId;
-use shared::surface_forms::{FormOrder, FormRow};
-use shared::threshold::Settings;
+use shared::recording::dynamics::SampleScheme;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// To the worker. One at a time: the next is sent when the reply is there.

@@ -1,14 +1,14 @@
 //! A dynamics file as the page holds it: everything but the logits of the main run. Of those only metrics and
 //! margins are kept; for another window they are read again.
 
-use shared::block_wise::{BlockWise, Margins};
-use shared::dyn_file::{Columns, Scan, Scanned};
-use shared::dynamics::Dynamics;
-use shared::judge::Judge;
-use shared::labels::LabelId;
+use shared::corpus::labels::LabelId;
+use shared::corpus::span::SpanIndex;
+use shared::detection::judge::Judge;
+use shared::detection::threshold::{Metric, Settings};
+use shared::metrics::block_wise::{BlockWise, Margins};
 use shared::metrics::{Metrics, Window};
-use shared::span::SpanIndex;
-use shared::threshold::{Metric, Settings};
+use shared::recording::dyn_file::{Columns, Scan, Scanned};
+use shared::recording::dynamics::Dynamics;
 
 use crate::source::Source;
 use crate::worker;

@@ -3,25 +3,27 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
 
-use shared::cleaning::{Decisions, Override, clean};
-use shared::colour::Ground;
-use shared::compare::Other;
-use shared::density::{Cloud, Points};
-use shared::dictionary_check::Contradicted;
-use shared::dynamics::Dynamics;
-use shared::filter::{Facts, Filter, Selection};
+use explorer::colour::Ground;
+use explorer::compare::Other;
+use explorer::density::{Cloud, Points};
+use explorer::filter::{Facts, Filter, Selection};
+use explorer::same_form::{SameForm, form_of, spans_of};
+use explorer::tally::Tally;
+use shared::cleaning::{Decisions, Override, clean, provenance, share};
+use shared::corpus::decision::{Decision, Side};
+use shared::corpus::labels::LabelId;
+use shared::corpus::span::{Span, SpanId};
+use shared::detection::dictionary_check::Contradicted;
+use shared::detection::judge::{Judge, JudgeError};
+use shared::detection::judgement::Judgement;
+use shared::detection::ranking::Ascending;
+use shared::detection::threshold::{Metric, Settings};
+use shared::evaluation::quality::curve;
 use shared::formats::{self, Content, Document, WriteOptions};
-use shared::histogram::{Histogram, common_range, range_of};
-use shared::judge::{Ascending, Decision, Judge, JudgeError, Judgement, Side};
-use shared::labels::LabelId;
 use shared::metrics::{Metrics, Window};
-use shared::quality::curve;
+use shared::recording::dynamics::Dynamics;
 use shared::report;
-use shared::same_form::{SameForm, form_of, spans_of};
-use shared::span::{Span, SpanId};
-use shared::tally::Tally;
-use shared::threshold::{Metric, Settings};
-use shared::{provenance, share};
+use shared::report::histogram::{Histogram, common_range, range_of};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -383,7 +385,7 @@ impl Session {
     }
 
     /// Precision over recall, where the page does not have it already.
-    fn curves(&mut self) -> Option<[Vec<shared::quality::CurvePoint>; 2]> {
+    fn curves(&mut self) -> Option<[Vec<shared::evaluation::quality::CurvePoint>; 2]> {
         let gold = self.gold.as_deref()?;
         let switches = [self.settings.overlap_suppression, self.settings.dictionary_check];
         let now = (self.judge.window, self.judge.metric, switches);
@@ -396,7 +398,8 @@ impl Session {
 
     fn figures(&self) -> Figures {
         let figures = self.tally.at(&self.judge, &self.settings, &self.by_hand, self.gold.as_deref());
-        let quality = |d: shared::quality::Detection| Quality { prf: d.prf, average_precision: d.average_precision };
+        let quality =
+            |d: shared::evaluation::quality::Detection| Quality { prf: d.prf, average_precision: d.average_precision };
         Figures {
             summary: figures.summary,
             quality: figures.quality.map(|q| [quality(q.false_positives), quality(q.false_negatives)]),

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use explorer::axis::Axes;
+use explorer::compare::Agreement;
+use explorer::density::Extent;
+use explorer::filter::{Decided, Filter};
+use explorer::listing::Listing;
+use explorer::same_form::Form;
+use explorer::surface_forms::{FormOrder, FormRow};
 use leptos::prelude::*;
-use shared::axis::Axes;
-use shared::compare::Agreement;
-use shared::density::Extent;
-use shared::filter::{Decided, Filter, Form};
-use shared::judge::{Decision, Side};
-use shared::listing::Listing;
+use shared::corpus::decision::{Decision, Side};
+use shared::corpus::span::SpanId;
+use shared::detection::threshold::{Metric, Rule, Settings};
+use shared::evaluation::quality::CurvePoint;
 use shared::metrics::Window;
-use shared::quality::CurvePoint;
-use shared::span::SpanId;
-use shared::surface_forms::{FormOrder, FormRow};
-use shared::threshold::{Metric, Rule, Settings};
 use web_sys::{File, ImageData};
 
 use crate::history::{History, Step};

@@ -10,9 +10,9 @@ use std::time::Duration;
 use idb::{Database, DatabaseEvent, Factory, ObjectStore, ObjectStoreParams, TransactionMode};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use shared::judge::Decision;
-use shared::span::SpanId;
-use shared::threshold::Settings;
+use shared::corpus::decision::Decision;
+use shared::corpus::span::SpanId;
+use shared::detection::threshold::Settings;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 

@@ -104,7 +104,7 @@ fn web(layout: &Layout, huge: bool) -> Result<()> {
 
 fn figures() -> Command {
     let mut command = cargo();
-    command.args(["bench", "--package", "shared", "--bench", "figures"]);
+    command.args(["bench", "--package", "explorer", "--bench", "figures"]);
     command
 }
 

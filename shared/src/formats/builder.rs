@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::{FormatError, Layers, count};
+use crate::corpus::labels::{LabelId, LabelSet};
+use crate::corpus::span::Span;
 use crate::corpus::{Corpus, Entity};
 use crate::formats::layout::Layout;
-use crate::labels::{LabelId, LabelSet};
-use crate::span::Span;
 
 /// A labelled span of a sentence: first token, last token, type.
 pub(super) type Labelled<'a> = (u32, u32, Cow<'a, str>);

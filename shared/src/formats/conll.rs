@@ -13,9 +13,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::builder::{Builder, Labelled, Sentence};
-use super::layout::{Conll, Layout, Separator};
+use super::layout::{Conll, Layout, Scheme, Separator};
 use super::source::{Source, bom};
-use super::tags::{self, Chunk, Evidence, Losses, Scheme};
+use super::tags::{self, Chunk, Evidence, Losses};
 use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
 use crate::corpus::Corpus;
 

@@ -11,7 +11,6 @@ mod detect;
 pub mod dynclean_json;
 mod json;
 pub mod label_studio;
-mod layout;
 mod marked_text;
 pub mod plain_text;
 mod source;
@@ -26,17 +25,13 @@ mod tokeniser;
 pub use brat::Document;
 pub use detect::detect;
 pub use layout::{
-    Brat, Conll, Container, DyncleanJson, Format, LabelStudio, Layout, MarkShape, Separator, TagJson, TextJson,
+    Brat, Conll, Container, DyncleanJson, Format, IGNORE, LabelStudio, Layout, MarkShape, Scheme, Separator, TagJson,
+    TextJson,
 };
 pub use tag_names::TagNames;
-pub use tags::Scheme;
 pub use tokeniser::tokenise;
 
-use crate::corpus::{Corpus, Entity};
-
-/// Entity type whose labels mean "unknown" where a format has no other way to say so, unless the
-/// user names another.
-pub const IGNORE: &str = "IGNORE";
+use crate::corpus::{Corpus, Entity, layout};
 
 /// Why a corpus file cannot be read. `line` counts from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

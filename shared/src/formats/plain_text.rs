@@ -54,9 +54,9 @@ fn has_columns_of_tags(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::corpus::Entity;
+    use crate::corpus::labels::LabelSet;
+    use crate::corpus::span::Span;
     use crate::formats::{Content, WriteOptions, write};
-    use crate::labels::LabelSet;
-    use crate::span::Span;
 
     #[test]
     fn a_line_is_a_sentence_and_the_text_stays() {

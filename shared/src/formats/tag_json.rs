@@ -16,12 +16,12 @@ use serde::Deserialize;
 
 use super::builder::{Builder, Labelled, Sentence};
 use super::json::{self, Fields, Record};
-use super::layout::{Format, Layout, TagJson};
+use super::layout::{Format, Layout, Scheme, TagJson};
 use super::source::Source;
-use super::tags::{self, Chunk, Evidence, Losses, Scheme};
+use super::tags::{self, Chunk, Evidence, Losses};
 use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
 use crate::corpus::Corpus;
-use crate::labels::LabelSet;
+use crate::corpus::labels::LabelSet;
 
 /// Fields in which tags are looked for, in this order.
 pub(super) const TAG_FIELDS: [&str; 6] = ["ner_tags", "tags", "labels", "ner", "label", "tag_ids"];

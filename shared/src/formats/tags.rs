@@ -2,24 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-
-/// How tags mark where an entity begins and ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scheme {
-    /// `I-` inside; `B-` only where an entity follows another of its type.
-    Iob1,
-    /// `B-` begins every entity (BIO).
-    #[default]
-    Iob2,
-    /// `B- I- E-`, and `S-` for entities of one token (BIOES).
-    Iobes,
-    /// `B- I- L-`, and `U-` for entities of one token (BILOU).
-    Bilou,
-    /// The type alone, without a prefix.
-    Plain,
-}
+use crate::corpus::layout::Scheme;
 
 /// An entity of one sentence: first token, last token, type.
 pub(super) type Chunk<'a> = (u32, u32, &'a str);

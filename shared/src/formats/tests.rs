@@ -195,7 +195,7 @@ fn raw_text_keeps_what_tokens_cannot_express() {
 
     let mut cleaned = cleaned(&corpus);
     let label = corpus.labels.id("LOC").unwrap();
-    cleaned.entities.push(Entity { span: crate::span::Span { sentence: 0, start: 3, end: 3 }, label });
+    cleaned.entities.push(Entity { span: crate::corpus::span::Span { sentence: 0, start: 3, end: 3 }, label });
     let written = write_text(&cleaned);
     let record = &json_values(&written)[0];
     assert_eq!(record["unknown"], serde_json::json!([[2, 5]]));
@@ -227,7 +227,7 @@ fn doccano_and_prodigy_shapes_are_read_and_relabelled() {
         let mut corpus = read_text(file).corpus;
         assert_eq!(entities(&corpus), named(&[(0, surface, "PER")]));
         assert_eq!(json_values(&write_text(&corpus)), json_values(file));
-        corpus.labels = crate::labels::LabelSet::from_types(["ORG"]);
+        corpus.labels = crate::corpus::labels::LabelSet::from_types(["ORG"]);
         assert_eq!(write_text(&corpus).trim(), file.replace("PER", "ORG"), "only the type changes");
     }
 }
@@ -261,7 +261,7 @@ fn label_studio_has_two_layers_and_comes_back() {
     assert_eq!(seen(&read(written.as_bytes(), &annotated).unwrap().corpus), seen(&cleaned));
 
     let mut added = corpus.clone();
-    added.entities.push(Entity { span: crate::span::Span { sentence: 0, start: 1, end: 1 }, label: 1 });
+    added.entities.push(Entity { span: crate::corpus::span::Span { sentence: 0, start: 1, end: 1 }, label: 1 });
     let task = &json_values(&write_text(&added))[0][0];
     let new = &task["annotations"][1]["result"][3];
     assert_eq!((&new["from_name"], &new["value"]["text"]), (&"ner".into(), &"met".into()));
@@ -292,7 +292,7 @@ fn brat_changes_only_the_lines_of_cleaned_spans() {
     };
     assert_eq!(documents(&corpus), brat());
     let mut cleaned = cleaned(&corpus);
-    cleaned.unknown.push(crate::span::Span { sentence: 1, start: 0, end: 0 });
+    cleaned.unknown.push(crate::corpus::span::Span { sentence: 1, start: 0, end: 0 });
     let written = documents(&cleaned);
     let expected = brat()[0].annotations.replace("T1\tPER", "T1\tIGNORE") + "\nT6\tIGNORE 18 21\tThe\n";
     assert_eq!(written[0].annotations, expected);
@@ -303,7 +303,7 @@ fn brat_changes_only_the_lines_of_cleaned_spans() {
     let written = write(&relabelled, &WriteOptions::default());
     assert_eq!(written.notes, ["1 annotation referring to text-bound annotations that are no longer there"]);
     // A type in brat is one word.
-    let labels = crate::labels::LabelSet::from_types(["GPE", "PER", "WORK OF ART"].map(String::from));
+    let labels = crate::corpus::labels::LabelSet::from_types(["GPE", "PER", "WORK OF ART"].map(String::from));
     let mut relabelled = corpus.with_labels(&labels).unwrap();
     relabelled.entities[0].label = 3;
     let written = documents(&relabelled);
@@ -522,7 +522,7 @@ proptest! {
             if format == Format::Brat {
                 // Types have no blanks there.
                 let types = corpus.labels.types().iter().map(|t| t.replace(' ', "_"));
-                corpus.labels = crate::labels::LabelSet::from_types(types);
+                corpus.labels = crate::corpus::labels::LabelSet::from_types(types);
             }
             assert_same(&there_and_back(&corpus, format, UnknownAs::Mask), &corpus, format);
         }

@@ -4,12 +4,14 @@ use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
 use super::ReportError;
+use super::histogram::{Histogram, range_of};
 use super::paper::Paper;
-use crate::histogram::{Histogram, range_of};
-use crate::judge::{Ascending, Judge, Side};
+use crate::corpus::decision::Side;
+use crate::detection::judge::Judge;
+use crate::detection::ranking::Ascending;
+use crate::detection::threshold::Metric;
+use crate::evaluation::quality::CurvePoint;
 use crate::ln::ln;
-use crate::quality::CurvePoint;
-use crate::threshold::Metric;
 
 const SIZE: (u32, u32) = (480, 300);
 const BINS: usize = 60;

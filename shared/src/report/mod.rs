@@ -1,22 +1,26 @@
 //! The report: one self-contained HTML file, readable without JavaScript and without a network.
 
 mod charts;
+pub mod histogram;
 mod paper;
 
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cleaning::{CleaningSummary, Decisions, DecisionsError};
-use crate::dictionary_check::{Contradicted, Entry};
-use crate::dynamics::{Dynamics, Negatives};
-use crate::judge::{Decision, Judge, Judgement, Side};
-use crate::labels::LabelId;
-use crate::quality::{Estimate, NoiseDetection, curve, detect};
-use crate::score::{NerScore, Prf};
-use crate::share;
-use crate::span::SpanId;
-use crate::threshold::{Basis, Threshold};
+use crate::cleaning::{CleaningSummary, Decisions, DecisionsError, share};
+use crate::corpus::decision::{Decision, Side};
+use crate::corpus::labels::LabelId;
+use crate::corpus::span::SpanId;
+use crate::detection::dictionary_check::Contradicted;
+use crate::detection::estimate::Estimate;
+use crate::detection::judge::Judge;
+use crate::detection::judgement::Judgement;
+use crate::detection::threshold::{Basis, Threshold};
+use crate::evaluation::quality::{NoiseDetection, curve, detect};
+use crate::evaluation::score::{NerScore, Prf};
+use crate::recording::dictionary::Entry;
+use crate::recording::dynamics::{Dynamics, Negatives};
 
 /// Suspicious spans listed per side.
 const LISTED: usize = 40;
@@ -531,10 +535,10 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::RunInfo;
+    use crate::detection::threshold::{Action, Metric, Rule, Settings};
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
-    use crate::threshold::{Action, Metric, Rule, Settings};
+    use crate::recording::dynamics::RunInfo;
 
     #[test]
     fn the_report_shows_figures_and_escapes_what_comes_from_files() {

@@ -1,7 +1,7 @@
 //! What dev contradicts is corrected, and told apart from what thresholds judge.
 
 use shared::cleaning::{CleaningSummary, Decisions};
-use shared::judge::Judge;
+use shared::detection::judge::Judge;
 
 use crate::browser::{Places, with_page};
 use crate::made;
@@ -10,7 +10,7 @@ use crate::made;
 fn what_dev_contradicts_is_corrected_until_the_switch_is_off() {
     let Some(places) = Places::find("what_dev_contradicts_is_corrected_until_the_switch_is_off") else { return };
     let made = made(&places);
-    let dynamics = shared::dyn_file::read(&std::fs::read(made.dynamics()).unwrap()).unwrap();
+    let dynamics = shared::recording::dyn_file::read(&std::fs::read(made.dynamics()).unwrap()).unwrap();
     let spans: u32 = dynamics.contradicted.iter().map(|entry| entry.spans).sum();
     let told = format!("correct {} dictionary entries ({spans} spans)", dynamics.contradicted.len());
     assert!(spans > 0);

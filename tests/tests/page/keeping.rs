@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use shared::cleaning::Decisions;
-use shared::judge::Judge;
-use shared::share;
-use shared::threshold::{Rule, Settings};
+use shared::cleaning::{Decisions, share};
+use shared::detection::judge::Judge;
+use shared::detection::threshold::{Rule, Settings};
 
 use crate::browser::{Page, Places, with_page};
 use crate::{Made, made};
@@ -17,9 +16,9 @@ const CONTROL: char = '\u{e009}';
 /// The automatic settings with this threshold for negatives, about the run.
 fn decisions(made: &Made, negatives: f32) -> Decisions {
     let bytes = std::fs::read(made.dynamics()).unwrap();
-    let automatic = Judge::automatic(&shared::dyn_file::read(&bytes).unwrap(), |_| {}).unwrap().1;
+    let automatic = Judge::automatic(&shared::recording::dyn_file::read(&bytes).unwrap(), |_| {}).unwrap().1;
     let settings = Settings { negatives: Rule::Fixed(negatives), ..automatic };
-    Decisions::new(shared::dyn_file::digest(&bytes), settings)
+    Decisions::new(shared::recording::dyn_file::digest(&bytes), settings)
 }
 
 /// Until what was changed is stored.

@@ -1,7 +1,7 @@
 //! For everyone: checked by axe-core, on small and large windows, and whatever file is opened.
 
 use serde_json::Value;
-use shared::judge::Judge;
+use shared::detection::judge::Judge;
 
 use crate::browser::{Page, Places, with_page};
 use crate::made;
@@ -84,7 +84,7 @@ fn every_file_of_the_fuzz_corpus_opens_or_is_refused_in_words() {
         for file in files {
             let bytes = std::fs::read(&file).unwrap();
             let name = file.file_name().unwrap().to_str().unwrap().to_owned();
-            let judged = shared::dyn_file::read(&bytes)
+            let judged = shared::recording::dyn_file::read(&bytes)
                 .map_err(|e| e.to_string())
                 .and_then(|dynamics| Judge::automatic(&dynamics, |_| {}).map_err(|e| e.to_string()));
             page.drop_file(&file).await;

@@ -1,9 +1,9 @@
 //! The report, and links that reproduce the numbers.
 
 use shared::cleaning::Decisions;
-use shared::judge::Judge;
+use shared::detection::judge::Judge;
+use shared::detection::threshold::{Rule, Settings};
 use shared::report;
-use shared::threshold::{Rule, Settings};
 
 use crate::browser::{Places, with_page};
 use crate::made;
@@ -29,8 +29,8 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         page.choose("export-more", "report").await;
         let of_page = String::from_utf8(page.downloaded("report.html").await).unwrap();
         let bytes = std::fs::read(made.dynamics()).unwrap();
-        let dynamics = shared::dyn_file::read(&bytes).unwrap();
-        let decisions = Decisions::read(&json, &shared::dyn_file::digest(&bytes)).unwrap();
+        let dynamics = shared::recording::dyn_file::read(&bytes).unwrap();
+        let decisions = Decisions::read(&json, &shared::recording::dyn_file::digest(&bytes)).unwrap();
         assert_eq!(decisions.overrides.len(), 1);
         let judge = Judge::new(&dynamics, decisions.settings.window, decisions.settings.metric).unwrap();
         let input = report::Input { dynamics: &dynamics, judge: &judge, decisions: &decisions, outcome: None };
@@ -78,9 +78,9 @@ fn a_run_is_shown_as_it_was_decided() {
     let run = tempfile::tempdir().unwrap();
     let bytes = std::fs::read(made.dynamics()).unwrap();
     std::fs::write(run.path().join("dynamics.dyn"), &bytes).unwrap();
-    let automatic = Judge::automatic(&shared::dyn_file::read(&bytes).unwrap(), |_| {}).unwrap().1;
+    let automatic = Judge::automatic(&shared::recording::dyn_file::read(&bytes).unwrap(), |_| {}).unwrap().1;
     let settings = Settings { negatives: Rule::Fixed(-0.25), ..automatic };
-    let decisions = Decisions::new(shared::dyn_file::digest(&bytes), settings);
+    let decisions = Decisions::new(shared::recording::dyn_file::digest(&bytes), settings);
     std::fs::write(run.path().join("decisions.json"), serde_json::to_vec(&decisions).unwrap()).unwrap();
     let expected = crate::cleaned_by_trainer(&places.trainer, made, &["--negatives-threshold=-0.25"]);
     with_page(&places, run.path(), "run/", move |page| async move {

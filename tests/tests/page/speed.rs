@@ -5,12 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use shared::corpus::labels::LabelSet;
+use shared::corpus::span::Span;
 use shared::corpus::{Corpus, Entity, TokenTable};
-use shared::dyn_file::{self, RunKind};
-use shared::dynamics::{EpochLogits, Negatives, Precision, RunInfo, SampleScheme};
 use shared::formats::Layout;
-use shared::labels::LabelSet;
-use shared::span::Span;
+use shared::recording::dyn_file::{self, RunKind};
+use shared::recording::dynamics::{EpochLogits, Negatives, Precision, RunInfo, SampleScheme};
 
 use crate::browser::{Page, Places, with_page};
 

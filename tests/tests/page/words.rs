@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use shared::judge::Judge;
-use shared::labels::O;
+use shared::corpus::labels::O;
+use shared::detection::judge::Judge;
 
 use crate::browser::{Page, Places, with_page};
 use crate::made;
@@ -24,7 +24,7 @@ fn words_are_listed_by_number_of_labels_and_decided_in_one_go() {
     let Some(places) = Places::find("words_are_listed_by_number_of_labels_and_decided_in_one_go") else { return };
     let made = made(&places);
     // Counted here by the text of the spans: the words most often labelled, and how many there are in all.
-    let dynamics = shared::dyn_file::read(&std::fs::read(made.dynamics()).unwrap()).unwrap();
+    let dynamics = shared::recording::dyn_file::read(&std::fs::read(made.dynamics()).unwrap()).unwrap();
     let (judge, settings) = Judge::automatic(&dynamics, |_| {}).unwrap();
     let judgement = judge.under(&settings);
     let mut positives: BTreeMap<(String, String), u64> = BTreeMap::new();
@@ -33,7 +33,7 @@ fn words_are_listed_by_number_of_labels_and_decided_in_one_go() {
         let words = || dynamics.corpus.tokens.surface(judge.index.span(span).unwrap());
         if label != O {
             *positives.entry((words(), judge.labels.name(label).to_owned())).or_default() += 1;
-        } else if judgement.decide(span) != shared::judge::Decision::Keep {
+        } else if judgement.decide(span) != shared::corpus::decision::Decision::Keep {
             negatives.insert(words());
         }
     }

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use shared::cleaning::{CleaningSummary, clean};
+use shared::cleaning::{CleaningSummary, clean, provenance};
 use shared::corpus::Corpus;
+use shared::corpus::decision::Side;
 use shared::formats::WriteOptions;
-use shared::judge::Side;
-use shared::provenance;
 use trainer::corpus_file::{self, CorpusOptions};
 use trainer::run_dir::write_whole;
 use trainer::{console, inspect};

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use shared::cleaning::Decisions;
-use shared::judge::Judge;
+use shared::detection::judge::Judge;
+use shared::detection::threshold::{Action, Metric, Rule, Settings};
 use shared::metrics::Window;
-use shared::threshold::{Action, Metric, Rule, Settings};
 use trainer::{console, inspect};
 
 use super::failure::{input, usage};

@@ -15,7 +15,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory};
 use shared::corpus::TokenTable;
-use shared::threshold::Rule;
+use shared::detection::threshold::Rule;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use trainer::config::Config;

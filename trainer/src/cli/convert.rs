@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::json;
-use shared::dynamics::Precision;
 use shared::formats::{Format, WriteOptions};
+use shared::recording::dynamics::Precision;
 use trainer::config::WIDEST_SPAN;
 use trainer::convert::{self, Conversion};
 use trainer::{console, corpus_file};
@@ -58,7 +58,7 @@ pub struct Convert {
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     labels: Option<Vec<String>>,
     /// Widest candidate span of the recording program, in tokens
-    #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N",
+    #[arg(long, default_value_t = shared::corpus::span::DEFAULT_MAX_WIDTH, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(WIDEST_SPAN)))]
     max_span_width: u32,
     /// How logits are kept: f32 loses nothing, f16 takes half the room

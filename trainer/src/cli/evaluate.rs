@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{ArgGroup, Args};
 use shared::corpus::Corpus;
-use shared::labels::LabelSet;
+use shared::corpus::labels::LabelSet;
 use trainer::corpus_file::{self, CorpusOptions};
 use trainer::saved_model::{SavedModel, score};
 

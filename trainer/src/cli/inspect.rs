@@ -7,10 +7,11 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 use shared::cleaning::CleaningSummary;
-use shared::dynamics::{Negatives, SampleScheme};
-use shared::judge::Side;
+use shared::corpus::decision::Side;
+use shared::detection::estimate::Estimate;
+use shared::evaluation::quality::{NoiseDetection, detect};
 use shared::metrics::Window;
-use shared::quality::{Estimate, NoiseDetection, detect};
+use shared::recording::dynamics::{Negatives, SampleScheme};
 use trainer::inspect;
 use trainer::span_table::{SpanTable, TableFormat};
 

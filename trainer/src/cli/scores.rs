@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use shared::score::{NerScore, Prf};
+use shared::evaluation::score::{NerScore, Prf};
 
 /// Overall and per type, in percent.
 pub fn table(score: &NerScore) -> String {

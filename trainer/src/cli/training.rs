@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use shared::corpus::TokenTable;
-use shared::dynamics::{Negatives, SampleScheme};
+use shared::recording::dynamics::{Negatives, SampleScheme};
 use trainer::checkpoint::Policy;
 use trainer::compute::{Place, parse_place};
 use trainer::config::{Arithmetic, Config, Record, Schedule, WIDEST_SPAN, WordShapes};
@@ -32,7 +32,7 @@ pub struct TrainingArgs {
     #[arg(long, value_enum, value_name = "TYPE", help_heading = "Model")]
     pub dtype: Option<DtypeArg>,
     /// Widest candidate span, in tokens
-    #[arg(long, default_value_t = shared::span::DEFAULT_MAX_WIDTH, value_name = "N",
+    #[arg(long, default_value_t = shared::corpus::span::DEFAULT_MAX_WIDTH, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(WIDEST_SPAN)), help_heading = "Model")]
     pub max_span_width: u32,
     /// Tell the span model the shape of words (capitals, digits) [default: where the encoder is blind to case]

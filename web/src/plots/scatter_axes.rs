@@ -1,8 +1,8 @@
 //! Axes of the data map; its cloud is a picture that the worker makes.
 
+use explorer::density::Extent;
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use shared::density::Extent;
 use web_sys::HtmlCanvasElement;
 
 use super::{Ink, MARGINS, Size, label_style, prepare, report};

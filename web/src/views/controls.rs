@@ -1,12 +1,12 @@
 //! The settings.
 
 use leptos::prelude::*;
-use shared::dictionary_check::Contradicted;
-use shared::judge::Side;
-use shared::metrics::Window;
-use shared::threshold::{
+use shared::corpus::decision::Side;
+use shared::detection::dictionary_check::Contradicted;
+use shared::detection::threshold::{
     Action, Basis, Metric, PAPER_QUANTILE_NEGATIVES, PAPER_QUANTILE_POSITIVES, Rule, Settings, Threshold,
 };
+use shared::metrics::Window;
 
 use crate::format;
 use crate::state::App;

@@ -1,9 +1,10 @@
 //! Live figures: what is kept and removed, and how right that is.
 
+use explorer::compare::Agreement;
 use leptos::prelude::*;
-use shared::compare::Agreement;
-use shared::labels::LabelId;
-use shared::quality::{CurvePoint, Estimate};
+use shared::corpus::labels::LabelId;
+use shared::detection::estimate::Estimate;
+use shared::evaluation::quality::CurvePoint;
 use shared::report::last_part;
 
 use crate::format;

@@ -1,12 +1,12 @@
 //! The selected span with all that is known of it, and what a person decides about it.
 
+use explorer::filter::Filter;
+use explorer::listing::Listing;
+use explorer::same_form::SameForm;
 use leptos::prelude::*;
-use shared::filter::Filter;
-use shared::judge::Decision;
-use shared::labels::LabelId;
-use shared::listing::Listing;
-use shared::same_form::SameForm;
-use shared::span::SpanId;
+use shared::corpus::decision::Decision;
+use shared::corpus::labels::LabelId;
+use shared::corpus::span::SpanId;
 
 use super::table::decision_class;
 use crate::format;

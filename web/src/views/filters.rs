@@ -1,9 +1,10 @@
 //! Which spans are looked at: the same filter for every view.
 
+use explorer::filter::Decided;
+use explorer::listing::Listing;
+use explorer::same_form::Form;
 use leptos::prelude::*;
-use shared::filter::{Decided, Form};
-use shared::labels::LabelId;
-use shared::listing::Listing;
+use shared::corpus::labels::LabelId;
 
 use crate::format;
 use crate::protocol::List;
@@ -137,7 +138,7 @@ fn chips(app: App) -> impl IntoView {
         let label = app.file.with(|f| f.as_ref().and_then(|f| f.labels.get(usize::from(label)).cloned()));
         Some(format!("“{}” as {}", words.join(" "), label.unwrap_or_default()))
     };
-    let chip = move |text: String, test_id: &'static str, drop: fn(&mut shared::filter::Filter)| {
+    let chip = move |text: String, test_id: &'static str, drop: fn(&mut explorer::filter::Filter)| {
         view! {
             <button class="chip" data-testid=test_id aria-label=format!("Drop the selection: {text}") title="Drop this selection"
                 on:click=move |_| app.filter_by(drop)>{text.clone()} <span aria-hidden="true">" ×"</span></button>

@@ -1,10 +1,10 @@
 //! One side's distribution of the metric with its threshold as a line to drag.
 
+use explorer::filter::Values;
 use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
-use shared::filter::Values;
-use shared::judge::Side;
-use shared::threshold::{Metric, Rule};
+use shared::corpus::decision::Side;
+use shared::detection::threshold::{Metric, Rule};
 use web_sys::{KeyboardEvent, PointerEvent};
 
 use crate::format;

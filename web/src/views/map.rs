@@ -1,11 +1,11 @@
 //! The data map: every span by how sure the model is of its label, and how that varies; or by its AUM in
 //! two recordings.
 
+use explorer::axis::{Axes, Axis};
+use explorer::colour::{Ground, Rgb};
+use explorer::density::Extent;
 use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
-use shared::axis::{Axes, Axis};
-use shared::colour::{Ground, Rgb};
-use shared::density::Extent;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, PointerEvent, WheelEvent};
 

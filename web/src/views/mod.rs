@@ -17,7 +17,7 @@ mod welcome;
 mod words;
 
 use leptos::prelude::*;
-use shared::judge::Side;
+use shared::corpus::decision::Side;
 
 use crate::state::App;
 

@@ -1,9 +1,9 @@
 //! The most suspicious spans. Only the rows in sight exist: lists may have millions.
 
 use leptos::prelude::*;
-use shared::judge::Decision;
-use shared::labels::LabelId;
-use shared::span::SpanId;
+use shared::corpus::decision::Decision;
+use shared::corpus::labels::LabelId;
+use shared::corpus::span::SpanId;
 
 use super::filters::{filters, of_all};
 use super::scroller::{MOST, Scroller, height_of, shift_of};

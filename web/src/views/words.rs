@@ -1,9 +1,9 @@
 //! Surface forms: spans with the same words and the same distant label, to be decided about in one go.
 
+use explorer::filter::Filter;
+use explorer::surface_forms::{FormOrder, FormRow};
 use leptos::prelude::*;
-use shared::filter::Filter;
-use shared::labels::LabelId;
-use shared::surface_forms::{FormOrder, FormRow};
+use shared::corpus::labels::LabelId;
 
 use super::scroller::{Scroller, height_of, shift_of};
 use super::table::decision_class;

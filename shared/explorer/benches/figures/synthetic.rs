@@ -1,0 +1,108 @@
+//! A made-up run of the size of CoNLL-2003's training set: the same on every machine.
+
+use shared::corpus::labels::{LabelId, LabelSet, O};
+use shared::corpus::span::{Span, SpanId, SpanIndex};
+use shared::corpus::{Corpus, Entity, TokenTable};
+use shared::recording::dynamics::{
+    Dynamics, EpochLogits, Negatives, Precision, Run, RunInfo, SampleScheme, ThresholdRun,
+};
+
+/// 13,804 sentences of 15 tokens, spans of up to 8: 1,269,968 candidates.
+const SENTENCES: u32 = 13_804;
+const TOKENS: u32 = 15;
+const WIDTH: u32 = 8;
+const TYPES: usize = 4;
+const EPOCHS: usize = 5;
+
+/// xorshift32: speed matters here, quality hardly.
+struct Dice(u32);
+
+impl Dice {
+    /// In −1..1, higher density near 0.
+    fn bell(&mut self) -> f32 {
+        self.uniform() + self.uniform() - 1.0
+    }
+
+    /// In 0..1.
+    fn uniform(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        (self.0 >> 8) as f32 / (1 << 24) as f32
+    }
+}
+
+/// Two entities a sentence. Of the positives about every fifth, of the negatives one in 150 has a
+/// model that holds another label right.
+pub fn run() -> Dynamics {
+    let mut dice = Dice(1);
+    let mut tokens = TokenTable::default();
+    let (mut distant, mut gold) = (Vec::new(), Vec::new());
+    for sentence in 0..SENTENCES {
+        tokens.push((0..TOKENS).map(|token| format!("w{}", (sentence * 31 + token * 7) % 4999))).expect("fits");
+        for start in [2, 9] {
+            let label = 1 + (sentence + start) as LabelId % TYPES as LabelId;
+            let span = Span { sentence, start, end: start + sentence % 3 };
+            distant.push(Entity { span, label });
+            if dice.uniform() > 0.2 {
+                gold.push(Entity { span, label });
+            }
+        }
+    }
+    let labels = LabelSet::from_types(["LOC", "MISC", "ORG", "PER"]);
+    let corpus = Corpus { tokens, labels, entities: distant, ..Corpus::default() };
+    let index = corpus.span_index(WIDTH).expect("1.27 million spans");
+    let assigned = corpus.dense_labels(&index);
+    let run = Run { epochs: epochs(&mut dice, &assigned, TYPES), scores: vec![] };
+    let (spans, wrong) = samples(&index, &assigned);
+    let sample_epochs = epochs(&mut dice, &wrong, TYPES + 1);
+    Dynamics {
+        info: RunInfo {
+            name: "made up".into(),
+            max_span_width: WIDTH,
+            negatives: Negatives::Top,
+            ..RunInfo::default()
+        },
+        corpus,
+        gold: Some(gold),
+        contradicted: Vec::new(),
+        run,
+        threshold_run: Some(ThresholdRun {
+            scheme: SampleScheme::FakeClass,
+            spans,
+            assigned: wrong,
+            run: Run { epochs: sample_epochs, scores: vec![] },
+        }),
+        complete: true,
+    }
+}
+
+fn epochs(dice: &mut Dice, assigned: &[LabelId], n_types: usize) -> Vec<EpochLogits> {
+    // How far a span's own label is ahead, over all epochs.
+    let lead: Vec<f32> = assigned
+        .iter()
+        .map(|&label| {
+            let is_doubtful = dice.uniform() < if label == O { 1.0 / 150.0 } else { 0.2 };
+            if is_doubtful { -1.0 + 2.0 * dice.bell() } else { 5.0 + 4.0 * dice.bell() }
+        })
+        .collect();
+    let epoch = |dice: &mut Dice| {
+        let mut rows = Vec::with_capacity(assigned.len() * (n_types + 1));
+        for (&label, &lead) in assigned.iter().zip(&lead) {
+            for other in 0..=n_types {
+                rows.push(dice.bell() + if usize::from(label) == other { lead } else { 0.0 });
+            }
+        }
+        EpochLogits::from_rows(&rows, n_types, Precision::F16).expect("whole rows")
+    };
+    (0..EPOCHS).map(|_| epoch(dice)).collect()
+}
+
+/// A fourth of the positives and as many negatives, given the extra class.
+fn samples(index: &SpanIndex, assigned: &[LabelId]) -> (Vec<SpanId>, Vec<LabelId>) {
+    let n = index.len() as SpanId;
+    let spans: Vec<SpanId> =
+        (0..n).filter(|&span| if assigned[span as usize] == O { span % 180 == 0 } else { span % 4 == 0 }).collect();
+    let wrong = vec![TYPES as LabelId + 1; spans.len()];
+    (spans, wrong)
+}

@@ -1,0 +1,368 @@
+//! Clouds of any number of points as pictures: points are counted per pixel, and pixels coloured.
+
+use lanes::Grid;
+use serde::{Deserialize, Serialize};
+
+use crate::colour::{Ground, Rgb};
+use shared::corpus::span::SpanId;
+
+/// The part of the plane that a picture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Left and right edge.
+    pub x: (f32, f32),
+    /// Lower and upper edge.
+    pub y: (f32, f32),
+}
+
+/// Radii of dots, in pixels of the page, and the most of a picture that they may cover together:
+/// single points are hard to see, but large dots hide each other.
+const DOTS: [(usize, f32); 2] = [(2, 0.35), (1, 0.5)];
+/// Share of the occupied pixels that are below the end of the density's colour scale. Nearly all spans
+/// of a learned corpus lie in one corner: scaled by that, all others would look alike.
+const USUAL: f32 = 0.995;
+
+/// Points of the plane, one per span.
+#[derive(Clone, Copy)]
+pub struct Points<'a> {
+    /// Where to the right.
+    pub x: &'a [f32],
+    /// How high.
+    pub y: &'a [f32],
+    /// Which are shown; none: all.
+    pub shown: Option<&'a dyn Fn(SpanId) -> bool>,
+}
+
+impl Points<'_> {
+    /// Gives every point that is shown and in the picture, and its pixel.
+    fn each(self, grid: &Grid, mut take: impl FnMut(SpanId, usize)) {
+        lanes::cells(grid, self.x, self.y, |first, cells| {
+            for (span, &cell) in (first as SpanId..).zip(cells) {
+                if cell != Grid::NOWHERE && self.is_shown(span) {
+                    take(span, cell as usize);
+                }
+            }
+        });
+    }
+
+    fn is_shown(self, span: SpanId) -> bool {
+        self.shown.is_none_or(|shown| shown(span))
+    }
+
+    /// The pixel of a point, where it has one.
+    fn pixel(self, grid: &Grid, span: SpanId) -> Option<usize> {
+        let cell = grid.cell(*self.x.get(span as usize)?, *self.y.get(span as usize)?);
+        (cell != Grid::NOWHERE && self.is_shown(span)).then_some(cell as usize)
+    }
+}
+
+/// How many points fall on each pixel of a picture, row by row from the top. The points themselves are not kept: whoever
+/// asks about them brings them along, the same each time.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    grid: Grid,
+    /// Radius of a dot.
+    radius: usize,
+    counts: Vec<u32>,
+    dense: u32,
+    shown: usize,
+}
+
+impl Cloud {
+    /// A cloud of points, in a picture of `width` × `height` pixels; what is outside the extent or not a number is not in
+    /// it. `scale`: device pixels per pixel of the page.
+    pub fn new(points: Points, extent: Extent, (width, height): (usize, usize), scale: usize) -> Self {
+        let grid = Grid { x: extent.x, y: extent.y, width: width.max(1) as u32, height: height.max(1) as u32 };
+        let mut counts = vec![0u32; grid.width as usize * grid.height as usize];
+        let mut shown = 0;
+        points.each(&grid, |_, pixel| {
+            if let Some(count) = counts.get_mut(pixel) {
+                *count += 1;
+                shown += 1;
+            }
+        });
+        let occupied = counts.iter().filter(|&&n| n > 0).count();
+        let fits = |&&(radius, share): &&(usize, f32)| {
+            (occupied * dot(radius * scale).len()) as f32 <= share * counts.len() as f32
+        };
+        let radius = DOTS.iter().find(fits).map_or(scale / 2, |&(radius, _)| radius * scale);
+        let mut cloud = Self { grid, radius, counts: Vec::new(), dense: 0, shown };
+        cloud.counts = cloud.spread(&counts);
+        cloud.dense = usual_maximum(&cloud.counts);
+        cloud
+    }
+
+    /// How many of these spans' points touch each pixel.
+    pub fn count(&self, points: Points, spans: impl IntoIterator<Item = SpanId>) -> Vec<u32> {
+        let mut counts = vec![0u32; self.counts.len()];
+        for span in spans {
+            if let Some(count) = points.pixel(&self.grid, span).and_then(|pixel| counts.get_mut(pixel)) {
+                *count += 1;
+            }
+        }
+        self.spread(&counts)
+    }
+
+    /// Mean of a value of the points that touch each pixel (NaN where there are none).
+    pub fn mean(&self, points: Points, value: &dyn Fn(usize) -> f32) -> Vec<f32> {
+        let mut sums = vec![0f32; self.counts.len()];
+        points.each(&self.grid, |span, pixel| {
+            if let Some(sum) = sums.get_mut(pixel) {
+                *sum += value(span as usize);
+            }
+        });
+        self.spread(&sums).iter().zip(&self.counts).map(|(&sum, &n)| sum / n as f32).collect()
+    }
+
+    /// The number of points per pixel at which the density's colour scale ends.
+    pub fn dense(&self) -> u32 {
+        self.dense
+    }
+
+    /// How many points are in the picture.
+    pub fn shown(&self) -> usize {
+        self.shown
+    }
+
+    /// The point nearest to a pixel, not farther than `reach` pixels.
+    pub fn nearest(&self, points: Points, column: usize, row: usize, reach: usize) -> Option<SpanId> {
+        let (width, height) = (self.grid.width as usize, self.grid.height as usize);
+        let distance = |pixel: usize| (pixel % width).abs_diff(column).pow(2) + (pixel / width).abs_diff(row).pow(2);
+        // Few pixels are near: look at them before any point.
+        let rows = row.saturating_sub(reach)..(row + reach + 1).min(height);
+        let columns = column.saturating_sub(reach)..(column + reach + 1).min(width);
+        let mut near: Vec<usize> = rows
+            .flat_map(|r| columns.clone().map(move |c| r * width + c))
+            .filter(|&p| distance(p) <= reach * reach && self.counts.get(p).is_some_and(|&n| n > 0))
+            .collect();
+        near.sort_by_key(|&p| distance(p));
+        let rank = |pixel: usize| near.iter().position(|&p| p == pixel);
+        let (low, high) = (*near.iter().min()?, *near.iter().max()?);
+        let mut first: Option<(usize, SpanId)> = None;
+        points.each(&self.grid, |span, pixel| {
+            // Rows are compared first: most points are elsewhere.
+            if (low..=high).contains(&pixel)
+                && let Some(rank) = rank(pixel)
+                && first.is_none_or(|best| (rank, span) < best)
+            {
+                first = Some((rank, span));
+            }
+        });
+        first.map(|(_, span)| span)
+    }
+
+    /// Lets every point touch all pixels of its dot.
+    fn spread<T: Copy + Default + std::ops::AddAssign + PartialEq>(&self, single: &[T]) -> Vec<T> {
+        if self.radius == 0 {
+            return single.to_vec();
+        }
+        let (width, height) = (self.grid.width as usize, self.grid.height as usize);
+        let dot = dot(self.radius);
+        let mut out = vec![T::default(); single.len()];
+        for (pixel, &value) in single.iter().enumerate().filter(|(_, v)| **v != T::default()) {
+            let (column, row) = ((pixel % width) as isize, (pixel / width) as isize);
+            for (dx, dy) in &dot {
+                let (x, y) = (column + dx, row + dy);
+                if (0..width as isize).contains(&x) && (0..height as isize).contains(&y) {
+                    out[y as usize * width + x as usize] += value;
+                }
+            }
+        }
+        out
+    }
+
+    /// Density on a logarithmic scale, as RGBA bytes; transparent where no point is.
+    pub fn paint_density(&self, ground: Ground) -> Vec<u8> {
+        let scale = LogScale::up_to(self.dense);
+        let ramp: Vec<Rgb> = (0..=255).map(|i| ground.emphasis(i as f32 / 255.0)).collect();
+        self.paint(|_, count| ramp[(scale.of(count) * 255.0) as usize])
+    }
+
+    /// A mean value per pixel ([`Cloud::mean`]); what lies at `strong` stands out most, what lies at
+    /// `weak` least.
+    pub fn paint_values(&self, values: &[f32], strong: f32, weak: f32, ground: Ground) -> Vec<u8> {
+        let ramp: Vec<Rgb> = (0..=255).map(|i| ground.emphasis(i as f32 / 255.0)).collect();
+        self.paint(|pixel, _| {
+            let value = values.get(pixel).copied().unwrap_or(weak);
+            let t = ((value - weak) / (strong - weak)).clamp(0.0, 1.0);
+            ramp.get((t * 255.0) as usize).copied().unwrap_or_default()
+        })
+    }
+
+    /// All points in greys, some groups ([`Cloud::count`]) in colours on top of them.
+    pub fn paint_groups(&self, groups: &[(Vec<u32>, Rgb)], ground: Ground) -> Vec<u8> {
+        let scale = LogScale::up_to(self.dense);
+        let greys: Vec<Rgb> = (0..=255).map(|i| ground.plain(i as f32 / 255.0)).collect();
+        self.paint(|pixel, count| {
+            let grey = greys[(scale.of(count) * 255.0) as usize];
+            groups.iter().fold(grey, |below, (counts, colour)| match counts.get(pixel) {
+                None | Some(0) => below,
+                Some(&n) => {
+                    // A single one among thousands is still seen.
+                    let share = 0.55 + 0.45 * scale.of(n) / scale.of(count).max(f32::MIN_POSITIVE);
+                    mix(below, *colour, share.min(1.0))
+                }
+            })
+        })
+    }
+
+    /// Where another picture of the same size is empty: where this cloud's points are, faintly.
+    pub fn paint_behind(&self, rgba: &mut [u8], ground: Ground) {
+        let [r, g, b] = ground.faint();
+        for (out, &count) in rgba.as_chunks_mut::<4>().0.iter_mut().zip(&self.counts) {
+            if count > 0 && out[3] == 0 {
+                *out = [r, g, b, 255];
+            }
+        }
+    }
+
+    fn paint(&self, colour: impl Fn(usize, u32) -> Rgb) -> Vec<u8> {
+        let mut rgba = vec![0u8; self.counts.len() * 4];
+        for (pixel, (out, &count)) in rgba.as_chunks_mut::<4>().0.iter_mut().zip(&self.counts).enumerate() {
+            if count > 0 {
+                let [r, g, b] = colour(pixel, count);
+                *out = [r, g, b, 255];
+            }
+        }
+        rgba
+    }
+}
+
+/// The pixels of a dot, relative to its middle.
+fn dot(radius: usize) -> Vec<(isize, isize)> {
+    let r = radius as isize;
+    let square = (-r..=r).flat_map(|dy| (-r..=r).map(move |dx| (dx, dy)));
+    square.filter(|(dx, dy)| dx * dx + dy * dy <= r * r + r / 2).collect()
+}
+
+/// The count that all but a few of the occupied pixels stay below.
+fn usual_maximum(counts: &[u32]) -> u32 {
+    let mut occupied: Vec<u32> = counts.iter().copied().filter(|&n| n > 0).collect();
+    let Some(last) = occupied.len().checked_sub(1) else { return 0 };
+    let at = (last as f32 * USUAL).ceil() as usize;
+    *occupied.select_nth_unstable(at.min(last)).1
+}
+
+fn mix(below: Rgb, above: Rgb, share: f32) -> Rgb {
+    let mut out = below;
+    for (out, above) in out.iter_mut().zip(above) {
+        *out = (f32::from(*out) * (1.0 - share) + f32::from(above) * share + 0.5) as u8;
+    }
+    out
+}
+
+/// Counts to 0..=1 by their logarithm.
+struct LogScale {
+    /// Most counts are small, and logarithms slow.
+    small: Vec<f32>,
+    per_unit: f32,
+}
+
+impl LogScale {
+    fn up_to(highest: u32) -> Self {
+        let per_unit = 1.0 / (1.0 + highest as f32).ln().max(f32::MIN_POSITIVE);
+        let small = (0..256).map(|n| ((1.0 + n as f32).ln() * per_unit).min(1.0)).collect();
+        Self { small, per_unit }
+    }
+
+    fn of(&self, count: u32) -> f32 {
+        match self.small.get(count as usize) {
+            Some(&t) => t,
+            None => ((1.0 + count as f32).ln() * self.per_unit).min(1.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIT: Extent = Extent { x: (0.0, 1.0), y: (0.0, 1.0) };
+
+    /// Points, and the cloud of those that are shown.
+    struct Example {
+        x: Vec<f32>,
+        y: Vec<f32>,
+        shown: fn(SpanId) -> bool,
+        cloud: Cloud,
+    }
+
+    impl Example {
+        fn new(points: &[(f32, f32)], shown: fn(SpanId) -> bool, size: usize, scale: usize) -> Self {
+            let (x, y): (Vec<f32>, Vec<f32>) = points.iter().copied().unzip();
+            let cloud = Cloud::new(Points { x: &x, y: &y, shown: Some(&shown) }, UNIT, (size, size), scale);
+            Self { x, y, shown, cloud }
+        }
+
+        fn points(&self) -> Points<'_> {
+            Points { x: &self.x, y: &self.y, shown: Some(&self.shown) }
+        }
+    }
+
+    fn many(points: &[(f32, f32)]) -> Example {
+        Example::new(points, |_| true, 10, 0)
+    }
+
+    #[test]
+    fn points_fall_where_they_belong() {
+        let example = many(&[(0.0, 0.0), (1.0, 1.0), (0.05, 0.05), (f32::NAN, 0.5), (1.1, 0.5)]);
+        let (cloud, points) = (&example.cloud, example.points());
+        assert_eq!(cloud.counts[90], 2, "the lower left corner is in the last row");
+        assert_eq!(cloud.counts[9], 1);
+        assert_eq!((cloud.counts.iter().sum::<u32>(), cloud.shown()), (3, 3));
+        assert_eq!(cloud.count(points, [0, 3, 99])[90], 1);
+        assert_eq!(cloud.mean(points, &|point| point as f32)[90], 1.0);
+        // Where a metric is not known, there are no points.
+        let half = Points { x: &[], ..points };
+        let nowhere = Cloud::new(half, UNIT, (10, 10), 0);
+        assert_eq!((nowhere.shown(), nowhere.count(half, [0, 1])), (0, vec![0; 100]));
+    }
+
+    #[test]
+    fn one_crowded_pixel_does_not_set_the_scale() {
+        let crowd = std::iter::repeat_n((0.0, 0.0), 10_000);
+        let others = (0..1_000).map(|i| ((i % 100) as f32 / 100.0 + 0.005, (i / 100 + 1) as f32 / 20.0));
+        let points: Vec<_> = crowd.chain(others).collect();
+        assert_eq!(Example::new(&points, |_| true, 100, 0).cloud.dense(), 1);
+    }
+
+    #[test]
+    fn few_points_are_dots() {
+        let Example { cloud, .. } = Example::new(&[(0.5, 0.5), (0.1, 0.1)], |span| span == 0, 10, 1);
+        assert_eq!(cloud.counts.iter().filter(|&&n| n == 1).count(), 21);
+        let rgba = cloud.paint_density(Ground::Light);
+        assert_eq!(rgba.as_chunks::<4>().0.iter().filter(|p| p[3] == 255).count(), 21);
+    }
+
+    #[test]
+    fn the_nearest_point_is_found_within_reach() {
+        let example = many(&[(0.15, 0.95), (0.55, 0.55), (0.65, 0.55), (0.56, 0.56)]);
+        let nearest = |column, row, reach| example.cloud.nearest(example.points(), column, row, reach);
+        assert_eq!(nearest(5, 4, 3), Some(1));
+        assert_eq!(nearest(7, 4, 3), Some(2));
+        assert_eq!(nearest(0, 0, 3), Some(0));
+        assert_eq!(nearest(0, 9, 3), None);
+        let hidden = Example::new(&[(0.15, 0.95), (0.55, 0.55)], |span| span == 0, 10, 0);
+        assert_eq!(hidden.cloud.nearest(hidden.points(), 5, 4, 3), None);
+    }
+
+    #[test]
+    fn what_is_not_selected_stands_behind() {
+        let cloud = |shown: fn(SpanId) -> bool| Example::new(&[(0.05, 0.05), (0.95, 0.95)], shown, 10, 0).cloud;
+        let mut rgba = cloud(|span| span == 1).paint_density(Ground::Light);
+        let selected = rgba[9 * 4..10 * 4].to_vec();
+        cloud(|_| true).paint_behind(&mut rgba, Ground::Light);
+        assert_eq!(rgba[9 * 4..10 * 4], selected);
+        assert_eq!(rgba[90 * 4..90 * 4 + 3], Ground::Light.faint());
+        assert_eq!(rgba.as_chunks::<4>().0.iter().filter(|p| p[3] > 0).count(), 2);
+    }
+
+    #[test]
+    fn groups_are_drawn_over_the_rest() {
+        let example = many(&[(0.05, 0.95), (0.95, 0.95)]);
+        let (cloud, red) = (&example.cloud, Ground::Light.removed());
+        let rgba = cloud.paint_groups(&[(cloud.count(example.points(), [1]), red)], Ground::Light);
+        assert_eq!(rgba[9 * 4..9 * 4 + 3], red);
+        assert_eq!(rgba[0], rgba[1]);
+    }
+}

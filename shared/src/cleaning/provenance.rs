@@ -1,0 +1,119 @@
+//! Where every change of a cleaned corpus comes from: a file to keep beside it, whatever its format.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::cleaning::Decisions;
+use crate::corpus::Corpus;
+use crate::corpus::decision::Decision;
+use crate::corpus::labels::LabelId;
+use crate::corpus::span::{Span, SpanId};
+use crate::detection::judge::Judge;
+use crate::detection::threshold::{Settings, Thresholds};
+
+/// What holds for all changes.
+#[derive(Serialize)]
+struct Head<'a> {
+    written_by: &'static str,
+    dynamics: &'a str,
+    settings: &'a Settings,
+    thresholds: &'a Thresholds,
+}
+
+/// One changed span.
+#[derive(Serialize)]
+struct Change<'a> {
+    #[serde(flatten)]
+    span: Span,
+    text: String,
+    was: &'a str,
+    /// `None`: unknown from now on.
+    now: Option<&'a str>,
+    by: &'static str,
+    /// By which it was judged; `None` where its logits are not finite.
+    value: Option<f32>,
+    predicted: Option<&'a str>,
+}
+
+/// The changes as JSON, one to a line: the span, its text, the label it had (`was`) and has (`now`,
+/// null for a removed one), whether a rule, the check of the dictionary, or a person decided (`by`), the value of the metric by which
+/// it was judged, and the label the model predicts. `decided`: as [`Decisions::resolve`] gives it.
+pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTreeMap<SpanId, Decision>) -> String {
+    let judgement = judge.under(&decisions.settings);
+    let by_hand: BTreeSet<Span> = decisions.overrides.iter().map(|&(span, _)| span).collect();
+    let by_dictionary = judgement.contradicted();
+    let head = Head {
+        written_by: concat!("DynClean ", env!("CARGO_PKG_VERSION")),
+        dynamics: &decisions.dynamics,
+        settings: &decisions.settings,
+        thresholds: judgement.thresholds(),
+    };
+    let name = |label: &LabelId| corpus.labels.name(*label);
+    let changes = decided.iter().filter_map(|(&id, &decision)| {
+        let (span, at) = (judge.index.span(id)?, id as usize);
+        let change = Change {
+            span,
+            text: corpus.tokens.surface(span),
+            was: judge.assigned.get(at).map(name)?,
+            now: match decision {
+                Decision::Keep => return None,
+                Decision::Remove => None,
+                Decision::Relabel(label) => Some(corpus.labels.name(label)),
+            },
+            by: match &by_hand {
+                spans if spans.contains(&span) => "hand",
+                _ if by_dictionary.contains_key(&id) => "dictionary",
+                _ => "rule",
+            },
+            value: Some(judge.value(id)).filter(|value| value.is_finite()),
+            predicted: judge.metrics.predicted.get(at).map(name),
+        };
+        serde_json::to_string(&change).ok()
+    });
+    let lines: Vec<String> = changes.collect();
+    // Plain structures with string keys always serialise. The list is written by hand, so that a change is
+    // a line, and files can be compared.
+    let head = serde_json::to_string(&head).unwrap_or_default();
+    let open = head.strip_suffix('}').unwrap_or(&head);
+    format!("{open},\n\"changes\": [\n{}\n]}}\n", lines.join(",\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cleaning::Override;
+    use crate::detection::threshold::{Metric, Rule};
+    use crate::formats::dynclean_json;
+    use crate::metrics::Window;
+    use crate::recording::dynamics::Dynamics;
+
+    #[test]
+    fn every_change_is_explained() {
+        let json_text = br#"[{"tokens": ["Ada", "wrote", "\"it\""], "entities": [[0, 0, "PER"], [2, 2, "PER"]]}]"#;
+        // PER's logit of [0,0], [0,1], [0,2], [1,1], [1,2], [2,2].
+        let rows: Vec<f32> = [-1.5, -3.0, -3.0, -3.0, f32::NAN, -0.5].iter().flat_map(|&z| [0.0, z]).collect();
+        let dynamics = Dynamics::of_one_epoch(dynclean_json::read(json_text).unwrap(), &rows);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let settings = Settings { negatives: Rule::Auto, positives: Rule::Fixed(0.0), ..Settings::paper() };
+        let mut decisions = Decisions::new("d1g35t".into(), settings);
+        let span = |start, end| Span { sentence: 0, start, end };
+        decisions.overrides = vec![
+            (span(1, 2), Override::Remove),
+            (span(1, 1), Override::Relabel("PER".into())),
+            (span(2, 2), Override::Keep),
+        ];
+        let decided = decisions.resolve(&judge, &dynamics.corpus.labels).unwrap();
+        let text = json(&dynamics.corpus, &judge, &decisions, &decided);
+        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(parsed["dynamics"], "d1g35t");
+        assert_eq!(parsed["thresholds"]["positives"]["value"], 0.0);
+        let expected = serde_json::json!([
+            {"sentence": 0, "start": 0, "end": 0, "text": "Ada", "was": "PER", "now": null, "by": "rule", "value": -1.5, "predicted": "O"},
+            {"sentence": 0, "start": 1, "end": 1, "text": "wrote", "was": "O", "now": "PER", "by": "hand", "value": 3.0, "predicted": "O"},
+            {"sentence": 0, "start": 1, "end": 2, "text": "wrote \"it\"", "was": "O", "now": null, "by": "hand", "value": null, "predicted": "O"},
+        ]);
+        assert_eq!(parsed["changes"], expected);
+        assert_eq!(text.lines().count(), 6, "a change is a line");
+    }
+}

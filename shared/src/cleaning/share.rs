@@ -1,0 +1,56 @@
+//! Decisions as part of an address, so that a link carries them.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::cleaning::Decisions;
+
+/// Name of the part.
+const KEY: &str = "decisions=";
+/// What an address may hold as it is.
+const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b',').remove(b':');
+
+/// These decisions as what follows `#` in the page's address.
+pub fn fragment(decisions: &Decisions) -> String {
+    // Plain structures with string keys always serialise.
+    let json = serde_json::to_string(decisions).unwrap_or_default();
+    format!("{KEY}{}", escape(&json))
+}
+
+/// The JSON of the decisions that an address carries after its `#`; not yet known to be well-formed.
+pub fn decisions_of(fragment: &str) -> Option<String> {
+    part(fragment, KEY)
+}
+
+/// Any text as a part of an address.
+pub fn escape(text: &str) -> String {
+    utf8_percent_encode(text, &PLAIN).to_string()
+}
+
+/// The value of one part (`name=`) of what follows `#`.
+pub fn part(fragment: &str, name: &str) -> Option<String> {
+    let parts = fragment.strip_prefix('#').unwrap_or(fragment).split('&');
+    let value = parts.into_iter().find_map(|part| part.strip_prefix(name))?;
+    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cleaning::Override;
+    use crate::corpus::span::Span;
+    use crate::detection::threshold::Settings;
+
+    #[test]
+    fn an_address_carries_decisions_there_and_back() {
+        let mut decisions = Decisions::new("d1g35t".to_owned(), Settings::paper());
+        let span = Span { sentence: 1, start: 2, end: 3 };
+        decisions.overrides.push((span, Override::Relabel("Größe & #1=\"x\"".to_owned())));
+        let fragment = fragment(&decisions);
+        assert!(fragment.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~,:%=".contains(c)), "{fragment}");
+        let json = decisions_of(&format!("#view=7&{fragment}&more=1")).unwrap();
+        assert_eq!(Decisions::read(json.as_bytes(), "d1g35t").unwrap(), decisions);
+        assert_eq!(part("#view=7%20&x=%FF", "view=").as_deref(), Some("7 "));
+        assert_eq!(part("#view=7&x=%FF", "x=").as_deref(), Some("\u{fffd}"));
+        assert_eq!(decisions_of(""), None);
+    }
+}

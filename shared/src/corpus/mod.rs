@@ -1,0 +1,248 @@
+//! A labelled corpus: tokens in columns, entities sparse.
+
+pub mod decision;
+pub mod labels;
+pub mod layout;
+pub mod span;
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use self::labels::{LabelId, LabelSet, O};
+use self::layout::Layout;
+use self::span::{Span, SpanIndex, TooManySpans};
+
+/// The tokens of all sentences, in three columns: no allocation per token.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenTable {
+    /// All tokens, one after the other.
+    text: String,
+    /// End of each token in `text`, in bytes.
+    token_ends: Vec<u32>,
+    /// End of each sentence in `token_ends`.
+    sentence_ends: Vec<u32>,
+}
+
+/// A corpus whose text does not fit in 32-bit offsets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the corpus has more than 4 GiB of text: split it")]
+pub struct TextTooLong;
+
+impl TokenTable {
+    /// Appends a sentence.
+    ///
+    /// # Errors
+    /// When the text grows over 4 GiB.
+    pub fn push<S: AsRef<str>>(&mut self, tokens: impl IntoIterator<Item = S>) -> Result<(), TextTooLong> {
+        for token in tokens {
+            self.text.push_str(token.as_ref());
+            self.token_ends.push(u32::try_from(self.text.len()).map_err(|_| TextTooLong)?);
+        }
+        self.sentence_ends.push(u32::try_from(self.token_ends.len()).map_err(|_| TextTooLong)?);
+        Ok(())
+    }
+
+    /// Number of sentences.
+    pub fn n_sentences(&self) -> usize {
+        self.sentence_ends.len()
+    }
+
+    /// Number of tokens of all sentences.
+    pub fn n_tokens(&self) -> usize {
+        self.token_ends.len()
+    }
+
+    /// Number of tokens of each sentence.
+    pub fn lengths(&self) -> impl Iterator<Item = u32> + '_ {
+        let starts = std::iter::once(0).chain(self.sentence_ends.iter().copied());
+        self.sentence_ends.iter().zip(starts).map(|(&end, start)| end - start)
+    }
+
+    /// The tokens of a sentence; none for a sentence that does not exist.
+    pub fn sentence(&self, sentence: u32) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.token_range(sentence).map(|token| self.token(token))
+    }
+
+    /// The tokens of a span.
+    pub fn words(&self, span: Span) -> impl Iterator<Item = &str> + Clone {
+        self.sentence(span.sentence).skip(span.start as usize).take(span.width() as usize)
+    }
+
+    /// The tokens of a span, joined by blanks: its surface form.
+    pub fn surface(&self, span: Span) -> String {
+        self.words(span).collect::<Vec<_>>().join(" ")
+    }
+
+    fn token_range(&self, sentence: u32) -> Range<usize> {
+        let sentence = sentence as usize;
+        let end = self.sentence_ends.get(sentence).map_or(0, |&e| e as usize);
+        let start = match sentence.checked_sub(1) {
+            Some(previous) => self.sentence_ends.get(previous).map_or(end, |&e| e as usize),
+            None => 0,
+        };
+        start.min(end)..end
+    }
+
+    fn token(&self, token: usize) -> &str {
+        let end = self.token_ends.get(token).map_or(0, |&e| e as usize);
+        let start = match token.checked_sub(1) {
+            Some(previous) => self.token_ends.get(previous).map_or(end, |&e| e as usize),
+            None => 0,
+        };
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// Whether the columns fit together: what a table from untrusted bytes must pass.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let ascending = |ends: &[u32]| ends.windows(2).all(|w| w[0] <= w[1]);
+        ascending(&self.token_ends)
+            && ascending(&self.sentence_ends)
+            && self.token_ends.last().map_or(0, |&e| e as usize) == self.text.len()
+            && self.token_ends.iter().all(|&e| self.text.is_char_boundary(e as usize))
+            && self.sentence_ends.last().map_or(0, |&e| e as usize) == self.token_ends.len()
+    }
+}
+
+/// A labelled span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Entity {
+    /// Where.
+    pub span: Span,
+    /// Its type; never `O`.
+    pub label: LabelId,
+}
+
+/// Sentences with one layer of labels (distant or gold).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Corpus {
+    /// The text.
+    pub tokens: TokenTable,
+    /// The entity types that the labels number.
+    pub labels: LabelSet,
+    /// Labelled spans, sentences ascending; within a sentence in the order of the file.
+    pub entities: Vec<Entity>,
+    /// Spans whose label is not known (removed by a cleaning): neither an entity nor `O`.
+    pub unknown: Vec<Span>,
+    /// What a sentence's record has beyond these, kept as it came: (sentence, JSON object). What is
+    /// in it is the business of the format, see [`crate::formats`].
+    pub extra: Vec<(u32, String)>,
+    /// The format of the file that the corpus came from.
+    pub layout: Layout,
+}
+
+/// A type name that a label set does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entity type {0:?} is not in the label set")]
+pub struct UnknownType(pub String);
+
+impl Corpus {
+    /// Number of sentences.
+    pub fn n_sentences(&self) -> usize {
+        self.tokens.n_sentences()
+    }
+
+    /// The entities of one sentence.
+    pub fn entities_of(&self, sentence: u32) -> &[Entity] {
+        &self.entities[sentence_range(&self.entities, sentence, |e| e.span.sentence)]
+    }
+
+    /// The unknown spans of one sentence.
+    pub fn unknown_of(&self, sentence: u32) -> &[Span] {
+        &self.unknown[sentence_range(&self.unknown, sentence, |s| s.sentence)]
+    }
+
+    /// The further fields of one sentence's record, as a JSON object.
+    pub fn extra_of(&self, sentence: u32) -> Option<&str> {
+        let at = self.extra.binary_search_by_key(&sentence, |e| e.0).ok()?;
+        self.extra.get(at).map(|e| e.1.as_str())
+    }
+
+    /// The enumeration of this corpus's candidate spans.
+    ///
+    /// # Errors
+    /// When there are too many to number.
+    pub fn span_index(&self, max_width: u32) -> Result<SpanIndex, TooManySpans> {
+        SpanIndex::new(self.tokens.lengths(), max_width)
+    }
+
+    /// The label of every candidate span, one element per span id (`O` where no entity is).
+    pub fn dense_labels(&self, index: &SpanIndex) -> Vec<LabelId> {
+        dense_labels(&self.entities, index)
+    }
+
+    /// The same corpus with its labels numbered by another set.
+    ///
+    /// # Errors
+    /// When the set lacks a type that an entity has.
+    pub fn with_labels(mut self, labels: &LabelSet) -> Result<Self, UnknownType> {
+        let mut renumbered: HashMap<LabelId, LabelId> = HashMap::new();
+        let ids: HashMap<&str, LabelId> = labels.types().iter().map(String::as_str).zip(1..).collect();
+        for entity in &mut self.entities {
+            let renumber = || {
+                let name = self.labels.name(entity.label);
+                ids.get(name).copied().ok_or_else(|| UnknownType(name.to_owned()))
+            };
+            let label = match renumbered.get(&entity.label) {
+                Some(&label) => label,
+                None => renumber()?,
+            };
+            renumbered.insert(entity.label, label);
+            entity.label = label;
+        }
+        self.labels = labels.clone();
+        Ok(self)
+    }
+}
+
+/// The label of every candidate span, one element per span id (`O` where no entity is).
+pub(crate) fn dense_labels(entities: &[Entity], index: &SpanIndex) -> Vec<LabelId> {
+    let mut labels = vec![O; index.len()];
+    for entity in entities {
+        if let Some(label) = index.id(entity.span).and_then(|id| labels.get_mut(id as usize)) {
+            *label = entity.label;
+        }
+    }
+    labels
+}
+
+/// The range of a sentence's elements in a list sorted by sentence.
+fn sentence_range<T>(sorted: &[T], sentence: u32, key: impl Fn(&T) -> u32) -> Range<usize> {
+    let start = sorted.partition_point(|e| key(e) < sentence);
+    let length = sorted[start..].partition_point(|e| key(e) == sentence);
+    start..start + length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_table_gives_back_what_was_pushed() {
+        let mut table = TokenTable::default();
+        table.push(["Zürich", "", "is"]).unwrap();
+        table.push::<&str>([]).unwrap();
+        table.push(["日本"]).unwrap();
+        assert_eq!(table.sentence(0).collect::<Vec<_>>(), ["Zürich", "", "is"]);
+        assert_eq!(table.sentence(1).len(), 0);
+        assert_eq!(table.sentence(2).collect::<Vec<_>>(), ["日本"]);
+        assert_eq!(table.sentence(3).len(), 0);
+        assert_eq!(table.lengths().collect::<Vec<_>>(), [3, 0, 1]);
+        assert!(table.is_consistent());
+        assert_eq!(table.surface(Span { sentence: 0, start: 1, end: 2 }), " is");
+    }
+
+    #[test]
+    fn inconsistent_columns_are_seen() {
+        let mut table = TokenTable::default();
+        table.push(["é"]).unwrap();
+        let mut inside_a_character = table.clone();
+        inside_a_character.token_ends = vec![1, 2];
+        inside_a_character.sentence_ends = vec![2];
+        assert!(!inside_a_character.is_consistent());
+        let mut too_short = table.clone();
+        too_short.text.push('x');
+        assert!(!too_short.is_consistent());
+    }
+}

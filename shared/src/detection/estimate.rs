@@ -1,0 +1,110 @@
+//! How well the judged spans are the wrong ones, estimated from the threshold samples.
+
+use serde::{Deserialize, Serialize};
+
+use super::judgement::Judgement;
+use super::threshold::WrongLabels;
+use crate::corpus::decision::Side;
+use crate::corpus::labels::{LabelId, O};
+
+/// What the threshold samples let expect of one side, where gold is not known.
+///
+/// Assumes that wrong labels score like the samples, which were given a wrong label at random. Wrong
+/// labels that repeat (the same name, wrong everywhere) are learned as if they were right and score
+/// higher: they are missing from `wrong` and `remaining`, which are therefore low where a dictionary errs
+/// systematically. docs/RESULTS.md has the errors measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Spans that the thresholds judge wrong; decisions by hand are left aside.
+    pub judged: u64,
+    /// How many of them are wrong.
+    pub found: f64,
+    /// Share of them that is wrong; 1 where none is judged.
+    pub precision: f64,
+    /// Wrong labels on this side in all, with a 90 % bootstrap interval.
+    pub wrong: WrongLabels,
+    /// Wrong labels above the thresholds.
+    pub remaining: f64,
+}
+
+impl Estimate {
+    /// Of one side; `None` with too few threshold samples, and where single types have thresholds of
+    /// their own but too few samples.
+    pub fn new(judgement: &Judgement, side: Side) -> Option<Self> {
+        let judge = judgement.judge();
+        let wrong = judgement.estimate(side).wrong?;
+        let labels = match side {
+            Side::Negatives => O..=O,
+            Side::Positives => 1..=judge.labels.n_types() as LabelId,
+        };
+        let judged: u64 = labels.clone().map(|label| judgement.count(label) as u64).sum();
+        let (found, remaining) = if side == Side::Positives && !judgement.thresholds().classes.is_empty() {
+            labels.into_iter().try_fold((0.0, 0.0), |sum, label| {
+                let estimate = judge.type_estimate(label)?;
+                let (found, remaining) = estimate.wrong_below(judgement.threshold(label), judgement.count(label))?;
+                Some((sum.0 + found, sum.1 + remaining))
+            })?
+        } else {
+            let threshold = judgement.thresholds().of(side).value;
+            judgement.estimate(side).wrong_below(threshold, judged as usize)?
+        };
+        let precision = if judged == 0 { 1.0 } else { found / judged as f64 };
+        Some(Self { judged, found, precision, wrong, remaining })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::detection::judge::Judge;
+    use crate::detection::threshold::{Metric, Rule, Settings};
+    use crate::formats::dynclean_json;
+    use crate::metrics::Window;
+    use crate::recording::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo, SampleScheme, ThresholdRun};
+
+    /// One-token sentences, each a positive with this AUM; the first ones are threshold samples too.
+    pub(crate) fn dynamics(positives: &[f32], samples: &[f32]) -> Dynamics {
+        let sentence = r#"{"tokens": ["a"], "entities": [[0, 0, "X"]]}"#;
+        let json = format!("[{}]", vec![sentence; positives.len()].join(","));
+        let run = |aums: &[f32], n_types: usize, label: usize| {
+            let row = |&aum: &f32| (0..=n_types).map(move |l| if l == label { aum } else { 0.0 });
+            let rows: Vec<f32> = aums.iter().flat_map(row).collect();
+            Run { epochs: vec![EpochLogits::from_rows(&rows, n_types, Precision::F32).unwrap()], scores: vec![] }
+        };
+        Dynamics {
+            info: RunInfo { max_span_width: 1, ..RunInfo::default() },
+            corpus: dynclean_json::read(json.as_bytes()).unwrap(),
+            gold: None,
+            contradicted: Vec::new(),
+            run: run(positives, 1, 1),
+            threshold_run: Some(ThresholdRun {
+                scheme: SampleScheme::FakeClass,
+                spans: (0..samples.len() as u32).collect(),
+                assigned: vec![2; samples.len()],
+                run: run(samples, 2, 2),
+            }),
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn samples_estimate_what_gold_would_say() {
+        // 40 wrong labels spread like the 40 samples, from −1 on; 60 right ones around 5.
+        let wrong: Vec<f32> = (0..40).map(|i| -1.0 + i as f32 / 40.0).collect();
+        let right = (0..60).map(|i| 5.0 + i as f32 / 60.0);
+        let all: Vec<f32> = wrong.iter().copied().chain(right).collect();
+        let dynamics = dynamics(&all, &wrong);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let at = |threshold: f32| {
+            let settings = Settings { positives: Rule::Fixed(threshold), ..Settings::paper() };
+            Estimate::new(&judge.under(&settings), Side::Positives).unwrap()
+        };
+        let half = at(-0.5);
+        assert_eq!((half.judged, half.found, half.precision, half.remaining), (20, 20.0, 1.0, 20.0));
+        assert_eq!(half.wrong.number, 40.0);
+        let all = at(9.0);
+        assert_eq!((all.judged, all.found, all.precision, all.remaining), (100, 40.0, 0.4, 0.0));
+        let settings = Settings::paper();
+        assert_eq!(Estimate::new(&judge.under(&settings), Side::Negatives), None, "no negative samples");
+    }
+}

@@ -1,0 +1,266 @@
+//! Which spans are judged wrong: metrics, samples and sorted columns, computed once per window and
+//! metric, from which every change of a threshold is answered by binary searches.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use super::dictionary_check::{self, OrdinaryWords};
+use super::ranking::{Ascending, Ranking};
+use super::threshold::{Automatic, Metric, Sample, Samples, Settings, target_precision};
+use crate::corpus::decision::{Decision, Side};
+use crate::corpus::labels::{LabelId, LabelSet, O};
+use crate::corpus::span::{SpanId, SpanIndex, TooManySpans};
+use crate::metrics::{Metrics, MetricsError, Window};
+use crate::recording::dictionary::Entry;
+use crate::recording::dynamics::{Dynamics, Negatives};
+
+/// Why dynamics cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// See [`TooManySpans`].
+    #[error(transparent)]
+    TooManySpans(#[from] TooManySpans),
+    /// See [`MetricsError`].
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// Judged by a metric that margins alone do not give.
+    #[error("these dynamics hold margins, not logits, so the confidence is not known: judge by AUM")]
+    NoProbabilities,
+}
+
+/// Everything that a decision about any span of a dynamics file needs, for one window and metric.
+#[derive(Debug)]
+pub struct Judge {
+    /// The epochs looked at.
+    pub window: Window,
+    /// By what spans are ranked.
+    pub metric: Metric,
+    /// The enumeration.
+    pub index: SpanIndex,
+    /// The entity types.
+    pub labels: LabelSet,
+    /// Distant label of every span.
+    pub assigned: Vec<LabelId>,
+    /// Metrics of every span.
+    pub metrics: Metrics,
+    /// The threshold samples.
+    pub samples: Samples,
+    /// What becomes of the spans of dictionary entries that annotated sentences contradict, where settings ask for it.
+    pub contradicted: BTreeMap<SpanId, Decision>,
+    pub(super) negatives_of_run: Negatives,
+    negatives: Ranking,
+    /// Negatives that may be missed entities: they overlap neither a more suspicious one nor a learned positive, and
+    /// have no words of which annotated sentences say that they are none.
+    possibly_missed: Group,
+    /// The same by the dynamics alone, where annotated sentences contradict any entry.
+    without_annotated: Option<Group>,
+    positives: Group,
+    /// The positives again, by type: element i has label i + 1.
+    pub(super) types: Vec<Ranking>,
+    /// As `types`; made when first asked for.
+    type_estimates: Vec<OnceLock<Automatic>>,
+}
+
+/// Spans in the order of suspicion, and what the threshold samples say about them.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) ranking: Ranking,
+    estimate: Automatic,
+}
+
+impl Judge {
+    /// Prepares the decisions about `dynamics` over a window, by a metric. O(n log n).
+    ///
+    /// # Errors
+    /// When no epoch is inside the window, or there are too many spans to number.
+    pub fn new(dynamics: &Dynamics, window: Window, metric: Metric) -> Result<Self, JudgeError> {
+        let index = dynamics.span_index()?;
+        let assigned = dynamics.corpus.dense_labels(&index);
+        Self::of(dynamics, index, assigned, window, metric)
+    }
+
+    /// The automatic settings, changed as `adjust` does, and the judge for them.
+    ///
+    /// # Errors
+    /// As [`Judge::new`].
+    pub fn automatic(dynamics: &Dynamics, adjust: impl FnOnce(&mut Settings)) -> Result<(Self, Settings), JudgeError> {
+        let index = dynamics.span_index()?;
+        let assigned = dynamics.corpus.dense_labels(&index);
+        let mut settings = Settings::automatic(dynamics, &assigned);
+        adjust(&mut settings);
+        Ok((Self::of(dynamics, index, assigned, settings.window, settings.metric)?, settings))
+    }
+
+    fn of(
+        dynamics: &Dynamics,
+        index: SpanIndex,
+        assigned: Vec<LabelId>,
+        window: Window,
+        metric: Metric,
+    ) -> Result<Self, JudgeError> {
+        let metrics = Metrics::compute(&dynamics.run, &assigned, window)?;
+        Self::with_metrics(dynamics, index, assigned, window, metric, metrics)
+    }
+
+    /// As [`Judge::new`], where enumeration, distant labels and the metrics over the window are known already.
+    /// Of `dynamics` the main run is not looked at.
+    ///
+    /// # Errors
+    /// When the metric needs probabilities that are not known.
+    pub fn with_metrics(
+        dynamics: &Dynamics,
+        index: SpanIndex,
+        assigned: Vec<LabelId>,
+        window: Window,
+        metric: Metric,
+        metrics: Metrics,
+    ) -> Result<Self, JudgeError> {
+        if metric == Metric::Confidence && !metrics.has_probabilities() {
+            return Err(JudgeError::NoProbabilities);
+        }
+        let samples = Samples::compute(dynamics, &assigned, window, metric, &metrics);
+        let labels = dynamics.corpus.labels.clone();
+        let mut unknown: Vec<SpanId> = dynamics.corpus.unknown.iter().filter_map(|&s| index.id(s)).collect();
+        unknown.sort_unstable();
+        let known = |span: &SpanId| unknown.is_empty() || unknown.binary_search(span).is_err();
+        let column = metric.column(&metrics);
+        let of_side = |side: Side| {
+            let spans = (0..).zip(&assigned).filter(move |&(_, &label)| Side::of(label) == side);
+            let spans: Vec<SpanId> = spans.map(|(span, _)| span).filter(known).collect();
+            Ranking::new(&spans, column)
+        };
+        let (negatives, positives) = (of_side(Side::Negatives), of_side(Side::Positives));
+        let by_metric = positives.by(column);
+        let median = by_metric.median();
+        let has_learned = |span: SpanId| column.get(span as usize).is_some_and(|&value| value >= median);
+        let entries = &dynamics.contradicted;
+        let contradicted = dictionary_check::decisions(entries, &dynamics.corpus, &index, has_learned);
+        let possibly_missed = |contradicted: &BTreeMap<SpanId, Decision>, entries: &[Entry]| {
+            // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
+            let is_entity =
+                |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
+            let learned = by_metric.from(metric.natural_threshold()).iter().filter(is_entity);
+            let ordinary = OrdinaryWords::new(entries, &labels);
+            let may_be_entity = |span| !ordinary.contains(&dynamics.corpus.tokens, span);
+            negatives.by(column).without_overlaps(&index, learned.copied(), may_be_entity)
+        };
+        let mut types: Vec<Ranking> = std::iter::repeat_with(Ranking::default).take(labels.n_types()).collect();
+        for &span in by_metric.spans() {
+            let label = assigned.get(span as usize).copied().unwrap_or(O);
+            if let Some(ranking) = usize::from(label).checked_sub(1).and_then(|i| types.get_mut(i)) {
+                ranking.push(span);
+            }
+        }
+        // Few of the random negatives are anywhere near the threshold: what memorisation does there is
+        // read off the positives.
+        let held_out = pairs(samples.of_side(Side::Positives));
+        let group = |side: Side, ranking: Ranking| {
+            let (decoys, natural) = (samples.given(side).to_vec(), metric.natural_threshold());
+            let estimate = Automatic::estimate(ranking.by(column), decoys, &held_out, natural, target_precision(side));
+            Group { ranking, estimate }
+        };
+        let missed = |contradicted: &_, entries| group(Side::Negatives, possibly_missed(contradicted, entries));
+        let without_annotated = (!entries.is_empty()).then(|| missed(&BTreeMap::new(), &[]));
+        let possibly_missed = missed(&contradicted, entries);
+        let positives = group(Side::Positives, positives);
+        Ok(Self {
+            window,
+            metric,
+            type_estimates: vec![OnceLock::new(); types.len()],
+            labels,
+            contradicted,
+            assigned,
+            samples,
+            negatives_of_run: dynamics.info.negatives,
+            negatives,
+            possibly_missed,
+            without_annotated,
+            positives,
+            types,
+            metrics,
+            index,
+        })
+    }
+
+    /// The side that a span is on.
+    pub fn side(&self, span: SpanId) -> Side {
+        Side::of(self.assigned.get(span as usize).copied().unwrap_or(O))
+    }
+
+    /// The metric by which a span is ranked; NaN for a flagged span and for one that does not exist.
+    pub fn value(&self, span: SpanId) -> f32 {
+        self.metric.column(&self.metrics).get(span as usize).copied().unwrap_or(f32::NAN)
+    }
+
+    /// Spans with non-finite logits: kept, and not judged.
+    pub fn flagged(&self) -> u64 {
+        self.metrics.flagged() as u64
+    }
+
+    /// All negatives, and those that may be missed entities, also by the dynamics alone, the metric ascending. Which of
+    /// them settings judge, [`super::judgement::Judgement::negatives_judged`] says.
+    pub fn negatives(&self) -> [&[SpanId]; 3] {
+        let missed = [true, false].map(|check| &self.missed(check).ranking);
+        [&self.negatives, missed[0], missed[1]].map(|ranking| self.by_metric(ranking).spans())
+    }
+
+    /// The negatives that may be missed entities, annotated sentences heeded or not.
+    pub(super) fn missed(&self, dictionary_check: bool) -> &Group {
+        self.without_annotated.as_ref().filter(|_| !dictionary_check).unwrap_or(&self.possibly_missed)
+    }
+
+    /// Groups of spans, each with the metric ascending: those of [`Judge::negatives`], and the spans of every entity
+    /// type.
+    pub fn groups(&self) -> impl Iterator<Item = &[SpanId]> {
+        self.negatives().into_iter().chain(self.types.iter().map(|ranking| self.by_metric(ranking).spans()))
+    }
+
+    /// All rankable spans of a side, the metric ascending.
+    pub fn ranked(&self, side: Side) -> Ascending<'_> {
+        self.by_metric(match side {
+            Side::Negatives => &self.negatives,
+            Side::Positives => &self.positives.ranking,
+        })
+    }
+
+    /// The positives, those first that annotated sentences contradict; both parts with the metric ascending.
+    pub fn contradicted_first(&self) -> [Vec<SpanId>; 2] {
+        let is_contradicted = |span: &SpanId| self.contradicted.contains_key(span);
+        let (first, others) = self.ranked(Side::Positives).spans().iter().partition(|span| is_contradicted(span));
+        [first, others]
+    }
+
+    /// Of these spans, the metric ascending, each with its metric.
+    pub fn of_sorted<'a>(&'a self, spans: &'a [SpanId]) -> Ascending<'a> {
+        Ascending::of_sorted(spans, self.metric.column(&self.metrics))
+    }
+
+    pub(super) fn by_metric<'a>(&'a self, ranking: &'a Ranking) -> Ascending<'a> {
+        ranking.by(self.metric.column(&self.metrics))
+    }
+
+    /// What the threshold samples say about a side.
+    pub(super) fn estimate(&self, side: Side, dictionary_check: bool) -> &Automatic {
+        match side {
+            Side::Negatives => &self.missed(dictionary_check).estimate,
+            Side::Positives => &self.positives.estimate,
+        }
+    }
+
+    /// What the threshold samples of an entity type say about it; `None` for `O` and unknown labels.
+    pub fn type_estimate(&self, label: LabelId) -> Option<&Automatic> {
+        let at = usize::from(label).checked_sub(1)?;
+        let (estimate, ranking) = (self.type_estimates.get(at)?, self.types.get(at)?);
+        Some(estimate.get_or_init(|| {
+            let own = || self.samples.of_label(label);
+            let (decoys, natural) = (own().map(|s| s.given).collect(), self.metric.natural_threshold());
+            let target = target_precision(Side::Positives);
+            Automatic::estimate(self.by_metric(ranking), decoys, &pairs(own()), natural, target)
+        }))
+    }
+}
+
+/// (held-out, trained) metric of samples.
+fn pairs<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<(f32, f32)> {
+    samples.filter(|s| s.held_out.is_finite()).map(|s| (s.held_out, s.trained)).collect()
+}

@@ -1,0 +1,426 @@
+//! What settings decide about the spans of a judge.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::judge::Judge;
+use super::ranking::Ascending;
+use super::threshold::{
+    Action, Automatic, Basis, MIN_SAMPLES, Metric, Rule, Settings, Threshold, Thresholds, positions, quantile_threshold,
+};
+use crate::corpus::decision::{Decision, Side};
+use crate::corpus::labels::{LabelId, O};
+use crate::corpus::span::SpanId;
+use crate::recording::dynamics::Negatives;
+
+impl Judge {
+    /// What these settings, whose window and metric must be the judge's, decide.
+    pub fn under<'a>(&'a self, settings: &'a Settings) -> Judgement<'a> {
+        Judgement::new(self, settings)
+    }
+}
+
+/// What settings decide, their thresholds found once. Making one takes a few binary searches.
+#[derive(Debug)]
+pub struct Judgement<'a> {
+    judge: &'a Judge,
+    settings: &'a Settings,
+    thresholds: Thresholds,
+    /// Value of every label's threshold, `O` first.
+    by_label: Vec<f32>,
+}
+
+impl<'a> Judgement<'a> {
+    fn new(judge: &'a Judge, settings: &'a Settings) -> Self {
+        let side = |side: Side, rule: Rule| {
+            let quantile = |q| judge.samples.quantile(side, q);
+            threshold(judge.metric, rule, judge.ranked(side), quantile, || {
+                Some(judge.estimate(side, settings.dictionary_check))
+            })
+        };
+        let mut thresholds = Thresholds {
+            negatives: side(Side::Negatives, settings.negatives),
+            positives: side(Side::Positives, settings.positives),
+            classes: Default::default(),
+        };
+        let mut by_label = vec![thresholds.negatives.value];
+        for (label, (name, ranking)) in (1..).zip(judge.labels.types().iter().zip(&judge.types)) {
+            let own_rule = settings.classes.get(name);
+            let threshold = if own_rule.is_none() && !settings.per_class {
+                thresholds.positives
+            } else {
+                let found =
+                    type_threshold(judge, label, judge.by_metric(ranking), *own_rule.unwrap_or(&settings.positives));
+                let found = found.unwrap_or(Threshold { basis: Basis::AllPositives, ..thresholds.positives });
+                thresholds.classes.insert(name.clone(), found);
+                found
+            };
+            by_label.push(threshold.value);
+        }
+        Self { judge, settings, thresholds, by_label }
+    }
+
+    /// The judge.
+    pub fn judge(&self) -> &'a Judge {
+        self.judge
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &'a Settings {
+        self.settings
+    }
+
+    /// The thresholds.
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
+    /// What the threshold samples say about a side.
+    pub fn estimate(&self, side: Side) -> &'a Automatic {
+        self.judge.estimate(side, self.settings.dictionary_check)
+    }
+
+    /// Which of [`Judge::negatives`] are judged, by index.
+    pub fn negatives_judged(&self) -> usize {
+        match self.settings {
+            Settings { overlap_suppression: false, .. } => 0,
+            Settings { dictionary_check: true, .. } => 1,
+            Settings { dictionary_check: false, .. } => 2,
+        }
+    }
+
+    /// The threshold of a label.
+    pub fn threshold(&self, label: LabelId) -> f32 {
+        self.by_label.get(usize::from(label)).copied().unwrap_or(f32::NEG_INFINITY)
+    }
+
+    /// Spans of a side that are judged wrong, the metric ascending.
+    pub fn judged_wrong(&self, side: Side) -> Cow<'a, [SpanId]> {
+        let ranking = self.judgeable(side);
+        let (lowest, highest) = match (side, self.by_label.get(1..)) {
+            (Side::Positives, Some(types)) => types
+                .iter()
+                .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value))),
+            _ => (self.threshold(O), self.threshold(O)),
+        };
+        let below = ranking.below(highest);
+        if lowest >= highest {
+            return Cow::Borrowed(below);
+        }
+        let label = |span: SpanId| self.judge.assigned.get(span as usize).copied().unwrap_or(O);
+        let is_judged = |span: &SpanId| self.judge.value(*span) < self.threshold(label(*span));
+        Cow::Owned(below.iter().copied().filter(is_judged).collect())
+    }
+
+    /// Spans of a side that are judged wrong or contradicted by annotated sentences, the metric ascending.
+    pub fn changed(&self, side: Side) -> Cow<'a, [SpanId]> {
+        let judged = self.judged_wrong(side);
+        let is_new = |&span: &SpanId| {
+            self.judge.side(span) == side
+                && self.judge.value(span).is_finite()
+                && self.by_threshold(span) == Decision::Keep
+        };
+        let contradicted: Vec<SpanId> = self.contradicted().keys().copied().filter(is_new).collect();
+        if contradicted.is_empty() {
+            return judged;
+        }
+        let mut all = [judged.as_ref(), &contradicted].concat();
+        all.sort_by(|&a, &b| self.judge.value(a).total_cmp(&self.judge.value(b)).then(a.cmp(&b)));
+        Cow::Owned(all)
+    }
+
+    /// What becomes of the spans of contradicted dictionary entries; none where the settings do not ask for it.
+    pub fn contradicted(&self) -> &'a BTreeMap<SpanId, Decision> {
+        static NONE: BTreeMap<SpanId, Decision> = BTreeMap::new();
+        if self.settings.dictionary_check { &self.judge.contradicted } else { &NONE }
+    }
+
+    /// Every decision there is, in no order: by the thresholds, by annotated sentences, which overrule those, and by hand,
+    /// which overrules both. All other spans keep their labels.
+    pub fn decided(&self, by_hand: &BTreeMap<SpanId, Decision>) -> Vec<(SpanId, Decision)> {
+        let contradicted = self.contradicted();
+        let mut decided: Vec<(SpanId, Decision)> = Vec::new();
+        for side in Side::BOTH {
+            let stands = |span: &&SpanId| !contradicted.contains_key(span) && !by_hand.contains_key(span);
+            decided.extend(self.judged_wrong(side).iter().filter(stands).map(|&span| (span, self.verdict(span))));
+        }
+        let overruling = contradicted.iter().filter(|(span, _)| !by_hand.contains_key(span)).chain(by_hand);
+        decided.extend(overruling.map(|(&span, &decision)| (span, decision)));
+        decided
+    }
+
+    /// The spans of a side that could be judged wrong, the most suspicious first: those that annotated sentences
+    /// contradict, whatever their metric, and then the others; both parts with the metric ascending.
+    pub(crate) fn by_suspicion(&self, side: Side) -> [Cow<'a, [SpanId]>; 2] {
+        match side {
+            Side::Positives if !self.contradicted().is_empty() => self.judge.contradicted_first().map(Cow::Owned),
+            side => [Cow::Borrowed(&[]), Cow::Borrowed(self.judgeable(side).spans())],
+        }
+    }
+
+    /// How many spans with this label are judged wrong.
+    pub fn count(&self, label: LabelId) -> usize {
+        self.group(label).map_or(0, |ranking| ranking.below(self.threshold(label)).len())
+    }
+
+    fn group(&self, label: LabelId) -> Option<Ascending<'a>> {
+        match usize::from(label).checked_sub(1) {
+            None => Some(self.judgeable(Side::Negatives)),
+            Some(at) => self.judge.types.get(at).map(|ranking| self.judge.by_metric(ranking)),
+        }
+    }
+
+    /// The spans of a side that could be judged wrong, were the threshold high enough.
+    fn judgeable(&self, side: Side) -> Ascending<'a> {
+        match side {
+            Side::Negatives if self.settings.overlap_suppression => {
+                self.judge.by_metric(&self.judge.missed(self.settings.dictionary_check).ranking)
+            }
+            side => self.judge.ranked(side),
+        }
+    }
+
+    /// What is decided about one span.
+    pub fn decide(&self, span: SpanId) -> Decision {
+        self.contradicted().get(&span).copied().unwrap_or_else(|| self.by_threshold(span))
+    }
+
+    /// What the thresholds alone decide about one span: the same as [`Judgement::judged_wrong`] and
+    /// [`Judgement::verdict`] say about all.
+    pub fn by_threshold(&self, span: SpanId) -> Decision {
+        let (value, side) = (self.judge.value(span), self.judge.side(span));
+        let label = self.judge.assigned.get(span as usize).copied().unwrap_or(O);
+        if value < self.threshold(label) && self.judgeable(side).contains(span, value) {
+            self.verdict(span)
+        } else {
+            Decision::Keep
+        }
+    }
+
+    /// What happens to a span that is judged wrong.
+    pub fn verdict(&self, span: SpanId) -> Decision {
+        let (judge, at) = (self.judge, span as usize);
+        let may_relabel = self.settings.action == Action::Relabel
+            && (judge.side(span) == Side::Positives
+                || self.settings.overlap_suppression
+                || judge.negatives_of_run == Negatives::All);
+        match (judge.metrics.predicted.get(at), judge.metrics.predicted_probability.get(at), judge.assigned.get(at)) {
+            (Some(&predicted), Some(&probability), Some(&label))
+                if may_relabel && predicted != label && probability >= self.settings.relabel_probability =>
+            {
+                Decision::Relabel(predicted)
+            }
+            _ => Decision::Remove,
+        }
+    }
+}
+
+/// The threshold that a rule gives a group of spans. `quantile`: that of its samples.
+fn threshold<'a>(
+    metric: Metric,
+    rule: Rule,
+    ranking: Ascending,
+    quantile: impl Fn(f32) -> Threshold,
+    estimate: impl Fn() -> Option<&'a Automatic>,
+) -> Threshold {
+    match rule {
+        Rule::Fixed(value) => Threshold { value, interval: None, basis: Basis::Given },
+        Rule::Keep => Threshold::none(Basis::Kept),
+        Rule::Quantile(q) => quantile(q),
+        Rule::Auto => {
+            let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
+            let estimated = estimate().and_then(|estimate| estimate.threshold).map(|(value, interval)| Threshold {
+                value,
+                interval: Some(interval),
+                basis: Basis::Estimate,
+            });
+            // What judges more than half of a group says that the model has not learned it: too few
+            // epochs, or a window that begins too early.
+            let is_learned = |t: &Threshold| 2 * ranking.below(t.value).len() <= ranking.len();
+            estimated.into_iter().chain([natural]).find(is_learned).unwrap_or(Threshold::none(Basis::NotLearned))
+        }
+    }
+}
+
+/// A type's own threshold; `None` where it has too few samples.
+fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule) -> Option<Threshold> {
+    let mut descending: Vec<f32> = Vec::new();
+    if !matches!(rule, Rule::Fixed(_) | Rule::Keep) {
+        descending.extend(judge.samples.of_label(label).map(|s| s.given));
+        if descending.len() < MIN_SAMPLES {
+            return None;
+        }
+        descending.sort_by(f32::total_cmp);
+        descending.reverse();
+    }
+    let quantile = |q| quantile_threshold(&descending, q, &positions(descending.len()));
+    Some(threshold(judge.metric, rule, ranking, quantile, || judge.type_estimate(label)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::dynclean_json;
+    use crate::metrics::Window;
+    use crate::recording::dictionary::Entry;
+    use crate::recording::dynamics::Dynamics;
+
+    /// One sentence of three tokens; logit of the only type per span, O at 0.
+    fn judge(logits: [f32; 6], unknown: &str) -> Judge {
+        let json = format!(r#"[{{"tokens": ["a", "b", "c"], "entities": [[2, 2, "X"]], "unknown": {unknown}}}]"#);
+        let corpus = dynclean_json::read(json.as_bytes()).unwrap();
+        let rows: Vec<f32> = logits.iter().flat_map(|&z| [0.0, z]).collect();
+        let dynamics = Dynamics::of_one_epoch(corpus, &rows);
+        Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap()
+    }
+
+    /// The entry "b", an X, contradicted.
+    fn against_b(becomes: Option<&str>) -> Entry {
+        let becomes = becomes.map(str::to_owned);
+        Entry { words: "b".into(), label: "X".into(), spans: 1, annotated: 9, agreeing: 0, becomes }
+    }
+
+    fn settings(overlap_suppression: bool) -> Settings {
+        Settings { negatives: Rule::Fixed(0.0), positives: Rule::Fixed(0.0), overlap_suppression, ..Settings::paper() }
+    }
+
+    #[test]
+    fn the_most_suspicious_of_overlapping_negatives_stays() {
+        // Spans: 0 [0,0], 1 [0,1], 2 [0,2], 3 [1,1], 4 [1,2], 5 [2,2] (the positive).
+        let judge = judge([1.0, 3.0, 2.0, -1.0, 2.5, -4.0], "[]");
+        assert_eq!(*judge.under(&settings(false)).judged_wrong(Side::Negatives), [1, 4, 2, 0]);
+        assert_eq!(*judge.under(&settings(true)).judged_wrong(Side::Negatives), [1]);
+        assert_eq!(*judge.under(&settings(true)).judged_wrong(Side::Positives), [5]);
+    }
+
+    #[test]
+    fn no_entity_is_missed_where_one_is_learned() {
+        // [0,1] is the most suspicious, but [1,1] is an entity whose AUM is 2; −0.5: one that the model resists.
+        let heeding = |dictionary_check| Settings { dictionary_check, ..settings(true) };
+        let suspicious = |positive: f32, contradicted: Option<&str>| {
+            let json = r#"[{"tokens": ["a", "b", "c"], "entities": [[1, 1, "X"]]}]"#;
+            let corpus = dynclean_json::read(json.as_bytes()).unwrap();
+            let rows: Vec<f32> = [1.0, 3.0, 2.0, positive, 2.5, 0.5].iter().flat_map(|&z| [0.0, z]).collect();
+            let mut dynamics = Dynamics::of_one_epoch(corpus, &rows);
+            dynamics.contradicted = contradicted.map(|becomes| against_b(Some(becomes))).into_iter().collect();
+            let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+            let judged = |check| judge.under(&heeding(check)).judged_wrong(Side::Negatives).into_owned();
+            assert_eq!(judged(false), if positive < 0.0 { [1, 5] } else { [0, 5] }, "whatever dev says");
+            judged(true)
+        };
+        assert_eq!(suspicious(2.0, None), [0, 5]);
+        assert_eq!(suspicious(0.0, None), [0, 5]);
+        assert_eq!(suspicious(-0.5, None), [1, 5]);
+        assert_eq!(suspicious(2.0, Some("O")), [1, 5]);
+        assert_eq!(suspicious(2.0, Some("X")), [0, 5]);
+    }
+
+    #[test]
+    fn words_that_are_no_entity_are_not_missed_ones() {
+        // "b" is labelled once, and once it is not; dev says that it is none.
+        let json = r#"[{"tokens": ["b"], "entities": [[0, 0, "X"]]}, {"tokens": ["a", "b"], "entities": []}]"#;
+        let mut dynamics = Dynamics::of_one_epoch(
+            dynclean_json::read(json.as_bytes()).unwrap(),
+            &[4.0, 1.0, 2.0, 3.0].map(|z| [0.0, z]).concat(),
+        );
+        let judged = |dynamics: &Dynamics| {
+            let judge = Judge::new(dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+            let judged = |dictionary_check| {
+                let settings = Settings { dictionary_check, ..settings(true) };
+                judge.under(&settings).judged_wrong(Side::Negatives).into_owned()
+            };
+            assert_eq!(judged(false), [3, 1], "whatever dev says");
+            judged(true)
+        };
+        // Spans: 1 "a", 2 "a b", 3 "b".
+        assert_eq!(judged(&dynamics), [3, 1]);
+        dynamics.contradicted = vec![against_b(Some("O"))];
+        assert_eq!(judged(&dynamics), [2]);
+        dynamics.contradicted = vec![against_b(None)];
+        assert_eq!(judged(&dynamics), [3, 1], "what they are is not clear");
+    }
+
+    #[test]
+    fn one_span_is_decided_as_all_are() {
+        let judge = judge([1.0, 1.0, f32::NAN, 1.0, 2.5, -4.0], "[[1, 2]]");
+        for suppression in [false, true] {
+            for action in [Action::Remove, Action::Relabel] {
+                let settings = Settings { action, ..settings(suppression) };
+                for side in [Side::Negatives, Side::Positives] {
+                    let judged = judge.under(&settings).judged_wrong(side);
+                    for span in (0..6).filter(|&s| judge.side(s) == side) {
+                        let expected =
+                            if judged.contains(&span) { judge.under(&settings).verdict(span) } else { Decision::Keep };
+                        assert_eq!(judge.under(&settings).decide(span), expected, "span {span}, {settings:?}");
+                    }
+                }
+            }
+        }
+        assert_eq!(judge.under(&settings(true)).decide(99), Decision::Keep);
+    }
+
+    #[test]
+    fn unknown_and_flagged_spans_are_not_judged() {
+        let judge = judge([1.0, 3.0, f32::NAN, -1.0, -2.5, 4.0], "[[0, 1]]");
+        assert_eq!(*judge.under(&settings(false)).judged_wrong(Side::Negatives), [0]);
+        assert!(judge.metrics.is_flagged(2));
+    }
+
+    #[test]
+    fn a_side_that_was_not_learned_is_not_judged_automatically() {
+        let automatic = Settings { negatives: Rule::Auto, positives: Rule::Auto, ..settings(false) };
+        // The only positive has a negative AUM: the model has not learned positives.
+        let judge = judge([1.0, -3.0, -2.0, -1.0, -2.5, -4.0], "[]");
+        assert_eq!(judge.under(&automatic).thresholds().positives, Threshold::none(Basis::NotLearned));
+        assert!(judge.under(&automatic).judged_wrong(Side::Positives).is_empty());
+        assert_eq!(*judge.under(&automatic).judged_wrong(Side::Negatives), [0]);
+        assert_eq!(*judge.under(&settings(false)).judged_wrong(Side::Positives), [5], "a fixed threshold is obeyed");
+        let kept = Settings { negatives: Rule::Keep, positives: Rule::Keep, per_class: true, ..settings(false) };
+        let judgement = judge.under(&kept);
+        let thresholds = [judgement.thresholds().positives, judgement.thresholds().classes["X"]];
+        assert!(thresholds.iter().all(|t| (t.value, t.basis) == (f32::NEG_INFINITY, Basis::Kept)));
+        assert!(Side::BOTH.iter().all(|&side| judgement.judged_wrong(side).is_empty()));
+    }
+
+    #[test]
+    fn relabelling_needs_confidence_and_negatives_that_may_be_entities() {
+        let judge = judge([1.0, 3.0, 2.0, -1.0, 2.5, -0.1], "[]");
+        let relabel = Settings { action: Action::Relabel, ..settings(true) };
+        assert_eq!(judge.under(&relabel).verdict(5), Decision::Relabel(O));
+        assert_eq!(judge.under(&Settings { relabel_probability: 0.9, ..relabel.clone() }).verdict(5), Decision::Remove);
+        assert_eq!(judge.under(&relabel).verdict(1), Decision::Relabel(1));
+        let with_overlaps = Settings { overlap_suppression: false, ..relabel };
+        assert_eq!(judge.under(&with_overlaps).verdict(1), Decision::Remove, "top-negatives run");
+        assert_eq!(judge.under(&settings(true)).verdict(5), Decision::Remove);
+    }
+
+    #[test]
+    fn types_can_have_thresholds_of_their_own() {
+        // Positives: [0,0] X at 0.5, [1,1] Y at 0.5, [2,2] X at −1. Span ids 0, 3, 5.
+        let json = r#"[{"tokens": ["a", "b", "c"], "entities": [[0, 0, "X"], [1, 1, "Y"], [2, 2, "X"]]}]"#;
+        let logits = [[0.5, -9.0], [-9.0; 2], [-9.0; 2], [-9.0, 0.5], [-9.0; 2], [-1.0, -9.0]];
+        let rows: Vec<f32> = logits.iter().flat_map(|&[x, y]| [0.0, x, y]).collect();
+        let dynamics = Dynamics::of_one_epoch(dynclean_json::read(json.as_bytes()).unwrap(), &rows);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let mut settings = settings(true);
+        settings.classes = [("Y".to_owned(), Rule::Fixed(1.0))].into();
+        let judgement = judge.under(&settings);
+        assert_eq!(*judgement.judged_wrong(Side::Positives), [5, 3]);
+        assert_eq!([judgement.count(O), judgement.count(1), judgement.count(2)], [0, 1, 1]);
+        assert_eq!(judgement.decide(0), Decision::Keep);
+        assert_eq!(judgement.decide(3), Decision::Remove);
+        // Without samples of its own, a type takes the threshold of all positives.
+        settings.classes.clear();
+        settings.per_class = true;
+        settings.positives = Rule::Auto;
+        let judgement = judge.under(&settings);
+        let expected = Threshold { value: 0.0, interval: None, basis: Basis::AllPositives };
+        assert_eq!(judgement.thresholds().classes["X"], expected);
+        assert_eq!(*judgement.judged_wrong(Side::Positives), [5]);
+        // By confidence: the probability of Y at [1,1] is e^0.5 / (1 + e^0.5 + e^−9) = .622.
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Confidence).unwrap();
+        assert_eq!(*judge.under(&settings).judged_wrong(Side::Positives), [5]);
+        let high = Settings { positives: Rule::Fixed(0.63), per_class: false, ..settings };
+        assert_eq!(*judge.under(&high).judged_wrong(Side::Positives), [5, 0, 3]);
+    }
+}

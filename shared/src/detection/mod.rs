@@ -1,0 +1,8 @@
+//! Which labels are suspicious: rankings, thresholds, and what annotated sentences contradict.
+
+pub mod dictionary_check;
+pub mod estimate;
+pub mod judge;
+pub mod judgement;
+pub mod ranking;
+pub mod threshold;

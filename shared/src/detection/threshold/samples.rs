@@ -1,0 +1,121 @@
+//! The threshold samples, as thresholds look at them.
+
+use std::sync::OnceLock;
+
+use crate::corpus::decision::Side;
+use crate::corpus::labels::{LabelId, O};
+use crate::detection::threshold::{Metric, Threshold, positions, quantile_threshold};
+use crate::exp::exp_nonpositive;
+use crate::metrics::{Metrics, Window};
+use crate::recording::dynamics::{Dynamics, EpochLogits};
+
+/// One threshold sample with finite logits, in both runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// Its distant label, which the threshold run did not show the model.
+    pub label: LabelId,
+    /// Metric of the wrong label it was given, in the threshold run.
+    pub given: f32,
+    /// Metric of its distant label in the threshold run, the given label left out: how the label
+    /// fares with a model that did not train on it.
+    pub held_out: f32,
+    /// Metric of its distant label in the main run, which trained on it.
+    pub trained: f32,
+}
+
+/// The threshold samples of a run over a window.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Samples {
+    all: Vec<Sample>,
+    negatives: Given,
+    positives: Given,
+}
+
+/// The given labels' metric on one side.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Given {
+    descending: Vec<f32>,
+    /// Bootstrap resamples of them, made when first asked for: then every quantile is looked up.
+    resamples: OnceLock<Vec<Vec<u32>>>,
+}
+
+impl Samples {
+    /// Of these dynamics; none where there was no threshold run, or it has no epoch inside the
+    /// window. Samples with non-finite logits in either run are left out.
+    pub fn compute(dynamics: &Dynamics, assigned: &[LabelId], window: Window, metric: Metric, main: &Metrics) -> Self {
+        let mut samples = Self::default();
+        let Some(threshold_run) = &dynamics.threshold_run else { return samples };
+        let Ok(metrics) = Metrics::compute(&threshold_run.run, &threshold_run.assigned, window) else {
+            return samples;
+        };
+        let epochs = window.of(&threshold_run.run.epochs);
+        let of_given = metric.column(&metrics);
+        let of_distant = metric.column(main);
+        let rows = threshold_run.spans.iter().zip(&threshold_run.assigned).enumerate();
+        samples.all = rows
+            .filter_map(|(row, (&span, &wrong))| {
+                let label = *assigned.get(span as usize)?;
+                Some(Sample {
+                    label,
+                    given: of_given.get(row).copied().filter(|v| v.is_finite())?,
+                    held_out: held_out(epochs, row, label, wrong, metric),
+                    trained: of_distant.get(span as usize).copied().filter(|v| v.is_finite())?,
+                })
+            })
+            .collect();
+        let descending = |side: Side| {
+            let mut values: Vec<f32> = samples.of_side(side).map(|s| s.given).collect();
+            values.sort_by(f32::total_cmp);
+            values.reverse();
+            Given { descending: values, resamples: OnceLock::new() }
+        };
+        (samples.negatives, samples.positives) = (descending(Side::Negatives), descending(Side::Positives));
+        samples
+    }
+
+    /// The samples whose distant label is on this side.
+    pub fn of_side(&self, side: Side) -> impl Iterator<Item = &Sample> {
+        self.all.iter().filter(move |s| Side::of(s.label) == side)
+    }
+
+    /// The samples with this distant label.
+    pub fn of_label(&self, label: LabelId) -> impl Iterator<Item = &Sample> {
+        self.all.iter().filter(move |s| s.label == label)
+    }
+
+    /// The given labels' metric on one side, descending.
+    pub fn given(&self, side: Side) -> &[f32] {
+        &self.of(side).descending
+    }
+
+    /// The threshold of one side at a quantile of the given labels' metric.
+    pub(crate) fn quantile(&self, side: Side, q: f32) -> Threshold {
+        let Given { descending, resamples } = self.of(side);
+        quantile_threshold(descending, q, resamples.get_or_init(|| positions(descending.len())))
+    }
+
+    fn of(&self, side: Side) -> &Given {
+        match side {
+            Side::Negatives => &self.negatives,
+            Side::Positives => &self.positives,
+        }
+    }
+}
+
+/// Mean over the epochs of the metric of `label`, with the logit of `wrong` left out.
+fn held_out(epochs: &[EpochLogits], row: usize, label: LabelId, wrong: LabelId, metric: Metric) -> f32 {
+    let values = epochs.iter().map(|epoch| {
+        let logits = epoch.row(row);
+        let own = logits.get(usize::from(label)).copied().unwrap_or(f32::NAN);
+        let others = logits.iter().zip(O..).filter(|&(_, k)| k != label && k != wrong).map(|(&z, _)| z);
+        match metric {
+            Metric::Aum => own - others.fold(f32::NEG_INFINITY, f32::max),
+            Metric::Confidence => {
+                let highest = others.clone().fold(own, f32::max);
+                let sum = others.fold(exp_nonpositive(own - highest), |sum, z| sum + exp_nonpositive(z - highest));
+                exp_nonpositive(own - highest) / sum
+            }
+        }
+    });
+    values.sum::<f32>() / epochs.len() as f32
+}

@@ -1,0 +1,188 @@
+//! How well the judged spans are the wrong ones, against gold labels.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::decision::{Decision, Side};
+use crate::corpus::labels::{LabelId, O};
+use crate::corpus::span::SpanId;
+use crate::detection::judge::Judge;
+use crate::detection::judgement::Judgement;
+use crate::evaluation::score::Prf;
+
+/// Noise detection on one side.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Detection {
+    /// Judged spans that are wrong / judged spans / wrong spans.
+    #[serde(flatten)]
+    pub prf: Prf,
+    /// Average precision of the ranking by which is judged: of all spans that some threshold would judge wrong, those
+    /// first that annotated sentences contradict, where the settings heed them, and the metric ascending.
+    pub average_precision: f64,
+}
+
+/// Noise detection, false positives and false negatives apart.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NoiseDetection {
+    /// Distant positives whose gold label differs (wrong type included).
+    pub false_positives: Detection,
+    /// Spans labelled `O` whose gold label is an entity type.
+    pub false_negatives: Detection,
+}
+
+/// Compares decisions with gold labels (one per span).
+pub fn detect(judgement: &Judgement, decided: &BTreeMap<SpanId, Decision>, gold: &[LabelId]) -> NoiseDetection {
+    let judge = judgement.judge();
+    let is_wrong = |span: SpanId| judge.assigned.get(span as usize) != gold.get(span as usize);
+    let detection = |side: Side| {
+        let judged = || decided.keys().filter(|&&s| judge.side(s) == side);
+        let correct = judged().filter(|&&s| is_wrong(s)).count() as u64;
+        let ranked = judgement.by_suspicion(side);
+        let Ranked { wrong, average_precision } = Ranked::new(judge, ranked.each_ref().map(|s| &**s), gold, side);
+        Detection { prf: Prf::from_counts(correct, judged().count() as u64, wrong), average_precision }
+    };
+    NoiseDetection { false_positives: detection(Side::Positives), false_negatives: detection(Side::Negatives) }
+}
+
+/// How well one side is ranked, whatever the threshold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ranked {
+    /// Spans that are wrong.
+    pub wrong: u64,
+    /// Average precision of the ranking; wrong spans that are not in it are never found.
+    pub average_precision: f64,
+}
+
+impl Ranked {
+    /// Compares a ranking of spans of one side (first those of the first list, the metric ascending in each) with gold
+    /// labels (one per span).
+    pub fn new(judge: &Judge, ranked: [&[SpanId]; 2], gold: &[LabelId], side: Side) -> Self {
+        let is_wrong = |span: SpanId| judge.assigned.get(span as usize) != gold.get(span as usize);
+        let wrong = wrong_spans(judge, gold, side);
+        Self { wrong, average_precision: average_precision(ranked, |span| judge.value(span), is_wrong, wrong) }
+    }
+}
+
+fn wrong_spans(judge: &Judge, gold: &[LabelId], side: Side) -> u64 {
+    let pairs = judge.assigned.iter().zip(gold);
+    pairs.filter(|&(&label, &gold)| label != gold && (label != O) == (side == Side::Positives)).count() as u64
+}
+
+/// Σ (recall gained at a threshold × precision there), spans of equal score taken together.
+fn average_precision(
+    ranked: [&[SpanId]; 2],
+    score: impl Fn(SpanId) -> f32,
+    is_wrong: impl Fn(SpanId) -> bool,
+    wrong: u64,
+) -> f64 {
+    let (mut found, mut seen, mut sum) = (0u64, 0u64, 0f64);
+    for spans in ranked.into_iter().flat_map(|part| part.chunk_by(|&a, &b| score(a) == score(b))) {
+        let gained = spans.iter().filter(|&&s| is_wrong(s)).count() as u64;
+        seen += spans.len() as u64;
+        found += gained;
+        sum += gained as f64 * found as f64 / seen as f64;
+    }
+    if wrong == 0 { 0.0 } else { sum / wrong as f64 }
+}
+
+/// A point of a precision–recall curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Spans below this value of the metric are judged wrong.
+    pub threshold: f32,
+    /// Share of the judged spans that are wrong.
+    pub precision: f32,
+    /// Share of the wrong spans that are judged.
+    pub recall: f32,
+}
+
+/// Precision and recall of judging the first 1, 2, … spans of the ranking, thinned to at most `points` that are evenly
+/// spaced in recall. What annotated sentences contradict comes first, at a threshold of −∞.
+pub fn curve(judgement: &Judgement, side: Side, gold: &[LabelId], points: usize) -> Vec<CurvePoint> {
+    let judge = judgement.judge();
+    let wrong = wrong_spans(judge, gold, side);
+    let spacing = (wrong as f64 / points.max(1) as f64).max(1.0);
+    let (mut found, mut due) = (0u64, 0.0);
+    let mut curve = Vec::new();
+    let [contradicted, others] = judgement.by_suspicion(side);
+    let thresholds = contradicted.iter().map(|_| f32::NEG_INFINITY).chain(others.iter().map(|&span| judge.value(span)));
+    let spans = contradicted.iter().chain(others.iter());
+    for ((seen, &span), threshold) in (1u64..).zip(spans).zip(thresholds) {
+        if judge.assigned.get(span as usize) != gold.get(span as usize) {
+            found += 1;
+            if found as f64 >= due {
+                due = found as f64 + spacing;
+                let (precision, recall) = (found as f32 / seen as f32, found as f32 / wrong as f32);
+                curve.push(CurvePoint { threshold, precision, recall });
+            }
+        }
+    }
+    curve
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detection::estimate::tests::dynamics;
+    use crate::detection::threshold::{Metric, Settings};
+    use crate::formats::dynclean_json;
+    use crate::metrics::Window;
+
+    #[test]
+    fn average_precision_by_hand() {
+        // Wrong spans at ranks 1 and 3 of 4: (1/1 + 2/3) / 2.
+        let ap = average_precision([&[], &[7, 8, 9, 10]], |s| s as f32, |s| s == 7 || s == 9, 2);
+        assert!((ap - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+        // All tied: the base rate.
+        let ap = average_precision([&[], &[7, 8, 9, 10]], |_| 1.0, |s| s == 10, 1);
+        assert!((ap - 0.25).abs() < 1e-12);
+        // The two lists are not tied: ranks 1 and 2–3 with one wrong each, (1/1 + 2/3) / 2.
+        let ap = average_precision([&[10], &[7, 8]], |_| 1.0, |s| s == 10 || s == 8, 2);
+        assert!((ap - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+        // A wrong span that is not ranked (flagged) is never found.
+        let ap = average_precision([&[], &[7]], |_| 1.0, |s| s == 7, 2);
+        assert!((ap - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_curve_passes_through_precision_and_recall_by_hand() {
+        let dynamics = dynamics(&[3.0, -1.0, 2.0, 1.0], &[]);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        // By AUM: span 1 (wrong), 3 (right), 2 (wrong), 0 (right).
+        let gold = [1, 0, 0, 1];
+        let settings = Settings::paper();
+        let points = curve(&judge.under(&settings), Side::Positives, &gold, 100);
+        let found: Vec<_> = points.iter().map(|p| (p.threshold, p.precision, p.recall)).collect();
+        assert_eq!(found, [(-1.0, 1.0, 0.5), (2.0, 2.0 / 3.0, 1.0)]);
+    }
+
+    #[test]
+    fn what_dev_contradicts_comes_first() {
+        // By AUM: 1, 3, 2, 0. Wrong are 1 and 2; span 2 is "b", which dev says is none.
+        let mut dynamics = dynamics(&[3.0, -1.0, 2.0, 1.0], &[]);
+        let json = ["a", "a", "b", "a"].map(|word| format!(r#"{{"tokens": ["{word}"], "entities": [[0, 0, "X"]]}}"#));
+        dynamics.corpus = dynclean_json::read(format!("[{}]", json.join(",")).as_bytes()).unwrap();
+        dynamics.contradicted = vec![crate::recording::dictionary::Entry {
+            words: "b".into(),
+            label: "X".into(),
+            spans: 1,
+            annotated: 3,
+            agreeing: 0,
+            becomes: Some("O".into()),
+        }];
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let gold = [1, 0, 0, 1];
+        let checked = Settings { dictionary_check: true, ..Settings::paper() };
+        let judgement = judge.under(&checked);
+        let points = curve(&judgement, Side::Positives, &gold, 100);
+        let found: Vec<_> = points.iter().map(|p| (p.threshold, p.precision, p.recall)).collect();
+        assert_eq!(found, [(f32::NEG_INFINITY, 1.0, 0.5), (-1.0, 1.0, 1.0)]);
+        let precision = |settings: &Settings| {
+            let detection = detect(&judge.under(settings), &BTreeMap::new(), &gold);
+            detection.false_positives.average_precision
+        };
+        assert_eq!(precision(&checked), 1.0);
+        assert!((precision(&Settings::paper()) - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,234 @@
+//! The main run of a file that memory should not hold, block of spans by block of spans: of every block the
+//! metrics are computed and the margins kept, then its logits are let go. Nothing of a span depends on
+//! another's logits, so the results are those of the whole run to the bit.
+
+use std::ops::Range;
+
+use half::f16;
+
+use crate::corpus::labels::LabelId;
+use crate::corpus::span::SpanId;
+use crate::metrics::{Metrics, MetricsError, Window};
+use crate::recording::dyn_file::Columns;
+use crate::recording::dynamics::WrongLength;
+
+/// So many blocks, about, if none of them is shorter or longer than this, in bytes. Each is read in many parts, a column and
+/// epoch each, and parts take their time.
+const BLOCKS: usize = 16;
+const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 4 << 20..=32 << 20;
+
+/// The margins of all spans at every epoch, to be shown: in half precision, as logits are kept.
+#[derive(Debug, Clone, Default)]
+pub struct Margins {
+    epochs: Vec<Vec<f16>>,
+}
+
+impl Margins {
+    /// Those of one span; none of a span that does not exist.
+    pub fn of(&self, span: SpanId) -> Vec<f32> {
+        self.epochs.iter().filter_map(|epoch| epoch.get(span as usize)).map(|margin| margin.to_f32()).collect()
+    }
+}
+
+/// Why a block cannot be computed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// Fewer bytes than asked for.
+    #[error("the file is shorter than it was ({0}): open it again")]
+    Short(#[from] WrongLength),
+    /// See [`MetricsError`].
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+}
+
+/// A main run that is being read: [`BlockWise::ask`] says which parts of the file are due, [`BlockWise::take`]
+/// takes their bytes in the same order. Asking ahead is allowed.
+pub struct BlockWise<'a> {
+    columns: Columns,
+    assigned: &'a [LabelId],
+    window: Window,
+    spans_per_block: usize,
+    asked: usize,
+    taken: usize,
+    metrics: Metrics,
+    /// Of no epoch where they are not wanted.
+    margins: Margins,
+}
+
+impl<'a> BlockWise<'a> {
+    /// For the metrics over `window`, and the margins of all epochs if `with_margins`. `assigned`: distant
+    /// label of every span.
+    ///
+    /// # Errors
+    /// When no epoch is inside the window.
+    pub fn new(
+        columns: &Columns,
+        assigned: &'a [LabelId],
+        window: Window,
+        with_margins: bool,
+    ) -> Result<Self, MetricsError> {
+        let inside = columns.within(window.range(columns.n_epochs()));
+        if inside.n_epochs() == 0 {
+            return Err(MetricsError::EmptyWindow { window, epochs: columns.n_epochs() });
+        }
+        let n = assigned.len();
+        let (columns, window, epochs) = if with_margins {
+            (columns.clone(), window, (0..columns.n_epochs()).map(|_| Vec::with_capacity(n)).collect())
+        } else {
+            let all = Window { first: 1, last: u32::MAX };
+            (inside, all, Vec::new())
+        };
+        let margins = Margins { epochs };
+        let bytes_per_span = columns.bytes_per_span().max(1);
+        let block_bytes = (n.saturating_mul(bytes_per_span) / BLOCKS).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
+        let spans_per_block = (block_bytes / bytes_per_span).max(1);
+        let metrics = Metrics::default();
+        Ok(Self { columns, assigned, window, spans_per_block, asked: 0, taken: 0, metrics, margins })
+    }
+
+    /// The parts of the file that hold the next block; `None` after the last.
+    pub fn ask(&mut self) -> Option<Vec<Range<u64>>> {
+        let spans = self.block(self.asked);
+        self.asked = spans.end;
+        (!spans.is_empty()).then(|| self.columns.ranges(spans))
+    }
+
+    /// Takes the bytes of the first block that was asked for and not yet taken: its parts one after the other.
+    ///
+    /// # Errors
+    /// When there are fewer bytes than asked for.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<(), BlockError> {
+        let spans = self.block(self.taken);
+        let assigned = self.assigned.get(spans.clone()).unwrap_or_default();
+        let run = self.columns.run_of(spans.len(), bytes)?;
+        let mut metrics = Metrics::compute(&run, assigned, self.window)?;
+        metrics.mean_loss = Vec::new();
+        self.metrics.append(metrics, self.assigned.len());
+        for (margins, epoch) in self.margins.epochs.iter_mut().zip(&run.epochs) {
+            epoch.append_margins(assigned, margins);
+        }
+        self.taken = spans.end;
+        Ok(())
+    }
+
+    /// Share of the run that has been taken.
+    pub fn progress(&self) -> f32 {
+        self.taken as f32 / self.assigned.len().max(1) as f32
+    }
+
+    /// The metrics of all spans but the mean loss, which is left out, and the margins of every epoch, if they
+    /// were wanted.
+    pub fn finish(self) -> (Metrics, Margins) {
+        (self.metrics, self.margins)
+    }
+
+    fn block(&self, start: usize) -> Range<usize> {
+        start..(start + self.spans_per_block).min(self.assigned.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detection::judge::Judge;
+    use crate::detection::threshold::{Metric, Settings};
+    use crate::formats::dynclean_json;
+    use crate::recording::dyn_file::{self, Scan};
+    use crate::recording::dynamics::{Dynamics, EpochLogits, Precision};
+
+    /// Some hundred spans, four epochs, three types; the logits of two are not numbers.
+    fn example() -> Dynamics {
+        let sentence =
+            r#"{"tokens": ["a","b","c","d","e","f","g","h"], "entities": [[0, 1, "X"], [3, 3, "Y"], [5, 7, "Z"]]}"#;
+        let corpus = dynclean_json::read(format!("[{}]", [sentence; 9].join(",")).as_bytes()).unwrap();
+        let n = corpus.span_index(8).unwrap().len();
+        let mut state = 3u32;
+        let mut rows = || -> Vec<f32> {
+            let next = |_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Coarse, so that there are ties.
+                f32::from((state >> 27) as u8) - 16.0
+            };
+            (0..n * 4).map(next).collect()
+        };
+        let mut dynamics = Dynamics::of_one_epoch(corpus, &rows());
+        for _ in 0..3 {
+            let mut rows = rows();
+            (rows[4 * 7 + 1], rows[4 * 80]) = (f32::NAN, f32::INFINITY);
+            dynamics.run.epochs.push(EpochLogits::from_rows(&rows, 3, Precision::F16).unwrap());
+        }
+        dynamics
+    }
+
+    fn bits(column: &[f32]) -> Vec<u32> {
+        column.iter().map(|v| v.to_bits()).collect()
+    }
+
+    #[test]
+    fn blocks_give_what_the_whole_run_gives() {
+        let dynamics = example();
+        let bytes = dyn_file::write(&dynamics);
+        let mut scan = Scan::new(bytes.len() as u64);
+        scan.feed(&bytes).unwrap();
+        let scanned = scan.finish().unwrap();
+        let assigned = dynamics.corpus.dense_labels(&dynamics.span_index().unwrap());
+        assert_eq!(
+            Settings::automatic(&scanned.dynamics, &scanned.positives),
+            Settings::automatic(&dynamics, &assigned),
+            "the positives alone choose the window"
+        );
+        for (window, with_margins) in [
+            (Window { first: 2, last: 3 }, true),
+            (Window { first: 2, last: 3 }, false),
+            (Window { first: 0, last: 9 }, false),
+        ] {
+            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, with_margins).unwrap();
+            // Of many short blocks, the last one shorter.
+            reading.spans_per_block = 50;
+            let mut due = std::collections::VecDeque::new();
+            due.extend(reading.ask());
+            while let Some(ranges) = due.pop_front() {
+                due.extend(reading.ask());
+                let own: Vec<u8> =
+                    ranges.iter().flat_map(|r| &bytes[r.start as usize..r.end as usize]).copied().collect();
+                assert!(reading.take(&own[1..]).is_err());
+                reading.take(&own).unwrap();
+            }
+            assert_eq!(reading.progress(), 1.0);
+            let (metrics, margins) = reading.finish();
+            let whole = Metrics::compute(&dynamics.run, &assigned, window).unwrap();
+            for (found, expected) in [
+                (&metrics.aum, &whole.aum),
+                (&metrics.confidence, &whole.confidence),
+                (&metrics.variability, &whole.variability),
+                (&metrics.predicted_probability, &whole.predicted_probability),
+            ] {
+                assert_eq!(bits(found), bits(expected));
+            }
+            assert_eq!(
+                (&metrics.correctness, &metrics.forgetting, &metrics.predicted),
+                (&whole.correctness, &whole.forgetting, &whole.predicted)
+            );
+            assert!(metrics.is_flagged(7) && metrics.mean_loss.is_empty());
+            for (span, &label) in assigned.iter().enumerate() {
+                let found = margins.of(span as u32);
+                assert_eq!(found.len(), if with_margins { 4 } else { 0 });
+                for (found, expected) in found.into_iter().zip(&dynamics.run.epochs) {
+                    let expected = f16::from_f32(expected.margin(span, label)).to_f32();
+                    assert!(found == expected || found.is_nan() && expected.is_nan(), "{span}: {found} {expected}");
+                }
+            }
+            assert!(margins.of(assigned.len() as u32).is_empty());
+            let index = dynamics.span_index().unwrap();
+            let judge = Judge::with_metrics(&scanned.dynamics, index, assigned.clone(), window, Metric::Aum, metrics);
+            let expected = Judge::new(&dynamics, window, Metric::Aum).unwrap();
+            let settings = Settings { window, ..Settings::automatic(&dynamics, &assigned) };
+            let judge = judge.unwrap();
+            for span in 0..assigned.len() as u32 {
+                assert_eq!(judge.under(&settings).decide(span), expected.under(&settings).decide(span));
+            }
+        }
+        let outside = BlockWise::new(&scanned.columns, &assigned, Window { first: 5, last: 6 }, true);
+        assert!(matches!(outside, Err(MetricsError::EmptyWindow { epochs: 4, .. })));
+    }
+}

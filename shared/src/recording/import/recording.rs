@@ -1,0 +1,349 @@
+//! What other programs recorded, in columns that grow line by line.
+
+use std::collections::BTreeMap;
+
+use super::guids::Guids;
+use super::{ImportError, Place};
+use crate::corpus::labels::LabelId;
+use crate::corpus::span::SpanIndex;
+use crate::recording::dynamics::{EpochLogits, Precision};
+
+/// Most labels, `O` included: what a [`LabelId`] can number, and an extra class.
+const MAX_LABELS: usize = LabelId::MAX as usize - 1;
+/// Stands for a label that was not recorded.
+const NOT_RECORDED: LabelId = LabelId::MAX;
+
+/// How a file names a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guid<'a> {
+    /// By a number.
+    Number(u64),
+    /// By any text.
+    Text(&'a str),
+}
+
+/// What was measured at one epoch.
+#[derive(Debug, Clone, Copy)]
+pub enum Measured<'a> {
+    /// All logits, that of `O` first.
+    Logits(&'a [f64]),
+    /// Only the margin of the assigned label.
+    Margin(f64),
+}
+
+/// One line of a recording.
+#[derive(Debug, Clone, Copy)]
+pub struct Measurement<'a> {
+    /// Of which span.
+    pub guid: Guid<'a>,
+    /// Index of its assigned label, where the file has it.
+    pub label: Option<u64>,
+    /// At which epoch, as the file counts.
+    pub epoch: u32,
+    /// The values.
+    pub measured: Measured<'a>,
+}
+
+#[derive(Debug)]
+enum Rows {
+    /// Guids are ids of this many candidate spans.
+    Spans { n_spans: usize, max_width: u32 },
+    /// Guids are names.
+    Guids(Guids),
+}
+
+/// Dynamics as they were recorded: labels by the index that the recording program gave them.
+#[derive(Debug)]
+pub struct Recording {
+    rows: Rows,
+    labels: Vec<LabelId>,
+    /// Labels with a logit, `O` included; `None` where margins are recorded.
+    n_labels: Option<usize>,
+    epochs: BTreeMap<u32, Epoch>,
+}
+
+/// One epoch while it is read.
+#[derive(Debug)]
+struct Epoch {
+    /// One column per entity type, relative to `O`; or one column of margins.
+    columns: Vec<Vec<f32>>,
+    /// One bit per row that was recorded.
+    recorded: Vec<u64>,
+    /// Where the epoch first appeared.
+    place: String,
+}
+
+impl Epoch {
+    /// Makes room for this row; rows without a value are NaN.
+    fn grow(&mut self, n_rows: usize) {
+        if self.recorded.len() * 64 < n_rows {
+            self.recorded.resize(n_rows.div_ceil(64), 0);
+        }
+        for column in &mut self.columns {
+            if column.len() < n_rows {
+                column.resize(n_rows, f32::NAN);
+            }
+        }
+    }
+
+    fn has(&self, row: usize) -> bool {
+        self.recorded.get(row / 64).is_some_and(|bits| bits >> (row % 64) & 1 == 1)
+    }
+}
+
+impl Recording {
+    /// A recording whose guids are the span ids of this enumeration.
+    pub fn of_spans(index: &SpanIndex) -> Self {
+        Self::of(Rows::Spans { n_spans: index.len(), max_width: index.max_width() })
+    }
+
+    /// A recording whose guids are names of anything.
+    pub fn of_guids() -> Self {
+        Self::of(Rows::Guids(Guids::default()))
+    }
+
+    fn of(rows: Rows) -> Self {
+        Self { rows, labels: Vec::new(), n_labels: None, epochs: BTreeMap::new() }
+    }
+
+    /// Number of spans: of the enumeration, or of the guids seen.
+    pub fn n_spans(&self) -> usize {
+        match &self.rows {
+            Rows::Spans { n_spans, .. } => *n_spans,
+            Rows::Guids(guids) => guids.len(),
+        }
+    }
+
+    /// Labels with a logit, `O` included; `None` where margins are recorded.
+    pub fn n_labels(&self) -> Option<usize> {
+        self.n_labels
+    }
+
+    /// Index of a span's assigned label as the recording program counts, where it was recorded.
+    pub fn label(&self, span: usize) -> Option<LabelId> {
+        self.labels.get(span).copied().filter(|&label| label != NOT_RECORDED)
+    }
+
+    /// First and last epoch, as the files count.
+    pub fn epochs(&self) -> Option<(u32, u32)> {
+        Some((*self.epochs.first_key_value()?.0, *self.epochs.last_key_value()?.0))
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// When it does not fit the enumeration or the lines before it.
+    pub fn add(&mut self, measurement: Measurement<'_>, place: Place<'_>) -> Result<(), ImportError> {
+        let Measurement { guid, label, epoch, measured } = measurement;
+        let n_columns = self.n_columns(measured).map_err(|message| place.error(message))?;
+        let row = self.row(guid).map_err(|message| place.error(message))?;
+        if let Some(label) = label {
+            self.set_label(row, label).map_err(|message| place.error(message))?;
+        }
+        let n_rows = match self.rows {
+            Rows::Spans { n_spans, .. } => n_spans,
+            Rows::Guids(_) => row + 1,
+        };
+        let epoch_columns = self.epochs.entry(epoch).or_insert_with(|| Epoch {
+            columns: vec![Vec::new(); n_columns],
+            recorded: Vec::new(),
+            place: place.to_string(),
+        });
+        epoch_columns.grow(n_rows);
+        if epoch_columns.has(row) {
+            let name = match guid {
+                Guid::Number(number) => number.to_string(),
+                Guid::Text(text) => format!("{text:?}"),
+            };
+            return Err(place.error(format!(
+                "guid {name} has a second record of epoch {epoch}, which began at {}: each span has one per epoch; \
+                 give each file once",
+                epoch_columns.place
+            )));
+        }
+        if let Some(bits) = epoch_columns.recorded.get_mut(row / 64) {
+            *bits |= 1 << (row % 64);
+        }
+        match measured {
+            Measured::Margin(margin) => {
+                if let Some(value) = epoch_columns.columns.first_mut().and_then(|c| c.get_mut(row)) {
+                    *value = margin as f32;
+                }
+            }
+            Measured::Logits(logits) => {
+                let (o, types) = logits.split_first().map_or((f64::NAN, &[][..]), |(&o, types)| (o, types));
+                for (column, logit) in epoch_columns.columns.iter_mut().zip(types) {
+                    if let Some(value) = column.get_mut(row) {
+                        // Infinity − infinity is NaN and flags the span, as either infinity would.
+                        *value = (logit - o) as f32;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns of an epoch; checks that all lines have as many.
+    fn n_columns(&mut self, measured: Measured<'_>) -> Result<usize, String> {
+        let found = match measured {
+            Measured::Margin(_) => None,
+            Measured::Logits(logits) => Some(logits.len()),
+        };
+        if let Some(n) = found
+            && !(2..=MAX_LABELS).contains(&n)
+        {
+            return Err(format!("{n} logits, expected 2 to {MAX_LABELS}: that of O (not an entity) first"));
+        }
+        if self.epochs.is_empty() {
+            self.n_labels = found;
+        }
+        match (self.n_labels, found) {
+            (Some(expected), Some(found)) if expected != found => {
+                Err(format!("{found} logits, but {expected} in the lines before: all must be of the same labels"))
+            }
+            (None, None) => Ok(1),
+            (Some(expected), Some(_)) => Ok(expected - 1),
+            _ => Err("margins and logits cannot be joined in one run: convert them apart".to_owned()),
+        }
+    }
+
+    fn row(&mut self, guid: Guid<'_>) -> Result<usize, String> {
+        match (&mut self.rows, guid) {
+            (Rows::Spans { n_spans, max_width }, guid) => {
+                let number = match guid {
+                    Guid::Number(number) => Some(number),
+                    Guid::Text(text) => text.trim().parse().ok(),
+                };
+                let row = number.and_then(|n| usize::try_from(n).ok()).filter(|row| row < n_spans);
+                row.ok_or_else(|| {
+                    let name = number.map_or_else(|| format!("{guid:?}"), |n| n.to_string());
+                    format!(
+                        "guid {name} is no span of the corpus, whose candidates of up to {max_width} tokens have the ids \
+                         0 to {}: give the corpus that was trained on, and its --max-span-width; or convert without \
+                         --corpus",
+                        n_spans.saturating_sub(1)
+                    )
+                })
+            }
+            (Rows::Guids(guids), guid) => {
+                let row = match guid {
+                    Guid::Text(text) => guids.row(text),
+                    Guid::Number(number) => guids.row(decimal(number, &mut [0; 20])),
+                };
+                row.ok_or_else(|| "more than 4 billion guids: split the recording".to_owned())
+            }
+        }
+    }
+
+    fn set_label(&mut self, row: usize, label: u64) -> Result<(), String> {
+        let limit = self.n_labels.unwrap_or(MAX_LABELS);
+        let known = LabelId::try_from(label).ok().filter(|&l| usize::from(l) < limit);
+        let label = known.ok_or_else(|| format!("label {label}, but labels are numbered 0 to {}", limit - 1))?;
+        if self.labels.len() <= row {
+            let n = match self.rows {
+                Rows::Spans { n_spans, .. } => n_spans,
+                Rows::Guids(_) => row + 1,
+            };
+            self.labels.resize(n, NOT_RECORDED);
+        }
+        match self.labels.get_mut(row) {
+            Some(slot) if *slot == NOT_RECORDED || *slot == label => {
+                *slot = label;
+                Ok(())
+            }
+            other => Err(format!(
+                "the label of this guid is {label}, but {} in an earlier line: a span's label stays the same in a run",
+                other.map_or(0, |l| *l)
+            )),
+        }
+    }
+
+    /// Checks that epochs follow each other from 0 or 1.
+    pub(super) fn check_epochs(&self) -> Result<(), ImportError> {
+        let mut due = None;
+        for (&epoch, columns) in &self.epochs {
+            let fits = due.map_or(epoch <= 1, |due| epoch == due);
+            if !fits {
+                let due = due.map_or("0 or 1".to_owned(), |due: u32| due.to_string());
+                return Err(ImportError::Misfit(format!(
+                    "{}: this is epoch {epoch}, but epoch {due} is missing: give the files of all epochs",
+                    columns.place
+                )));
+            }
+            due = epoch.checked_add(1);
+        }
+        if self.epochs.is_empty() {
+            return Err(ImportError::Misfit("the files hold no records".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Spans that lack a record at one epoch or more.
+    pub(super) fn n_incomplete(&self) -> usize {
+        let n = self.n_spans();
+        let complete = |word: usize| {
+            let all = |bits: u64, epoch: &Epoch| bits & epoch.recorded.get(word).copied().unwrap_or(0);
+            self.epochs.values().fold(u64::MAX, all).count_ones() as usize
+        };
+        // Bits beyond the last row are never set.
+        n - (0..n.div_ceil(64)).map(complete).sum::<usize>()
+    }
+
+    /// The epochs as they are kept, one by one, each freed as the next is built, and the guids.
+    /// `order[i]` is the label whose logit comes at index i.
+    pub(super) fn into_epochs(
+        self,
+        order: &[LabelId],
+        precision: Precision,
+    ) -> Result<(Vec<EpochLogits>, Option<Guids>), ImportError> {
+        let n_spans = self.n_spans();
+        let is_margins = self.n_labels.is_none();
+        let mut epochs = Vec::with_capacity(self.epochs.len());
+        for (_, mut epoch) in self.epochs {
+            // Guids may have appeared after this epoch's last line.
+            epoch.grow(n_spans);
+            let mut columns = epoch.columns;
+            if is_margins {
+                epochs.push(EpochLogits::from_margins(columns.pop().unwrap_or_default()));
+                continue;
+            }
+            let sorted = (1..=columns.len()).map(|label| {
+                let index = order.iter().position(|&l| usize::from(l) == label).unwrap_or(label);
+                columns.get_mut(index - 1).map(std::mem::take).unwrap_or_default()
+            });
+            let logits = EpochLogits::from_columns(sorted.collect::<Vec<_>>().into_iter(), n_spans, precision);
+            epochs.push(logits.map_err(|e| ImportError::Misfit(e.to_string()))?);
+        }
+        let guids = match self.rows {
+            Rows::Guids(guids) => Some(guids),
+            Rows::Spans { .. } => None,
+        };
+        Ok((epochs, guids))
+    }
+}
+
+/// A number's digits, without allocation.
+fn decimal(mut number: u64, buffer: &mut [u8; 20]) -> &str {
+    let mut digits = 0;
+    for slot in buffer.iter_mut().rev() {
+        *slot = b'0' + (number % 10) as u8;
+        number /= 10;
+        digits += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    buffer.get(20 - digits..).and_then(|d| std::str::from_utf8(d).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits() {
+        for number in [0, 7, 10, 1_234_567_890, u64::MAX] {
+            assert_eq!(decimal(number, &mut [0; 20]), number.to_string());
+        }
+    }
+}
