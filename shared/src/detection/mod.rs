@@ -4,5 +4,6 @@ pub mod dictionary_check;
 pub mod estimate;
 pub mod judge;
 pub mod judgement;
+pub mod noise_model;
 pub mod ranking;
 pub mod threshold;

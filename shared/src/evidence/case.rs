@@ -1,0 +1,106 @@
+//! Lower-case share of a word: how often it stands in lower case where capitals would say something.
+//!
+//! *Share* = lower / (lower + capitalised + ½). Counted over the whole corpus; a capitalised word at the start of a
+//! sentence does not count, because there every word is capitalised. Range: 0 (never in lower case) to 1. Words that
+//! stand in lower case elsewhere are no names: of the capitalised entities whose words all have a share above ½, 98 %
+//! are wrong on WikiGold (DESIGN section 11).
+
+use std::collections::HashMap;
+
+use crate::corpus::TokenTable;
+
+/// A joining word makes up at least this share of all tokens …
+const JOINING_SHARE: f32 = 1.0 / 500.0;
+/// … and has at most as many letters.
+const JOINING_LETTERS: usize = 3;
+
+/// How often each word stands in lower case and capitalised.
+#[derive(Debug, Clone, Default)]
+pub struct CaseCounts {
+    /// By the word in lower case.
+    words: HashMap<String, Counts>,
+    n_tokens: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    lower: u32,
+    capitalised: u32,
+}
+
+impl CaseCounts {
+    /// Counts the words of a corpus.
+    pub fn new(tokens: &TokenTable) -> Self {
+        let mut words: HashMap<String, Counts> = HashMap::new();
+        for sentence in 0..tokens.n_sentences() as u32 {
+            for (at, token) in tokens.sentence(sentence).enumerate() {
+                if is_in_lower_case(token) {
+                    // Most tokens: no copy where the word is known.
+                    match words.get_mut(token) {
+                        Some(counts) => counts.lower += 1,
+                        None => words.entry(token.to_lowercase()).or_default().lower += 1,
+                    }
+                } else if at > 0 && is_capitalised(token) {
+                    words.entry(token.to_lowercase()).or_default().capitalised += 1;
+                }
+            }
+        }
+        Self { words, n_tokens: tokens.n_tokens() }
+    }
+
+    /// The lower-case share of a word.
+    pub fn lower_share(&self, word: &str) -> f32 {
+        let counts = self.words.get(word).or_else(|| self.words.get(&word.to_lowercase())).copied().unwrap_or_default();
+        let lower = counts.lower as f32;
+        lower / (lower + counts.capitalised as f32 + 0.5)
+    }
+
+    /// Whether a word joins the parts of a name: a lower-case word of at most three letters that is frequent, such as
+    /// *of*, *de*, *van*. No list of any language is needed.
+    pub fn is_joining(&self, word: &str) -> bool {
+        let frequency = |counts: &Counts| counts.lower as f32 >= JOINING_SHARE * self.n_tokens as f32;
+        word.chars().count() <= JOINING_LETTERS && is_in_lower_case(word) && self.words.get(word).is_some_and(frequency)
+    }
+}
+
+/// Whether a word begins with a capital letter.
+pub fn is_capitalised(word: &str) -> bool {
+    word.chars().next().is_some_and(char::is_uppercase)
+}
+
+/// Whether a word has letters, and all those that have case are capitals.
+pub fn is_in_capitals(word: &str) -> bool {
+    word.chars().any(char::is_uppercase) && !word.chars().any(char::is_lowercase)
+}
+
+/// Whether a word has letters, and all those that have case are in lower case.
+pub fn is_in_lower_case(word: &str) -> bool {
+    word.chars().any(char::is_lowercase) && !word.chars().any(char::is_uppercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_by_hand() {
+        let mut tokens = TokenTable::default();
+        tokens.push(["Apple", "sells", "an", "apple", "and", "Apple", "APPLE"]).unwrap();
+        tokens.push(["an", "apple", "fell", ",", "1984"]).unwrap();
+        let counts = CaseCounts::new(&tokens);
+        // Lower case twice; capitalised twice, not counting the one at the start.
+        assert_eq!(counts.lower_share("Apple"), 2.0 / 4.5);
+        assert_eq!(counts.lower_share("sells"), 1.0 / 1.5);
+        assert_eq!(counts.lower_share("1984"), 0.0);
+        assert_eq!(counts.lower_share("unseen"), 0.0);
+        assert!(counts.is_joining("an") && counts.is_joining("and"));
+        assert!(!counts.is_joining("sells") && !counts.is_joining(",") && !counts.is_joining("An"));
+    }
+
+    #[test]
+    fn case_is_that_of_any_script() {
+        assert!(is_capitalised("Élan") && is_capitalised("Ωmega") && !is_capitalised("北京") && !is_capitalised(""));
+        assert!(is_in_capitals("U.S.") && !is_in_capitals("1984") && !is_in_capitals("McDonald"));
+        assert!(is_in_lower_case("straße") && !is_in_lower_case("iPhone") && !is_in_lower_case("..."));
+    }
+}

@@ -1,0 +1,193 @@
+//! What the text itself says about a label: tokens and distant labels alone, no model and no gold.
+//!
+//! Each source of evidence is a file with its definition, its range and the reason why it speaks. Everything is kept by
+//! token, so the evidence about any span is read off in as many steps as the span has tokens. A source that does not
+//! vary on a corpus (text without capitals, a script without case) is 0 for every span there, and so has no weight.
+
+pub mod capitals;
+pub mod case;
+
+use self::capitals::Words;
+use self::case::CaseCounts;
+use crate::corpus::Corpus;
+use crate::corpus::span::Span;
+
+/// Below this share of lower case, the first word of a sentence counts as a name that happens to stand there.
+const ORDINARY_AT_START: f32 = 0.3;
+/// A sentence in which more than this share of the tokens is in capitals shouts: its capitals say nothing.
+const SHOUTING: f32 = 0.6;
+
+/// The evidence about every span of one corpus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// First token of every sentence, and the number of all tokens.
+    first: Vec<u32>,
+    words: Vec<Words>,
+    /// Lower-case share of every token.
+    lower: Vec<f32>,
+}
+
+/// What the text says about one span.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SpanEvidence {
+    /// The capitalised run that an entity is part of; `None` where it is complete. See [`capitals`].
+    pub run: Option<Span>,
+    /// The span is a whole capitalised run.
+    pub is_run: bool,
+    /// The run has a joining word inside, such as *of*.
+    pub is_joined: bool,
+    /// All words are capitalised: only then does `lower` speak about an entity.
+    pub is_capitalised: bool,
+    /// The smallest lower-case share of the span's words, 0 to 1. See [`case`].
+    pub lower: f32,
+    /// A token of the span belongs to an entity that is labelled.
+    pub is_covered: bool,
+    /// Number of tokens.
+    pub width: u32,
+}
+
+impl Evidence {
+    /// Reads the evidence off a corpus with its distant labels. O(tokens).
+    pub fn new(corpus: &Corpus) -> Self {
+        let counts = CaseCounts::new(&corpus.tokens);
+        let mut first = Vec::with_capacity(corpus.n_sentences() + 1);
+        let mut words = Vec::with_capacity(corpus.tokens.n_tokens());
+        let mut lower = Vec::with_capacity(corpus.tokens.n_tokens());
+        for sentence in 0..corpus.n_sentences() as u32 {
+            first.push(words.len() as u32);
+            let tokens = corpus.tokens.sentence(sentence);
+            let n_capitals = tokens.clone().filter(|token| case::is_in_capitals(token)).count();
+            let shouts = n_capitals as f32 > SHOUTING * tokens.len() as f32;
+            for (at, token) in tokens.enumerate() {
+                let share = counts.lower_share(token);
+                let mut word = Words::default();
+                if !shouts && case::is_capitalised(token) {
+                    word |= Words::CAPITALISED;
+                    if at > 0 || share < ORDINARY_AT_START {
+                        word |= Words::NAME;
+                    }
+                }
+                if counts.is_joining(token) {
+                    word |= Words::JOINING;
+                }
+                words.push(word);
+                lower.push(share);
+            }
+        }
+        first.push(words.len() as u32);
+        let mut evidence = Self { first, words, lower };
+        for entity in &corpus.entities {
+            for word in evidence.of_mut(entity.span) {
+                *word |= Words::COVERED;
+            }
+        }
+        evidence
+    }
+
+    /// What the text says about a span. `is_entity`: whether its distant label is an entity type. A span that does not
+    /// exist has no evidence.
+    pub fn of(&self, span: Span, is_entity: bool) -> SpanEvidence {
+        let Some((sentence, lower)) = self.sentence(span.sentence) else { return SpanEvidence::default() };
+        let range = span.start as usize..span.end as usize + 1;
+        let (Some(words), Some(lower)) = (sentence.get(range.clone()), lower.get(range)) else {
+            return SpanEvidence::default();
+        };
+        let is_run = capitals::is_whole_run(sentence, span.start as usize, span.end as usize);
+        SpanEvidence {
+            run: if is_entity { capitals::longer_run(sentence, span) } else { None },
+            is_run,
+            is_joined: is_run && !words.iter().all(|word| word.has(Words::NAME)),
+            is_capitalised: words.iter().all(|word| word.has(Words::CAPITALISED)),
+            lower: lower.iter().copied().fold(1.0, f32::min),
+            is_covered: words.iter().any(|word| word.has(Words::COVERED)),
+            width: span.width(),
+        }
+    }
+
+    /// Words and lower-case shares of a sentence.
+    fn sentence(&self, sentence: u32) -> Option<(&[Words], &[f32])> {
+        let range = self.range(sentence)?;
+        Some((self.words.get(range.clone())?, self.lower.get(range)?))
+    }
+
+    fn range(&self, sentence: u32) -> Option<std::ops::Range<usize>> {
+        match self.first.get(sentence as usize..sentence as usize + 2) {
+            Some(&[start, end]) => Some(start as usize..end as usize),
+            _ => None,
+        }
+    }
+
+    fn of_mut(&mut self, span: Span) -> &mut [Words] {
+        let tokens = self.range(span.sentence).and_then(|sentence| {
+            let (start, end) = (sentence.start + span.start as usize, sentence.start + span.end as usize + 1);
+            self.words.get_mut(start..end.min(sentence.end))
+        });
+        tokens.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::dynclean_json;
+
+    fn corpus(json: &str) -> Corpus {
+        dynclean_json::read(json.as_bytes()).unwrap()
+    }
+
+    fn span(sentence: u32, start: u32, end: u32) -> Span {
+        Span { sentence, start, end }
+    }
+
+    #[test]
+    fn an_entity_is_part_of_a_longer_run() {
+        let corpus = corpus(
+            r#"[{"tokens": ["in", "the", "United", "States", "of", "America", "."], "entities": [[3, 3, "LOC"]]},
+                {"tokens": ["New", "York", "City", "fell"], "entities": [[1, 2, "LOC"]]},
+                {"tokens": ["The", "Beatles", "sang"], "entities": [[1, 1, "ORG"]]},
+                {"tokens": ["the", "the", "the", "of"], "entities": []}]"#,
+        );
+        let evidence = Evidence::new(&corpus);
+        assert_eq!(evidence.of(span(0, 3, 3), true).run, Some(span(0, 2, 3)));
+        assert_eq!(evidence.of(span(1, 1, 2), true).run, Some(span(1, 0, 2)));
+        // *The* begins a sentence and is lower case elsewhere: no part of the name.
+        assert_eq!(evidence.of(span(2, 1, 1), true).run, None);
+        // An entity that is labelled bounds the run.
+        let bounded = Corpus {
+            entities: vec![corpus.entities[0], crate::corpus::Entity { span: span(0, 2, 2), label: 1 }],
+            ..corpus
+        };
+        assert_eq!(Evidence::new(&bounded).of(span(0, 3, 3), true).run, None);
+    }
+
+    #[test]
+    fn whole_runs_are_joined_by_frequent_short_words() {
+        let corpus = corpus(
+            r#"[{"tokens": ["the", "Bank", "of", "England", "and", "Tom"], "entities": []},
+                {"tokens": ["LOUD", "NEWS", "HERE"], "entities": []}]"#,
+        );
+        let evidence = Evidence::new(&corpus);
+        let is_run = |start, end| evidence.of(span(0, start, end), false).is_run;
+        assert!(is_run(1, 1) && is_run(1, 3) && is_run(3, 3) && is_run(1, 5) && is_run(5, 5));
+        assert!(!is_run(0, 1) && !is_run(1, 2) && !is_run(2, 3) && !is_run(0, 0));
+        assert!(evidence.of(span(0, 1, 3), false).is_joined && !evidence.of(span(0, 1, 1), false).is_joined);
+        assert!(!evidence.of(span(1, 0, 2), false).is_run, "a sentence in capitals says nothing");
+    }
+
+    #[test]
+    fn text_without_capitals_has_no_evidence() {
+        let corpus = corpus(
+            r#"[{"tokens": ["italian", "food", "near", "boston"], "entities": [[3, 3, "LOC"]]},
+                {"tokens": ["我", "在", "北京"], "entities": [[2, 2, "LOC"]]}]"#,
+        );
+        let evidence = Evidence::new(&corpus);
+        for sentence in 0..2 {
+            for start in 0..3 {
+                let found = evidence.of(span(sentence, start, start), true);
+                assert!(found.run.is_none() && !found.is_run && !found.is_capitalised, "{sentence} {start} {found:?}");
+            }
+        }
+        assert_eq!(evidence.of(span(7, 0, 0), true), SpanEvidence::default());
+        assert_eq!(evidence.of(span(0, 3, 9), true), SpanEvidence::default());
+    }
+}
