@@ -2,7 +2,7 @@
 //! the page run the same code and get the same bits.
 //!
 //! A folder uses only folders that stand above it: [`corpus`], [`formats`], [`recording`], [`metrics`], [`detection`],
-//! [`cleaning`], [`evaluation`], [`report`]. `tests/tests/modules.rs` checks that.
+//! [`cleaning`], [`evaluation`], [`report`]. `tests/tests/modules` checks that.
 
 #![warn(missing_docs)]
 
