@@ -1,8 +1,8 @@
 //! Everything of DynClean that decides about a label, without I/O, clock or platform: the trainer and
 //! the page run the same code and get the same bits.
 //!
-//! A folder uses only folders that stand above it: [`corpus`], [`formats`], [`recording`], [`metrics`], [`evidence`], [`detection`],
-//! [`cleaning`], [`evaluation`], [`report`]. `tests/tests/modules.rs` checks that.
+//! A folder uses only folders that stand above it: [`corpus`], [`formats`], [`recording`], [`metrics`], [`evidence`],
+//! [`detection`], [`cleaning`], [`evaluation`], [`report`]. `tests/tests/modules` checks that.
 
 #![warn(missing_docs)]
 

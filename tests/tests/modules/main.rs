@@ -1,0 +1,190 @@
+//! The modules of a crate form no import cycle: a folder can be understood, and moved, with what it uses alone.
+//!
+//! Between the folders and files at the top of a crate, and in each folder between what lies in it. What only tests use
+//! does not count.
+
+mod cycles;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use self::cycles::{Folders, cycles, described, folders, round};
+use self::tree::{Sources, Tree, sources};
+
+/// The folders of `shared` in the order of ARCHITECTURE.md: each may use only those before it.
+const FLOOR_PLAN: [&str; 9] =
+    ["corpus", "formats", "recording", "metrics", "evidence", "detection", "cleaning", "evaluation", "report"];
+
+/// Cycles that are still there, each in its folder. A new one fails the test; a mended one has to leave the list.
+const KNOWN_IN_TRAINER: [&str; 20] = [
+    "batch → ops → tensor_ops → parameters → compute → batch",
+    "batch → ops → tensor_ops → parameters → encoder → batch",
+    "batch → ops → tensor_ops → parameters → encoder → compute → batch",
+    "compute → ops → tensor_ops → parameters → compute",
+    "compute → ops → tensor_ops → parameters → encoder → compute",
+    "compute → random → ops → tensor_ops → parameters → compute",
+    "compute → random → ops → tensor_ops → parameters → encoder → compute",
+    "compute → tensor_ops → parameters → compute",
+    "compute → tensor_ops → parameters → encoder → compute",
+    "encoder → hub → encoder",
+    "encoder → ops → tensor_ops → parameters → encoder",
+    "encoder → parameters → encoder",
+    "encoder → random → ops → tensor_ops → parameters → encoder",
+    "ops → tensor_ops → ops",
+    "ops → tensor_ops → parameters → ops",
+    "ops → tensor_ops → parameters → random → ops",
+    "parameters → tensor_ops → parameters",
+    "pipeline → saved_model → pipeline",
+    "pipeline → sweep → pipeline",
+    "span_parquet → span_table → span_parquet",
+];
+const KNOWN_IN_WEB: [&str; 17] = [
+    "address → link → address",
+    "address → link → state → work → address",
+    "address → link → work → address",
+    "address → state → link → address",
+    "address → state → link → work → address",
+    "address → state → work → address",
+    "address → state → work → link → address",
+    "address → work → address",
+    "address → work → link → address",
+    "address → work → state → link → address",
+    "link → state → link",
+    "link → state → work → link",
+    "link → work → link",
+    "link → work → state → link",
+    "recording → worker → session → recording",
+    "state → work → state",
+    "views/table → words → table",
+];
+
+fn folders_of(folder: &str) -> Folders {
+    folders(&Tree::read(&sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder))))
+}
+
+/// Fails with every cycle that is not known, and every known one that is gone.
+fn check(folder: &str, known: &[&str]) {
+    let known: BTreeSet<&str> = known.iter().copied().collect();
+    let (mut found, mut complaints) = (BTreeSet::new(), Vec::new());
+    for (inside, arrows) in &folders_of(folder) {
+        let within: String = inside.iter().map(|name| format!("{name}/")).collect();
+        for cycle in cycles(arrows) {
+            let name = within.clone() + &round(&cycle);
+            if !known.contains(name.as_str()) {
+                complaints.push(format!("new: {within}{}", described(folder, arrows, &cycle)));
+            }
+            found.insert(name);
+        }
+    }
+    let gone = known.into_iter().filter(|&name| !found.contains(name));
+    complaints.extend(gone.map(|name| format!("gone, so take it off the list: {name}")));
+    assert!(complaints.is_empty(), "import cycles in {folder}:\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn shared_has_no_cycle_and_keeps_its_floor_plan() {
+    let place = |folder: &str| {
+        let place = FLOOR_PLAN.iter().position(|name| *name == folder);
+        place.unwrap_or_else(|| panic!("shared/src/{folder} has no place in the floor plan"))
+    };
+    for (user, used) in folders_of("shared/src").get(&Vec::new()).into_iter().flatten() {
+        for (used, reference) in used {
+            let (file, line) = (&reference.file, reference.line);
+            assert!(place(used) < place(user), "shared/src/{file}:{line}: {user} uses {used}, which stands below it");
+        }
+    }
+    check("shared/src", &[]);
+}
+
+#[test]
+fn lanes_and_explorer_have_no_cycle() {
+    check("shared/lanes/src", &[]);
+    check("shared/explorer/src", &[]);
+}
+
+#[test]
+fn the_trainer_has_no_cycle_that_is_not_known() {
+    check("trainer/src", &KNOWN_IN_TRAINER);
+}
+
+#[test]
+fn the_page_has_no_cycle_that_is_not_known() {
+    check("web/src", &KNOWN_IN_WEB);
+}
+
+fn made(files: &[(&str, &str)]) -> Folders {
+    let sources: Sources = files.iter().map(|&(file, text)| (file.to_owned(), text.to_owned())).collect();
+    folders(&Tree::read(&sources))
+}
+
+/// Of all folders, each as "folder: a → b → a".
+fn found(folders: &Folders) -> Vec<String> {
+    let of_folder = |inside: &Vec<String>, cycle: &Vec<String>| format!("{}: {}", inside.join("/"), round(cycle));
+    folders.iter().flat_map(|(inside, arrows)| cycles(arrows).into_iter().map(move |c| of_folder(inside, &c))).collect()
+}
+
+#[test]
+fn a_cycle_is_found_and_described() {
+    let folders = made(&[
+        ("lib.rs", "pub mod a; mod b; mod c;"),
+        ("a.rs", "use std::fmt;\n\nuse crate::b::{self, B as Other};"),
+        ("b.rs", "fn f() { let x = 1; crate::c::deep::g(x) }"),
+        ("c/mod.rs", "pub mod deep; use self::deep::g;"),
+        ("c/deep.rs", "pub fn g(_: u8) { println!(\"{}\", super::super::a::N) }"),
+    ]);
+    assert_eq!(found(&folders), [": a → b → c → a"]);
+    let arrows = &folders[&Vec::new()];
+    let expected = "a → b → c → a\n    a → b: src/a.rs:3 names crate::b\n    b → c: src/b.rs:1 names crate::c::deep::g\n    \
+                    c → a: src/c/deep.rs:1 names super::super::a::N";
+    assert_eq!(described("src", arrows, &cycles(arrows).into_iter().next().unwrap()), expected);
+}
+
+#[test]
+fn a_cycle_inside_a_folder_is_found_through_what_the_folder_passes_on() {
+    let folders = made(&[
+        ("lib.rs", "mod a;"),
+        ("a/mod.rs", "mod x; mod y; pub use x::X; use y::*; pub struct Own;"),
+        ("a/x.rs", "use super::{Own, Y}; pub struct X;"),
+        ("a/y.rs", "pub struct Y(crate::a::X);"),
+    ]);
+    assert_eq!(found(&folders), ["a: x → y → x"]);
+    // What is written in the folder's own file makes no arrow.
+    let folders = made(&[
+        ("lib.rs", "mod a;"),
+        ("a/mod.rs", "mod x; mod y; pub use x::X; pub struct Own;"),
+        ("a/x.rs", "use super::Own; pub struct X;"),
+        ("a/y.rs", "pub struct Y(crate::a::X);"),
+    ]);
+    assert_eq!(found(&folders), [""; 0]);
+    assert_eq!(folders[&vec!["a".to_owned()]].keys().collect::<Vec<_>>(), ["y"]);
+}
+
+#[test]
+fn two_cycles_through_one_module_are_two() {
+    let folders = made(&[
+        ("lib.rs", "mod a; mod b; mod c;"),
+        ("a.rs", "use crate::b; use crate::c;"),
+        ("b.rs", "use crate::a;"),
+        ("c.rs", "use crate::a; use crate::b;"),
+    ]);
+    assert_eq!(found(&folders), [": a → b → a", ": a → c → a", ": a → c → b → a"]);
+}
+
+#[test]
+fn what_is_no_use_makes_no_arrow() {
+    let folders = made(&[
+        ("lib.rs", "pub use lanes::exp; mod a; mod b;"),
+        ("a.rs", "use crate::b::B; use crate::exp;"),
+        (
+            "b.rs",
+            "//! See [`crate::a`].\npub(crate) struct B;\nimpl B {\n#[cfg(test)]\nfn f() -> crate::a::A {}\n}\n\
+             #[cfg(test)]\nmod tests { use crate::a::A; }\n#[cfg(all(test, unix))]\nuse crate::a::A;",
+        ),
+    ]);
+    assert_eq!(found(&folders), [""; 0]);
+    // Only what is under a condition that needs tests is left out.
+    let folders =
+        made(&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b;"), ("b.rs", "#[cfg(not(test))]\nuse crate::a;")]);
+    assert_eq!(found(&folders), [": a → b → a"]);
+}
