@@ -84,4 +84,3 @@ fn link(original: &Path, relative: &Path, named: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
-

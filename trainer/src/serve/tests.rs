@@ -106,7 +106,10 @@ fn files_come_with_their_types_and_are_asked_for_again() {
         assert_eq!(answer.header("cache-control"), Some("no-cache"));
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         let head = site.ask("HEAD", target, &[]);
-        assert_eq!((head.status, head.header("content-length"), head.body.as_str()), (200, Some(&*body.len().to_string()), ""));
+        assert_eq!(
+            (head.status, head.header("content-length"), head.body.as_str()),
+            (200, Some(&*body.len().to_string()), "")
+        );
     }
     assert_eq!(site.get("/run/dynamics.dyn").header("content-type"), Some("application/octet-stream"));
     let refused = site.ask("POST", "/", &["Content-Length: 0"]);
@@ -157,8 +160,19 @@ fn parts_of_files_are_served() {
 fn nothing_outside_the_folders_is_served() {
     let site = Fixture::new();
     for outside in [
-        "/../secret", "/run/../secret", "/run//../secret", "/%2e%2e/secret", "/..%2fsecret", "//etc/passwd", "/missing",
-        "/deep", "/deep/", "/run/deep/start.js", "/%00", "/%ff", "/index.html/x",
+        "/../secret",
+        "/run/../secret",
+        "/run//../secret",
+        "/%2e%2e/secret",
+        "/..%2fsecret",
+        "//etc/passwd",
+        "/missing",
+        "/deep",
+        "/deep/",
+        "/run/deep/start.js",
+        "/%00",
+        "/%ff",
+        "/index.html/x",
     ] {
         let answer = site.get(outside);
         assert_eq!((answer.status, answer.body.contains("secret")), (404, false), "{outside}");
@@ -194,7 +208,15 @@ fn only_this_machines_names_are_answered() {
     for own in ["localhost:8080", "LocalHost", "127.0.0.1:1", "[::1]:8080", "[::1]"] {
         assert_eq!(ask(&[&format!("Host: {own}")], "/run/dynamics.dyn").status, 200, "{own}");
     }
-    for other in ["evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "x@localhost", "a b", ""] {
+    for other in [
+        "evil.example",
+        "evil.example:8080",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "x@localhost",
+        "a b",
+        "",
+    ] {
         let refused = ask(&[&format!("Host: {other}")], "/run/dynamics.dyn");
         assert_eq!(refused.status, 421, "{other}");
         assert!(refused.body.contains("localhost") && refused.body.contains(other), "{other}: {}", refused.body);
