@@ -128,9 +128,13 @@ def forward(p):
 
 def steps(p):
     """Losses before each of some steps of AdamW with clipping, and the entries of largest gradient after the last."""
-    of = lambda head: [t for name, t in p.items() if name.startswith("span_head") == head]
-    groups = [{"params": of(False), "lr": ENCODER_RATE}, {"params": of(True), "lr": HEAD_RATE}]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, weight_decay=WEIGHT_DECAY)
+    # As Hugging Face's Trainer groups them: biases and layer norms do not decay.
+    decays = lambda name: not (name.endswith(".bias") or "LayerNorm" in name)
+    of = lambda head, decay: [t for name, t in p.items() if name.startswith("span_head") == head and decays(name) == decay]
+    group = lambda head, decay: {"params": of(head, decay), "lr": HEAD_RATE if head else ENCODER_RATE,
+                                 "weight_decay": WEIGHT_DECAY if decay else 0.0}
+    groups = [group(head, decay) for head in [False, True] for decay in [False, True]]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8)
     losses, largest = [], {}
     for _ in range(STEPS):
         optimizer.zero_grad()

@@ -1,22 +1,71 @@
 //! What the tests share: where things are, when a test cannot run, and what parsers must keep.
+//!
+//! A test is skipped only where the thing that it needs is no part of set-up, or where someone leaves it out by name.
+//! Every skip is told. What set-up installs and is not there is a failure.
 
 pub mod parsers;
 
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-/// The path in this environment variable; where it is not set, says on standard error that `test`
-/// is skipped, and why.
+/// Variables of [`installed`] whose tests are to be left out, separated by commas.
+pub const WITHOUT: &str = "DYNCLEAN_WITHOUT";
+/// A file to which every skip adds a line.
+pub const SKIPPED: &str = "DYNCLEAN_SKIPPED";
+
+/// The trainer binary: the one that cargo built with these tests, or another that DYNCLEAN_TRAINER names.
+#[macro_export]
+macro_rules! trainer {
+    () => {
+        $crate::given("DYNCLEAN_TRAINER").unwrap_or_else(|| env!("CARGO_BIN_EXE_trainer-under-test").into())
+    };
+}
+
+/// The path in an environment variable, if it is set.
+pub fn given(variable: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env::var_os(variable).filter(|value| !value.is_empty())?);
+    assert!(path.exists(), "{variable} names {}, which is not there", path.display());
+    Some(path)
+}
+
+/// Something that only some machines have, and set-up does not install: where its variable is not set, the test is
+/// skipped.
 pub fn path_from_env(variable: &str, what: &str, test: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.exists());
+    let path = given(variable);
     if path.is_none() {
-        // Not by `eprintln!`, which the test harness swallows when a test passes.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: {variable} does not name {what}; `cargo xtask test` sets it where it can"
-        );
+        skipped(test, &format!("{variable} does not name {what}"));
     }
     path
+}
+
+/// Something that set-up installs: as its variable says, or where set-up leaves it. That it is missing is a failure.
+pub fn installed(variable: &str, what: &str, test: &str, own: impl FnOnce() -> Option<PathBuf>) -> Option<PathBuf> {
+    let without = env::var(WITHOUT).unwrap_or_default();
+    if without.split(',').any(|name| name.trim() == variable) {
+        skipped(test, &format!("{WITHOUT} leaves out {what}"));
+        return None;
+    }
+    let path = given(variable).or_else(own);
+    assert!(
+        path.is_some(),
+        "{test} needs {what}. `cargo xtask setup` installs it, and {variable} names another one; {WITHOUT}={variable} \
+         leaves out the tests that need it"
+    );
+    path
+}
+
+/// Tells that a test does not run, and why.
+pub fn skipped(test: &str, why: &str) {
+    let line = format!("SKIPPED {test}: {why}\n");
+    // Not by `eprintln!`, which the test harness swallows when a test passes.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(list) = env::var_os(SKIPPED) {
+        OpenOptions::new().create(true).append(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
+    }
 }
 
 /// The real corpora, which are not part of the project.
@@ -24,12 +73,64 @@ pub fn corpora(test: &str) -> Option<PathBuf> {
     path_from_env("DYNCLEAN_DATA", "a folder with the corpora wikigold, wnut16 and conll03", test)
 }
 
-/// The trainer binary.
-pub fn trainer(test: &str) -> Option<PathBuf> {
-    path_from_env("DYNCLEAN_TRAINER", "the built trainer", test)
-}
-
 /// The folder of all-MiniLM-L6-v2.
 pub fn minilm(test: &str) -> Option<PathBuf> {
-    path_from_env("DYNCLEAN_MINILM", "a folder with all-MiniLM-L6-v2", test)
+    installed("DYNCLEAN_MINILM", "the encoder all-MiniLM-L6-v2", test, || {
+        folder_with(&root().join("target/tools/minilm/unpacked"), "model.safetensors")
+    })
+}
+
+/// axe-core's script.
+pub fn axe(test: &str) -> Option<PathBuf> {
+    let own = root().join("target/tools/axe/node_modules/axe-core/axe.min.js");
+    installed("DYNCLEAN_AXE", "axe-core's axe.min.js", test, || own.is_file().then_some(own))
+}
+
+/// The built page. One that is older than its sources is not taken for it.
+pub fn page(test: &str) -> Option<PathBuf> {
+    let page = installed("DYNCLEAN_DIST", "the built page", test, || {
+        let own = root().join("dist");
+        own.join("index.html").is_file().then_some(own)
+    })?;
+    if given("DYNCLEAN_DIST").is_none() {
+        let built = modified(&page.join("index.html"));
+        let sources =
+            ["web", "shared/src", "shared/lanes/src", "index.html"].map(|source| newest(&root().join(source)));
+        let is_newer = sources.into_iter().max() > Some(built);
+        assert!(!is_newer, "{} is older than its sources: run `cargo xtask page`", page.display());
+    }
+    Some(page)
+}
+
+/// A program of one of these names on PATH, or the one that its variable names.
+pub fn program(variable: &str, names: &[&str], test: &str) -> Option<PathBuf> {
+    let file = |name: &&str| format!("{name}{}", env::consts::EXE_SUFFIX);
+    let search_path = env::var_os("PATH").unwrap_or_else(OsString::new);
+    let find = |name: &&str| env::split_paths(&search_path).map(|folder| folder.join(file(name))).find(|p| p.is_file());
+    installed(variable, names[0], test, || names.iter().find_map(find))
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The folder, in this one or below, that holds a file.
+fn folder_with(folder: &Path, name: &str) -> Option<PathBuf> {
+    if folder.join(name).is_file() {
+        return Some(folder.to_owned());
+    }
+    let entries = fs::read_dir(folder).ok()?.flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).find_map(|path| folder_with(&path, name))
+}
+
+fn modified(path: &Path) -> SystemTime {
+    fs::metadata(path).unwrap().modified().unwrap()
+}
+
+/// When something in a folder last changed.
+fn newest(path: &Path) -> SystemTime {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.map(|entry| newest(&entry.unwrap().path())).max().unwrap_or(SystemTime::UNIX_EPOCH),
+        Err(_) => modified(path),
+    }
 }

@@ -81,7 +81,7 @@ fn logits_come_back_as_they_were_recorded() {
 
 #[test]
 fn the_command_converts_and_inspects() {
-    let Some(binary) = tests::trainer("the_command_converts_and_inspects") else { return };
+    let binary = tests::trainer!();
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let run = |arguments: &[&str]| Command::new(&binary).current_dir(at).args(arguments).output().unwrap();

@@ -1,10 +1,9 @@
 //! A GPU against the CPU, through the built binary: the same training on both, by the same operations and with the
 //! same dropout masks, must lose the same and give the same margins, up to rounding.
 //!
-//! Runs where DYNCLEAN_GPU names a device for --device, such as `cuda`, and DYNCLEAN_TRAINER a trainer for it. (With
+//! Runs where DYNCLEAN_GPU names a device for --device, such as `cuda`, and the trainer, or the one in DYNCLEAN_TRAINER, is for it. (With
 //! `cpu-tensors` it checks itself, without a GPU.) Without, only what a machine without a GPU is told.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -88,11 +87,9 @@ fn apart(a: &Dynamics, b: &Dynamics) -> (f64, f64) {
 fn a_gpu_trains_as_the_cpu() {
     const TEST: &str = "a_gpu_trains_as_the_cpu";
     let Some(device) = std::env::var("DYNCLEAN_GPU").ok().filter(|device| !device.is_empty()) else {
-        // Not by `eprintln!`, which the test harness swallows when a test passes.
-        let _ = writeln!(std::io::stderr(), "SKIPPED {TEST}: DYNCLEAN_GPU names no device (docs/GPU.md)");
-        return;
+        return tests::skipped(TEST, "DYNCLEAN_GPU names no device (docs/GPU.md)");
     };
-    let Some(binary) = tests::trainer(TEST) else { return };
+    let binary = tests::trainer!();
     let folder = tempfile::tempdir().unwrap();
     sample(&binary, folder.path());
     // Without a GPU it would take a quarter of an hour, and say nothing more.
@@ -119,7 +116,7 @@ fn a_gpu_trains_as_the_cpu() {
 #[test]
 fn what_is_missing_for_a_gpu_is_named() {
     const TEST: &str = "what_is_missing_for_a_gpu_is_named";
-    let Some(binary) = tests::trainer(TEST) else { return };
+    let binary = tests::trainer!();
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.json");
     let refused = |device: &str, more: &[&str]| {

@@ -1,41 +1,91 @@
-//! Encoders by hub id, against a server on this machine that answers as the hub does.
+//! Encoders by hub id, against a server on this machine that answers as the hub does, or as no hub should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use tiny_http::{Header, Request, Response, Server};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use tiny_http::{Header, Method, Request, Response, Server};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// What goes wrong with one request for the content of weights.
+#[derive(Clone, Copy)]
+enum Trouble {
+    /// This status.
+    Status(u16),
+    /// The connection ends after this many bytes.
+    CutAfter(usize),
+    /// A byte is another one.
+    Damaged,
+}
 
 /// A hub with the model `org/tiny`, whose files lie in a golden folder.
 struct LocalHub {
     server: Arc<Server>,
-    requests: Arc<Mutex<Vec<String>>>,
+    state: Arc<State>,
     thread: Option<JoinHandle<()>>,
+}
+
+struct State {
+    files: BTreeMap<String, Vec<u8>>,
+    requests: Mutex<Vec<String>>,
+    /// Of the next requests for weights.
+    troubles: Mutex<VecDeque<Trouble>>,
+    /// In place of the true ones.
+    commit: Mutex<Option<&'static str>>,
+    etag: Mutex<Option<&'static str>>,
+}
+
+fn golden(family: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/encoders").join(family)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As the hub has it: SHA-256 of large files, git's hash of small ones.
+fn etag(name: &str, bytes: &[u8]) -> String {
+    if is_large(name) {
+        return hex(&Sha256::digest(bytes));
+    }
+    hex(&Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize())
+}
+
+fn is_large(name: &str) -> bool {
+    name == "model.safetensors" || name == "pytorch_model.bin"
 }
 
 impl LocalHub {
     fn start(family: &str) -> Self {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/encoders").join(family);
-        let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+        let entries = std::fs::read_dir(golden(family)).unwrap().map(Result::unwrap);
         let files: BTreeMap<String, Vec<u8>> = entries
             .filter(|e| e.file_name() != "golden.json")
             .map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap()))
             .collect();
         let server = Arc::new(Server::http(("127.0.0.1", 0)).unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (listening, noted) = (server.clone(), requests.clone());
+        let state = State {
+            files,
+            requests: Mutex::default(),
+            troubles: Mutex::default(),
+            commit: Mutex::default(),
+            etag: Mutex::default(),
+        };
+        let state = Arc::new(state);
+        let (listening, answering) = (server.clone(), state.clone());
         let thread = std::thread::spawn(move || {
             for request in listening.incoming_requests() {
-                let range = request.headers().iter().find(|h| h.field.equiv("Range")).map_or("", |h| h.value.as_str());
-                noted.lock().unwrap().push(format!("{} {range}", request.url()));
-                answer(&files, request);
+                let range = sent(&request, "Range").unwrap_or_default();
+                answering.requests.lock().unwrap().push(format!("{} {range}", request.url()));
+                answering.answer(request);
             }
         });
-        Self { server, requests, thread: Some(thread) }
+        Self { server, state, thread: Some(thread) }
     }
 
     fn endpoint(&self) -> String {
@@ -44,7 +94,17 @@ impl LocalHub {
 
     /// The requests since the last call, each with its range.
     fn requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.requests.lock().unwrap())
+        std::mem::take(&mut self.state.requests.lock().unwrap())
+    }
+
+    /// The requests for the content of weights since the last call, by their range.
+    fn ranges(&self) -> Vec<String> {
+        let of = |request: String| request.strip_prefix("/store/").map(|r| r.split_once(' ').unwrap().1.to_owned());
+        self.requests().into_iter().filter_map(of).collect()
+    }
+
+    fn trouble(&self, troubles: &[Trouble]) {
+        self.state.troubles.lock().unwrap().extend(troubles);
     }
 }
 
@@ -59,38 +119,65 @@ fn header(name: &str, value: &str) -> Header {
     Header::from_bytes(name, value).unwrap()
 }
 
-fn answer(files: &BTreeMap<String, Vec<u8>>, request: Request) {
-    let range = request.headers().iter().find(|h| h.field.equiv("Range")).map(|h| h.value.as_str().to_owned());
-    let refuse = |code: u16| Response::from_string("").with_status_code(code);
-    let url = request.url().to_owned();
-    let name = ["main", "v1", COMMIT].iter().find_map(|r| url.strip_prefix(&format!("/org/tiny/resolve/{r}/")));
-    let _ = match name {
+fn sent(request: &Request, name: &'static str) -> Option<String> {
+    request.headers().iter().find(|h| h.field.equiv(name)).map(|h| h.value.as_str().to_owned())
+}
+
+impl State {
+    fn answer(&self, request: Request) {
+        let refuse = |code: u16| Response::from_string("").with_status_code(code);
+        let url = request.url().to_owned();
+        let of_model = ["main", "v1", COMMIT].iter().find_map(|r| url.strip_prefix(&format!("/org/tiny/resolve/{r}/")));
+        let of_store = url.strip_prefix("/store/");
+        let Some((name, bytes)) = of_model.or(of_store).and_then(|name| Some((name, self.files.get(name)?))) else {
+            let code = if url.starts_with("/org/private/") { 401 } else { 404 };
+            return drop(request.respond(refuse(code)));
+        };
+        let commit = self.commit.lock().unwrap().unwrap_or(COMMIT);
+        let etag = self.etag.lock().unwrap().map_or_else(|| etag(name, bytes), str::to_owned);
         // Large files lie elsewhere.
-        Some(name) if name.starts_with("model.") && files.contains_key(name) => {
-            let location = header("Location", &format!("/store/{name}"));
-            let named =
-                [header("X-Repo-Commit", COMMIT), header("X-Linked-Etag", &format!("\"etag-of-{name}\"")), location];
-            request.respond(named.into_iter().fold(refuse(302), |response, h| response.with_header(h)))
+        if of_model.is_some() && is_large(name) {
+            let named = [
+                header("X-Repo-Commit", commit),
+                header("X-Linked-Etag", &format!("\"{etag}\"")),
+                header("Location", &format!("/store/{name}")),
+            ];
+            let _ = request.respond(named.into_iter().fold(refuse(302), |response, h| response.with_header(h)));
+            return;
         }
-        None if url.starts_with("/org/private/") => request.respond(refuse(401)),
-        _ => match name.or(url.strip_prefix("/store/")).and_then(|name| Some((name, files.get(name)?))) {
-            None => request.respond(refuse(404)),
-            Some((name, bytes)) => {
-                let range = range.unwrap();
-                let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
-                let first: usize = first.parse().unwrap();
-                let last = last.parse().map_or(bytes.len(), |last: usize| last + 1);
-                let content_range = format!("bytes {first}-{}/{}", last - 1, bytes.len());
-                let response = Response::from_data(&bytes[first..last]).with_status_code(206);
-                let named = [
-                    header("Content-Range", &content_range),
-                    header("ETag", &format!("\"etag-of-{name}\"")),
-                    header("X-Repo-Commit", COMMIT),
-                ];
-                request.respond(named.into_iter().fold(response, |response, h| response.with_header(h)))
-            }
-        },
-    };
+        let is_content = *request.method() == Method::Get;
+        let trouble = (is_content && of_store.is_some()).then(|| self.troubles.lock().unwrap().pop_front()).flatten();
+        let mut bytes = bytes.clone();
+        match trouble {
+            Some(Trouble::Status(code)) => return request.respond(refuse(code)).unwrap(),
+            Some(Trouble::Damaged) => bytes[7] ^= 1,
+            _ => {}
+        }
+        let range = sent(&request, "Range").map(|range| range["bytes=".len()..].trim_end_matches('-').parse().unwrap());
+        let first: usize = range.unwrap_or(0);
+        if first >= bytes.len() {
+            let past = refuse(416).with_header(header("Content-Range", &format!("bytes */{}", bytes.len())));
+            return drop(request.respond(past));
+        }
+        let mut named = vec![header("X-Repo-Commit", commit), header("ETag", &format!("\"{etag}\""))];
+        if range.is_some() {
+            named.push(header("Content-Range", &format!("bytes {first}-{}/{}", bytes.len() - 1, bytes.len())));
+        }
+        if let Some(Trouble::CutAfter(n)) = trouble {
+            // By hand: the library would send what it promises.
+            let head = format!(
+                "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {first}-{}/{}\r\n\r\n",
+                bytes.len() - first,
+                bytes.len() - 1,
+                bytes.len()
+            );
+            let mut connection = request.into_writer();
+            connection.write_all(&[head.as_bytes(), &bytes[first..first + n]].concat()).unwrap();
+            return;
+        }
+        let response = Response::from_data(&bytes[first..]).with_status_code(if range.is_some() { 206 } else { 200 });
+        let _ = request.respond(named.into_iter().fold(response, |response, h| response.with_header(h)));
+    }
 }
 
 /// The trainer with a cache of its own and this endpoint.
@@ -118,13 +205,13 @@ fn refused(output: &Output, expected: &[&str]) {
 
 #[test]
 fn models_are_downloaded_once_and_then_taken_from_the_cache() {
-    let Some(binary) = tests::trainer("models_are_downloaded_once_and_then_taken_from_the_cache") else { return };
+    let binary = tests::trainer!();
     for (family, weights) in [("bert-uncased", "model.safetensors"), ("bert-cased", "pytorch_model.bin")] {
         let home = tempfile::tempdir().unwrap();
         let hub = LocalHub::start(family);
         let endpoint = hub.endpoint();
         let run = |arguments: &[&str]| trainer(&binary, home.path(), &endpoint, arguments);
-        let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/encoders").join(family);
+        let golden = golden(family);
         let same = |folder: &Path| {
             for name in [weights, "config.json"] {
                 assert_eq!(std::fs::read(folder.join(name)).unwrap(), std::fs::read(golden.join(name)).unwrap());
@@ -136,8 +223,8 @@ fn models_are_downloaded_once_and_then_taken_from_the_cache() {
         // An earlier download broke off.
         let blobs = home.path().join("hub/models--org--tiny/blobs");
         std::fs::create_dir_all(&blobs).unwrap();
-        let part = format!("etag-of-{}.part", weights.split_once('.').unwrap().0);
-        std::fs::write(blobs.join(part), &std::fs::read(golden.join(weights)).unwrap()[..1000]).unwrap();
+        let bytes = std::fs::read(golden.join(weights)).unwrap();
+        std::fs::write(blobs.join(format!("{}.part", etag(weights, &bytes))), &bytes[..1000]).unwrap();
         let folder = stdout(&run(&["fetch", "org/tiny"]));
         same(&folder);
         // As Python lays its cache out.
@@ -168,7 +255,7 @@ fn models_are_downloaded_once_and_then_taken_from_the_cache() {
 
 #[test]
 fn a_run_takes_its_encoder_from_the_hub() {
-    let Some(binary) = tests::trainer("a_run_takes_its_encoder_from_the_hub") else { return };
+    let binary = tests::trainer!();
     let home = tempfile::tempdir().unwrap();
     let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
     let hub = LocalHub::start("roberta");
@@ -205,14 +292,106 @@ fn a_run_takes_its_encoder_from_the_hub() {
     assert!(run("org/tiny@v1").contains("not repeated"));
     drop(hub);
     assert!(run("org/tiny").contains("not repeated"));
-    let blob = |name: &str| home.path().join("hub/models--org--tiny/blobs").join(format!("etag-of-{name}"));
+    let snapshot = home.path().join("hub/models--org--tiny/snapshots").join(COMMIT);
     let changed = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
-        let mut bytes = std::fs::read(blob(name)).unwrap();
+        let mut bytes = std::fs::read(snapshot.join(name)).unwrap();
         change(&mut bytes);
-        std::fs::write(blob(name), bytes).unwrap();
+        std::fs::write(snapshot.join(name), bytes).unwrap();
     };
     changed("tokenizer.json", &|bytes| bytes.push(b'\n'));
     assert!(run("org/tiny").contains("other settings"));
     changed("pytorch_model.bin", &|bytes| bytes.truncate(bytes.len() / 2));
     assert!(run("org/tiny").contains("pytorch_model.bin"));
+}
+
+/// What the weights of a family are called, and what is in them.
+fn weights(family: &str) -> (&'static str, Vec<u8>) {
+    let name = ["model.safetensors", "pytorch_model.bin"].into_iter().find(|name| golden(family).join(name).is_file());
+    let name = name.unwrap();
+    (name, std::fs::read(golden(family).join(name)).unwrap())
+}
+
+#[test]
+fn a_download_that_fails_is_tried_again_from_where_it_broke_off() {
+    let binary = tests::trainer!();
+    let (name, bytes) = weights("bert-uncased");
+    let (home, hub) = (tempfile::tempdir().unwrap(), LocalHub::start("bert-uncased"));
+    hub.trouble(&[Trouble::Status(503), Trouble::CutAfter(1000), Trouble::Status(429), Trouble::CutAfter(500)]);
+    let output = trainer(&binary, home.path(), &hub.endpoint(), &["fetch", "org/tiny"]);
+    assert_eq!(std::fs::read(stdout(&output).join(name)).unwrap(), bytes);
+    assert_eq!(hub.ranges(), ["bytes=0-", "bytes=0-", "bytes=1000-", "bytes=1000-", "bytes=1500-"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("503") && told.contains("the next attempt"), "{told}");
+
+    // In the end it is given up, and what came is kept for the next time.
+    let home = tempfile::tempdir().unwrap();
+    let fetch = || trainer(&binary, home.path(), &hub.endpoint(), &["fetch", "org/tiny"]);
+    hub.trouble(&[Trouble::CutAfter(1000)]);
+    hub.trouble(&[Trouble::Status(500); 3]);
+    refused(&fetch(), &["500", name, "try again"]);
+    assert_eq!(hub.ranges().len(), 4);
+    assert_eq!(std::fs::read(stdout(&fetch()).join(name)).unwrap(), bytes);
+    assert_eq!(hub.ranges(), ["bytes=1000-"]);
+}
+
+#[test]
+fn what_is_whole_is_not_asked_for_and_what_is_damaged_is_not_kept() {
+    let binary = tests::trainer!();
+    let (name, bytes) = weights("bert-uncased");
+    let hub = LocalHub::start("bert-uncased");
+    // The process ended between the last byte and the name; more bytes than there are; wrong ones.
+    let longer = [&bytes[..], b"more"].concat();
+    let mut other = bytes.clone();
+    other[0] ^= 1;
+    for (part, asked) in [(&bytes, vec![]), (&longer, vec!["bytes=0-"]), (&other, vec!["bytes=0-"])] {
+        let home = tempfile::tempdir().unwrap();
+        let blobs = home.path().join("hub/models--org--tiny/blobs");
+        std::fs::create_dir_all(&blobs).unwrap();
+        std::fs::write(blobs.join(format!("{}.part", etag(name, &bytes))), part).unwrap();
+        let folder = stdout(&trainer(&binary, home.path(), &hub.endpoint(), &["fetch", "org/tiny"]));
+        assert_eq!(std::fs::read(folder.join(name)).unwrap(), bytes);
+        let ranges = hub.ranges();
+        assert!(ranges.last().map(String::as_str) == asked.last().copied() && ranges.len() <= 2, "{ranges:?}");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let fetch = || trainer(&binary, home.path(), &hub.endpoint(), &["fetch", "org/tiny"]);
+    hub.trouble(&[Trouble::Damaged]);
+    assert_eq!(std::fs::read(stdout(&fetch()).join(name)).unwrap(), bytes);
+    assert_eq!(hub.ranges(), ["bytes=0-", "bytes=0-"]);
+    let home = tempfile::tempdir().unwrap();
+    let fetch = || trainer(&binary, home.path(), &hub.endpoint(), &["fetch", "org/tiny"]);
+    hub.trouble(&[Trouble::Damaged; 4]);
+    refused(&fetch(), &[name, "hash", "damaged"]);
+    assert!(!home.path().join("hub/models--org--tiny/snapshots").join(COMMIT).join(name).exists());
+}
+
+/// A mirror says what files are called in the cache.
+#[test]
+fn a_mirror_writes_nothing_outside_the_cache() {
+    let binary = tests::trainer!();
+    let hub = LocalHub::start("bert-uncased");
+    let home = tempfile::tempdir().unwrap();
+    let cache = home.path().join("deep/down");
+    let fetch = || trainer(&binary, &cache, &hub.endpoint(), &["fetch", "org/tiny"]);
+    let outside = || {
+        let entries =
+            std::fs::read_dir(home.path()).unwrap().chain(std::fs::read_dir(home.path().join("deep")).unwrap());
+        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["deep", "down"]);
+        let entries = std::fs::read_dir(&cache).unwrap().chain(std::fs::read_dir(cache.join("hub")).unwrap());
+        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["hub", "models--org--tiny"]);
+    };
+    *hub.state.etag.lock().unwrap() = Some("../../../../stolen");
+    let folder = stdout(&fetch());
+    outside();
+    assert!(folder.join("config.json").canonicalize().unwrap().starts_with(cache.canonicalize().unwrap()));
+    std::fs::remove_dir_all(cache.join("hub/models--org--tiny")).unwrap();
+    *hub.state.etag.lock().unwrap() = None;
+    for commit in ["../../../../stolen", "", "0123456789abcdef0123456789abcdef0123456/"] {
+        *hub.state.commit.lock().unwrap() = Some(commit);
+        refused(&fetch(), &["config.json", "commit", "HF_ENDPOINT"][1..]);
+        assert!(!cache.join("hub/models--org--tiny/snapshots").exists());
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+    }
 }

@@ -3,9 +3,12 @@
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -16,10 +19,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(test: &str) -> Option<Self> {
-        let binary = tests::trainer(test)?;
-        let folder = tempfile::tempdir().unwrap();
-        let bench = Self { binary, folder };
+    fn new() -> Self {
+        let bench = Self { binary: tests::trainer!(), folder: tempfile::tempdir().unwrap() };
         let sample = bench.path("sample");
         let made = Command::new(&bench.binary).args(["sample", "--out"]).arg(&sample).output().unwrap();
         assert!(made.status.success());
@@ -29,7 +30,7 @@ impl Bench {
             sentences.truncate(n);
             std::fs::write(file, serde_json::to_vec(&sentences).unwrap()).unwrap();
         }
-        Some(bench)
+        bench
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -68,12 +69,28 @@ impl Bench {
 
     /// Starts a run and lets it go on until the file is there.
     fn until_there_is(&self, file: &str, out: &str, options: &[&str]) -> Child {
-        let mut child = self.command(out, options).spawn().unwrap();
-        while !self.path(out).join(file).exists() {
-            assert!(child.try_wait().unwrap().is_none(), "the run ended before there was {file}");
-            std::thread::sleep(Duration::from_millis(2));
+        self.until_written(self.command(out, options), out, (file, 1)).expect("the run ended before")
+    }
+
+    /// Starts a run and lets it go on until the file, or files in the folder, were written so many times; none where the
+    /// run ends before.
+    fn until_written(&self, mut command: Command, out: &str, (file, times): (&str, usize)) -> Option<Child> {
+        let path = self.path(out).join(file);
+        let mut child = command.spawn().unwrap();
+        let mut last = version(&path);
+        // What an earlier start left counts once.
+        let mut seen = usize::from(!last.is_empty());
+        while seen < times {
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "{}", message(child.wait_with_output().unwrap()));
+                return None;
+            }
+            let now = version(&path);
+            seen += usize::from(!now.is_empty() && now != last);
+            last = now;
+            std::thread::sleep(Duration::from_millis(1));
         }
-        child
+        Some(child)
     }
 
     /// All files of a finished run, metrics without wall-clock seconds.
@@ -130,62 +147,94 @@ fn message(output: Output) -> String {
     message
 }
 
+/// What changes when a file, or one in a folder, is written anew.
+fn version(path: &Path) -> Vec<(u64, SystemTime, u64)> {
+    let of_file = |metadata: Metadata| (metadata.ino(), metadata.modified().unwrap(), metadata.len());
+    match std::fs::read_dir(path) {
+        // Files come and go while they are listed.
+        Ok(entries) => entries.filter_map(|entry| Some(of_file(entry.ok()?.metadata().ok()?))).collect(),
+        Err(_) => std::fs::metadata(path).ok().map(of_file).into_iter().collect(),
+    }
+}
+
+/// Kills a run that is at work.
 fn kill(mut child: Child) {
     child.kill().unwrap();
-    child.wait().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9), "the run had ended before it was killed");
 }
 
 #[test]
 fn killed_at_any_moment_it_ends_as_if_undisturbed() {
-    let Some(bench) = Bench::new("killed_at_any_moment_it_ends_as_if_undisturbed") else { return };
+    let bench = Bench::new();
     let options = ["--checkpoint-steps", "3"];
-    let started = Instant::now();
     bench.succeed("undisturbed", &options);
-    let whole = started.elapsed();
     let expected = bench.results("undisturbed");
     assert!(expected.contains_key("model-cleaned/model.safetensors") && expected.contains_key("provenance.json"));
-    const MOMENTS: u32 = 8;
-    for moment in 0..MOMENTS {
+    // In the order of a run.
+    for (moment, at) in [
+        ("config.json", 1),
+        ("checkpoint/raw.safetensors", 2),
+        ("dynamics.dyn.partial", 3),
+        ("checkpoint/threshold.safetensors", 4),
+        ("dynamics.dyn", 1),
+        ("sweep", 2),
+        ("sweep.json", 1),
+        ("checkpoint/gold.safetensors", 3),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let out = format!("killed-{moment}");
-        let child = bench.command(&out, &options).spawn().unwrap();
-        std::thread::sleep(whole * (2 * moment + 1) / (2 * MOMENTS));
-        kill(child);
+        kill(bench.until_written(bench.command(&out, &options), &out, at).unwrap_or_else(|| panic!("no {at:?}")));
         // How often checkpoints are written is no part of the result.
         bench.succeed(&out, &[]);
-        bench.assert_same(&out, &expected, &format!("killed at {moment}/{MOMENTS} of the time"));
+        bench.assert_same(&out, &expected, &format!("killed at {at:?}"));
     }
 }
 
 #[test]
 fn killed_again_and_again_it_still_ends() {
-    let Some(bench) = Bench::new("killed_again_and_again_it_still_ends") else { return };
+    let bench = Bench::new();
     // Everything that has a state of its own: logits of the training passes, several members, two runs at a time.
     let options = ["--record", "train", "--ensemble", "2", "--reference", "none", "--clip-norm", "1"];
-    let started = Instant::now();
     bench.succeed("undisturbed", &options);
-    let mut time = started.elapsed() / 6;
     let expected = bench.results("undisturbed");
     let options = [&options[..], &["--checkpoint-steps", "2", "--parallel-runs"]].concat();
     let mut kills = 0;
-    loop {
-        let mut child = bench.command("killed", &options).spawn().unwrap();
-        std::thread::sleep(time);
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{}", message(child.wait_with_output().unwrap()));
-            break;
-        }
+    // Every start is longer than the one before.
+    while let Some(child) = bench.until_written(bench.command("killed", &options), "killed", ("checkpoint", 3 << kills))
+    {
         kill(child);
         kills += 1;
-        // On a busy machine even the start takes long.
-        time = time * 11 / 10;
     }
     assert!(kills >= 3, "{kills}");
     bench.assert_same("killed", &expected, "killed again and again");
 }
 
+/// The way a GPU computes, on the CPU: its weights and moments lie elsewhere, so it has checkpoints of its own kind.
+#[test]
+fn a_training_by_tensor_operations_goes_on_as_well() {
+    let bench = Bench::new();
+    for dtype in ["f32", "bf16"] {
+        let options = ["--device", "cpu-tensors", "--dtype", dtype, "--reference", "none", "--trials", "none"];
+        let (undisturbed, killed) = (format!("undisturbed-{dtype}"), format!("killed-{dtype}"));
+        bench.succeed(&undisturbed, &options);
+        let expected = bench.results(&undisturbed);
+        let metrics: Value = serde_json::from_slice(&expected["metrics.json"]).unwrap();
+        assert!(metrics["test"]["raw"]["f1"].as_f64().unwrap() > 0.1, "something is learned: {}", metrics["test"]);
+        let with_checkpoints = [&options[..], &["--checkpoint-steps", "3"]].concat();
+        for at in [("checkpoint/raw.safetensors", 3), ("checkpoint/threshold.safetensors", 3)] {
+            let command = bench.command(&killed, &with_checkpoints);
+            kill(bench.until_written(command, &killed, at).unwrap_or_else(|| panic!("no {at:?}")));
+        }
+        bench.succeed(&killed, &options);
+        bench.assert_same(&killed, &expected, dtype);
+    }
+}
+
 #[test]
 fn one_thread_does_for_two_runs_at_a_time() {
-    let Some(bench) = Bench::new("one_thread_does_for_two_runs_at_a_time") else { return };
+    let bench = Bench::new();
     bench.succeed("one-by-one", &["--reference", "none", "--trials", "none"]);
     let mut command = bench.command("both", &["--reference", "none", "--trials", "none", "--parallel-runs"]);
     let output = command.env("RAYON_NUM_THREADS", "1").output().unwrap();
@@ -195,7 +244,7 @@ fn one_thread_does_for_two_runs_at_a_time() {
 
 #[test]
 fn the_number_of_threads_changes_no_byte() {
-    let Some(bench) = Bench::new("the_number_of_threads_changes_no_byte") else { return };
+    let bench = Bench::new();
     let dynamics = ["1", "2", "4"].map(|threads| {
         let mut command = bench.command(threads, &["--reference", "none"]);
         let output = command.env("RAYON_NUM_THREADS", threads).output().unwrap();
@@ -208,7 +257,7 @@ fn the_number_of_threads_changes_no_byte() {
 /// Pretrained encoders, whose trainings have other parameters, and the options that no other test of whole runs gives.
 #[test]
 fn pretrained_encoders_go_on_on_other_threads() {
-    let Some(bench) = Bench::new("pretrained_encoders_go_on_on_other_threads") else { return };
+    let bench = Bench::new();
     let quantiles = ["--negatives-quantile", "0.05", "--positives-quantile", "0.5"];
     let all = ["--negatives", "all", "--scheme", "random-other", "--on-wrong", "remove", "--train-embeddings"];
     let paper =
@@ -224,18 +273,14 @@ fn pretrained_encoders_go_on_on_other_threads() {
             let output = command(out, &options, threads).output().unwrap();
             assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         };
-        let started = Instant::now();
         finish(name, "1");
-        let whole = started.elapsed();
         let expected = bench.results(name);
-        for tenth in [3, 7] {
-            let out = format!("{name}-{tenth}");
-            let mut child = command(&out, &[&options[..], &["--checkpoint-steps", "3"]].concat(), "2").spawn().unwrap();
-            std::thread::sleep(whole * tenth / 10);
-            child.kill().unwrap();
-            child.wait().unwrap();
+        for (part, at) in [("first", ("checkpoint/raw.safetensors", 4)), ("last", ("dynamics.dyn", 1))] {
+            let out = format!("{name}-{part}");
+            let command = command(&out, &[&options[..], &["--checkpoint-steps", "3"]].concat(), "2");
+            kill(bench.until_written(command, &out, at).unwrap_or_else(|| panic!("no {at:?}")));
             finish(&out, "3");
-            bench.assert_same(&out, &expected, &format!("{out}/10 of the time"));
+            bench.assert_same(&out, &expected, &format!("{name}, killed at {at:?}"));
         }
         let metrics: Value = serde_json::from_slice(&expected["metrics.json"]).unwrap();
         let number = |what: &str, side: &str| metrics[what][side].as_u64().unwrap();
@@ -249,7 +294,7 @@ fn pretrained_encoders_go_on_on_other_threads() {
 
 #[test]
 fn interrupted_it_says_how_to_go_on() {
-    let Some(bench) = Bench::new("interrupted_it_says_how_to_go_on") else { return };
+    let bench = Bench::new();
     bench.succeed("undisturbed", &["--reference", "none"]);
     for signal in ["-INT", "-TERM"] {
         let child = bench.until_there_is("dynamics.dyn.partial", signal, &["--reference", "none"]);
@@ -267,7 +312,7 @@ fn interrupted_it_says_how_to_go_on() {
 
 #[test]
 fn what_cannot_go_on_says_why_and_loses_nothing() {
-    let Some(bench) = Bench::new("what_cannot_go_on_says_why_and_loses_nothing") else { return };
+    let bench = Bench::new();
     let options = ["--reference", "none", "--checkpoint-steps", "3"];
     bench.succeed("undisturbed", &options);
     let expected = bench.results("undisturbed");
@@ -280,6 +325,20 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     let refused = bench.fail("run", &[&options[..], &["--max-span-width", "5"]].concat());
     assert!(refused.contains("other settings") && refused.contains("config.max_span_width: 8 → 5"), "{refused}");
     assert!(!refused.contains("epochs"), "{refused}");
+
+    // Another build, or another kind of CPU: their last bits differ.
+    let settings = bench.path("run").join("config.json");
+    let bound = std::fs::read_to_string(&settings).unwrap();
+    let mut other: Value = serde_json::from_str(&bound).unwrap();
+    for part in ["build", "cpu"] {
+        assert!(!other["computed_by"][part].as_str().unwrap().is_empty());
+        other["computed_by"][part] = Value::from("other");
+    }
+    std::fs::write(&settings, other.to_string()).unwrap();
+    let refused = bench.fail("run", &options);
+    assert!(refused.contains("computed_by.build: \"other\" →") && refused.contains("computed_by.cpu:"), "{refused}");
+    assert!(refused.contains("another kind of CPU"), "{refused}");
+    std::fs::write(&settings, bound).unwrap();
 
     // No room: the limit on a file's size is below a checkpoint's.
     let mut limited = Command::new("sh");
@@ -316,7 +375,6 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     bench.assert_same("run", &expected, "after all that");
 
     // Settings that are gone: the results in the folder are of nobody knows which.
-    let settings = bench.path("run").join("config.json");
     std::fs::rename(&settings, bench.path("config.json")).unwrap();
     let refused = bench.fail("run", &options);
     assert!(refused.contains("config.json") && refused.contains("new or empty folder"), "{refused}");
@@ -344,7 +402,7 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
 
 #[test]
 fn a_loss_that_is_no_number_names_its_batch() {
-    let Some(bench) = Bench::new("a_loss_that_is_no_number_names_its_batch") else { return };
+    let bench = Bench::new();
     let options = ["--schedule", "linear", "--weight-decay", "1e30", "--checkpoint-steps", "1"];
     let first = bench.fail("nan", &options);
     for part in ["raw labels", "epoch 1, step", "training sentences [", "--encoder-rate", "another --out"] {
@@ -359,7 +417,7 @@ fn a_loss_that_is_no_number_names_its_batch() {
 
 #[test]
 fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
-    let Some(bench) = Bench::new("a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev") else { return };
+    let bench = Bench::new();
     let file = bench.path("sweep.toml");
     let toml = "[sweep]\nwindows = [\"1-2\", \"1-9\"]\npositives = [{ fixed = -99.0 }, { fixed = 0.0 }]\n\
                 negatives = [{ fixed = -99.0 }]\nseeds = 2\n";

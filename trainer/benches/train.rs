@@ -72,7 +72,7 @@ fn place(text: &str) -> Result<Place, String> {
 
 fn main() -> Result<()> {
     trainer::threads::settle();
-    trainer::memory::keep_freed_memory();
+    assert!(trainer::memory::keep_freed_memory(), "the allocator refuses its settings");
     rayon::scope(|_| measure(&Args::parse()))
 }
 

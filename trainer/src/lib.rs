@@ -1,11 +1,16 @@
-//! The training side of DynClean as a library; the `trainer` binary is a thin command line over it.
+//! The training side of DynClean. The `trainer` binary calls [`cli::main`], and nothing else.
 
 #![warn(missing_docs)]
+
+// The command line names the library as other programs would.
+extern crate self as trainer;
 
 pub mod annotate;
 pub mod batch;
 mod batch_order;
 pub mod checkpoint;
+#[allow(missing_docs)]
+pub mod cli;
 pub mod compute;
 pub mod config;
 pub mod console;

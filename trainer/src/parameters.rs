@@ -30,10 +30,16 @@ pub struct Rates {
     pub encoder: f32,
     /// Of the head.
     pub head: f32,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay of matrices and tables. Vectors, which are biases and layer norms, do not decay.
     pub weight_decay: f32,
     /// Largest Euclidean norm of all gradients together; longer ones are scaled down to it.
     pub clip_norm: Option<f32>,
+}
+
+/// Whether weight decay acts on a weight of this shape. Every vector is a bias or belongs to a layer norm: to pull
+/// these to 0 takes from the model, and does not simplify it.
+pub(crate) fn decays(shape: &[usize]) -> bool {
+    shape.len() > 1
 }
 
 struct Parameter {
@@ -268,7 +274,8 @@ impl Parameters {
                 Group::Encoder => rates.encoder,
                 Group::Head => rates.head,
             };
-            parameter.optimizer.step(&parameter.weight, scale, rate, rates.weight_decay)?;
+            let weight_decay = if decays(parameter.var.dims()) { rates.weight_decay } else { 0.0 };
+            parameter.optimizer.step(&parameter.weight, scale, rate, weight_decay)?;
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ use shared::recording::dynamics::Dynamics;
 use shared::report::{self, Outcome, Tried};
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Policy};
-use crate::compute::Place;
+use crate::compute::{Place, Rounding};
 use crate::config::Config;
 use crate::console;
 use crate::corpus_file::{self, Corpora, CorpusFiles};
@@ -108,6 +108,7 @@ struct Bound<'a> {
     /// Digest of the encoder's files.
     encoder: String,
     job: JobKind,
+    computed_by: Rounding,
 }
 
 /// What is in the encoder's files counts, not the name under which they were found.
@@ -296,7 +297,9 @@ impl<'a> Job<'a> {
         let test = prepare(corpora.test, files.test.as_ref())?;
         // From here on the folder is this job's: what could have failed at once has not.
         let version = env!("CARGO_PKG_VERSION");
-        let bound = Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind };
+        let computed_by = Rounding::here(options.place);
+        let bound =
+            Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind, computed_by };
         dir.bind(CONFIG, &bound, NOT_BINDING)?;
         let references = [Reference::Gold, Reference::Oracle].map(Reference::model);
         let models = [MODEL, MODEL_RAW, MODEL_CLEANED].into_iter().chain(references.iter().map(String::as_str));

@@ -170,10 +170,17 @@ impl RunDir {
                 differing.retain(|(path, _)| !not_binding.contains(&path.as_str()));
                 let shown: Vec<String> =
                     differing.into_iter().map(|(path, change)| format!("{path}: {change}")).collect();
+                // Named in the pipeline's binding.
+                let rounding = if shown.iter().any(|line| line.starts_with("computed_by")) {
+                    " (computed_by: another build of this program, or another kind of CPU, rounds differently; what it \
+                     adds would not fit what is there to the last bit)"
+                } else {
+                    ""
+                };
                 ensure!(
                     shown.is_empty(),
                     "{} holds a run with other settings or data ({name} there → now):\n  {}\n\
-                     Give the former ones to go on with it; else choose another --out, or delete the folder",
+                     Give the former ones to go on with it{rounding}; else choose another --out, or delete the folder",
                     self.0.display(),
                     shown.join("\n  ")
                 );

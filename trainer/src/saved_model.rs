@@ -98,10 +98,17 @@ impl SavedModel {
     }
 }
 
-/// The folder itself, or the best model of a run.
+/// The folder itself, or the model that is the result of the run or the training in it.
 fn model_folder(folder: &Path) -> Result<PathBuf> {
-    let inside = [MODEL_CLEANED, MODEL, MODEL_RAW].map(|name| folder.join(name));
-    let found = std::iter::once(folder.to_owned()).chain(inside).find(|f| f.join(SETTINGS).is_file());
+    let is_model = |folder: &PathBuf| folder.join(SETTINGS).is_file();
+    let inside = [MODEL_CLEANED, MODEL].map(|name| folder.join(name));
+    let found = std::iter::once(folder.to_owned()).chain(inside).find(is_model);
+    ensure!(
+        found.is_some() || !is_model(&folder.join(MODEL_RAW)),
+        "the run in {} has no {MODEL_CLEANED} yet: let it end first, or name {} for the model on the labels as they came",
+        folder.display(),
+        folder.join(MODEL_RAW).display()
+    );
     found.with_context(|| {
         format!(
             "there is no trained model in {}: give the folder of a run, or one in it such as {MODEL_CLEANED}",

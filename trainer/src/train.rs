@@ -355,10 +355,8 @@ impl Stage<'_> {
 
     /// The end of a training whose numbers have gone astray.
     fn diverged(&self, what: &str) -> anyhow::Error {
-        let clip = if self.config.clip_norm.is_none() { ", or set --clip-norm 1" } else { "" };
         anyhow!(
-            "{}: {what}. Lower --encoder-rate or --head-rate{clip}, with another --out: these settings will always end \
-             here",
+            "{}: {what}. Lower --encoder-rate or --head-rate, with another --out: these settings will always end here",
             self.name
         )
     }

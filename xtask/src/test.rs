@@ -1,6 +1,6 @@
 //! All checks and tests, as CI runs them.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{env, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
@@ -31,6 +31,27 @@ const WEB: [&str; 6] = ["--package", "web", "--target", "wasm32-unknown-unknown"
 pub struct Args {
     /// Run only tests whose name contains one of these, and no format check or lints
     filter: Vec<String>,
+    /// Leave out the tests that need this, where it cannot be installed
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    without: Vec<Without>,
+}
+
+/// What set-up installs and some tests alone need.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Without {
+    /// The encoder all-MiniLM-L6-v2
+    Encoder,
+    /// axe-core, which checks accessibility
+    Axe,
+}
+
+impl Without {
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Encoder => encoder::VARIABLE,
+            Self::Axe => axe::VARIABLE,
+        }
+    }
 }
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
@@ -74,7 +95,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE);
     check(layout, steps, "trainer and tests", &mut build)?;
     let programs = Programs { browser, firefox, axe, encoder };
-    tests(layout, steps, &args.filter, &programs)
+    tests(layout, steps, args, &programs)
 }
 
 fn check(layout: &Layout, steps: &mut Steps, name: &str, command: &mut Command) -> Result<()> {
@@ -93,8 +114,12 @@ struct Programs {
     encoder: Option<PathBuf>,
 }
 
-fn tests(layout: &Layout, steps: &mut Steps, filter: &[String], programs: &Programs) -> Result<()> {
+fn tests(layout: &Layout, steps: &mut Steps, args: &Args, programs: &Programs) -> Result<()> {
     steps.step("tests", |step| {
+        let skipped = layout.logs().join("skipped.txt");
+        // Of an earlier time.
+        let _ = fs::remove_file(&skipped);
+        let without: Vec<&str> = args.without.iter().map(|without| without.variable()).collect();
         let trainer = layout.trainer();
         ensure!(trainer.is_file(), "the build left no {}", trainer.display());
         step.say("running");
@@ -103,8 +128,11 @@ fn tests(layout: &Layout, steps: &mut Steps, filter: &[String], programs: &Progr
             .args(["test", "--release", "--no-fail-fast"])
             .args(NATIVE)
             .arg("--")
-            .args(filter)
+            .args(&args.filter)
             .current_dir(&layout.root)
+            // Tests say there which of them were skipped, and why.
+            .env("DYNCLEAN_SKIPPED", &skipped)
+            .env("DYNCLEAN_WITHOUT", without.join(","))
             .env("DYNCLEAN_TRAINER", &trainer)
             .env("DYNCLEAN_DIST", layout.dist())
             .env("CHROMIUM", &programs.browser.chromium)
@@ -123,10 +151,29 @@ fn tests(layout: &Layout, steps: &mut Steps, filter: &[String], programs: &Progr
         }
         // On our own output: CI reads its `test result:` lines.
         inherited(&mut command)?;
-        Ok(((), "all passed".to_owned()))
+        let skipped = fs::read_to_string(skipped).unwrap_or_default();
+        Ok(((), news(&skipped)))
     })
+}
+
+/// What is to be said of tests that passed, and of those that did not run.
+fn news(skipped: &str) -> String {
+    match skipped.lines().count() {
+        0 => "all passed".to_owned(),
+        n => format!("all passed, but {n} did not run:\n{}\n", skipped.trim_end()),
+    }
 }
 
 fn data(layout: &Layout) -> Option<PathBuf> {
     env::var_os(DATA_VARIABLE).map(PathBuf::from).or_else(|| layout.root.join(DATA).canonicalize().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn skipped_tests_are_named() {
+        assert_eq!(super::news(""), "all passed");
+        let news = super::news("SKIPPED a: no data\nSKIPPED b: no GPU\n");
+        assert!(news.contains("2 did not run") && news.contains("a: no data") && news.contains("b: no GPU"), "{news}");
+    }
 }

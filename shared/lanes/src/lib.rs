@@ -468,9 +468,10 @@ impl Block {
         out.variability.extend_from_slice(&self.squares[..len]);
         out.mean_loss.extend_from_slice(&self.loss_sum[..len]);
         out.predicted_probability.extend_from_slice(&highest[..len]);
-        // No run has 65,536 epochs or labels.
-        out.correctness.extend(self.correct[..len].iter().map(|&n| n as u16));
-        out.forgetting.extend(self.forgotten[..len].iter().map(|&n| n as u16));
+        // Of more epochs than that, counts stay at the highest number. Labels are fewer: a u16 names them.
+        let counts = |counts: &Lane<u32>| counts.map(|n| u16::try_from(n).unwrap_or(u16::MAX));
+        out.correctness.extend_from_slice(&counts(&self.correct)[..len]);
+        out.forgetting.extend_from_slice(&counts(&self.forgotten)[..len]);
         out.predicted.extend(predicted[..len].iter().map(|&label| label as u16));
     }
 
@@ -479,5 +480,23 @@ impl Block {
         for (column, total) in columns.iter_mut().zip(&self.probability) {
             column.extend(total.iter().zip(&self.taint).take(self.len).map(|(p, taint)| p / n_epochs as f32 + taint));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_over_very_many_epochs_do_not_begin_again() {
+        // Right and wrong in turn, twice as often as a u16 counts; then right all the time.
+        let (right, wrong) = ([1.0f32], [-1.0f32]);
+        let epoch = |values| Epoch { values: Values::F32(values), n_spans: 1, n_types: 1 };
+        let in_turn: Vec<Epoch> = (0..4 * 65_536).map(|i| epoch(if i % 2 == 0 { &right } else { &wrong })).collect();
+        let of = |epochs: &[Epoch]| sums(epochs, &[1]);
+        let counted = of(&in_turn);
+        assert_eq!((counted.correctness[0], counted.forgetting[0]), (u16::MAX, u16::MAX));
+        let counted = of(&in_turn[..1000]);
+        assert_eq!((counted.correctness[0], counted.forgetting[0]), (500, 500));
     }
 }

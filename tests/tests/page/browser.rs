@@ -31,10 +31,10 @@ impl Places {
     pub fn find(test: &str) -> Option<Self> {
         let places = || {
             Some(Self {
-                trainer: tests::trainer(test)?,
-                page: tests::path_from_env("DYNCLEAN_DIST", "the built page", test)?,
-                program: tests::path_from_env("CHROMIUM", "the browser Chromium", test)?,
-                driver: tests::path_from_env("CHROMEDRIVER", "Chromium's driver", test)?,
+                trainer: tests::trainer!(),
+                page: tests::page(test)?,
+                program: tests::program("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"], test)?,
+                driver: tests::program("CHROMEDRIVER", &["chromedriver"], test)?,
                 browser: Browser::Chromium,
             })
         };

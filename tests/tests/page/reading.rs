@@ -27,7 +27,7 @@ async fn violations(page: &Page, axe: &str) -> Vec<Value> {
 fn the_page_passes_axe_in_every_state() {
     let test = "the_page_passes_axe_in_every_state";
     let Some(places) = Places::find(test) else { return };
-    let Some(axe) = tests::path_from_env("DYNCLEAN_AXE", "axe-core's axe.min.js", test) else { return };
+    let Some(axe) = tests::axe(test) else { return };
     let axe = std::fs::read_to_string(axe).unwrap();
     let made = made(&places);
     with_page(&places, &made.run, "", move |page| async move {

@@ -28,6 +28,20 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use trainer::console::{self, Verbosity};
+use trainer::{memory, threads};
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let call = Call::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    call.settle_verbosity();
+    threads::settle();
+    if !memory::keep_freed_memory() {
+        console::note("the system's allocator does not keep freed memory as it is asked to; training is slower for it");
+    }
+    // Inside the thread pool, so that the caller of a parallel operation is one of its workers
+    // instead of waiting for them.
+    rayon::scope(|_| call.carry_out())
+}
 
 /// Finds and fixes wrong NER labels by watching how a model learns them.
 ///
@@ -97,14 +111,17 @@ impl Call {
         Ok(Self { cli, matches })
     }
 
-    /// Carries the command out.
-    pub fn carry_out(self) -> ExitCode {
-        let Self { cli, matches } = self;
-        console::set_verbosity(match cli.talk {
+    fn settle_verbosity(&self) {
+        console::set_verbosity(match self.cli.talk {
             Talk { quiet: true, .. } => Verbosity::Quiet,
             Talk { verbose: true, .. } => Verbosity::Verbose,
             _ => Verbosity::Normal,
         });
+    }
+
+    /// Carries the command out.
+    fn carry_out(self) -> ExitCode {
+        let Self { cli, matches } = self;
         let of_command = matches.subcommand().map_or(&matches, |(_, of_command)| of_command);
         failure::exit_code(match cli.command {
             Command::Run(args) => run::carry_out(args, of_command),

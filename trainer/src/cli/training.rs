@@ -46,7 +46,7 @@ pub struct TrainingArgs {
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Training")]
     pub seed: u64,
     /// Epochs of every training [default: 5; builtin: 6]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535), help_heading = "Training")]
     pub epochs: Option<u32>,
     /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones; on a GPU 32]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
@@ -66,7 +66,7 @@ pub struct TrainingArgs {
     /// Scale gradients down to this norm where they are longer [default: never]
     #[arg(long, value_name = "NORM", value_parser = positive, help_heading = "Training")]
     pub clip_norm: Option<f32>,
-    /// Decoupled weight decay
+    /// Decoupled weight decay, of matrices; biases and layer norms do not decay
     #[arg(long, default_value_t = 0.0, value_name = "X", value_parser = rate, help_heading = "Training")]
     pub weight_decay: f32,
     /// Which negatives enter the loss: those most like the positives, or all

@@ -5,6 +5,7 @@
 
 mod device;
 mod pass;
+mod rounding;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::tensor_ops::MaskPool;
 
 pub use device::{Place, parse_place};
 pub use pass::Pass;
+pub use rounding::Rounding;
 
 /// How a model computes.
 #[derive(Debug, Clone, Default)]

@@ -20,8 +20,10 @@ pub struct Step {
     pub scale: f64,
     /// Learning rate.
     pub rate: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay,
     pub weight_decay: f64,
+    /// of this many elements, the first.
+    pub decaying: usize,
     /// Number of this step, from 1.
     pub number: i32,
 }
@@ -37,7 +39,15 @@ impl Step {
         let size = second.sqrt()?.affine(second_correction.sqrt(), EPSILON)?;
         let change = (&first / size)?.affine(self.rate * first_correction, 0.0)?;
         let decay = 1.0 - self.rate * self.weight_decay;
-        let kept = if decay == 1.0 { values.clone() } else { values.affine(decay, 0.0)? };
+        let rest = values.elem_count() - self.decaying;
+        let kept = match (decay == 1.0, rest) {
+            (true, _) => values.clone(),
+            (_, 0) => values.affine(decay, 0.0)?,
+            _ => {
+                let decayed = values.narrow(0, 0, self.decaying)?.affine(decay, 0.0)?;
+                Tensor::cat(&[decayed, values.narrow(0, self.decaying, rest)?], 0)?
+            }
+        };
         Ok(((kept - change)?, Moments { first, second }))
     }
 }

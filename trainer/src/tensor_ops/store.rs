@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::adamw::{Moments, Step, where_moved};
 use super::weight::{Part, Placed, TensorGradient};
-use crate::parameters::{Group, Rates};
+use crate::parameters::{Group, Rates, decays};
 
 /// What the store has to know of a weight.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ impl Store {
         for (group, is_table) in kinds {
             let mut weights: Vec<usize> = (0..layouts.len()).collect();
             weights.retain(|&i| layouts[i].group == group && layouts[i].is_table == is_table);
-            weights.sort_by_key(|&i| layouts[i].values.rank() < 2);
+            weights.sort_by_key(|&i| !decays(layouts[i].values.dims()));
             if weights.is_empty() {
                 continue;
             }
@@ -271,7 +271,9 @@ impl Region {
             Group::Head => rates.head,
         };
         let weight_decay = f64::from(rates.weight_decay);
-        let step = Step { scale, rate: f64::from(rate), weight_decay, number: self.steps.get() };
+        // What decays comes first.
+        let decaying = self.members.iter().filter(|member| decays(&member.shape)).map(Member::elements).sum();
+        let step = Step { scale, rate: f64::from(rate), weight_decay, decaying, number: self.steps.get() };
         let values = self.values.as_detached_tensor();
         let mut moments = self.moments.borrow_mut();
         let mut new = step.apply(&values, &moments, &gradient.sums)?;

