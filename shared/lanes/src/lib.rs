@@ -96,6 +96,10 @@ pub struct Sums {
     pub predicted: Vec<u16>,
     /// That probability.
     pub predicted_probability: Vec<f32>,
+    /// Label with the highest mean probability besides the assigned one.
+    pub alternative: Vec<u16>,
+    /// That probability.
+    pub alternative_probability: Vec<f32>,
 }
 
 impl Sums {
@@ -109,6 +113,8 @@ impl Sums {
             forgetting: Vec::with_capacity(n),
             predicted: Vec::with_capacity(n),
             predicted_probability: Vec::with_capacity(n),
+            alternative: Vec::with_capacity(n),
+            alternative_probability: Vec::with_capacity(n),
         }
     }
 }
@@ -432,11 +438,18 @@ impl Block {
         let n = n_epochs as f32;
         let mut predicted = [0u32; BLOCK];
         let mut highest = [f32::NEG_INFINITY; BLOCK];
+        let mut alternative = [0u32; BLOCK];
+        let mut highest_other = [f32::NEG_INFINITY; BLOCK];
         for (label, column) in (0u32..).zip(&self.probability) {
             for i in 0..BLOCK {
                 let is_best = column[i] > highest[i];
                 highest[i] = if is_best { column[i] } else { highest[i] };
                 predicted[i] = if is_best { label } else { predicted[i] };
+            }
+            for i in 0..BLOCK {
+                let is_best = column[i] > highest_other[i] && self.label[i] != label;
+                highest_other[i] = if is_best { column[i] } else { highest_other[i] };
+                alternative[i] = if is_best { label } else { alternative[i] };
             }
         }
         // One short loop per column: a long one over all of them is not vectorised.
@@ -450,14 +463,17 @@ impl Block {
         for i in 0..BLOCK {
             self.mean[i] += self.taint[i];
         }
-        for column in [&mut self.margin_sum, &mut self.loss_sum, &mut highest] {
+        for column in [&mut self.margin_sum, &mut self.loss_sum, &mut highest, &mut highest_other] {
             for (value, taint) in column.iter_mut().zip(&self.taint) {
                 *value = *value / n + taint;
             }
         }
-        for (column, flagged) in
-            [(&mut self.correct, &[0; BLOCK]), (&mut self.forgotten, &[0; BLOCK]), (&mut predicted, &self.label)]
-        {
+        for (column, flagged) in [
+            (&mut self.correct, &[0; BLOCK]),
+            (&mut self.forgotten, &[0; BLOCK]),
+            (&mut predicted, &self.label),
+            (&mut alternative, &self.label),
+        ] {
             for i in 0..BLOCK {
                 column[i] = if self.taint[i].is_nan() { flagged[i] } else { column[i] };
             }
@@ -473,6 +489,8 @@ impl Block {
         out.correctness.extend_from_slice(&counts(&self.correct)[..len]);
         out.forgetting.extend_from_slice(&counts(&self.forgotten)[..len]);
         out.predicted.extend(predicted[..len].iter().map(|&label| label as u16));
+        out.alternative.extend(alternative[..len].iter().map(|&label| label as u16));
+        out.alternative_probability.extend_from_slice(&highest_other[..len]);
     }
 
     #[inline(always)]

@@ -3,9 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::judgement::Judgement;
-use super::threshold::WrongLabels;
+use super::threshold::{Metric, WrongLabels};
 use crate::corpus::decision::Side;
 use crate::corpus::labels::{LabelId, O};
+use crate::corpus::span::SpanId;
+
+/// The true number of wrong labels, divided by the sum of the noise model's probabilities, lay between these on most of the
+/// corpora that it was tried on (docs/DETECTION.md).
+const ERRORS: (f64, f64) = (0.7, 1.4);
 
 /// What the threshold samples let expect of one side, where gold is not known.
 ///
@@ -32,6 +37,9 @@ impl Estimate {
     /// their own but too few samples.
     pub fn new(judgement: &Judgement, side: Side) -> Option<Self> {
         let judge = judgement.judge();
+        if judge.metric == Metric::Trust {
+            return Some(Self::by_trust(judgement, side));
+        }
         let wrong = judgement.estimate(side).wrong?;
         let labels = match side {
             Side::Negatives => O..=O,
@@ -48,16 +56,37 @@ impl Estimate {
             let threshold = judgement.thresholds().of(side).value;
             judgement.estimate(side).wrong_below(threshold, judged as usize)?
         };
-        let precision = if judged == 0 { 1.0 } else { found / judged as f64 };
-        Some(Self { judged, found, precision, wrong, remaining })
+        Some(Self { judged, found, precision: share(found, judged), wrong, remaining })
     }
+
+    /// By the noise model: the probabilities that labels are wrong, added up.
+    fn by_trust(judgement: &Judgement, side: Side) -> Self {
+        let judge = judgement.judge();
+        let sum = |spans: &[SpanId]| spans.iter().map(|&span| 1.0 - f64::from(judge.value(span))).sum::<f64>();
+        let judged = judgement.judged_wrong(side);
+        let (found, number) = (sum(&judged), sum(judge.ranked(side).spans()));
+        let interval = (number * ERRORS.0, number * ERRORS.1);
+        let n_judged = judged.len() as u64;
+        Self {
+            judged: n_judged,
+            found,
+            precision: share(found, n_judged),
+            wrong: WrongLabels { number, interval },
+            remaining: (number - found).max(0.0),
+        }
+    }
+}
+
+/// `found` of `judged`; 1 where none is judged.
+fn share(found: f64, judged: u64) -> f64 {
+    if judged == 0 { 1.0 } else { found / judged as f64 }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::detection::judge::Judge;
-    use crate::detection::threshold::{Metric, Rule, Settings};
+    use crate::detection::threshold::{Rule, Settings};
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::recording::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo, SampleScheme, ThresholdRun};

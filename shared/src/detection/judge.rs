@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::dictionary_check::{self, OrdinaryWords};
+use super::noise_model::{self, Known, Reason};
 use super::ranking::{Ascending, Ranking};
 use super::threshold::{Automatic, Metric, Sample, Samples, Settings, target_precision};
 use crate::corpus::decision::{Decision, Side};
 use crate::corpus::labels::{LabelId, LabelSet, O};
-use crate::corpus::span::{SpanId, SpanIndex, TooManySpans};
+use crate::corpus::span::{Span, SpanId, SpanIndex, TooManySpans};
+use crate::evidence::Evidence;
 use crate::metrics::{Metrics, MetricsError, Window};
 use crate::recording::dictionary::Entry;
 use crate::recording::dynamics::{Dynamics, Negatives};
@@ -45,6 +47,8 @@ pub struct Judge {
     pub metrics: Metrics,
     /// The threshold samples.
     pub samples: Samples,
+    /// What the text says.
+    evidence: Evidence,
     /// What becomes of the spans of dictionary entries that annotated sentences contradict, where settings ask for it.
     pub contradicted: BTreeMap<SpanId, Decision>,
     pub(super) negatives_of_run: Negatives,
@@ -113,12 +117,18 @@ impl Judge {
         assigned: Vec<LabelId>,
         window: Window,
         metric: Metric,
-        metrics: Metrics,
+        mut metrics: Metrics,
     ) -> Result<Self, JudgeError> {
         if metric == Metric::Confidence && !metrics.has_probabilities() {
             return Err(JudgeError::NoProbabilities);
         }
-        let samples = Samples::compute(dynamics, &assigned, window, metric, &metrics);
+        let evidence = Evidence::new(&dynamics.corpus);
+        metrics.trust = noise_model::trust_of_all(&evidence, &index, &assigned, &metrics.aum);
+        let trust_with_aum = |span: SpanId, aum: f32| {
+            let known = noise_model::known(&evidence, &index, &assigned, &metrics.aum, span)?;
+            Some(noise_model::trust(&Known { aum, ..known }))
+        };
+        let samples = Samples::compute(dynamics, &assigned, window, metric, &metrics, trust_with_aum);
         let labels = dynamics.corpus.labels.clone();
         let mut unknown: Vec<SpanId> = dynamics.corpus.unknown.iter().filter_map(|&s| index.id(s)).collect();
         unknown.sort_unstable();
@@ -139,7 +149,7 @@ impl Judge {
             // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
             let is_entity =
                 |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
-            let learned = by_metric.from(metric.natural_threshold()).iter().filter(is_entity);
+            let learned = by_metric.from(metric.natural_threshold(Side::Positives)).iter().filter(is_entity);
             let ordinary = OrdinaryWords::new(entries, &labels);
             let may_be_entity = |span| !ordinary.contains(&dynamics.corpus.tokens, span);
             negatives.by(column).without_overlaps(&index, learned.copied(), may_be_entity)
@@ -155,7 +165,7 @@ impl Judge {
         // read off the positives.
         let held_out = pairs(samples.of_side(Side::Positives));
         let group = |side: Side, ranking: Ranking| {
-            let (decoys, natural) = (samples.given(side).to_vec(), metric.natural_threshold());
+            let (decoys, natural) = (samples.given(side).to_vec(), metric.natural_threshold(side));
             let estimate = Automatic::estimate(ranking.by(column), decoys, &held_out, natural, target_precision(side));
             Group { ranking, estimate }
         };
@@ -168,6 +178,7 @@ impl Judge {
             metric,
             type_estimates: vec![OnceLock::new(); types.len()],
             labels,
+            evidence,
             contradicted,
             assigned,
             samples,
@@ -190,6 +201,19 @@ impl Judge {
     /// The metric by which a span is ranked; NaN for a flagged span and for one that does not exist.
     pub fn value(&self, span: SpanId) -> f32 {
         self.metric.column(&self.metrics).get(span as usize).copied().unwrap_or(f32::NAN)
+    }
+
+    /// What speaks for and against a span's label, in a fixed order; it adds up to the log odds that the label is wrong.
+    /// Nothing where the span is flagged or does not exist.
+    pub fn reasons(&self, span: SpanId) -> Vec<Reason> {
+        let known = noise_model::known(&self.evidence, &self.index, &self.assigned, &self.metrics.aum, span);
+        known.filter(|known| !known.aum.is_nan()).map_or(Vec::new(), |known| noise_model::reasons(&known).collect())
+    }
+
+    /// The capitalised run that an entity is part of, where it goes on beyond the entity.
+    pub fn longer_run(&self, span: SpanId) -> Option<Span> {
+        let is_entity = self.side(span) == Side::Positives;
+        self.evidence.of(self.index.span(span)?, is_entity).run
     }
 
     /// Spans with non-finite logits: kept, and not judged.
@@ -253,7 +277,8 @@ impl Judge {
         let (estimate, ranking) = (self.type_estimates.get(at)?, self.types.get(at)?);
         Some(estimate.get_or_init(|| {
             let own = || self.samples.of_label(label);
-            let (decoys, natural) = (own().map(|s| s.given).collect(), self.metric.natural_threshold());
+            let natural = self.metric.natural_threshold(Side::Positives);
+            let decoys = own().map(|s| s.given).collect();
             let target = target_precision(Side::Positives);
             Automatic::estimate(self.by_metric(ranking), decoys, &pairs(own()), natural, target)
         }))

@@ -34,7 +34,7 @@ impl<'a> Judgement<'a> {
     fn new(judge: &'a Judge, settings: &'a Settings) -> Self {
         let side = |side: Side, rule: Rule| {
             let quantile = |q| judge.samples.quantile(side, q);
-            threshold(judge.metric, rule, judge.ranked(side), quantile, || {
+            threshold(judge.metric, side, rule, judge.ranked(side), quantile, || {
                 Some(judge.estimate(side, settings.dictionary_check))
             })
         };
@@ -200,24 +200,41 @@ impl<'a> Judgement<'a> {
     /// What happens to a span that is judged wrong.
     pub fn verdict(&self, span: SpanId) -> Decision {
         let (judge, at) = (self.judge, span as usize);
+        let metrics = &judge.metrics;
         let may_relabel = self.settings.action == Action::Relabel
             && (judge.side(span) == Side::Positives
                 || self.settings.overlap_suppression
                 || judge.negatives_of_run == Negatives::All);
-        match (judge.metrics.predicted.get(at), judge.metrics.predicted_probability.get(at), judge.assigned.get(at)) {
-            (Some(&predicted), Some(&probability), Some(&label))
-                if may_relabel && predicted != label && probability >= self.settings.relabel_probability =>
-            {
-                Decision::Relabel(predicted)
+        let other = if judge.metric == Metric::Trust {
+            self.most_probable_other(span)
+        } else {
+            let label = judge.assigned.get(at);
+            let predicted = metrics.predicted.get(at).filter(|&predicted| Some(predicted) != label);
+            predicted.copied().zip(metrics.predicted_probability.get(at).copied())
+        };
+        match other {
+            Some((label, probability)) if may_relabel && probability >= self.settings.relabel_probability => {
+                Decision::Relabel(label)
             }
             _ => Decision::Remove,
         }
+    }
+
+    /// The label that is most probable if the span's own is wrong, and its probability: that the own label is wrong, times
+    /// the share that the model gives this label among all others. `None` where the model's probabilities are not known.
+    pub fn most_probable_other(&self, span: SpanId) -> Option<(LabelId, f32)> {
+        let (metrics, at) = (&self.judge.metrics, span as usize);
+        let wrong = 1.0 - *metrics.trust.get(at)?;
+        let (own, other) = (*metrics.confidence.get(at)?, *metrics.alternative_probability.get(at)?);
+        let share = (other / (1.0 - own).max(f32::MIN_POSITIVE)).min(1.0);
+        Some((*metrics.alternative.get(at)?, wrong * share)).filter(|(_, probability)| probability.is_finite())
     }
 }
 
 /// The threshold that a rule gives a group of spans. `quantile`: that of its samples.
 fn threshold<'a>(
     metric: Metric,
+    side: Side,
     rule: Rule,
     ranking: Ascending,
     quantile: impl Fn(f32) -> Threshold,
@@ -228,7 +245,11 @@ fn threshold<'a>(
         Rule::Keep => Threshold::none(Basis::Kept),
         Rule::Quantile(q) => quantile(q),
         Rule::Auto => {
-            let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
+            let natural = Threshold { value: metric.natural_threshold(side), interval: None, basis: Basis::Natural };
+            if metric == Metric::Trust {
+                // A probability needs no estimate of where to cut. More than half of a side may well be wrong.
+                return natural;
+            }
             let estimated = estimate().and_then(|estimate| estimate.threshold).map(|(value, interval)| Threshold {
                 value,
                 interval: Some(interval),
@@ -245,7 +266,12 @@ fn threshold<'a>(
 /// A type's own threshold; `None` where it has too few samples.
 fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule) -> Option<Threshold> {
     let mut descending: Vec<f32> = Vec::new();
-    if !matches!(rule, Rule::Fixed(_) | Rule::Keep) {
+    let needs_samples = match rule {
+        Rule::Fixed(_) | Rule::Keep => false,
+        Rule::Auto => judge.metric != Metric::Trust,
+        Rule::Quantile(_) => true,
+    };
+    if needs_samples {
         descending.extend(judge.samples.of_label(label).map(|s| s.given));
         if descending.len() < MIN_SAMPLES {
             return None;
@@ -254,7 +280,7 @@ fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule)
         descending.reverse();
     }
     let quantile = |q| quantile_threshold(&descending, q, &positions(descending.len()));
-    Some(threshold(judge.metric, rule, ranking, quantile, || judge.type_estimate(label)))
+    Some(threshold(judge.metric, Side::Positives, rule, ranking, quantile, || judge.type_estimate(label)))
 }
 
 #[cfg(test)]

@@ -98,6 +98,13 @@ pub struct Metrics {
     pub predicted: Vec<LabelId>,
     /// That probability.
     pub predicted_probability: Vec<f32>,
+    /// Label with the highest mean probability besides the assigned one.
+    pub alternative: Vec<LabelId>,
+    /// That probability.
+    pub alternative_probability: Vec<f32>,
+    /// Probability that the assigned label is right, by the noise model. Dynamics alone do not give it: the column is
+    /// empty until [`crate::detection::judge::Judge`] has read the text.
+    pub trust: Vec<f32>,
 }
 
 /// How far a probability varies over the epochs: which of the definitions in use.
@@ -179,8 +186,22 @@ impl Metrics {
             forgetting,
             predicted,
             predicted_probability,
+            alternative,
+            alternative_probability,
         } = lanes::sums(&views, assigned);
-        Ok(Self { aum, confidence, variability, mean_loss, correctness, forgetting, predicted, predicted_probability })
+        Ok(Self {
+            aum,
+            confidence,
+            variability,
+            mean_loss,
+            correctness,
+            forgetting,
+            predicted,
+            predicted_probability,
+            alternative,
+            alternative_probability,
+            trust: Vec::new(),
+        })
     }
 
     /// Whether confidence, variability and the predicted label are known: not where only margins were
@@ -216,6 +237,8 @@ impl Metrics {
         add(&mut self.forgetting, block.forgetting, total);
         add(&mut self.predicted, block.predicted, total);
         add(&mut self.predicted_probability, block.predicted_probability, total);
+        add(&mut self.alternative, block.alternative, total);
+        add(&mut self.alternative_probability, block.alternative_probability, total);
     }
 }
 

@@ -93,6 +93,7 @@ pub fn histogram(
             match metric {
                 Metric::Aum => "AUM (logits)",
                 Metric::Confidence => "confidence",
+                Metric::Trust => "trust: probability that the label is right",
             },
             "spans",
             &|n: &f32| format!("{n:.0}"),

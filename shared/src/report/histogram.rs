@@ -60,7 +60,7 @@ pub fn range_of(metric: Metric, real: Ascending, samples: &[f32]) -> (f32, f32) 
             let real = real.ends().map(|(low, high)| [low, high]);
             common_range(real.iter().flatten().chain(samples.first()).chain(samples.last()))
         }
-        Metric::Confidence => (0.0, 1.0),
+        Metric::Confidence | Metric::Trust => (0.0, 1.0),
     }
 }
 

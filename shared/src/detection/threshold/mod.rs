@@ -32,6 +32,8 @@ pub enum Metric {
     Aum,
     /// Mean probability of the assigned label.
     Confidence,
+    /// Probability that the label is right, from dynamics and text together: see [`crate::detection::noise_model`].
+    Trust,
 }
 
 impl Metric {
@@ -40,14 +42,19 @@ impl Metric {
         match self {
             Self::Aum => &metrics.aum,
             Self::Confidence => &metrics.confidence,
+            Self::Trust => &metrics.trust,
         }
     }
 
-    /// The value below which the model prefers another label (for confidence: may prefer one).
-    pub fn natural_threshold(self) -> f32 {
-        match self {
-            Self::Aum => 0.0,
-            Self::Confidence => 0.5,
+    /// The value below which the model prefers another label (for confidence: may prefer one). For trust, the value
+    /// below which leaving the label out costs less than training on it: an entity is left out where it is more likely
+    /// wrong than right, an `O` span already where a missed entity has a probability of 1/5, because one missed entity
+    /// that stays costs more than a few `O` spans that are left out.
+    pub fn natural_threshold(self, side: Side) -> f32 {
+        match (self, side) {
+            (Self::Aum, _) => 0.0,
+            (Self::Confidence, _) | (Self::Trust, Side::Positives) => 0.5,
+            (Self::Trust, Side::Negatives) => 0.8,
         }
     }
 
@@ -56,6 +63,7 @@ impl Metric {
         match self {
             Self::Aum => "AUM",
             Self::Confidence => "confidence",
+            Self::Trust => "trust",
         }
     }
 }
@@ -145,7 +153,7 @@ impl Settings {
     pub fn automatic(dynamics: &Dynamics, assigned: &[LabelId]) -> Self {
         Self {
             window: automatic_window(&dynamics.run, assigned),
-            metric: Metric::Aum,
+            metric: Metric::Trust,
             negatives: Rule::Auto,
             positives: Rule::Auto,
             per_class: false,

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use crate::corpus::decision::Side;
 use crate::corpus::labels::{LabelId, O};
+use crate::corpus::span::SpanId;
 use crate::detection::threshold::{Metric, Threshold, positions, quantile_threshold};
 use crate::exp::exp_nonpositive;
 use crate::metrics::{Metrics, Window};
@@ -42,14 +43,24 @@ struct Given {
 impl Samples {
     /// Of these dynamics; none where there was no threshold run, or it has no epoch inside the
     /// window. Samples with non-finite logits in either run are left out.
-    pub fn compute(dynamics: &Dynamics, assigned: &[LabelId], window: Window, metric: Metric, main: &Metrics) -> Self {
+    ///
+    /// `trust_with_aum`: the trust of a span, had its label this AUM. A sample's trust is that of its span with the AUM of
+    /// the wrong label; what held-out labels are trusted is not known.
+    pub fn compute(
+        dynamics: &Dynamics,
+        assigned: &[LabelId],
+        window: Window,
+        metric: Metric,
+        main: &Metrics,
+        trust_with_aum: impl Fn(SpanId, f32) -> Option<f32>,
+    ) -> Self {
         let mut samples = Self::default();
         let Some(threshold_run) = &dynamics.threshold_run else { return samples };
         let Ok(metrics) = Metrics::compute(&threshold_run.run, &threshold_run.assigned, window) else {
             return samples;
         };
         let epochs = window.of(&threshold_run.run.epochs);
-        let of_given = metric.column(&metrics);
+        let of_given = if metric == Metric::Trust { &metrics.aum } else { metric.column(&metrics) };
         let of_distant = metric.column(main);
         let rows = threshold_run.spans.iter().zip(&threshold_run.assigned).enumerate();
         samples.all = rows
@@ -57,7 +68,10 @@ impl Samples {
                 let label = *assigned.get(span as usize)?;
                 Some(Sample {
                     label,
-                    given: of_given.get(row).copied().filter(|v| v.is_finite())?,
+                    given: match of_given.get(row).copied().filter(|v| v.is_finite())? {
+                        aum if metric == Metric::Trust => trust_with_aum(span, aum)?,
+                        given => given,
+                    },
                     held_out: held_out(epochs, row, label, wrong, metric),
                     trained: of_distant.get(span as usize).copied().filter(|v| v.is_finite())?,
                 })
@@ -115,6 +129,7 @@ fn held_out(epochs: &[EpochLogits], row: usize, label: LabelId, wrong: LabelId, 
                 let sum = others.fold(exp_nonpositive(own - highest), |sum, z| sum + exp_nonpositive(z - highest));
                 exp_nonpositive(own - highest) / sum
             }
+            Metric::Trust => f32::NAN,
         }
     });
     values.sum::<f32>() / epochs.len() as f32
