@@ -1,15 +1,16 @@
 //! Encoders by hub id, against a server on this machine that answers as the hub does, or as no hub should.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use tiny_http::{Header, Method, Request, Response, Server};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -26,7 +27,7 @@ enum Trouble {
 
 /// A hub with the model `org/tiny`, whose files lie in a golden folder.
 struct LocalHub {
-    server: Arc<Server>,
+    address: SocketAddr,
     state: Arc<State>,
     thread: Option<JoinHandle<()>>,
 }
@@ -39,6 +40,7 @@ struct State {
     /// In place of the true ones.
     commit: Mutex<Option<&'static str>>,
     etag: Mutex<Option<&'static str>>,
+    is_over: AtomicBool,
 }
 
 fn golden(family: &str) -> PathBuf {
@@ -68,28 +70,30 @@ impl LocalHub {
             .filter(|e| e.file_name() != "golden.json")
             .map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap()))
             .collect();
-        let server = Arc::new(Server::http(("127.0.0.1", 0)).unwrap());
-        let state = State {
+        let state = Arc::new(State {
             files,
             requests: Mutex::default(),
             troubles: Mutex::default(),
             commit: Mutex::default(),
             etag: Mutex::default(),
-        };
-        let state = Arc::new(state);
-        let (listening, answering) = (server.clone(), state.clone());
+            is_over: AtomicBool::new(false),
+        });
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let (address, answering) = (listener.local_addr().unwrap(), state.clone());
         let thread = std::thread::spawn(move || {
-            for request in listening.incoming_requests() {
-                let range = sent(&request, "Range").unwrap_or_default();
-                answering.requests.lock().unwrap().push(format!("{} {range}", request.url()));
-                answering.answer(request);
+            for stream in listener.incoming() {
+                if answering.is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                // A client that goes away is its own matter.
+                let _ = answering.answer(stream.unwrap());
             }
         });
-        Self { server, state, thread: Some(thread) }
+        Self { address, state, thread: Some(thread) }
     }
 
     fn endpoint(&self) -> String {
-        format!("http://{}", self.server.server_addr().to_ip().unwrap())
+        format!("http://{}", self.address)
     }
 
     /// The requests since the last call, each with its range.
@@ -110,73 +114,68 @@ impl LocalHub {
 
 impl Drop for LocalHub {
     fn drop(&mut self) {
-        self.server.unblock();
+        self.state.is_over.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
         self.thread.take().unwrap().join().unwrap();
     }
 }
 
-fn header(name: &str, value: &str) -> Header {
-    Header::from_bytes(name, value).unwrap()
-}
-
-fn sent(request: &Request, name: &'static str) -> Option<String> {
-    request.headers().iter().find(|h| h.field.equiv(name)).map(|h| h.value.as_str().to_owned())
-}
-
 impl State {
-    fn answer(&self, request: Request) {
-        let refuse = |code: u16| Response::from_string("").with_status_code(code);
-        let url = request.url().to_owned();
+    /// Answers one request; the connection ends with it.
+    fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
+        let mut lines = BufReader::new(&stream).lines();
+        let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+        let mut range = None;
+        for line in lines {
+            let line = line?.to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            range = range.or(line.strip_prefix("range: bytes=").map(|range| range.trim_end_matches('-').to_owned()));
+        }
+        let mut words = request.split(' ');
+        let (is_head, url) = (words.next() == Some("HEAD"), words.next().unwrap_or_default());
+        let asked = range.as_ref().map_or_else(String::new, |first| format!("bytes={first}-"));
+        self.requests.lock().unwrap().push(format!("{url} {asked}"));
+        let respond = |status: u16, headers: &[(&str, &str)], body: &[u8], sent: usize| {
+            let mut head =
+                format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\nConnection: close\r\n", body.len());
+            headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
+            let sent = if is_head { &[] } else { &body[..sent] };
+            (&stream).write_all(&[(head + "\r\n").as_bytes(), sent].concat())
+        };
+        let refuse = |status: u16| respond(status, &[], b"", 0);
+
         let of_model = ["main", "v1", COMMIT].iter().find_map(|r| url.strip_prefix(&format!("/org/tiny/resolve/{r}/")));
         let of_store = url.strip_prefix("/store/");
         let Some((name, bytes)) = of_model.or(of_store).and_then(|name| Some((name, self.files.get(name)?))) else {
-            let code = if url.starts_with("/org/private/") { 401 } else { 404 };
-            return drop(request.respond(refuse(code)));
+            return refuse(if url.starts_with("/org/private/") { 401 } else { 404 });
         };
         let commit = self.commit.lock().unwrap().unwrap_or(COMMIT);
         let etag = self.etag.lock().unwrap().map_or_else(|| etag(name, bytes), str::to_owned);
+        let etag = format!("\"{etag}\"");
         // Large files lie elsewhere.
         if of_model.is_some() && is_large(name) {
-            let named = [
-                header("X-Repo-Commit", commit),
-                header("X-Linked-Etag", &format!("\"{etag}\"")),
-                header("Location", &format!("/store/{name}")),
-            ];
-            let _ = request.respond(named.into_iter().fold(refuse(302), |response, h| response.with_header(h)));
-            return;
+            let place = format!("/store/{name}");
+            return respond(302, &[("X-Repo-Commit", commit), ("X-Linked-Etag", &etag), ("Location", &place)], b"", 0);
         }
-        let is_content = *request.method() == Method::Get;
-        let trouble = (is_content && of_store.is_some()).then(|| self.troubles.lock().unwrap().pop_front()).flatten();
-        let mut bytes = bytes.clone();
+        let trouble = of_store.and_then(|_| self.troubles.lock().unwrap().pop_front());
+        let (mut bytes, mut sent) = (bytes.clone(), usize::MAX);
         match trouble {
-            Some(Trouble::Status(code)) => return request.respond(refuse(code)).unwrap(),
+            Some(Trouble::Status(status)) => return refuse(status),
+            Some(Trouble::CutAfter(n)) => sent = n,
             Some(Trouble::Damaged) => bytes[7] ^= 1,
-            _ => {}
+            None => {}
         }
-        let range = sent(&request, "Range").map(|range| range["bytes=".len()..].trim_end_matches('-').parse().unwrap());
-        let first: usize = range.unwrap_or(0);
+        let first = range.as_ref().map_or(0, |first| first.parse::<usize>().unwrap());
         if first >= bytes.len() {
-            let past = refuse(416).with_header(header("Content-Range", &format!("bytes */{}", bytes.len())));
-            return drop(request.respond(past));
+            return respond(416, &[("Content-Range", &format!("bytes */{}", bytes.len()))], b"", 0);
         }
-        let mut named = vec![header("X-Repo-Commit", commit), header("ETag", &format!("\"{etag}\""))];
-        if range.is_some() {
-            named.push(header("Content-Range", &format!("bytes {first}-{}/{}", bytes.len() - 1, bytes.len())));
-        }
-        if let Some(Trouble::CutAfter(n)) = trouble {
-            // By hand: the library would send what it promises.
-            let head = format!(
-                "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {first}-{}/{}\r\n\r\n",
-                bytes.len() - first,
-                bytes.len() - 1,
-                bytes.len()
-            );
-            let mut connection = request.into_writer();
-            connection.write_all(&[head.as_bytes(), &bytes[first..first + n]].concat()).unwrap();
-            return;
-        }
-        let response = Response::from_data(&bytes[first..]).with_status_code(if range.is_some() { 206 } else { 200 });
-        let _ = request.respond(named.into_iter().fold(response, |response, h| response.with_header(h)));
+        let part = format!("bytes {first}-{}/{}", bytes.len() - 1, bytes.len());
+        let named = [("X-Repo-Commit", commit), ("ETag", &*etag), ("Content-Range", &*part)];
+        let (status, named) = if range.is_some() { (206, &named[..]) } else { (200, &named[..2]) };
+        let body = &bytes[first..];
+        respond(status, named, body, sent.min(body.len()))
     }
 }
 
