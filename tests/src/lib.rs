@@ -73,16 +73,28 @@ pub fn corpora(test: &str) -> Option<PathBuf> {
     path_from_env("DYNCLEAN_DATA", "a folder with the corpora wikigold, wnut16 and conll03", test)
 }
 
+/// Where `cargo xtask` keeps what it installs: the user's cache folder.
+fn tools() -> PathBuf {
+    let folder = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = folder("XDG_CACHE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".cache")))
+        .or_else(|| folder("LOCALAPPDATA"));
+    match cache.filter(|cache| cache.is_absolute()) {
+        Some(cache) => cache.join("dynclean/tools"),
+        None => root().join("target/tools"),
+    }
+}
+
 /// The folder of all-MiniLM-L6-v2.
 pub fn minilm(test: &str) -> Option<PathBuf> {
     installed("DYNCLEAN_MINILM", "the encoder all-MiniLM-L6-v2", test, || {
-        folder_with(&root().join("target/tools/minilm/unpacked"), "model.safetensors")
+        folder_with(&tools().join("minilm/unpacked"), "model.safetensors")
     })
 }
 
 /// axe-core's script.
 pub fn axe(test: &str) -> Option<PathBuf> {
-    let own = root().join("target/tools/axe/node_modules/axe-core/axe.min.js");
+    let own = tools().join("axe/node_modules/axe-core/axe.min.js");
     installed("DYNCLEAN_AXE", "axe-core's axe.min.js", test, || own.is_file().then_some(own))
 }
 
@@ -94,8 +106,8 @@ pub fn page(test: &str) -> Option<PathBuf> {
     })?;
     if given("DYNCLEAN_DIST").is_none() {
         let built = modified(&page.join("index.html"));
-        let sources =
-            ["web", "shared/src", "shared/lanes/src", "index.html"].map(|source| newest(&root().join(source)));
+        let sources = ["web", "shared/src", "shared/lanes/src", "shared/explorer/src", "index.html"]
+            .map(|source| newest(&root().join(source)));
         let is_newer = sources.into_iter().max() > Some(built);
         assert!(!is_newer, "{} is older than its sources: run `cargo xtask page`", page.display());
     }

@@ -41,12 +41,14 @@ const SCHEMA: &str = "message spans {
     required int32 correctness (INTEGER(16, false));
     required int32 forgetting (INTEGER(16, false));
     required binary decision (STRING);
+    optional float trust;
+    required binary because (STRING);
 }";
 
 /// Columns of positions, which rise: differences take the least room.
 const POSITIONS: [&str; 4] = ["span_id", "sentence", "start", "end"];
 /// Columns of measured values, which hardly repeat.
-const MEASURED: [&str; 4] = ["predicted_probability", "aum", "confidence", "variability"];
+const MEASURED: [&str; 5] = ["predicted_probability", "aum", "confidence", "variability", "trust"];
 
 /// Writes the table.
 ///
@@ -107,7 +109,9 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
     group.required::<ByteArrayType>(|id| {
         let decision = table.decision(id);
         decisions.entry(decision).or_insert_with_key(|d| d.as_str().into()).clone()
-    })
+    })?;
+    group.optional::<FloatType>(|id| finite(&metrics.trust, id))?;
+    group.required::<ByteArrayType>(|id| table.because(id).into_bytes().into())
 }
 
 /// Stands for the place of an id beyond the enumeration, which a group never has.

@@ -14,6 +14,9 @@ use shared::recording::dynamics::Dynamics;
 use crate::run_dir::write_whole_by;
 use crate::span_parquet;
 
+/// A label that is trusted less than this has its reasons in the table: those of all spans would be most of it.
+const DOUBTED: f32 = 0.8;
+
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableFormat {
@@ -78,6 +81,8 @@ impl<'a> SpanTable<'a> {
                 "correctness",
                 "forgetting",
                 "decision",
+                "trust",
+                "because",
             ])?;
             let m = &self.judge.metrics;
             for (id, span) in self.spans().enumerate() {
@@ -94,6 +99,8 @@ impl<'a> SpanTable<'a> {
                     text(m.correctness.get(id)),
                     text(m.forgetting.get(id)),
                     self.decision(id),
+                    text(m.trust.get(id)),
+                    self.because(id),
                 ])?;
             }
             csv.flush()?;
@@ -124,6 +131,13 @@ impl<'a> SpanTable<'a> {
     /// Gold label, where known.
     pub(crate) fn gold(&self, id: usize) -> Option<LabelId> {
         self.gold.as_ref()?.get(id).copied()
+    }
+
+    /// Why the label is doubted, where it is.
+    pub(crate) fn because(&self, id: usize) -> String {
+        let is_doubted = self.judge.metrics.trust.get(id).is_some_and(|&trust| trust < DOUBTED);
+        let id = SpanId::try_from(id).ok().filter(|_| is_doubted);
+        id.map_or(String::new(), |id| self.judge.explain(&self.dynamics.corpus.tokens, id).line())
     }
 
     /// `keep`, `remove`, or `relabel:` with the new label.

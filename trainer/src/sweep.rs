@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use shared::corpus::labels::LabelSet;
 use shared::detection::judge::Judge;
@@ -74,9 +74,9 @@ impl Default for Sweep {
 pub enum Trials {
     /// Nothing: clean as the settings say
     None,
-    /// Positives judged or not, and what is wrong relabelled or removed; or no label changed: four trainings
+    /// Clean as the settings say, or leave every label as it came: one training
     Usual,
-    /// Negatives not judged, too: up to seven trainings
+    /// Also each side judged or not, and what is wrong relabelled or removed: up to seven trainings
     All,
 }
 
@@ -87,6 +87,8 @@ enum TrySides {
     /// None: judge as the settings say.
     #[default]
     None,
+    /// Both together: judge as the settings say, or change no label.
+    Both,
     /// Positives judged or not, where their threshold is automatic; and where all are, no label changed.
     Positives,
     /// Likewise both sides, negatives, positives, or neither.
@@ -159,7 +161,7 @@ impl Sweep {
     pub fn of_trials(trials: Trials, action_is_open: bool) -> Self {
         let (sides, tries_actions) = match trials {
             Trials::None => (TrySides::None, false),
-            Trials::Usual => (TrySides::Positives, action_is_open),
+            Trials::Usual => (TrySides::Both, false),
             Trials::All => (TrySides::All, action_is_open),
         };
         let actions = [Action::Relabel, Action::Remove].into_iter().filter(|_| tries_actions);
@@ -203,7 +205,7 @@ impl Sweep {
             "per_class" => &["per-class"],
             "on_wrong" => &["on-wrong"],
             "keep_overlaps" => &["keep-overlaps"],
-            "no_dictionary_check" => &["dictionary-check"],
+            "dev_for" => &["dictionary-check"],
             _ => &[],
         }
     }
@@ -232,9 +234,11 @@ impl Sweep {
     /// # Errors
     /// Names the type or the window that does not exist.
     pub fn check(&self, adjust: impl FnOnce(&mut Settings), labels: &LabelSet, epochs: u32) -> Result<()> {
-        let mut settings = Settings::paper();
+        let mut settings = Settings { metric: Metric::Trust, ..Settings::paper() };
         adjust(&mut settings);
-        for Settings { window, .. } in self.combinations(&settings) {
+        for tried in self.combinations(&settings) {
+            tried.check().map_err(|what| anyhow!("the cleaning asks for {what}"))?;
+            let Settings { window, .. } = tried;
             ensure!(
                 window.first <= epochs,
                 "the window {}-{} begins after the last of {epochs} epochs",
@@ -291,7 +295,7 @@ impl Sweep {
         if self.sides == TrySides::All {
             vary(&mut all, &judged, |s, &judged| s.negatives = unless_judged(s.negatives, judged));
         }
-        if self.sides != TrySides::None && base.classes.is_empty() {
+        if matches!(self.sides, TrySides::Positives | TrySides::All) && base.classes.is_empty() {
             vary(&mut all, &judged, |s, &judged| s.positives = unless_judged(s.positives, judged));
         }
         let is_open = [base.negatives, base.positives] == [Rule::Auto; 2] && base.classes.is_empty();
@@ -579,15 +583,17 @@ mod tests {
         let types = Settings { classes: [("PER".to_owned(), Rule::Keep)].into(), ..automatic.clone() };
         assert_eq!(kept(TrySides::All, &types), [judged, (true, false)]);
         assert_eq!(kept(TrySides::None, &automatic), [(false, false)]);
-        let tried = |action_is_open| -> Vec<(Action, Rule)> {
+        let tried = |trials, action_is_open| -> Vec<(Action, Rule, Rule)> {
             let base = Settings { action: Action::Relabel, ..automatic.clone() };
-            let all = Sweep::of_trials(Trials::Usual, action_is_open).combinations(&base).into_iter();
-            all.map(|s| (s.action, s.positives)).collect()
+            let all = Sweep::of_trials(trials, action_is_open).combinations(&base).into_iter();
+            all.map(|s| (s.action, s.negatives, s.positives)).collect()
         };
-        let of = |action| [(action, Rule::Auto), (action, Rule::Keep)];
-        let untouched = [(Action::Relabel, Rule::Keep)];
-        assert_eq!(tried(true), [&of(Action::Relabel)[..], &of(Action::Remove), &untouched].concat());
-        assert_eq!(tried(false), [&of(Action::Relabel)[..], &untouched].concat());
+        let judged = [Rule::Auto, Rule::Keep];
+        let of = |action| judged.map(|negatives| judged.map(|positives| (action, negatives, positives))).concat();
+        let untouched = [(Action::Relabel, Rule::Keep, Rule::Keep)];
+        assert_eq!(tried(Trials::Usual, true), [&[(Action::Relabel, Rule::Auto, Rule::Auto)], &untouched[..]].concat());
+        assert_eq!(tried(Trials::All, true), [of(Action::Relabel), of(Action::Remove)].concat());
+        assert_eq!(tried(Trials::All, false), of(Action::Relabel));
         assert_eq!(Sweep::of_trials(Trials::None, true), Sweep::default());
         assert_eq!(read("[sweep]").unwrap().combinations(&Settings::paper()), [Settings::paper()]);
     }
@@ -596,11 +602,11 @@ mod tests {
     fn trainings_are_counted() {
         let most = |trials, adjust: fn(&mut Settings)| Sweep::of_trials(trials, true).most_trainings(adjust);
         assert_eq!(most(Trials::None, |_| ()), 1);
-        assert_eq!(most(Trials::Usual, |_| ()), 4);
+        assert_eq!(most(Trials::Usual, |_| ()), 1);
         // Eight, of which two judge neither side.
         assert_eq!(most(Trials::All, |_| ()), 7);
         assert_eq!(most(Trials::All, |s| s.dictionary_check = false), 6);
-        assert_eq!(most(Trials::Usual, |s| s.positives = Rule::Keep), 2);
+        assert_eq!(most(Trials::Usual, |s| s.positives = Rule::Keep), 1);
         let twice = read("[sweep]\nnegatives = [\"keep\", \"auto\"]\nseeds = 2").unwrap();
         assert_eq!(twice.most_trainings(|_| ()), 4);
     }

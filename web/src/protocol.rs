@@ -18,6 +18,7 @@ use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 use shared::detection::dictionary_check::Contradicted;
 use shared::detection::estimate::Estimate;
+use shared::detection::explanation::Explanation;
 use shared::detection::threshold::Settings;
 use shared::evaluation::quality::CurvePoint;
 use shared::evaluation::score::Prf;
@@ -401,6 +402,10 @@ pub struct Detail {
     pub aum: f32,
     /// What the settings alone would do.
     pub by_rule: Decision,
+    /// Probability that the distant label is wrong, where the dynamics say anything.
+    pub wrong: Option<f32>,
+    /// Why that is so.
+    pub because: Explanation,
     /// What needs probabilities, where they are known.
     pub probabilities: Option<Probabilities>,
     /// Epochs of the window at which the distant label was predicted.

@@ -488,6 +488,8 @@ impl Session {
             start: span.start,
             end: span.end,
             by_rule: judgement.decide(id),
+            wrong: metrics.trust.get(at).map(|trust| 1.0 - trust).filter(|wrong| wrong.is_finite()),
+            because: self.judge.explain(&self.recording.dynamics.corpus.tokens, id),
             probabilities: probabilities(metrics, at),
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,

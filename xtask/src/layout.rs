@@ -30,9 +30,17 @@ impl Layout {
         Ok(Self { root: root.to_path_buf(), build: build.to_path_buf() })
     }
 
-    /// The project's own tools, so that the user's installed ones are left as they are.
+    /// The project's own tools, so that the user's installed ones are left as they are. They lie in the user's cache
+    /// folder, so that a second checkout builds none of them.
     pub fn tools(&self) -> PathBuf {
-        self.root.join("target/tools")
+        let folder = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = folder("XDG_CACHE_HOME")
+            .or_else(|| folder("HOME").map(|home| home.join(".cache")))
+            .or_else(|| folder("LOCALAPPDATA"));
+        match cache.filter(|cache| cache.is_absolute()) {
+            Some(cache) => cache.join("dynclean/tools"),
+            None => self.root.join("target/tools"),
+        }
     }
 
     /// The folder for `npm install --prefix`.

@@ -23,6 +23,8 @@ pub enum Axis {
     PredictedProbability,
     /// Area under the margin in another recording.
     OtherAum,
+    /// Probability that the assigned label is right.
+    Trust,
 }
 
 /// Both axes of a map. Written as one number.
@@ -66,7 +68,7 @@ impl TryFrom<u8> for Axes {
 
 impl Axis {
     /// By their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Variability,
         Self::Confidence,
         Self::Aum,
@@ -74,6 +76,7 @@ impl Axis {
         Self::Forgetting,
         Self::PredictedProbability,
         Self::OtherAum,
+        Self::Trust,
     ];
 
     /// In words.
@@ -86,6 +89,7 @@ impl Axis {
             Self::Forgetting => "forgetting events",
             Self::PredictedProbability => "predicted probability",
             Self::OtherAum => "AUM in the other file",
+            Self::Trust => "trust",
         }
     }
 
@@ -98,6 +102,7 @@ impl Axis {
             Self::Aum => &metrics.aum,
             Self::PredictedProbability => &metrics.predicted_probability,
             Self::OtherAum => other,
+            Self::Trust => &metrics.trust,
             Self::Correctness => return Cow::Owned(counts(&metrics.correctness)),
             Self::Forgetting => return Cow::Owned(counts(&metrics.forgetting)),
         })
@@ -109,7 +114,7 @@ impl Axis {
         match self {
             // No standard deviation of values in 0..=1 is larger.
             Self::Variability => (0.0, 0.5),
-            Self::Confidence | Self::PredictedProbability => (0.0, 1.0),
+            Self::Confidence | Self::PredictedProbability | Self::Trust => (0.0, 1.0),
             Self::Aum => aum,
             // Counts lie in the middle of a step.
             Self::Correctness => (-0.5, n_epochs as f32 + 0.5),
@@ -129,14 +134,20 @@ mod tests {
             assert_eq!(Axes::try_from(u8::from(Axes { x, y })), Ok(Axes { x, y }));
         }
         assert_eq!(u8::from(Axes::default()), 1);
-        assert!([7, 0x70, 255].map(Axes::try_from).iter().all(Result::is_err));
+        assert!([8, 0x80, 255].map(Axes::try_from).iter().all(Result::is_err));
     }
 
     #[test]
     fn columns_are_those_of_the_metrics() {
-        let metrics = Metrics { aum: vec![1.5], correctness: vec![3], forgetting: vec![1], ..Metrics::default() };
+        let metrics = Metrics {
+            aum: vec![1.5],
+            correctness: vec![3],
+            forgetting: vec![1],
+            trust: vec![0.5],
+            ..Metrics::default()
+        };
         let column = |axis: Axis| axis.column(&metrics, &[-2.0]).into_owned();
-        assert_eq!(Axis::ALL.map(column), [&[][..], &[], &[1.5], &[3.0], &[1.0], &[], &[-2.0]]);
+        assert_eq!(Axis::ALL.map(column), [&[][..], &[], &[1.5], &[3.0], &[1.0], &[], &[-2.0], &[0.5]]);
         // Of 5 epochs at most 2 changes are from right to wrong and 5 are right: all lie inside.
         let ranges = [Axis::Forgetting, Axis::Correctness, Axis::Aum].map(|a| a.range(5, [(-1.0, 2.0), (0.0, 9.0)]));
         assert_eq!(ranges, [(-0.5, 2.5), (-0.5, 5.5), (-1.0, 2.0)]);

@@ -34,11 +34,16 @@ struct Change<'a> {
     /// By which it was judged; `None` where its logits are not finite.
     value: Option<f32>,
     predicted: Option<&'a str>,
+    /// Probability that the label it had is wrong; `None` where its logits are not finite.
+    wrong: Option<f32>,
+    /// Why that is so, in words.
+    because: String,
 }
 
 /// The changes as JSON, one to a line: the span, its text, the label it had (`was`) and has (`now`,
 /// null for a removed one), whether a rule, the check of the dictionary, or a person decided (`by`), the value of the metric by which
-/// it was judged, and the label the model predicts. `decided`: as [`Decisions::resolve`] gives it.
+/// it was judged, the label the model predicts, the probability that the old label is wrong (`wrong`) and why
+/// (`because`). `decided`: as [`Decisions::resolve`] gives it.
 pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTreeMap<SpanId, Decision>) -> String {
     let judgement = judge.under(&decisions.settings);
     let by_hand: BTreeSet<Span> = decisions.overrides.iter().map(|&(span, _)| span).collect();
@@ -68,6 +73,8 @@ pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTr
             },
             value: Some(judge.value(id)).filter(|value| value.is_finite()),
             predicted: judge.metrics.predicted.get(at).map(name),
+            wrong: judge.metrics.trust.get(at).map(|trust| 1.0 - trust).filter(|wrong| wrong.is_finite()),
+            because: judge.explain(&corpus.tokens, id).line(),
         };
         serde_json::to_string(&change).ok()
     });
@@ -105,13 +112,23 @@ mod tests {
         ];
         let decided = decisions.resolve(&judge, &dynamics.corpus.labels).unwrap();
         let text = json(&dynamics.corpus, &judge, &decisions, &decided);
-        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let mut parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(parsed["dynamics"], "d1g35t");
         assert_eq!(parsed["thresholds"]["positives"]["value"], 0.0);
+        // *Ada*, 1 / (1 + e^−x): x = −1.05 + .65·1.5 + .2·(6 − 3) = .525. *wrote*: x = −2.4 − .35·3 = −3.45.
+        let mut wrong = |change: usize| parsed["changes"][change].as_object_mut().unwrap().remove("wrong").unwrap();
+        let probabilities = [0, 1, 2].map(|change| wrong(change).as_f64());
+        for (found, x) in probabilities.iter().zip([-0.525f64, 3.45]) {
+            assert!((found.unwrap() - 1.0 / (1.0 + x.exp())).abs() < 1e-6, "{probabilities:?}");
+        }
+        assert_eq!(probabilities[2], None);
         let expected = serde_json::json!([
-            {"sentence": 0, "start": 0, "end": 0, "text": "Ada", "was": "PER", "now": null, "by": "rule", "value": -1.5, "predicted": "O"},
-            {"sentence": 0, "start": 1, "end": 1, "text": "wrote", "was": "O", "now": "PER", "by": "hand", "value": 3.0, "predicted": "O"},
-            {"sentence": 0, "start": 1, "end": 2, "text": "wrote \"it\"", "was": "O", "now": null, "by": "hand", "value": null, "predicted": "O"},
+            {"sentence": 0, "start": 0, "end": 0, "text": "Ada", "was": "PER", "now": null, "by": "rule", "value": -1.5, "predicted": "O",
+             "because": "the model prefers another label (AUM -1.5); the model finds an entity with other boundaries"},
+            {"sentence": 0, "start": 1, "end": 1, "text": "wrote", "was": "O", "now": "PER", "by": "hand", "value": 3.0, "predicted": "O",
+             "because": "but the model learned this label (AUM 3.0)"},
+            {"sentence": 0, "start": 1, "end": 2, "text": "wrote \"it\"", "was": "O", "now": null, "by": "hand", "value": null, "predicted": "O",
+             "because": ""},
         ]);
         assert_eq!(parsed["changes"], expected);
         assert_eq!(text.lines().count(), 6, "a change is a line");

@@ -8,6 +8,7 @@ use super::dictionary_check::{self, OrdinaryWords};
 use super::noise_model::{self, Known, Reason};
 use super::ranking::{Ascending, Ranking};
 use super::threshold::{Automatic, Metric, Sample, Samples, Settings, target_precision};
+use crate::corpus::Corpus;
 use crate::corpus::decision::{Decision, Side};
 use crate::corpus::labels::{LabelId, LabelSet, O};
 use crate::corpus::span::{Span, SpanId, SpanIndex, TooManySpans};
@@ -48,7 +49,9 @@ pub struct Judge {
     /// The threshold samples.
     pub samples: Samples,
     /// What the text says.
-    evidence: Evidence,
+    pub(super) evidence: Evidence,
+    /// The labelled entities, by sentence and start, where none overlaps another; `None` where the corpus is nested.
+    flat: Option<Vec<Span>>,
     /// What becomes of the spans of dictionary entries that annotated sentences contradict, where settings ask for it.
     pub contradicted: BTreeMap<SpanId, Decision>,
     pub(super) negatives_of_run: Negatives,
@@ -122,7 +125,7 @@ impl Judge {
         if metric == Metric::Confidence && !metrics.has_probabilities() {
             return Err(JudgeError::NoProbabilities);
         }
-        let evidence = Evidence::new(&dynamics.corpus);
+        let evidence = Evidence::new(&dynamics.corpus, index.max_width());
         metrics.trust = noise_model::trust_of_all(&evidence, &index, &assigned, &metrics.aum);
         let trust_with_aum = |span: SpanId, aum: f32| {
             let known = noise_model::known(&evidence, &index, &assigned, &metrics.aum, span)?;
@@ -179,6 +182,7 @@ impl Judge {
             type_estimates: vec![OnceLock::new(); types.len()],
             labels,
             evidence,
+            flat: flat_entities(&dynamics.corpus),
             contradicted,
             assigned,
             samples,
@@ -208,6 +212,14 @@ impl Judge {
     pub fn reasons(&self, span: SpanId) -> Vec<Reason> {
         let known = noise_model::known(&self.evidence, &self.index, &self.assigned, &self.metrics.aum, span);
         known.filter(|known| !known.aum.is_nan()).map_or(Vec::new(), |known| noise_model::reasons(&known).collect())
+    }
+
+    /// The labelled entities that overlap a span, where entities do not overlap in this corpus; `None` where they do.
+    pub(super) fn overlapped(&self, span: Span) -> Option<impl Iterator<Item = Span> + '_> {
+        let entities = self.flat.as_ref()?;
+        // They do not overlap, so their ends ascend as their starts do.
+        let from = entities.partition_point(|e| (e.sentence, e.end) < (span.sentence, span.start));
+        Some(entities.iter().skip(from).copied().take_while(move |entity| entity.overlaps(&span)))
     }
 
     /// The capitalised run that an entity is part of, where it goes on beyond the entity.
@@ -283,6 +295,14 @@ impl Judge {
             Automatic::estimate(self.by_metric(ranking), decoys, &pairs(own()), natural, target)
         }))
     }
+}
+
+/// The entities of a corpus by sentence and start; `None` where two overlap.
+fn flat_entities(corpus: &Corpus) -> Option<Vec<Span>> {
+    let mut spans: Vec<Span> = corpus.entities.iter().map(|entity| entity.span).collect();
+    spans.sort_unstable();
+    let overlap = spans.iter().zip(spans.iter().skip(1)).any(|(a, b)| a.overlaps(b));
+    (!overlap).then_some(spans)
 }
 
 /// (held-out, trained) metric of samples.

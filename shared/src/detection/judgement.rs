@@ -10,7 +10,7 @@ use super::threshold::{
 };
 use crate::corpus::decision::{Decision, Side};
 use crate::corpus::labels::{LabelId, O};
-use crate::corpus::span::SpanId;
+use crate::corpus::span::{Span, SpanId};
 use crate::recording::dynamics::Negatives;
 
 impl Judge {
@@ -202,9 +202,10 @@ impl<'a> Judgement<'a> {
         let (judge, at) = (self.judge, span as usize);
         let metrics = &judge.metrics;
         let may_relabel = self.settings.action == Action::Relabel
-            && (judge.side(span) == Side::Positives
-                || self.settings.overlap_suppression
-                || judge.negatives_of_run == Negatives::All);
+            && match judge.side(span) {
+                Side::Positives => true,
+                Side::Negatives => self.may_become_entity(span),
+            };
         let other = if judge.metric == Metric::Trust {
             self.most_probable_other(span)
         } else {
@@ -217,6 +218,22 @@ impl<'a> Judgement<'a> {
                 Decision::Relabel(label)
             }
             _ => Decision::Remove,
+        }
+    }
+
+    /// Whether a span labelled `O` may become an entity. Where entities do not overlap, none may come to overlap another:
+    /// neither one that keeps being an entity, nor (without overlap suppression) another span that becomes one.
+    fn may_become_entity(&self, span: SpanId) -> bool {
+        let judge = self.judge;
+        let Some(place) = judge.index.span(span) else { return false };
+        let stays_entity = |entity: Span| {
+            // Wider ones are no candidates, and always stay.
+            let decision = judge.index.id(entity).map_or(Decision::Keep, |id| self.decide(id));
+            !matches!(decision, Decision::Remove | Decision::Relabel(O))
+        };
+        match judge.overlapped(place) {
+            Some(mut entities) => self.settings.overlap_suppression && !entities.any(stays_entity),
+            None => self.settings.overlap_suppression || judge.negatives_of_run == Negatives::All,
         }
     }
 

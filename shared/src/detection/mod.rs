@@ -2,6 +2,7 @@
 
 pub mod dictionary_check;
 pub mod estimate;
+pub mod explanation;
 pub mod judge;
 pub mod judgement;
 pub mod noise_model;

@@ -13,6 +13,7 @@ use crate::corpus::labels::LabelId;
 use crate::corpus::span::{Span, SpanId, SpanIndex};
 use crate::evidence::{Evidence, SpanEvidence};
 use crate::exp::exp_nonpositive;
+use crate::ln::ln;
 
 /// AUM is cut off at these values: beyond them more of it says nothing more.
 const AUM_RANGE: (f32, f32) = (-6.0, 8.0);
@@ -32,14 +33,16 @@ pub enum Signal {
     Rival,
     /// AUM − the lowest AUM of the `O` spans that overlap this one, 0 to 3: a neighbour is more suspicious.
     WeakerThanRival,
-    /// 1 where the capitalised run of the entity goes on.
+    /// Where the capitalised run of the entity goes on: how much capitals say in this corpus, 0 to 1.
     LongerRun,
-    /// Lower-case share of the words of a capitalised entity, 0 to 1.
+    /// Lower-case share of the words of a capitalised entity × how much capitals say in this corpus, 0 to 1.
     LowerCase,
     /// Number of words after the first, 0 to 3.
     Width,
     /// 1 where the span is a whole capitalised run.
     WholeRun,
+    /// Log odds that such a run is a missed entity, by what share of all runs is labelled; −3 to 3.
+    MissedRuns,
     /// Lower-case share of the words of such a run, 0 to 1.
     LowerCaseRun,
     /// 1 where such a run has a joining word inside.
@@ -55,8 +58,8 @@ const POSITIVES: &[(Signal, f32)] = &[
     (Signal::Base, -1.05),
     (Signal::Aum, -0.65),
     (Signal::Rival, 0.2),
-    (Signal::LongerRun, 2.6),
-    (Signal::LowerCase, 5.0),
+    (Signal::LongerRun, 2.8),
+    (Signal::LowerCase, 5.5),
     (Signal::Width, -0.3),
 ];
 
@@ -65,9 +68,10 @@ const NEGATIVES: &[(Signal, f32)] = &[
     (Signal::Base, -2.4),
     (Signal::Aum, -0.35),
     (Signal::HighAum, -0.5),
-    (Signal::WholeRun, 3.7),
-    (Signal::LowerCaseRun, -3.2),
-    (Signal::JoinedRun, -1.2),
+    (Signal::WholeRun, 3.6),
+    (Signal::MissedRuns, 1.0),
+    (Signal::LowerCaseRun, -3.0),
+    (Signal::JoinedRun, -1.0),
     (Signal::Overlap, -0.6),
     (Signal::OverlapAum, -0.4),
     (Signal::WeakerThanRival, -0.2),
@@ -112,10 +116,15 @@ impl Signal {
             Self::HighAum => (aum - 4.0).max(0.0),
             Self::Rival => (6.0 - known.rival).clamp(0.0, 10.0),
             Self::WeakerThanRival => (aum - known.rival).clamp(0.0, 3.0),
-            Self::LongerRun => yes(text.run.is_some()),
-            Self::LowerCase => yes(text.is_capitalised) * text.lower,
+            Self::LongerRun => yes(text.run.is_some()) * text.capitals.weight(),
+            Self::LowerCase => yes(text.is_capitalised) * text.lower * text.capitals.weight(),
             Self::Width => text.width.saturating_sub(1).min(3) as f32,
             Self::WholeRun => yes(text.is_run),
+            Self::MissedRuns if text.is_run => {
+                let missed = text.capitals.missed();
+                ln(missed) - ln(1.0 - missed)
+            }
+            Self::MissedRuns => 0.0,
             Self::LowerCaseRun => yes(text.is_run) * text.lower,
             Self::JoinedRun => yes(text.is_joined),
             Self::Overlap => yes(text.is_covered),
@@ -245,17 +254,18 @@ mod tests {
     fn of_all(corpus: &Corpus, aum: &[f32]) -> Vec<f32> {
         let index = corpus.span_index(8).unwrap();
         let assigned = corpus.dense_labels(&index);
-        trust_of_all(&Evidence::new(corpus), &index, &assigned, aum)
+        trust_of_all(&Evidence::new(corpus, 8), &index, &assigned, aum)
     }
 
     #[test]
     fn probabilities_by_hand() {
         let trust = of_all(&corpus(), &[9.0, 7.0, 6.5, 5.0, 1.0, 2.0]);
-        // *States*: −1.05 − .65·2 + .2·(6 − 1) + 2.6 = 1.25.
-        let expected = 1.0 / (1.0 + 1.25f64.exp());
+        // One run, unlabelled: R = (1 + 9) / 11, L = 5 / 11. Weight R; missed (.8·R − L) / (1 − L) = .5.
+        // *States*: −1.05 − .65·2 + .2·(6 − 1) + 2.8·10/11 = 1.195….
+        let expected = 1.0 / (1.0 + (-1.35 + 28.0 / 11.0f64).exp());
         assert!((f64::from(trust[5]) - expected).abs() < 1e-6, "{}", trust[5]);
-        // *United States*: −2.4 − .35 + 3.7 − .6 − .4·2 = −.45; nothing is more suspicious.
-        let expected = 1.0 / (1.0 + (-0.45f64).exp());
+        // *United States*: −2.4 − .35 + 3.6 + 0 − .6 − .4·2 = −.55; nothing is more suspicious.
+        let expected = 1.0 / (1.0 + (-0.55f64).exp());
         assert!((f64::from(trust[4]) - expected).abs() < 1e-6, "{}", trust[4]);
         // *United*, AUM 5, is no whole run: −2.4 − .35·5 − .5 − .2·3 = −5.25. It overlaps no entity.
         let expected = 1.0 / (1.0 + (-5.25f64).exp());
@@ -267,7 +277,7 @@ mod tests {
         let corpus = corpus();
         let aum = [9.0, 7.0, 6.5, 5.0, 1.0, 2.0];
         let index = corpus.span_index(8).unwrap();
-        let (assigned, evidence) = (corpus.dense_labels(&index), Evidence::new(&corpus));
+        let (assigned, evidence) = (corpus.dense_labels(&index), Evidence::new(&corpus, 8));
         let trust = of_all(&corpus, &aum);
         for span in 0..6 {
             let known = known(&evidence, &index, &assigned, &aum, span).unwrap();
@@ -281,8 +291,8 @@ mod tests {
     fn spans_without_numbers_are_not_judged_and_tell_nothing() {
         let trust = of_all(&corpus(), &[9.0, 7.0, 6.5, 5.0, f32::NAN, 2.0]);
         assert!(trust[4].is_nan());
-        // The lowest rival of *States* is [0,2] now: −1.05 − 1.3 + .2·0 + 2.6 = .25.
-        assert!((f64::from(trust[5]) - 1.0 / (1.0 + 0.25f64.exp())).abs() < 1e-6);
+        // The lowest rival of *States* is [0,2] now, with 6.5: −1.05 − 1.3 + .2·0 + 2.8·10/11.
+        assert!((f64::from(trust[5]) - 1.0 / (1.0 + (-2.35 + 28.0 / 11.0f64).exp())).abs() < 1e-6);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 pub mod capitals;
 pub mod case;
 
-use self::capitals::Words;
+use self::capitals::{Capitals, Words};
 use self::case::CaseCounts;
 use crate::corpus::Corpus;
 use crate::corpus::span::Span;
@@ -25,6 +25,8 @@ pub struct Evidence {
     words: Vec<Words>,
     /// Lower-case share of every token.
     lower: Vec<f32>,
+    /// How far capitals mark names in this corpus.
+    pub capitals: Capitals,
 }
 
 /// What the text says about one span.
@@ -44,11 +46,14 @@ pub struct SpanEvidence {
     pub is_covered: bool,
     /// Number of tokens.
     pub width: u32,
+    /// How far capitals mark names in the whole corpus.
+    pub capitals: Capitals,
 }
 
 impl Evidence {
-    /// Reads the evidence off a corpus with its distant labels. O(tokens).
-    pub fn new(corpus: &Corpus) -> Self {
+    /// Reads the evidence off a corpus with its distant labels. `max_width`: tokens of the widest candidate span.
+    /// O(tokens × width).
+    pub fn new(corpus: &Corpus, max_width: u32) -> Self {
         let counts = CaseCounts::new(&corpus.tokens);
         let mut first = Vec::with_capacity(corpus.n_sentences() + 1);
         let mut words = Vec::with_capacity(corpus.tokens.n_tokens());
@@ -75,13 +80,35 @@ impl Evidence {
             }
         }
         first.push(words.len() as u32);
-        let mut evidence = Self { first, words, lower };
+        let mut evidence = Self { first, words, lower, capitals: Capitals::default() };
         for entity in &corpus.entities {
             for word in evidence.of_mut(entity.span) {
                 *word |= Words::COVERED;
             }
         }
+        evidence.capitals = evidence.count_runs(corpus, max_width);
         evidence
+    }
+
+    /// Counts the whole runs of the corpus.
+    fn count_runs(&self, corpus: &Corpus, max_width: u32) -> Capitals {
+        let (mut runs, mut seldom_lower, mut labelled) = (0, 0, 0);
+        for sentence in 0..corpus.n_sentences() as u32 {
+            let Some((words, lower)) = self.sentence(sentence) else { continue };
+            for start in 0..words.len() {
+                for end in start..words.len().min(start.saturating_add(max_width as usize)) {
+                    if !capitals::is_whole_run(words, start, end) {
+                        continue;
+                    }
+                    let span = Span { sentence, start: start as u32, end: end as u32 };
+                    let lowest = lower.get(start..=end).unwrap_or_default().iter().copied().fold(1.0, f32::min);
+                    runs += 1;
+                    seldom_lower += u32::from(lowest < capitals::SELDOM_LOWER);
+                    labelled += u32::from(corpus.entities_of(sentence).iter().any(|entity| entity.span == span));
+                }
+            }
+        }
+        Capitals::new(runs, seldom_lower, labelled)
     }
 
     /// What the text says about a span. `is_entity`: whether its distant label is an entity type. A span that does not
@@ -101,6 +128,7 @@ impl Evidence {
             lower: lower.iter().copied().fold(1.0, f32::min),
             is_covered: words.iter().any(|word| word.has(Words::COVERED)),
             width: span.width(),
+            capitals: self.capitals,
         }
     }
 
@@ -147,7 +175,7 @@ mod tests {
                 {"tokens": ["The", "Beatles", "sang"], "entities": [[1, 1, "ORG"]]},
                 {"tokens": ["the", "the", "the", "of"], "entities": []}]"#,
         );
-        let evidence = Evidence::new(&corpus);
+        let evidence = Evidence::new(&corpus, 8);
         assert_eq!(evidence.of(span(0, 3, 3), true).run, Some(span(0, 2, 3)));
         assert_eq!(evidence.of(span(1, 1, 2), true).run, Some(span(1, 0, 2)));
         // *The* begins a sentence and is lower case elsewhere: no part of the name.
@@ -157,7 +185,7 @@ mod tests {
             entities: vec![corpus.entities[0], crate::corpus::Entity { span: span(0, 2, 2), label: 1 }],
             ..corpus
         };
-        assert_eq!(Evidence::new(&bounded).of(span(0, 3, 3), true).run, None);
+        assert_eq!(Evidence::new(&bounded, 8).of(span(0, 3, 3), true).run, None);
     }
 
     #[test]
@@ -166,7 +194,7 @@ mod tests {
             r#"[{"tokens": ["the", "Bank", "of", "England", "and", "Tom"], "entities": []},
                 {"tokens": ["LOUD", "NEWS", "HERE"], "entities": []}]"#,
         );
-        let evidence = Evidence::new(&corpus);
+        let evidence = Evidence::new(&corpus, 8);
         let is_run = |start, end| evidence.of(span(0, start, end), false).is_run;
         assert!(is_run(1, 1) && is_run(1, 3) && is_run(3, 3) && is_run(1, 5) && is_run(5, 5));
         assert!(!is_run(0, 1) && !is_run(1, 2) && !is_run(2, 3) && !is_run(0, 0));
@@ -180,7 +208,7 @@ mod tests {
             r#"[{"tokens": ["italian", "food", "near", "boston"], "entities": [[3, 3, "LOC"]]},
                 {"tokens": ["我", "在", "北京"], "entities": [[2, 2, "LOC"]]}]"#,
         );
-        let evidence = Evidence::new(&corpus);
+        let evidence = Evidence::new(&corpus, 8);
         for sentence in 0..2 {
             for start in 0..3 {
                 let found = evidence.of(span(sentence, start, start), true);

@@ -24,6 +24,8 @@ use crate::recording::dynamics::{Dynamics, Negatives};
 
 /// Suspicious spans listed per side.
 const LISTED: usize = 40;
+/// Tokens shown on either side of a suspicious span.
+const CONTEXT: u32 = 12;
 /// Most decisions by hand that a link carries.
 pub const LINKED: usize = 200;
 /// Points of a precision–recall curve.
@@ -434,8 +436,7 @@ fn suspicious(input: &Input, side: Side, decided: &std::collections::BTreeMap<Sp
     };
     let mut out = format!(
         "<h2>{title}</h2><div class=\"wide\"><table><tr><th>sentence</th><th class=\"text\">distant</th>\
-         <th class=\"text\">predicted</th><th>{}</th><th class=\"text\">decision</th></tr>",
-        judge.metric.name()
+         <th class=\"text\">predicted</th><th>wrong</th><th>AUM</th><th class=\"text\">decision</th></tr>"
     );
     for &id in ranked.iter().take(LISTED) {
         let Some(span) = judge.index.span(id) else { continue };
@@ -447,18 +448,31 @@ fn suspicious(input: &Input, side: Side, decided: &std::collections::BTreeMap<Sp
             Some(Decision::Relabel(l)) => format!("relabel to {}", escape(labels.name(*l))),
         };
         let _ = write!(out, "<tr><td>");
-        for (i, token) in dynamics.corpus.tokens.sentence(span.sentence).enumerate() {
+        let tokens = dynamics.corpus.tokens.sentence(span.sentence);
+        let (first, last) = (span.start.saturating_sub(CONTEXT), span.end.saturating_add(CONTEXT));
+        if first > 0 {
+            out.push_str("… ");
+        }
+        let n_tokens = tokens.len();
+        for (i, token) in tokens.enumerate().skip(first as usize).take((last - first) as usize + 1) {
             let i = i as u32;
             let open = if i == span.start { "<mark>" } else { "" };
             let close = if i == span.end { "</mark>" } else { "" };
             let _ = write!(out, "{open}{}{close} ", escape(token));
         }
+        if (last as usize) + 1 < n_tokens {
+            out.push('…');
+        }
+        let because = judge.explain(&dynamics.corpus.tokens, id).line();
         let _ = write!(
             out,
-            "</td><td class=\"text\">{}</td><td class=\"text\">{}</td><td>{}</td><td class=\"text\">{decision}</td></tr>",
+            "<div class=\"note\">{}</div></td><td class=\"text\">{}</td><td class=\"text\">{}</td><td>{}</td><td>{}</td>\
+             <td class=\"text\">{decision}</td></tr>",
+            escape(&because),
             label(judge.assigned.get(at)),
             label(judge.metrics.predicted.get(at)),
-            number(judge.value(id)),
+            judge.metrics.trust.get(at).map_or(String::new(), |trust| format!("{:.0}%", 100.0 * (1.0 - trust))),
+            judge.metrics.aum.get(at).map_or(String::new(), |&aum| number(aum)),
         );
     }
     if ranked.is_empty() {

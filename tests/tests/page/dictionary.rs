@@ -39,7 +39,7 @@ fn what_dev_contradicts_is_corrected_until_the_switch_is_off() {
         page.click("dictionary-check").await;
         shows(&without).await;
         let of_page = page.download("export-corpus", crate::CLEANED).await;
-        let of_trainer = crate::cleaned_by_trainer(&binary, made, &["--no-dictionary-check"]);
+        let of_trainer = crate::cleaned_by_trainer(&binary, made, &["--dev-for", "epoch"]);
         crate::assert_same(&of_page, &of_trainer, "without the check");
         page.click("undo").await;
         shows(&with).await;

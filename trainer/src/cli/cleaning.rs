@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use shared::cleaning::Decisions;
 use shared::detection::judge::Judge;
@@ -16,24 +16,25 @@ use super::failure::{input, usage};
 #[derive(Args)]
 #[command(next_help_heading = "Cleaning")]
 pub struct CleaningOptions {
-    /// How thresholds are found: `auto` is AUM < 0 or, as far as the threshold samples support it, higher;
-    /// `paper` the quantiles of the threshold samples (.10 for negatives, 0 for positives) over the first 3
-    /// epochs
+    /// How thresholds are found. `auto`: an entity is judged wrong where its trust is below .5, an O span where it is
+    /// below .8 (with `--metric aum`: AUM < 0 or, as far as the threshold samples support it, higher). `paper`: quantiles
+    /// of the threshold samples' AUM (.10 for negatives, 0 for positives) over the first 3 epochs
     #[arg(long, value_enum)]
     pub threshold: Option<Threshold>,
-    /// Judge negatives (spans labelled O) with an AUM below this wrong; `keep`: none of them
-    #[arg(long, value_name = "AUM|keep", value_parser = threshold, allow_negative_numbers = true)]
+    /// Judge negatives (spans labelled O) with a metric below this wrong; `keep`: none of them
+    #[arg(long, value_name = "VALUE|keep", value_parser = threshold, allow_negative_numbers = true)]
     pub negatives_threshold: Option<Rule>,
-    /// Judge positives with an AUM below this wrong; `keep`: none of them
-    #[arg(long, value_name = "AUM|keep", value_parser = threshold, allow_negative_numbers = true)]
+    /// Judge positives with a metric below this wrong; `keep`: none of them
+    #[arg(long, value_name = "VALUE|keep", value_parser = threshold, allow_negative_numbers = true)]
     pub positives_threshold: Option<Rule>,
-    /// Take the threshold for negatives from the threshold samples: AUM at this quantile, from the top
+    /// Take the threshold for negatives from the threshold samples: their metric at this quantile, from the top
     #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "negatives_threshold")]
     pub negatives_quantile: Option<f32>,
     /// Likewise for positives (the paper: .10 for negatives, 0 for positives)
     #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "positives_threshold")]
     pub positives_quantile: Option<f32>,
-    /// Judge by area under the margin, or by the mean probability of the label [default: aum]
+    /// Judge by trust (the probability that the label is right, from dynamics and text together), by the area under the
+    /// margin, or by the mean probability of the label [default: trust]
     #[arg(long, value_enum)]
     pub metric: Option<MetricArg>,
     /// Find the positives' threshold for each entity type by itself; a type with fewer than 30 threshold
@@ -41,19 +42,20 @@ pub struct CleaningOptions {
     #[arg(long)]
     pub per_class: bool,
     /// Threshold of one entity type, or `keep`; can be given several times
-    #[arg(long, value_name = "TYPE=AUM|keep", value_parser = class_threshold, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TYPE=VALUE|keep", value_parser = class_threshold, allow_negative_numbers = true)]
     pub class_threshold: Vec<(String, Rule)>,
     /// Epochs over which AUM is taken [default: three, from where the positives are learned]
     #[arg(long, value_name = "FIRST-LAST")]
     pub window: Option<Window>,
-    /// Give spans judged wrong the label that the model predicts, where it is confident, or remove them all
-    /// [default: relabel; `run` tries both]
+    /// Give spans judged wrong the label that is most probable, where that is sure enough (.8 by trust), or remove them
+    /// all [default: relabel]
     #[arg(long, value_enum)]
     pub on_wrong: Option<OnWrong>,
-    /// Keep the labels of dictionary entries that dev contradicts [default: their spans get the label that their words
-    /// have in dev, or are removed where that is not clear]
-    #[arg(long)]
-    pub no_dictionary_check: bool,
+    /// What the annotated sentences of dev are for. `calibration`: they also correct dictionary entries that they
+    /// contradict, and `run` keeps the labels as they came where the cleaned model is worse on dev. `epoch`: they choose
+    /// the best epoch and nothing else [default: calibration]
+    #[arg(long, value_enum)]
+    pub dev_for: Option<DevFor>,
     /// Judge every suspicious negative, whatever it overlaps [default: only the most suspicious of those that overlap,
     /// and none that overlaps a positive that the model has learned]
     #[arg(long)]
@@ -89,6 +91,7 @@ impl CleaningOptions {
         }
         if let Some(metric) = self.metric {
             settings.metric = metric.into();
+            settings.relabel_probability = settings.metric.relabel_probability();
         }
         settings.per_class |= self.per_class;
         settings.classes.extend(self.class_threshold.iter().cloned());
@@ -97,7 +100,7 @@ impl CleaningOptions {
             Some(OnWrong::Relabel) => settings.action = Action::Relabel,
             None => {}
         }
-        if self.no_dictionary_check {
+        if self.dev_for == Some(DevFor::Epoch) {
             settings.dictionary_check = false;
         }
         if self.keep_overlaps {
@@ -130,8 +133,15 @@ pub enum Threshold {
     Paper,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DevFor {
+    Calibration,
+    Epoch,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub enum MetricArg {
+    Trust,
     Aum,
     Confidence,
 }
@@ -139,6 +149,7 @@ pub enum MetricArg {
 impl From<MetricArg> for Metric {
     fn from(arg: MetricArg) -> Self {
         match arg {
+            MetricArg::Trust => Self::Trust,
             MetricArg::Aum => Self::Aum,
             MetricArg::Confidence => Self::Confidence,
         }
@@ -177,6 +188,7 @@ pub fn open(path: &Path, options: &CleaningOptions, decisions: Option<&Path>) ->
         None => {
             let automatic = Judge::automatic(&file.dynamics, |settings| options.adjust(settings));
             let (judge, settings) = input(automatic.with_context(about))?;
+            usage(settings.check().map_err(|what| anyhow!("the options ask for {what}")))?;
             (judge, Decisions::new(file.digest.clone(), settings))
         }
     };

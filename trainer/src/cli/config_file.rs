@@ -327,7 +327,7 @@ fn in_force(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<S
         ("encoder_rate", config.encoder_rate.to_string()),
         ("head_rate", config.head_rate.to_string()),
         ("warmup", config.warmup.to_string()),
-        ("metric", "aum".to_owned()),
+        ("metric", "trust".to_owned()),
         ("threshold", "auto".to_owned()),
     ]);
     if matches.try_get_raw(SWEEP).is_ok_and(|sweep| sweep.is_none()) {

@@ -9,7 +9,7 @@ use trainer::pipeline::{self, Options, Reference};
 use trainer::sweep::{Sweep, SweepResult, Trials};
 use trainer::{console, interrupt};
 
-use super::cleaning::CleaningOptions;
+use super::cleaning::{CleaningOptions, DevFor};
 use super::config_file::{self, ConfigArgs};
 use super::corpora::TrainingCorpusArgs;
 use super::failure::{input, usage};
@@ -132,7 +132,10 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
             }
             sweep
         }
-        None => Sweep::of_trials(args.trials.unwrap_or(Trials::Usual), args.cleaning.action_is_open()),
+        None => {
+            let usual = if args.cleaning.dev_for == Some(DevFor::Epoch) { Trials::None } else { Trials::Usual };
+            Sweep::of_trials(args.trials.unwrap_or(usual), args.cleaning.action_is_open())
+        }
     };
     usage(sweep.check(adjust, &corpora.train.labels, config.epochs))?;
     usage(if corpora.train_gold.is_none() && args.reference.contains(&ReferenceArg::Oracle) {

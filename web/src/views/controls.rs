@@ -186,7 +186,7 @@ fn metric(app: App) -> impl IntoView {
         <div class="row">
             <span class="name">"judged by"</span>
             <div class="segments" role="group" aria-label="Metric by which spans are judged">
-                {button(Metric::Aum)} {button(Metric::Confidence)}
+                {button(Metric::Trust)} {button(Metric::Aum)} {button(Metric::Confidence)}
             </div>
         </div>
     }

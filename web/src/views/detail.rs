@@ -76,6 +76,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
                 "by the rules".to_owned()
             }}
         </p>
+        {because(&detail)}
         {buttons(app, detail.clone(), labels)}
         {same_form(app, detail.row.id, detail.same_form.clone(), &labels_again)}
         {margins(&row.margins)}
@@ -93,6 +94,21 @@ fn span(app: App, detail: Detail) -> impl IntoView {
             {fact("forgotten", format!("{} ×", detail.forgetting))}
         </dl>
     }
+}
+
+/// How probable it is that the label is wrong, and why.
+fn because(detail: &Detail) -> impl IntoView + use<> {
+    let wrong = detail.wrong?;
+    let reasons = |intro: &'static str, reasons: &[String]| {
+        (!reasons.is_empty()).then(|| view! { <p><span class="muted">{intro}</span> {reasons.join("; ")}</p> })
+    };
+    Some(view! {
+        <div class="because" data-testid="because">
+            <p><strong>{format!("{:.0}%", 100.0 * wrong)}</strong> " likely wrong"</p>
+            {reasons("against it:", &detail.because.against)}
+            {reasons("for it:", &detail.because.in_favour)}
+        </div>
+    })
 }
 
 fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {

@@ -65,6 +65,7 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
                 <span class="axis x" aria-hidden="true">{move || match app.metric() {
                     Metric::Aum => "AUM (logits)",
                     Metric::Confidence => "confidence (probability)",
+                    Metric::Trust => "trust: probability that the label is right",
                 }}</span>
                 {line(app, side, data)}
                 <p class="legend inlay">
@@ -130,7 +131,7 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
         let fine = if event.shift_key() { 0.1 } else { 1.0 };
         let unit = match app.metric() {
             Metric::Aum => 1.0,
-            Metric::Confidence => 0.1,
+            Metric::Confidence | Metric::Trust => 0.1,
         };
         let step = 0.1 * unit * fine;
         let to = match event.key().as_str() {

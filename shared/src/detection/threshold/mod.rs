@@ -58,6 +58,15 @@ impl Metric {
         }
     }
 
+    /// Least probability of the new label for relabelling, unless a person sets it: high where the probability counts
+    /// what the text says, so that few labels are changed into wrong ones.
+    pub fn relabel_probability(self) -> f32 {
+        match self {
+            Self::Aum | Self::Confidence => 0.5,
+            Self::Trust => 0.8,
+        }
+    }
+
     /// Its name in running text.
     pub fn name(self) -> &'static str {
         match self {
@@ -146,6 +155,13 @@ impl Settings {
         if !is_share(self.relabel_probability) {
             return Err("a probability that is not in 0..1");
         }
+        let rules = [self.negatives, self.positives].into_iter().chain(self.classes.values().copied());
+        let is_outside = |rule: Rule| matches!(rule, Rule::Fixed(value) if !is_share(value));
+        if self.metric == Metric::Trust && rules.into_iter().any(is_outside) {
+            return Err(
+                "a threshold outside 0..1, although labels are judged by trust, a probability; judge by AUM for others",
+            );
+        }
         Ok(())
     }
 
@@ -161,7 +177,7 @@ impl Settings {
             // Margins do not say what the model predicts.
             action: if dynamics.run.is_margins() { Action::Remove } else { Action::Relabel },
             overlap_suppression: true,
-            relabel_probability: 0.5,
+            relabel_probability: Metric::Trust.relabel_probability(),
             dictionary_check: !dynamics.contradicted.is_empty(),
         }
     }

@@ -1,0 +1,105 @@
+//! Why a label is doubted or trusted, in words: the signals of the noise model, the strongest first.
+
+use serde::{Deserialize, Serialize};
+
+use super::judge::Judge;
+use super::noise_model::{Reason, Signal};
+use crate::corpus::TokenTable;
+use crate::corpus::decision::Side;
+use crate::corpus::span::SpanId;
+
+/// A signal that moves the log odds by less than this is not worth a word.
+const LEAST: f32 = 0.5;
+
+/// What speaks against a label and for it, each the strongest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Reasons to doubt the label.
+    pub against: Vec<String>,
+    /// Reasons to trust it.
+    pub in_favour: Vec<String>,
+}
+
+impl Explanation {
+    /// Both lists as one line; empty where nothing stands out.
+    pub fn line(&self) -> String {
+        let part = |intro: &str, reasons: &[String]| {
+            if reasons.is_empty() { String::new() } else { format!("{intro}{}", reasons.join("; ")) }
+        };
+        let parts = [part("", &self.against), part("but ", &self.in_favour)];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Judge {
+    /// Why the label of a span is doubted or trusted. `tokens`: those of the corpus. Empty for a flagged span, and for one
+    /// that does not exist.
+    pub fn explain(&self, tokens: &TokenTable, span: SpanId) -> Explanation {
+        let mut reasons = self.reasons(span);
+        reasons.retain(|reason| reason.log_odds.abs() >= LEAST && reason.signal != Signal::Base);
+        // Stable: equal ones stay in the order of the weights.
+        reasons.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
+        let mut explanation = Explanation::default();
+        for reason in &reasons {
+            let list = if reason.log_odds > 0.0 { &mut explanation.against } else { &mut explanation.in_favour };
+            list.extend(self.in_words(tokens, span, reason));
+        }
+        explanation
+    }
+
+    fn in_words(&self, tokens: &TokenTable, span: SpanId, reason: &Reason) -> Option<String> {
+        let doubts = reason.log_odds > 0.0;
+        let lower = || {
+            let place = self.index.span(span)?;
+            Some((100.0 * self.evidence.of(place, self.side(span) == Side::Positives).lower).round())
+        };
+        Some(match reason.signal {
+            Signal::Base | Signal::HighAum | Signal::OverlapAum => return None,
+            Signal::MissedRuns if doubts => "many such runs are not labelled here".to_owned(),
+            Signal::MissedRuns => "most such runs without a label are no names here".to_owned(),
+            Signal::Aum if doubts => format!("the model prefers another label (AUM {:.1})", reason.value),
+            Signal::Aum => format!("the model learned this label (AUM {:.1})", reason.value),
+            Signal::Rival => "the model finds an entity with other boundaries".to_owned(),
+            Signal::WeakerThanRival => "a span that overlaps it is more suspicious".to_owned(),
+            Signal::LongerRun => format!("part of “{}”", tokens.surface(self.longer_run(span)?)),
+            Signal::LowerCase | Signal::LowerCaseRun => {
+                format!("the words are in lower case elsewhere ({}%)", lower()?)
+            }
+            Signal::Width => "several words long".to_owned(),
+            Signal::WholeRun => "capitalised like a whole name, and not labelled".to_owned(),
+            Signal::JoinedRun => "two names joined by a short word".to_owned(),
+            Signal::Overlap if self.side(span) == Side::Negatives => "overlaps a labelled entity".to_owned(),
+            Signal::Overlap => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detection::threshold::Metric;
+    use crate::formats::dynclean_json;
+    use crate::metrics::Window;
+    use crate::recording::dynamics::Dynamics;
+
+    #[test]
+    fn reasons_name_what_the_text_says() {
+        let json = br#"[{"tokens": ["the", "United", "States"], "entities": [[2, 2, "PER"]]},
+                        {"tokens": ["I", "saw", "The", "the", "the", "dog"], "entities": [[2, 2, "PER"]]}]"#;
+        let corpus = dynclean_json::read(json).unwrap();
+        let index = corpus.span_index(8).unwrap();
+        let rows: Vec<f32> = (0..index.len()).flat_map(|_| [0.0, -4.0]).collect();
+        let dynamics = Dynamics::of_one_epoch(corpus, &rows);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Trust).unwrap();
+        let tokens = &dynamics.corpus.tokens;
+        // [2,2] of the first sentence is span 5; its AUM is −4.
+        let states = judge.explain(tokens, 5);
+        assert_eq!(states.against[0], "the model prefers another label (AUM -4.0)");
+        assert!(states.against.contains(&"part of “United States”".to_owned()), "{states:?}");
+        // *The* in the second sentence; *the* is lower case three times: 3 / (3 + 1 + .5) = 67 %.
+        let the = judge.index.id(crate::corpus::span::Span { sentence: 1, start: 2, end: 2 }).unwrap();
+        let line = judge.explain(tokens, the).line();
+        assert!(line.contains("the words are in lower case elsewhere (67%)"), "{line}");
+        assert_eq!(judge.explain(tokens, 9_999), Explanation::default());
+    }
+}
