@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tags::Scheme;
+use super::tags::{Notation, Scheme, Spelling};
 
 /// A corpus file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -181,6 +181,12 @@ pub struct Conll {
     pub separator: Separator,
     /// Tag scheme.
     pub scheme: Scheme,
+    /// How its tags are spelled.
+    pub spelling: Spelling,
+    /// Names of the tag ids; none where tags stand as names.
+    pub ids: Option<Vec<(i64, String)>>,
+    /// Under which name the tag stands, in a column of `name=value|...`; none where it has the column for itself.
+    pub key: Option<String>,
     /// Column of the token.
     pub token_column: usize,
     /// Column of the label.
@@ -201,11 +207,20 @@ pub struct Conll {
     pub tail: String,
 }
 
+impl Conll {
+    pub(super) fn notation(&self) -> Notation {
+        Notation { scheme: self.scheme, spelling: self.spelling }
+    }
+}
+
 impl Default for Conll {
     fn default() -> Self {
         Self {
             separator: Separator::Tab,
             scheme: Scheme::Iob2,
+            spelling: Spelling::default(),
+            ids: None,
+            key: None,
             token_column: 0,
             label_column: 1,
             n_columns: 2,
@@ -231,12 +246,22 @@ pub struct TagJson {
     pub tags: String,
     /// Tag scheme.
     pub scheme: Scheme,
+    /// How its tags are spelled.
+    pub spelling: Spelling,
     /// Names of the tag ids; none where tags stand as names.
     pub ids: Option<Vec<(i64, String)>>,
+    /// Whether ids stand as strings.
+    pub quoted: bool,
     /// Type whose tags mean "unknown" (for ids, −100 does).
     pub ignore: String,
     /// Whether such tags occur.
     pub has_ignore_tags: bool,
+}
+
+impl TagJson {
+    pub(super) fn notation(&self) -> Notation {
+        Notation { scheme: self.scheme, spelling: self.spelling }
+    }
 }
 
 impl Default for TagJson {
@@ -246,7 +271,9 @@ impl Default for TagJson {
             tokens: "tokens".into(),
             tags: "ner_tags".into(),
             scheme: Scheme::Iob2,
+            spelling: Spelling::default(),
             ids: None,
+            quoted: false,
             ignore: super::IGNORE.into(),
             has_ignore_tags: false,
         }

@@ -13,7 +13,10 @@ mod json;
 pub mod label_studio;
 mod layout;
 mod marked_text;
+#[cfg(test)]
+mod misreadings;
 pub mod plain_text;
+mod scheme;
 mod source;
 pub mod tag_json;
 mod tag_names;
@@ -29,7 +32,7 @@ pub use layout::{
     Brat, Conll, Container, DyncleanJson, Format, LabelStudio, Layout, MarkShape, Separator, TagJson, TextJson,
 };
 pub use tag_names::TagNames;
-pub use tags::Scheme;
+pub use tags::{ENTITY, Scheme, Spelling};
 pub use tokeniser::tokenise;
 
 use crate::corpus::{Corpus, Entity};
@@ -61,6 +64,8 @@ pub struct ReadOptions {
     pub gold: Option<String>,
     /// What tag ids mean.
     pub tags: Option<TagNames>,
+    /// The scheme of the tags, instead of recognising it.
+    pub scheme: Option<Scheme>,
     /// Entity type whose labels mean "unknown" (default: [`IGNORE`]).
     pub ignore: Option<String>,
     /// Whether JSON records may come without the field of the labels, because these are still to be made.

@@ -17,8 +17,9 @@ use serde::Deserialize;
 use super::builder::{Builder, Labelled, Sentence};
 use super::json::{self, Fields, Record};
 use super::layout::{Format, Layout, TagJson};
+use super::scheme::Evidence;
 use super::source::Source;
-use super::tags::{self, Chunk, Evidence, Losses, Scheme};
+use super::tags::{self, Chunk, Losses, Notation};
 use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
 use crate::corpus::Corpus;
 use crate::labels::LabelSet;
@@ -31,27 +32,51 @@ const IGNORED_ID: i64 = -100;
 const EXPECTED: &str = "records such as {\"tokens\": [\"Ada\", \"wrote\"], \"ner_tags\": [\"B-PER\", \"O\"]}";
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a tag's name or id")]
+#[serde(untagged, expecting = "a tag is neither a name nor an id")]
 enum RawTag {
     Id(i64),
+    /// An id that pandas made a fraction.
+    Fraction(f64),
     Name(String),
+}
+
+impl RawTag {
+    /// The id that this stands for, as a number or (`quoted`) as a string; `None` for a name.
+    fn id(&self, names: &HashMap<i64, &str>) -> Option<i64> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Fraction(number) => {
+                let id = *number as i64;
+                (id as f64 == *number).then_some(id)
+            }
+            Self::Name(name) => {
+                let id = name.parse().ok()?;
+                (id == IGNORED_ID || names.contains_key(&id)).then_some(id)
+            }
+        }
+    }
 }
 
 /// How the tags of a file are read.
 struct Tags<'a> {
     field: String,
-    scheme: Scheme,
+    notation: Notation,
     ids: Option<&'a [(i64, String)]>,
     names: HashMap<i64, &'a str>,
 }
 
-/// The tags of a sentence by name, and which of them are to be ignored.
-type Names<'a> = (Vec<Cow<'a, str>>, Vec<bool>);
+/// The tags of a sentence by name, which of them are to be ignored, and how ids stand there.
+struct Names<'a> {
+    names: Vec<Cow<'a, str>>,
+    mask: Vec<bool>,
+    has_ids: bool,
+    has_quoted_ids: bool,
+}
 
 impl<'a> Tags<'a> {
     fn new(field: String, ids: Option<&'a [(i64, String)]>) -> Self {
         let names = ids.unwrap_or_default().iter().map(|(id, name)| (*id, name.as_str())).collect();
-        Self { field, scheme: Scheme::default(), ids, names }
+        Self { field, notation: Notation::default(), ids, names }
     }
 
     fn names<'r>(&self, record: &Record<'r>, fields: &Fields<'r>) -> Result<(Names<'a>, &'r str), FormatError> {
@@ -59,27 +84,45 @@ impl<'a> Tags<'a> {
             .get(&self.field)
             .ok_or_else(|| record.error(format!("missing field `{}`; expected {EXPECTED}", self.field)))?;
         let tags: Vec<RawTag> = record.parse(raw, &self.field, "a list of tags, names or ids")?;
-        let mut mask = vec![false; tags.len()];
-        let mut names = Vec::with_capacity(tags.len());
-        for (tag, masked) in tags.into_iter().zip(&mut mask) {
-            names.push(match tag {
-                RawTag::Name(name) => Cow::Owned(name),
-                RawTag::Id(IGNORED_ID) => {
-                    *masked = true;
-                    Cow::Borrowed("O")
+        let mut found = Names {
+            names: Vec::with_capacity(tags.len()),
+            mask: vec![false; tags.len()],
+            has_ids: false,
+            has_quoted_ids: false,
+        };
+        for (tag, masked) in tags.into_iter().zip(&mut found.mask) {
+            let id = tag.id(&self.names);
+            let name = match (tag, id) {
+                (RawTag::Name(name), None) => {
+                    found.names.push(Cow::Owned(name));
+                    continue;
                 }
-                RawTag::Id(id) if self.ids.is_none() => {
+                (RawTag::Fraction(number), None) => {
+                    return Err(record.error_at(raw, format!("{number} is no tag id; expected a whole number")));
+                }
+                (tag, id) => {
+                    found.has_ids = true;
+                    found.has_quoted_ids |= matches!(tag, RawTag::Name(_));
+                    id.unwrap_or_default()
+                }
+            };
+            found.names.push(match name {
+                IGNORED_ID => {
+                    *masked = true;
+                    Cow::Borrowed(self.notation.outside())
+                }
+                id if self.ids.is_none() => {
                     return Err(record.error_at(
                         raw,
                         format!("`{}` holds ids such as {id}; give their names with --tags tag_to_id.json", self.field),
                     ));
                 }
-                RawTag::Id(id) => Cow::Borrowed(*self.names.get(&id).ok_or_else(|| {
+                id => Cow::Borrowed(*self.names.get(&id).ok_or_else(|| {
                     record.error_at(raw, format!("tag id {id} has no name; give all names with --tags"))
                 })?),
             });
         }
-        Ok(((names, mask), raw))
+        Ok((found, raw))
     }
 }
 
@@ -108,31 +151,45 @@ pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Re
     let mut layers: Vec<Tags> =
         std::iter::once(field.clone()).chain(options.gold.clone()).map(|field| Tags::new(field, ids)).collect();
     let mut evidence: Vec<Evidence> = layers.iter().map(|_| Evidence::default()).collect();
-    let mut has_ids = false;
+    let (mut has_ids, mut quoted) = (false, false);
     json::for_each(source.text, EXPECTED, |record| {
         let fields = record.fields()?;
         for (tags, evidence) in layers.iter().zip(&mut evidence) {
-            let ((names, _), raw) = tags.names(&record, &fields)?;
-            names.iter().for_each(|name| evidence.see(name));
+            let (found, _) = tags.names(&record, &fields)?;
+            let known = found.names.iter().zip(&found.mask).filter(|(_, masked)| !**masked);
+            known.for_each(|(name, _)| evidence.see(name));
             evidence.end_sentence();
-            has_ids |= raw.trim_start_matches('[').trim_start().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+            has_ids |= found.has_ids;
+            quoted |= found.has_quoted_ids;
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    for (tags, evidence) in layers.iter_mut().zip(&evidence) {
-        tags.scheme = evidence.scheme();
+    let mut judged_notes = Vec::new();
+    for (tags, evidence) in layers.iter_mut().zip(&mut evidence) {
+        if has_ids {
+            ids.unwrap_or_default().iter().for_each(|(_, name)| evidence.know(name));
+        }
+        let judged = evidence.judge(options.scheme, &options.ignore()).map_err(|message| FormatError {
+            line: 1,
+            message: format!("`{}`: {message}", tags.field),
+        })?;
+        tags.notation = judged.notation;
+        judged_notes.extend(judged.note);
     }
-    let scheme = layers.first().map(|tags| tags.scheme).unwrap_or_default();
+    let Notation { scheme, spelling } = layers.first().map(|tags| tags.notation).unwrap_or_default();
     let mut layout = TagJson {
         container: json::container(source.text),
         tokens,
         tags: field,
         scheme,
+        spelling,
         ids: ids.filter(|_| has_ids).map(<[_]>::to_vec),
+        quoted,
         ignore: options.ignore(),
         has_ignore_tags: false,
     };
     let mut builder = Builder::new(layers.len() > 1);
+    builder.notes.append(&mut judged_notes);
     let mut irregular = 0;
     json::for_each(source.text, EXPECTED, |record| {
         let (sentence, marks) = read_sentence(&record, &layout, &layers)?;
@@ -174,7 +231,7 @@ fn read_sentence<'r>(
     let mut marks = Marks { ignores: false, irregular: false };
     let mut kept = None;
     for (number, tags) in layers.iter().enumerate() {
-        let ((names, mask), raw) = tags.names(record, &fields)?;
+        let (Names { names, mask, .. }, raw) = tags.names(record, &fields)?;
         if names.len() != tokens.len() {
             let message = format!(
                 "{} and {}: there must be one tag per token",
@@ -184,7 +241,7 @@ fn read_sentence<'r>(
             return Err(record.error_at(raw, message));
         }
         let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-        let (entities, unknown) = tags::untag(&names, &mask, tags.scheme, &layout.ignore)
+        let (entities, unknown) = tags::untag(&names, &mask, tags.notation, &layout.ignore)
             .map_err(|error| record.error_at(raw, format!("tag {}: {}", error.at, error.message)))?;
         let labelled: Vec<Labelled> =
             entities.iter().map(|&(start, end, kind)| (start, end, Cow::Owned(kind.to_owned()))).collect();
@@ -220,9 +277,9 @@ fn tag<'a>(
     unknown_in_tags: bool,
 ) -> tags::Tagged<'a> {
     match (unknown_in_tags, &layout.ids) {
-        (false, _) => tags::tag(n_tokens, entities, &[], layout.scheme, Some(&layout.ignore)),
-        (true, Some(_)) => tags::tag(n_tokens, entities, unknown, layout.scheme, None),
-        (true, None) => tags::tag(n_tokens, entities, unknown, layout.scheme, Some(&layout.ignore)),
+        (false, _) => tags::tag(n_tokens, entities, &[], layout.notation(), Some(&layout.ignore)),
+        (true, Some(_)) => tags::tag(n_tokens, entities, unknown, layout.notation(), None),
+        (true, None) => tags::tag(n_tokens, entities, unknown, layout.notation(), Some(&layout.ignore)),
     }
 }
 
@@ -256,12 +313,7 @@ pub(super) fn write(corpus: &Corpus, layout: &TagJson, unknown: Option<&UnknownA
     let mut writer = Writer { corpus, from: layout, to: &to, ids, in_tags, losses: Losses::default(), n_unnamed: 0 };
     let records: Vec<String> = (0..corpus.n_sentences() as u32).map(|sentence| writer.sentence(sentence)).collect();
     let mut notes = writer.losses.notes();
-    if writer.n_unnamed > 0 {
-        notes.push(format!(
-            "{} of a type without a tag id left out; give --tags with all types",
-            count(writer.n_unnamed, "entity")
-        ));
-    }
+    notes.extend(tags::unnamed_note(writer.n_unnamed));
     let content = Content::Text(json::file(to.container, records));
     let layout = match corpus.layout {
         Layout::Bond(_) => Layout::Bond(to.clone()),
@@ -314,21 +366,15 @@ impl Writer<'_> {
             self.losses.add(&tagged);
             return json::array(tagged.tags.iter().map(|tag| json::string(tag)));
         };
-        let has_ids = |(start, end, kind): &Chunk| {
-            // Three tokens show all tags of an entity, however wide.
-            let last = end.saturating_sub(*start).min(2);
-            let tags = tags::encode(last as usize + 1, &[(0, last, kind)], to.scheme);
-            tags.iter().all(|tag| ids.contains_key(tag.as_ref()))
-        };
-        let named: Vec<Chunk> = entities.iter().copied().filter(has_ids).collect();
-        self.n_unnamed += entities.len() - named.len();
+        let (named, n_unnamed) = tags::with_ids(entities.to_vec(), Some(ids), to.notation());
+        self.n_unnamed += n_unnamed;
         let tagged = tag(to, n_tokens, &named, unknown, self.in_tags);
         self.losses.add(&tagged);
         let mask = tagged.mask.iter().copied().chain(std::iter::repeat(false));
-        let id = |(tag, masked): (&Cow<str>, bool)| match masked {
-            true => IGNORED_ID.to_string(),
-            // IOB1's tags of neighbours may lack an id although each one's own tags have one.
-            false => ids.get(tag.as_ref()).or(ids.get("O")).copied().unwrap_or_default().to_string(),
+        let id = |(tag, masked): (&Cow<str>, bool)| {
+            let id = if masked { None } else { tags::id_of(tag, Some(ids)) };
+            let id = id.unwrap_or_else(|| IGNORED_ID.to_string());
+            if to.quoted { json::string(&id) } else { id }
         };
         json::array(tagged.tags.iter().zip(mask).map(id))
     }
@@ -340,17 +386,20 @@ impl Writer<'_> {
         let record: Vec<RawTag> = serde_json::from_str(raw).ok()?;
         let names: HashMap<i64, &str> =
             self.from.ids.as_deref().unwrap_or_default().iter().map(|(id, name)| (*id, name.as_str())).collect();
-        let mask: Vec<bool> = record.iter().map(|tag| matches!(tag, RawTag::Id(IGNORED_ID))).collect();
+        let ids: Vec<Option<i64>> = record.iter().map(|tag| tag.id(&names)).collect();
+        let mask: Vec<bool> = ids.iter().map(|id| *id == Some(IGNORED_ID)).collect();
         let tags: Option<Vec<&str>> = record
             .iter()
-            .map(|tag| match tag {
-                RawTag::Name(name) => Some(name.as_str()),
-                RawTag::Id(IGNORED_ID) => Some("O"),
-                RawTag::Id(id) => names.get(id).copied(),
+            .zip(&ids)
+            .map(|(tag, id)| match (tag, id) {
+                (_, Some(IGNORED_ID)) => Some(self.from.notation().outside()),
+                (_, Some(id)) => names.get(id).copied(),
+                (RawTag::Name(name), None) => Some(name.as_str()),
+                _ => None,
             })
             .collect();
         let tags = tags.filter(|tags| tags.len() == n_tokens)?;
-        let (mut was, mut were_unknown) = tags::untag(&tags, &mask, self.from.scheme, &self.from.ignore).ok()?;
+        let (mut was, mut were_unknown) = tags::untag(&tags, &mask, self.from.notation(), &self.from.ignore).ok()?;
         let (mut is, mut are_unknown) = (entities.to_vec(), unknown.to_vec());
         was.sort_unstable();
         is.sort_unstable();
