@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use shared::corpus::Corpus;
 use shared::formats::{
-    self, Content, Document, Format, FormatError, Layers, Layout, ReadOptions, TagJson, TagNames, UnknownAs,
-    WriteOptions, Written,
+    self, Content, Document, Format, FormatError, Layers, Layout, ReadOptions, TagNames, UnknownAs, WriteOptions,
+    Written,
 };
 use shared::labels::LabelSet;
 
@@ -31,7 +31,7 @@ pub struct CorpusOptions {
 impl CorpusOptions {
     /// In one line, as on the command line.
     fn describe(&self) -> String {
-        let ReadOptions { format, token_column, label, gold, tags, ignore, unlabelled: _ } = &self.read;
+        let ReadOptions { format, token_column, label, gold, tags, scheme, ignore, unlabelled: _ } = &self.read;
         let options = [
             ("format", format.map(|format| format.name().to_owned())),
             ("token-column", token_column.map(|column| column.to_string())),
@@ -39,6 +39,7 @@ impl CorpusOptions {
             ("gold-column", gold.clone()),
             ("eval-column", self.eval_label.clone()),
             ("tags", tags.as_ref().map(|tags| format!("{:?}", tags.pairs()))),
+            ("scheme", scheme.map(|scheme| scheme.name().to_owned())),
             ("unknown", ignore.as_ref().map(|name| format!("tag:{name}"))),
             ("unknown", (self.unknown == Some(UnknownAs::Mask)).then(|| "mask".to_owned())),
         ];
@@ -113,7 +114,9 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
         if !matches!(options.format, None | Some(Format::Brat)) {
             bail!("{} is a folder; only brat standoff comes as one", path.display());
         }
-        return formats::brat::read(&documents(path, options.unlabelled)?, options).map_err(at(path));
+        let mut layers = formats::brat::read(&documents(path, options.unlabelled)?, options).map_err(at(path))?;
+        layers.notes.extend(annotations_without_text(path)?);
+        return Ok(layers);
     }
     read_bytes(&bytes_of(path)?, path, options)
 }
@@ -136,8 +139,7 @@ fn tags_beside(path: &Path, format: Option<Format>, options: &ReadOptions) -> Op
 
 /// The documents of a brat folder, by name; texts without annotations only where labels are still to be made.
 fn documents(folder: &Path, unlabelled: bool) -> Result<Vec<Document>> {
-    let mut texts = BTreeMap::new();
-    texts_in(folder, "", &mut texts)?;
+    let texts = files_in(folder, ".txt")?;
     ensure!(!texts.is_empty(), "{} has no .txt files; expected pairs of NAME.txt and NAME.ann", folder.display());
     let document = |(name, text): (String, PathBuf)| {
         let annotations = text.with_extension("ann");
@@ -151,16 +153,35 @@ fn documents(folder: &Path, unlabelled: bool) -> Result<Vec<Document>> {
     texts.into_iter().map(document).collect()
 }
 
-fn texts_in(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+/// What users are told about annotations whose text is not there.
+fn annotations_without_text(folder: &Path) -> Result<Option<String>> {
+    let texts = files_in(folder, ".txt")?;
+    let alone: Vec<String> = files_in(folder, ".ann")?.into_keys().filter(|name| !texts.contains_key(name)).collect();
+    let first = alone.iter().take(3).map(|name| format!("{name}.ann")).collect::<Vec<_>>().join(", ");
+    let more = if alone.len() > 3 { ", ..." } else { "" };
+    Ok((!alone.is_empty()).then(|| format!("{} without a .txt beside them, not read: {first}{more}", match alone.len() {
+        1 => "1 .ann file".to_owned(),
+        n => format!("{n} .ann files"),
+    })))
+}
+
+/// The files with this ending in a folder and its subfolders, by their names without it.
+fn files_in(folder: &Path, ending: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let mut files = BTreeMap::new();
+    add_files(folder, "", ending, &mut files)?;
+    Ok(files)
+}
+
+fn add_files(folder: &Path, prefix: &str, ending: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             bail!("{} has a name that is not UTF-8; rename it", path.display());
         };
         if path.is_dir() {
-            texts_in(&path, &format!("{prefix}{name}/"), texts)?;
-        } else if let Some(stem) = name.strip_suffix(".txt") {
-            texts.insert(format!("{prefix}{stem}"), path);
+            add_files(&path, &format!("{prefix}{name}/"), ending, files)?;
+        } else if let Some(stem) = name.strip_suffix(ending) {
+            files.insert(format!("{prefix}{stem}"), path);
         }
     }
     Ok(())
@@ -174,7 +195,7 @@ fn texts_in(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, PathBuf>) 
 /// When it cannot be written.
 pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec<String>> {
     let Written { content, notes, layout } = formats::write(corpus, options);
-    if let Layout::Bond(TagJson { ids: Some(ids), .. }) | Layout::TagsJsonl(TagJson { ids: Some(ids), .. }) = &layout {
+    if let Some(ids) = layout.tag_ids() {
         write_tags(&path.with_file_name(TAG_TO_ID), ids)?;
     }
     match content {

@@ -468,7 +468,8 @@ impl<'a> Reader<'a> {
         };
         self.layout.has_ignore_tags |= lines.mask.iter().all(|masked| !masked) && !unknown.is_empty();
         let frame = self.frame(&lines, &named, &entities, &unknown);
-        self.irregular += usize::from(!frame.tags.is_empty() && frame.mask.is_empty());
+        let breaks_scheme = !frame.tags.is_empty() && frame.mask.is_empty() && notation.scheme != Scheme::Brackets;
+        self.irregular += usize::from(breaks_scheme);
         let json = serde_json::to_string(&frame).map_err(|e| FormatError { line: at(0), message: e.to_string() })?;
         let owned = |chunks: Vec<Chunk<'a>>| -> Vec<Labelled<'a>> {
             chunks.into_iter().map(|(start, end, kind)| (start, end, Cow::Borrowed(kind))).collect()

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::counting::Counting;
 use super::tags::{Notation, Scheme, Spelling};
 
 /// A corpus file format.
@@ -126,6 +127,15 @@ impl Layout {
             Self::TextJsonl(_) => Format::TextJsonl,
             Self::LabelStudio(_) => Format::LabelStudio,
             Self::Brat(_) => Format::Brat,
+        }
+    }
+
+    /// What the tag ids of the file mean, where tags stand as ids.
+    pub fn tag_ids(&self) -> Option<&[(i64, String)]> {
+        match self {
+            Self::Conll(layout) => layout.ids.as_deref(),
+            Self::Bond(layout) | Self::TagsJsonl(layout) => layout.ids.as_deref(),
+            _ => None,
         }
     }
 
@@ -291,6 +301,8 @@ pub enum MarkShape {
     OffsetObject,
     /// `[0, 3, "PER"]` (Doccano).
     Triple,
+    /// `{"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]}` (Label Studio's short export).
+    LabelsObject,
 }
 
 /// Parameters of JSON records with text and offsets.
@@ -305,11 +317,22 @@ pub struct TextJson {
     pub spans: String,
     /// How these are written.
     pub shape: MarkShape,
+    /// Whether a record is a pair of the text and an object with the other fields (spaCy).
+    pub pair: bool,
+    /// What their offsets count.
+    pub counting: Counting,
 }
 
 impl Default for TextJson {
     fn default() -> Self {
-        Self { container: Container::Lines, text: "text".into(), spans: "spans".into(), shape: MarkShape::Object }
+        Self {
+            container: Container::Lines,
+            text: "text".into(),
+            spans: "spans".into(),
+            shape: MarkShape::Object,
+            pair: false,
+            counting: Counting::default(),
+        }
     }
 }
 
@@ -321,8 +344,10 @@ pub struct LabelStudio {
     pub container: Container,
     /// Field of the text in `data`.
     pub text: String,
-    /// Field of the labels: `annotations` or `predictions`.
+    /// Field of the labels: `annotations` (once `completions`) or `predictions`.
     pub layer: String,
+    /// What their offsets count.
+    pub counting: Counting,
     /// `from_name` of new labels.
     pub from_name: String,
     /// `to_name` of new labels.
@@ -335,6 +360,7 @@ impl Default for LabelStudio {
             container: Container::Array,
             text: "text".into(),
             layer: "annotations".into(),
+            counting: Counting::default(),
             from_name: "label".into(),
             to_name: "text".into(),
         }

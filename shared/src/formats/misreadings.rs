@@ -263,3 +263,249 @@ fn tags_inside_a_column_of_other_things_are_found() {
     assert_eq!(written(&cleaned), conllu.replace("name=B-PER", "name=O"));
     refused(&conllu.replace("name=O|X=y", "_"), &["line 5", "name="]);
 }
+
+// ---------------------------------------------------------------- JSON of other shapes, and files that are no text
+
+#[test]
+fn spacys_pairs_and_documents_are_read_and_written_back() {
+    let array = "[\n[\"Ada met Bob\", {\"entities\": [[0, 3, \"PER\"], [8, 11, \"PER\"]]}],\n[\"It rained\", {\"entities\": []}]\n]\n";
+    let lines = "[\"Ada met Bob\", {\"entities\": [[0, 3, \"PER\"], [8, 11, \"PER\"]]}]\n[\"It rained\", {\"entities\": []}]\n";
+    for file in [array, lines] {
+        let corpus = reads(file, &[(0, "Ada", "PER"), (0, "Bob", "PER")]).corpus;
+        assert_eq!(corpus.n_sentences(), 2);
+        assert_eq!(written(&corpus), file);
+        let mut cleaned = corpus.clone();
+        cleaned.unknown.push(cleaned.entities.remove(0).span);
+        let expected = file.replace("[0, 3, \"PER\"], ", "").replacen("]}", "], \"unknown\": [[0, 3]]}", 1);
+        assert_eq!(written(&cleaned), expected);
+        assert_eq!(layers(&expected, &options()).corpus.unknown, cleaned.unknown);
+    }
+    let document = r#"{"text": "Ada met", "ents": [{"start": 0, "end": 3, "label": "PER"}], "tokens": [{"id": 0, "start": 0, "end": 3}, {"id": 1, "start": 4, "end": 7}]}"#;
+    reads(document, &[(0, "Ada", "PER")]);
+    reads(r#"{"words": ["Ada", "met"], "ner": ["B-PER", "O"]}"#, &[(0, "Ada", "PER")]);
+}
+
+#[test]
+fn json_is_never_columns() {
+    for (text, parts) in [
+        (r#"["Ada met Bob", "It rained"]"#, &["list of strings"][..]),
+        ("[\n  \"Ada met Bob\",\n  \"It rained\"\n]\n", &["list of strings"]),
+        ("[1, 2, 3]", &["list of numbers"]),
+        (r#"[["Ada", "B-PER"], ["met", "O"]]"#, &["list of lists"]),
+        (r#"[[["Ada", "B-PER"], ["met", "O"]]]"#, &["list of lists"]),
+        (r#"[["Ada met", {"cats": {}}]]"#, &["without `entities`"]),
+        ("{\n  \"version\": 1,\n  \"rows\": [\n    {\"text\": \"a\"}\n  ]\n}\n", &["`rows`", "jq"]),
+        (r#"{"classes": ["PER"], "annotations": [["Ada met", {"entities": [[0, 3, "PER"]]}], null]}"#, &["`annotations`", "jq"]),
+        (r#"{"train": [{"tokens": ["a"]}], "test": [{"tokens": ["a"]}]}"#, &["`train`", "splits"]),
+        (r#"{"tokens": [["Ada"], ["met"]], "ner_tags": [["B-PER"], ["O"]]}"#, &["one object", "`tokens`"]),
+        (r#"[{"id": 0, "paragraphs": [{"sentences": []}]}]"#, &["spaCy", "version 2"]),
+        (r#"{"a": {"text": "x"}}"#, &["one object that holds others"]),
+        (r#"{"words": "a", "x": 1}"#, &["`words`, `x`"]),
+        ("[{'tokens': ['Ada'], 'entities': []}]", &["Python's notation", "json.dump"]),
+        ("{'tokens': ['Ada'], 'entities': []}", &["Python's notation"]),
+        ("[('Ada', {'entities': []})]", &["Python's notation"]),
+        ("[{\"tokens\": [\"Ada\"]", &["record 1"]),
+    ] {
+        refused(text, parts);
+    }
+    // Columns whose first token is a bracket.
+    for columns in ["[\tO\n1\tO\n]\tO\n", "[1]\tO\nAda\tB-PER\n", "{\" -X- O\n", "[ -LRB- O\n", "[\"\tO\n"] {
+        assert_eq!(detect(columns.as_bytes()), Ok(Format::Conll), "{columns}");
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_named_with_the_way() {
+    for (bytes, parts) in [
+        (&b"PAR1\x15\x04\x15\xff"[..], ["Parquet", "to_json"]),
+        (b"ARROW1\0\0\xff\xff", ["Arrow", "to_json"]),
+        (b"\xff\xff\xff\xff\x10\x01", ["Arrow", "to_json"]),
+        (b"x\x9c\xab\xff", ["DocBin", "doc.to_json()"]),
+        (b"\x1f\x8b\x08\x00", ["gzip", "unpack"]),
+        (b"PK\x03\x04\x14", ["zip", "unpack"]),
+    ] {
+        refused_with(bytes, &options(), &parts);
+        assert_eq!(detect(bytes).unwrap_err(), read(bytes, &options()).unwrap_err());
+    }
+}
+
+#[test]
+fn errors_in_one_line_of_json_name_the_record() {
+    let good = r#"{"id": "d-7", "text": "Ada", "label": []}"#;
+    for (text, parts) in [
+        (format!(r#"[{good}, {{"id": "d-8", "text": "Ada", "label": [[0, 9, "X"]]}}]"#), &["record 2 (id \"d-8\")", "[0, 9]"][..]),
+        (format!(r#"[{good}, {{"id": 12, "label": []}}]"#), &["record 2 (id 12)", "missing field `text`"]),
+        (format!(r#"[{good}, {{"text": 3, "label": []}}]"#), &["record 2:", "`text` as a string"]),
+        (format!(r#"[{good}, {{"text": }}]"#), &["record 2, column"]),
+        (r#"[{"str_words": ["a"], "tags": ["O"]}, {"str_words": ["a"], "tags": []}]"#.into(), &["record 2", "one tag per token"]),
+        (r#"[{"id": 5, "data": {"text": "a"}, "annotations": [{"result": [{"type": "labels", "value": {"start": "x"}}]}]}]"#.into(), &["record 1 (id 5)"]),
+        (r#"[{"tokens": ["a"], "entities": []}, {"guid": "x", "tokens": ["a"], "entities": [[0, 3, "X"]]}]"#.into(), &["record 2 (guid \"x\")", "[0, 3]"]),
+        (format!("{good} {{\"text\": 3, \"label\": []}}"), &["record 2:"]),
+    ] {
+        refused(&text, parts);
+    }
+    // In JSON Lines, the line tells.
+    let error = read(format!("{good}\n{{\"text\": 3}}\n").as_bytes(), &options()).unwrap_err();
+    assert!(error.line == 2 && !error.message.contains("record"), "{error}");
+}
+
+#[test]
+fn further_fields_that_are_none_leave_json_whole() {
+    let mut corpus = layers(r#"[{"tokens": ["a"], "entities": []}]"#, &options()).corpus;
+    for (extra, expected) in [
+        ("{}", r#"{"tokens": ["a"], "entities": []}"#),
+        ("", r#"{"tokens": ["a"], "entities": []}"#),
+        ("{\"x\"", r#"{"tokens": ["a"], "entities": []}"#),
+        ("[1]", r#"{"tokens": ["a"], "entities": []}"#),
+        (r#"{"x": 1, "entities": 2}"#, r#"{"tokens": ["a"], "entities": [], "x":1}"#),
+    ] {
+        corpus.extra = vec![(0, extra.to_owned())];
+        assert_eq!(written(&corpus), format!("[\n{expected}\n]\n"), "{extra}");
+    }
+}
+
+// ---------------------------------------------------------------- labels and their text
+
+fn document(text: &str, annotations: &str) -> Vec<brat::Document> {
+    vec![brat::Document { name: "d".into(), text: text.into(), annotations: annotations.into() }]
+}
+
+#[test]
+fn brats_offsets_are_compared_with_the_text_of_their_lines() {
+    let lines = ["Ann saw Bob", "Eve met Joe", "Tim led Ron"];
+    let crlf = lines.join("\r\n");
+    let lf = lines.join("\n");
+    let smile = "😀 Ann met Ron";
+    let cases = [
+        // As they should be.
+        (crlf.as_str(), "T1\tPER 0 3\tAnn\nT2\tPER 34 37\tRon\n", ""),
+        // CR LF counted as one; LF as two; line ends not counted.
+        (&crlf, "T1\tPER 0 3\tAnn\nT2\tPER 32 35\tRon\n", "CR LF as one"),
+        (&lf, "T1\tPER 0 3\tAnn\nT2\tPER 34 37\tRon\n", "line ends as two"),
+        (&lf, "T1\tPER 0 3\tAnn\nT2\tPER 30 33\tRon\n", "without line ends"),
+        (smile, "T1\tPER 3 6\tAnn\nT2\tPER 11 14\tRon\n", "UTF-16"),
+        (smile, "T1\tPER 5 8\tAnn\nT2\tPER 13 16\tRon\n", "bytes"),
+    ];
+    for (text, annotations, said) in cases {
+        let documents = document(text, annotations);
+        let layers = brat::read(&documents, &options()).unwrap();
+        let surfaces: Vec<String> = entities_of(&layers.corpus).into_iter().map(|e| e.1).collect();
+        assert_eq!(surfaces, ["Ann", "Ron"], "{annotations}");
+        match said {
+            "" => assert_eq!(layers.notes, [""; 0]),
+            said => noted(&layers, &[said, "d.ann"]),
+        }
+        assert_eq!(written(&layers.corpus), annotations);
+        // A new line counts as the others do.
+        let mut cleaned = layers.corpus.clone();
+        let gone = cleaned.entities.remove(1).span;
+        cleaned.entities.push(Entity { span: crate::span::Span { start: gone.start, ..gone }, label: 1 });
+        assert_eq!(written(&cleaned), annotations);
+        let mut moved = layers.corpus.clone();
+        moved.entities[1].span.start -= 1;
+        let Content::Documents(again) = write(&moved, &WriteOptions::default()).content else { panic!("documents") };
+        assert_eq!(entities_of(&brat::read(&again, &options()).unwrap().corpus), entities_of(&moved));
+    }
+    // No way of counting fits all: what does not fit is left out, and named.
+    let layers = brat::read(&document(&lf, "T1\tPER 0 3\tAnn\nT2\tPER 28 31\tRon\n"), &options()).unwrap();
+    is(&layers.corpus, &[(0, "Ann", "PER")]);
+    noted(&layers, &["1 label left out", "d.ann, line 2", "\"Ron\"", "\"led\""]);
+    assert_eq!(written(&layers.corpus), "T1\tPER 0 3\tAnn\nT2\tPER 28 31\tRon\n");
+    // Two ways fit, and give other places.
+    let twice = "😀😀 Ron Ron so on";
+    let layers = brat::read(&document(twice, "T1\tPER 9 12\tRon\n"), &options()).unwrap();
+    is(&layers.corpus, &[]);
+    noted(&layers, &["1 label left out"]);
+    let past = brat::read(&document("Ann", "T1\tPER 0 40\tAnn\n"), &options()).unwrap_err();
+    assert!(past.line == 1 && past.message.contains("d.ann"), "{past}");
+}
+
+#[test]
+fn labels_in_json_are_compared_with_the_text_they_give() {
+    let task = |text: &str, regions: &str| format!(r#"[{{"id": 3, "data": {{"text": "{text}"}}, "annotations": [{{"result": [{regions}]}}]}}]"#);
+    let region = |start: usize, end: usize, text: &str| {
+        format!(r#"{{"type": "labels", "from_name": "l", "to_name": "t", "value": {{"start": {start}, "end": {end}, "text": "{text}", "labels": ["PER"]}}}}"#)
+    };
+    let units = task("😀 Ann met Ron", &[region(3, 6, "Ann"), region(11, 14, "Ron")].join(", "));
+    let layers = reads(&units, &[(0, "Ann", "PER"), (0, "Ron", "PER")]);
+    noted(&layers, &["UTF-16"]);
+    let mut moved = layers.corpus;
+    moved.entities[1].span.start -= 1;
+    assert!(written(&moved).contains(r#""start": 7, "end": 14, "text": "met Ron""#), "{}", written(&moved));
+    let wrong = task("Tim led Ron", &[region(0, 3, "Tim"), region(4, 7, "Ron")].join(", "));
+    noted(&reads(&wrong, &[(0, "Tim", "PER")]), &["1 label left out", "record 1 (id 3)", "\"Ron\"", "\"led\""]);
+    let silent = region(0, 999, "").replace("\"text\": \"\", ", "");
+    refused(&task("Tim led Ron", &silent), &["record 1 (id 3)", "999", "11 characters"]);
+    refused(r#"[{"data": {"text": "Tim", "unknown": [[0, 4]]}, "annotations": [{"result": []}]}]"#, &["[0, 4]", "3 characters"]);
+    let spans = "{\"text\": \"😀 Ann\", \"spans\": [{\"start\": 3, \"end\": 6, \"text\": \"Ann\", \"label\": \"PER\"}]}\n";
+    let layers = reads(spans, &[(0, "Ann", "PER")]);
+    noted(&layers, &["UTF-16"]);
+    assert_eq!(written(&layers.corpus), spans);
+    let spans = r#"{"text": "Tim led", "spans": [{"start": 4, "end": 7, "text": "Tim", "label": "PER"}]}"#;
+    noted(&reads(spans, &[]), &["1 label left out", "record 1"]);
+}
+
+// ---------------------------------------------------------------- decisions of annotators
+
+#[test]
+fn what_annotators_refused_is_left_out_and_counted() {
+    let line = |answer: &str| format!("{{\"text\": \"Ada met\", \"spans\": [{{\"start\": 0, \"end\": 3, \"label\": \"PER\"}}], \"answer\": \"{answer}\"}}\n");
+    let layers = reads(&[line("accept"), line("reject"), line("ignore"), line("accept")].concat(), &[(0, "Ada", "PER"), (1, "Ada", "PER")]);
+    noted(&layers, &["2 records left out"]);
+    assert_eq!(written(&layers.corpus), line("accept").repeat(2));
+}
+
+#[test]
+fn tasks_that_nobody_labelled_are_no_gold() {
+    let region = r#"{"type": "labels", "value": {"start": 0, "end": 3, "labels": ["PER"]}}"#;
+    let task = |layers: &str| format!(r#"{{"data": {{"text": "Ada met"}}, {layers}}}"#);
+    let annotated = task(&format!(r#""annotations": [{{"result": [{region}]}}, {{"result": []}}]"#));
+    let cancelled = task(&format!(r#""annotations": [{{"was_cancelled": true, "result": [{region}]}}]"#));
+    let open = task(r#""annotations": []"#);
+    let none = task(r#""annotations": [{"result": []}]"#);
+    let file = format!("[{}]", [annotated.as_str(), &cancelled, &open, &none, &open].join(", "));
+    let read_labels = reads(&file, &[(0, "Ada", "PER")]);
+    assert_eq!(read_labels.corpus.n_sentences(), 2, "an annotation without labels says that there are none");
+    noted(&read_labels, &["1 task left out, also in what is written: annotators skipped", "2 tasks left out", "1 task with several annotations"]);
+    // To be labelled, all are read; and what was labelled says so.
+    let all = super::read(file.as_bytes(), &ReadOptions { unlabelled: true, ..options() }).unwrap().corpus;
+    assert_eq!(all.n_sentences(), 5);
+    assert_eq!(layers(&written(&all), &options()).corpus.n_sentences(), 5);
+    // Predictions for all, annotations for some: these are no gold layer for all.
+    let predicted = |annotations: &str| task(&format!(r#""annotations": [{annotations}], "predictions": [{{"result": [{region}]}}]"#));
+    let empty = format!(r#"{{"result": [{region}]}}"#);
+    let some = layers(&format!("[{}, {}]", predicted(&empty), predicted("")), &options());
+    assert!(some.gold.is_none() && some.corpus.n_sentences() == 2);
+    noted(&some, &["only 1 of 2"]);
+    let gold = ReadOptions { gold: Some("annotations".into()), ..options() };
+    let both = read(format!("[{}, {}]", predicted(&empty), predicted("")).as_bytes(), &gold).unwrap();
+    assert_eq!((both.corpus.n_sentences(), both.gold.map(|gold| gold.len())), (1, Some(1)));
+}
+
+#[test]
+fn labels_of_other_kinds_are_read_or_noted() {
+    let region = r#"{"type": "labels", "value": {"start": 0, "end": 3, "labels": ["PER"]}}"#;
+    let completions = format!(r#"[{{"data": {{"text": "Ada met"}}, "completions": [{{"result": [{region}]}}]}}]"#);
+    let layers = reads(&completions, &[(0, "Ada", "PER")]);
+    assert_eq!(json_of(&written(&layers.corpus)), json_of(&completions));
+    let chosen = ReadOptions { label: Some("annotations".into()), ..options() };
+    assert_eq!(read(completions.as_bytes(), &chosen).unwrap().corpus.entities.len(), 1);
+    let with = |other: &str| format!(r#"[{{"data": {{"text": "Ada met"}}, "annotations": [{{"result": [{region}, {other}]}}]}}]"#);
+    let hyper = r#"{"type": "hypertextlabels", "value": {"start": "/p[1]", "end": "/p[1]", "startOffset": 0, "endOffset": 3, "hypertextlabels": ["PER"]}}"#;
+    noted(&reads(&with(hyper), &[(0, "Ada", "PER")]), &["1 result of type \"hypertextlabels\""]);
+    let blank = r#"{"type": "labels", "value": {"start": 4, "end": 7}}"#;
+    noted(&reads(&with(blank), &[(0, "Ada", "PER")]), &["1 region without a type"]);
+    let choices = r#"{"type": "choices", "value": {"choices": ["x"]}}, {"type": "relation"}"#;
+    assert_eq!(reads(&with(choices), &[(0, "Ada", "PER")]).notes, [""; 0]);
+    refused(&with(region).replacen("[\"PER\"]", "[\"PER\", \"LOC\"]", 1), &["several labels"]);
+    let short = "[\n{\"id\": 1, \"text\": \"Ada met\", \"label\": [{\"start\": 0, \"end\": 3, \"text\": \"Ada\", \"labels\": [\"PER\"]}], \"annotator\": 1}\n]\n";
+    let layers = reads(short, &[(0, "Ada", "PER")]);
+    assert_eq!(written(&layers.corpus), short);
+    let mut moved = layers.corpus;
+    moved.entities[0].span.end = 1;
+    assert!(written(&moved).contains(r#"[{"start": 0, "end": 7, "text": "Ada met", "labels": ["PER"]}]"#), "{}", written(&moved));
+}
+
+fn json_of(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}

@@ -7,6 +7,7 @@
 pub mod brat;
 mod builder;
 pub mod conll;
+mod counting;
 mod detect;
 pub mod dynclean_json;
 mod json;
@@ -27,6 +28,7 @@ pub mod text_json;
 mod tokeniser;
 
 pub use brat::Document;
+pub use counting::{Counting, LineEnds, Unit};
 pub use detect::detect;
 pub use layout::{
     Brat, Conll, Container, DyncleanJson, Format, LabelStudio, Layout, MarkShape, Separator, TagJson, TextJson,

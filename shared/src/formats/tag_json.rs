@@ -19,13 +19,15 @@ use super::json::{self, Fields, Record};
 use super::layout::{Format, Layout, TagJson};
 use super::scheme::Evidence;
 use super::source::Source;
-use super::tags::{self, Chunk, Losses, Notation};
+use super::tags::{self, Chunk, Losses, Notation, Scheme};
 use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
 use crate::corpus::Corpus;
 use crate::labels::LabelSet;
 
 /// Fields in which tags are looked for, in this order.
 pub(super) const TAG_FIELDS: [&str; 6] = ["ner_tags", "tags", "labels", "ner", "label", "tag_ids"];
+/// Fields in which tokens are looked for.
+pub(super) const TOKEN_FIELDS: [&str; 3] = ["tokens", "words", "str_words"];
 const UNKNOWN: &str = "unknown";
 /// Tag id that losses leave out by convention.
 const IGNORED_ID: i64 = -100;
@@ -71,6 +73,7 @@ struct Names<'a> {
     mask: Vec<bool>,
     has_ids: bool,
     has_quoted_ids: bool,
+    has_fractions: bool,
 }
 
 impl<'a> Tags<'a> {
@@ -89,6 +92,7 @@ impl<'a> Tags<'a> {
             mask: vec![false; tags.len()],
             has_ids: false,
             has_quoted_ids: false,
+            has_fractions: false,
         };
         for (tag, masked) in tags.into_iter().zip(&mut found.mask) {
             let id = tag.id(&self.names);
@@ -103,6 +107,7 @@ impl<'a> Tags<'a> {
                 (tag, id) => {
                     found.has_ids = true;
                     found.has_quoted_ids |= matches!(tag, RawTag::Name(_));
+                    found.has_fractions |= matches!(tag, RawTag::Fraction(_));
                     id.unwrap_or_default()
                 }
             };
@@ -132,7 +137,8 @@ fn field_names(source: &Source, format: Format, options: &ReadOptions) -> Result
         return Ok(("tokens".into(), options.label.clone().unwrap_or_else(|| "ner_tags".into())));
     };
     let fields = record.fields()?;
-    let tokens = if format == Format::Bond && fields.get("tokens").is_none() { "str_words" } else { "tokens" };
+    let usual = if format == Format::Bond { "str_words" } else { "tokens" };
+    let tokens = TOKEN_FIELDS.into_iter().find(|name| fields.get(name).is_some()).unwrap_or(usual);
     let tags = match &options.label {
         Some(field) => field.clone(),
         None => {
@@ -231,7 +237,7 @@ fn read_sentence<'r>(
     let mut marks = Marks { ignores: false, irregular: false };
     let mut kept = None;
     for (number, tags) in layers.iter().enumerate() {
-        let (Names { names, mask, .. }, raw) = tags.names(record, &fields)?;
+        let (Names { names, mask, has_fractions, .. }, raw) = tags.names(record, &fields)?;
         if names.len() != tokens.len() {
             let message = format!(
                 "{} and {}: there must be one tag per token",
@@ -251,8 +257,10 @@ fn read_sentence<'r>(
         }
         marks.ignores = !unknown.is_empty();
         let tagged = tag(layout, tokens.len(), &entities, &unknown, true);
-        if tagged.tags != names || (layout.ids.is_some() && tagged.mask != mask) {
-            marks.irregular = mask.iter().all(|masked| !masked);
+        let is_regular = tagged.tags == names && (layout.ids.is_none() || tagged.mask == mask);
+        if !is_regular || has_fractions {
+            let breaks_scheme = !is_regular && layout.scheme != Scheme::Brackets;
+            marks.irregular = breaks_scheme && mask.iter().all(|masked| !masked);
             kept = Some((layout.tags.as_str(), raw));
         }
         (sentence.entities, sentence.unknown) = (labelled, unknown);
