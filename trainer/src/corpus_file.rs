@@ -133,7 +133,7 @@ pub(crate) fn read_bytes(bytes: &[u8], path: &Path, options: &ReadOptions) -> Re
 
 /// The file that gives the tag ids of a corpus their names, where the options do not.
 fn tags_beside(path: &Path, format: Option<Format>, options: &ReadOptions) -> Option<PathBuf> {
-    let has_ids = matches!(format, Some(Format::Bond | Format::TagsJsonl));
+    let has_ids = matches!(format, Some(Format::Bond | Format::TagsJsonl | Format::Conll));
     Some(path.with_file_name(TAG_TO_ID)).filter(|beside| has_ids && options.tags.is_none() && beside.is_file())
 }
 

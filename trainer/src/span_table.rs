@@ -10,6 +10,7 @@ use shared::judge::{Decision, Judge};
 use shared::labels::{LabelId, O};
 use shared::span::{Span, SpanId};
 
+use crate::convert::has_guids;
 use crate::run_dir::write_whole_by;
 use crate::span_parquet;
 
@@ -64,8 +65,10 @@ impl<'a> SpanTable<'a> {
     fn write_csv(&self, out: &Path) -> Result<()> {
         write_whole_by(out, |file| {
             let mut csv = csv::Writer::from_writer(BufWriter::new(file));
-            csv.write_record([
-                "span_id",
+            // Without text, the guid is all that tells a row what it is.
+            let has_guids = has_guids(&self.dynamics.info);
+            let guid = |cell: &str| has_guids.then(|| cell.to_owned());
+            let others = [
                 "sentence",
                 "start",
                 "end",
@@ -77,11 +80,12 @@ impl<'a> SpanTable<'a> {
                 "correctness",
                 "forgetting",
                 "decision",
-            ])?;
+            ];
+            let names = std::iter::once("span_id".to_owned()).chain(guid("guid"));
+            csv.write_record(names.chain(others.map(str::to_owned)))?;
             let m = &self.judge.metrics;
             for (id, span) in self.spans().enumerate() {
-                csv.write_record([
-                    id.to_string(),
+                let others = [
                     span.sentence.to_string(),
                     span.start.to_string(),
                     span.end.to_string(),
@@ -93,7 +97,9 @@ impl<'a> SpanTable<'a> {
                     text(m.correctness.get(id)),
                     text(m.forgetting.get(id)),
                     self.decision(id),
-                ])?;
+                ];
+                let guid = has_guids.then(|| self.dynamics.corpus.tokens.surface(span));
+                csv.write_record(std::iter::once(id.to_string()).chain(guid).chain(others))?;
             }
             csv.flush()?;
             Ok(())

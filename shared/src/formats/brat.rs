@@ -225,6 +225,13 @@ fn add(builder: &mut Builder, document: &Document, layout: &Brat, unused: &mut U
     Ok(())
 }
 
+/// Whether a document has annotations that are no labels.
+pub(super) fn has_further_annotations(document: &str) -> bool {
+    let document: Document = serde_json::from_str(document).unwrap_or_default();
+    let is_label = |line: &str| matches!(text_bound(line), Some(Ok(TextBound { offsets: Some(_), .. })));
+    document.annotations.lines().any(|line| !line.trim().is_empty() && !is_label(line))
+}
+
 // ---------------------------------------------------------------- writing
 
 pub(super) fn write(corpus: &Corpus, layout: &Brat, unknown: Option<&UnknownAs>) -> Written {

@@ -535,6 +535,12 @@ fn usual_parts(layout: &Conll) -> [&'static str; 4] {
     ["", separator(layout), if layout.mask { separator(layout) } else { "" }, end_of_line(layout)]
 }
 
+/// Whether there are comments or a header before a sentence.
+pub(super) fn has_further_lines(frame: &str) -> bool {
+    let frame: Frame = serde_json::from_str(frame).unwrap_or_default();
+    frame.before.is_some_and(|before| before.lines().any(|line| !is_between(line)))
+}
+
 // ---------------------------------------------------------------- writing
 
 pub(super) fn write(corpus: &Corpus, layout: &Conll, unknown: Option<&UnknownAs>) -> Written {

@@ -55,7 +55,7 @@ impl<'a> Record<'a> {
 
     /// The record's fields in order.
     pub fn fields(&self) -> Result<Fields<'a>, FormatError> {
-        fields(self.raw).map_err(|e| self.json_error(self.raw, &e, "an object"))
+        fields(self.raw).map_err(|e| self.json_error(self.raw, &e, "a record with fields"))
     }
 
     /// Parses a part of the record.

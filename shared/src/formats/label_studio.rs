@@ -358,6 +358,17 @@ fn placed(text: &Text, ruler: &Ruler, region: &Region) -> Placed {
     text.align(start, end).map_or(Placed::Between, |(first, last)| Placed::Tokens(first, last))
 }
 
+/// Whether a task has more than its text and labels.
+pub(super) fn has_further_fields(raw: &str, layout: &LabelStudio) -> bool {
+    let has_others = |fields: &Fields, own: [&str; 2]| fields.0.iter().any(|(name, _)| !own.contains(&name.as_str()));
+    let task = json::fields(raw).unwrap_or_default();
+    let data = task.get("data").and_then(|data| json::fields(data).ok()).unwrap_or_default();
+    let results = || chosen(&task, &layout.layer).ok().flatten().and_then(|(_, entry)| results(&entry).ok());
+    has_others(&task, ["data", &layout.layer])
+        || has_others(&data, [&layout.text, UNKNOWN])
+        || results().unwrap_or_default().iter().any(|item| region(item).is_none())
+}
+
 // ---------------------------------------------------------------- writing
 
 pub(super) fn write(corpus: &Corpus, layout: &LabelStudio) -> Written {

@@ -509,3 +509,39 @@ fn labels_of_other_kinds_are_read_or_noted() {
 fn json_of(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
 }
+
+#[test]
+fn fields_are_said_to_be_left_out_only_where_there_are_some() {
+    let notes = |text: &str, format| {
+        let corpus = layers(text, &options()).corpus;
+        write(&corpus, &WriteOptions { format: Some(format), unknown: None }).notes
+    };
+    let none: [&str; 0] = [];
+    for text in [
+        r#"[{"entities": [[0, 0, "X"]], "tokens": ["a"]}]"#,
+        r#"{"ner_tags": ["I-X", "O"], "tokens": ["a", "b"]}"#,
+        r#"{"text": "a b", "spans": [{"start": 0, "end": 1, "label": "X"}], "unknown": [[2, 3]]}"#,
+        r#"["a b", {"entities": [[0, 1, "X"]]}]"#,
+        r#"[{"data": {"text": "a b"}, "annotations": [{"result": []}]}]"#,
+        "a  B-X\n\n\nb   O\n",
+    ] {
+        for format in [Format::Conll, Format::DyncleanJson, Format::TextJsonl] {
+            if detect(text.as_bytes()) != Ok(format) {
+                assert_eq!(notes(text, format), none, "{text}");
+            }
+        }
+    }
+    for (text, n) in [
+        (r#"[{"tokens": ["a"], "entities": [], "id": 1}, {"tokens": ["a"], "entities": []}]"#, "1 sentence with"),
+        (r#"{"tokens": ["a"], "ner_tags": ["O"], "pos": ["N"]}"#, "1 sentence with"),
+        (r#"["a b", {"entities": [], "cats": {}}]"#, "1 sentence with"),
+        (r#"[{"id": 1, "data": {"text": "a b"}, "annotations": [{"result": []}]}]"#, "1 sentence with"),
+        ("a N B-X\n\nb N O\n", "2 sentences with"),
+        ("# 1\na B-X\n\nb O\n", "1 sentence with"),
+    ] {
+        let notes = notes(text, Format::Brat);
+        assert!(notes[0].starts_with(n), "{text}: {notes:?}");
+    }
+    let corpus = brat::read(&document("a b", "T1\tX 0 1\ta\n"), &options()).unwrap().corpus;
+    assert_eq!(write(&corpus, &WriteOptions { format: Some(Format::Conll), unknown: None }).notes, none);
+}

@@ -160,7 +160,7 @@ pub fn write(corpus: &Corpus, options: &WriteOptions) -> Written {
     let (corpus, mut notes) = if format == corpus.layout.format() {
         (corpus, Vec::new())
     } else {
-        let notes = match corpus.extra.len() {
+        let notes = match n_with_further_fields(corpus) {
             0 => Vec::new(),
             n => vec![format!(
                 "{} with fields beyond tokens and labels in {}; these fields were left out",
@@ -182,6 +182,28 @@ pub fn write(corpus: &Corpus, options: &WriteOptions) -> Written {
     };
     notes.append(&mut written.notes);
     Written { notes, ..written }
+}
+
+/// Sentences whose record has something beyond text and labels, which another format does not hold.
+fn n_with_further_fields(corpus: &Corpus) -> usize {
+    let others = |json: &str, own: &[&str]| {
+        let fields = json::fields(json).unwrap_or_default();
+        fields.0.iter().any(|(name, _)| !own.contains(&name.as_str()))
+    };
+    let count = |has: &dyn Fn(&str) -> bool| corpus.extra.iter().filter(|(_, extra)| has(extra)).count();
+    match &corpus.layout {
+        Layout::DyncleanJson(layout) => count(&|extra| others(extra, &["tokens", &layout.entities, "unknown"])),
+        Layout::Bond(layout) | Layout::TagsJsonl(layout) => {
+            count(&|extra| others(extra, &[&layout.tokens, &layout.tags, "unknown"]))
+        }
+        Layout::TextJsonl(layout) => count(&|extra| text_json::has_further_fields(extra, layout)),
+        Layout::LabelStudio(layout) => count(&|extra| label_studio::has_further_fields(extra, layout)),
+        Layout::Conll(layout) => match layout.n_columns > 2 + usize::from(layout.mask) {
+            true => corpus.n_sentences(),
+            false => count(&conll::has_further_lines),
+        },
+        Layout::Brat(_) => count(&brat::has_further_annotations),
+    }
 }
 
 /// The layout of a corpus that comes from another format.

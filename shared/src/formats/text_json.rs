@@ -303,6 +303,13 @@ fn excerpt(raw: &str) -> String {
     if short.len() < raw.len() { format!("{short}…") } else { short }
 }
 
+/// Whether a record has more than text, tokens and labels.
+pub(super) fn has_further_fields(raw: &str, layout: &TextJson) -> bool {
+    let fields = fields_of(raw, layout).or_else(|| json::fields(raw).ok()).unwrap_or_default();
+    let own = [layout.text.as_str(), &layout.spans, TOKENS, UNKNOWN];
+    fields.0.iter().any(|(name, _)| !own.contains(&name.as_str()))
+}
+
 // ---------------------------------------------------------------- writing
 
 pub(super) fn write(corpus: &Corpus, layout: &TextJson) -> Written {

@@ -132,6 +132,13 @@ fn convert_dynamics(args: Convert) -> Result<()> {
             done.n_incomplete
         );
     }
+    if done.n_not_finite > 0 {
+        text += &format!(
+            "\n{} spans have a value at one epoch or more that is null or no finite number: they \
+             are flagged as well",
+            done.n_not_finite
+        );
+    }
     if done.is_margins {
         text += "\nThe source has margins only: confidence, variability and predicted labels are not known";
     }
@@ -141,6 +148,7 @@ fn convert_dynamics(args: Convert) -> Result<()> {
             "spans": done.n_spans,
             "epochs": done.n_epochs,
             "incomplete": done.n_incomplete,
+            "not_finite": done.n_not_finite,
             "recorded": if done.is_margins { "margins" } else { "logits" },
         }),
         text,

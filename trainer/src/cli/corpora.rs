@@ -28,7 +28,7 @@ pub struct CorpusArgs {
     #[arg(long, value_name = "N")]
     pub token_column: Option<usize>,
     /// What tag ids mean: tag_to_id.json, a JSON list, dataset_info.json, or one tag a line [default: tag_to_id.json
-    /// beside the file; not for columns]
+    /// beside the file]
     #[arg(long, value_name = "FILE")]
     pub tags: Option<PathBuf>,
     /// Do not recognise the scheme of the tags but take this one; plain: every label but O is an entity type
