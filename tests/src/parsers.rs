@@ -281,8 +281,7 @@ fn labels_by_text(corpus: &Corpus) -> Vec<(String, Vec<(String, String)>, Vec<St
         let all = text(&mut corpus.tokens.sentence(sentence));
         let kind = |label| corpus.labels.name(label).replace(char::is_whitespace, "_");
         let entities = corpus.entities_of(sentence).iter();
-        let mut entities: Vec<_> =
-            entities.map(|e| (text(&mut corpus.tokens.words(e.span)), kind(e.label))).collect();
+        let mut entities: Vec<_> = entities.map(|e| (text(&mut corpus.tokens.words(e.span)), kind(e.label))).collect();
         let mut unknown: Vec<_> =
             corpus.unknown_of(sentence).iter().map(|span| text(&mut corpus.tokens.words(*span))).collect();
         entities.sort();

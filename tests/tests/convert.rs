@@ -89,7 +89,10 @@ fn the_command_converts_and_inspects() {
     write(at, "full_aum_records.csv", table);
     let output = run(&["convert", "--dynamics", "full_aum_records.csv", "--out", "run.dyn"]);
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("2 spans, 2 epochs") && text.contains("1 spans have no record"), "{text}");
+    assert!(
+        output.status.success() && text.contains("2 spans, 2 epochs") && text.contains("1 spans have no record"),
+        "{text}"
+    );
     let output = run(&["inspect", "run.dyn", "--json", "--spans", "spans.csv"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let csv = std::fs::read_to_string(at.join("spans.csv")).unwrap();

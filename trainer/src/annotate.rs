@@ -122,7 +122,8 @@ impl Matcher {
         let mut n_normalised = 0;
         for sentence in 0..text.n_sentences() as u32 {
             let tokens = text.tokens.sentence(sentence);
-            let exact: Vec<Option<u32>> = tokens.clone().map(|token| self.exact.word(&compared(token, false))).collect();
+            let exact: Vec<Option<u32>> =
+                tokens.clone().map(|token| self.exact.word(&compared(token, false))).collect();
             let any_case: Vec<Option<u32>> = match self.any_case.is_empty() {
                 true => Vec::new(),
                 false => tokens.map(|token| self.any_case.word(&compared(token, true))).collect(),
@@ -143,7 +144,11 @@ impl Matcher {
                 start += width;
             }
         }
-        Annotated { corpus: Corpus { entities, unknown: Vec::new(), labels: self.labels.clone(), ..text }, matches, n_normalised }
+        Annotated {
+            corpus: Corpus { entities, unknown: Vec::new(), labels: self.labels.clone(), ..text },
+            matches,
+            n_normalised,
+        }
     }
 
     /// Whether words that match a form have other characters than it, but for case where that does not matter.

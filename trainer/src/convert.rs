@@ -116,9 +116,10 @@ fn info(conversion: &Conversion, layout: Layout, epochs: Option<(u32, u32)>) -> 
 /// When it cannot be written.
 pub fn write(imported: Imported, out: &Path) -> Result<Converted> {
     let Imported { mut dynamics, n_incomplete, n_not_finite } = imported;
-    for (fact, n) in
-        [("spans without a record at every epoch", n_incomplete), ("spans with a value that is no number", n_not_finite)]
-    {
+    for (fact, n) in [
+        ("spans without a record at every epoch", n_incomplete),
+        ("spans with a value that is no number", n_not_finite),
+    ] {
         if n > 0 {
             dynamics.info.settings.push((fact.to_owned(), n.to_string()));
         }

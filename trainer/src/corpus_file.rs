@@ -159,10 +159,15 @@ fn annotations_without_text(folder: &Path) -> Result<Option<String>> {
     let alone: Vec<String> = files_in(folder, ".ann")?.into_keys().filter(|name| !texts.contains_key(name)).collect();
     let first = alone.iter().take(3).map(|name| format!("{name}.ann")).collect::<Vec<_>>().join(", ");
     let more = if alone.len() > 3 { ", ..." } else { "" };
-    Ok((!alone.is_empty()).then(|| format!("{} without a .txt beside them, not read: {first}{more}", match alone.len() {
-        1 => "1 .ann file".to_owned(),
-        n => format!("{n} .ann files"),
-    })))
+    Ok((!alone.is_empty()).then(|| {
+        format!(
+            "{} without a .txt beside them, not read: {first}{more}",
+            match alone.len() {
+                1 => "1 .ann file".to_owned(),
+                n => format!("{n} .ann files"),
+            }
+        )
+    }))
 }
 
 /// The files with this ending in a folder and its subfolders, by their names without it.

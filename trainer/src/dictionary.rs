@@ -63,7 +63,9 @@ impl Dictionary {
             let row = row.map_err(|error| {
                 let line = error.position().map_or(1, csv::Position::line);
                 match error.kind() {
-                    csv::ErrorKind::Utf8 { .. } => anyhow::anyhow!("line {line}: not UTF-8 text; save the file as UTF-8"),
+                    csv::ErrorKind::Utf8 { .. } => {
+                        anyhow::anyhow!("line {line}: not UTF-8 text; save the file as UTF-8")
+                    }
                     _ => anyhow::anyhow!("line {line}: {error}"),
                 }
             })?;

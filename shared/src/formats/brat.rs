@@ -64,7 +64,8 @@ struct Sentences<'a> {
 
 impl<'a> Sentences<'a> {
     fn new(document: &'a Document) -> Self {
-        let said: Vec<Said> = document.annotations.split_inclusive('\n').filter_map(|line| text_bound(line)?.ok()?.said()).collect();
+        let said: Vec<Said> =
+            document.annotations.split_inclusive('\n').filter_map(|line| text_bound(line)?.ok()?.said()).collect();
         let counting = counting::of_file(|see| see(&document.text, &said));
         let ruler = Ruler::new(&document.text, counting);
         let text = Text::new(&document.text);
@@ -273,7 +274,6 @@ fn edited(corpus: &Corpus, layout: &Brat) -> Option<(Vec<Document>, Vec<String>)
             sentence += 1;
         }
         let annotations = annotations(&document, &text, labels, layout, &mut n_dangling)?;
-        drop(text);
         documents.push(Document { annotations, ..document });
     }
     let note =

@@ -76,7 +76,7 @@ fn is_token_with_hash(fields: &[&str], layout: &Conll, labels: &Evidence) -> boo
         None => tags::is_tag(tag) || labels.has(tag),
     };
     let is_mask = |field: &&str| !layout.mask || matches!(*field, "0" | "1");
-    let is_setting = layout.separator == Separator::Blank && fields.get(1..3).is_some_and(|f| f.contains(&"="));
+    let is_setting = layout.separator == Separator::Blank && fields.len() > 3 && fields.get(2) == Some(&"=");
     !is_setting
         && fields.len() == layout.n_columns
         && fields.get(layout.label_column).is_some_and(is_label)
@@ -92,8 +92,28 @@ fn value_of<'a>(field: &'a str, key: &str) -> Option<&'a str> {
 
 /// What columns are called in a first line that names them.
 const NAMES: [&str; 22] = [
-    "token", "tokens", "word", "words", "form", "text", "sentence", "sentence #", "id", "pos", "lemma", "misc", "tag",
-    "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "ne", "entity", "entities",
+    "token",
+    "tokens",
+    "word",
+    "words",
+    "form",
+    "text",
+    "sentence",
+    "sentence #",
+    "id",
+    "pos",
+    "lemma",
+    "misc",
+    "tag",
+    "tags",
+    "label",
+    "labels",
+    "ner",
+    "ner_tag",
+    "ner_tags",
+    "ne",
+    "entity",
+    "entities",
 ];
 
 fn names_columns(fields: &[&str]) -> bool {
@@ -109,6 +129,8 @@ struct Shape {
     layout: Conll,
     /// Number of the line (from 0) that names the columns.
     header: Option<usize>,
+    /// Whether all lines begin with `#`.
+    only_hashes: bool,
     notes: Vec<String>,
 }
 
@@ -117,8 +139,7 @@ fn shape(source: &Source, options: &ReadOptions) -> Result<Shape, FormatError> {
     // A file whose tokens all begin with `#` has no other lines.
     let only_hashes = lines().all(|(_, line)| line.starts_with('#'));
     let with_header = || lines().filter(|(_, line)| only_hashes || !line.starts_with('#'));
-    let separator =
-        if with_header().all(|(_, line)| line.contains('\t')) { Separator::Tab } else { Separator::Blank };
+    let separator = if with_header().all(|(_, line)| line.contains('\t')) { Separator::Tab } else { Separator::Blank };
     let mut fields = Vec::new();
     let header = with_header().next().filter(|(_, line)| {
         split(line, separator, &mut fields);
@@ -193,7 +214,7 @@ fn shape(source: &Source, options: &ReadOptions) -> Result<Shape, FormatError> {
         bom: source.bom,
         ..Conll::default()
     };
-    Ok(Shape { layout, header: header.map(|(number, _)| number), notes })
+    Ok(Shape { layout, header: header.map(|(number, _)| number), only_hashes, notes })
 }
 
 /// Whether the first column counts 1, 2, 3, ... in every sentence, and to 2 in one at least.
@@ -250,29 +271,32 @@ fn key(source: &Source, shape: &Shape, column: usize) -> Option<String> {
     of_tags.max_by_key(|(_, [entities, outside, _])| entities + outside).map(|(name, _)| name.to_owned())
 }
 
+/// The label in a column: of `key=`, where there is one, and by its name, where it is an id.
+fn label_at<'x>(fields: &[&'x str], column: usize, key: Option<&str>, names: &Names<'x>) -> Option<&'x str> {
+    let field = fields.get(column)?;
+    let label = key.map_or(Some(*field), |key| value_of(field, key))?;
+    Some(names.get(label).copied().unwrap_or(label))
+}
+
 /// What the labels in a column are, one by one.
-fn evidence(source: &Source, shape: &Shape, column: usize, key: Option<&str>, names: &Names) -> Evidence {
+fn evidence<'x>(source: &Source<'x>, shape: &Shape, column: usize, key: Option<&str>, names: &Names<'x>) -> Evidence {
     let mut evidence = Evidence::default();
-    let layout = &shape.layout;
-    let mut see = |hashes: bool| {
-        let mut known = Evidence::default();
-        std::mem::swap(&mut known, &mut evidence);
-        each_row(source, shape, |row| {
-            let Some((fields, has_hash)) = row else { return known.end_sentence() };
-            let Some(field) = fields.get(column) else { return };
-            if has_hash && !(hashes && is_token_with_hash(fields, layout, &known)) {
-                return;
-            }
-            let label = key.map_or(Some(*field), |key| value_of(field, key));
-            if let Some(label) = label {
-                known.see(names.get(label).copied().unwrap_or(label));
-            }
-        });
-        evidence = known;
-    };
-    see(false);
-    // Lines that begin with `#` count only for the order of labels.
-    see(true);
+    // Which labels there are tells which lines with `#` are tokens.
+    each_row(source, shape, |row| {
+        let fields = row.filter(|(_, has_hash)| !has_hash || shape.only_hashes);
+        if let Some(label) = fields.and_then(|(fields, _)| label_at(fields, column, key, names)) {
+            evidence.know(label);
+        }
+    });
+    each_row(source, shape, |row| {
+        let Some((fields, has_hash)) = row else { return evidence.end_sentence() };
+        if has_hash && !is_token_with_hash(fields, &shape.layout, &evidence) {
+            return;
+        }
+        if let Some(label) = label_at(fields, column, key, names) {
+            evidence.see(label);
+        }
+    });
     evidence
 }
 
@@ -362,7 +386,7 @@ pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Layers, For
         }
         None => None,
     };
-    let Shape { mut layout, header, notes } = shape;
+    let Shape { mut layout, header, notes, only_hashes: _ } = shape;
     (layout.scheme, layout.spelling) = (judged.notation.scheme, judged.notation.spelling);
     let mut builder = Builder::new(gold.is_some());
     builder.notes.extend(notes.into_iter().chain(judged.note));

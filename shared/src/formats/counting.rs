@@ -60,9 +60,8 @@ impl Counting {
         let units = [Unit::Character, Unit::Utf16, Unit::Byte];
         let ends = [LineEnds::AsTheyAre, LineEnds::CrLfAsOne, LineEnds::LfAsTwo, LineEnds::NotCounted];
         units.into_iter().flat_map(move |unit| {
-            ends.into_iter().flat_map(move |line_ends| {
-                [false, true].map(|without_mark| Self { unit, line_ends, without_mark })
-            })
+            ends.into_iter()
+                .flat_map(move |line_ends| [false, true].map(|without_mark| Self { unit, line_ends, without_mark }))
         })
     }
 

@@ -53,7 +53,8 @@ fn element(raw: &str) -> &'static str {
 /// What an object is that is no record of a corpus.
 fn object(fields: &Fields) -> String {
     let has = |name: &str| fields.get(name).is_some();
-    let begins = |raw: &str, inner: char| raw.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(inner));
+    let begins =
+        |raw: &str, inner: char| raw.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(inner));
     if has("paragraphs") {
         return "this is spaCy's training format of version 2 (`paragraphs`); write a line with text and entities for each \
                 text: [\"Ada wrote.\", {\"entities\": [[0, 3, \"PER\"]]}]"
@@ -78,9 +79,8 @@ fn object(fields: &Fields) -> String {
 
 fn by_fields(fields: &Fields) -> Option<Format> {
     let has = |name: &str| fields.get(name).is_some();
-    let is_array_of = |inner: char| {
-        move |raw: &str| raw.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(inner))
-    };
+    let is_array_of =
+        |inner: char| move |raw: &str| raw.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(inner));
     let is_object = |raw: &str| raw.starts_with('{');
     let has_tags = tag_json::TAG_FIELDS.iter().any(|name| has(name));
     let words = || fields.get("words").filter(|raw| has_tags && raw.starts_with('['));

@@ -145,7 +145,10 @@ pub(super) fn looks_like_json(text: &str) -> bool {
         None => text.strip_prefix('{').is_some_and(|rest| second(rest, &['"', '\'', '}'])),
     };
     let first_line = text.lines().next().unwrap_or_default();
-    let ends_in_tag = first_line.rsplit_once([' ', '\t']).is_some_and(|(_, last)| super::tags::is_tag(last));
+    // A mask may follow the tag.
+    let mut fields = first_line.split([' ', '\t']).rev();
+    let last = fields.find(|field| !matches!(*field, "0" | "1" | "\r" | ""));
+    let ends_in_tag = last.is_some_and(super::tags::is_tag) && fields.next().is_some();
     begins_so && !ends_in_tag
 }
 
@@ -154,7 +157,9 @@ fn begins_with_value(text: &str) -> bool {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let is_value = values.next().is_some_and(|value| value.is_ok());
     let rest = text.get(values.byte_offset()..).unwrap_or_default();
-    is_value && (rest.trim_start_matches([' ', '\t', '\r']).is_empty() || rest.trim_start_matches([' ', '\r']).starts_with('\n'))
+    is_value
+        && (rest.trim_start_matches([' ', '\t', '\r']).is_empty()
+            || rest.trim_start_matches([' ', '\r']).starts_with('\n'))
 }
 
 /// How the records of this text are strung together.

@@ -125,7 +125,8 @@ fn plan(source: &Source, options: &ReadOptions) -> Result<Plan, FormatError> {
             annotations = COMPLETIONS;
         }
         let mut has = [false; 2];
-        for ((layer, seen), has) in [(annotations, &mut annotated), (PREDICTIONS, &mut predicted)].into_iter().zip(&mut has)
+        for ((layer, seen), has) in
+            [(annotations, &mut annotated), (PREDICTIONS, &mut predicted)].into_iter().zip(&mut has)
         {
             let Ok(Some((_, entry))) = chosen(&task, layer) else { continue };
             *has = true;
@@ -161,7 +162,9 @@ fn plan(source: &Source, options: &ReadOptions) -> Result<Plan, FormatError> {
         Some(layer) => Some(known(layer)?),
         None if annotated && layout.layer == PREDICTIONS => {
             if n_both == n_predicted {
-                notes.push(format!("the file has both: {PREDICTIONS} are taken as distant labels, {annotations} as gold"));
+                notes.push(format!(
+                    "the file has both: {PREDICTIONS} are taken as distant labels, {annotations} as gold"
+                ));
                 Some(annotations.to_owned())
             } else {
                 notes.push(format!(
@@ -251,7 +254,8 @@ pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Layers, For
         let layers = std::iter::once(&layout.layer).chain(&gold);
         let mut lacks = layers.filter(|layer| matches!(chosen(&task, layer), Ok(None)));
         if let Some(layer) = lacks.next().filter(|_| !options.unlabelled) {
-            let has_some = task.present(layer).and_then(|raw| json::items(raw).ok()).is_some_and(|items| !items.is_empty());
+            let has_some =
+                task.present(layer).and_then(|raw| json::items(raw).ok()).is_some_and(|items| !items.is_empty());
             *(if has_some { &mut tally.n_skipped } else { &mut tally.n_unlabelled }) += 1;
             return Ok(ControlFlow::Continue(()));
         }

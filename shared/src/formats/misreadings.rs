@@ -12,9 +12,7 @@ fn layers(text: &str, options: &ReadOptions) -> Layers {
 
 /// Entities as (sentence, surface, type).
 fn entities_of(corpus: &Corpus) -> Vec<(u32, String, String)> {
-    let entity = |e: &Entity| {
-        (e.span.sentence, corpus.tokens.surface(e.span), corpus.labels.name(e.label).to_owned())
-    };
+    let entity = |e: &Entity| (e.span.sentence, corpus.tokens.surface(e.span), corpus.labels.name(e.label).to_owned());
     corpus.entities.iter().map(entity).collect()
 }
 
@@ -83,8 +81,14 @@ fn every_way_to_write_a_tag_is_read_and_written_back() {
         (&["PER/B", "PER/I", "O", "LOC/B"], xy),
         (&["(PER*", "*)", "*", "(LOC)"], xy),
         (&["(PER*", "*)", "*", "(LOC*)"], xy),
-        (&["B-PER", "E-PER", "O", "W-LOC", "O", "B-X", "M-X", "E-X"], &[(0, "t0 t1", "PER"), (0, "t3", "LOC"), (0, "t5 t6 t7", "X")]),
-        (&["B-PER", "E-PER", "O", "S-LOC", "O", "B-X", "M-X", "E-X"], &[(0, "t0 t1", "PER"), (0, "t3", "LOC"), (0, "t5 t6 t7", "X")]),
+        (
+            &["B-PER", "E-PER", "O", "W-LOC", "O", "B-X", "M-X", "E-X"],
+            &[(0, "t0 t1", "PER"), (0, "t3", "LOC"), (0, "t5 t6 t7", "X")],
+        ),
+        (
+            &["B-PER", "E-PER", "O", "S-LOC", "O", "B-X", "M-X", "E-X"],
+            &[(0, "t0 t1", "PER"), (0, "t3", "LOC"), (0, "t5 t6 t7", "X")],
+        ),
         // A type may look like a prefix where the others do not.
         (&["E-mail", "E-mail", "O", "person"], &[(0, "t0 t1", "E-mail"), (0, "t3", "person")]),
         (&["E-mail", "O", "O", "E-mail"], &[(0, "t0", "E-mail"), (0, "t3", "E-mail")]),
@@ -142,7 +146,8 @@ fn tags_without_a_type_are_one_type_and_said() {
     let mut cleaned = layers.corpus.clone();
     cleaned.unknown.push(cleaned.entities.remove(0).span);
     for unknown in [UnknownAs::Mask, UnknownAs::Tag("IGNORE".into())] {
-        let Content::Text(text) = write(&cleaned, &WriteOptions { unknown: Some(unknown), ..WriteOptions::default() }).content
+        let Content::Text(text) =
+            write(&cleaned, &WriteOptions { unknown: Some(unknown), ..WriteOptions::default() }).content
         else {
             panic!("one file")
         };
@@ -167,7 +172,8 @@ fn what_is_no_tag_is_refused_in_words() {
     refused(&rows(&["PER-B", "PER-I", "O", "misc"]), &["PER-B", "PER-I"]);
     refused(&rows(&["HLA-B", "O", "O", "HLA-B"]), &["HLA-B"]);
     // Lemmas or words: nearly as many types as tokens.
-    let words: String = (0..100).map(|i| format!("w{i}\t{}\n", if i % 2 == 0 { "O".into() } else { format!("l{i}") })).collect();
+    let words: String =
+        (0..100).map(|i| format!("w{i}\t{}\n", if i % 2 == 0 { "O".into() } else { format!("l{i}") })).collect();
     refused(&words, &["50 types", "--label-column"]);
     let json: Vec<String> = (0..100).map(|i| if i % 2 == 0 { "\"O\"".into() } else { format!("\"l{i}\"") }).collect();
     refused(&format!("{{\"tokens\": [{0}], \"tags\": [{0}]}}", json.join(", ")), &["50 types", "--label-column"]);
@@ -269,7 +275,8 @@ fn tags_inside_a_column_of_other_things_are_found() {
 #[test]
 fn spacys_pairs_and_documents_are_read_and_written_back() {
     let array = "[\n[\"Ada met Bob\", {\"entities\": [[0, 3, \"PER\"], [8, 11, \"PER\"]]}],\n[\"It rained\", {\"entities\": []}]\n]\n";
-    let lines = "[\"Ada met Bob\", {\"entities\": [[0, 3, \"PER\"], [8, 11, \"PER\"]]}]\n[\"It rained\", {\"entities\": []}]\n";
+    let lines =
+        "[\"Ada met Bob\", {\"entities\": [[0, 3, \"PER\"], [8, 11, \"PER\"]]}]\n[\"It rained\", {\"entities\": []}]\n";
     for file in [array, lines] {
         let corpus = reads(file, &[(0, "Ada", "PER"), (0, "Bob", "PER")]).corpus;
         assert_eq!(corpus.n_sentences(), 2);
@@ -295,7 +302,10 @@ fn json_is_never_columns() {
         (r#"[[["Ada", "B-PER"], ["met", "O"]]]"#, &["list of lists"]),
         (r#"[["Ada met", {"cats": {}}]]"#, &["without `entities`"]),
         ("{\n  \"version\": 1,\n  \"rows\": [\n    {\"text\": \"a\"}\n  ]\n}\n", &["`rows`", "jq"]),
-        (r#"{"classes": ["PER"], "annotations": [["Ada met", {"entities": [[0, 3, "PER"]]}], null]}"#, &["`annotations`", "jq"]),
+        (
+            r#"{"classes": ["PER"], "annotations": [["Ada met", {"entities": [[0, 3, "PER"]]}], null]}"#,
+            &["`annotations`", "jq"],
+        ),
         (r#"{"train": [{"tokens": ["a"]}], "test": [{"tokens": ["a"]}]}"#, &["`train`", "splits"]),
         (r#"{"tokens": [["Ada"], ["met"]], "ner_tags": [["B-PER"], ["O"]]}"#, &["one object", "`tokens`"]),
         (r#"[{"id": 0, "paragraphs": [{"sentences": []}]}]"#, &["spaCy", "version 2"]),
@@ -309,7 +319,9 @@ fn json_is_never_columns() {
         refused(text, parts);
     }
     // Columns whose first token is a bracket.
-    for columns in ["[\tO\n1\tO\n]\tO\n", "[1]\tO\nAda\tB-PER\n", "{\" -X- O\n", "[ -LRB- O\n", "[\"\tO\n"] {
+    for columns in
+        ["[\tO\n1\tO\n]\tO\n", "[1]\tO\nAda\tB-PER\n", "{\" -X- O\n", "[ -LRB- O\n", "[\"\tO\n", "[\"\tO\t1\n"]
+    {
         assert_eq!(detect(columns.as_bytes()), Ok(Format::Conll), "{columns}");
     }
 }
@@ -422,9 +434,13 @@ fn brats_offsets_are_compared_with_the_text_of_their_lines() {
 
 #[test]
 fn labels_in_json_are_compared_with_the_text_they_give() {
-    let task = |text: &str, regions: &str| format!(r#"[{{"id": 3, "data": {{"text": "{text}"}}, "annotations": [{{"result": [{regions}]}}]}}]"#);
+    let task = |text: &str, regions: &str| {
+        format!(r#"[{{"id": 3, "data": {{"text": "{text}"}}, "annotations": [{{"result": [{regions}]}}]}}]"#)
+    };
     let region = |start: usize, end: usize, text: &str| {
-        format!(r#"{{"type": "labels", "from_name": "l", "to_name": "t", "value": {{"start": {start}, "end": {end}, "text": "{text}", "labels": ["PER"]}}}}"#)
+        format!(
+            r#"{{"type": "labels", "from_name": "l", "to_name": "t", "value": {{"start": {start}, "end": {end}, "text": "{text}", "labels": ["PER"]}}}}"#
+        )
     };
     let units = task("😀 Ann met Ron", &[region(3, 6, "Ann"), region(11, 14, "Ron")].join(", "));
     let layers = reads(&units, &[(0, "Ann", "PER"), (0, "Ron", "PER")]);
@@ -436,8 +452,12 @@ fn labels_in_json_are_compared_with_the_text_they_give() {
     noted(&reads(&wrong, &[(0, "Tim", "PER")]), &["1 label left out", "record 1 (id 3)", "\"Ron\"", "\"led\""]);
     let silent = region(0, 999, "").replace("\"text\": \"\", ", "");
     refused(&task("Tim led Ron", &silent), &["record 1 (id 3)", "999", "11 characters"]);
-    refused(r#"[{"data": {"text": "Tim", "unknown": [[0, 4]]}, "annotations": [{"result": []}]}]"#, &["[0, 4]", "3 characters"]);
-    let spans = "{\"text\": \"😀 Ann\", \"spans\": [{\"start\": 3, \"end\": 6, \"text\": \"Ann\", \"label\": \"PER\"}]}\n";
+    refused(
+        r#"[{"data": {"text": "Tim", "unknown": [[0, 4]]}, "annotations": [{"result": []}]}]"#,
+        &["[0, 4]", "3 characters"],
+    );
+    let spans =
+        "{\"text\": \"😀 Ann\", \"spans\": [{\"start\": 3, \"end\": 6, \"text\": \"Ann\", \"label\": \"PER\"}]}\n";
     let layers = reads(spans, &[(0, "Ann", "PER")]);
     noted(&layers, &["UTF-16"]);
     assert_eq!(written(&layers.corpus), spans);
@@ -449,8 +469,15 @@ fn labels_in_json_are_compared_with_the_text_they_give() {
 
 #[test]
 fn what_annotators_refused_is_left_out_and_counted() {
-    let line = |answer: &str| format!("{{\"text\": \"Ada met\", \"spans\": [{{\"start\": 0, \"end\": 3, \"label\": \"PER\"}}], \"answer\": \"{answer}\"}}\n");
-    let layers = reads(&[line("accept"), line("reject"), line("ignore"), line("accept")].concat(), &[(0, "Ada", "PER"), (1, "Ada", "PER")]);
+    let line = |answer: &str| {
+        format!(
+            "{{\"text\": \"Ada met\", \"spans\": [{{\"start\": 0, \"end\": 3, \"label\": \"PER\"}}], \"answer\": \"{answer}\"}}\n"
+        )
+    };
+    let layers = reads(
+        &[line("accept"), line("reject"), line("ignore"), line("accept")].concat(),
+        &[(0, "Ada", "PER"), (1, "Ada", "PER")],
+    );
     noted(&layers, &["2 records left out"]);
     assert_eq!(written(&layers.corpus), line("accept").repeat(2));
 }
@@ -466,13 +493,22 @@ fn tasks_that_nobody_labelled_are_no_gold() {
     let file = format!("[{}]", [annotated.as_str(), &cancelled, &open, &none, &open].join(", "));
     let read_labels = reads(&file, &[(0, "Ada", "PER")]);
     assert_eq!(read_labels.corpus.n_sentences(), 2, "an annotation without labels says that there are none");
-    noted(&read_labels, &["1 task left out, also in what is written: annotators skipped", "2 tasks left out", "1 task with several annotations"]);
+    noted(
+        &read_labels,
+        &[
+            "1 task left out, also in what is written: annotators skipped",
+            "2 tasks left out",
+            "1 task with several annotations",
+        ],
+    );
     // To be labelled, all are read; and what was labelled says so.
     let all = super::read(file.as_bytes(), &ReadOptions { unlabelled: true, ..options() }).unwrap().corpus;
     assert_eq!(all.n_sentences(), 5);
     assert_eq!(layers(&written(&all), &options()).corpus.n_sentences(), 5);
     // Predictions for all, annotations for some: these are no gold layer for all.
-    let predicted = |annotations: &str| task(&format!(r#""annotations": [{annotations}], "predictions": [{{"result": [{region}]}}]"#));
+    let predicted = |annotations: &str| {
+        task(&format!(r#""annotations": [{annotations}], "predictions": [{{"result": [{region}]}}]"#))
+    };
     let empty = format!(r#"{{"result": [{region}]}}"#);
     let some = layers(&format!("[{}, {}]", predicted(&empty), predicted("")), &options());
     assert!(some.gold.is_none() && some.corpus.n_sentences() == 2);
@@ -490,7 +526,9 @@ fn labels_of_other_kinds_are_read_or_noted() {
     assert_eq!(json_of(&written(&layers.corpus)), json_of(&completions));
     let chosen = ReadOptions { label: Some("annotations".into()), ..options() };
     assert_eq!(read(completions.as_bytes(), &chosen).unwrap().corpus.entities.len(), 1);
-    let with = |other: &str| format!(r#"[{{"data": {{"text": "Ada met"}}, "annotations": [{{"result": [{region}, {other}]}}]}}]"#);
+    let with = |other: &str| {
+        format!(r#"[{{"data": {{"text": "Ada met"}}, "annotations": [{{"result": [{region}, {other}]}}]}}]"#)
+    };
     let hyper = r#"{"type": "hypertextlabels", "value": {"start": "/p[1]", "end": "/p[1]", "startOffset": 0, "endOffset": 3, "hypertextlabels": ["PER"]}}"#;
     noted(&reads(&with(hyper), &[(0, "Ada", "PER")]), &["1 result of type \"hypertextlabels\""]);
     let blank = r#"{"type": "labels", "value": {"start": 4, "end": 7}}"#;
@@ -503,7 +541,11 @@ fn labels_of_other_kinds_are_read_or_noted() {
     assert_eq!(written(&layers.corpus), short);
     let mut moved = layers.corpus;
     moved.entities[0].span.end = 1;
-    assert!(written(&moved).contains(r#"[{"start": 0, "end": 7, "text": "Ada met", "labels": ["PER"]}]"#), "{}", written(&moved));
+    assert!(
+        written(&moved).contains(r#"[{"start": 0, "end": 7, "text": "Ada met", "labels": ["PER"]}]"#),
+        "{}",
+        written(&moved)
+    );
 }
 
 fn json_of(text: &str) -> serde_json::Value {

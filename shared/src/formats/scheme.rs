@@ -147,8 +147,10 @@ impl Evidence {
             return Err(format!("the labels ({some}) look like tags without a type; write them as B-PER; or {other}"));
         }
         if !self.has(outside) {
-            return Err(format!("there is no O (in no entity) among the labels ({some}): they look like other things than \
-                                entities; {other}"));
+            return Err(format!(
+                "there is no O (in no entity) among the labels ({some}): they look like other things than \
+                                entities; {other}"
+            ));
         }
         for spelling in spellings() {
             let mut letters: HashMap<&str, BTreeSet<char>> = HashMap::new();
@@ -220,6 +222,13 @@ impl Evidence {
     }
 }
 
+/// Whether a label may be a tag in some spelling.
+pub(super) fn may_be_tag(label: &str) -> bool {
+    matches!(label, "O" | "o" | "B" | "I")
+        || tags::brackets(label).is_some()
+        || spellings().any(|spelling| matches!(spelling.split(label), Some(('B' | 'I', _))))
+}
+
 /// All spellings of tags with types, the usual ones first.
 fn spellings() -> impl Iterator<Item = Spelling> {
     let of = |(is_suffix, is_small)| {
@@ -230,7 +239,9 @@ fn spellings() -> impl Iterator<Item = Spelling> {
 
 /// Whether the labels can be nothing but tags of this spelling.
 fn is_sure(spelling: Spelling, labels: &[&str]) -> bool {
-    let Some(split) = labels.iter().map(|label| spelling.split(label)).collect::<Option<Vec<_>>>() else { return false };
+    let Some(split) = labels.iter().map(|label| spelling.split(label)).collect::<Option<Vec<_>>>() else {
+        return false;
+    };
     let has = |letters: &str| split.iter().any(|(letter, _)| letters.contains(*letter));
     let usual = !spelling.is_suffix && spelling.separator == '-';
     if usual {

@@ -66,7 +66,8 @@ const DOC_BIN: &str = "this is compressed by zlib, as spaCy's DocBin (.spacy) is
 fn other_kind(bytes: &[u8]) -> Option<&'static str> {
     let kind = OTHER_KINDS.iter().find(|(first, _)| bytes.starts_with(first));
     // `x^` and `x` with a control character may begin a text.
-    kind.filter(|(first, _)| !first.starts_with(b"x") || std::str::from_utf8(bytes).is_err()).map(|(_, message)| *message)
+    kind.filter(|(first, _)| !first.starts_with(b"x") || std::str::from_utf8(bytes).is_err())
+        .map(|(_, message)| *message)
 }
 
 /// The byte order mark, where the file had one.

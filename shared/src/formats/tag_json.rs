@@ -175,10 +175,9 @@ pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Re
         if has_ids {
             ids.unwrap_or_default().iter().for_each(|(_, name)| evidence.know(name));
         }
-        let judged = evidence.judge(options.scheme, &options.ignore()).map_err(|message| FormatError {
-            line: 1,
-            message: format!("`{}`: {message}", tags.field),
-        })?;
+        let judged = evidence
+            .judge(options.scheme, &options.ignore())
+            .map_err(|message| FormatError { line: 1, message: format!("`{}`: {message}", tags.field) })?;
         tags.notation = judged.notation;
         judged_notes.extend(judged.note);
     }

@@ -40,7 +40,9 @@ impl TagNames {
                         let fields = fields.join(", ");
                         return Err(failed(
                             1,
-                            format!("several fields have names of ids ({fields}); give a file with one list: {expected}"),
+                            format!(
+                                "several fields have names of ids ({fields}); give a file with one list: {expected}"
+                            ),
                         ));
                     }
                 }

@@ -30,16 +30,8 @@ pub enum Scheme {
 
 impl Scheme {
     /// All schemes.
-    pub const ALL: [Self; 8] = [
-        Self::Iob1,
-        Self::Iob2,
-        Self::Iobes,
-        Self::Bilou,
-        Self::Bmes,
-        Self::Bmewo,
-        Self::Brackets,
-        Self::Plain,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Iob1, Self::Iob2, Self::Iobes, Self::Bilou, Self::Bmes, Self::Bmewo, Self::Brackets, Self::Plain];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -271,11 +263,12 @@ fn decode_brackets<'a>(tags: &[&'a str]) -> Result<Vec<Chunk<'a>>, BadTag> {
     let mut open: Vec<(u32, &str)> = Vec::new();
     for (at, tag) in tags.iter().enumerate() {
         let bad = |message: String| BadTag { at, message };
-        let (kinds, n_closed) =
-            brackets(tag).ok_or_else(|| bad(format!("{tag:?} is not a tag; expected one such as (PER*, *, *) or (PER)")))?;
+        let (kinds, n_closed) = brackets(tag)
+            .ok_or_else(|| bad(format!("{tag:?} is not a tag; expected one such as (PER*, *, *) or (PER)")))?;
         open.extend(kinds.into_iter().map(|kind| (at as u32, kind)));
         for _ in 0..n_closed {
-            let (start, kind) = open.pop().ok_or_else(|| bad(format!("{tag:?} ends an entity that has no beginning")))?;
+            let (start, kind) =
+                open.pop().ok_or_else(|| bad(format!("{tag:?} ends an entity that has no beginning")))?;
             chunks.push((start, at as u32, kind));
         }
     }
@@ -507,7 +500,9 @@ pub(super) fn id_of(tag: &str, ids: Option<&HashMap<&str, i64>>) -> Option<Strin
 }
 
 pub(super) fn unnamed_note(n: usize) -> Option<String> {
-    (n > 0).then(|| format!("{} of a type without a tag id left out; give --tags with all types", super::count(n, "entity")))
+    (n > 0).then(|| {
+        format!("{} of a type without a tag id left out; give --tags with all types", super::count(n, "entity"))
+    })
 }
 
 /// What tags could not hold, over all sentences.

@@ -143,7 +143,10 @@ fn guids_are_named_as_they_stand_in_the_file() {
     let unknown = message(with_corpus(&[("a", line)], None));
     assert!(unknown.contains("guid \"S0007-Q1\" is no span"), "{unknown}");
     let twice = message(alone(&[("a", &line.repeat(2))], None));
-    assert!(twice.contains("guid \"S0007-Q1\" has a second record") && twice.contains("distributed sampler"), "{twice}");
+    assert!(
+        twice.contains("guid \"S0007-Q1\" has a second record") && twice.contains("distributed sampler"),
+        "{twice}"
+    );
 }
 
 #[test]
