@@ -5,7 +5,7 @@ use super::source::decode;
 use super::{Format, FormatError, tag_json, text_json};
 
 /// What users are told where nothing fits.
-const KNOWN: &str = "expected DynClean JSON, CoNLL columns, BOND JSON, JSON Lines (tokens and tags, or text and \
+const KNOWN: &str = "DynClean JSON, CoNLL columns, BOND JSON, JSON Lines (tokens and tags, or text and \
                      offsets) or Label Studio's JSON";
 
 /// The format of a file, by its content.
@@ -25,7 +25,7 @@ pub(super) fn detect_text(text: &str) -> Result<Format, FormatError> {
     if json::pair(record.raw).is_some_and(|(_, fields)| text_json::has_spans(&fields)) {
         return Ok(Format::TextJsonl);
     }
-    let not_known = |what: String| record.error(format!("{what}; {KNOWN}; `--format` names one"));
+    let not_known = |what: String| record.error(format!("{what}; expected {KNOWN}; `--format` names one"));
     if !record.raw.starts_with('{') {
         return Err(not_known(element(record.raw).to_owned()));
     }
@@ -58,6 +58,11 @@ fn object(fields: &Fields) -> String {
     if has("paragraphs") {
         return "this is spaCy's training format of version 2 (`paragraphs`); write a line with text and entities for each \
                 text: [\"Ada wrote.\", {\"entities\": [[0, 3, \"PER\"]]}]"
+            .into();
+    }
+    if tag_json::TOKEN_FIELDS.iter().any(|name| fields.get(name).is_some_and(|raw| begins(raw, '['))) {
+        return "this is one object with the columns of a table, all sentences in one; write a record for each sentence, in \
+                Python with `datasets` Dataset.from_dict(columns).to_json(\"train.jsonl\")"
             .into();
     }
     if let Some((name, _)) = fields.0.iter().find(|(_, raw)| begins(raw, '{') || begins(raw, '[')) {

@@ -208,6 +208,11 @@ fn ids_are_read_by_their_names_in_whatever_spelling() {
         let zeros = ids.replace(['1', '2'], "0").replace("0.0", "0");
         assert!(written(&cleaned).contains(&format!("\"ner_tags\": {zeros}")), "{}", written(&cleaned));
     }
+    let both = "{\"tokens\": [\"a\", \"b\"], \"ner_tags\": [\"B-PER\", 0]}";
+    refused_with(both.as_bytes(), &named, &["names", "ids"]);
+    // A number among names is none of the ids.
+    let among = "{\"tokens\": [\"a\", \"b\"], \"ner_tags\": [\"B-PER\", \"0\"]}";
+    refused_with(among.as_bytes(), &named, &["\"0\" is not a tag"]);
     let unknown = layers("{\"tokens\": [\"a\", \"b\"], \"ner_tags\": [\"1\", \"-100\"]}", &named).corpus;
     assert_eq!(unknown.unknown.len(), 1);
     let file = rows(&["1", "2", "0", "1"]);
@@ -307,11 +312,11 @@ fn json_is_never_columns() {
             &["`annotations`", "jq"],
         ),
         (r#"{"train": [{"tokens": ["a"]}], "test": [{"tokens": ["a"]}]}"#, &["`train`", "splits"]),
-        (r#"{"tokens": [["Ada"], ["met"]], "ner_tags": [["B-PER"], ["O"]]}"#, &["one object", "`tokens`"]),
+        (r#"{"tokens": [["Ada"], ["met"]], "ner_tags": [["B-PER"], ["O"]]}"#, &["columns of a table", "from_dict"]),
         (r#"[{"id": 0, "paragraphs": [{"sentences": []}]}]"#, &["spaCy", "version 2"]),
         (r#"{"a": {"text": "x"}}"#, &["one object that holds others"]),
         (r#"{"words": "a", "x": 1}"#, &["`words`, `x`"]),
-        ("[{'tokens': ['Ada'], 'entities': []}]", &["Python's notation", "json.dump"]),
+        ("[{'tokens': ['Ada'], 'entities': []}]", &["Python's notation", "json.dump", "; expected DynClean JSON"]),
         ("{'tokens': ['Ada'], 'entities': []}", &["Python's notation"]),
         ("[('Ada', {'entities': []})]", &["Python's notation"]),
         ("[{\"tokens\": [\"Ada\"]", &["record 1"]),

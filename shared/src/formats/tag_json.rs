@@ -44,17 +44,14 @@ enum RawTag {
 
 impl RawTag {
     /// The id that this stands for, as a number or (`quoted`) as a string; `None` for a name.
-    fn id(&self, names: &HashMap<i64, &str>) -> Option<i64> {
+    fn id(&self, quoted: bool) -> Option<i64> {
         match self {
             Self::Id(id) => Some(*id),
             Self::Fraction(number) => {
                 let id = *number as i64;
                 (id as f64 == *number).then_some(id)
             }
-            Self::Name(name) => {
-                let id = name.parse().ok()?;
-                (id == IGNORED_ID || names.contains_key(&id)).then_some(id)
-            }
+            Self::Name(name) => name.parse().ok().filter(|_| quoted),
         }
     }
 }
@@ -65,6 +62,8 @@ struct Tags<'a> {
     notation: Notation,
     ids: Option<&'a [(i64, String)]>,
     names: HashMap<i64, &'a str>,
+    /// Whether ids stand as strings.
+    quoted: bool,
 }
 
 /// The tags of a sentence by name, which of them are to be ignored, and how ids stand there.
@@ -72,14 +71,14 @@ struct Names<'a> {
     names: Vec<Cow<'a, str>>,
     mask: Vec<bool>,
     has_ids: bool,
-    has_quoted_ids: bool,
+    has_names: bool,
     has_fractions: bool,
 }
 
 impl<'a> Tags<'a> {
     fn new(field: String, ids: Option<&'a [(i64, String)]>) -> Self {
         let names = ids.unwrap_or_default().iter().map(|(id, name)| (*id, name.as_str())).collect();
-        Self { field, notation: Notation::default(), ids, names }
+        Self { field, notation: Notation::default(), ids, names, quoted: false }
     }
 
     fn names<'r>(&self, record: &Record<'r>, fields: &Fields<'r>) -> Result<(Names<'a>, &'r str), FormatError> {
@@ -91,13 +90,14 @@ impl<'a> Tags<'a> {
             names: Vec::with_capacity(tags.len()),
             mask: vec![false; tags.len()],
             has_ids: false,
-            has_quoted_ids: false,
+            has_names: false,
             has_fractions: false,
         };
         for (tag, masked) in tags.into_iter().zip(&mut found.mask) {
-            let id = tag.id(&self.names);
+            let id = tag.id(self.quoted);
             let name = match (tag, id) {
                 (RawTag::Name(name), None) => {
+                    found.has_names = true;
                     found.names.push(Cow::Owned(name));
                     continue;
                 }
@@ -106,7 +106,6 @@ impl<'a> Tags<'a> {
                 }
                 (tag, id) => {
                     found.has_ids = true;
-                    found.has_quoted_ids |= matches!(tag, RawTag::Name(_));
                     found.has_fractions |= matches!(tag, RawTag::Fraction(_));
                     id.unwrap_or_default()
                 }
@@ -156,20 +155,18 @@ pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Re
     let ids = options.tags.as_ref().map(super::TagNames::pairs);
     let mut layers: Vec<Tags> =
         std::iter::once(field.clone()).chain(options.gold.clone()).map(|field| Tags::new(field, ids)).collect();
-    let mut evidence: Vec<Evidence> = layers.iter().map(|_| Evidence::default()).collect();
-    let (mut has_ids, mut quoted) = (false, false);
-    json::for_each(source.text, EXPECTED, |record| {
-        let fields = record.fields()?;
-        for (tags, evidence) in layers.iter().zip(&mut evidence) {
-            let (found, _) = tags.names(&record, &fields)?;
-            let known = found.names.iter().zip(&found.mask).filter(|(_, masked)| !**masked);
-            known.for_each(|(name, _)| evidence.see(name));
-            evidence.end_sentence();
-            has_ids |= found.has_ids;
-            quoted |= found.has_quoted_ids;
+    let mut evidence = Vec::with_capacity(layers.len());
+    let mut has_ids = false;
+    for tags in &mut layers {
+        let (mut labels, mut ids_here) = collect(source, tags)?;
+        if ids.is_some() && !ids_here && labels.are_numbers() {
+            tags.quoted = true;
+            (labels, ids_here) = collect(source, tags)?;
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
+        has_ids |= ids_here;
+        evidence.push(labels);
+    }
+    let quoted = layers.first().is_some_and(|tags| tags.quoted);
     let mut judged_notes = Vec::new();
     for (tags, evidence) in layers.iter_mut().zip(&mut evidence) {
         if has_ids {
@@ -210,6 +207,26 @@ pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Re
         ));
     }
     builder.finish(if format == Format::Bond { Layout::Bond(layout) } else { Layout::TagsJsonl(layout) })
+}
+
+/// The labels of all sentences, by name, and whether they stand as ids.
+fn collect(source: &Source, tags: &Tags) -> Result<(Evidence, bool), FormatError> {
+    let mut labels = Evidence::default();
+    let (mut has_ids, mut has_names) = (false, false);
+    json::for_each(source.text, EXPECTED, |record| {
+        let (found, raw) = tags.names(&record, &record.fields()?)?;
+        has_ids |= found.has_ids;
+        has_names |= found.has_names;
+        if has_ids && has_names {
+            let message = format!("`{}` holds names of tags and ids of tags; choose one of them", tags.field);
+            return Err(record.error_at(raw, message));
+        }
+        let known = found.names.iter().zip(&found.mask).filter(|(_, masked)| !**masked);
+        known.for_each(|(name, _)| labels.see(name));
+        labels.end_sentence();
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok((labels, has_ids))
 }
 
 /// What a sentence's tags are like.
@@ -393,7 +410,7 @@ impl Writer<'_> {
         let record: Vec<RawTag> = serde_json::from_str(raw).ok()?;
         let names: HashMap<i64, &str> =
             self.from.ids.as_deref().unwrap_or_default().iter().map(|(id, name)| (*id, name.as_str())).collect();
-        let ids: Vec<Option<i64>> = record.iter().map(|tag| tag.id(&names)).collect();
+        let ids: Vec<Option<i64>> = record.iter().map(|tag| tag.id(self.from.quoted)).collect();
         let mask: Vec<bool> = ids.iter().map(|id| *id == Some(IGNORED_ID)).collect();
         let tags: Option<Vec<&str>> = record
             .iter()

@@ -272,9 +272,42 @@ impl<'de> Visitor<'de> for LogitValues<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
         self.0.clear();
-        while let Some(logit) = seq.next_element::<Option<f64>>()? {
-            self.0.push(logit.unwrap_or(f64::NAN));
+        while let Some(Logit(logit)) = seq.next_element()? {
+            self.0.push(logit);
         }
         Ok(true)
+    }
+}
+
+/// A number; null is NaN.
+struct Logit(f64);
+
+impl<'de> Deserialize<'de> for Logit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Logit;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a number, or null")
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Logit, E> {
+                Ok(Logit(value))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Logit, E> {
+                Ok(Logit(value as f64))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Logit, E> {
+                Ok(Logit(value as f64))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Logit, E> {
+                Ok(Logit(f64::NAN))
+            }
+        }
+        deserializer.deserialize_any(Number)
     }
 }

@@ -242,6 +242,7 @@ fn errors_name_file_line_and_what_to_do() {
     for (line, expected) in [
         (r#"{"guid":1,"gold":1,"logits_1":[0,1]"#, "x.jsonl, line 2: EOF while parsing"),
         (r#"{"guid":1,"gold":1,"logits_1":[0,NaN]}"#, "or null"),
+        (r#"{"guid":1,"gold":1,"logits_1":[0,"nan"]}"#, "expected a number, or null"),
         (r#"{"guid":1,"gold":1}"#, "missing field `logits_K`"),
         (r#"{"guid":1,"gold":1,"logits":[0,1]}"#, "does not end in its epoch"),
         (r#"{"gold":1,"logits_1":[0,1]}"#, "missing field `guid`"),

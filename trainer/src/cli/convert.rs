@@ -102,10 +102,10 @@ fn convert_corpus(args: &Convert, format: Format) -> Result<()> {
     let layers = input(corpus_file::read(corpus, &options.read))?;
     let write = WriteOptions { format: Some(format), unknown: options.unknown };
     let written = corpus_file::write(&args.out, &layers.corpus, &write)?;
-    let notes: Vec<String> = layers.notes.into_iter().chain(written).collect();
-    for note in &notes {
-        console::note(format_args!("{}: {note}", args.out.display()));
+    for (path, notes) in [(corpus, &layers.notes), (&args.out, &written)] {
+        notes.iter().for_each(|note| console::note(format_args!("{}: {note}", path.display())));
     }
+    let notes: Vec<&String> = layers.notes.iter().chain(&written).collect();
     args.output.done(
         &json!({ "out": args.out, "format": format.name(), "sentences": layers.corpus.n_sentences(), "notes": notes }),
         format_args!("{}: {} as {}", args.out.display(), corpus.display(), format.name()),
