@@ -159,15 +159,11 @@ fn annotations_without_text(folder: &Path) -> Result<Option<String>> {
     let alone: Vec<String> = files_in(folder, ".ann")?.into_keys().filter(|name| !texts.contains_key(name)).collect();
     let first = alone.iter().take(3).map(|name| format!("{name}.ann")).collect::<Vec<_>>().join(", ");
     let more = if alone.len() > 3 { ", ..." } else { "" };
-    Ok((!alone.is_empty()).then(|| {
-        format!(
-            "{} without a .txt beside them, not read: {first}{more}",
-            match alone.len() {
-                1 => "1 .ann file".to_owned(),
-                n => format!("{n} .ann files"),
-            }
-        )
-    }))
+    Ok(match alone.len() {
+        0 => None,
+        1 => Some(format!("1 .ann file without a .txt beside it, not read: {first}")),
+        n => Some(format!("{n} .ann files without a .txt beside them, not read: {first}{more}")),
+    })
 }
 
 /// The files with this ending in a folder and its subfolders, by their names without it.
@@ -493,6 +489,10 @@ mod tests {
         assert!(read(&brat, &ReadOptions::default()).unwrap_err().to_string().contains("a.ann is missing"));
         std::fs::write(brat.join("a.ann"), "").unwrap();
         let mut corpus = read(&brat, &ReadOptions::default()).unwrap().corpus;
+        std::fs::create_dir(brat.join("b")).unwrap();
+        std::fs::write(brat.join("b/c.ann"), "T1\tX 0 1\tA\n").unwrap();
+        let notes = read(&brat, &ReadOptions::default()).unwrap().notes;
+        assert_eq!(notes, ["1 .ann file without a .txt beside it, not read: b/c.ann"]);
         corpus.extra[0].1 = corpus.extra[0].1.replace("\"a\"", "\"../b\"");
         let error = write(&folder.path().join("out"), &corpus, &WriteOptions::default()).unwrap_err();
         assert!(error.to_string().contains("would not stay"), "{error}");
