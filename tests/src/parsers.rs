@@ -240,7 +240,12 @@ fn assert_explained(error: &FormatError) {
 /// What was read is written and read again with the same labels; and in every other format without a panic.
 fn can_be_written(layers: &Layers, read: impl Fn(&str) -> Result<Layers, FormatError>) {
     let corpus = &layers.corpus;
-    if let Content::Text(text) = formats::write(corpus, &WriteOptions::default()).content {
+    // Where all records were left out, JSON Lines has none.
+    let text = match formats::write(corpus, &WriteOptions::default()).content {
+        Content::Text(text) if corpus.n_sentences() > 0 || !text.is_empty() => Some(text),
+        _ => None,
+    };
+    if let Some(text) = text {
         let again =
             read(&text).unwrap_or_else(|error| panic!("what was read can be written and read: {error}\n{text}"));
         assert_eq!(again.corpus.tokens, corpus.tokens);

@@ -16,6 +16,8 @@ fn entities_of(corpus: &Corpus) -> Vec<(u32, String, String)> {
     corpus.entities.iter().map(entity).collect()
 }
 
+type Expected<'e> = &'e [(u32, &'e str, &'e str)];
+
 fn is(found: &Corpus, expected: &[(u32, &str, &str)]) {
     let expected: Vec<_> = expected.iter().map(|(s, a, b)| (*s, (*a).to_owned(), (*b).to_owned())).collect();
     assert_eq!(entities_of(found), expected);
@@ -69,8 +71,8 @@ fn rows(tags: &[&str]) -> String {
 
 #[test]
 fn every_way_to_write_a_tag_is_read_and_written_back() {
-    let xy: &[(u32, &str, &str)] = &[(0, "t0 t1", "PER"), (0, "t3", "LOC")];
-    let cases: &[(&[&str], &[(u32, &str, &str)])] = &[
+    let xy: Expected = &[(0, "t0 t1", "PER"), (0, "t3", "LOC")];
+    let cases: &[(&[&str], Expected)] = &[
         (&["PER-B", "PER-I", "O", "LOC-B"], xy),
         (&["PER-B", "PER-E", "O", "LOC-S"], xy),
         (&["b-PER", "i-PER", "o", "b-LOC"], xy),
