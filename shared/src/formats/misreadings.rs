@@ -487,6 +487,10 @@ fn what_annotators_refused_is_left_out_and_counted() {
     );
     noted(&layers, &["2 records left out"]);
     assert_eq!(written(&layers.corpus), line("accept").repeat(2));
+    let none = reads(&line("reject"), &[]);
+    assert_eq!((none.corpus.n_sentences(), none.notes.len()), (0, 1));
+    // What a refused record has is not asked of the others.
+    refused(&[line("accept").replace("spans", "marks"), line("reject")].concat(), &["no record has a field of labels"]);
 }
 
 #[test]

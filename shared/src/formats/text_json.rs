@@ -110,11 +110,15 @@ fn is_refused(fields: &Fields) -> bool {
 fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatError> {
     let mut found: Option<String> = options.label.clone();
     let mut shape_found = None;
-    let mut pair = false;
+    let (mut pair, mut n_kept) = (false, 0);
     let mut layout = TextJson { container: json::container(source.text), ..TextJson::default() };
     json::for_each(source.text, EXPECTED, |record| {
         let fields = record_fields(&record, &layout)?;
         pair |= record.raw.starts_with('[');
+        if is_refused(&fields) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        n_kept += 1;
         if found.is_none() {
             found = SPAN_FIELDS.iter().find(|name| fields.get(name).is_some()).map(|name| (*name).to_owned());
         }
@@ -122,7 +126,7 @@ fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatErro
         shape_found = items.and_then(|items| items.first().map(|item| shape(item)));
         Ok(if shape_found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
-    let default = || options.unlabelled.then(|| TextJson::default().spans);
+    let default = || (options.unlabelled || n_kept == 0).then(|| TextJson::default().spans);
     layout.spans = found.or_else(default).ok_or_else(|| FormatError {
         line: 1,
         message: format!("no record has a field of labels ({}); name it with --label-column", SPAN_FIELDS.join(", ")),
