@@ -90,14 +90,17 @@ fn the_command_converts_and_inspects() {
     write(at, "full_aum_records.csv", table);
     let output = run(&["convert", "--dynamics", "full_aum_records.csv", "--out", "run.dyn"]);
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("2 spans, 2 epochs") && text.contains("1 spans have no record"));
+    assert!(
+        output.status.success() && text.contains("2 spans, 2 epochs") && text.contains("1 spans have no record"),
+        "{text}"
+    );
     let output = run(&["inspect", "run.dyn", "--json", "--spans", "spans.csv"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let csv = std::fs::read_to_string(at.join("spans.csv")).unwrap();
     assert_eq!(
         csv,
-        "span_id,sentence,start,end,label,gold,aum,confidence,variability,correctness,forgetting,decision\n\
-         0,0,0,0,1,,-0.25,,,1,0,keep\n1,1,0,0,O,,NaN,,,0,0,keep\n"
+        "span_id,guid,sentence,start,end,label,gold,aum,confidence,variability,correctness,forgetting,decision\n\
+         0,a,0,0,0,1,,-0.25,,,1,0,keep\n1,b,1,0,0,O,,NaN,,,0,0,keep\n"
     );
     assert!(run(&["inspect", "run.dyn", "--spans", "spans.parquet"]).status.success());
 

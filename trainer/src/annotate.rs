@@ -4,7 +4,11 @@
 //! tokens: those that blanks give, or those of the rule for raw text ([`tokenise`]), so that it is
 //! found in corpora with tokens of either kind. At the same length, a form that matches case goes
 //! before one that ignores it.
+//!
+//! Words are compared as Unicode says that they are the same: whether an accent is a character of its own or not
+//! (NFC), whichever apostrophe or hyphen stands there, and, whatever the case, by full case folding (`ß` is `ss`).
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail, ensure};
@@ -12,6 +16,7 @@ use shared::corpus::labels::LabelSet;
 use shared::corpus::span::Span;
 use shared::corpus::{Corpus, Entity};
 use shared::formats::tokenise;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::dictionary::Dictionary;
 
@@ -34,6 +39,8 @@ pub struct Matcher {
     /// Types, and the type of each entry of the dictionary.
     labels: LabelSet,
     kinds: Vec<u16>,
+    /// The forms as they stand in the dictionary, without blanks, and whether their case does not matter.
+    forms: Vec<(String, bool)>,
     /// Forms with several types.
     n_ambiguous: usize,
 }
@@ -44,6 +51,8 @@ pub struct Annotated {
     pub corpus: Corpus,
     /// Number of matches of each entry of the dictionary.
     pub matches: Vec<u64>,
+    /// Entities that are written otherwise than their forms: other characters that Unicode says are the same.
+    pub n_normalised: usize,
 }
 
 impl Matcher {
@@ -55,21 +64,24 @@ impl Matcher {
         let labels = LabelSet::from_types(dictionary.entries.iter().map(|entry| entry.kind.as_str()));
         ensure!(labels.n_types() < usize::from(u16::MAX), "the dictionary has {} entity types", labels.n_types());
         let mut kinds = Vec::with_capacity(dictionary.entries.len());
+        let mut forms = Vec::with_capacity(dictionary.entries.len());
         let ids: HashMap<&str, u16> = labels.types().iter().map(String::as_str).zip(1..).collect();
         let (mut exact, mut any_case) = (Trie::default(), Trie::default());
         let mut conflicts = Vec::new();
         for (number, entry) in dictionary.entries.iter().enumerate() {
             kinds.push(ids.get(entry.kind.as_str()).copied().unwrap_or_default());
             let folds = ignore_case || entry.ignore_case;
-            let form = if folds { entry.form.to_lowercase() } else { entry.form.clone() };
+            let form = entry.form.as_str();
+            forms.push((form.split_whitespace().collect(), folds));
             let trie = if folds { &mut any_case } else { &mut exact };
             let by_blanks: Vec<&str> = form.split_whitespace().collect();
-            let by_rule: Vec<&str> = tokenise(&form).filter_map(|(start, end)| form.get(start..end)).collect();
+            let by_rule: Vec<&str> = tokenise(form).filter_map(|(start, end)| form.get(start..end)).collect();
             let is_other = by_rule != by_blanks;
             for tokens in std::iter::once(by_blanks).chain(is_other.then_some(by_rule)) {
-                let earlier = *trie.entry(&tokens).get_or_insert(number);
+                let words: Vec<String> = tokens.into_iter().map(|token| compared(token, folds).into_owned()).collect();
+                let earlier = *trie.entry(&words).get_or_insert(number);
                 if dictionary.entries.get(earlier).is_some_and(|e| e.kind != entry.kind) {
-                    conflicts.push((earlier, number, folds, tokens.join(" ")));
+                    conflicts.push((earlier, number, folds, words));
                 }
             }
         }
@@ -88,14 +100,14 @@ impl Matcher {
                 );
             }
             (Ambiguous::Drop, _) => {
-                for (.., folds, form) in &conflicts {
+                for (.., folds, words) in &conflicts {
                     let trie = if *folds { &mut any_case } else { &mut exact };
-                    *trie.entry(&form.split(' ').collect::<Vec<_>>()) = None;
+                    *trie.entry(words) = None;
                 }
             }
             _ => {}
         }
-        Ok(Self { exact, any_case, labels, kinds, n_ambiguous })
+        Ok(Self { exact, any_case, labels, kinds, forms, n_ambiguous })
     }
 
     /// Number of forms with several types.
@@ -107,12 +119,14 @@ impl Matcher {
     pub fn annotate(&self, text: Corpus) -> Annotated {
         let mut matches = vec![0; self.kinds.len()];
         let mut entities = Vec::new();
+        let mut n_normalised = 0;
         for sentence in 0..text.n_sentences() as u32 {
             let tokens = text.tokens.sentence(sentence);
-            let exact: Vec<Option<u32>> = tokens.clone().map(|token| self.exact.word(token)).collect();
+            let exact: Vec<Option<u32>> =
+                tokens.clone().map(|token| self.exact.word(&compared(token, false))).collect();
             let any_case: Vec<Option<u32>> = match self.any_case.is_empty() {
                 true => Vec::new(),
-                false => tokens.map(|token| self.any_case.word(&token.to_lowercase())).collect(),
+                false => tokens.map(|token| self.any_case.word(&compared(token, true))).collect(),
             };
             let mut start = 0;
             while start < exact.len() {
@@ -126,10 +140,50 @@ impl Matcher {
                 matches[entry] += 1;
                 let span = Span { sentence, start: start as u32, end: (start + width - 1) as u32 };
                 entities.push(Entity { span, label: self.kinds[entry] });
+                n_normalised += usize::from(self.is_written_otherwise(entry, text.tokens.words(span)));
                 start += width;
             }
         }
-        Annotated { corpus: Corpus { entities, unknown: Vec::new(), labels: self.labels.clone(), ..text }, matches }
+        Annotated {
+            corpus: Corpus { entities, unknown: Vec::new(), labels: self.labels.clone(), ..text },
+            matches,
+            n_normalised,
+        }
+    }
+
+    /// Whether words that match a form have other characters than it, but for case where that does not matter.
+    fn is_written_otherwise<'t>(&self, entry: usize, words: impl Iterator<Item = &'t str>) -> bool {
+        let written: String = words.flat_map(str::split_whitespace).collect();
+        self.forms.get(entry).is_some_and(|(form, folds)| match folds {
+            true => written.to_lowercase() != form.to_lowercase(),
+            false => written != *form,
+        })
+    }
+}
+
+/// A word as it is compared: composed, with one apostrophe and one hyphen, and folded where case does not matter.
+fn compared(word: &str, folds: bool) -> Cow<'_, str> {
+    if word.is_ascii() && !(folds && word.bytes().any(|byte| byte.is_ascii_uppercase())) {
+        return Cow::Borrowed(word);
+    }
+    let is_plain = |c: char| plain(c) == c;
+    if !folds && word.chars().all(is_plain) && is_nfc(word) {
+        return Cow::Borrowed(word);
+    }
+    let plain = word.chars().map(plain);
+    Cow::Owned(match folds {
+        // What folding gives need not be composed, nor what it gets: the caseless match of Unicode.
+        true => caseless::default_case_fold_str(&plain.nfd().collect::<String>()).nfc().collect(),
+        false => plain.nfc().collect(),
+    })
+}
+
+/// The usual apostrophe and hyphen for those that look the same.
+fn plain(c: char) -> char {
+    match c {
+        '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bc}' | '\u{2032}' | '\u{ff07}' | '\u{60}' | '\u{b4}' => '\'',
+        '\u{2010}' | '\u{2011}' | '\u{ff0d}' => '-',
+        c => c,
     }
 }
 
@@ -148,13 +202,13 @@ impl Trie {
     }
 
     /// The place for the entry of a form.
-    fn entry(&mut self, tokens: &[&str]) -> &mut Option<usize> {
+    fn entry(&mut self, words: &[String]) -> &mut Option<usize> {
         let mut node = 0;
-        for &token in tokens {
+        for word in words {
             let next_word = self.words.len() as u32;
-            let word = match self.words.get(token) {
+            let word = match self.words.get(word) {
                 Some(&word) => word,
-                None => *self.words.entry(token.to_owned()).or_insert(next_word),
+                None => *self.words.entry(word.clone()).or_insert(next_word),
             };
             let next_node = self.entries.len() as u32 + 1;
             node = *self.edges.entry((node, word)).or_insert(next_node);
@@ -232,6 +286,47 @@ mod tests {
         };
         assert_eq!(found(&annotate(false)), [(0, 0, 0, "PER"), (1, 0, 1, "ORG")]);
         assert_eq!(found(&annotate(true)), [(0, 0, 1, "ORG"), (0, 2, 2, "ORG"), (1, 0, 1, "ORG")]);
+    }
+
+    #[test]
+    fn the_same_characters_written_otherwise_match_and_are_counted() {
+        let rows = "Zürich\tLOC\nO'Neill\tPER\nStraße\tLOC\tany-case\nJean‐Luc\tPER\nÅngström\tPER\tany-case\nΣίσυφος\tPER\tany-case\n";
+        let matcher = Matcher::new(&dictionary(rows), false, Ambiguous::Refuse).unwrap();
+        for (sentence, expected, n) in [
+            // As it stands there; decomposed; another case, which counts here.
+            ("in Zürich", Some((1, 1, "LOC")), 0),
+            ("in Zu\u{308}rich", Some((1, 1, "LOC")), 1),
+            ("in ZU\u{308}RICH", None, 0),
+            // Apostrophes, in tokens of either kind.
+            ("Mr. O'Neill", Some((1, 1, "PER")), 0),
+            ("Mr. O’Neill", Some((1, 1, "PER")), 1),
+            ("Mr. O ’Neill", Some((1, 2, "PER")), 1),
+            ("Mr. OʼNeill", Some((1, 1, "PER")), 1),
+            ("Mr. ONeill", None, 0),
+            // Full case folding.
+            ("STRASSE", Some((0, 0, "LOC")), 1),
+            ("strasse", Some((0, 0, "LOC")), 1),
+            ("STRAßE", Some((0, 0, "LOC")), 0),
+            ("Jean-Luc", Some((0, 0, "PER")), 1),
+            ("A\u{30a}NGSTRO\u{308}M", Some((0, 0, "PER")), 1),
+            ("\u{212b}ngström", Some((0, 0, "PER")), 0),
+            ("ΣΊΣΥΦΟΣ", Some((0, 0, "PER")), 0),
+        ] {
+            let annotated = matcher.annotate(text(&[sentence]));
+            let expected: Vec<_> = expected.map(|(start, end, kind)| (0, start, end, kind)).into_iter().collect();
+            assert_eq!((found(&annotated), annotated.n_normalised), (expected, n), "{sentence}");
+        }
+        // Two ways to write a form are one form, and so may not have two types.
+        let twice = dictionary("Zürich\tLOC\nZu\u{308}rich\tORG\n");
+        assert!(Matcher::new(&twice, false, Ambiguous::Refuse).is_err());
+        let dropped = Matcher::new(&twice, false, Ambiguous::Drop).unwrap();
+        assert!(found(&dropped.annotate(text(&["Zürich"]))).is_empty());
+        // The longest form still wins, and tokens stay as they are.
+        let longer = dictionary("Cafe\u{301}\tORG\nCafé Nord\tLOC\n");
+        let matcher = Matcher::new(&longer, false, Ambiguous::Refuse).unwrap();
+        let annotated = matcher.annotate(text(&["the Cafe\u{301} Nord Café"]));
+        assert_eq!(found(&annotated), [(0, 1, 2, "LOC"), (0, 3, 3, "ORG")]);
+        assert_eq!(annotated.corpus.tokens.sentence(0).nth(1), Some("Cafe\u{301}"));
     }
 
     #[test]

@@ -15,6 +15,15 @@ use crate::run_dir::write_whole_by;
 /// Bytes read at once.
 const BUFFER: usize = 1 << 20;
 
+/// What is said of the text of a recording that came without it.
+const TEXT: &str = "text";
+const GUIDS: &str = "not given; guids stand for sentences";
+
+/// Whether the sentences of these dynamics are the guids of a recording that came without its text.
+pub fn has_guids(info: &RunInfo) -> bool {
+    info.settings.iter().any(|(name, value)| name == TEXT && value == GUIDS)
+}
+
 /// What is converted, and how.
 #[derive(Debug, Clone)]
 pub struct Conversion {
@@ -45,6 +54,8 @@ pub struct Converted {
     pub n_epochs: usize,
     /// Spans without a record at one epoch or more.
     pub n_incomplete: usize,
+    /// Spans with a value that is `null` or no finite number.
+    pub n_not_finite: usize,
     /// Whether margins are all that is known.
     pub is_margins: bool,
 }
@@ -86,7 +97,7 @@ fn info(conversion: &Conversion, layout: Layout, epochs: Option<(u32, u32)>) -> 
         settings.push(("epochs in the source".to_owned(), format!("{first}–{last}")));
     }
     if conversion.corpus.is_none() {
-        settings.push(("text".to_owned(), "not given; guids stand for sentences".to_owned()));
+        settings.push((TEXT.to_owned(), GUIDS.to_owned()));
     }
     RunInfo {
         name,
@@ -104,10 +115,14 @@ fn info(conversion: &Conversion, layout: Layout, epochs: Option<(u32, u32)>) -> 
 /// # Errors
 /// When it cannot be written.
 pub fn write(imported: Imported, out: &Path) -> Result<Converted> {
-    let Imported { mut dynamics, n_incomplete } = imported;
-    if n_incomplete > 0 {
-        let fact = ("spans without a record at every epoch".to_owned(), n_incomplete.to_string());
-        dynamics.info.settings.push(fact);
+    let Imported { mut dynamics, n_incomplete, n_not_finite } = imported;
+    for (fact, n) in [
+        ("spans without a record at every epoch", n_incomplete),
+        ("spans with a value that is no number", n_not_finite),
+    ] {
+        if n > 0 {
+            dynamics.info.settings.push((fact.to_owned(), n.to_string()));
+        }
     }
     let Dynamics { info, corpus, gold, run, .. } = dynamics;
     let is_margins = run.is_margins();
@@ -122,5 +137,5 @@ pub fn write(imported: Imported, out: &Path) -> Result<Converted> {
         }
         Ok(file.write_all(&dyn_file::end())?)
     })?;
-    Ok(Converted { n_spans, n_epochs, n_incomplete, is_margins })
+    Ok(Converted { n_spans, n_epochs, n_incomplete, n_not_finite, is_margins })
 }

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use shared::corpus::Corpus;
 use shared::corpus::labels::LabelSet;
 use shared::formats::{
-    self, Content, Document, Format, FormatError, Layers, Layout, ReadOptions, TagJson, TagNames, UnknownAs,
-    WriteOptions, Written,
+    self, Content, Document, Format, FormatError, Layers, Layout, ReadOptions, TagNames, UnknownAs, WriteOptions,
+    Written,
 };
 
 use crate::console;
@@ -31,7 +31,7 @@ pub struct CorpusOptions {
 impl CorpusOptions {
     /// In one line, as on the command line.
     fn describe(&self) -> String {
-        let ReadOptions { format, token_column, label, gold, tags, ignore, unlabelled: _ } = &self.read;
+        let ReadOptions { format, token_column, label, gold, tags, scheme, ignore, unlabelled: _ } = &self.read;
         let options = [
             ("format", format.map(|format| format.name().to_owned())),
             ("token-column", token_column.map(|column| column.to_string())),
@@ -39,6 +39,7 @@ impl CorpusOptions {
             ("gold-column", gold.clone()),
             ("eval-column", self.eval_label.clone()),
             ("tags", tags.as_ref().map(|tags| format!("{:?}", tags.pairs()))),
+            ("scheme", scheme.map(|scheme| scheme.name().to_owned())),
             ("unknown", ignore.as_ref().map(|name| format!("tag:{name}"))),
             ("unknown", (self.unknown == Some(UnknownAs::Mask)).then(|| "mask".to_owned())),
         ];
@@ -113,7 +114,9 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
         if !matches!(options.format, None | Some(Format::Brat)) {
             bail!("{} is a folder; only brat standoff comes as one", path.display());
         }
-        return formats::brat::read(&documents(path, options.unlabelled)?, options).map_err(at(path));
+        let mut layers = formats::brat::read(&documents(path, options.unlabelled)?, options).map_err(at(path))?;
+        layers.notes.extend(annotations_without_text(path)?);
+        return Ok(layers);
     }
     read_bytes(&bytes_of(path)?, path, options)
 }
@@ -130,14 +133,13 @@ pub(crate) fn read_bytes(bytes: &[u8], path: &Path, options: &ReadOptions) -> Re
 
 /// The file that gives the tag ids of a corpus their names, where the options do not.
 fn tags_beside(path: &Path, format: Option<Format>, options: &ReadOptions) -> Option<PathBuf> {
-    let has_ids = matches!(format, Some(Format::Bond | Format::TagsJsonl));
+    let has_ids = matches!(format, Some(Format::Bond | Format::TagsJsonl | Format::Conll));
     Some(path.with_file_name(TAG_TO_ID)).filter(|beside| has_ids && options.tags.is_none() && beside.is_file())
 }
 
 /// The documents of a brat folder, by name; texts without annotations only where labels are still to be made.
 fn documents(folder: &Path, unlabelled: bool) -> Result<Vec<Document>> {
-    let mut texts = BTreeMap::new();
-    texts_in(folder, "", &mut texts)?;
+    let texts = files_in(folder, ".txt")?;
     ensure!(!texts.is_empty(), "{} has no .txt files; expected pairs of NAME.txt and NAME.ann", folder.display());
     let document = |(name, text): (String, PathBuf)| {
         let annotations = text.with_extension("ann");
@@ -151,16 +153,36 @@ fn documents(folder: &Path, unlabelled: bool) -> Result<Vec<Document>> {
     texts.into_iter().map(document).collect()
 }
 
-fn texts_in(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+/// What users are told about annotations whose text is not there.
+fn annotations_without_text(folder: &Path) -> Result<Option<String>> {
+    let texts = files_in(folder, ".txt")?;
+    let alone: Vec<String> = files_in(folder, ".ann")?.into_keys().filter(|name| !texts.contains_key(name)).collect();
+    let first = alone.iter().take(3).map(|name| format!("{name}.ann")).collect::<Vec<_>>().join(", ");
+    let more = if alone.len() > 3 { ", ..." } else { "" };
+    Ok(match alone.len() {
+        0 => None,
+        1 => Some(format!("1 .ann file without a .txt beside it, not read: {first}")),
+        n => Some(format!("{n} .ann files without a .txt beside them, not read: {first}{more}")),
+    })
+}
+
+/// The files with this ending in a folder and its subfolders, by their names without it.
+fn files_in(folder: &Path, ending: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let mut files = BTreeMap::new();
+    add_files(folder, "", ending, &mut files)?;
+    Ok(files)
+}
+
+fn add_files(folder: &Path, prefix: &str, ending: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             bail!("{} has a name that is not UTF-8; rename it", path.display());
         };
         if path.is_dir() {
-            texts_in(&path, &format!("{prefix}{name}/"), texts)?;
-        } else if let Some(stem) = name.strip_suffix(".txt") {
-            texts.insert(format!("{prefix}{stem}"), path);
+            add_files(&path, &format!("{prefix}{name}/"), ending, files)?;
+        } else if let Some(stem) = name.strip_suffix(ending) {
+            files.insert(format!("{prefix}{stem}"), path);
         }
     }
     Ok(())
@@ -174,7 +196,7 @@ fn texts_in(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, PathBuf>) 
 /// When it cannot be written.
 pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec<String>> {
     let Written { content, notes, layout } = formats::write(corpus, options);
-    if let Layout::Bond(TagJson { ids: Some(ids), .. }) | Layout::TagsJsonl(TagJson { ids: Some(ids), .. }) = &layout {
+    if let Some(ids) = layout.tag_ids() {
         write_tags(&path.with_file_name(TAG_TO_ID), ids)?;
     }
     match content {
@@ -467,6 +489,10 @@ mod tests {
         assert!(read(&brat, &ReadOptions::default()).unwrap_err().to_string().contains("a.ann is missing"));
         std::fs::write(brat.join("a.ann"), "").unwrap();
         let mut corpus = read(&brat, &ReadOptions::default()).unwrap().corpus;
+        std::fs::create_dir(brat.join("b")).unwrap();
+        std::fs::write(brat.join("b/c.ann"), "T1\tX 0 1\tA\n").unwrap();
+        let notes = read(&brat, &ReadOptions::default()).unwrap().notes;
+        assert_eq!(notes, ["1 .ann file without a .txt beside it, not read: b/c.ann"]);
         corpus.extra[0].1 = corpus.extra[0].1.replace("\"a\"", "\"../b\"");
         let error = write(&folder.path().join("out"), &corpus, &WriteOptions::default()).unwrap_err();
         assert!(error.to_string().contains("would not stay"), "{error}");

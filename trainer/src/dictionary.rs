@@ -60,7 +60,15 @@ impl Dictionary {
         let mut builder = csv::ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(delimiter).quoting(quoting);
         for row in builder.from_reader(bytes).records() {
-            let row = row?;
+            let row = row.map_err(|error| {
+                let line = error.position().map_or(1, csv::Position::line);
+                match error.kind() {
+                    csv::ErrorKind::Utf8 { .. } => {
+                        anyhow::anyhow!("line {line}: not UTF-8 text; save the file as UTF-8")
+                    }
+                    _ => anyhow::anyhow!("line {line}: {error}"),
+                }
+            })?;
             let line = row.position().map(|position| {
                 // A row's position is before the blank lines that were skipped.
                 let rest = bytes.get(position.byte() as usize..).unwrap_or_default();
@@ -176,6 +184,11 @@ mod tests {
         let message = error("d.tsv", "a\tX\n\nb c\n");
         assert!(message.contains("d.tsv") && message.contains("line 3") && message.contains("tab"), "{message}");
         assert!(error("d.csv", "a,O").contains("line 1"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latin.tsv");
+        std::fs::write(&path, b"a\tX\n\xe9\tX\n").unwrap();
+        let message = format!("{:#}", Dictionary::default().add_file(&path).unwrap_err());
+        assert!(message.contains("line 2: not UTF-8") && !message.contains("record"), "{message}");
         assert!(error("d.json", "[1]").contains("TYPE"));
         assert!(error("d.tsv", "\n").contains("no entries"));
         let dictionary = read("d.tsv", "a\tX\nb\tY\n").unwrap();

@@ -11,6 +11,7 @@ use shared::corpus::span::{Span, SpanId};
 use shared::detection::judge::Judge;
 use shared::recording::dynamics::Dynamics;
 
+use crate::convert::has_guids;
 use crate::run_dir::write_whole_by;
 use crate::span_parquet;
 
@@ -68,8 +69,10 @@ impl<'a> SpanTable<'a> {
     fn write_csv(&self, out: &Path) -> Result<()> {
         write_whole_by(out, |file| {
             let mut csv = csv::Writer::from_writer(BufWriter::new(file));
-            csv.write_record([
-                "span_id",
+            // Without text, the guid is all that tells a row what it is.
+            let has_guids = has_guids(&self.dynamics.info);
+            let guid = |cell: &str| has_guids.then(|| cell.to_owned());
+            let others = [
                 "sentence",
                 "start",
                 "end",
@@ -83,11 +86,12 @@ impl<'a> SpanTable<'a> {
                 "decision",
                 "trust",
                 "because",
-            ])?;
+            ];
+            let names = std::iter::once("span_id".to_owned()).chain(guid("guid"));
+            csv.write_record(names.chain(others.map(str::to_owned)))?;
             let m = &self.judge.metrics;
             for (id, span) in self.spans().enumerate() {
-                csv.write_record([
-                    id.to_string(),
+                let others = [
                     span.sentence.to_string(),
                     span.start.to_string(),
                     span.end.to_string(),
@@ -101,7 +105,9 @@ impl<'a> SpanTable<'a> {
                     self.decision(id),
                     text(m.trust.get(id)),
                     self.because(id),
-                ])?;
+                ];
+                let guid = has_guids.then(|| self.dynamics.corpus.tokens.surface(span));
+                csv.write_record(std::iter::once(id.to_string()).chain(guid).chain(others))?;
             }
             csv.flush()?;
             Ok(())

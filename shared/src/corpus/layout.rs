@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::counting::Counting;
+pub use super::notation::Scheme;
+use super::notation::{Notation, Spelling};
+
 /// Entity type whose labels mean "unknown" where a format has no other way to say so, unless the
 /// user names another.
 pub const IGNORE: &str = "IGNORE";
@@ -56,23 +60,6 @@ impl Format {
             Self::Brat => "brat standoff",
         }
     }
-}
-
-/// How tags mark where an entity begins and ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scheme {
-    /// `I-` inside; `B-` only where an entity follows another of its type.
-    Iob1,
-    /// `B-` begins every entity (BIO).
-    #[default]
-    Iob2,
-    /// `B- I- E-`, and `S-` for entities of one token (BIOES).
-    Iobes,
-    /// `B- I- L-`, and `U-` for entities of one token (BILOU).
-    Bilou,
-    /// The type alone, without a prefix.
-    Plain,
 }
 
 /// How JSON records are strung together.
@@ -148,6 +135,15 @@ impl Layout {
         }
     }
 
+    /// What the tag ids of the file mean, where tags stand as ids.
+    pub fn tag_ids(&self) -> Option<&[(i64, String)]> {
+        match self {
+            Self::Conll(layout) => layout.ids.as_deref(),
+            Self::Bond(layout) | Self::TagsJsonl(layout) => layout.ids.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The usual extension of such a file, without the dot; empty for brat, which is a folder.
     pub fn extension(&self) -> &'static str {
         let of = |container: Container| match container {
@@ -200,6 +196,12 @@ pub struct Conll {
     pub separator: Separator,
     /// Tag scheme.
     pub scheme: Scheme,
+    /// How its tags are spelled.
+    pub spelling: Spelling,
+    /// Names of the tag ids; none where tags stand as names.
+    pub ids: Option<Vec<(i64, String)>>,
+    /// Under which name the tag stands, in a column of `name=value|...`; none where it has the column for itself.
+    pub key: Option<String>,
     /// Column of the token.
     pub token_column: usize,
     /// Column of the label.
@@ -220,11 +222,20 @@ pub struct Conll {
     pub tail: String,
 }
 
+impl Conll {
+    pub(crate) fn notation(&self) -> Notation {
+        Notation { scheme: self.scheme, spelling: self.spelling }
+    }
+}
+
 impl Default for Conll {
     fn default() -> Self {
         Self {
             separator: Separator::Tab,
             scheme: Scheme::Iob2,
+            spelling: Spelling::default(),
+            ids: None,
+            key: None,
             token_column: 0,
             label_column: 1,
             n_columns: 2,
@@ -250,12 +261,22 @@ pub struct TagJson {
     pub tags: String,
     /// Tag scheme.
     pub scheme: Scheme,
+    /// How its tags are spelled.
+    pub spelling: Spelling,
     /// Names of the tag ids; none where tags stand as names.
     pub ids: Option<Vec<(i64, String)>>,
+    /// Whether ids stand as strings.
+    pub quoted: bool,
     /// Type whose tags mean "unknown" (for ids, −100 does).
     pub ignore: String,
     /// Whether such tags occur.
     pub has_ignore_tags: bool,
+}
+
+impl TagJson {
+    pub(crate) fn notation(&self) -> Notation {
+        Notation { scheme: self.scheme, spelling: self.spelling }
+    }
 }
 
 impl Default for TagJson {
@@ -265,7 +286,9 @@ impl Default for TagJson {
             tokens: "tokens".into(),
             tags: "ner_tags".into(),
             scheme: Scheme::Iob2,
+            spelling: Spelling::default(),
             ids: None,
+            quoted: false,
             ignore: IGNORE.into(),
             has_ignore_tags: false,
         }
@@ -283,6 +306,8 @@ pub enum MarkShape {
     OffsetObject,
     /// `[0, 3, "PER"]` (Doccano).
     Triple,
+    /// `{"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]}` (Label Studio's short export).
+    LabelsObject,
 }
 
 /// Parameters of JSON records with text and offsets.
@@ -297,11 +322,22 @@ pub struct TextJson {
     pub spans: String,
     /// How these are written.
     pub shape: MarkShape,
+    /// Whether a record is a pair of the text and an object with the other fields (spaCy).
+    pub pair: bool,
+    /// What their offsets count.
+    pub counting: Counting,
 }
 
 impl Default for TextJson {
     fn default() -> Self {
-        Self { container: Container::Lines, text: "text".into(), spans: "spans".into(), shape: MarkShape::Object }
+        Self {
+            container: Container::Lines,
+            text: "text".into(),
+            spans: "spans".into(),
+            shape: MarkShape::Object,
+            pair: false,
+            counting: Counting::default(),
+        }
     }
 }
 
@@ -313,8 +349,10 @@ pub struct LabelStudio {
     pub container: Container,
     /// Field of the text in `data`.
     pub text: String,
-    /// Field of the labels: `annotations` or `predictions`.
+    /// Field of the labels: `annotations` (once `completions`) or `predictions`.
     pub layer: String,
+    /// What their offsets count.
+    pub counting: Counting,
     /// `from_name` of new labels.
     pub from_name: String,
     /// `to_name` of new labels.
@@ -327,6 +365,7 @@ impl Default for LabelStudio {
             container: Container::Array,
             text: "text".into(),
             layer: "annotations".into(),
+            counting: Counting::default(),
             from_name: "label".into(),
             to_name: "text".into(),
         }

@@ -1,8 +1,10 @@
 //! A labelled corpus: tokens in columns, entities sparse.
 
+pub mod counting;
 pub mod decision;
 pub mod labels;
 pub mod layout;
+pub mod notation;
 pub mod span;
 
 use std::collections::HashMap;

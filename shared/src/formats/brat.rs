@@ -15,11 +15,12 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::builder::{Builder, Labelled, Sentence};
+use super::counting::{self, Counting, Ruler, Said, is_said};
 use super::label_studio::retokenised_note;
 use super::layout::{Brat, Layout};
 use super::marked_text::{Fate, Labels, Text, joined};
 use super::source::decode;
-use super::text_json::misaligned_note;
+use super::text_json::Unused;
 use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
 use crate::corpus::Corpus;
 
@@ -52,16 +53,22 @@ impl Document {
     }
 }
 
-/// A document's text in tokens and sentences.
+/// A document's text in tokens and sentences, and what the offsets of its annotations count.
 struct Sentences<'a> {
     text: Text<'a>,
+    ruler: Ruler,
+    counting: Counting,
     /// The tokens of each; one empty sentence where there is no token.
     ranges: Vec<Range<u32>>,
 }
 
 impl<'a> Sentences<'a> {
-    fn new(text: &'a str) -> Self {
-        let text = Text::new(text);
+    fn new(document: &'a Document) -> Self {
+        let said: Vec<Said> =
+            document.annotations.split_inclusive('\n').filter_map(|line| text_bound(line)?.ok()?.said()).collect();
+        let counting = counting::of_file(|see| see(&document.text, &said));
+        let ruler = Ruler::new(&document.text, counting);
+        let text = Text::new(&document.text);
         let offsets = text.token_offsets();
         let breaks = offsets.windows(2).enumerate().filter_map(|(i, pair)| match pair {
             [a, b] => text.slice(a.1, b.0).contains(['\n', '\r']).then_some(i as u32 + 1),
@@ -71,12 +78,29 @@ impl<'a> Sentences<'a> {
         ends.push(offsets.len() as u32);
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let ranges = starts.zip(&ends).map(|(start, &end)| start..end).collect();
-        Self { text, ranges }
+        Self { text, ruler, counting, ranges }
     }
 
-    /// The tokens of a text-bound annotation, if it is inside one sentence.
-    fn align(&self, bound: &TextBound) -> Option<(u32, u32)> {
+    /// The characters of a text-bound annotation, if they are in the text.
+    fn characters(&self, bound: &TextBound) -> Option<(usize, usize)> {
         let (start, end) = bound.offsets?;
+        self.ruler.characters(start, end)
+    }
+
+    /// The text that stands where the annotation says to be, if that is another than it says to have.
+    fn misfit(&self, bound: &TextBound) -> Option<(Said, &'a str)> {
+        let (start, end) = self.characters(bound)?;
+        let there = self.text.slice(start, end);
+        let said = bound.said().filter(|said| !is_said(there, &said.text))?;
+        Some((said, there))
+    }
+
+    /// The tokens of a text-bound annotation, if it is inside one sentence, and of the text that it says.
+    fn align(&self, bound: &TextBound) -> Option<(u32, u32)> {
+        if self.misfit(bound).is_some() {
+            return None;
+        }
+        let (start, end) = self.characters(bound)?;
         let (first, last) = self.text.align(start, end)?;
         let sentence = self.ranges.get(self.sentence_of(first))?;
         sentence.contains(&last).then_some((first, last))
@@ -95,6 +119,15 @@ struct TextBound<'a> {
     /// The line around the type.
     before: &'a str,
     after: &'a str,
+}
+
+impl TextBound<'_> {
+    /// The text that the line says to cover, if it says one.
+    fn said(&self) -> Option<Said> {
+        let (start, end) = self.offsets?;
+        let text = self.after.split_once('\t')?.1.trim_end_matches(['\n', '\r']);
+        (!text.is_empty()).then(|| Said { start, end, text: text.to_owned() })
+    }
 }
 
 /// `None` for a line of another kind; an error for a `T` line that is none.
@@ -130,18 +163,21 @@ pub fn read(documents: &[Document], options: &ReadOptions) -> Result<Layers, For
     }
     let layout = Brat { ignore: options.ignore() };
     let mut builder = Builder::new(false);
-    let mut n_misaligned = 0;
+    let mut unused = Unused::default();
     for document in documents {
-        add(&mut builder, document, &layout, &mut n_misaligned)?;
+        add(&mut builder, document, &layout, &mut unused)?;
     }
-    builder.notes.extend(misaligned_note(n_misaligned));
+    builder.notes.extend(unused.notes());
     builder.finish(Layout::Brat(layout))
 }
 
-fn add(builder: &mut Builder, document: &Document, layout: &Brat, n_misaligned: &mut usize) -> Result<(), FormatError> {
+fn add(builder: &mut Builder, document: &Document, layout: &Brat, unused: &mut Unused) -> Result<(), FormatError> {
     let at = |line: usize, message: String| FormatError { line, message: format!("{}.ann: {message}", document.name) };
-    let text = Sentences::new(&document.text);
+    let text = Sentences::new(document);
     let n_characters = text.text.n_characters();
+    if !text.counting.is_usual() {
+        builder.notes.push(format!("{}.ann: {}", document.name, counting::note(text.counting)));
+    }
     let mut sentences: Vec<Sentence> = text
         .ranges
         .iter()
@@ -155,14 +191,18 @@ fn add(builder: &mut Builder, document: &Document, layout: &Brat, n_misaligned: 
     for (number, line) in (1..).zip(document.annotations.split_inclusive('\n')) {
         let Some(bound) = text_bound(line) else { continue };
         let bound = bound.map_err(|expected| at(number, format!("{:?}; {expected}", line.trim_end())))?;
-        if bound.offsets.is_some_and(|(_, end)| end > n_characters) {
+        if bound.offsets.is_some() && text.characters(&bound).is_none() {
             return Err(at(
                 number,
-                format!("the annotation ends after the text of {}", count(n_characters, "character")),
+                format!("the annotation is not inside the text of {}", count(n_characters, "character")),
             ));
         }
+        if let Some((said, there)) = text.misfit(&bound) {
+            unused.misfits.add(&format!("{}.ann, line {number}", document.name), &said.text, there);
+            continue;
+        }
         let Some((first, last)) = text.align(&bound) else {
-            *n_misaligned += 1;
+            unused.n_misaligned += 1;
             continue;
         };
         let place = text.sentence_of(first);
@@ -184,6 +224,13 @@ fn add(builder: &mut Builder, document: &Document, layout: &Brat, n_misaligned: 
         builder.push(sentence).map_err(|message| at(line, message))?;
     }
     Ok(())
+}
+
+/// Whether a document has annotations that are no labels.
+pub(super) fn has_further_annotations(document: &str) -> bool {
+    let document: Document = serde_json::from_str(document).unwrap_or_default();
+    let is_label = |line: &str| matches!(text_bound(line), Some(Ok(TextBound { offsets: Some(_), .. })));
+    document.annotations.lines().any(|line| !line.trim().is_empty() && !is_label(line))
 }
 
 // ---------------------------------------------------------------- writing
@@ -217,7 +264,7 @@ fn edited(corpus: &Corpus, layout: &Brat) -> Option<(Vec<Document>, Vec<String>)
     let mut sentence = 0;
     while sentence < n_sentences {
         let document: Document = serde_json::from_str(corpus.extra_of(sentence)?).ok()?;
-        let text = Sentences::new(&document.text);
+        let text = Sentences::new(&document);
         let mut labels = Labels::default();
         for range in &text.ranges {
             if !text.text.tokens_in(range).eq(corpus.tokens.sentence(sentence)) {
@@ -282,11 +329,13 @@ fn annotations(
     let unknown = labels.unknown.difference(&marked).map(|&span| (span, layout.ignore.as_str()));
     for (span, kind) in labels.added().chain(unknown) {
         let Some((start, end)) = text.text.offsets(span) else { continue };
+        let said = text.text.slice(start, end);
+        let Some((start, end)) = text.ruler.units((start, end)) else { continue };
         if !out.is_empty() && !out.ends_with('\n') {
             out.push('\n');
         }
         last_id += 1;
-        let _ = writeln!(out, "T{last_id}\t{} {start} {end}\t{}", kind_of(kind), text.text.slice(start, end));
+        let _ = writeln!(out, "T{last_id}\t{} {start} {end}\t{said}", kind_of(kind));
     }
     Some(out)
 }

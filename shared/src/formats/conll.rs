@@ -9,15 +9,18 @@
 //! column of 0s and 1s only is a mask: 1 where a token's label is unknown.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::builder::{Builder, Labelled, Sentence};
-use super::layout::{Conll, Layout, Scheme, Separator};
+use super::layout::{Conll, Layout, Separator};
+use super::scheme::Evidence;
 use super::source::{Source, bom};
-use super::tags::{self, Chunk, Evidence, Losses};
+use super::tags::{self, Chunk, Losses};
 use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
 use crate::corpus::Corpus;
+use crate::corpus::notation::{Notation, Scheme};
 
 const DOCSTART: &str = "-DOCSTART-";
 
@@ -66,25 +69,88 @@ fn offset(line: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize)
 }
 
-/// Whether a line that begins with `#` is a token all the same: it has as many columns as the
-/// others, a tag where the label is, and a mask where there is one.
-fn is_token_with_hash(fields: &[&str], layout: &Conll) -> bool {
-    let is_tag = |tag: &&str| layout.scheme == Scheme::Plain || tags::is_tag(tag);
+/// Whether a line that begins with `#` is a token all the same: it has as many columns as the others, a tag where
+/// the label is (one that the file has, if its labels are types), and a mask where there is one.
+fn is_token_with_hash(fields: &[&str], layout: &Conll, labels: &Evidence) -> bool {
+    let is_label = |tag: &&str| match &layout.key {
+        Some(key) => value_of(tag, key).is_some(),
+        None => tags::is_tag(tag) || labels.has(tag),
+    };
     let is_mask = |field: &&str| !layout.mask || matches!(*field, "0" | "1");
-    fields.len() == layout.n_columns
-        && fields.get(layout.label_column).is_some_and(is_tag)
+    let is_setting = layout.separator == Separator::Blank && fields.len() > 3 && fields.get(2) == Some(&"=");
+    !is_setting
+        && fields.len() == layout.n_columns
+        && fields.get(layout.label_column).is_some_and(is_label)
         && fields.last().is_some_and(is_mask)
+}
+
+/// The value of a name in `name=value|name=value`.
+fn value_of<'a>(field: &'a str, key: &str) -> Option<&'a str> {
+    field.split('|').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
 }
 
 // ---------------------------------------------------------------- what the file looks like
 
-fn columns(source: &Source, options: &ReadOptions) -> Result<Conll, FormatError> {
+/// What columns are called in a first line that names them.
+const NAMES: [&str; 22] = [
+    "token",
+    "tokens",
+    "word",
+    "words",
+    "form",
+    "text",
+    "sentence",
+    "sentence #",
+    "id",
+    "pos",
+    "lemma",
+    "misc",
+    "tag",
+    "tags",
+    "label",
+    "labels",
+    "ner",
+    "ner_tag",
+    "ner_tags",
+    "ne",
+    "entity",
+    "entities",
+];
+
+fn names_columns(fields: &[&str]) -> bool {
+    let is_name = |field: &&&str| {
+        let field = field.trim().to_lowercase();
+        NAMES.contains(&field.as_str()) || field.starts_with("ne-") || field.starts_with("ne_")
+    };
+    fields.iter().filter(is_name).count() >= 2
+}
+
+/// The columns of a file and where its sentences begin.
+struct Shape {
+    layout: Conll,
+    /// Number of the line (from 0) that names the columns.
+    header: Option<usize>,
+    /// Whether all lines begin with `#`.
+    only_hashes: bool,
+    notes: Vec<String>,
+}
+
+fn shape(source: &Source, options: &ReadOptions) -> Result<Shape, FormatError> {
     let lines = || source.text.split_inclusive('\n').enumerate().filter(|(_, line)| !is_between(line));
     // A file whose tokens all begin with `#` has no other lines.
     let only_hashes = lines().all(|(_, line)| line.starts_with('#'));
-    let all = || lines().filter(|(_, line)| only_hashes || !line.starts_with('#'));
-    let separator = if all().all(|(_, line)| line.contains('\t')) { Separator::Tab } else { Separator::Blank };
+    let with_header = || lines().filter(|(_, line)| only_hashes || !line.starts_with('#'));
+    let separator = if with_header().all(|(_, line)| line.contains('\t')) { Separator::Tab } else { Separator::Blank };
     let mut fields = Vec::new();
+    let header = with_header().next().filter(|(_, line)| {
+        split(line, separator, &mut fields);
+        // A label that comes again is one.
+        let again = fields.last().is_some_and(|last| {
+            with_header().skip(1).any(|(_, other)| other.split([' ', '\t', '\n', '\r']).any(|field| field == *last))
+        });
+        names_columns(&fields) && !again && with_header().nth(1).is_some()
+    });
+    let all = || with_header().filter(|(number, _)| Some(*number) != header.map(|(number, _)| number));
     let Some((first, line)) = all().next() else {
         return Err(FormatError { line: 1, message: "there is no token; expected a token and its tag a line".into() });
     };
@@ -121,15 +187,24 @@ fn columns(source: &Source, options: &ReadOptions) -> Result<Conll, FormatError>
     if let Some(gold) = &options.gold {
         number(gold, "the gold column")?;
     }
+    let mut notes = Vec::new();
+    if let Some((_, line)) = header {
+        let line = line.trim_end().chars().take(60).collect::<String>();
+        notes.push(format!("the first line is a header and not a token: {line:?}"));
+    }
     let token_column = match options.token_column {
         Some(column) => number(&column.to_string(), "the token column")?,
+        None if label_column > 1 && n_columns > 2 && counts_tokens(source, separator) => {
+            notes.push("the first column numbers the tokens, which are taken from column 2 (--token-column)".into());
+            1
+        }
         None => 0,
     };
     if token_column == label_column {
         let message = format!("column {} cannot hold both tokens and labels; choose two columns", label_column + 1);
         return Err(FormatError { line: first + 1, message });
     }
-    Ok(Conll {
+    let layout = Conll {
         separator,
         token_column,
         label_column,
@@ -139,26 +214,115 @@ fn columns(source: &Source, options: &ReadOptions) -> Result<Conll, FormatError>
         crlf: line.ends_with("\r\n"),
         bom: source.bom,
         ..Conll::default()
-    })
+    };
+    Ok(Shape { layout, header: header.map(|(number, _)| number), only_hashes, notes })
 }
 
-fn scheme(source: &Source, layout: &Conll, column: usize) -> Scheme {
-    let mut evidence = Evidence::default();
+/// Whether the first column counts 1, 2, 3, ... in every sentence, and to 2 in one at least.
+fn counts_tokens(source: &Source, separator: Separator) -> bool {
     let mut fields = Vec::new();
+    let (mut due, mut highest) = (1, 0);
     for line in source.text.split_inclusive('\n') {
-        if is_between(line) {
-            evidence.end_sentence();
+        if is_between(line) || line.starts_with('#') {
+            due = 1;
             continue;
         }
-        split(line, layout.separator, &mut fields);
-        if line.starts_with('#') && !is_token_with_hash(&fields, layout) {
-            continue;
+        split(line, separator, &mut fields);
+        if fields.first().and_then(|first| first.parse::<usize>().ok()) != Some(due) {
+            return false;
         }
-        if let Some(tag) = fields.get(column) {
-            evidence.see(tag);
-        }
+        highest = highest.max(due);
+        due += 1;
     }
-    evidence.scheme()
+    highest > 1
+}
+
+/// Every line's fields and whether it begins with `#`; none for a line that is no token.
+fn each_row<'a>(source: &Source<'a>, shape: &Shape, mut each: impl FnMut(Option<(&[&'a str], bool)>)) {
+    let mut fields = Vec::new();
+    for (number, line) in source.text.split_inclusive('\n').enumerate() {
+        if is_between(line) || Some(number) == shape.header {
+            each(None);
+            continue;
+        }
+        split(line, shape.layout.separator, &mut fields);
+        each(Some((&fields, line.starts_with('#'))));
+    }
+}
+
+/// The name under which tags stand in a column of `name=value|name=value`.
+fn key(source: &Source, shape: &Shape, column: usize) -> Option<String> {
+    // Values under each name: tags of entities, `O`, others.
+    let mut values: Vec<(&str, [usize; 3])> = Vec::new();
+    each_row(source, shape, |row| {
+        let Some((fields, false)) = row else { return };
+        let Some(field) = fields.get(column).filter(|field| field.contains('=')) else { return };
+        for (name, value) in field.split('|').filter_map(|pair| pair.split_once('=')) {
+            let sort = if value == "O" { 1 } else { 2 * usize::from(!tags::is_tag(value)) };
+            let place = values.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
+                values.push((name, [0; 3]));
+                values.len() - 1
+            });
+            if let Some(n) = values.get_mut(place).and_then(|(_, counts)| counts.get_mut(sort)) {
+                *n += 1;
+            }
+        }
+    });
+    let of_tags = values.into_iter().filter(|(_, [entities, _, others])| *entities > 0 && *others == 0);
+    of_tags.max_by_key(|(_, [entities, outside, _])| entities + outside).map(|(name, _)| name.to_owned())
+}
+
+/// The label in a column: of `key=`, where there is one, and by its name, where it is an id.
+fn label_at<'x>(fields: &[&'x str], column: usize, key: Option<&str>, names: &Names<'x>) -> Option<&'x str> {
+    let field = fields.get(column)?;
+    let label = key.map_or(Some(*field), |key| value_of(field, key))?;
+    Some(names.get(label).copied().unwrap_or(label))
+}
+
+/// What the labels in a column are, one by one.
+fn evidence<'x>(source: &Source<'x>, shape: &Shape, column: usize, key: Option<&str>, names: &Names<'x>) -> Evidence {
+    let mut evidence = Evidence::default();
+    // Which labels there are tells which lines with `#` are tokens.
+    each_row(source, shape, |row| {
+        let fields = row.filter(|(_, has_hash)| !has_hash || shape.only_hashes);
+        if let Some(label) = fields.and_then(|(fields, _)| label_at(fields, column, key, names)) {
+            evidence.know(label);
+        }
+    });
+    each_row(source, shape, |row| {
+        let Some((fields, has_hash)) = row else { return evidence.end_sentence() };
+        if has_hash && !is_token_with_hash(fields, &shape.layout, &evidence) {
+            return;
+        }
+        if let Some(label) = label_at(fields, column, key, names) {
+            evidence.see(label);
+        }
+    });
+    evidence
+}
+
+/// Names of tag ids, by the ids as they stand in a file.
+type Names<'a> = HashMap<String, &'a str>;
+
+fn names(ids: Option<&[(i64, String)]>) -> Names<'_> {
+    ids.unwrap_or_default().iter().map(|(id, name)| (id.to_string(), name.as_str())).collect()
+}
+
+/// The columns that hold tags, in words.
+fn columns_of_tags(source: &Source, shape: &Shape) -> String {
+    let is_of_tags = |column: &usize| {
+        let evidence = evidence(source, shape, *column, None, &Names::new());
+        let judged = evidence.judge(None, &shape.layout.ignore);
+        *column != shape.layout.label_column
+            && judged.is_ok_and(|judged| judged.notation.scheme != Scheme::Plain && evidence.has_other_than("O"))
+    };
+    let columns: Vec<String> =
+        (0..shape.layout.n_columns).filter(is_of_tags).map(|column| (column + 1).to_string()).collect();
+    match columns.as_slice() {
+        [] => String::new(),
+        [column] => format!("; column {column} holds tags"),
+        columns => format!("; columns {} hold tags", columns.join(", ")),
+    }
 }
 
 // ---------------------------------------------------------------- reading
@@ -175,9 +339,17 @@ struct Lines<'a> {
     parts: Vec<[&'a str; 4]>,
 }
 
+/// How a second layer of labels is read.
+struct Gold {
+    column: usize,
+    key: Option<String>,
+    notation: Notation,
+}
+
 struct Reader<'a> {
     layout: Conll,
-    gold: Option<(usize, Scheme)>,
+    gold: Option<Gold>,
+    names: Names<'a>,
     builder: Builder,
     /// Begin and end of the text between sentences, in bytes.
     between: String,
@@ -187,18 +359,50 @@ struct Reader<'a> {
 }
 
 pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Layers, FormatError> {
-    let mut layout = columns(source, options)?;
-    layout.scheme = scheme(source, &layout, layout.label_column);
-    let gold = options.gold.as_deref().and_then(|g| g.parse::<usize>().ok()?.checked_sub(1));
-    let gold = gold.map(|column| (column, scheme(source, &layout, column)));
-    let builder = Builder::new(gold.is_some());
-    let mut reader = Reader { layout, gold, builder, between: String::new(), lines: Lines::default(), irregular: 0 };
+    let mut shape = shape(source, options)?;
+    let ids = options.tags.as_ref().map(super::TagNames::pairs);
+    let no_names = Names::new();
+    let label_column = shape.layout.label_column;
+    shape.layout.key = key(source, &shape, label_column);
+    let mut labels = evidence(source, &shape, label_column, shape.layout.key.as_deref(), &no_names);
+    if ids.is_some() && labels.are_numbers() {
+        shape.layout.ids = ids.map(<[_]>::to_vec);
+        labels = evidence(source, &shape, label_column, shape.layout.key.as_deref(), &names(ids));
+    }
+    let judge = |labels: &Evidence, column: usize| {
+        labels.judge(options.scheme, &shape.layout.ignore).map_err(|message| {
+            let first = source.text.split_inclusive('\n').position(|line| !is_between(line) && !line.starts_with('#'));
+            let others = columns_of_tags(source, &shape);
+            let line = first.map_or(1, |first| first + 1 + usize::from(Some(first) == shape.header));
+            FormatError { line, message: format!("column {}: {message}{others}", column + 1) }
+        })
+    };
+    let judged = judge(&labels, label_column)?;
+    let gold_column = options.gold.as_deref().and_then(|g| g.parse::<usize>().ok()?.checked_sub(1));
+    let gold = match gold_column {
+        Some(column) => {
+            let key = key(source, &shape, column);
+            let labels = evidence(source, &shape, column, key.as_deref(), &names(shape.layout.ids.as_deref()));
+            Some(Gold { column, key, notation: judge(&labels, column)?.notation })
+        }
+        None => None,
+    };
+    let Shape { mut layout, header, notes, only_hashes: _ } = shape;
+    (layout.scheme, layout.spelling) = (judged.notation.scheme, judged.notation.spelling);
+    let mut builder = Builder::new(gold.is_some());
+    builder.notes.extend(notes.into_iter().chain(judged.note));
+    if let Some(key) = &layout.key {
+        builder.notes.push(format!("tags are taken from `{key}=` in column {}", label_column + 1));
+    }
+    let names = if layout.ids.is_some() { names(ids) } else { no_names };
+    let mut reader =
+        Reader { layout, gold, names, builder, between: String::new(), lines: Lines::default(), irregular: 0 };
     let mut fields = Vec::new();
     for (number, line) in (1..).zip(source.text.split_inclusive('\n')) {
-        let ends_sentence = is_between(line);
+        let ends_sentence = is_between(line) || header.is_some_and(|header| header + 1 == number);
         if !ends_sentence {
             split(line, reader.layout.separator, &mut fields);
-            if !line.starts_with('#') || is_token_with_hash(&fields, &reader.layout) {
+            if !line.starts_with('#') || is_token_with_hash(&fields, &reader.layout, &labels) {
                 reader.token(number, line, &fields)?;
                 continue;
             }
@@ -238,6 +442,15 @@ impl<'a> Reader<'a> {
                 }
             )));
         };
+        let tag = &match &layout.key {
+            Some(key) => value_of(tag, key).ok_or_else(|| {
+                error(format!("{tag:?} has no `{key}=`, as other lines have; write `{key}=O` where there is no entity"))
+            })?,
+            None => tag,
+        };
+        if layout.ids.is_some() && !self.names.contains_key(*tag) {
+            return Err(error(format!("tag id {tag:?} has no name; give all names with --tags")));
+        }
         let (a, b) = if layout.token_column < layout.label_column { (token, tag) } else { (tag, token) };
         let content = line.trim_end_matches(['\n', '\r', ' ', '\t']).len().max(offset(line, b) + b.len());
         let (mask, end) = match fields.last().filter(|_| layout.mask) {
@@ -251,8 +464,10 @@ impl<'a> Reader<'a> {
             slice(offset(line, b) + b.len()..end),
             slice(if layout.mask { end + 1 } else { end }..line.len()),
         ];
-        if let Some((column, _)) = self.gold {
-            self.lines.gold.push(fields.get(column).copied().unwrap_or_default());
+        if let Some(gold) = &self.gold {
+            let field = fields.get(gold.column).copied().unwrap_or_default();
+            let tag = gold.key.as_deref().map_or(Some(field), |key| value_of(field, key)).unwrap_or_default();
+            self.lines.gold.push(self.names.get(tag).copied().unwrap_or(tag));
         }
         self.lines.first.push(number);
         self.lines.tokens.push(token);
@@ -269,15 +484,17 @@ impl<'a> Reader<'a> {
         let lines = std::mem::take(&mut self.lines);
         let at = |i: usize| lines.first.get(i).copied().unwrap_or(1);
         let bad_tag = |error: tags::BadTag| FormatError { line: at(error.at), message: error.message };
-        let (scheme, ignore) = (self.layout.scheme, self.layout.ignore.as_str());
-        let (entities, unknown) = tags::untag(&lines.tags, &lines.mask, scheme, ignore).map_err(bad_tag)?;
-        let gold = match self.gold {
-            Some((_, scheme)) => tags::untag(&lines.gold, &[], scheme, ignore).map_err(bad_tag)?.0,
+        let (notation, ignore) = (self.layout.notation(), self.layout.ignore.as_str());
+        let named: Vec<&'a str> = lines.tags.iter().map(|tag| self.names.get(*tag).copied().unwrap_or(tag)).collect();
+        let (entities, unknown) = tags::untag(&named, &lines.mask, notation, ignore).map_err(bad_tag)?;
+        let gold = match &self.gold {
+            Some(gold) => tags::untag(&lines.gold, &[], gold.notation, ignore).map_err(bad_tag)?.0,
             None => Vec::new(),
         };
         self.layout.has_ignore_tags |= lines.mask.iter().all(|masked| !masked) && !unknown.is_empty();
-        let frame = self.frame(&lines, &entities, &unknown);
-        self.irregular += usize::from(!frame.tags.is_empty() && frame.mask.is_empty());
+        let frame = self.frame(&lines, &named, &entities, &unknown);
+        let breaks_scheme = !frame.tags.is_empty() && frame.mask.is_empty() && notation.scheme != Scheme::Brackets;
+        self.irregular += usize::from(breaks_scheme);
         let json = serde_json::to_string(&frame).map_err(|e| FormatError { line: at(0), message: e.to_string() })?;
         let owned = |chunks: Vec<Chunk<'a>>| -> Vec<Labelled<'a>> {
             chunks.into_iter().map(|(start, end, kind)| (start, end, Cow::Borrowed(kind))).collect()
@@ -292,13 +509,13 @@ impl<'a> Reader<'a> {
         self.builder.push(sentence).map_err(|message| FormatError { line: at(0), message })
     }
 
-    fn frame(&mut self, lines: &Lines, entities: &[Chunk], unknown: &[(u32, u32)]) -> Frame {
+    fn frame(&mut self, lines: &Lines, named: &[&str], entities: &[Chunk], unknown: &[(u32, u32)]) -> Frame {
         let layout = &self.layout;
         let before = std::mem::take(&mut self.between);
         let usual_before = usual_between(layout, self.builder.n_sentences());
         let usual = usual_parts(layout);
         let tagged = canonical(layout, lines.tokens.len(), entities, unknown);
-        let is_usual = tagged.tags == lines.tags && (!layout.mask || tagged.mask == lines.mask);
+        let is_usual = tagged.tags == named && (!layout.mask || tagged.mask == lines.mask);
         Frame {
             before: (before != usual_before).then_some(before),
             lines: if lines.parts.iter().all(|p| *p == usual) {
@@ -319,7 +536,7 @@ fn canonical<'a>(
     entities: &[Chunk<'a>],
     unknown: &[(u32, u32)],
 ) -> tags::Tagged<'a> {
-    tags::tag(n_tokens, entities, unknown, layout.scheme, (!layout.mask).then_some(layout.ignore.as_str()))
+    tags::tag(n_tokens, entities, unknown, layout.notation(), (!layout.mask).then_some(layout.ignore.as_str()))
 }
 
 fn end_of_line(layout: &Conll) -> &'static str {
@@ -341,6 +558,12 @@ fn usual_between(layout: &Conll, sentence: usize) -> &'static str {
 /// What usually stands around token and label in a line.
 fn usual_parts(layout: &Conll) -> [&'static str; 4] {
     ["", separator(layout), if layout.mask { separator(layout) } else { "" }, end_of_line(layout)]
+}
+
+/// Whether there are comments or a header before a sentence.
+pub(super) fn has_further_lines(frame: &str) -> bool {
+    let frame: Frame = serde_json::from_str(frame).unwrap_or_default();
+    frame.before.is_some_and(|before| before.lines().any(|line| !is_between(line)))
 }
 
 // ---------------------------------------------------------------- writing
@@ -365,6 +588,9 @@ pub(super) fn write(corpus: &Corpus, layout: &Conll, unknown: Option<&UnknownAs>
         out: String::from(bom(to.bom)),
         n_written: 0,
         losses: Losses::default(),
+        ids: layout.ids.as_ref().map(|ids| ids.iter().rev().map(|(id, name)| (name.as_str(), *id)).collect()),
+        names: names(layout.ids.as_deref()),
+        n_unnamed: 0,
         n_empty: 0,
         n_altered: 0,
     };
@@ -381,6 +607,11 @@ struct Writer<'a> {
     out: String,
     n_written: usize,
     losses: Losses,
+    /// Ids by the names of tags, and names by ids, where tags stand as ids.
+    ids: Option<HashMap<&'a str, i64>>,
+    names: Names<'a>,
+    /// Entities whose type has no id.
+    n_unnamed: usize,
     /// Sentences without tokens.
     n_empty: usize,
     /// Tokens and types that a column cannot hold as they are.
@@ -411,9 +642,12 @@ impl<'a> Writer<'a> {
         let (tags, mask) = match self.as_they_came(&frame, n_tokens, &entities, &unknown) {
             Some(same) => same,
             None => {
-                let tagged = canonical(self.to, n_tokens, &entities, &unknown);
+                let (named, n_unnamed) = tags::with_ids(entities, self.ids.as_ref(), self.to.notation());
+                self.n_unnamed += n_unnamed;
+                let tagged = canonical(self.to, n_tokens, &named, &unknown);
                 self.losses.add(&tagged);
-                (tagged.tags, tagged.mask)
+                let tags = tagged.tags.into_iter();
+                (tags.map(|tag| tags::id_of(&tag, self.ids.as_ref()).map_or(tag, Cow::Owned)).collect(), tagged.mask)
             }
         };
         let usual = usual_parts(self.from).map(str::to_owned);
@@ -436,8 +670,10 @@ impl<'a> Writer<'a> {
         if frame.tags.len() != n_tokens || !(same_marks || unknown.is_empty()) {
             return None;
         }
-        let tags: Vec<&str> = frame.tags.iter().map(String::as_str).collect();
-        let (mut was, were_unknown) = tags::untag(&tags, &frame.mask, self.from.scheme, &self.from.ignore).ok()?;
+        let named = |tag: &'_ String| self.names.get(tag).map_or_else(|| tag.clone(), |name| (*name).to_owned());
+        let tags: Vec<String> = frame.tags.iter().map(named).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let (mut was, were_unknown) = tags::untag(&tags, &frame.mask, self.from.notation(), &self.from.ignore).ok()?;
         let (mut is, mut are_unknown) = (entities.to_vec(), unknown.to_vec());
         was.sort_unstable();
         is.sort_unstable();
@@ -485,6 +721,7 @@ impl<'a> Writer<'a> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = self.losses.notes();
+        notes.extend(tags::unnamed_note(self.n_unnamed));
         if self.n_empty > 0 {
             notes.push(format!("{} without tokens left out", count(self.n_empty, "sentence")));
         }

@@ -19,22 +19,43 @@ pub(super) struct Record<'a> {
     text: &'a str,
     /// The value as it stands in the file.
     pub raw: &'a str,
+    /// Its number, from 1.
+    number: usize,
 }
+
+/// Fields by which people know a record.
+const IDS: [&str; 6] = ["id", "guid", "uid", "_id", "sent_id", "doc_id"];
 
 impl<'a> Record<'a> {
     /// An error at the line where the record begins.
     pub fn error(&self, message: impl fmt::Display) -> FormatError {
-        FormatError { line: line_of(self.text, self.raw), message: message.to_string() }
+        self.error_at(self.raw, message)
     }
 
     /// An error at the line where a part of the record begins.
     pub fn error_at(&self, part: &str, message: impl fmt::Display) -> FormatError {
-        FormatError { line: line_of(self.text, part), message: message.to_string() }
+        FormatError { line: line_of(self.text, part), message: format!("{}{message}", self.place()) }
+    }
+
+    /// The record by its number and id, where the line does not tell.
+    fn place(&self) -> String {
+        let is_line = container(self.text) == Container::Lines && line_of(self.text, self.raw) == self.number;
+        if is_line { String::new() } else { format!("{}: ", self.name()) }
+    }
+
+    /// The record in words: its number, and its id where it has one.
+    pub fn name(&self) -> String {
+        let fields = fields(self.raw).unwrap_or_default();
+        let id = IDS.iter().find_map(|name| Some((name, fields.present(name)?)));
+        match id.filter(|(_, id)| id.len() <= 80 && !id.starts_with(['{', '['])) {
+            Some((name, id)) => format!("record {} ({name} {id})", self.number),
+            None => format!("record {}", self.number),
+        }
     }
 
     /// The record's fields in order.
     pub fn fields(&self) -> Result<Fields<'a>, FormatError> {
-        fields(self.raw).map_err(|e| self.json_error(self.raw, &e, "an object"))
+        fields(self.raw).map_err(|e| self.json_error(self.raw, &e, "a record with fields"))
     }
 
     /// Parses a part of the record.
@@ -54,7 +75,7 @@ impl<'a> Record<'a> {
 
     fn json_error(&self, part: &str, error: &serde_json::Error, expected: &str) -> FormatError {
         let line = line_of(self.text, part) + error.line().saturating_sub(1);
-        FormatError { line, message: format!("{}; expected {expected}", without_position(error)) }
+        FormatError { line, message: format!("{}{}; expected {expected}", self.place(), without_position(error)) }
     }
 }
 
@@ -117,17 +138,51 @@ pub(super) fn items(raw: &str) -> serde_json::Result<Vec<&str>> {
 
 /// Whether the text begins like JSON, not like a column file whose first token is a bracket.
 pub(super) fn looks_like_json(text: &str) -> bool {
-    let second = |rest: &str, expected: [char; 2]| rest.trim_start().starts_with(expected);
     let text = text.trim_start();
-    match text.strip_prefix('[') {
-        Some(rest) => second(rest, ['{', ']']),
-        None => text.strip_prefix('{').is_some_and(|rest| second(rest, ['"', '}'])),
-    }
+    let second = |rest: &str, expected: &[char]| rest.trim_start().starts_with(expected);
+    let begins_so = match text.strip_prefix('[') {
+        Some(rest) => second(rest, &['{', '[', ']', '"', '\'', '(']) || begins_with_value(text),
+        None => text.strip_prefix('{').is_some_and(|rest| second(rest, &['"', '\'', '}'])),
+    };
+    let first_line = text.lines().next().unwrap_or_default();
+    // A mask may follow the tag.
+    let mut fields = first_line.split([' ', '\t']).rev();
+    let last = fields.find(|field| !matches!(*field, "0" | "1" | "\r" | ""));
+    let ends_in_tag = last.is_some_and(super::tags::is_tag) && fields.next().is_some();
+    begins_so && !ends_in_tag
+}
+
+/// Whether the first line, or all of the text, begins with a whole array of numbers or the like.
+fn begins_with_value(text: &str) -> bool {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    let is_value = values.next().is_some_and(|value| value.is_ok());
+    let rest = text.get(values.byte_offset()..).unwrap_or_default();
+    is_value
+        && (rest.trim_start_matches([' ', '\t', '\r']).is_empty()
+            || rest.trim_start_matches([' ', '\r']).starts_with('\n'))
 }
 
 /// How the records of this text are strung together.
 pub(super) fn container(text: &str) -> Container {
-    if text.trim_start().starts_with('{') { Container::Lines } else { Container::Array }
+    let text = text.trim_start();
+    let begins_with_pair = || {
+        let first = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>().next();
+        first.is_some_and(|first| first.is_ok_and(|first| pair(first.get()).is_some()))
+    };
+    match text.strip_prefix('[') {
+        // A line of spaCy's pairs looks like an array of a string and an object.
+        Some(rest) if rest.trim_start().starts_with('"') && begins_with_pair() => Container::Lines,
+        Some(_) => Container::Array,
+        None => Container::Lines,
+    }
+}
+
+/// The text and the fields of `["text", {"entities": [...]}]`.
+pub(super) fn pair(raw: &str) -> Option<(&str, Fields<'_>)> {
+    match items(raw).ok()?.as_slice() {
+        [text, object] if text.starts_with('"') => Some((text, fields(object).ok()?)),
+        _ => None,
+    }
 }
 
 /// Calls `each` with every record, until it breaks.
@@ -139,15 +194,22 @@ pub(super) fn for_each<'a>(
     expected: &str,
     mut each: impl FnMut(Record<'a>) -> Result<ControlFlow<()>, FormatError>,
 ) -> Result<(), FormatError> {
-    let malformed = |error: &serde_json::Error| FormatError {
-        line: error.line().max(1),
-        message: format!("{}; expected {expected}", without_position(error)),
+    let container = container(text);
+    let malformed = |error: &serde_json::Error, number: usize| {
+        let line = error.line().max(1);
+        let place = match container == Container::Lines && line == number {
+            true => String::new(),
+            false => format!("record {number}, column {}: ", error.column()),
+        };
+        let is_python = text.trim_start_matches(['[', '{', ' ', '\n', '\r']).starts_with(['\'', '(']);
+        let hint = if is_python { " (this is Python's notation: write it with json.dump)" } else { "" };
+        FormatError { line, message: format!("{place}{}{hint}; expected {expected}", without_position(error)) }
     };
-    match container(text) {
+    match container {
         Container::Lines => {
-            for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
-                let value = value.map_err(|e| malformed(&e))?;
-                if each(Record { text, raw: value.get() })?.is_break() {
+            for (number, value) in (1..).zip(serde_json::Deserializer::from_str(text).into_iter::<&RawValue>()) {
+                let value = value.map_err(|e| malformed(&e, number))?;
+                if each(Record { text, raw: value.get(), number })?.is_break() {
                     break;
                 }
             }
@@ -156,12 +218,13 @@ pub(super) fn for_each<'a>(
         Container::Array => {
             let mut stopped = None;
             let mut deserializer = serde_json::Deserializer::from_str(text);
-            let seed = Elements { text, each: &mut each, stopped: &mut stopped };
+            let mut n_read = 0;
+            let seed = Elements { text, each: &mut each, stopped: &mut stopped, n_read: &mut n_read };
             let outcome = seed.deserialize(&mut deserializer).and_then(|()| deserializer.end());
             match (stopped, outcome) {
                 (Some(stopped), _) => stopped,
                 (None, Ok(())) => Ok(()),
-                (None, Err(error)) => Err(malformed(&error)),
+                (None, Err(error)) => Err(malformed(&error, n_read + 1)),
             }
         }
     }
@@ -182,6 +245,7 @@ struct Elements<'a, 'e, F> {
     each: &'e mut F,
     /// Why the walk ended before the array did.
     stopped: &'e mut Option<Result<(), FormatError>>,
+    n_read: &'e mut usize,
 }
 
 impl<'a, F: FnMut(Record<'a>) -> Result<ControlFlow<()>, FormatError>> DeserializeSeed<'a> for Elements<'a, '_, F> {
@@ -198,7 +262,8 @@ impl<'a, F: FnMut(Record<'a>) -> Result<ControlFlow<()>, FormatError>> Visitor<'
     }
     fn visit_seq<A: SeqAccess<'a>>(self, mut records: A) -> Result<(), A::Error> {
         while let Some(value) = records.next_element::<&RawValue>()? {
-            match (self.each)(Record { text: self.text, raw: value.get() }) {
+            *self.n_read += 1;
+            match (self.each)(Record { text: self.text, raw: value.get(), number: *self.n_read }) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => *self.stopped = Some(Ok(())),
                 Err(error) => *self.stopped = Some(Err(error)),
@@ -317,8 +382,10 @@ pub(super) fn further_fields(fields: &Fields, own: &[&str], kept: Option<(&str, 
 
 /// A token record: the own fields, and the further ones where they were.
 pub(super) fn token_record(own: &OwnFields, further: Option<&str>) -> String {
-    let template = further.and_then(|json| fields(json).ok());
-    let in_order = template.filter(|t| own.first().is_some_and(|(tokens, _)| t.get(tokens).is_some()));
+    // What is no object says nothing.
+    let template = further.and_then(|json| fields(json).ok()).unwrap_or_default();
+    let is_own = |name: &str| own.iter().any(|(own, _)| *own == name);
+    let in_order = Some(&template).filter(|t| own.first().is_some_and(|(tokens, _)| t.get(tokens).is_some()));
     let mut out = String::from("{");
     let push = |out: &mut String, name: &str, value: &str| {
         if out.len() > 1 {
@@ -345,11 +412,12 @@ pub(super) fn token_record(own: &OwnFields, further: Option<&str>) -> String {
             push(&mut out, name, rendered);
         }
     }
-    if in_order.is_none()
-        && let Some(further) = further.and_then(|json| json.strip_prefix('{')?.strip_suffix('}'))
-    {
+    let others = template.0.iter().filter(|(name, _)| in_order.is_none() && !is_own(name));
+    for (name, value) in others {
         out.push_str(", ");
-        out.push_str(further);
+        out.push_str(&string(name));
+        out.push(':');
+        out.push_str(value);
     }
     out.push('}');
     out

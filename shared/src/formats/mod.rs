@@ -7,12 +7,16 @@
 pub mod brat;
 mod builder;
 pub mod conll;
+mod counting;
 mod detect;
 pub mod dynclean_json;
 mod json;
 pub mod label_studio;
 mod marked_text;
+#[cfg(test)]
+mod misreadings;
 pub mod plain_text;
+mod scheme;
 mod source;
 pub mod tag_json;
 mod tag_names;
@@ -22,7 +26,9 @@ mod tests;
 pub mod text_json;
 mod tokeniser;
 
+pub use crate::corpus::notation::{ENTITY, Spelling};
 pub use brat::Document;
+pub use counting::{Counting, LineEnds, Unit};
 pub use detect::detect;
 pub use layout::{
     Brat, Conll, Container, DyncleanJson, Format, IGNORE, LabelStudio, Layout, MarkShape, Scheme, Separator, TagJson,
@@ -56,6 +62,8 @@ pub struct ReadOptions {
     pub gold: Option<String>,
     /// What tag ids mean.
     pub tags: Option<TagNames>,
+    /// The scheme of the tags, instead of recognising it.
+    pub scheme: Option<Scheme>,
     /// Entity type whose labels mean "unknown" (default: [`IGNORE`]).
     pub ignore: Option<String>,
     /// Whether JSON records may come without the field of the labels, because these are still to be made.
@@ -148,7 +156,7 @@ pub fn write(corpus: &Corpus, options: &WriteOptions) -> Written {
     let (corpus, mut notes) = if format == corpus.layout.format() {
         (corpus, Vec::new())
     } else {
-        let notes = match corpus.extra.len() {
+        let notes = match n_with_further_fields(corpus) {
             0 => Vec::new(),
             n => vec![format!(
                 "{} with fields beyond tokens and labels in {}; these fields were left out",
@@ -170,6 +178,28 @@ pub fn write(corpus: &Corpus, options: &WriteOptions) -> Written {
     };
     notes.append(&mut written.notes);
     Written { notes, ..written }
+}
+
+/// Sentences whose record has something beyond text and labels, which another format does not hold.
+fn n_with_further_fields(corpus: &Corpus) -> usize {
+    let others = |json: &str, own: &[&str]| {
+        let fields = json::fields(json).unwrap_or_default();
+        fields.0.iter().any(|(name, _)| !own.contains(&name.as_str()))
+    };
+    let count = |has: &dyn Fn(&str) -> bool| corpus.extra.iter().filter(|(_, extra)| has(extra)).count();
+    match &corpus.layout {
+        Layout::DyncleanJson(layout) => count(&|extra| others(extra, &["tokens", &layout.entities, "unknown"])),
+        Layout::Bond(layout) | Layout::TagsJsonl(layout) => {
+            count(&|extra| others(extra, &[&layout.tokens, &layout.tags, "unknown"]))
+        }
+        Layout::TextJsonl(layout) => count(&|extra| text_json::has_further_fields(extra, layout)),
+        Layout::LabelStudio(layout) => count(&|extra| label_studio::has_further_fields(extra, layout)),
+        Layout::Conll(layout) => match layout.n_columns > 2 + usize::from(layout.mask) {
+            true => corpus.n_sentences(),
+            false => count(&conll::has_further_lines),
+        },
+        Layout::Brat(_) => count(&brat::has_further_annotations),
+    }
 }
 
 /// The layout of a corpus that comes from another format.

@@ -9,7 +9,7 @@ use super::builder::{Builder, Sentence};
 use super::json;
 use super::layout::{Layout, TextJson};
 use super::source::decode;
-use super::{FormatError, tokenise};
+use super::{FormatError, scheme, tags, tokenise};
 use crate::corpus::Corpus;
 
 /// Reads raw text; lines without a token are no sentences.
@@ -41,11 +41,12 @@ pub fn is_plain(bytes: &[u8]) -> bool {
 }
 
 fn has_columns_of_tags(text: &str) -> bool {
-    let is_tag = |column: &str| {
-        column == "O"
-            || matches!(column.split_once('-'), Some(("B" | "I" | "E" | "S" | "L" | "U", kind)) if !kind.is_empty())
+    // In two columns, a tag may be spelled in any way.
+    let is_row = |line: &str| {
+        let mut columns = line.split_whitespace().skip(1).peekable();
+        let first = columns.peek().copied();
+        columns.any(tags::is_tag) || line.split_whitespace().count() == 2 && first.is_some_and(scheme::may_be_tag)
     };
-    let is_row = |line: &str| line.split_whitespace().skip(1).any(is_tag);
     let is_aside = |line: &str| line.trim().is_empty() || line.starts_with('#') || line.starts_with("-DOCSTART-");
     text.lines().all(|line| is_aside(line) || is_row(line))
 }
@@ -76,6 +77,9 @@ mod tests {
     fn text_is_told_from_columns_and_json() {
         for plain in ["Ada wrote .\nO yes", "O", "B-PER", "Vitamin B-12\nis here"] {
             assert!(is_plain(plain.as_bytes()), "{plain}");
+        }
+        for columns in ["Ada PER-B\nwrote O", "Ada b-per\nwrote o", "Ada (PER)\nwrote *", "Ada\tB\nL.\tI\nwrote\tO"] {
+            assert!(!is_plain(columns.as_bytes()), "{columns}");
         }
         for labelled in ["# id\nAda B-PER\n\nwrote O", "-DOCSTART- O\n\nAda NNP I-PER 0", "[{\"text\": \"a\"}]", "{}"] {
             assert!(!is_plain(labelled.as_bytes()), "{labelled}");

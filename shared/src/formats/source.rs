@@ -18,6 +18,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Source<'_>, FormatError> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(FormatError { line: 1, message: "this is UTF-16; save the file as UTF-8".into() });
     }
+    if let Some(message) = other_kind(bytes) {
+        return Err(FormatError { line: 1, message: message.into() });
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let (before, rest) = bytes.split_at(error.valid_up_to());
         let byte = rest.first().copied().unwrap_or_default();
@@ -34,6 +37,37 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Source<'_>, FormatError> {
         return Err(FormatError { line: 1, message: "the file is empty; expected sentences with labels".into() });
     }
     Ok(Source { text, bom })
+}
+
+/// What files are that are no text, by their first bytes, and the way to one that is.
+const OTHER_KINDS: [(&[u8], &str); 12] = [
+    (b"PAR1", PARQUET),
+    (b"ARROW1", ARROW),
+    (b"FEA1", ARROW),
+    // Arrow's streams, as the cache of `datasets` holds them.
+    (b"\xff\xff\xff\xff", ARROW),
+    (b"x\x01", DOC_BIN),
+    (b"x\x5e", DOC_BIN),
+    (b"x\x9c", DOC_BIN),
+    (b"x\xda", DOC_BIN),
+    (b"\x1f\x8b", "this is compressed by gzip: unpack it (gunzip FILE) and give what is in it"),
+    (b"PK\x03\x04", "this is a zip archive (or a document of an office program): unpack it, or save it as text"),
+    (b"\x28\xb5\x2f\xfd", "this is compressed by zstd: unpack it (zstd -d FILE) and give what is in it"),
+    (b"\x80\x04\x95", "this is a pickled object of Python: write it as JSON, json.dump(sentences, file)"),
+];
+const PARQUET: &str = "this is Parquet: write it as JSON Lines, in Python with `datasets` \
+                       load_dataset(\"parquet\", data_files=\"FILE\")[\"train\"].to_json(\"train.jsonl\"), and give that; tag ids \
+                       need --tags";
+const ARROW: &str = "this is Arrow: write it as JSON Lines, in Python with `datasets` \
+                     Dataset.from_file(\"FILE\").to_json(\"train.jsonl\"), and give that; tag ids need --tags";
+const DOC_BIN: &str = "this is compressed by zlib, as spaCy's DocBin (.spacy) is: write a line json.dumps(doc.to_json()) for \
+                       every doc in DocBin().from_disk(\"FILE\").get_docs(spacy.blank(\"en\").vocab), and give that";
+
+fn other_kind(bytes: &[u8]) -> Option<&'static str> {
+    let kind = OTHER_KINDS.iter().find(|(first, _)| bytes.starts_with(first));
+    // `x^` and `x` with a control character may begin a text.
+    kind.filter(|(first, _)| !first.starts_with(b"x") || std::str::from_utf8(bytes).is_err())
+        .map(|(_, message)| *message)
 }
 
 /// The byte order mark, where the file had one.

@@ -16,42 +16,70 @@ use serde::Deserialize;
 
 use super::builder::{Builder, Labelled, Sentence};
 use super::json::{self, Fields, Record};
-use super::layout::{Format, Layout, Scheme, TagJson};
+use super::layout::{Format, Layout, TagJson};
+use super::scheme::Evidence;
 use super::source::Source;
-use super::tags::{self, Chunk, Evidence, Losses};
+use super::tags::{self, Chunk, Losses};
 use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
 use crate::corpus::Corpus;
 use crate::corpus::labels::LabelSet;
+use crate::corpus::notation::{Notation, Scheme};
 
 /// Fields in which tags are looked for, in this order.
 pub(super) const TAG_FIELDS: [&str; 6] = ["ner_tags", "tags", "labels", "ner", "label", "tag_ids"];
+/// Fields in which tokens are looked for.
+pub(super) const TOKEN_FIELDS: [&str; 3] = ["tokens", "words", "str_words"];
 const UNKNOWN: &str = "unknown";
 /// Tag id that losses leave out by convention.
 const IGNORED_ID: i64 = -100;
 const EXPECTED: &str = "records such as {\"tokens\": [\"Ada\", \"wrote\"], \"ner_tags\": [\"B-PER\", \"O\"]}";
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a tag's name or id")]
+#[serde(untagged, expecting = "a tag is neither a name nor an id")]
 enum RawTag {
     Id(i64),
+    /// An id that pandas made a fraction.
+    Fraction(f64),
     Name(String),
+}
+
+impl RawTag {
+    /// The id that this stands for, as a number or (`quoted`) as a string; `None` for a name.
+    fn id(&self, quoted: bool) -> Option<i64> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Fraction(number) => {
+                let id = *number as i64;
+                (id as f64 == *number).then_some(id)
+            }
+            Self::Name(name) => name.parse().ok().filter(|_| quoted),
+        }
+    }
 }
 
 /// How the tags of a file are read.
 struct Tags<'a> {
     field: String,
-    scheme: Scheme,
+    notation: Notation,
     ids: Option<&'a [(i64, String)]>,
     names: HashMap<i64, &'a str>,
+    /// Whether ids stand as strings.
+    quoted: bool,
 }
 
-/// The tags of a sentence by name, and which of them are to be ignored.
-type Names<'a> = (Vec<Cow<'a, str>>, Vec<bool>);
+/// The tags of a sentence by name, which of them are to be ignored, and how ids stand there.
+struct Names<'a> {
+    names: Vec<Cow<'a, str>>,
+    mask: Vec<bool>,
+    has_ids: bool,
+    has_names: bool,
+    has_fractions: bool,
+}
 
 impl<'a> Tags<'a> {
     fn new(field: String, ids: Option<&'a [(i64, String)]>) -> Self {
         let names = ids.unwrap_or_default().iter().map(|(id, name)| (*id, name.as_str())).collect();
-        Self { field, scheme: Scheme::default(), ids, names }
+        Self { field, notation: Notation::default(), ids, names, quoted: false }
     }
 
     fn names<'r>(&self, record: &Record<'r>, fields: &Fields<'r>) -> Result<(Names<'a>, &'r str), FormatError> {
@@ -59,27 +87,47 @@ impl<'a> Tags<'a> {
             .get(&self.field)
             .ok_or_else(|| record.error(format!("missing field `{}`; expected {EXPECTED}", self.field)))?;
         let tags: Vec<RawTag> = record.parse(raw, &self.field, "a list of tags, names or ids")?;
-        let mut mask = vec![false; tags.len()];
-        let mut names = Vec::with_capacity(tags.len());
-        for (tag, masked) in tags.into_iter().zip(&mut mask) {
-            names.push(match tag {
-                RawTag::Name(name) => Cow::Owned(name),
-                RawTag::Id(IGNORED_ID) => {
-                    *masked = true;
-                    Cow::Borrowed("O")
+        let mut found = Names {
+            names: Vec::with_capacity(tags.len()),
+            mask: vec![false; tags.len()],
+            has_ids: false,
+            has_names: false,
+            has_fractions: false,
+        };
+        for (tag, masked) in tags.into_iter().zip(&mut found.mask) {
+            let id = tag.id(self.quoted);
+            let name = match (tag, id) {
+                (RawTag::Name(name), None) => {
+                    found.has_names = true;
+                    found.names.push(Cow::Owned(name));
+                    continue;
                 }
-                RawTag::Id(id) if self.ids.is_none() => {
+                (RawTag::Fraction(number), None) => {
+                    return Err(record.error_at(raw, format!("{number} is no tag id; expected a whole number")));
+                }
+                (tag, id) => {
+                    found.has_ids = true;
+                    found.has_fractions |= matches!(tag, RawTag::Fraction(_));
+                    id.unwrap_or_default()
+                }
+            };
+            found.names.push(match name {
+                IGNORED_ID => {
+                    *masked = true;
+                    Cow::Borrowed(self.notation.outside())
+                }
+                id if self.ids.is_none() => {
                     return Err(record.error_at(
                         raw,
                         format!("`{}` holds ids such as {id}; give their names with --tags tag_to_id.json", self.field),
                     ));
                 }
-                RawTag::Id(id) => Cow::Borrowed(*self.names.get(&id).ok_or_else(|| {
+                id => Cow::Borrowed(*self.names.get(&id).ok_or_else(|| {
                     record.error_at(raw, format!("tag id {id} has no name; give all names with --tags"))
                 })?),
             });
         }
-        Ok(((names, mask), raw))
+        Ok((found, raw))
     }
 }
 
@@ -89,7 +137,8 @@ fn field_names(source: &Source, format: Format, options: &ReadOptions) -> Result
         return Ok(("tokens".into(), options.label.clone().unwrap_or_else(|| "ner_tags".into())));
     };
     let fields = record.fields()?;
-    let tokens = if format == Format::Bond && fields.get("tokens").is_none() { "str_words" } else { "tokens" };
+    let usual = if format == Format::Bond { "str_words" } else { "tokens" };
+    let tokens = TOKEN_FIELDS.into_iter().find(|name| fields.get(name).is_some()).unwrap_or(usual);
     let tags = match &options.label {
         Some(field) => field.clone(),
         None => {
@@ -107,32 +156,43 @@ pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Re
     let ids = options.tags.as_ref().map(super::TagNames::pairs);
     let mut layers: Vec<Tags> =
         std::iter::once(field.clone()).chain(options.gold.clone()).map(|field| Tags::new(field, ids)).collect();
-    let mut evidence: Vec<Evidence> = layers.iter().map(|_| Evidence::default()).collect();
+    let mut evidence = Vec::with_capacity(layers.len());
     let mut has_ids = false;
-    json::for_each(source.text, EXPECTED, |record| {
-        let fields = record.fields()?;
-        for (tags, evidence) in layers.iter().zip(&mut evidence) {
-            let ((names, _), raw) = tags.names(&record, &fields)?;
-            names.iter().for_each(|name| evidence.see(name));
-            evidence.end_sentence();
-            has_ids |= raw.trim_start_matches('[').trim_start().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    for tags in &mut layers {
+        let (mut labels, mut ids_here) = collect(source, tags)?;
+        if ids.is_some() && !ids_here && labels.are_numbers() {
+            tags.quoted = true;
+            (labels, ids_here) = collect(source, tags)?;
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    for (tags, evidence) in layers.iter_mut().zip(&evidence) {
-        tags.scheme = evidence.scheme();
+        has_ids |= ids_here;
+        evidence.push(labels);
     }
-    let scheme = layers.first().map(|tags| tags.scheme).unwrap_or_default();
+    let quoted = layers.first().is_some_and(|tags| tags.quoted);
+    let mut judged_notes = Vec::new();
+    for (tags, evidence) in layers.iter_mut().zip(&mut evidence) {
+        if has_ids {
+            ids.unwrap_or_default().iter().for_each(|(_, name)| evidence.know(name));
+        }
+        let judged = evidence
+            .judge(options.scheme, &options.ignore())
+            .map_err(|message| FormatError { line: 1, message: format!("`{}`: {message}", tags.field) })?;
+        tags.notation = judged.notation;
+        judged_notes.extend(judged.note);
+    }
+    let Notation { scheme, spelling } = layers.first().map(|tags| tags.notation).unwrap_or_default();
     let mut layout = TagJson {
         container: json::container(source.text),
         tokens,
         tags: field,
         scheme,
+        spelling,
         ids: ids.filter(|_| has_ids).map(<[_]>::to_vec),
+        quoted,
         ignore: options.ignore(),
         has_ignore_tags: false,
     };
     let mut builder = Builder::new(layers.len() > 1);
+    builder.notes.append(&mut judged_notes);
     let mut irregular = 0;
     json::for_each(source.text, EXPECTED, |record| {
         let (sentence, marks) = read_sentence(&record, &layout, &layers)?;
@@ -148,6 +208,26 @@ pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Re
         ));
     }
     builder.finish(if format == Format::Bond { Layout::Bond(layout) } else { Layout::TagsJsonl(layout) })
+}
+
+/// The labels of all sentences, by name, and whether they stand as ids.
+fn collect(source: &Source, tags: &Tags) -> Result<(Evidence, bool), FormatError> {
+    let mut labels = Evidence::default();
+    let (mut has_ids, mut has_names) = (false, false);
+    json::for_each(source.text, EXPECTED, |record| {
+        let (found, raw) = tags.names(&record, &record.fields()?)?;
+        has_ids |= found.has_ids;
+        has_names |= found.has_names;
+        if has_ids && has_names {
+            let message = format!("`{}` holds names of tags and ids of tags; choose one of them", tags.field);
+            return Err(record.error_at(raw, message));
+        }
+        let known = found.names.iter().zip(&found.mask).filter(|(_, masked)| !**masked);
+        known.for_each(|(name, _)| labels.see(name));
+        labels.end_sentence();
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok((labels, has_ids))
 }
 
 /// What a sentence's tags are like.
@@ -174,7 +254,7 @@ fn read_sentence<'r>(
     let mut marks = Marks { ignores: false, irregular: false };
     let mut kept = None;
     for (number, tags) in layers.iter().enumerate() {
-        let ((names, mask), raw) = tags.names(record, &fields)?;
+        let (Names { names, mask, has_fractions, .. }, raw) = tags.names(record, &fields)?;
         if names.len() != tokens.len() {
             let message = format!(
                 "{} and {}: there must be one tag per token",
@@ -184,7 +264,7 @@ fn read_sentence<'r>(
             return Err(record.error_at(raw, message));
         }
         let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-        let (entities, unknown) = tags::untag(&names, &mask, tags.scheme, &layout.ignore)
+        let (entities, unknown) = tags::untag(&names, &mask, tags.notation, &layout.ignore)
             .map_err(|error| record.error_at(raw, format!("tag {}: {}", error.at, error.message)))?;
         let labelled: Vec<Labelled> =
             entities.iter().map(|&(start, end, kind)| (start, end, Cow::Owned(kind.to_owned()))).collect();
@@ -194,8 +274,10 @@ fn read_sentence<'r>(
         }
         marks.ignores = !unknown.is_empty();
         let tagged = tag(layout, tokens.len(), &entities, &unknown, true);
-        if tagged.tags != names || (layout.ids.is_some() && tagged.mask != mask) {
-            marks.irregular = mask.iter().all(|masked| !masked);
+        let is_regular = tagged.tags == names && (layout.ids.is_none() || tagged.mask == mask);
+        if !is_regular || has_fractions {
+            let breaks_scheme = !is_regular && layout.scheme != Scheme::Brackets;
+            marks.irregular = breaks_scheme && mask.iter().all(|masked| !masked);
             kept = Some((layout.tags.as_str(), raw));
         }
         (sentence.entities, sentence.unknown) = (labelled, unknown);
@@ -220,9 +302,9 @@ fn tag<'a>(
     unknown_in_tags: bool,
 ) -> tags::Tagged<'a> {
     match (unknown_in_tags, &layout.ids) {
-        (false, _) => tags::tag(n_tokens, entities, &[], layout.scheme, Some(&layout.ignore)),
-        (true, Some(_)) => tags::tag(n_tokens, entities, unknown, layout.scheme, None),
-        (true, None) => tags::tag(n_tokens, entities, unknown, layout.scheme, Some(&layout.ignore)),
+        (false, _) => tags::tag(n_tokens, entities, &[], layout.notation(), Some(&layout.ignore)),
+        (true, Some(_)) => tags::tag(n_tokens, entities, unknown, layout.notation(), None),
+        (true, None) => tags::tag(n_tokens, entities, unknown, layout.notation(), Some(&layout.ignore)),
     }
 }
 
@@ -256,12 +338,7 @@ pub(super) fn write(corpus: &Corpus, layout: &TagJson, unknown: Option<&UnknownA
     let mut writer = Writer { corpus, from: layout, to: &to, ids, in_tags, losses: Losses::default(), n_unnamed: 0 };
     let records: Vec<String> = (0..corpus.n_sentences() as u32).map(|sentence| writer.sentence(sentence)).collect();
     let mut notes = writer.losses.notes();
-    if writer.n_unnamed > 0 {
-        notes.push(format!(
-            "{} of a type without a tag id left out; give --tags with all types",
-            count(writer.n_unnamed, "entity")
-        ));
-    }
+    notes.extend(tags::unnamed_note(writer.n_unnamed));
     let content = Content::Text(json::file(to.container, records));
     let layout = match corpus.layout {
         Layout::Bond(_) => Layout::Bond(to.clone()),
@@ -314,21 +391,15 @@ impl Writer<'_> {
             self.losses.add(&tagged);
             return json::array(tagged.tags.iter().map(|tag| json::string(tag)));
         };
-        let has_ids = |(start, end, kind): &Chunk| {
-            // Three tokens show all tags of an entity, however wide.
-            let last = end.saturating_sub(*start).min(2);
-            let tags = tags::encode(last as usize + 1, &[(0, last, kind)], to.scheme);
-            tags.iter().all(|tag| ids.contains_key(tag.as_ref()))
-        };
-        let named: Vec<Chunk> = entities.iter().copied().filter(has_ids).collect();
-        self.n_unnamed += entities.len() - named.len();
+        let (named, n_unnamed) = tags::with_ids(entities.to_vec(), Some(ids), to.notation());
+        self.n_unnamed += n_unnamed;
         let tagged = tag(to, n_tokens, &named, unknown, self.in_tags);
         self.losses.add(&tagged);
         let mask = tagged.mask.iter().copied().chain(std::iter::repeat(false));
-        let id = |(tag, masked): (&Cow<str>, bool)| match masked {
-            true => IGNORED_ID.to_string(),
-            // IOB1's tags of neighbours may lack an id although each one's own tags have one.
-            false => ids.get(tag.as_ref()).or(ids.get("O")).copied().unwrap_or_default().to_string(),
+        let id = |(tag, masked): (&Cow<str>, bool)| {
+            let id = if masked { None } else { tags::id_of(tag, Some(ids)) };
+            let id = id.unwrap_or_else(|| IGNORED_ID.to_string());
+            if to.quoted { json::string(&id) } else { id }
         };
         json::array(tagged.tags.iter().zip(mask).map(id))
     }
@@ -340,17 +411,20 @@ impl Writer<'_> {
         let record: Vec<RawTag> = serde_json::from_str(raw).ok()?;
         let names: HashMap<i64, &str> =
             self.from.ids.as_deref().unwrap_or_default().iter().map(|(id, name)| (*id, name.as_str())).collect();
-        let mask: Vec<bool> = record.iter().map(|tag| matches!(tag, RawTag::Id(IGNORED_ID))).collect();
+        let ids: Vec<Option<i64>> = record.iter().map(|tag| tag.id(self.from.quoted)).collect();
+        let mask: Vec<bool> = ids.iter().map(|id| *id == Some(IGNORED_ID)).collect();
         let tags: Option<Vec<&str>> = record
             .iter()
-            .map(|tag| match tag {
-                RawTag::Name(name) => Some(name.as_str()),
-                RawTag::Id(IGNORED_ID) => Some("O"),
-                RawTag::Id(id) => names.get(id).copied(),
+            .zip(&ids)
+            .map(|(tag, id)| match (tag, id) {
+                (_, Some(IGNORED_ID)) => Some(self.from.notation().outside()),
+                (_, Some(id)) => names.get(id).copied(),
+                (RawTag::Name(name), None) => Some(name.as_str()),
+                _ => None,
             })
             .collect();
         let tags = tags.filter(|tags| tags.len() == n_tokens)?;
-        let (mut was, mut were_unknown) = tags::untag(&tags, &mask, self.from.scheme, &self.from.ignore).ok()?;
+        let (mut was, mut were_unknown) = tags::untag(&tags, &mask, self.from.notation(), &self.from.ignore).ok()?;
         let (mut is, mut are_unknown) = (entities.to_vec(), unknown.to_vec());
         was.sort_unstable();
         is.sort_unstable();

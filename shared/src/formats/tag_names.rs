@@ -10,8 +10,8 @@ use super::source::decode;
 pub struct TagNames(Vec<(i64, String)>);
 
 impl TagNames {
-    /// Reads `{"O": 0, "B-PER": 1}`, `{"0": "O", "1": "B-PER"}`, a model's `config.json` with `id2label`,
-    /// `["O", "B-PER"]`, or one name a line from id 0.
+    /// Reads `{"O": 0, "B-PER": 1}`, `{"0": "O", "1": "B-PER"}`, a model's `config.json` with `id2label`, a data
+    /// set's `dataset_info.json` with the `names` of a `ClassLabel`, `["O", "B-PER"]`, or one name a line from id 0.
     ///
     /// # Errors
     /// When it is none of these, or an id has two names.
@@ -30,6 +30,22 @@ impl TagNames {
                 names.map(Self::from_list).ok_or_else(|| failed(1, expected.into()))
             }
             serde_json::Value::Object(fields) => {
+                let mut of_features = Vec::new();
+                class_labels(&value, "", &mut of_features);
+                match of_features.as_slice() {
+                    [] => {}
+                    [(_, names)] => return Ok(names.clone()),
+                    several => {
+                        let fields: Vec<&str> = several.iter().map(|(field, _)| field.as_str()).collect();
+                        let fields = fields.join(", ");
+                        return Err(failed(
+                            1,
+                            format!(
+                                "several fields have names of ids ({fields}); give a file with one list: {expected}"
+                            ),
+                        ));
+                    }
+                }
                 let fields = match fields.get("id2label") {
                     Some(serde_json::Value::Object(fields)) => fields,
                     _ => fields,
@@ -59,6 +75,25 @@ impl TagNames {
     /// Ids and names.
     pub fn pairs(&self) -> &[(i64, String)] {
         &self.0
+    }
+}
+
+/// The names of class labels in the description of a data set's features, with the field that has them.
+fn class_labels(value: &serde_json::Value, field: &str, found: &mut Vec<(String, TagNames)>) {
+    let serde_json::Value::Object(fields) = value else { return };
+    let names = fields.get("names").and_then(serde_json::Value::as_array);
+    let names: Option<Vec<&str>> =
+        names.and_then(|names| names.iter().map(serde_json::Value::as_str).collect::<Option<_>>());
+    if let Some(names) = names {
+        let names = TagNames::from_list(names);
+        if !found.iter().any(|(_, other)| *other == names) {
+            found.push((field.to_owned(), names));
+        }
+        return;
+    }
+    for (name, value) in fields {
+        let is_structure = matches!(name.as_str(), "feature" | "features");
+        class_labels(value, if is_structure { field } else { name }, found);
     }
 }
 

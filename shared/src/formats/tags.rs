@@ -1,8 +1,9 @@
 //! One tag per token: schemes, decoding as conlleval does, encoding.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-use crate::corpus::layout::Scheme;
+use crate::corpus::notation::{ENTITY, Notation, Scheme, Spelling};
 
 /// An entity of one sentence: first token, last token, type.
 pub(super) type Chunk<'a> = (u32, u32, &'a str);
@@ -17,93 +18,59 @@ enum Tag<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Prefix {
     Begin,
+    /// `I` or `M`.
     Inside,
     /// `E` or `L`.
     End,
-    /// `S` or `U`.
+    /// `S`, `U` or `W`.
     Single,
 }
 
-fn prefixed(tag: &str) -> Option<(char, &str)> {
-    let mut chars = tag.chars();
-    let letter = chars.next()?;
-    let kind = chars.as_str().strip_prefix('-').filter(|kind| !kind.is_empty())?;
-    "BIESLU".contains(letter).then_some((letter, kind))
-}
-
-fn parse(tag: &str, scheme: Scheme) -> Option<Tag<'_>> {
-    if tag == "O" {
+fn parse(tag: &str, notation: Notation) -> Option<Tag<'_>> {
+    if tag == notation.outside() {
         return Some(Tag::Outside);
     }
+    let Notation { scheme, spelling } = notation;
     if scheme == Scheme::Plain {
         return (!tag.is_empty()).then_some(Tag::Inside { prefix: Prefix::Inside, kind: tag });
     }
-    let (letter, kind) = prefixed(tag)?;
+    let mut chars = tag.chars();
+    let alone = chars.next().filter(|_| spelling.is_untyped && chars.as_str().is_empty());
+    let (letter, kind) = match alone {
+        Some(letter) => (spelling.capital(letter)?, ENTITY),
+        None => spelling.split(tag)?,
+    };
     let prefix = match letter {
         'B' => Prefix::Begin,
-        'I' => Prefix::Inside,
+        'I' | 'M' => Prefix::Inside,
         'E' | 'L' => Prefix::End,
         _ => Prefix::Single,
     };
     Some(Tag::Inside { prefix, kind })
 }
 
-/// Whether this can be a tag: `O`, or a prefix and a type.
+/// Whether this can be nothing but a tag: `O`, or a prefix and a type.
 pub(super) fn is_tag(text: &str) -> bool {
-    text == "O" || prefixed(text).is_some()
+    text == "O" || Spelling::default().split(text).is_some()
 }
 
-/// What the tags of a file say about its scheme.
-#[derive(Debug, Default)]
-pub(super) struct Evidence {
-    previous: Option<String>,
-    has_prefixed: bool,
-    has_plain: bool,
-    has_es: bool,
-    has_lu: bool,
-    /// `I-` where no entity of its type precedes: not IOB2.
-    inside_first: bool,
-    /// `B-` where no entity of its type precedes: not IOB1.
-    begin_first: bool,
-}
-
-impl Evidence {
-    /// Takes in the next tag of a sentence.
-    pub fn see(&mut self, tag: &str) {
-        let Some((letter, kind)) = prefixed(tag) else {
-            self.has_plain |= tag != "O" && !tag.is_empty();
-            self.previous = None;
-            return;
-        };
-        self.has_prefixed = true;
-        self.has_es |= "ES".contains(letter);
-        self.has_lu |= "LU".contains(letter);
-        if self.previous.as_deref() != Some(kind) {
-            self.inside_first |= letter == 'I';
-            self.begin_first |= letter == 'B';
-            self.previous = Some(kind.to_owned());
-        }
-    }
-
-    /// The sentence ends.
-    pub fn end_sentence(&mut self) {
-        self.previous = None;
-    }
-
-    /// The scheme that the tags seen follow, or follow best.
-    pub fn scheme(&self) -> Scheme {
-        if self.has_plain && !self.has_prefixed {
-            Scheme::Plain
-        } else if self.has_es {
-            Scheme::Iobes
-        } else if self.has_lu {
-            Scheme::Bilou
-        } else if self.inside_first && !self.begin_first {
-            Scheme::Iob1
-        } else {
-            Scheme::Iob2
-        }
-    }
+/// What of a tag in brackets begins, and how many entities it ends: `(A(B*))` is `["A", "B"]` and 2.
+pub(super) fn brackets(tag: &str) -> Option<(Vec<&str>, usize)> {
+    let body = tag.trim_end_matches(')');
+    let n_closed = tag.len() - body.len();
+    let (opened, has_star) = match body.strip_suffix('*') {
+        Some(opened) => (opened, true),
+        None => (body, false),
+    };
+    let kinds: Vec<&str> = match opened.strip_prefix('(') {
+        Some(kinds) => kinds.split('(').collect(),
+        None if opened.is_empty() => Vec::new(),
+        None => return None,
+    };
+    let are_kinds = kinds.iter().all(|kind| !kind.is_empty() && !kind.contains(['*', ')']));
+    // Without a star it is a whole entity: `(A)`.
+    let is_whole = has_star || (!kinds.is_empty() && kinds.len() == n_closed);
+    (are_kinds && is_whole).then_some((kinds, n_closed))
 }
 
 /// A tag that is none, with its position.
@@ -115,14 +82,14 @@ pub(super) struct BadTag {
 
 /// The entities that tags mark, read as conlleval reads them: an `I-` that continues nothing begins
 /// an entity, a change of type ends one, whatever the scheme.
-pub(super) fn decode<'a>(tags: &[&'a str], scheme: Scheme) -> Result<Vec<Chunk<'a>>, BadTag> {
+pub(super) fn decode<'a>(tags: &[&'a str], notation: Notation) -> Result<Vec<Chunk<'a>>, BadTag> {
+    if notation.scheme == Scheme::Brackets {
+        return decode_brackets(tags);
+    }
     let mut chunks: Vec<Chunk> = Vec::new();
     let mut open: Option<(u32, &str)> = None;
     for (at, tag) in tags.iter().enumerate() {
-        let parsed = parse(tag, scheme).ok_or_else(|| BadTag {
-            at,
-            message: format!("{tag:?} is not a tag; expected O, or a prefix and a type such as B-PER"),
-        })?;
+        let parsed = parse(tag, notation).ok_or_else(|| BadTag { at, message: no_tag(tag, notation) })?;
         let token = at as u32;
         let (prefix, kind) = match parsed {
             Tag::Outside => (None, ""),
@@ -149,32 +116,84 @@ pub(super) fn decode<'a>(tags: &[&'a str], scheme: Scheme) -> Result<Vec<Chunk<'
     Ok(chunks)
 }
 
+/// Why this is no tag.
+fn no_tag(tag: &str, notation: Notation) -> String {
+    let (outside, example) = (notation.outside(), notation.tag('B', "PER"));
+    let letters = tag.trim_matches(notation.spelling.separator);
+    if letters.len() == 1 && letters.chars().all(|c| notation.spelling.capital(c).is_some()) {
+        return format!("{tag:?} has no type, as other tags do; expected a type as well, as in {example}");
+    }
+    format!(
+        "{tag:?} is not a tag; expected {outside}, or a letter and a type such as {example}, as elsewhere in the file \
+         (--scheme plain: every label but {outside} is a type)"
+    )
+}
+
+/// The entities of tags such as `(PER*`, inner ones too.
+fn decode_brackets<'a>(tags: &[&'a str]) -> Result<Vec<Chunk<'a>>, BadTag> {
+    let mut chunks: Vec<Chunk> = Vec::new();
+    let mut open: Vec<(u32, &str)> = Vec::new();
+    for (at, tag) in tags.iter().enumerate() {
+        let bad = |message: String| BadTag { at, message };
+        let (kinds, n_closed) = brackets(tag)
+            .ok_or_else(|| bad(format!("{tag:?} is not a tag; expected one such as (PER*, *, *) or (PER)")))?;
+        open.extend(kinds.into_iter().map(|kind| (at as u32, kind)));
+        for _ in 0..n_closed {
+            let (start, kind) =
+                open.pop().ok_or_else(|| bad(format!("{tag:?} ends an entity that has no beginning")))?;
+            chunks.push((start, at as u32, kind));
+        }
+    }
+    match open.first() {
+        Some(&(start, kind)) => {
+            Err(BadTag { at: start as usize, message: format!("\"({kind}*\" begins an entity that has no end") })
+        }
+        None => {
+            chunks.sort_by_key(|&(start, end, _)| (start, std::cmp::Reverse(end)));
+            Ok(chunks)
+        }
+    }
+}
+
 /// The tags of `n_tokens` with these entities, which do not overlap and are ascending.
-pub(super) fn encode<'a>(n_tokens: usize, entities: &[Chunk<'a>], scheme: Scheme) -> Vec<Cow<'a, str>> {
-    let mut tags: Vec<Cow<str>> = vec![Cow::Borrowed("O"); n_tokens];
+pub(super) fn encode<'a>(n_tokens: usize, entities: &[Chunk<'a>], notation: Notation) -> Vec<Cow<'a, str>> {
+    let mut tags: Vec<Cow<str>> = vec![Cow::Borrowed(notation.outside()); n_tokens];
     let mut previous: Option<(u32, &str)> = None;
     for &(start, end, kind) in entities {
         let follows = previous == Some((start, kind));
         for token in start..=end {
+            let Some(tag) = tags.get_mut(token as usize) else { continue };
             let (first, last) = (token == start, token == end);
-            let prefix = match (scheme, first, last) {
-                (Scheme::Plain, ..) => "",
-                (Scheme::Iob1, true, _) if follows => "B-",
-                (Scheme::Iob1, ..) => "I-",
-                (Scheme::Iobes, true, true) => "S-",
-                (Scheme::Bilou, true, true) => "U-",
-                (_, true, _) => "B-",
-                (Scheme::Iobes, _, true) => "E-",
-                (Scheme::Bilou, _, true) => "L-",
-                _ => "I-",
+            *tag = match notation.scheme {
+                Scheme::Plain => Cow::Borrowed(kind),
+                Scheme::Brackets => match (first, last) {
+                    (true, true) => format!("({kind})").into(),
+                    (true, false) => format!("({kind}*").into(),
+                    (false, true) => "*)".into(),
+                    (false, false) => "*".into(),
+                },
+                scheme => notation.tag(letter(scheme, first, last, follows), kind).into(),
             };
-            if let Some(tag) = tags.get_mut(token as usize) {
-                *tag = if prefix.is_empty() { Cow::Borrowed(kind) } else { Cow::Owned(format!("{prefix}{kind}")) };
-            }
         }
         previous = Some((end + 1, kind));
     }
     tags
+}
+
+/// The letter of a token that is the first or last of its entity; `follows`: right after another of its type.
+fn letter(scheme: Scheme, first: bool, last: bool, follows: bool) -> char {
+    match (scheme, first, last) {
+        (Scheme::Iob1, true, _) if follows => 'B',
+        (Scheme::Iob1, ..) => 'I',
+        (Scheme::Iobes | Scheme::Bmes, true, true) => 'S',
+        (Scheme::Bilou, true, true) => 'U',
+        (Scheme::Bmewo, true, true) => 'W',
+        (_, true, _) => 'B',
+        (Scheme::Iobes | Scheme::Bmes | Scheme::Bmewo, _, true) => 'E',
+        (Scheme::Bilou, _, true) => 'L',
+        (Scheme::Bmes | Scheme::Bmewo, ..) => 'M',
+        _ => 'I',
+    }
 }
 
 /// Of overlapping entities only the widest (of equal ones the first), ascending; and how many were left out.
@@ -215,7 +234,7 @@ pub(super) fn tag<'a>(
     n_tokens: usize,
     entities: &[Chunk<'a>],
     unknown: &[(u32, u32)],
-    scheme: Scheme,
+    notation: Notation,
     ignore: Option<&'a str>,
 ) -> Tagged<'a> {
     let (mut kept, overlapping) = without_overlaps(n_tokens, entities);
@@ -253,9 +272,9 @@ pub(super) fn tag<'a>(
             tagged.blurred = unknown.iter().filter(|span| written.binary_search(span).is_err()).count();
         }
     }
-    tagged.tags = encode(n_tokens, &kept, scheme);
+    tagged.tags = encode(n_tokens, &kept, notation);
     let tags: Vec<&str> = tagged.tags.iter().map(AsRef::as_ref).collect();
-    if let Ok(read) = decode(&tags, scheme) {
+    if let Ok(read) = decode(&tags, notation) {
         tagged.joined = kept.len().saturating_sub(read.len());
     }
     tagged
@@ -308,8 +327,13 @@ pub(super) fn runs(mask: &[bool]) -> Vec<(u32, u32)> {
 pub(super) type Untagged<'a> = (Vec<Chunk<'a>>, Vec<(u32, u32)>);
 
 /// The inverse of [`tag`]: an entity with a masked token is none.
-pub(super) fn untag<'a>(tags: &[&'a str], mask: &[bool], scheme: Scheme, ignore: &str) -> Result<Untagged<'a>, BadTag> {
-    let chunks = decode(tags, scheme)?;
+pub(super) fn untag<'a>(
+    tags: &[&'a str],
+    mask: &[bool],
+    notation: Notation,
+    ignore: &str,
+) -> Result<Untagged<'a>, BadTag> {
+    let chunks = decode(tags, notation)?;
     let mut unknown = runs(mask);
     let mut entities = Vec::with_capacity(chunks.len());
     for (start, end, kind) in chunks {
@@ -322,6 +346,35 @@ pub(super) fn untag<'a>(tags: &[&'a str], mask: &[bool], scheme: Scheme, ignore:
     unknown.sort_unstable();
     unknown.dedup();
     Ok((entities, unknown))
+}
+
+/// The entities of which all tags have an id, where tags stand as ids; and how many others there are.
+pub(super) fn with_ids<'a>(
+    mut entities: Vec<Chunk<'a>>,
+    ids: Option<&HashMap<&str, i64>>,
+    notation: Notation,
+) -> (Vec<Chunk<'a>>, usize) {
+    let Some(ids) = ids else { return (entities, 0) };
+    let n = entities.len();
+    entities.retain(|(start, end, kind)| {
+        // Three tokens show all tags of an entity, however wide.
+        let last = end.saturating_sub(*start).min(2);
+        encode(last as usize + 1, &[(0, last, kind)], notation).iter().all(|tag| ids.contains_key(tag.as_ref()))
+    });
+    let n_unnamed = n - entities.len();
+    (entities, n_unnamed)
+}
+
+/// The id of a tag, where tags stand as ids. IOB1's tags of neighbours may lack one although each one's own tags
+/// have one: they get that of `O`.
+pub(super) fn id_of(tag: &str, ids: Option<&HashMap<&str, i64>>) -> Option<String> {
+    ids.map(|ids| ids.get(tag).or(ids.get("O")).copied().unwrap_or_default().to_string())
+}
+
+pub(super) fn unnamed_note(n: usize) -> Option<String> {
+    (n > 0).then(|| {
+        format!("{} of a type without a tag id left out; give --tags with all types", super::count(n, "entity"))
+    })
 }
 
 /// What tags could not hold, over all sentences.

@@ -1,13 +1,15 @@
-//! JSON with raw text and labels at character offsets: spaCy and Prodigy (`spans`), Doccano
-//! (`label`, or `entities` with offsets), as JSON Lines or as an array.
+//! JSON with raw text and labels at character offsets: Prodigy (`spans`), spaCy (`ents`, or pairs), Doccano
+//! (`label`, or `entities` with offsets), Label Studio's short export, as JSON Lines or as an array.
 //!
 //! ```json
 //! {"text": "Ada wrote.", "spans": [{"start": 0, "end": 3, "label": "PER"}]}
 //! {"text": "Ada wrote.", "label": [[0, 3, "PER"]]}
+//! ["Ada wrote.", {"entities": [[0, 3, "PER"]]}]
 //! ```
 //! Offsets count characters (code points), the end is exclusive. Tokens are those of
 //! [`super::tokenise`], or a record's own `tokens` with `start` and `end` (Prodigy). Unknown spans
-//! stand in `unknown`: `[[start, end], ...]`.
+//! stand in `unknown`: `[[start, end], ...]`. Records that an annotator rejected or ignored (Prodigy's `answer`) are
+//! left out.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -15,6 +17,7 @@ use std::ops::ControlFlow;
 use serde::Deserialize;
 
 use super::builder::{Builder, Sentence};
+use super::counting::{self, Misfits, Ruler, Said, is_said};
 use super::json::{self, Fields, Record};
 use super::layout::{Layout, MarkShape, TextJson};
 use super::marked_text::{Fate, Labels, Text, joined};
@@ -22,7 +25,8 @@ use super::source::Source;
 use super::{Content, FormatError, Layers, ReadOptions, Written, count};
 use crate::corpus::Corpus;
 
-const SPAN_FIELDS: [&str; 4] = ["spans", "label", "labels", "entities"];
+const SPAN_FIELDS: [&str; 5] = ["spans", "label", "labels", "entities", "ents"];
+const ANSWER: &str = "answer";
 const TOKENS: &str = "tokens";
 const UNKNOWN: &str = "unknown";
 const EXPECTED: &str =
@@ -33,7 +37,10 @@ struct Mark<'a> {
     raw: &'a str,
     start: usize,
     end: usize,
-    label: String,
+    /// One, but in Label Studio's short export, where there may be several or none.
+    labels: Vec<String>,
+    /// The text that it says to have.
+    said: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,33 +56,69 @@ fn mark(raw: &str) -> serde_json::Result<Mark<'_>> {
         start: usize,
         #[serde(alias = "end_offset")]
         end: usize,
-        label: String,
+        #[serde(default)]
+        label: Option<String>,
+        #[serde(default)]
+        labels: Option<Vec<String>>,
+        #[serde(default)]
+        text: Option<String>,
     }
     if raw.starts_with('[') {
         let (start, end, label) = serde_json::from_str(raw)?;
-        Ok(Mark { raw, start, end, label })
-    } else {
-        let Object { start, end, label } = serde_json::from_str(raw)?;
-        Ok(Mark { raw, start, end, label })
+        return Ok(Mark { raw, start, end, labels: vec![label], said: None });
     }
+    let Object { start, end, label, labels, text: said } = serde_json::from_str(raw)?;
+    let labels = label.map(|label| vec![label]).or(labels);
+    let labels = labels.ok_or_else(|| serde::de::Error::missing_field("label"))?;
+    Ok(Mark { raw, start, end, labels, said })
 }
 
 fn shape(raw: &str) -> MarkShape {
     if raw.starts_with('[') {
-        MarkShape::Triple
-    } else if json::fields(raw).is_ok_and(|fields| fields.get("start_offset").is_some()) {
-        MarkShape::OffsetObject
-    } else {
-        MarkShape::Object
+        return MarkShape::Triple;
     }
+    let fields = json::fields(raw).unwrap_or_default();
+    match (fields.get("start_offset"), fields.get("label"), fields.get("labels")) {
+        (Some(_), ..) => MarkShape::OffsetObject,
+        (None, None, Some(_)) => MarkShape::LabelsObject,
+        _ => MarkShape::Object,
+    }
+}
+
+/// Whether these fields, beside a text, are of this format.
+pub(super) fn has_spans(fields: &Fields) -> bool {
+    ["entities", "spans", "ents"].iter().any(|name| fields.get(name).is_some())
+}
+
+/// The fields of a record; the text of a pair is one of them.
+fn fields_of<'a>(raw: &'a str, layout: &TextJson) -> Option<Fields<'a>> {
+    let (text, mut fields) = json::pair(raw)?;
+    fields.0.insert(0, (layout.text.clone(), text));
+    Some(fields)
+}
+
+fn record_fields<'a>(record: &Record<'a>, layout: &TextJson) -> Result<Fields<'a>, FormatError> {
+    fields_of(record.raw, layout).map_or_else(|| record.fields(), Ok)
+}
+
+/// Whether an annotator said that this record is not to be used.
+fn is_refused(fields: &Fields) -> bool {
+    matches!(fields.get(ANSWER), Some("\"reject\"" | "\"ignore\""))
 }
 
 /// The field of the labels, and how they are written.
 fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatError> {
     let mut found: Option<String> = options.label.clone();
     let mut shape_found = None;
+    let (mut pair, mut n_kept) = (false, 0);
+    let mut layout = TextJson { container: json::container(source.text), ..TextJson::default() };
     json::for_each(source.text, EXPECTED, |record| {
-        let fields = record.fields()?;
+        let fields = record_fields(&record, &layout)?;
+        pair |= record.raw.starts_with('[');
+        if is_refused(&fields) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        n_kept += 1;
         if found.is_none() {
             found = SPAN_FIELDS.iter().find(|name| fields.get(name).is_some()).map(|name| (*name).to_owned());
         }
@@ -83,13 +126,32 @@ fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatErro
         shape_found = items.and_then(|items| items.first().map(|item| shape(item)));
         Ok(if shape_found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
-    let default = || options.unlabelled.then(|| TextJson::default().spans);
-    let spans = found.or_else(default).ok_or_else(|| FormatError {
+    let default = || (options.unlabelled || n_kept == 0).then(|| TextJson::default().spans);
+    layout.spans = found.or_else(default).ok_or_else(|| FormatError {
         line: 1,
         message: format!("no record has a field of labels ({}); name it with --label-column", SPAN_FIELDS.join(", ")),
     })?;
-    let shape = shape_found.unwrap_or(if spans == "label" { MarkShape::Triple } else { MarkShape::Object });
-    Ok(TextJson { container: json::container(source.text), text: "text".into(), spans, shape })
+    let is_triple = pair || layout.spans == "label";
+    layout.shape = shape_found.unwrap_or(if is_triple { MarkShape::Triple } else { MarkShape::Object });
+    layout.pair = pair;
+    layout.counting = counting::of_file(|see| {
+        // What is wrong with a record is said when it is read.
+        let _ = json::for_each(source.text, EXPECTED, |record| {
+            let fields = record_fields(&record, &layout)?;
+            let items = fields.present(&layout.spans).and_then(|raw| json::items(raw).ok()).unwrap_or_default();
+            let said: Vec<Said> = items
+                .iter()
+                .filter_map(|item| mark(item).ok())
+                .filter_map(|mark| Some(Said { start: mark.start, end: mark.end, text: mark.said? }))
+                .collect();
+            let text = fields.get(&layout.text).and_then(|raw| serde_json::from_str::<String>(raw).ok());
+            if let Some(text) = text.filter(|_| !said.is_empty()) {
+                see(&text, &said);
+            }
+            Ok(ControlFlow::Continue(()))
+        });
+    });
+    Ok(layout)
 }
 
 /// A record's own tokens.
@@ -105,16 +167,50 @@ fn tokens_of<'t>(text: &'t str, fields: &Fields) -> Option<Text<'t>> {
     }
 }
 
+/// Labels that could not be used.
+#[derive(Debug, Default)]
+pub(super) struct Unused {
+    /// Between tokens.
+    pub n_misaligned: usize,
+    /// Of another text than they say.
+    pub misfits: Misfits,
+    /// Regions without a type.
+    pub n_untyped: usize,
+}
+
+impl Unused {
+    /// What users are told about them.
+    pub fn notes(&self) -> Vec<String> {
+        let untyped = (self.n_untyped > 0)
+            .then(|| format!("{} without a type: kept, but not read as labels", count(self.n_untyped, "region")));
+        misaligned_note(self.n_misaligned).into_iter().chain(self.misfits.note()).chain(untyped).collect()
+    }
+}
+
 pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Layers, FormatError> {
     let layout = layout(source, options)?;
     let mut builder = Builder::new(options.gold.is_some());
-    let mut n_misaligned = 0;
+    let mut unused = Unused::default();
+    let mut n_refused = 0;
     json::for_each(source.text, EXPECTED, |record| {
-        let sentence = read_record(&record, &layout, options.gold.as_deref(), &mut n_misaligned)?;
+        if is_refused(&record_fields(&record, &layout)?) {
+            n_refused += 1;
+            return Ok(ControlFlow::Continue(()));
+        }
+        let sentence = read_record(&record, &layout, options.gold.as_deref(), &mut unused)?;
         builder.push(sentence).map_err(|message| record.error(message))?;
         Ok(ControlFlow::Continue(()))
     })?;
-    builder.notes.extend(misaligned_note(n_misaligned));
+    if !layout.counting.is_usual() {
+        builder.notes.push(counting::note(layout.counting));
+    }
+    builder.notes.extend(unused.notes());
+    if n_refused > 0 {
+        builder.notes.push(format!(
+            "{} left out, also in what is written: an annotator rejected or ignored them (`{ANSWER}`)",
+            count(n_refused, "record")
+        ));
+    }
     builder.finish(Layout::TextJsonl(layout))
 }
 
@@ -128,9 +224,9 @@ fn read_record(
     record: &Record,
     layout: &TextJson,
     gold: Option<&str>,
-    n_misaligned: &mut usize,
+    unused: &mut Unused,
 ) -> Result<Sentence<'static>, FormatError> {
-    let fields = record.fields()?;
+    let fields = record_fields(record, layout)?;
     for name in [layout.text.as_str(), layout.spans.as_str(), UNKNOWN] {
         if fields.is_double(name) {
             return Err(record.error(format!("field `{name}` stands twice in one record; keep one of them")));
@@ -139,8 +235,9 @@ fn read_record(
     let raw = fields
         .get(&layout.text)
         .ok_or_else(|| record.error(format!("missing field `{}`; expected {EXPECTED}", layout.text)))?;
-    let text: String = record.parse(raw, &layout.text, "a string")?;
-    let text = tokens_of(&text, &fields).ok_or_else(|| {
+    let string: String = record.parse(raw, &layout.text, "a string")?;
+    let ruler = (!layout.counting.is_usual()).then(|| Ruler::new(&string, layout.counting));
+    let text = tokens_of(&string, &fields).ok_or_else(|| {
         record.error("the record's `tokens` are not in order or outside its text; correct or drop them")
     })?;
     let n_characters = text.n_characters();
@@ -158,12 +255,28 @@ fn read_record(
             let mark = mark(item).map_err(|_| {
                 record.error_at(item, format!("`{name}` holds {}; expected {{\"start\": 0, \"end\": 3, \"label\": \"PER\"}} or [0, 3, \"PER\"]", excerpt(item)))
             })?;
-            if mark.start > mark.end || mark.end > n_characters {
-                return Err(outside(item, mark.start, mark.end));
+            let place = match &ruler {
+                Some(ruler) => ruler.characters(mark.start, mark.end),
+                None => Some((mark.start, mark.end)).filter(|(start, end)| start <= end && *end <= n_characters),
+            };
+            let label = match (place, mark.labels.as_slice()) {
+                (None, _) => return Err(outside(item, mark.start, mark.end)),
+                (Some(_), []) => {
+                    unused.n_untyped += 1;
+                    continue;
+                }
+                (Some(place), [label]) => (place, label),
+                _ => return Err(record.error_at(item, "a span has several labels; keep one of them")),
+            };
+            let ((start, end), label) = label;
+            let there = text.slice(start, end);
+            if let Some(said) = mark.said.as_ref().filter(|said| !is_said(there, said)) {
+                unused.misfits.add(&record.name(), said, there);
+                continue;
             }
-            match text.align(mark.start, mark.end) {
-                Some((first, last)) => labels.push((first, last, Cow::Owned(mark.label))),
-                None => *n_misaligned += 1,
+            match text.align(start, end) {
+                Some((first, last)) => labels.push((first, last, Cow::Owned(label.clone()))),
+                None => unused.n_misaligned += 1,
             }
         }
         Ok(labels)
@@ -194,6 +307,13 @@ fn excerpt(raw: &str) -> String {
     if short.len() < raw.len() { format!("{short}…") } else { short }
 }
 
+/// Whether a record has more than text, tokens and labels.
+pub(super) fn has_further_fields(raw: &str, layout: &TextJson) -> bool {
+    let fields = fields_of(raw, layout).or_else(|| json::fields(raw).ok()).unwrap_or_default();
+    let own = [layout.text.as_str(), &layout.spans, TOKENS, UNKNOWN];
+    fields.0.iter().any(|(name, _)| !own.contains(&name.as_str()))
+}
+
 // ---------------------------------------------------------------- writing
 
 pub(super) fn write(corpus: &Corpus, layout: &TextJson) -> Written {
@@ -207,9 +327,10 @@ pub(super) fn write(corpus: &Corpus, layout: &TextJson) -> Written {
 
 /// The record as it came, with the labels as they are now; `None` where it is not the sentence's.
 fn edited(corpus: &Corpus, sentence: u32, raw: &str, layout: &TextJson) -> Option<String> {
-    let fields = json::fields(raw).ok()?;
-    let text: String = serde_json::from_str(fields.get(&layout.text)?).ok()?;
-    let text = tokens_of(&text, &fields)?;
+    let fields = fields_of(raw, layout).or_else(|| json::fields(raw).ok())?;
+    let string: String = serde_json::from_str(fields.get(&layout.text)?).ok()?;
+    let text = tokens_of(&string, &fields)?;
+    let ruler = Ruler::new(&string, layout.counting);
     if !text.tokens().eq(corpus.tokens.sentence(sentence)) {
         return None;
     }
@@ -220,9 +341,14 @@ fn edited(corpus: &Corpus, sentence: u32, raw: &str, layout: &TextJson) -> Optio
     let had = fields.present(&layout.spans).map_or(Some(Vec::new()), |raw| json::items(raw).ok())?;
     for item in &had {
         let mark = mark(item).ok()?;
-        let fate = match text.align(mark.start, mark.end) {
-            Some(span) => labels.fate(span, &mark.label),
-            None => Fate::Keep,
+        let place = ruler.characters(mark.start, mark.end);
+        let is_right = |(start, end): &(usize, usize)| {
+            mark.said.as_ref().is_none_or(|said| is_said(text.slice(*start, *end), said))
+        };
+        let span = place.filter(is_right).and_then(|(start, end)| text.align(start, end));
+        let fate = match (span, mark.labels.as_slice()) {
+            (Some(span), [label]) => labels.fate(span, label),
+            _ => Fate::Keep,
         };
         match fate {
             Fate::Keep => spans.push((*item).to_owned()),
@@ -232,7 +358,7 @@ fn edited(corpus: &Corpus, sentence: u32, raw: &str, layout: &TextJson) -> Optio
     }
     let changed_before_adding = spans != had;
     for (span, label) in labels.added() {
-        spans.push(new_mark(&text, span, label, layout, has_own_tokens)?);
+        spans.push(new_mark(&text, &ruler, span, label, layout, has_own_tokens)?);
     }
     let had_unknown: Vec<(usize, usize)> = match fields.present(UNKNOWN) {
         Some(raw) => serde_json::from_str(raw).ok()?,
@@ -257,7 +383,17 @@ fn edited(corpus: &Corpus, sentence: u32, raw: &str, layout: &TextJson) -> Optio
         }
     }
     out.extend(missing.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
-    Some(json::object(out))
+    Some(rendered(out, layout))
+}
+
+/// A record of these fields, the text first where it is one of a pair.
+fn rendered<S: AsRef<str>>(fields: Vec<(&str, S)>, layout: &TextJson) -> String {
+    if !layout.pair {
+        return json::object(fields);
+    }
+    let (text, others): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(name, _)| *name == layout.text);
+    let text = text.first().map_or("\"\"", |(_, text)| text.as_ref()).to_owned();
+    json::array([text, json::object(others)])
 }
 
 /// The characters of unknown spans; those of the record between tokens stay.
@@ -282,16 +418,33 @@ fn relabelled(mark: &Mark, label: &str) -> Option<String> {
         return Some(json::array(items));
     }
     let fields = json::fields(mark.raw).ok()?;
-    let fields = fields.0.iter().map(|(name, value)| (name, if name == "label" { label.as_str() } else { value }));
+    let labels = json::array([&label]);
+    let fields = fields.0.iter().map(|(name, value)| match name.as_str() {
+        "label" => (name, label.as_str()),
+        "labels" => (name, labels.as_str()),
+        _ => (name, *value),
+    });
     Some(json::object(fields))
 }
 
-fn new_mark(text: &Text, span: (u32, u32), label: &str, layout: &TextJson, with_tokens: bool) -> Option<String> {
+fn new_mark(
+    text: &Text,
+    ruler: &Ruler,
+    span: (u32, u32),
+    label: &str,
+    layout: &TextJson,
+    with_tokens: bool,
+) -> Option<String> {
     let (start, end) = text.offsets(span)?;
+    let said = json::string(text.slice(start, end));
+    let (start, end) = ruler.units((start, end))?;
     let (start, end, label) = (start.to_string(), end.to_string(), json::string(label));
     Some(match layout.shape {
         MarkShape::Triple => json::array([start, end, label]),
         MarkShape::OffsetObject => json::object([("label", label), ("start_offset", start), ("end_offset", end)]),
+        MarkShape::LabelsObject => {
+            json::object([("start", start), ("end", end), ("text", said), ("labels", json::array([label]))])
+        }
         MarkShape::Object => {
             let mut fields = vec![("start", start), ("end", end), ("label", label)];
             if with_tokens {
@@ -311,7 +464,8 @@ fn made(corpus: &Corpus, sentence: u32, layout: &TextJson) -> String {
     let text = if lists_tokens { Text::with_tokens(&string, offsets).unwrap_or(ruled) } else { ruled };
     let mut labels = Labels::default();
     labels.add(corpus, sentence, 0);
-    let spans = labels.added().filter_map(|(span, label)| new_mark(&text, span, label, layout, lists_tokens));
+    let ruler = Ruler::new(&string, layout.counting);
+    let spans = labels.added().filter_map(|(span, label)| new_mark(&text, &ruler, span, label, layout, lists_tokens));
     let mut fields = vec![(layout.text.as_str(), json::string(&string))];
     if lists_tokens {
         let token = |(id, (token, (start, end))): (usize, (&str, &(usize, usize)))| {
@@ -323,5 +477,5 @@ fn made(corpus: &Corpus, sentence: u32, layout: &TextJson) -> String {
     }
     fields.push((layout.spans.as_str(), json::array(spans)));
     fields.extend(unknown_field(&text, &labels, &[]).map(|unknown| (UNKNOWN, unknown)));
-    json::object(fields)
+    rendered(fields, layout)
 }

@@ -18,8 +18,9 @@ use super::text::{TextArgs, counts, in_words};
 /// Dictionaries are TSV or CSV without a header (form, type, and optionally
 /// any-case or exact), or JSON: {"form": "TYPE"} or {"TYPE": ["form", ...]}.
 /// From left to right, the longest form at each token wins; matches never
-/// overlap. Forms match whole tokens, and their case. Labels that the text has
-/// are replaced.
+/// overlap. Forms match whole tokens, and their case; how Unicode writes an
+/// accent, which apostrophe or hyphen stands there, and ß or ss where case does
+/// not matter make no difference. Labels that the text has are replaced.
 ///
 /// Examples:
 ///   trainer annotate --dictionary d.tsv --text news.txt --out train.jsonl
@@ -56,7 +57,7 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
     args.dictionary.iter().try_for_each(|file| input(dictionary.add_file(file)))?;
     let matcher = input(Matcher::new(&dictionary, args.ignore_case, args.ambiguous))?;
     let text = args.written.read(&args.text)?;
-    let Annotated { corpus, matches } = matcher.annotate(text.corpus);
+    let Annotated { corpus, matches, n_normalised } = matcher.annotate(text.corpus);
 
     let never = dictionary.entries.iter().zip(&matches).filter(|&(_, &n)| n == 0).map(|(entry, _)| entry);
     let n_never = never.clone().count();
@@ -74,6 +75,12 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
         matches.len(),
         matcher.n_ambiguous()
     );
+    if n_normalised > 0 {
+        console::note(format_args!(
+            "{n_normalised} entities are written otherwise than the dictionary has them (accents, apostrophes, hyphens, ß \
+             and ss), and match under Unicode normalisation"
+        ));
+    }
     if corpus.entities.is_empty() {
         console::warning(
             "no form of the dictionary occurs in the text: are language, case and tokens those of the text?",
@@ -83,6 +90,7 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
         "out": args.written.out,
         "sentences": n_sentences,
         "entities": of_types,
+        "normalised": n_normalised,
         "dictionary": { "entries": matches.len(), "never_matched": n_never, "ambiguous": matcher.n_ambiguous() },
     });
     value["notes"] = json!(args.written.write(corpus, text.is_plain)?);

@@ -102,10 +102,10 @@ fn convert_corpus(args: &Convert, format: Format) -> Result<()> {
     let layers = input(corpus_file::read(corpus, &options.read))?;
     let write = WriteOptions { format: Some(format), unknown: options.unknown };
     let written = corpus_file::write(&args.out, &layers.corpus, &write)?;
-    let notes: Vec<String> = layers.notes.into_iter().chain(written).collect();
-    for note in &notes {
-        console::note(format_args!("{}: {note}", args.out.display()));
+    for (path, notes) in [(corpus, &layers.notes), (&args.out, &written)] {
+        notes.iter().for_each(|note| console::note(format_args!("{}: {note}", path.display())));
     }
+    let notes: Vec<&String> = layers.notes.iter().chain(&written).collect();
     args.output.done(
         &json!({ "out": args.out, "format": format.name(), "sentences": layers.corpus.n_sentences(), "notes": notes }),
         format_args!("{}: {} as {}", args.out.display(), corpus.display(), format.name()),
@@ -132,6 +132,13 @@ fn convert_dynamics(args: Convert) -> Result<()> {
             done.n_incomplete
         );
     }
+    if done.n_not_finite > 0 {
+        text += &format!(
+            "\n{} spans have a value at one epoch or more that is null or no finite number: they \
+             are flagged as well",
+            done.n_not_finite
+        );
+    }
     if done.is_margins {
         text += "\nThe source has margins only: confidence, variability and predicted labels are not known";
     }
@@ -141,6 +148,7 @@ fn convert_dynamics(args: Convert) -> Result<()> {
             "spans": done.n_spans,
             "epochs": done.n_epochs,
             "incomplete": done.n_incomplete,
+            "not_finite": done.n_not_finite,
             "recorded": if done.is_margins { "margins" } else { "logits" },
         }),
         text,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use shared::formats::{Format, IGNORE, ReadOptions, UnknownAs};
+use shared::formats::{Format, IGNORE, ReadOptions, Scheme, UnknownAs};
 use trainer::corpus_file::{self, CorpusOptions};
 
 use super::failure::input;
@@ -27,9 +27,13 @@ pub struct CorpusArgs {
     /// CoNLL: column of the tokens, from 1 [default: the first]
     #[arg(long, value_name = "N")]
     pub token_column: Option<usize>,
-    /// What tag ids mean: tag_to_id.json, a JSON list, or one tag a line [default: tag_to_id.json beside the file]
+    /// What tag ids mean: tag_to_id.json, a JSON list, dataset_info.json, or one tag a line [default: tag_to_id.json
+    /// beside the file]
     #[arg(long, value_name = "FILE")]
     pub tags: Option<PathBuf>,
+    /// Do not recognise the scheme of the tags but take this one; plain: every label but O is an entity type
+    #[arg(long, value_name = "SCHEME", value_parser = scheme())]
+    pub scheme: Option<Scheme>,
     /// How removed spans are marked where a format has one tag per token: in a mask beside the tags (CoNLL: a
     /// last column of 0 and 1; JSON: the field `unknown`), or by tags of a type, IGNORE unless you name another
     /// [default: as the file does, else mask]
@@ -69,6 +73,7 @@ impl CorpusArgs {
             label: self.label_column.clone(),
             gold: self.gold_column.clone(),
             tags: self.tags.as_deref().map(|tags| input(corpus_file::read_tags(tags))).transpose()?,
+            scheme: self.scheme,
             ignore: match &self.unknown {
                 Some(UnknownAs::Tag(name)) => Some(name.clone()),
                 _ => None,
@@ -83,6 +88,12 @@ impl CorpusArgs {
 pub fn format() -> impl TypedValueParser<Value = Format> {
     let named = |name: String| Format::ALL.into_iter().find(|format| format.name() == name);
     PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(move |name| named(name).ok_or("no such format"))
+}
+
+/// Reads a scheme's name, and tells shells which there are.
+fn scheme() -> impl TypedValueParser<Value = Scheme> {
+    let named = |name: String| Scheme::ALL.into_iter().find(|scheme| scheme.name() == name);
+    PossibleValuesParser::new(Scheme::ALL.map(Scheme::name)).try_map(move |name| named(name).ok_or("no such scheme"))
 }
 
 fn unknown(text: &str) -> Result<UnknownAs, String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use shared::corpus::Corpus;
-use shared::formats::{self, Content, Format, Layout, TagJson, WriteOptions, Written};
+use shared::formats::{self, Content, Format, WriteOptions, Written};
 use trainer::text_input::{TextInput, is_standard, read_text};
 use trainer::{console, corpus_file};
 
@@ -95,7 +95,7 @@ fn no_folder_to_standard_output() -> Result<()> {
 
 fn to_standard_output(corpus: &Corpus, options: &WriteOptions) -> Result<Vec<String>> {
     let Written { content, notes, layout } = formats::write(corpus, options);
-    if let Layout::Bond(TagJson { ids: Some(_), .. }) | Layout::TagsJsonl(TagJson { ids: Some(_), .. }) = &layout {
+    if layout.tag_ids().is_some() {
         return usage(Err(anyhow!(
             "tag ids mean nothing without a tag_to_id.json beside the file; give --out a file, or --to another format"
         )));

@@ -28,6 +28,8 @@ pub struct Imported {
     /// Spans without a record at one epoch or more: they are flagged, nothing is decided about them
     /// while the window has such an epoch.
     pub n_incomplete: usize,
+    /// Spans with a logit or margin, at one epoch or more, that is `null`, infinite or no number: likewise.
+    pub n_not_finite: usize,
 }
 
 impl Imported {
@@ -46,7 +48,7 @@ impl Imported {
         precision: Precision,
     ) -> Result<Self, ImportError> {
         recording.check_epochs()?;
-        let n_incomplete = recording.n_incomplete();
+        let (n_incomplete, n_not_finite) = (recording.n_incomplete(), recording.n_not_finite());
         if let Some(names) = labels {
             check_names(names)?;
             check_number(&recording, names)?;
@@ -79,7 +81,7 @@ impl Imported {
                 }
             }
         };
-        Ok(Self { dynamics, n_incomplete })
+        Ok(Self { dynamics, n_incomplete, n_not_finite })
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Both are the same layout but for the name of one field, whose number is the epoch. Other fields
-//! are passed over. A logit `null` (pandas' NaN) flags its span.
+//! are passed over. A logit `null` (pandas' NaN), or `null` for all of them, flags its span.
 
 use std::fmt;
 use std::io::{BufRead, Read};
@@ -73,6 +73,8 @@ struct Line {
     guid: Option<u64>,
     gold: u64,
     epoch: u32,
+    /// None where the file says `null` for all.
+    has_logits: bool,
     logits: Vec<f64>,
 }
 
@@ -84,8 +86,12 @@ impl Line {
             // Lines are counted by the caller; within one, the column is what helps.
             let text = e.to_string();
             let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+            let is_python = ["NaN", "Infinity"].iter().any(|word| {
+                json.windows(word.len()).any(|part| part == word.as_bytes()) && e.is_syntax()
+            });
+            let hint = if is_python { " (JSON has no NaN and no Infinity: write null)" } else { "" };
             format!(
-                "{reason} (column {}); expected {{\"guid\": …, \"gold\": label index, \"logits_K\": [numbers, or null]}}",
+                "{reason} (column {}){hint}; expected {{\"guid\": …, \"gold\": label index, \"logits_K\": [numbers, or null]}}",
                 e.column()
             )
         })
@@ -96,7 +102,7 @@ impl Line {
             guid: self.guid.map_or(Guid::Text(&self.guid_text), Guid::Number),
             label: Some(self.gold),
             epoch: self.epoch,
-            measured: Measured::Logits(&self.logits),
+            measured: if self.has_logits { Measured::Logits(&self.logits) } else { Measured::Nothing },
         }
     }
 }
@@ -162,7 +168,7 @@ impl<'de> Visitor<'de> for &mut Line {
                 }
                 Field::Gold => gold.replace(map.next_value::<LabelIndex>()?.0).is_some(),
                 Field::Logits(k) => {
-                    map.next_value_seed(LogitValues(&mut self.logits))?;
+                    self.has_logits = map.next_value_seed(LogitValues(&mut self.logits))?;
                     epoch.replace(k).is_some()
                 }
                 Field::Other => {
@@ -241,29 +247,67 @@ impl<'de> Deserialize<'de> for LabelIndex {
     }
 }
 
-/// Logits into the buffer; null is NaN.
+/// Logits into the buffer; null is NaN. Whether there are any: null may stand for all.
 struct LogitValues<'a>(&'a mut Vec<f64>);
 
 impl<'de> DeserializeSeed<'de> for LogitValues<'_> {
-    type Value = ();
+    type Value = bool;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for LogitValues<'_> {
-    type Value = ();
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a list of logits")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+    fn visit_unit<E: Error>(self) -> Result<bool, E> {
         self.0.clear();
-        while let Some(logit) = seq.next_element::<Option<f64>>()? {
-            self.0.push(logit.unwrap_or(f64::NAN));
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+        self.0.clear();
+        while let Some(Logit(logit)) = seq.next_element()? {
+            self.0.push(logit);
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// A number; null is NaN.
+struct Logit(f64);
+
+impl<'de> Deserialize<'de> for Logit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Logit;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a number, or null")
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Logit, E> {
+                Ok(Logit(value))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Logit, E> {
+                Ok(Logit(value as f64))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Logit, E> {
+                Ok(Logit(value as f64))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Logit, E> {
+                Ok(Logit(f64::NAN))
+            }
+        }
+        deserializer.deserialize_any(Number)
     }
 }

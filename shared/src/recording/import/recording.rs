@@ -22,6 +22,15 @@ pub enum Guid<'a> {
     Text(&'a str),
 }
 
+impl std::fmt::Display for Guid<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
 /// What was measured at one epoch.
 #[derive(Debug, Clone, Copy)]
 pub enum Measured<'a> {
@@ -29,6 +38,8 @@ pub enum Measured<'a> {
     Logits(&'a [f64]),
     /// Only the margin of the assigned label.
     Margin(f64),
+    /// Nothing: the file says that there is no value.
+    Nothing,
 }
 
 /// One line of a recording.
@@ -60,6 +71,8 @@ pub struct Recording {
     /// Labels with a logit, `O` included; `None` where margins are recorded.
     n_labels: Option<usize>,
     epochs: BTreeMap<u32, Epoch>,
+    /// One bit per row that has a value at some epoch which is no finite number.
+    not_finite: Vec<u64>,
 }
 
 /// One epoch while it is read.
@@ -103,7 +116,7 @@ impl Recording {
     }
 
     fn of(rows: Rows) -> Self {
-        Self { rows, labels: Vec::new(), n_labels: None, epochs: BTreeMap::new() }
+        Self { rows, labels: Vec::new(), n_labels: None, epochs: BTreeMap::new(), not_finite: Vec::new() }
     }
 
     /// Number of spans: of the enumeration, or of the guids seen.
@@ -135,7 +148,10 @@ impl Recording {
     /// When it does not fit the enumeration or the lines before it.
     pub fn add(&mut self, measurement: Measurement<'_>, place: Place<'_>) -> Result<(), ImportError> {
         let Measurement { guid, label, epoch, measured } = measurement;
-        let n_columns = self.n_columns(measured).map_err(|message| place.error(message))?;
+        let n_columns = match measured {
+            Measured::Nothing => None,
+            _ => Some(self.n_columns(measured).map_err(|message| place.error(message))?),
+        };
         let row = self.row(guid).map_err(|message| place.error(message))?;
         if let Some(label) = label {
             self.set_label(row, label).map_err(|message| place.error(message))?;
@@ -144,6 +160,20 @@ impl Recording {
             Rows::Spans { n_spans, .. } => n_spans,
             Rows::Guids(_) => row + 1,
         };
+        let is_finite = match measured {
+            Measured::Logits(logits) => logits.iter().all(|&logit| (logit as f32).is_finite()),
+            Measured::Margin(margin) => (margin as f32).is_finite(),
+            Measured::Nothing => false,
+        };
+        if !is_finite {
+            let words = (row / 64 + 1).max(self.not_finite.len());
+            self.not_finite.resize(words, 0);
+            if let Some(bits) = self.not_finite.get_mut(row / 64) {
+                *bits |= 1 << (row % 64);
+            }
+        }
+        // Without a value there is no row of this epoch: it stays NaN.
+        let Some(n_columns) = n_columns else { return Ok(()) };
         let epoch_columns = self.epochs.entry(epoch).or_insert_with(|| Epoch {
             columns: vec![Vec::new(); n_columns],
             recorded: Vec::new(),
@@ -151,13 +181,10 @@ impl Recording {
         });
         epoch_columns.grow(n_rows);
         if epoch_columns.has(row) {
-            let name = match guid {
-                Guid::Number(number) => number.to_string(),
-                Guid::Text(text) => format!("{text:?}"),
-            };
             return Err(place.error(format!(
-                "guid {name} has a second record of epoch {epoch}, which began at {}: each span has one per epoch; \
-                 give each file once",
+                "guid {guid} has a second record of epoch {epoch}, which began at {}: each span has one per epoch. \
+                 Give each file once; where a distributed sampler repeats samples to fill its last batch, write each \
+                 guid once",
                 epoch_columns.place
             )));
         }
@@ -165,6 +192,7 @@ impl Recording {
             *bits |= 1 << (row % 64);
         }
         match measured {
+            Measured::Nothing => {}
             Measured::Margin(margin) => {
                 if let Some(value) = epoch_columns.columns.first_mut().and_then(|c| c.get_mut(row)) {
                     *value = margin as f32;
@@ -186,7 +214,7 @@ impl Recording {
     /// Columns of an epoch; checks that all lines have as many.
     fn n_columns(&mut self, measured: Measured<'_>) -> Result<usize, String> {
         let found = match measured {
-            Measured::Margin(_) => None,
+            Measured::Margin(_) | Measured::Nothing => None,
             Measured::Logits(logits) => Some(logits.len()),
         };
         if let Some(n) = found
@@ -216,9 +244,8 @@ impl Recording {
                 };
                 let row = number.and_then(|n| usize::try_from(n).ok()).filter(|row| row < n_spans);
                 row.ok_or_else(|| {
-                    let name = number.map_or_else(|| format!("{guid:?}"), |n| n.to_string());
                     format!(
-                        "guid {name} is no span of the corpus, whose candidates of up to {max_width} tokens have the ids \
+                        "guid {guid} is no span of the corpus, whose candidates of up to {max_width} tokens have the ids \
                          0 to {}: give the corpus that was trained on, and its --max-span-width; or convert without \
                          --corpus",
                         n_spans.saturating_sub(1)
@@ -276,6 +303,11 @@ impl Recording {
             return Err(ImportError::Misfit("the files hold no records".to_owned()));
         }
         Ok(())
+    }
+
+    /// Spans with a value at some epoch that is no finite number.
+    pub(super) fn n_not_finite(&self) -> usize {
+        self.not_finite.iter().map(|bits| bits.count_ones() as usize).sum()
     }
 
     /// Spans that lack a record at one epoch or more.

@@ -96,7 +96,7 @@ fn spans_without_a_record_are_flagged_and_counted() {
     let second: String = second.lines().filter(|l| !l.contains("\"guid\":3")).collect::<Vec<_>>().join("\n");
     let second = second.replace("null", "-1.25").replacen("-1.25", "null", 1);
     let imported = with_corpus(&[("a", &first), ("b", &second)], None).unwrap();
-    assert_eq!(imported.n_incomplete, 1);
+    assert_eq!((imported.n_incomplete, imported.n_not_finite), (1, 1));
     let d = &imported.dynamics;
     let assigned = d.corpus.dense_labels(&d.span_index().unwrap());
     let metrics = Metrics::compute(&d.run, &assigned, Window::first_epochs(2)).unwrap();
@@ -104,6 +104,49 @@ fn spans_without_a_record_are_flagged_and_counted() {
     assert_eq!(flagged, [3, 4], "3 has no record at epoch 2, 4 a logit that is null");
     let first_epoch = Metrics::compute(&d.run, &assigned, Window::first_epochs(1)).unwrap();
     assert!((0..6).all(|span| !first_epoch.is_flagged(span)));
+}
+
+#[test]
+fn values_that_are_no_numbers_are_counted_by_span() {
+    let first: String = (0..70).map(|i| format!("{{\"guid\":\"g{i}\",\"gold\":1,\"logits_1\":[0,1]}}\n")).collect();
+    let second = first.replace("logits_1", "logits_2");
+    // One logit, and all of them; a number too large; the same span at both epochs.
+    let first = first.replacen("\"g3\",\"gold\":1,\"logits_1\":[0,1]", "\"g3\",\"gold\":1,\"logits_1\":[null,1]", 1);
+    let second = second
+        .replacen("\"g3\",\"gold\":1,\"logits_2\":[0,1]", "\"g3\",\"gold\":1,\"logits_2\":[0,null]", 1)
+        .replacen("\"g65\",\"gold\":1,\"logits_2\":[0,1]", "\"g65\",\"gold\":1,\"logits_2\":null", 1)
+        .replacen("\"g69\",\"gold\":1,\"logits_2\":[0,1]", "\"g69\",\"gold\":1,\"logits_2\":[0,1e400]", 1);
+    let refused = message(alone(&[("a", &first), ("b", &second)], None));
+    assert!(refused.starts_with("b, line 70: number out of range"), "{refused}");
+    let imported = alone(&[("a", &first), ("b", &second.replace("1e400", "1e300"))], None).unwrap();
+    assert_eq!((imported.n_incomplete, imported.n_not_finite), (1, 3));
+    let d = &imported.dynamics;
+    let metrics = Metrics::compute(&d.run, &[1; 70], Window::first_epochs(2)).unwrap();
+    let flagged: Vec<usize> = (0..70).filter(|&span| metrics.is_flagged(span)).collect();
+    assert_eq!(flagged, [3, 65, 69]);
+    let margins = alone(&[("full_aum_records.csv", RECORDS)], None).unwrap();
+    assert_eq!((margins.n_incomplete, margins.n_not_finite), (0, 1));
+    // A recording may begin with a span that has no value.
+    let nothing_first = "{\"guid\":1,\"gold\":0,\"logits_1\":null}\n{\"guid\":2,\"gold\":1,\"logits_1\":[0,1]}\n";
+    let imported = alone(&[("a", nothing_first)], None).unwrap();
+    assert_eq!((imported.dynamics.corpus.n_sentences(), imported.n_not_finite), (2, 1));
+    for word in ["NaN", "Infinity", "-Infinity"] {
+        let line = format!("{{\"guid\":1,\"gold\":0,\"logits_1\":[0,{word}]}}");
+        let refused = message(alone(&[("a", &line)], None));
+        assert!(refused.starts_with("a, line 1: ") && refused.contains("write null"), "{refused}");
+    }
+}
+
+#[test]
+fn guids_are_named_as_they_stand_in_the_file() {
+    let line = "{\"guid\":\"S0007-Q1\",\"gold\":1,\"logits_1\":[0,1]}\n";
+    let unknown = message(with_corpus(&[("a", line)], None));
+    assert!(unknown.contains("guid \"S0007-Q1\" is no span"), "{unknown}");
+    let twice = message(alone(&[("a", &line.repeat(2))], None));
+    assert!(
+        twice.contains("guid \"S0007-Q1\" has a second record") && twice.contains("distributed sampler"),
+        "{twice}"
+    );
 }
 
 #[test]
@@ -199,6 +242,7 @@ fn errors_name_file_line_and_what_to_do() {
     for (line, expected) in [
         (r#"{"guid":1,"gold":1,"logits_1":[0,1]"#, "x.jsonl, line 2: EOF while parsing"),
         (r#"{"guid":1,"gold":1,"logits_1":[0,NaN]}"#, "or null"),
+        (r#"{"guid":1,"gold":1,"logits_1":[0,"nan"]}"#, "expected a number, or null"),
         (r#"{"guid":1,"gold":1}"#, "missing field `logits_K`"),
         (r#"{"guid":1,"gold":1,"logits":[0,1]}"#, "does not end in its epoch"),
         (r#"{"gold":1,"logits_1":[0,1]}"#, "missing field `guid`"),

@@ -1,0 +1,158 @@
+//! How a file counts the characters of its text, found by the text that its labels give themselves.
+//!
+//! Offsets should count characters (code points). Other programs count UTF-16 units or bytes, or counted on a copy of
+//! the text with other line ends. Where a label says its text, that can be seen: the way of counting by which **all**
+//! labels of the file say what stands there, if there is one only.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::count;
+pub use crate::corpus::counting::{Counting, LineEnds, Unit};
+
+/// A text measured in one way of counting.
+pub(super) struct Ruler {
+    /// Units before each character, and in all.
+    units: Vec<usize>,
+}
+
+impl Ruler {
+    pub fn new(text: &str, counting: Counting) -> Self {
+        let mut units = Vec::with_capacity(text.len() + 1);
+        let (mut at, mut previous) = (0, None);
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            units.push(at);
+            let width = match counting.unit {
+                Unit::Character => 1,
+                Unit::Utf16 => c.len_utf16(),
+                Unit::Byte => c.len_utf8(),
+            };
+            let is_pair = c == '\r' && chars.peek() == Some(&'\n');
+            at += match (counting.line_ends, c) {
+                (LineEnds::CrLfAsOne, '\r') if is_pair => 0,
+                (LineEnds::LfAsTwo, '\n') if previous != Some('\r') => 2,
+                (LineEnds::NotCounted, '\r' | '\n') => 0,
+                (_, '\u{feff}') if counting.without_mark && previous.is_none() => 0,
+                _ => width,
+            };
+            previous = Some(c);
+        }
+        units.push(at);
+        Self { units }
+    }
+
+    /// The characters from `start` to before `end`; none where these units are not in the text or cut a character.
+    pub fn characters(&self, start: usize, end: usize) -> Option<(usize, usize)> {
+        // What has no width belongs to neither side.
+        let first = self.units.partition_point(|&unit| unit <= start).checked_sub(1)?;
+        let last = self.units.partition_point(|&unit| unit < end);
+        let is = |at: usize, unit: usize| self.units.get(at) == Some(&unit);
+        match start == end {
+            true => is(first, start).then_some((first, first)),
+            false => (is(first, start) && is(last, end) && first <= last).then_some((first, last)),
+        }
+    }
+
+    /// The units of these characters.
+    pub fn units(&self, (start, end): (usize, usize)) -> Option<(usize, usize)> {
+        Some((*self.units.get(start)?, *self.units.get(end)?))
+    }
+}
+
+/// Where a label says to be, and the text that it says to have.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub start: usize,
+    pub end: usize,
+    pub text: String,
+}
+
+/// Whether a label's text is what stands there, whatever the white space.
+pub(super) fn is_said(there: &str, said: &str) -> bool {
+    there.split_whitespace().eq(said.split_whitespace())
+}
+
+/// A text with the labels that say theirs.
+pub(super) type Evidence<'e> = dyn FnMut(&str, &[Said]) + 'e;
+
+/// The way of counting of a file; `each` shows all its texts, once or twice. Counting characters where that fits, or
+/// where not exactly one other way does.
+pub(super) fn of_file(mut each: impl FnMut(&mut Evidence)) -> Counting {
+    let is_right = |text: &str, ruler: &Ruler, said: &Said| {
+        let (start, end) = ruler.characters(said.start, said.end)?;
+        let there: String = text.chars().skip(start).take(end - start).collect();
+        is_said(&there, &said.text).then_some((start, end))
+    };
+    let mut all_right = true;
+    each(&mut |text, said| {
+        if said.is_empty() || !all_right {
+            return;
+        }
+        let ruler = Ruler::new(text, Counting::default());
+        all_right = said.iter().all(|said| is_right(text, &ruler, said).is_some());
+    });
+    if all_right {
+        return Counting::default();
+    }
+    let others = Counting::all().filter(|counting| !counting.is_usual());
+    let mut left: Vec<(Counting, DefaultHasher)> = others.map(|counting| (counting, DefaultHasher::new())).collect();
+    each(&mut |text, said| {
+        if said.is_empty() {
+            return;
+        }
+        left.retain_mut(|(counting, hasher)| {
+            let ruler = Ruler::new(text, *counting);
+            said.iter().all(|said| match is_right(text, &ruler, said) {
+                Some(place) => {
+                    place.hash(hasher);
+                    true
+                }
+                None => false,
+            })
+        });
+    });
+    // Ways that give the same places are one.
+    let places = left.iter().map(|(_, hasher)| hasher.finish());
+    match left.first() {
+        Some((first, hasher)) if places.clone().all(|other| other == hasher.finish()) => *first,
+        _ => Counting::default(),
+    }
+}
+
+/// What users are told about offsets that count something else.
+pub(super) fn note(counting: Counting) -> String {
+    format!(
+        "offsets count {}: the text that the labels give is found there, and not by counting characters",
+        counting.describe()
+    )
+}
+
+/// Labels whose text stands elsewhere.
+#[derive(Debug, Default)]
+pub(super) struct Misfits {
+    n: usize,
+    first: Vec<String>,
+}
+
+impl Misfits {
+    /// One that says `said`, where `there` stands; `place` names it.
+    pub fn add(&mut self, place: &str, said: &str, there: &str) {
+        self.n += 1;
+        if self.first.len() < 3 {
+            let short = |text: &str| text.chars().take(40).collect::<String>();
+            self.first.push(format!("{place} says {:?} where {:?} stands", short(said), short(there)));
+        }
+    }
+
+    /// What users are told about them.
+    pub fn note(&self) -> Option<String> {
+        (self.n > 0).then(|| {
+            format!(
+                "{} left out, whose text is not at the offsets: {}{}",
+                count(self.n, "label"),
+                self.first.join("; "),
+                if self.n > self.first.len() { "; …" } else { "" }
+            )
+        })
+    }
+}
