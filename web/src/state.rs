@@ -352,6 +352,7 @@ impl App {
         let change = |settings: &mut Settings| {
             if settings.metric != metric {
                 settings.metric = metric;
+                settings.overlap_suppression = metric != Metric::Trust;
                 settings.relabel_probability = metric.relabel_probability();
                 for rule in [&mut settings.negatives, &mut settings.positives] {
                     if matches!(rule, Rule::Fixed(_)) {

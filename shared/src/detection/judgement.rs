@@ -222,7 +222,8 @@ impl<'a> Judgement<'a> {
     }
 
     /// Whether a span labelled `O` may become an entity. Where entities do not overlap, none may come to overlap another:
-    /// neither one that keeps being an entity, nor (without overlap suppression) another span that becomes one.
+    /// neither one that stays an entity, nor another span that becomes one. Of overlapping spans only the most suspicious
+    /// may.
     fn may_become_entity(&self, span: SpanId) -> bool {
         let judge = self.judge;
         let Some(place) = judge.index.span(span) else { return false };
@@ -231,10 +232,16 @@ impl<'a> Judgement<'a> {
             let decision = judge.index.id(entity).map_or(Decision::Keep, |id| self.decide(id));
             !matches!(decision, Decision::Remove | Decision::Relabel(O))
         };
-        match judge.overlapped(place) {
-            Some(mut entities) => self.settings.overlap_suppression && !entities.any(stays_entity),
-            None => self.settings.overlap_suppression || judge.negatives_of_run == Negatives::All,
-        }
+        // A run that saw only the top negatives predicts far too many entities: without the text, most of those that
+        // overlap an entity would have to be ruled out first.
+        let is_safe = self.settings.overlap_suppression
+            || judge.metric == Metric::Trust
+            || judge.negatives_of_run == Negatives::All;
+        let most_suspicious = || {
+            let ranking = &judge.missed(self.settings.dictionary_check).ranking;
+            judge.by_metric(ranking).contains(span, judge.value(span))
+        };
+        is_safe && judge.overlapped(place).is_none_or(|mut entities| most_suspicious() && !entities.any(stays_entity))
     }
 
     /// The label that is most probable if the span's own is wrong, and its probability: that the own label is wrong, times

@@ -56,8 +56,8 @@ pub struct CleaningOptions {
     /// the best epoch and nothing else [default: calibration]
     #[arg(long, value_enum)]
     pub dev_for: Option<DevFor>,
-    /// Judge every suspicious negative, whatever it overlaps [default: only the most suspicious of those that overlap,
-    /// and none that overlaps a positive that the model has learned]
+    /// Judge every suspicious negative, whatever it overlaps [default with `--metric aum` or `confidence`: only the most
+    /// suspicious of those that overlap, and none that overlaps a positive that the model has learned]
     #[arg(long)]
     pub keep_overlaps: bool,
 }
@@ -91,6 +91,7 @@ impl CleaningOptions {
         }
         if let Some(metric) = self.metric {
             settings.metric = metric.into();
+            settings.overlap_suppression = settings.metric != Metric::Trust;
             settings.relabel_probability = settings.metric.relabel_probability();
         }
         settings.per_class |= self.per_class;

@@ -125,9 +125,9 @@ pub struct Settings {
     /// Remove or relabel. A run that saw only the top negatives predicts far too many entities: its negatives are
     /// relabelled only where most of those are ruled out, by `overlap_suppression`.
     pub action: Action,
-    /// Of overlapping suspicious negatives, judge only the one with the lowest AUM wrong, and none that overlaps a
-    /// positive that the model has learned: most suspicious negatives merely overlap an entity, and entities do not
-    /// overlap.
+    /// Of overlapping suspicious negatives, judge only the one with the lowest metric wrong, and none that overlaps a
+    /// positive that the model has learned: by AUM, most suspicious negatives merely overlap an entity. Trust counts that
+    /// already.
     pub overlap_suppression: bool,
     /// Least mean probability of the predicted label for relabelling.
     pub relabel_probability: f32,
@@ -176,7 +176,7 @@ impl Settings {
             classes: BTreeMap::new(),
             // Margins do not say what the model predicts.
             action: if dynamics.run.is_margins() { Action::Remove } else { Action::Relabel },
-            overlap_suppression: true,
+            overlap_suppression: false,
             relabel_probability: Metric::Trust.relabel_probability(),
             dictionary_check: !dynamics.contradicted.is_empty(),
         }
