@@ -6,7 +6,6 @@
 pub mod parsers;
 
 use std::env;
-use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -117,7 +116,7 @@ pub fn page(test: &str) -> Option<PathBuf> {
 /// A program of one of these names on PATH, or the one that its variable names.
 pub fn program(variable: &str, names: &[&str], test: &str) -> Option<PathBuf> {
     let file = |name: &&str| format!("{name}{}", env::consts::EXE_SUFFIX);
-    let search_path = env::var_os("PATH").unwrap_or_else(OsString::new);
+    let search_path = env::var_os("PATH").unwrap_or_default();
     let find = |name: &&str| env::split_paths(&search_path).map(|folder| folder.join(file(name))).find(|p| p.is_file());
     installed(variable, names[0], test, || names.iter().find_map(find))
 }

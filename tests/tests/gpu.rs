@@ -115,7 +115,6 @@ fn a_gpu_trains_as_the_cpu() {
 
 #[test]
 fn what_is_missing_for_a_gpu_is_named() {
-    const TEST: &str = "what_is_missing_for_a_gpu_is_named";
     let binary = tests::trainer!();
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.json");

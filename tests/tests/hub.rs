@@ -152,7 +152,7 @@ impl State {
             return refuse(if url.starts_with("/org/private/") { 401 } else { 404 });
         };
         let commit = self.commit.lock().unwrap().unwrap_or(COMMIT);
-        let etag = self.etag.lock().unwrap().map_or_else(|| etag(name, bytes), str::to_owned);
+        let etag = self.etag.lock().unwrap().map_or_else(|| etag(name, bytes), |e| format!("{e}-{name}"));
         let etag = format!("\"{etag}\"");
         // Large files lie elsewhere.
         if of_model.is_some() && is_large(name) {

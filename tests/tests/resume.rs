@@ -72,8 +72,7 @@ impl Bench {
         self.until_written(self.command(out, options), out, (file, 1)).expect("the run ended before")
     }
 
-    /// Starts a run and lets it go on until the file, or files in the folder, were written so many times; none where the
-    /// run ends before.
+    /// Starts a run and lets it go on until the file was written so many times; none where the run ends before.
     fn until_written(&self, mut command: Command, out: &str, (file, times): (&str, usize)) -> Option<Child> {
         let path = self.path(out).join(file);
         let mut child = command.spawn().unwrap();
@@ -147,14 +146,17 @@ fn message(output: Output) -> String {
     message
 }
 
-/// What changes when a file, or one in a folder, is written anew.
+/// What changes when a file is written anew; for `FOLDER/BEGINNING*`, one of all such files.
 fn version(path: &Path) -> Vec<(u64, SystemTime, u64)> {
     let of_file = |metadata: Metadata| (metadata.ino(), metadata.modified().unwrap(), metadata.len());
-    match std::fs::read_dir(path) {
-        // Files come and go while they are listed.
-        Ok(entries) => entries.filter_map(|entry| Some(of_file(entry.ok()?.metadata().ok()?))).collect(),
-        Err(_) => std::fs::metadata(path).ok().map(of_file).into_iter().collect(),
-    }
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let Some(beginning) = name.strip_suffix('*') else {
+        return std::fs::metadata(path).ok().map(of_file).into_iter().collect();
+    };
+    let entries = std::fs::read_dir(path.parent().unwrap()).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_str().unwrap().starts_with(beginning));
+    // Files come and go while they are listed.
+    named.filter_map(|entry| Some(of_file(entry.metadata().ok()?))).collect()
 }
 
 /// Kills a run that is at work.
@@ -177,7 +179,7 @@ fn killed_at_any_moment_it_ends_as_if_undisturbed() {
         ("dynamics.dyn.partial", 3),
         ("checkpoint/threshold.safetensors", 4),
         ("dynamics.dyn", 1),
-        ("sweep", 2),
+        ("checkpoint/cleaned-*", 5),
         ("sweep.json", 1),
         ("checkpoint/gold.safetensors", 3),
     ]
@@ -202,7 +204,8 @@ fn killed_again_and_again_it_still_ends() {
     let options = [&options[..], &["--checkpoint-steps", "2", "--parallel-runs"]].concat();
     let mut kills = 0;
     // Every start is longer than the one before.
-    while let Some(child) = bench.until_written(bench.command("killed", &options), "killed", ("checkpoint", 3 << kills))
+    while let Some(child) =
+        bench.until_written(bench.command("killed", &options), "killed", ("checkpoint/*", 3 << kills))
     {
         kill(child);
         kills += 1;
@@ -221,7 +224,7 @@ fn a_training_by_tensor_operations_goes_on_as_well() {
         bench.succeed(&undisturbed, &options);
         let expected = bench.results(&undisturbed);
         let metrics: Value = serde_json::from_slice(&expected["metrics.json"]).unwrap();
-        assert!(metrics["test"]["raw"]["f1"].as_f64().unwrap() > 0.1, "something is learned: {}", metrics["test"]);
+        assert!(metrics["test"]["raw"]["correct"].as_u64() > Some(0), "something is learned: {}", metrics["test"]);
         let with_checkpoints = [&options[..], &["--checkpoint-steps", "3"]].concat();
         for at in [("checkpoint/raw.safetensors", 3), ("checkpoint/threshold.safetensors", 3)] {
             let command = bench.command(&killed, &with_checkpoints);

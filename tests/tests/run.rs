@@ -30,12 +30,17 @@ fn sample(binary: &Path, folder: &Path) -> PathBuf {
     data
 }
 
-fn run_arguments<'a>(files: &'a [String], encoder: &'a str, out: &'a Path, epochs: &'a str) -> Vec<&'a str> {
+fn run_arguments<'a>(
+    files: &'a [String],
+    encoder: &'a str,
+    out: &'a Path,
+    (epochs, seed): (&'a str, &'a str),
+) -> Vec<&'a str> {
     let mut arguments = vec!["run"];
     for (option, file) in ["--train", "--train-gold", "--dev", "--test"].iter().zip(files) {
         arguments.extend([*option, file.as_str()]);
     }
-    arguments.extend(["--encoder", encoder, "--out", text(out), "--epochs", epochs, "--seed", "3"]);
+    arguments.extend(["--encoder", encoder, "--out", text(out), "--epochs", epochs, "--seed", seed]);
     arguments
 }
 
@@ -51,14 +56,15 @@ fn the_whole_job_on_the_sample() {
     let folder = tempfile::tempdir().unwrap();
     let data = sample(&binary, folder.path());
     let (files, out) = (files(&data), folder.path().join("run"));
-    let arguments = run_arguments(&files, "builtin", &out, "4");
+    // As `cargo xtask demo` has it.
+    let arguments = run_arguments(&files, "builtin", &out, ("6", "1"));
     succeed(&binary, &arguments);
 
     let metrics = json(&out.join("metrics.json"));
     let f1 = |which: &str| metrics["test"][which]["f1"].as_f64().unwrap();
     assert!(f1("raw") > 0.4 && f1("cleaned") > 0.4, "the model learns: {} and {}", f1("raw"), f1("cleaned"));
     assert!(f1("gold") > f1("raw") + 0.05, "gold labels teach more: {} and {}", f1("gold"), f1("raw"));
-    assert!(f1("cleaned") > f1("raw"), "the cleaning helps: {} and {}", f1("cleaned"), f1("raw"));
+    assert!(f1("cleaned") > f1("raw") + 0.01, "the cleaning helps: {} and {}", f1("cleaned"), f1("raw"));
     let on_dev = |which: &str| metrics["dev_f1"][which].as_f64().unwrap();
     assert!(on_dev("cleaned") >= on_dev("raw"), "no label changed is one of the trials: {}", metrics["dev_f1"]);
     // The labels themselves come closer to what annotators say.
@@ -110,7 +116,7 @@ fn the_whole_job_on_the_sample() {
     let before = std::fs::metadata(out.join("dynamics.dyn")).unwrap().modified().unwrap();
     succeed(&binary, &arguments);
     assert_eq!(std::fs::metadata(out.join("dynamics.dyn")).unwrap().modified().unwrap(), before);
-    let other = run_arguments(&files, "builtin", &out, "5");
+    let other = run_arguments(&files, "builtin", &out, ("7", "1"));
     let refused = trainer(&binary, &other);
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("other settings"));
@@ -124,7 +130,7 @@ fn training_options_are_obeyed_and_recorded() {
     let files = files(&data);
     let dynamics = |name: &str, options: &[&str]| {
         let out = folder.path().join(name);
-        let arguments = [run_arguments(&files, "builtin", &out, "1"), options.to_vec()].concat();
+        let arguments = [run_arguments(&files, "builtin", &out, ("1", "3")), options.to_vec()].concat();
         succeed(&binary, &arguments);
         assert!(!out.join("model-gold").exists());
         let inspected = succeed(&binary, &["inspect", text(&out.join("dynamics.dyn")), "--json"]);
@@ -181,7 +187,7 @@ fn same_seed_same_bytes_for_any_number_of_threads() {
         let out = folder.path().join(threads);
         // Cleaned labels take the same way; that a whole run is the same is tested on fewer sentences.
         let options = vec!["--reference", "none", "--trials", "none"];
-        let arguments = [run_arguments(&files, "builtin", &out, "1"), options].concat();
+        let arguments = [run_arguments(&files, "builtin", &out, ("1", "3")), options].concat();
         let output = Command::new(&binary).args(&arguments).env("RAYON_NUM_THREADS", threads).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         ["dynamics.dyn", "cleaned.json", "model-cleaned/model.safetensors"]
@@ -205,13 +211,13 @@ fn errors_name_the_file_and_the_remedy() {
             assert!(message.contains(part), "{part:?} is not in: {message}");
         }
     };
-    refuse(&run_arguments(&files, "./no-such-model", &out, "1"), &["no-such-model", "builtin"]);
+    refuse(&run_arguments(&files, "./no-such-model", &out, ("1", "3")), &["no-such-model", "builtin"]);
     let broken = folder.path().join("broken.json");
     std::fs::write(&broken, "[\n{\"tokens\": [\"a\"], \"entities\": [[0, 1, \"X\"]]}]").unwrap();
     let with_broken = [vec![text(&broken).to_owned()], files[1..].to_vec()].concat();
-    refuse(&run_arguments(&with_broken, "builtin", &out, "1"), &["broken.json", "line 2", "end inclusive"]);
+    refuse(&run_arguments(&with_broken, "builtin", &out, ("1", "3")), &["broken.json", "line 2", "end inclusive"]);
     let other_gold = [files[0].clone(), files[2].clone(), files[2].clone(), files[3].clone()];
-    refuse(&run_arguments(&other_gold, "builtin", &out, "1"), &["differs", "same"]);
+    refuse(&run_arguments(&other_gold, "builtin", &out, ("1", "3")), &["differs", "same"]);
     std::fs::write(folder.path().join("random.dyn"), [7u8; 300]).unwrap();
     refuse(&["inspect", text(&folder.path().join("random.dyn"))], &["random.dyn", "not a dynamics file"]);
 }
@@ -219,11 +225,12 @@ fn errors_name_the_file_and_the_remedy() {
 #[test]
 fn the_whole_job_on_wikigold_with_a_pretrained_encoder() {
     let name = "the_whole_job_on_wikigold_with_a_pretrained_encoder";
-    let (Some(data), Some(encoder)) = (tests::corpora(name), tests::minilm(name)) else { return };
+    let Some(data) = tests::corpora(name) else { return };
+    let Some(encoder) = tests::minilm(name) else { return };
     let binary = tests::trainer!();
     let folder = tempfile::tempdir().unwrap();
     let (files, out) = (files(&data.join("wikigold")), folder.path().join("run"));
-    succeed(&binary, &[run_arguments(&files, text(&encoder), &out, "2"), vec!["--reference", "none"]].concat());
+    succeed(&binary, &[run_arguments(&files, text(&encoder), &out, ("2", "3")), vec!["--reference", "none"]].concat());
     let metrics = json(&out.join("metrics.json"));
     let number = |path: &[&str]| path.iter().fold(&metrics, |v, key| &v[*key]).as_f64().unwrap();
     // Two epochs only; over seeds raw F1 is near .4 then, and average precision clearly over the
