@@ -138,7 +138,7 @@ impl Evidence {
     /// Checks that labels without letters can be entity types.
     fn check_types(&self, labels: &[&str], outside: &str) -> Result<(), String> {
         let some = listed(labels.iter().copied());
-        let other = "choose another one with --label-column, or say --scheme plain if these are entity types";
+        let other = "choose another one with --label-column, or say --tag-scheme plain if these are entity types";
         if self.are_numbers() {
             return Err(format!(
                 "the labels are numbers ({some}); give the names of tag ids with --tags FILE, or {other}"
@@ -163,7 +163,7 @@ impl Evidence {
             if all || letters.values().any(|letters| letters.contains(&'B') && letters.contains(&'I')) {
                 let tags = labels.iter().zip(&split).filter(|(_, part)| part.is_some()).map(|(label, _)| *label);
                 return Err(format!(
-                    "{} look like tags, the letter {} the type{}; say --scheme bio if they are, or --scheme plain if \
+                    "{} look like tags, the letter {} the type{}; say --tag-scheme bio if they are, or --tag-scheme plain if \
                      every label but {outside} is a type",
                     listed(tags),
                     if spelling.is_suffix { "after" } else { "before" },

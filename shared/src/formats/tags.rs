@@ -125,7 +125,7 @@ fn no_tag(tag: &str, notation: Notation) -> String {
     }
     format!(
         "{tag:?} is not a tag; expected {outside}, or a letter and a type such as {example}, as elsewhere in the file \
-         (--scheme plain: every label but {outside} is a type)"
+         (--tag-scheme plain: every label but {outside} is a type)"
     )
 }
 

@@ -33,7 +33,7 @@ pub struct CorpusArgs {
     pub tags: Option<PathBuf>,
     /// Do not recognise the scheme of the tags but take this one; plain: every label but O is an entity type
     #[arg(long, value_name = "SCHEME", value_parser = scheme())]
-    pub scheme: Option<Scheme>,
+    pub tag_scheme: Option<Scheme>,
     /// How removed spans are marked where a format has one tag per token: in a mask beside the tags (CoNLL: a
     /// last column of 0 and 1; JSON: the field `unknown`), or by tags of a type, IGNORE unless you name another
     /// [default: as the file does, else mask]
@@ -73,7 +73,7 @@ impl CorpusArgs {
             label: self.label_column.clone(),
             gold: self.gold_column.clone(),
             tags: self.tags.as_deref().map(|tags| input(corpus_file::read_tags(tags))).transpose()?,
-            scheme: self.scheme,
+            scheme: self.tag_scheme,
             ignore: match &self.unknown {
                 Some(UnknownAs::Tag(name)) => Some(name.clone()),
                 _ => None,
