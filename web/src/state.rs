@@ -365,6 +365,11 @@ impl App {
         self.watch_metric(|| self.change(change));
     }
 
+    /// Takes other settings as a whole.
+    pub fn preset(&self, settings: Settings) {
+        self.watch_metric(|| self.change(|now| *now = settings));
+    }
+
     /// What was picked from one metric's distribution says nothing about the other's.
     fn watch_metric(&self, change: impl FnOnce()) {
         let metric = || self.settings.with_untracked(|settings| settings.metric);

@@ -272,7 +272,7 @@ fn threshold<'a>(
             let natural = Threshold { value: metric.natural_threshold(side), interval: None, basis: Basis::Natural };
             if metric == Metric::Trust {
                 // A probability needs no estimate of where to cut. More than half of a side may well be wrong.
-                return natural;
+                return Threshold { basis: Basis::Probability, ..natural };
             }
             let estimated = estimate().and_then(|estimate| estimate.threshold).map(|(value, interval)| Threshold {
                 value,

@@ -16,7 +16,7 @@ use crate::detection::dictionary_check::Contradicted;
 use crate::detection::estimate::Estimate;
 use crate::detection::judge::Judge;
 use crate::detection::judgement::Judgement;
-use crate::detection::threshold::{Basis, Threshold};
+use crate::detection::threshold::{Basis, Metric, Threshold};
 use crate::evaluation::quality::{NoiseDetection, curve, detect};
 use crate::evaluation::score::{NerScore, Prf};
 use crate::recording::dictionary::Entry;
@@ -291,12 +291,16 @@ fn estimates(judgement: &Judgement) -> String {
     if sides.iter().all(Option::is_none) {
         return String::new();
     }
-    let mut out = String::from(
-        "<h2>Estimated without gold</h2><p class=\"note\">From how the threshold samples, which are known to be wrong, \
-         spread beside the real spans. Wrong labels that repeat systematically are learned as if they were right; the \
-         estimate does not see them. Decisions by hand are left aside.</p><div class=\"wide\"><table><tr><th></th>\
-         <th>judged wrong</th><th>of them wrong</th><th>precision</th><th>wrong in all (90 % interval)</th>\
-         <th>wrong ones left</th></tr>",
+    let how = if judgement.judge().metric == Metric::Trust {
+        "The probabilities that labels are wrong, added up. The range says how far such sums were off on five corpora."
+    } else {
+        "From how the threshold samples, which are known to be wrong, spread beside the real spans. Wrong labels that \
+         repeat are learned as if they were right: the estimate does not see them. The range is a 90 % interval."
+    };
+    let mut out = format!(
+        "<h2>Estimated without gold</h2><p class=\"note\">{how} Decisions by hand are left aside.</p><div \
+         class=\"wide\"><table><tr><th></th><th>judged wrong</th><th>caught</th><th>precision</th><th>wrong in all \
+         (range)</th><th>missed</th></tr>"
     );
     for (name, estimate) in ["negatives", "positives"].into_iter().zip(sides) {
         let Some(e) = estimate else { continue };

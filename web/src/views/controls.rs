@@ -25,11 +25,11 @@ pub fn controls(app: App) -> impl IntoView {
             <h2>"Thresholds"</h2>
             <div class="segments" role="group" aria-label="Presets">
                 <button data-testid="automatic" aria-pressed=move || is(automatic()).to_string()
-                    title="At least AUM 0, and as far above it as the threshold samples support"
-                    on:click=move |_| { if let Some(settings) = automatic() { app.change(|s| *s = settings) } }>"Automatic"</button>
+                    title="By trust: entities below .5, O spans below .8"
+                    on:click=move |_| { if let Some(settings) = automatic() { app.preset(settings) } }>"Automatic"</button>
                 <button data-testid="paper" aria-pressed=move || is(Some(paper())).to_string()
-                    title="Quantiles of the threshold samples, first three epochs"
-                    on:click=move |_| app.change(|s| *s = paper())>"Paper"</button>
+                    title="By AUM: quantiles of the threshold samples, first three epochs"
+                    on:click=move |_| app.preset(paper())>"Paper"</button>
             </div>
         </div>
         {threshold(app, Side::Negatives, PAPER_QUANTILE_NEGATIVES)}
@@ -119,6 +119,7 @@ fn hint(threshold: Threshold) -> Option<String> {
         }
         (Basis::NoSamples, _) => Some("No threshold samples to take a quantile of: none is judged.".to_owned()),
         (Basis::Natural, _) => Some("The threshold samples support no other.".to_owned()),
+        (Basis::Probability, _) => None,
         (Basis::AllPositives, _) => Some("As all positives: too few samples of its own.".to_owned()),
         (Basis::Estimate, Some(interval)) => Some(format!("90 %: {interval}; its low end")),
         (_, interval) => interval.map(|interval| format!("90 %: {interval}")),

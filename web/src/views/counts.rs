@@ -213,7 +213,7 @@ pub fn quality(app: App) -> impl IntoView {
     }
 }
 
-/// What the threshold samples let expect.
+/// What is to be expected without gold: by trust its probabilities, else by the threshold samples.
 fn estimates([negatives, positives]: [Option<Estimate>; 2]) -> impl IntoView {
     let row = |name: &'static str, estimate: Option<Estimate>| {
         estimate.map(|e| {
@@ -224,7 +224,7 @@ fn estimates([negatives, positives]: [Option<Estimate>; 2]) -> impl IntoView {
                     <th scope="row">{name}</th>
                     <td>{format::score(e.precision)}</td>
                     <td>{whole(e.found)}</td>
-                    <td title=format!("90 % interval {} to {}", whole(low), whole(high))>{whole(e.wrong.number)}</td>
+                    <td title=format!("likely {} to {}", whole(low), whole(high))>{whole(e.wrong.number)}</td>
                     <td>{whole(e.remaining)}</td>
                 </tr>
             }
@@ -234,17 +234,17 @@ fn estimates([negatives, positives]: [Option<Estimate>; 2]) -> impl IntoView {
         view! {
             <div class="heading">
                 <h2>"Noise expected"</h2>
-                <span class="tag" title="From how the threshold samples spread beside the real spans. Wrong labels that \
-                    repeat systematically are learned as if they were right: the estimate does not see them.">"estimate"</span>
+                <span class="tag" title="By trust: the probabilities added up. Else from the threshold samples, \
+                    which do not see wrong labels that repeat.">"estimate"</span>
             </div>
             <table class="figures" data-testid="estimate">
                 <thead>
                     <tr>
                         <th scope="col"></th>
-                        <th scope="col"><abbr title="Precision: share of the judged spans that is wrong">"P"</abbr></th>
-                        <th scope="col"><abbr title="Wrong spans among the judged">"found"</abbr></th>
-                        <th scope="col"><abbr title="Wrong spans in all">"of"</abbr></th>
-                        <th scope="col"><abbr title="Wrong spans above the threshold">"left"</abbr></th>
+                        <th scope="col"><abbr title="Precision: wrong among judged">"P"</abbr></th>
+                        <th scope="col"><abbr title="Judged wrong, and wrong">"caught"</abbr></th>
+                        <th scope="col"><abbr title="Wrong labels in all">"of"</abbr></th>
+                        <th scope="col"><abbr title="Wrong, and not judged">"missed"</abbr></th>
                     </tr>
                 </thead>
                 <tbody>{row("negatives", negatives)} {row("positives", positives)}</tbody>

@@ -12,11 +12,15 @@ const WORDS: &[(&str, &str)] = &[
     ("span", "one to eight neighbouring words of a sentence; every one is a candidate for an entity"),
     ("distant label", "what the dictionary says about the span; O: no entity. Positives have a type, negatives are O"),
     ("margin", "the logit of the distant label minus the largest other one, after one epoch"),
-    ("AUM", "the mean margin over the epochs looked at, in logits; below 0 the model prefers another label"),
+    ("trust", "the probability that the distant label is right, from the model's dynamics and the text together"),
+    (
+        "AUM",
+        "area under the margin: the mean margin over the epochs looked at, in logits; below 0 the model prefers another label",
+    ),
     ("confidence", "the mean probability of the distant label over these epochs"),
     ("variability", "the standard deviation of that probability"),
     ("threshold samples", "spans that got a wrong label on purpose, in a second run: how wrong labels are learned"),
-    ("threshold", "spans with less AUM than this are judged wrong: removed from training, or relabelled"),
+    ("threshold", "spans with less trust (or AUM) than this are judged wrong: removed from training, or relabelled"),
     ("removed", "neither an entity nor O: the span is left out of the loss"),
 ];
 

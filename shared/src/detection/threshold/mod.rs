@@ -239,6 +239,8 @@ pub enum Basis {
     Estimate,
     /// The natural threshold: there are too few threshold samples for an estimate, or it would judge more than half.
     Natural,
+    /// A probability that the label is right: below it, leaving the label out costs less than training on it.
+    Probability,
     /// No threshold: the model has not learned these spans.
     NotLearned,
     /// No threshold: there are no samples to take a quantile of.
