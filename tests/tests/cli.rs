@@ -340,6 +340,17 @@ fn an_interrupted_run_says_that_it_can_go_on() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("go on"));
 }
 
+/// A server that ends with its test, however that ends.
+#[cfg(unix)]
+struct Server(std::process::Child);
+
+#[cfg(unix)]
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn a_server_answers_until_it_is_told_to_end() {
@@ -350,9 +361,10 @@ fn a_server_answers_until_it_is_told_to_end() {
     trainer.write("page/index.html", "<p>page");
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/v2.dyn");
     std::fs::copy(golden, trainer.folder.path().join("run/dynamics.dyn")).unwrap();
-    let mut child = trainer.command("serve --page page --run run --port 0").stdout(Stdio::piped()).spawn().unwrap();
+    let mut server = trainer.command("serve --page page --run run --port 0");
+    let mut server = Server(server.stdout(Stdio::piped()).spawn().unwrap());
     let mut told = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut told).unwrap();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut told).unwrap();
     let place = told.trim_end().strip_prefix("DynClean is at http://").unwrap().strip_suffix("/run/").unwrap();
     let get = |target: &str| {
         let mut stream = TcpStream::connect(place).unwrap();
@@ -367,8 +379,8 @@ fn a_server_answers_until_it_is_told_to_end() {
     assert!(trainer.fails(1, &format!("serve --page page --port {port}")).contains(port));
     // A connection that is open does not keep it.
     let _open = TcpStream::connect(place).unwrap();
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(Command::new("kill").args(["-INT", &server.0.id().to_string()]).status().unwrap().success());
+    assert_eq!(server.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]
