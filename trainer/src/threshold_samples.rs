@@ -16,7 +16,8 @@ pub struct ThresholdSamples {
     pub assigned: Vec<LabelId>,
 }
 
-/// Draws #positives / C positives, stratified by type, and as many negatives. `labels` has one
+/// Draws #positives / C positives, stratified by type, and as many negatives. With a single type half of the positives are
+/// drawn: were all of them, the threshold run would never see the type. `labels` has one
 /// element per span, `None` where the label is unknown.
 pub fn draw(
     labels: &[Option<LabelId>],
@@ -32,7 +33,7 @@ pub fn draw(
         let mut spans = with_label(label);
         spans.shuffle(rng);
         // A type with few spans still gives one.
-        let share = spans.len().div_ceil(n_types);
+        let share = spans.len().div_ceil(n_types.max(2));
         chosen.extend(spans.into_iter().take(share).map(|span| (span, label)));
     }
     let mut negatives = with_label(O);
@@ -83,6 +84,15 @@ mod tests {
         assert_eq!([of(Some(1)), of(Some(2)), of(Some(0)), of(None)], [10, 20, 30, 0]);
         assert!(samples.spans.is_sorted_by(|a, b| a < b));
         assert!(samples.assigned.iter().all(|&l| l == 3));
+    }
+
+    #[test]
+    fn a_single_type_is_still_seen() {
+        let labels: Vec<Option<LabelId>> = (0..100).map(|i| Some(u16::from(i % 5 == 0))).collect();
+        let samples = draw(&labels, 1, SampleScheme::FakeClass, &mut stream(1, "samples"));
+        let positives = samples.spans.iter().filter(|&&span| labels[span as usize] == Some(1)).count();
+        // 20 positives: half of them, and as many negatives.
+        assert_eq!((positives, samples.spans.len()), (10, 20));
     }
 
     #[test]

@@ -17,7 +17,8 @@ const ERRORS: (f64, f64) = (0.7, 1.4);
 /// Assumes that wrong labels score like the samples, which were given a wrong label at random. Wrong
 /// labels that repeat (the same name, wrong everywhere) are learned as if they were right and score
 /// higher: they are missing from `wrong` and `remaining`, which are therefore low where a dictionary errs
-/// systematically. docs/RESULTS.md has the errors measured.
+/// systematically. By trust, the probabilities are added up instead. docs/DETECTION.md and docs/THRESHOLDS.md have the
+/// errors measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// Spans that the thresholds judge wrong; decisions by hand are left aside.
@@ -135,5 +136,19 @@ pub(crate) mod tests {
         assert_eq!((all.judged, all.found, all.precision, all.remaining), (100, 40.0, 0.4, 0.0));
         let settings = Settings::paper();
         assert_eq!(Estimate::new(&judge.under(&settings), Side::Negatives), None, "no negative samples");
+    }
+
+    #[test]
+    fn samples_of_fewer_epochs_than_the_run_are_not_compared_with_it() {
+        let aums: Vec<f32> = (0..40).map(|i| i as f32 / 40.0).collect();
+        let mut cut_off = dynamics(&aums, &aums);
+        let samples = |dynamics: &Dynamics, epochs: u32| {
+            let judge = Judge::new(dynamics, Window::first_epochs(epochs), Metric::Aum).unwrap();
+            judge.samples.given(Side::Positives).len()
+        };
+        assert_eq!(samples(&cut_off, 3), 40);
+        let epoch = cut_off.run.epochs[0].clone();
+        cut_off.run.epochs.push(epoch);
+        assert_eq!((samples(&cut_off, 3), samples(&cut_off, 1)), (0, 40));
     }
 }

@@ -147,7 +147,9 @@ impl Judge {
         let median = by_metric.median();
         let has_learned = |span: SpanId| column.get(span as usize).is_some_and(|&value| value >= median);
         let entries = &dynamics.contradicted;
-        let contradicted = dictionary_check::decisions(entries, &dynamics.corpus, &index, has_learned);
+        let mut contradicted = dictionary_check::decisions(entries, &dynamics.corpus, &index, has_learned);
+        // Nothing is decided about a flagged span, whoever asks.
+        contradicted.retain(|&span, _| !metrics.is_flagged(span as usize));
         let possibly_missed = |contradicted: &BTreeMap<SpanId, Decision>, entries: &[Entry]| {
             // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
             let is_entity =

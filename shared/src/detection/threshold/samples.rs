@@ -60,6 +60,10 @@ impl Samples {
             return samples;
         };
         let epochs = window.of(&threshold_run.run.epochs);
+        if epochs.len() < window.n_epochs(&dynamics.run) {
+            // Cut off within the threshold run: means over fewer epochs cannot be compared with those of the main run.
+            return samples;
+        }
         let of_given = if metric == Metric::Trust { &metrics.aum } else { metric.column(&metrics) };
         let of_distant = metric.column(main);
         let rows = threshold_run.spans.iter().zip(&threshold_run.assigned).enumerate();
