@@ -32,6 +32,10 @@ pub fn listen(app: App) {
             return;
         }
         let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        // There, keys are about the entries.
+        if target.as_ref().is_some_and(|target| target.closest("[role=menu]").ok().flatten().is_some()) {
+            return;
+        }
         if on_key(app, &event, target.as_ref()) {
             event.prevent_default();
         }

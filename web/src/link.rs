@@ -2,15 +2,12 @@
 //! a new worker should one die.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use explorer::axis::{Axes, Axis};
 use explorer::filter::Decided;
 use js_sys::{Array, ArrayBuffer, Uint8ClampedArray};
 use leptos::prelude::*;
-use shared::corpus::decision::Decision;
-use shared::corpus::span::SpanId;
-use shared::detection::threshold::Settings;
 use wasm_bindgen::prelude::*;
 use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 
@@ -386,7 +383,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         }
         (Reply::Linked { fragment, complete }, _) => address::share(app, &fragment, complete),
         (Reply::Decided(settings, by_hand), Some(Waiting::Taken)) => {
-            hold(app, *settings, by_hand);
+            app.replace(*settings, by_hand);
             work::is_linked(app);
         }
         (Reply::Refused(reason), Some(Waiting::Taken)) => {
@@ -400,7 +397,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             app.busy.set(None);
             let decisions = format::decisions(by_hand.len());
             app.tell(false, format!("The settings and {decisions} of {} hold now.", source.name()));
-            hold(app, *settings, by_hand);
+            work::load_file(app, *settings, by_hand);
         }
         (Reply::Refused(reason), Some(Waiting::Opened(source, _))) => {
             app.busy.set(None);
@@ -423,14 +420,6 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         _ => {}
     }
     advance();
-}
-
-/// Lets settings and decisions by hand take the place of those there are.
-fn hold(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
-    let gone = app.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect::<Vec<_>>());
-    let new: BTreeMap<SpanId, Option<Decision>> =
-        gone.into_iter().chain(by_hand.into_iter().map(|(span, decision)| (span, Some(decision)))).collect();
-    app.apply(Some(settings), new.into_iter().collect());
 }
 
 fn show(app: App, seen: Seen, attachment: JsValue) {

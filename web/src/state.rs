@@ -102,6 +102,8 @@ pub struct Notice {
     pub text: String,
     /// What can be done about it, in words.
     pub act: Option<(&'static str, Act)>,
+    /// What is to be copied by hand.
+    pub link: Option<String>,
 }
 
 /// What a notice offers.
@@ -157,13 +159,22 @@ impl App {
         self.notices.update(|notices| {
             // Said again, it is not said twice.
             notices.retain(|n| n.text != text);
-            notices.push(Notice { is_error, text, act: None });
+            notices.push(Notice { is_error, text, act: None, link: None });
         });
     }
 
     /// Tells the user something that can be answered.
     pub fn offer(&self, text: String, label: &'static str, act: Act) {
-        self.notices.update(|notices| notices.push(Notice { is_error: false, text, act: Some((label, act)) }));
+        self.notices
+            .update(|notices| notices.push(Notice { is_error: false, text, act: Some((label, act)), link: None }));
+    }
+
+    /// Shows the user a link that is to be copied by hand.
+    pub fn tell_link(&self, text: String, link: String) {
+        self.notices.update(|notices| {
+            notices.retain(|n| n.link.is_none());
+            notices.push(Notice { is_error: false, text, act: None, link: Some(link) });
+        });
     }
 
     /// Takes a notice away, having done what it offers or not.
@@ -173,9 +184,9 @@ impl App {
         match act {
             Act::StartAfresh if !accepted => {}
             Act::StartAfresh => {
-                let automatic = self.file.with_untracked(|f| f.as_ref().map(|f| f.automatic.clone()));
-                let none = self.by_hand.with_untracked(|by_hand| by_hand.keys().map(|&span| (span, None)).collect());
-                self.apply(automatic, none);
+                if let Some(automatic) = self.file.with_untracked(|f| f.as_ref().map(|f| f.automatic.clone())) {
+                    self.replace(automatic, Vec::new());
+                }
             }
             Act::TakeUp(work) => work::answer(*self, work, accepted),
         }
@@ -257,6 +268,14 @@ impl App {
         let (settings, by_hand) = step.after();
         self.history.update(|history| history.push(step, js_sys::Date::now()));
         self.enact(settings, by_hand);
+    }
+
+    /// Lets settings and decisions by hand take the place of those there are, so that it can be taken back.
+    pub fn replace(&self, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
+        let mut new: BTreeMap<SpanId, Option<Decision>> =
+            self.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect());
+        new.extend(by_hand.into_iter().map(|(span, decision)| (span, Some(decision))));
+        self.watch_metric(|| self.apply(Some(settings), new.into_iter().collect()));
     }
 
     /// Takes the last change back; whether there was one.

@@ -346,6 +346,17 @@ impl Page {
         self.find(id).await.select_by_value(value).await.unwrap();
     }
 
+    /// Chooses an entry of a menu.
+    pub async fn pick(&self, menu: &str, entry: &str) {
+        self.click(menu).await;
+        self.click(&format!("{menu}-{entry}")).await;
+    }
+
+    /// The test id of the element that has the focus; empty where it has none.
+    pub async fn focused(&self) -> String {
+        self.script("return document.activeElement.dataset.testid ?? ''").await.as_str().unwrap_or_default().to_owned()
+    }
+
     /// Runs a script in the page.
     pub async fn script(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.unwrap()

@@ -11,6 +11,7 @@ mod header;
 mod help;
 mod histogram;
 mod map;
+mod menu;
 mod scroller;
 mod table;
 mod welcome;
