@@ -352,9 +352,22 @@ impl Page {
         self.click(&format!("{menu}-{entry}")).await;
     }
 
-    /// The test id of the element that has the focus; empty where it has none.
-    pub async fn focused(&self) -> String {
-        self.script("return document.activeElement.dataset.testid ?? ''").await.as_str().unwrap_or_default().to_owned()
+    /// Waits until what a script gives is this.
+    pub async fn until_script(&self, script: &str, expected: impl Into<Value>) {
+        let (start, expected) = (Instant::now(), expected.into());
+        loop {
+            let found = self.script(script).await;
+            if found == expected {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{script} is {found}, never {expected}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the element with this test id has the focus.
+    pub async fn until_focused(&self, id: &str) {
+        self.until_script("return document.activeElement.dataset.testid ?? ''", id).await;
     }
 
     /// Runs a script in the page.

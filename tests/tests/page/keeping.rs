@@ -93,7 +93,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         follow(&page, &format!("{base}#{}", link(-0.25)), "-0.25").await;
         page.press(&[], 'j').await;
         for _ in 0..2 {
-            page.press(&[], 'k').await;
+            page.press(&[], 'a').await;
         }
         until_decided(&page, 2).await;
         until_stored().await;

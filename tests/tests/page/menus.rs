@@ -10,16 +10,6 @@ const HOME: char = '\u{e011}';
 const UP: char = '\u{e013}';
 const DOWN: char = '\u{e015}';
 
-async fn until_focused(page: &Page, id: &str) {
-    for _ in 0..200 {
-        if page.focused().await == id {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("the focus is on {:?}, not on {id}", page.focused().await);
-}
-
 async fn focus(page: &Page, id: &str) {
     page.script(&format!("document.querySelector('[data-testid={id}]').focus()")).await;
 }
@@ -43,18 +33,18 @@ fn menus_do_nothing_before_an_entry_is_chosen() {
 
         focus(&page, "export-more").await;
         page.press(&[], ENTER).await;
-        until_focused(&page, "export-more-report").await;
+        page.until_focused("export-more-report").await;
         for (key, entry) in [(DOWN, "link"), (DOWN, "provenance"), (UP, "link"), (HOME, "report"), ('w', "provenance")]
         {
             page.press(&[], key).await;
-            until_focused(&page, &format!("export-more-{entry}")).await;
+            page.until_focused(&format!("export-more-{entry}")).await;
         }
         page.press(&[], END).await;
         page.press(&[], DOWN).await;
-        until_focused(&page, "export-more-report").await;
+        page.until_focused("export-more-report").await;
         // Out of it, and only out of it.
         page.press(&[], ESCAPE).await;
-        until_focused(&page, "export-more").await;
+        page.until_focused("export-more").await;
         assert!(!is_any_open(&page).await);
         assert_eq!((page.text("listed").await, page.text("sentence").await), (listed, sentence));
         page.click("export-more").await;
@@ -63,15 +53,23 @@ fn menus_do_nothing_before_an_entry_is_chosen() {
 
         focus(&page, "relabel").await;
         page.press(&[], ENTER).await;
-        until_focused(&page, "relabel-0").await;
+        page.until_focused("relabel-0").await;
         page.press(&[], DOWN).await;
         page.press(&[], DOWN).await;
-        until_focused(&page, "relabel-2").await;
+        page.until_focused("relabel-2").await;
         assert!(!page.text("counts-panel").await.contains("decided by hand"));
         let entry = page.text("relabel-2").await;
         page.press(&[], ENTER).await;
         page.until("decision", "is that of the entry", |text| text == format!("→ {entry}")).await;
         page.until("counts-panel", "has it", |text| text.contains("1 decided by hand")).await;
         assert!(!is_any_open(&page).await);
+
+        // With a key, and a letter of the type's name: for more types than there are digits.
+        page.press(&[], 'r').await;
+        page.until_focused("relabel-0").await;
+        page.press(&[], 'p').await;
+        page.until_script("return document.activeElement.textContent", "PER").await;
+        page.press(&[], ENTER).await;
+        page.until("decision", "is PER", |text| text == "→ PER").await;
     });
 }

@@ -124,7 +124,7 @@ fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {
     let relabel = move |label: usize| app.decide(id, Some(Decision::Relabel(label as LabelId)));
     view! {
         <div class="decide">
-            {button("keep", "K", Some(Decision::Keep), row.by_hand && row.decision == Decision::Keep)}
+            {button("keep", "A", Some(Decision::Keep), row.by_hand && row.decision == Decision::Keep)}
             {button("remove", "X", Some(Decision::Remove), row.by_hand && row.decision == Decision::Remove)}
             {menu("relabel", "button", "Relabel to (R)", "relabel to …", of_labels(&labels), Signal::from(false), relabel)}
             {row.by_hand.then(|| button("by rule", "U", None, false))}
@@ -156,8 +156,8 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
     let is_alone = own.spans.len() == 1;
     let exact = format!("\"{}\"", found.form);
     let list = move |_| {
-        app.set_filter(Filter { text: exact.clone(), ..Filter::default() });
-        app.list.set(List::Ranked(Listing { judged_only: false }));
+        let all = List::Ranked(Listing { judged_only: false });
+        app.replace_filter(Filter { text: exact.clone(), ..Filter::default() }, Some(all));
         app.words.set(false);
     };
     let button = move |text: &'static str, key: &'static str, test_id: &'static str, decision: Option<Decision>| {
@@ -178,7 +178,7 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
             {(!others.is_empty()).then(|| view! { <p class="muted">"also " {others.join("; ")}</p> })}
             <div class="decide">
                 {(!is_alone).then(|| view! {
-                    {button("keep all", "K", "keep-all", Some(Decision::Keep))}
+                    {button("keep all", "A", "keep-all", Some(Decision::Keep))}
                     {button("remove all", "X", "remove-all", Some(Decision::Remove))}
                     {menu("relabel-all", "button small", "Relabel all to (⇧R)", "relabel all …", of_labels(labels), Signal::from(false), relabel)}
                     {button("by rule", "U", "rule-all", None)}

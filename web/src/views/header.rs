@@ -30,7 +30,7 @@ pub fn header(app: App) -> impl IntoView {
                     }
                 })}
             </p>
-            <p class="busy" role="status" data-testid="busy">{move || app.busy.get()}</p>
+            <p class="busy" role="status" data-testid="busy">{move || app.busy.get().or_else(|| app.said.get())}</p>
             <div class="actions">
                 {steps(app)}
                 {open_button(app, "button quiet", "file-input")}
