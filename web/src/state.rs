@@ -576,13 +576,14 @@ impl App {
 
     /// Selects the next (1) or previous (−1) span of the table; the first in sight where none is selected there.
     pub fn step(&self, by: isize) {
-        let (now, target) = self.rows.with_untracked(|rows| {
+        let (is_to_come, target) = self.rows.with_untracked(|rows| {
             let selected = self.selected.get_untracked();
             let now = rows.rows.iter().position(|row| Some(row.id) == selected).map(|at| rows.offset + at);
             let now = self.in_sight(now);
             let number = self.beside(now, by);
             let row = number.and_then(|number| rows.rows.get(number.checked_sub(rows.offset)?));
-            (now, row.map(|row| row.id).zip(number))
+            let is_to_come = now.is_none() && number.is_some_and(|number| number < rows.total);
+            (is_to_come, row.map(|row| row.id).zip(number))
         });
         match target {
             Some((span, number)) => {
@@ -590,7 +591,7 @@ impl App {
                 self.scroll_to.set(Some(number));
             }
             // The rows in sight are still to come: the next key must not be about one out of sight.
-            None if now.is_none() => self.selected.set(None),
+            None if is_to_come => self.selected.set(None),
             None => {}
         }
     }
