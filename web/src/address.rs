@@ -240,16 +240,20 @@ pub fn share(app: App, fragment: &str, complete: bool) {
         );
     }
     let address = window().location().href().unwrap_or_default();
+    let same = if complete { " Whoever opens the same file there sees the same numbers." } else { "" };
     wasm_bindgen_futures::spawn_local(async move {
-        let written = wasm_bindgen_futures::JsFuture::from(window().navigator().clipboard().write_text(&address)).await;
-        app.tell(
-            false,
-            format!(
-                "The link is {}.{}",
-                if written.is_ok() { "on the clipboard" } else { "in the address bar" },
-                if complete { " Whoever opens the same file there sees the same numbers." } else { "" }
-            ),
-        );
+        let clipboard = window().navigator().clipboard();
+        // There is none where the page came by plain http from another machine.
+        let is_written = !clipboard.is_undefined()
+            && wasm_bindgen_futures::JsFuture::from(clipboard.write_text(&address)).await.is_ok();
+        if is_written {
+            app.tell(false, format!("The link is on the clipboard.{same}"));
+        } else {
+            app.tell_link(
+                format!("The link is here, to be copied by hand: the browser gives no clipboard.{same}"),
+                address,
+            );
+        }
     });
 }
 

@@ -7,7 +7,12 @@ use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 /// Lets the browser save `bytes` (an `ArrayBuffer`) under this name.
 pub fn save(name: &str, bytes: &JsValue) -> Result<(), JsValue> {
     let kind = BlobPropertyBag::new();
-    kind.set_type("application/json");
+    kind.set_type(match name.rsplit('.').next() {
+        Some("json") => "application/json",
+        Some("html") => "text/html",
+        Some("zip") => "application/zip",
+        _ => "text/plain",
+    });
     let blob = Blob::new_with_buffer_source_sequence_and_options(&Array::of1(bytes), &kind)?;
     let url = Url::create_object_url_with_blob(&blob)?;
     let document = web_sys::window().and_then(|w| w.document()).ok_or("no document")?;

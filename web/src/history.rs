@@ -1,8 +1,11 @@
 //! What was changed, to be taken back and done again.
 
+use explorer::filter::Filter;
 use shared::corpus::decision::Decision;
 use shared::corpus::span::SpanId;
 use shared::detection::threshold::Settings;
+
+use crate::protocol::List;
 
 /// Changes of the settings that follow each other within this time, as in dragging a line, are one.
 const GESTURE_MS: f64 = 700.0;
@@ -16,26 +19,40 @@ pub struct Step {
     pub settings: Option<Box<(Settings, Settings)>>,
     /// Decisions by hand; `None`: left to the rules.
     pub by_hand: Vec<(SpanId, Option<Decision>, Option<Decision>)>,
+    /// Which spans are looked at, where all of the filter was replaced.
+    pub view: Option<Box<(View, View)>>,
 }
 
-/// Values to be set: settings, decisions by hand.
-pub type Values = (Option<Settings>, Vec<(SpanId, Option<Decision>)>);
+/// Which spans are looked at, and listed.
+pub type View = (Filter, List);
+
+/// Values to be set: settings, decisions by hand, which spans are looked at.
+pub type Values = (Option<Settings>, Vec<(SpanId, Option<Decision>)>, Option<View>);
 
 impl Step {
-    fn before(&self) -> Values {
+    /// What it changes.
+    pub fn before(&self) -> Values {
         let by_hand = self.by_hand.iter().map(|&(span, before, _)| (span, before));
-        (self.settings.as_ref().map(|both| both.0.clone()), by_hand.collect())
+        (
+            self.settings.as_ref().map(|both| both.0.clone()),
+            by_hand.collect(),
+            self.view.as_ref().map(|both| both.0.clone()),
+        )
     }
 
     /// What it changes to.
     pub fn after(&self) -> Values {
         let by_hand = self.by_hand.iter().map(|&(span, _, after)| (span, after));
-        (self.settings.as_ref().map(|both| both.1.clone()), by_hand.collect())
+        (
+            self.settings.as_ref().map(|both| both.1.clone()),
+            by_hand.collect(),
+            self.view.as_ref().map(|both| both.1.clone()),
+        )
     }
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.settings.is_none() && self.by_hand.is_empty()
+        self.settings.is_none() && self.by_hand.is_empty() && self.view.is_none()
     }
 }
 
@@ -70,22 +87,20 @@ impl History {
         self.last_at = 0.0;
     }
 
-    /// Takes the last change back: what is to be set.
-    pub fn undo(&mut self) -> Option<Values> {
+    /// The change that is to be taken back.
+    pub fn undo(&mut self) -> Option<Step> {
         let step = self.done.pop()?;
-        let values = step.before();
-        self.undone.push(step);
+        self.undone.push(step.clone());
         self.last_at = 0.0;
-        Some(values)
+        Some(step)
     }
 
-    /// Does again what was taken back last.
-    pub fn redo(&mut self) -> Option<Values> {
+    /// The change that is to be made again.
+    pub fn redo(&mut self) -> Option<Step> {
         let step = self.undone.pop()?;
-        let values = step.after();
-        self.done.push(step);
+        self.done.push(step.clone());
         self.last_at = 0.0;
-        Some(values)
+        Some(step)
     }
 
     /// Whether there is anything to take back, and to do again.

@@ -11,16 +11,17 @@ use crate::state::App;
 
 /// Keys and what they do, for the help.
 pub const KEYS: &[(&str, &str)] = &[
-    ("J or ↓, ↑", "next, previous span of the table"),
+    ("J or ↓, K or ↑", "next, previous span of the table; the first in sight where the selected one is out of sight"),
     ("W", "list words in place of spans, and back: there, every key decides about all spans with the same words"),
-    ("K", "keep the label, and go on to the next span"),
+    ("A", "accept the label: keep it, and go on to the next span"),
     ("X", "remove the span from training, and go on"),
     ("1 … 9", "relabel to this entity type, and go on; 0 is O"),
+    ("R", "list all types: a letter goes to the next one that begins with it, Enter relabels"),
     ("U", "leave it to the rules again"),
-    ("Shift + K, X, U", "the same for all spans with the same words and label"),
+    ("Shift + A, X, R, U", "the same for all spans with the same words and label"),
     ("Ctrl + Z, Ctrl + Shift + Z", "undo, redo (on a Mac: ⌘)"),
     ("/", "search"),
-    ("Esc", "clear all filters"),
+    ("Esc", "clear all filters (undo brings them back); close a menu"),
     ("?", "this help"),
     ("Tab, then ← →", "move a threshold; with Shift in small steps; Page up and down in large ones"),
 ];
@@ -32,6 +33,10 @@ pub fn listen(app: App) {
             return;
         }
         let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        // There, keys are about the entries.
+        if target.as_ref().is_some_and(|target| target.closest("[role=menu]").ok().flatten().is_some()) {
+            return;
+        }
         if on_key(app, &event, target.as_ref()) {
             event.prevent_default();
         }
@@ -84,15 +89,32 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
         }
         return false;
     }
+    // Who speaks to the machine, or hits keys by accident, may have none (WCAG 2.1.4).
+    if key.chars().count() == 1 && !app.letters.get_untracked() {
+        return false;
+    }
     let is_slider = target.is_some_and(|t| t.get_attribute("role").as_deref() == Some("slider"));
     match key.as_str() {
         "j" | "J" => step(app, 1),
+        "k" | "K" => step(app, -1),
         "ArrowDown" if !is_slider => step(app, 1),
         "ArrowUp" if !is_slider => step(app, -1),
         "w" | "W" => app.words.update(|words| *words = !*words),
-        "/" => focus("search"),
+        "/" => {
+            if let Some(search) = element("search") {
+                let _ = search.focus();
+            }
+        }
+        // Of spans with the same words where there are more than one.
+        "r" | "R" => {
+            let is_one = !app.words.get_untracked() && !event.shift_key();
+            let all = (!is_one).then(|| element("relabel-all")).flatten();
+            if let Some(button) = all.or_else(|| element("relabel")) {
+                button.click();
+            }
+        }
         "?" => app.help.set(true),
-        "Escape" => app.set_filter(Default::default()),
+        "Escape" => app.clear_filter(),
         _ => return decide(app, &key, event.shift_key()),
     }
     true
@@ -102,19 +124,16 @@ fn step(app: App, by: isize) {
     if app.words.get_untracked() { app.step_form(by) } else { app.step(by) }
 }
 
-/// Puts the focus on an element with this test id.
-fn focus(id: &str) {
-    let element = document().query_selector(&format!("[data-testid='{id}']")).ok().flatten();
-    if let Some(element) = element.and_then(|e| e.dyn_into::<HtmlElement>().ok()) {
-        let _ = element.focus();
-    }
+/// The element with this test id.
+fn element(id: &str) -> Option<HtmlElement> {
+    document().query_selector(&format!("[data-testid='{id}']")).ok().flatten()?.dyn_into().ok()
 }
 
-/// K keeps, X removes, a digit relabels, U leaves it to the rules: the selected span, or all like it.
+/// A keeps, X removes, a digit relabels, U leaves it to the rules: the selected span, or all like it.
 fn decide(app: App, key: &str, all_alike: bool) -> bool {
     let n_labels = app.file.with_untracked(|f| f.as_ref().map_or(0, |f| f.labels.len()));
     let decision = match key {
-        "k" | "K" => Some(Decision::Keep),
+        "a" | "A" => Some(Decision::Keep),
         "x" | "X" => Some(Decision::Remove),
         "u" | "U" => None,
         _ => match key.parse::<LabelId>() {

@@ -8,6 +8,7 @@ mod format;
 mod history;
 mod keys;
 mod link;
+mod memory;
 mod plots;
 mod protocol;
 mod recording;

@@ -2,19 +2,17 @@
 //! a new worker should one die.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use explorer::axis::{Axes, Axis};
 use explorer::filter::Decided;
 use js_sys::{Array, ArrayBuffer, Uint8ClampedArray};
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
-use shared::corpus::span::SpanId;
-use shared::detection::threshold::Settings;
 use wasm_bindgen::prelude::*;
 use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use crate::protocol::{Export, Look, Map, Place, Reply, Request, Seen, pack, unpack};
+use crate::protocol::{Alike, Export, Look, Map, Place, Reply, Request, Seen, pack, unpack};
 use crate::state::App;
 use crate::worker::file_name;
 use crate::{address, download, format, work};
@@ -61,7 +59,12 @@ struct Then {
     notice: Option<(bool, String)>,
     /// What is set and decided holds again: a worker has died.
     restores: bool,
+    /// What was still to be asked of that worker.
+    decided_alike: DecidedAlike,
 }
+
+/// Decisions about spans with the same words, which the worker is to find.
+type DecidedAlike = Vec<(Alike, Option<Decision>)>;
 
 enum Job {
     Open(Source, Then),
@@ -78,7 +81,10 @@ enum Waiting {
     Taken,
     Exported,
     Linked,
-    Seen,
+    /// Whether it says which spans were decided about with others.
+    Seen {
+        decides: bool,
+    },
 }
 
 struct Link {
@@ -138,7 +144,10 @@ pub fn open(source: Source, notice: Option<String>) {
         link.app.busy.set(Some(format!("Opening {} …", source.name())));
         // Only the last file chosen counts.
         link.jobs.retain(|job| !matches!(job, Job::Open(..)));
-        link.jobs.push_back(Job::Open(source, Then { notice: notice.map(|text| (false, text)), restores: false }));
+        link.jobs.push_back(Job::Open(
+            source,
+            Then { notice: notice.map(|text| (false, text)), restores: false, decided_alike: Vec::new() },
+        ));
     });
     advance();
 }
@@ -243,8 +252,10 @@ fn advance() {
             return false;
         }
         match link.jobs.front() {
-            Some(Job::Open(..)) => link.send_job(),
-            // An export is of what the user sees.
+            Some(Job::Open(..)) if link.look.as_ref().is_none_or(|look| look.decided_alike.is_empty()) => {
+                link.send_job()
+            }
+            // An export is of what the user sees, and a decision about words is of the file that is open.
             Some(_) if link.look.is_some() => link.send_look(),
             Some(_) => link.send_job(),
             None if link.look.is_some() && !link.frame_asked => {
@@ -313,7 +324,8 @@ impl Link {
     fn send_look(&mut self) {
         let Some(look) = self.look.take() else { return };
         if self.open.is_some() {
-            self.send(&Request::Look(Box::new(look)), &JsValue::NULL, Waiting::Seen);
+            let decides = !look.decided_alike.is_empty();
+            self.send(&Request::Look(Box::new(look)), &JsValue::NULL, Waiting::Seen { decides });
         }
     }
 }
@@ -356,6 +368,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
                 look.settings = Some(settings);
                 look.by_hand = by_hand.iter().map(|(&span, &decision)| (span, Some(decision))).collect();
                 app.by_hand.set(by_hand);
+                look.decided_alike = then.decided_alike;
             }
             with(|link| {
                 if !then.restores {
@@ -386,7 +399,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         }
         (Reply::Linked { fragment, complete }, _) => address::share(app, &fragment, complete),
         (Reply::Decided(settings, by_hand), Some(Waiting::Taken)) => {
-            hold(app, *settings, by_hand);
+            app.replace(*settings, by_hand);
             work::is_linked(app);
         }
         (Reply::Refused(reason), Some(Waiting::Taken)) => {
@@ -400,7 +413,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             app.busy.set(None);
             let decisions = format::decisions(by_hand.len());
             app.tell(false, format!("The settings and {decisions} of {} hold now.", source.name()));
-            hold(app, *settings, by_hand);
+            work::load_file(app, *settings, by_hand);
         }
         (Reply::Refused(reason), Some(Waiting::Opened(source, _))) => {
             app.busy.set(None);
@@ -423,14 +436,6 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         _ => {}
     }
     advance();
-}
-
-/// Lets settings and decisions by hand take the place of those there are.
-fn hold(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
-    let gone = app.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect::<Vec<_>>());
-    let new: BTreeMap<SpanId, Option<Decision>> =
-        gone.into_iter().chain(by_hand.into_iter().map(|(span, decision)| (span, Some(decision)))).collect();
-    app.apply(Some(settings), new.into_iter().collect());
 }
 
 fn show(app: App, seen: Seen, attachment: JsValue) {
@@ -496,7 +501,9 @@ fn on_death(cause: &str) {
             worker.terminate();
         }
         link.jobs.clear();
-        link.look = None;
+        let decided_alike = link.look.take().map(|look| look.decided_alike).unwrap_or_default();
+        // Perhaps the worker has died of just that.
+        let is_lost = matches!(link.waiting, Some(Waiting::Seen { decides: true }));
         let app = link.app;
         app.busy.set(None);
         if !link.ready {
@@ -504,7 +511,7 @@ fn on_death(cause: &str) {
             app.tell(true, format!("DynClean's worker does not start ({cause}): reload the page."));
             return false;
         }
-        let (notice, open) = match (link.waiting.take(), link.open.take()) {
+        let (mut notice, open) = match (link.waiting.take(), link.open.take()) {
             (Some(Waiting::Opened(source, Then { restores: true, .. })), _) => {
                 app.close();
                 (format!("{} was closed: DynClean failed on it twice ({cause}).", source.name()), None)
@@ -517,9 +524,13 @@ fn on_death(cause: &str) {
             }
             (_, open) => (format!("DynClean failed ({cause}), and has begun again with the file that was open."), open),
         };
+        if is_lost {
+            notice.push_str(" What you decided last about spans with the same words was not done.");
+        }
         app.tell(true, notice.clone());
         if let Some(source) = open {
-            link.jobs.push_back(Job::Open(source, Then { notice: Some((true, notice)), restores: true }));
+            link.jobs
+                .push_back(Job::Open(source, Then { notice: Some((true, notice)), restores: true, decided_alike }));
         }
         true
     });

@@ -17,12 +17,13 @@ use shared::evaluation::quality::CurvePoint;
 use shared::metrics::Window;
 use web_sys::{File, ImageData};
 
-use crate::history::{History, Step};
+use crate::format;
+use crate::history::{History, Step, Values};
 use crate::protocol::{
     Alike, Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened, Rows, SideHistogram,
 };
 use crate::work::{self, Work};
-use crate::{link, theme};
+use crate::{link, memory, theme};
 
 /// The page's state. Every field is a handle: copies are the same state.
 #[derive(Clone, Copy)]
@@ -31,6 +32,8 @@ pub struct App {
     pub file: RwSignal<Option<Opened>>,
     /// What the worker is doing that takes long.
     pub busy: RwSignal<Option<String>>,
+    /// What was just undone, or done otherwise than by what is in sight.
+    pub said: RwSignal<Option<String>>,
     /// What the user has to be told, oldest first.
     pub notices: RwSignal<Vec<Notice>>,
     /// Thresholds and all that.
@@ -71,6 +74,8 @@ pub struct App {
     pub map_pixels: RwSignal<Option<ImageData>, LocalStorage>,
     /// Which spans the table lists.
     pub list: RwSignal<List>,
+    /// Which they were before a filter by decision chose others.
+    list_before: RwSignal<List>,
     /// The rows that are there.
     pub rows: RwSignal<Rows>,
     /// Whether surface forms are listed in place of spans.
@@ -81,10 +86,14 @@ pub struct App {
     pub forms: RwSignal<FormRows>,
     /// The span that is selected.
     pub selected: RwSignal<Option<SpanId>>,
+    /// The first row in sight, and how many there are.
+    pub sight: RwSignal<(usize, usize)>,
     /// The number of a row that is to be scrolled to.
-    pub in_sight: RwSignal<Option<usize>>,
+    pub scroll_to: RwSignal<Option<usize>>,
     /// Everything about it.
     pub detail: RwSignal<Option<Detail>>,
+    /// Whether single letters, digits and signs are keys.
+    pub letters: RwSignal<bool>,
     /// Dark theme.
     pub dark: RwSignal<bool>,
     /// Whether the help is open.
@@ -102,6 +111,8 @@ pub struct Notice {
     pub text: String,
     /// What can be done about it, in words.
     pub act: Option<(&'static str, Act)>,
+    /// What is to be copied by hand.
+    pub link: Option<String>,
 }
 
 /// What a notice offers.
@@ -113,12 +124,19 @@ pub enum Act {
     TakeUp(Box<Work>),
 }
 
+/// Of the browser's storage: single letters are no keys.
+const LETTERS: &str = "dynclean-no-letters";
+
+/// The list that a file is opened with.
+const JUDGED: List = List::Ranked(Listing { judged_only: true });
+
 impl App {
     /// Nothing open.
     pub fn new() -> Self {
         Self {
             file: RwSignal::new(None),
             busy: RwSignal::new(None),
+            said: RwSignal::new(None),
             notices: RwSignal::new(Vec::new()),
             settings: RwSignal::new(Settings::paper()),
             by_hand: RwSignal::new(BTreeMap::new()),
@@ -138,18 +156,27 @@ impl App {
             map_colouring: RwSignal::new(Colouring::Density),
             map: RwSignal::new(None),
             map_pixels: RwSignal::new_local(None),
-            list: RwSignal::new(List::Ranked(Listing { judged_only: true })),
+            list: RwSignal::new(JUDGED),
+            list_before: RwSignal::new(JUDGED),
             rows: RwSignal::new(Rows::default()),
             words: RwSignal::new(false),
             form_order: RwSignal::new(FormOrder::default()),
             forms: RwSignal::new(FormRows::default()),
             selected: RwSignal::new(None),
-            in_sight: RwSignal::new(None),
+            sight: RwSignal::new((0, 0)),
+            scroll_to: RwSignal::new(None),
             detail: RwSignal::new(None),
+            letters: RwSignal::new(memory::recall(LETTERS).is_none()),
             dark: theme::watch(),
             help: RwSignal::new(false),
             guide: RwSignal::new(None),
         }
+    }
+
+    /// Whether single letters, digits and signs are keys from now on; remembered.
+    pub fn set_letters(&self, are_keys: bool) {
+        self.letters.set(are_keys);
+        memory::remember(LETTERS, (!are_keys).then_some("yes"));
     }
 
     /// Tells the user something.
@@ -157,13 +184,22 @@ impl App {
         self.notices.update(|notices| {
             // Said again, it is not said twice.
             notices.retain(|n| n.text != text);
-            notices.push(Notice { is_error, text, act: None });
+            notices.push(Notice { is_error, text, act: None, link: None });
         });
     }
 
     /// Tells the user something that can be answered.
     pub fn offer(&self, text: String, label: &'static str, act: Act) {
-        self.notices.update(|notices| notices.push(Notice { is_error: false, text, act: Some((label, act)) }));
+        self.notices
+            .update(|notices| notices.push(Notice { is_error: false, text, act: Some((label, act)), link: None }));
+    }
+
+    /// Shows the user a link that is to be copied by hand.
+    pub fn tell_link(&self, text: String, link: String) {
+        self.notices.update(|notices| {
+            notices.retain(|n| n.link.is_none());
+            notices.push(Notice { is_error: false, text, act: None, link: Some(link) });
+        });
     }
 
     /// Takes a notice away, having done what it offers or not.
@@ -173,9 +209,9 @@ impl App {
         match act {
             Act::StartAfresh if !accepted => {}
             Act::StartAfresh => {
-                let automatic = self.file.with_untracked(|f| f.as_ref().map(|f| f.automatic.clone()));
-                let none = self.by_hand.with_untracked(|by_hand| by_hand.keys().map(|&span| (span, None)).collect());
-                self.apply(automatic, none);
+                if let Some(automatic) = self.file.with_untracked(|f| f.as_ref().map(|f| f.automatic.clone())) {
+                    self.replace(automatic, Vec::new());
+                }
             }
             Act::TakeUp(work) => work::answer(*self, work, accepted),
         }
@@ -222,7 +258,9 @@ impl App {
         self.axes.set(Axes::default());
         self.zoom.set(None);
         self.hover.set(None);
-        self.list.set(List::Ranked(Listing { judged_only: true }));
+        self.list.set(JUDGED);
+        self.list_before.set(JUDGED);
+        self.said.set(None);
         if self.map_colouring.get_untracked() == Colouring::Gold && !opened.has_gold {
             self.map_colouring.set(Colouring::Density);
         }
@@ -250,28 +288,82 @@ impl App {
             let steps = by_hand.into_iter().map(|(span, after)| (span, before.get(&span).copied(), after));
             steps.filter(|(_, before, after)| before != after).collect()
         });
-        let step = Step { settings, by_hand };
+        let step = Step { settings, by_hand, view: None };
         if step.is_empty() {
             return;
         }
-        let (settings, by_hand) = step.after();
+        self.said.set(None);
+        let values = step.after();
         self.history.update(|history| history.push(step, js_sys::Date::now()));
-        self.enact(settings, by_hand);
+        self.enact(values);
+    }
+
+    /// Lets settings and decisions by hand take the place of those there are, so that it can be taken back.
+    pub fn replace(&self, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
+        let mut new: BTreeMap<SpanId, Option<Decision>> =
+            self.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect());
+        new.extend(by_hand.into_iter().map(|(span, decision)| (span, Some(decision))));
+        self.watch_metric(|| self.apply(Some(settings), new.into_iter().collect()));
     }
 
     /// Takes the last change back; whether there was one.
     pub fn undo(&self) -> bool {
-        let values = self.history.try_update(|history| history.undo()).flatten();
-        values.map(|(settings, by_hand)| self.watch_metric(|| self.enact(settings, by_hand))).is_some()
+        let step = self.history.try_update(|history| history.undo()).flatten();
+        step.map(|step| self.go(&step, step.before(), "Undone")).is_some()
     }
 
     /// Does again what was taken back last; whether there was anything.
     pub fn redo(&self) -> bool {
-        let values = self.history.try_update(|history| history.redo()).flatten();
-        values.map(|(settings, by_hand)| self.watch_metric(|| self.enact(settings, by_hand))).is_some()
+        let step = self.history.try_update(|history| history.redo()).flatten();
+        step.map(|step| self.go(&step, step.after(), "Done again")).is_some()
     }
 
-    fn enact(&self, settings: Option<Settings>, by_hand: Vec<(SpanId, Option<Decision>)>) {
+    /// Lets the values before or after a change hold; says and shows what it is about.
+    fn go(&self, step: &Step, values: Values, how: &str) {
+        self.watch_metric(|| self.enact(values));
+        let labels = self.file.with_untracked(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
+        let mut parts = Vec::new();
+        if step.settings.is_some() {
+            parts.push("settings".to_owned());
+        }
+        if step.view.is_some() {
+            parts.push("filters".to_owned());
+        }
+        if let [(span, _, first), others @ ..] = step.by_hand.as_slice() {
+            parts.push(match first {
+                _ if others.iter().any(|(_, _, other)| other != first) => format::decisions(others.len() + 1),
+                Some(decision) => format::decision(*decision, &labels),
+                None => "by rule".to_owned(),
+            });
+            match others.len() {
+                0 => self.show_span(*span),
+                n => parts.push(format!("of {} spans", format::count(n as u64 + 1))),
+            }
+        }
+        self.said.set(Some(format!("{how}: {}", parts.join(" "))));
+    }
+
+    /// Selects a span, and shows its row if that is there.
+    fn show_span(&self, span: SpanId) {
+        self.select(span);
+        if let Some(at) = self.rows.with_untracked(|rows| rows.rows.iter().position(|row| row.id == span)) {
+            self.scroll_to.set(Some(self.rows.with_untracked(|rows| rows.offset) + at));
+        }
+    }
+
+    fn enact(&self, (settings, by_hand, view): Values) {
+        if let Some((mut filter, list)) = view {
+            // The other recording may be closed by now.
+            let is_compared = self.compared.with_untracked(Option::is_some);
+            filter.decided = filter.decided.filter(|&decided| is_compared || decided != Decided::Differently);
+            self.set_filter(filter);
+            if is_compared || list != List::Flips {
+                self.list.set(list);
+            }
+        }
+        if settings.is_none() && by_hand.is_empty() {
+            return;
+        }
         if let Some(settings) = &settings {
             self.settings.set(settings.clone());
         }
@@ -300,8 +392,11 @@ impl App {
         if filter != before {
             if filter.decided != before.decided {
                 // What is decided says which spans there are to list.
+                if before.decided.is_none() {
+                    self.list_before.set(self.list.get_untracked());
+                }
                 self.list.set(match filter.decided {
-                    None => List::Ranked(Listing { judged_only: true }),
+                    None => self.list_before.get_untracked(),
                     Some(Decided::ByHand) => List::ByHand,
                     Some(Decided::Differently) => List::Flips,
                     Some(_) => List::Ranked(Listing { judged_only: false }),
@@ -309,6 +404,28 @@ impl App {
             }
             self.filter.set(filter.clone());
             link::look(|look| look.filter = Some(filter));
+        }
+    }
+
+    /// Looks at other spans, so that it can be taken back.
+    pub fn replace_filter(&self, filter: Filter, list: Option<List>) {
+        let view = || (self.filter.get_untracked(), self.list.get_untracked());
+        let before = view();
+        self.set_filter(filter);
+        if let Some(list) = list {
+            self.list.set(list);
+        }
+        if view() != before {
+            let step = Step { view: Some(Box::new((before, view()))), ..Step::default() };
+            self.history.update(|history| history.push(step, 0.0));
+        }
+    }
+
+    /// Drops all that is selected, so that it can be taken back.
+    pub fn clear_filter(&self) {
+        if self.filter.with_untracked(|filter| !filter.is_empty()) {
+            self.replace_filter(Filter::default(), None);
+            self.said.set(Some("All filters are cleared; undo brings them back.".to_owned()));
         }
     }
 
@@ -431,19 +548,27 @@ impl App {
         self.select(row.lowest.0);
     }
 
-    /// Looks at the next (1) or previous (−1) surface form of the list; the first where none is looked at.
+    /// This row, if it is in sight.
+    fn in_sight(&self, row: Option<usize>) -> Option<usize> {
+        let (first, n) = self.sight.get_untracked();
+        row.filter(|row| (first..first + n).contains(row))
+    }
+
+    /// The number of the row after (1) or before (−1) this one; without one the first in sight.
+    fn beside(&self, row: Option<usize>, by: isize) -> Option<usize> {
+        row.map_or(Some(self.sight.get_untracked().0), |row| row.checked_add_signed(by))
+    }
+
+    /// Looks at the next (1) or previous (−1) surface form of the list; the first in sight where none is.
     pub fn step_form(&self, by: isize) {
-        let next = match self.chosen_form() {
-            Some((number, _)) => number.checked_add_signed(by),
-            None => Some(self.forms.with_untracked(|forms| forms.offset)),
-        };
+        let next = self.beside(self.in_sight(self.chosen_form().map(|(number, _)| number)), by);
         let row = self.forms.with_untracked(|forms| {
             let at = next?.checked_sub(forms.offset)?;
             forms.rows.get(at).cloned()
         });
         if let (Some(number), Some(row)) = (next, row) {
             self.choose_form(&row);
-            self.in_sight.set(Some(number));
+            self.scroll_to.set(Some(number));
         }
     }
 
@@ -454,19 +579,25 @@ impl App {
         true
     }
 
-    /// Selects the next (1) or previous (−1) span of the table; the first where none of it is selected.
+    /// Selects the next (1) or previous (−1) span of the table; the first in sight where none is selected there.
     pub fn step(&self, by: isize) {
-        let target = self.rows.with_untracked(|rows| {
+        let (is_to_come, target) = self.rows.with_untracked(|rows| {
             let selected = self.selected.get_untracked();
-            let next = match rows.rows.iter().position(|row| Some(row.id) == selected) {
-                Some(at) => at.checked_add_signed(by)?,
-                None => 0,
-            };
-            rows.rows.get(next).map(|row| (row.id, rows.offset + next))
+            let now = rows.rows.iter().position(|row| Some(row.id) == selected).map(|at| rows.offset + at);
+            let now = self.in_sight(now);
+            let number = self.beside(now, by);
+            let row = number.and_then(|number| rows.rows.get(number.checked_sub(rows.offset)?));
+            let is_to_come = now.is_none() && number.is_some_and(|number| number < rows.total);
+            (is_to_come, row.map(|row| row.id).zip(number))
         });
-        if let Some((span, number)) = target {
-            self.select(span);
-            self.in_sight.set(Some(number));
+        match target {
+            Some((span, number)) => {
+                self.select(span);
+                self.scroll_to.set(Some(number));
+            }
+            // The rows in sight are still to come: the next key must not be about one out of sight.
+            None if is_to_come => self.selected.set(None),
+            None => {}
         }
     }
 

@@ -4,6 +4,8 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::MediaQueryListEvent;
 
+use crate::memory;
+
 const KEY: &str = "dynclean-theme";
 
 /// Whether the page is dark; follows the system until it is toggled.
@@ -11,8 +13,7 @@ pub fn watch() -> RwSignal<bool> {
     let window = window();
     let system = window.match_media("(prefers-color-scheme: dark)").ok().flatten();
     let dark = RwSignal::new(system.as_ref().is_some_and(|query| query.matches()));
-    let chosen = window.local_storage().ok().flatten().and_then(|store| store.get_item(KEY).ok().flatten());
-    match chosen.as_deref() {
+    match memory::recall(KEY).as_deref() {
         Some(choice) => apply(dark, choice == "dark"),
         None => {
             if let Some(query) = system {
@@ -34,10 +35,7 @@ pub fn watch() -> RwSignal<bool> {
 pub fn toggle(dark: RwSignal<bool>) {
     let now = !dark.get_untracked();
     apply(dark, now);
-    if let Ok(Some(store)) = window().local_storage() {
-        // Where storage is forbidden, the choice lasts as long as the page.
-        let _ = store.set_item(KEY, name(now));
-    }
+    memory::remember(KEY, Some(name(now)));
 }
 
 fn apply(dark: RwSignal<bool>, now: bool) {

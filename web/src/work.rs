@@ -1,7 +1,7 @@
 //! Work in progress, kept in the browser's database under the file's digest: nothing is lost when the
 //! page is reloaded.
 //!
-//! Work that other work takes the place of, because an address brought it or another tab did it, is set aside beside it,
+//! Work that other work takes the place of, because an address or a file brought it or another tab did it, is set aside beside it,
 //! and offered whenever the file is opened, until somebody answers.
 
 use std::cell::{Cell, RefCell};
@@ -23,6 +23,7 @@ use crate::{address, link};
 
 const DATABASE: &str = "dynclean";
 const STORE: &str = "work";
+const TAKE_UP: &str = "Take up mine";
 /// Dragging a line is stored once.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -52,6 +53,11 @@ impl Work {
         (&self.settings, &self.by_hand) == (&other.settings, &other.by_hand)
     }
 
+    /// Whether nothing was done.
+    fn is_new(&self, automatic: &Settings) -> bool {
+        self.settings == *automatic && self.by_hand.is_empty()
+    }
+
     /// In words: "12 decisions by hand, of 3 May 2026, 14:05".
     fn described(&self) -> String {
         let date = js_sys::Date::new(&JsValue::from_f64(self.saved_at));
@@ -61,10 +67,11 @@ impl Work {
     }
 }
 
-/// What an address brought while there is own work on the file.
+/// What an address or a file brought while there is own work on the file.
 struct Linked {
     own: Work,
-    /// None until it holds.
+    /// None until it holds. As long as this holds nothing is stored; what a file brought is stored at once, so there
+    /// it is own work.
     brought: Option<Work>,
 }
 
@@ -75,6 +82,8 @@ thread_local! {
     static IS_LOADING: Cell<bool> = const { Cell::new(false) };
     /// About the open file. Until something is changed, own work stays where it is.
     static LINKED: RefCell<Option<Linked>> = const { RefCell::new(None) };
+    /// What the last `decisions.json` brought: as it is, it is nobody's own work.
+    static OF_FILE: RefCell<Option<Work>> = const { RefCell::new(None) };
     /// When the work that was loaded, and what was noted after it, had been stored.
     static LOADED: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
     /// Whether a change is still to be stored.
@@ -97,11 +106,34 @@ pub fn is_linked(app: App) {
     });
 }
 
+/// Lets what a `decisions.json` holds be in force; own work is set aside and offered.
+pub fn load_file(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
+    let Some((_, automatic)) = open_file(app) else { return };
+    // Of no session: of a session only the last work is set aside, and this may be the second file.
+    let own = Work { session: 0.0, ..Work::of(app) };
+    let is_own = !own.is_new(&automatic)
+        && OF_FILE.with_borrow(|file| file.as_ref().is_none_or(|file| !file.is_like(&own)))
+        && LINKED.with_borrow(|linked| linked.is_none());
+    app.history.update(History::end_gesture);
+    app.replace(settings, by_hand);
+    let now = Work::of(app);
+    if is_own && !own.is_like(&now) {
+        app.offer(
+            format!("Your own work was set aside: {}.", own.described()),
+            TAKE_UP,
+            Act::TakeUp(Box::new(own.clone())),
+        );
+        LINKED.set(Some(Linked { brought: Some(own.clone()), own }));
+    }
+    OF_FILE.set(Some(now));
+}
+
 /// Brings back what was done on the file that was just opened: what its address says, or what is stored.
 pub fn bring_back(app: App) {
     let Some((digest, automatic)) = open_file(app) else { return };
     IS_LOADING.set(true);
     LINKED.set(None);
+    OF_FILE.set(None);
     spawn_local(async move {
         let Stored { work: stored, mut aside } = load(&digest).await.unwrap_or_else(|error| {
             leptos::logging::warn!("work in progress: {error}");
@@ -136,12 +168,12 @@ pub fn bring_back(app: App) {
                         "The address brought its own settings. You have work of your own on this file: {}.",
                         own.described()
                     );
-                    app.offer(text, "Take up mine", Act::TakeUp(Box::new(own.clone())));
+                    app.offer(text, TAKE_UP, Act::TakeUp(Box::new(own.clone())));
                     LINKED.set(Some(Linked { own, brought: None }));
                 }
                 link::take(linked.json);
             }
-            (_, Some(work)) if work.settings != automatic || !work.by_hand.is_empty() => {
+            (_, Some(work)) if !work.is_new(&automatic) => {
                 let text = format!("Your work on this file is back: {}.", work.described());
                 take_up(app, &work);
                 app.offer(text, "Start afresh", Act::StartAfresh);
@@ -176,12 +208,7 @@ pub fn answer(app: App, work: &Work, is_wanted: bool) {
 
 /// Lets stored work hold.
 pub fn take_up(app: App, work: &Work) {
-    let kept: std::collections::BTreeMap<SpanId, Decision> = work.by_hand.iter().copied().collect();
-    let gone = app.by_hand.with_untracked(|now| {
-        now.keys().filter(|span| !kept.contains_key(span)).map(|&span| (span, None)).collect::<Vec<_>>()
-    });
-    let by_hand = gone.into_iter().chain(kept.into_iter().map(|(span, decision)| (span, Some(decision))));
-    app.apply(Some(work.settings.clone()), by_hand.collect());
+    app.replace(work.settings.clone(), work.by_hand.clone());
 }
 
 /// Stores what is set and decided now, changes that come close together at once.
@@ -254,7 +281,7 @@ fn may_be_stored(app: App) -> bool {
 }
 
 fn store(digest: String, work: Work, automatic: &Settings) {
-    let is_new = work.settings == *automatic && work.by_hand.is_empty();
+    let is_new = work.is_new(automatic);
     write(digest, move |stored| {
         let is_of_another_tab = |there: &mut Work| {
             there.session != SESSION.with(|&session| session)

@@ -346,6 +346,30 @@ impl Page {
         self.find(id).await.select_by_value(value).await.unwrap();
     }
 
+    /// Chooses an entry of a menu.
+    pub async fn pick(&self, menu: &str, entry: &str) {
+        self.click(menu).await;
+        self.click(&format!("{menu}-{entry}")).await;
+    }
+
+    /// Waits until what a script gives is this.
+    pub async fn until_script(&self, script: &str, expected: impl Into<Value>) {
+        let (start, expected) = (Instant::now(), expected.into());
+        loop {
+            let found = self.script(script).await;
+            if found == expected {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{script} is {found}, never {expected}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the element with this test id has the focus.
+    pub async fn until_focused(&self, id: &str) {
+        self.until_script("return document.activeElement.dataset.testid ?? ''", id).await;
+    }
+
     /// Runs a script in the page.
     pub async fn script(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.unwrap()

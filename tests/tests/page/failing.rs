@@ -85,3 +85,33 @@ fn a_mistake_in_the_page_is_told_and_nothing_is_lost() {
         page.forgive().await;
     });
 }
+
+#[test]
+fn what_was_decided_about_words_when_the_worker_failed_is_done() {
+    let Some(places) = Places::find("what_was_decided_about_words_when_the_worker_failed_is_done") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        reach_worker(&page).await;
+        page.press(&[], 'w').await;
+        page.click("form-row").await;
+        page.find("chip-form").await;
+        let script = "return document.querySelector('[data-testid=form-row].selected').children[3].textContent";
+        let n = page.script(script).await.as_str().unwrap().trim().to_owned();
+        // Requests go out with the next frame, which is held back until the worker has failed.
+        page.script(
+            "window.frames_due = []; window.next_frame = window.requestAnimationFrame;
+             window.requestAnimationFrame = (work) => frames_due.push(work)",
+        )
+        .await;
+        page.press(&[], 'x').await;
+        fail_in_worker(&page).await;
+        page.until("banner", "tells of it", |text| text.contains(AGAIN)).await;
+        page.script(
+            "window.requestAnimationFrame = window.next_frame; frames_due.forEach((work) => requestAnimationFrame(work))",
+        )
+        .await;
+        let line = format!("{n} decided by hand");
+        page.until("counts-panel", "has the decisions", |text| text.lines().any(|is| is == line)).await;
+        page.forgive().await;
+    });
+}

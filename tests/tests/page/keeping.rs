@@ -93,7 +93,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         follow(&page, &format!("{base}#{}", link(-0.25)), "-0.25").await;
         page.press(&[], 'j').await;
         for _ in 0..2 {
-            page.press(&[], 'k').await;
+            page.press(&[], 'a').await;
         }
         until_decided(&page, 2).await;
         until_stored().await;
@@ -269,5 +269,38 @@ fn settings_that_the_file_cannot_have_are_refused() {
         let json = page.download("export-decisions", "decisions.json").await;
         let kept = Decisions::read(&json, &late.dynamics).unwrap();
         assert_eq!((kept.overrides.len(), kept.settings.negatives), (1, Rule::Auto));
+    });
+}
+
+#[test]
+fn own_work_is_set_aside_where_a_file_brings_other_decisions() {
+    let Some(places) = Places::find("own_work_is_set_aside_where_a_file_brings_other_decisions") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, RUN, move |page| async move {
+        page.until_open().await;
+        let base = base_of(&page).await;
+        decide_first(&page).await;
+        let folder = tempfile::tempdir().unwrap();
+        for (name, threshold) in [("first.json", -0.25), ("second.json", -0.75)] {
+            let file = folder.path().join(name);
+            std::fs::write(&file, serde_json::to_vec(&decisions(made, threshold)).unwrap()).unwrap();
+            page.drop_file(&file).await;
+            until_threshold(&page, &threshold.to_string()).await;
+        }
+        page.until("counts-panel", "has no decision", |text| !text.contains("decided by hand")).await;
+        let told = page.text("banner").await;
+        assert_eq!(told.matches("set aside").count(), 1, "what the first file brought is nobody's own work: {told}");
+        assert!(told.contains("1 decision by hand"), "{told}");
+        until_stored().await;
+
+        // The file holds when the page comes back, and own work is still offered.
+        page.go(&base).await;
+        let told = offers(&page).await;
+        assert!(told.contains("set aside") && told.contains("1 decision by hand"), "{told}");
+        until_threshold(&page, "-0.75").await;
+        take_up_that(&page).await;
+        until_decided(&page, 1).await;
+        page.press(&[CONTROL], 'z').await;
+        until_threshold(&page, "-0.75").await;
     });
 }

@@ -6,6 +6,7 @@ mod dictionary;
 mod failing;
 mod firefox;
 mod keeping;
+mod menus;
 mod offline;
 mod reading;
 mod reviewing;

@@ -37,7 +37,7 @@ fn spans_are_decided_by_keyboard_and_nothing_is_lost() {
         // Each decision goes on to the next span.
         page.press(&[], 'x').await;
         let second = page.until("sentence", "shows the next span", |text| text != first).await;
-        page.press(&[], 'k').await;
+        page.press(&[], 'a').await;
         page.until("sentence", "shows the third span", |text| text != second).await;
         page.press(&[], '1').await;
         until_by_hand(&page, 3).await;
@@ -137,5 +137,111 @@ fn spans_with_the_same_words_are_decided_together() {
         page.until("help-dialog", "is open", |text| text.contains("Ctrl + Z")).await;
         page.press(&[], '\u{e00c}').await;
         page.until("help-dialog", "is closed", str::is_empty).await;
+    });
+}
+
+const ESCAPE: char = '\u{e00c}';
+const DOWN: char = '\u{e015}';
+/// The number of the selected row, the head being the first.
+const SELECTED: &str =
+    "return Number(document.querySelector('[data-testid=row].selected')?.getAttribute('aria-rowindex'))";
+
+#[test]
+fn after_scrolling_keys_are_about_a_row_in_sight() {
+    let Some(places) = Places::find("after_scrolling_keys_are_about_a_row_in_sight") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.choose("list-which", "all").await;
+        page.press(&[], ESCAPE).await;
+        page.press(&[], 'j').await;
+        page.until_script(SELECTED, 2).await;
+        page.press(&[], 'j').await;
+        page.until_script(SELECTED, 3).await;
+        // Back, as elsewhere: nothing is decided.
+        page.press(&[], 'k').await;
+        page.until_script(SELECTED, 2).await;
+        assert_eq!(by_hand(&page).await, 0);
+
+        // Rows are 32 pixels high: the hundredth after the first is at the top.
+        page.script("document.querySelector('[data-testid=rows]').scrollTop = 3200").await;
+        page.until_script("return document.querySelector('[data-testid=row][aria-rowindex=\"102\"]') !== null", true)
+            .await;
+        page.press(&[], 'j').await;
+        page.until_script(SELECTED, 102).await;
+        page.press(&[], 'x').await;
+        until_by_hand(&page, 1).await;
+        page.until_script(SELECTED, 103).await;
+        let row = "return document.querySelector('[aria-rowindex=\"102\"] [role=gridcell]').textContent";
+        page.until_script(row, "removeby hand").await;
+
+        // Undo says what it was, and shows it.
+        page.press(&[CONTROL], 'z').await;
+        until_by_hand(&page, 0).await;
+        assert_eq!(page.text("busy").await, "Undone: remove");
+        page.until_script(SELECTED, 102).await;
+        page.press(&[CONTROL, SHIFT], 'Z').await;
+        until_by_hand(&page, 1).await;
+        assert_eq!(page.text("busy").await, "Done again: remove");
+    });
+}
+
+#[test]
+fn what_escape_drops_comes_back_and_so_does_the_list_before_a_filter() {
+    let Some(places) = Places::find("what_escape_drops_comes_back_and_so_does_the_list_before_a_filter") else {
+        return;
+    };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        let all = page.text("map-count").await;
+        page.drag_over("map-canvas", &[(0.02, 0.3), (0.98, 0.3), (0.98, 0.98), (0.02, 0.98), (0.02, 0.4)]).await;
+        page.find("chip-region").await;
+        page.click("class-PER").await;
+        page.until("map-count", "shows few", |text| text.len() < all.len()).await;
+        let few = page.until("map-count", "shows few", |text| text != all).await;
+        page.press(&[], ESCAPE).await;
+        page.until("map-count", "shows all", |text| text == all).await;
+        page.until("busy", "says so", |text| text.contains("undo brings them back")).await;
+        page.press(&[CONTROL], 'z').await;
+        page.until("map-count", "shows few again", |text| text == few).await;
+        assert_eq!(page.text("busy").await, "Undone: filters");
+        assert!(page.has("chip-region").await);
+        page.press(&[CONTROL, SHIFT], 'Z').await;
+        page.until("map-count", "shows all", |text| text == all).await;
+
+        page.choose("list-which", "all").await;
+        page.choose("list-which", "kept").await;
+        page.choose("list-which", "removed").await;
+        page.click("chip-decided").await;
+        page.until_script("return document.querySelector('[data-testid=list-which]').value", "all").await;
+    });
+}
+
+#[test]
+fn single_letters_can_be_switched_off() {
+    let Some(places) = Places::find("single_letters_can_be_switched_off") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.press(&[], '?').await;
+        page.find("help-dialog").await;
+        page.click("letters").await;
+        page.click("help-close").await;
+        page.reload().await;
+        page.until_open().await;
+        page.press(&[], DOWN).await;
+        page.until_script(SELECTED, 2).await;
+        for key in ['j', 'x', '1', '/', '?', 'r'] {
+            page.press(&[], key).await;
+        }
+        page.press(&[], DOWN).await;
+        page.until_script(SELECTED, 3).await;
+        assert_eq!(by_hand(&page).await, 0);
+        page.click("help").await;
+        page.click("letters").await;
+        page.click("help-close").await;
+        page.press(&[], 'x').await;
+        until_by_hand(&page, 1).await;
     });
 }

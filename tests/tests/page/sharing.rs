@@ -26,7 +26,7 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
 
         // Made here, natively, from the same decisions: to the byte the same.
         let json = page.download("export-decisions", "decisions.json").await;
-        page.choose("export-more", "report").await;
+        page.pick("export-more", "report").await;
         let of_page = String::from_utf8(page.downloaded("report.html").await).unwrap();
         let bytes = std::fs::read(made.dynamics()).unwrap();
         let dynamics = shared::recording::dyn_file::read(&bytes).unwrap();
@@ -52,7 +52,7 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &corpus, "by the report's link");
 
         // The link from the menu likewise; own work is not lost to it, but offered.
-        page.choose("export-more", "link").await;
+        page.pick("export-more", "link").await;
         page.until("banner", "tells of it", |text| text.contains("The link is")).await;
         let link = page.address().await;
         page.click("automatic").await;
@@ -86,5 +86,36 @@ fn a_run_is_shown_as_it_was_decided() {
     with_page(&places, run.path(), "run/", move |page| async move {
         page.until_open().await;
         crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &expected, "as decided");
+    });
+}
+
+#[test]
+fn a_link_can_be_copied_by_hand_where_there_is_no_clipboard() {
+    let Some(places) = Places::find("a_link_can_be_copied_by_hand_where_there_is_no_clipboard") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.press(&[], 'j').await;
+        page.until("sentence", "shows a span", |text| !text.is_empty()).await;
+        page.click("decide-remove").await;
+        page.until("counts-panel", "has the decision", |text| text.contains("1 decided by hand")).await;
+        let mut link = String::new();
+        for clipboard in ["undefined", "{ writeText: () => Promise.reject(new Error('refused')) }"] {
+            page.script(&format!(
+                "Object.defineProperty(navigator, 'clipboard', {{ configurable: true, value: {clipboard} }})"
+            ))
+            .await;
+            page.pick("export-more", "link").await;
+            page.until("banner", "shows the link", |text| text.contains("copied by hand")).await;
+            // The next key changes the address, and not the link.
+            page.press(&[], 'j').await;
+            page.until_address("%22span%22:").await;
+            link = page.value("link-field").await;
+            page.click("dismiss").await;
+            page.until("banner", "is empty", str::is_empty).await;
+        }
+        page.script("indexedDB.deleteDatabase('dynclean')").await;
+        page.go(&link).await;
+        page.until("counts-panel", "has the decision", |text| text.contains("1 decided by hand")).await;
     });
 }

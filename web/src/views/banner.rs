@@ -1,16 +1,26 @@
 //! What the user has to be told.
 
 use leptos::prelude::*;
+use web_sys::{FocusEvent, HtmlInputElement};
 
 use crate::state::App;
+
+/// All of it, to be copied.
+fn select(event: FocusEvent) {
+    event_target::<HtmlInputElement>(&event).select();
+}
 
 pub fn banner(app: App) -> impl IntoView {
     view! {
         // Always there: a live region that comes with its text may go unread.
         <div class="banners" role="alert" data-testid="banner">
-            <For each=move || app.notices.get() key=|notice| notice.text.clone() let:notice>
+            <For each=move || app.notices.get() key=|notice| (notice.text.clone(), notice.link.clone()) let:notice>
                 <p class="banner" class:error=notice.is_error>
                     <span>{notice.text.clone()}</span>
+                    {notice.link.clone().map(|link| view! {
+                        <input type="text" readonly aria-label="Link to this view" data-testid="link-field" prop:value=link
+                            on:focus=select />
+                    })}
                     {notice.act.as_ref().map(|(label, _)| {
                         let notice = notice.clone();
                         view! {

@@ -8,6 +8,7 @@ use shared::corpus::decision::Decision;
 use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 
+use super::menu::menu;
 use super::table::decision_class;
 use crate::format;
 use crate::plots::sparkline;
@@ -120,29 +121,20 @@ fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {
                 on:click=move |_| app.decide(id, decision)>{text} <kbd>{key}</kbd></button>
         }
     };
-    let relabel = move |event: web_sys::Event| {
-        if let Ok(label) = event_target_value(&event).parse::<LabelId>() {
-            app.decide(id, Some(Decision::Relabel(label)));
-        }
-    };
-    let chosen = match row.decision {
-        Decision::Relabel(label) if row.by_hand => label.to_string(),
-        _ => String::new(),
-    };
-    let options = labels.into_iter().enumerate().map(|(number, name)| {
-        view! { <option value=number.to_string()>{format!("{number}  {name}")}</option> }
-    });
+    let relabel = move |label: usize| app.decide(id, Some(Decision::Relabel(label as LabelId)));
     view! {
         <div class="decide">
-            {button("keep", "K", Some(Decision::Keep), row.by_hand && row.decision == Decision::Keep)}
+            {button("keep", "A", Some(Decision::Keep), row.by_hand && row.decision == Decision::Keep)}
             {button("remove", "X", Some(Decision::Remove), row.by_hand && row.decision == Decision::Remove)}
-            <select class="button" aria-label="Relabel to" data-testid="relabel" on:change=relabel prop:value=chosen>
-                <option value="">"relabel to …"</option>
-                {options.collect_view()}
-            </select>
+            {menu("relabel", "button", "Relabel to (R)", "relabel to …", of_labels(&labels), Signal::from(false), relabel)}
             {row.by_hand.then(|| button("by rule", "U", None, false))}
         </div>
     }
+}
+
+/// Labels as entries of a menu.
+fn of_labels(labels: &[String]) -> Vec<(String, String)> {
+    labels.iter().enumerate().map(|(number, name)| (number.to_string(), name.clone())).collect()
 }
 
 /// The same words elsewhere, to be decided together.
@@ -164,8 +156,8 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
     let is_alone = own.spans.len() == 1;
     let exact = format!("\"{}\"", found.form);
     let list = move |_| {
-        app.set_filter(Filter { text: exact.clone(), ..Filter::default() });
-        app.list.set(List::Ranked(Listing { judged_only: false }));
+        let all = List::Ranked(Listing { judged_only: false });
+        app.replace_filter(Filter { text: exact.clone(), ..Filter::default() }, Some(all));
         app.words.set(false);
     };
     let button = move |text: &'static str, key: &'static str, test_id: &'static str, decision: Option<Decision>| {
@@ -176,15 +168,7 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
             </button>
         }
     };
-    let relabel = move |event: web_sys::Event| {
-        if let Ok(label) = event_target_value(&event).parse::<LabelId>() {
-            app.decide_alike(span, Some(Decision::Relabel(label)));
-        }
-    };
-    let options = labels.iter().enumerate().map(|(number, name)| {
-        view! { <option value=number.to_string()>{format!("{number}  {name}")}</option> }
-    });
-    let options = options.collect_view();
+    let relabel = move |label: usize| app.decide_alike(span, Some(Decision::Relabel(label as LabelId)));
     Some(view! {
         <div class="same" data-testid="same-form">
             <p>
@@ -194,12 +178,9 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
             {(!others.is_empty()).then(|| view! { <p class="muted">"also " {others.join("; ")}</p> })}
             <div class="decide">
                 {(!is_alone).then(|| view! {
-                    {button("keep all", "K", "keep-all", Some(Decision::Keep))}
+                    {button("keep all", "A", "keep-all", Some(Decision::Keep))}
                     {button("remove all", "X", "remove-all", Some(Decision::Remove))}
-                    <select class="button small" aria-label="Relabel all to" data-testid="relabel-all" on:change=relabel>
-                        <option value="">"relabel all …"</option>
-                        {options}
-                    </select>
+                    {menu("relabel-all", "button small", "Relabel all to (⇧R)", "relabel all …", of_labels(labels), Signal::from(false), relabel)}
                     {button("by rule", "U", "rule-all", None)}
                 })}
                 {(!is_alone || !others.is_empty()).then(|| view! {

@@ -151,7 +151,7 @@ fn chips(app: App) -> impl IntoView {
         {move || values().map(|text| chip(text, "chip-values", |filter| filter.values = None))}
         <Show when=move || app.filter.with(|filter| !filter.is_empty())>
             <button class="button small quiet" data-testid="clear-filters" title="Esc"
-                on:click=move |_| app.set_filter(Default::default())>"clear"</button>
+                on:click=move |_| app.clear_filter()>"clear"</button>
         </Show>
     }
 }

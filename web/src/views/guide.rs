@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::memory;
 use crate::state::App;
 
 /// Of the browser's storage: the guide has been seen.
@@ -23,8 +24,8 @@ const STEPS: &[(&str, &str)] = &[
     ),
     (
         "spans",
-        "These are the spans judged wrong, the most suspicious first. J or ↓ goes to the next one; K keeps the label, X \
-         removes it, 1 to 9 relabel. Ctrl+Z takes back. Words lists what was labelled most often: a dictionary's mistake repeats, \
+        "These are the spans judged wrong, the most suspicious first. J or ↓ goes to the next one, K or ↑ back; A accepts \
+         the label, X removes it, 1 to 9 relabel, R lists all types. Ctrl+Z takes back. Words lists what was labelled most often: a dictionary's mistake repeats, \
          and there one key decides about all of its spans.",
     ),
     (
@@ -47,19 +48,12 @@ pub fn begin(app: App) {
 
 fn end(app: App) {
     app.guide.set(None);
-    if let Ok(Some(store)) = window().local_storage() {
-        // Where storage is forbidden, the guide is offered again.
-        let _ = store.set_item(KEY, "yes");
-    }
-}
-
-fn was_seen() -> bool {
-    window().local_storage().ok().flatten().and_then(|store| store.get_item(KEY).ok().flatten()).is_some()
+    memory::remember(KEY, Some("yes"));
 }
 
 /// The step in hand; where none is and the guide has not been seen, the offer of it.
 pub fn guide(app: App) -> impl IntoView {
-    let seen = RwSignal::new(was_seen());
+    let seen = RwSignal::new(memory::recall(KEY).is_some());
     let close = move || {
         end(app);
         seen.set(true);

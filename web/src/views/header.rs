@@ -5,16 +5,12 @@ use leptos::prelude::*;
 use shared::formats::Format;
 use shared::report::last_part;
 
+use super::menu::menu;
 use crate::address;
 use crate::format;
 use crate::protocol::Export;
 use crate::state::App;
 use crate::theme;
-
-/// Of the menu's entries.
-const PROVENANCE: &str = "provenance";
-const REPORT: &str = "report";
-const LINK: &str = "link";
 
 pub fn header(app: App) -> impl IntoView {
     let nothing_open = move || app.file.with(Option::is_none);
@@ -34,7 +30,7 @@ pub fn header(app: App) -> impl IntoView {
                     }
                 })}
             </p>
-            <p class="busy" role="status" data-testid="busy">{move || app.busy.get()}</p>
+            <p class="busy" role="status" data-testid="busy">{move || app.busy.get().or_else(|| app.said.get())}</p>
             <div class="actions">
                 {steps(app)}
                 {open_button(app, "button quiet", "file-input")}
@@ -101,32 +97,21 @@ fn compare_button(app: App) -> impl IntoView {
 
 /// Other formats and files: choosing one saves it.
 fn more_exports(app: App) -> impl IntoView {
-    let choose = move |event: web_sys::Event| {
-        let select: web_sys::HtmlSelectElement = event_target(&event);
-        let chosen = select.value();
-        // It is a menu: nothing stays chosen.
-        select.set_value("");
-        if chosen == PROVENANCE {
-            app.export(Export::Provenance);
-        } else if chosen == REPORT {
-            app.export(Export::Report);
-        } else if chosen == LINK {
-            address::ask();
-        } else if let Some(format) = Format::ALL.into_iter().find(|format| format.name() == chosen) {
-            app.export(Export::Corpus(Some(format)));
-        }
+    let entry = |id: &str, text: String| (id.to_owned(), text);
+    let mut entries = vec![
+        entry("report", "Report, one HTML file".to_owned()),
+        entry("link", "Link to this view".to_owned()),
+        entry("provenance", "Where every change comes from".to_owned()),
+    ];
+    entries.extend(Format::ALL.map(|format| entry(format.name(), format!("Cleaned corpus as {}", format.title()))));
+    let choose = move |number: usize| match number {
+        0 => app.export(Export::Report),
+        1 => address::ask(),
+        2 => app.export(Export::Provenance),
+        more => app.export(Export::Corpus(Format::ALL.get(more - 3).copied())),
     };
-    let formats = Format::ALL.map(|format| view! { <option value=format.name()>{format.title()}</option> });
-    view! {
-        <select class="button more" data-testid="export-more" aria-label="Share or save something else"
-            disabled=move || app.file.with(Option::is_none) on:change=choose>
-            <option value="">"Share …"</option>
-            <option value=REPORT>"Report, one HTML file"</option>
-            <option value=LINK>"Link to this view"</option>
-            <option value=PROVENANCE>"Where every change comes from"</option>
-            <optgroup label="Cleaned corpus as">{formats.collect_view()}</optgroup>
-        </select>
-    }
+    let nothing_open = Signal::derive(move || app.file.with(Option::is_none));
+    menu("export-more", "button", "Share or save something else", "Share …", entries, nothing_open, choose)
 }
 
 /// A file picker: the input itself is invisible, yet has the focus and answers to the keyboard.

@@ -63,6 +63,13 @@ pub fn help(app: App) -> impl IntoView {
                 </p>
             </Show>
             <h3>"Keys"</h3>
+            <p>
+                <label class="row check">
+                    <input type="checkbox" data-testid="letters" prop:checked=move || app.letters.get()
+                        on:change=move |e| app.set_letters(event_target_checked(&e)) />
+                    "Single letters, digits and signs are keys. Without them use the buttons, arrows, Ctrl + Z and Esc"
+                </label>
+            </p>
             <table>{KEYS.iter().map(key).collect_view()}</table>
             <h3>"On the plots"</h3>
             <p>

@@ -190,6 +190,11 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
         app.hover.set(None);
     };
     let wheel = move |event: WheelEvent| {
+        // Where the page scrolls (see the stylesheet), the wheel is for that, and with Ctrl for the map.
+        let width = window().inner_width().ok().and_then(|width| width.as_f64());
+        if width.is_some_and(|width| width < 1024.0) && !event.ctrl_key() {
+            return;
+        }
         event.prevent_default();
         let at = to_plane(
             untrack(|| extent(app)),
@@ -209,7 +214,10 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
     };
     view! {
         <canvas class="cloud" node_ref=cloud role="img" data-testid="map-canvas"
-            aria-label="Density of all spans by variability and confidence; the spans table lists them"
+            aria-label=move || {
+                let Axes { x, y } = app.axes.get();
+                format!("Map of all spans, {} up, {} to the right; the spans table lists them", caption(app, y), caption(app, x))
+            }
             on:pointerdown=down on:pointermove=moved on:pointerup=up on:wheel=wheel
             on:pointercancel=move |_| drawn.set(Vec::new()) on:pointerleave=move |_| leave()
             on:dblclick=move |_| app.zoom.set(None)></canvas>

@@ -11,6 +11,7 @@ mod header;
 mod help;
 mod histogram;
 mod map;
+mod menu;
 mod scroller;
 mod table;
 mod welcome;
@@ -45,7 +46,7 @@ pub fn page(app: App) -> impl IntoView {
         {banner::banner(app)}
         {guide::guide(app)}
         <Show when=is_open fallback=move || welcome::welcome(app)>
-            <main class="workbench" data-guide=move || guide::target(app)>
+            <main class="workbench" class:no-letters=move || !app.letters.get() data-guide=move || guide::target(app)>
                 <section class="panel controls" aria-label="Settings and figures">
                     {later(2, move || view! {
                         {controls::controls(app)} {counts::comparison(app)} {counts::counts(app)} {counts::quality(app)}

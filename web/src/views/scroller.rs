@@ -25,9 +25,12 @@ pub struct Scroller {
 }
 
 impl Scroller {
-    pub fn new() -> Self {
+    /// `sight` follows which rows are in sight: the first, and how many.
+    pub fn new(sight: RwSignal<(usize, usize)>) -> Self {
         let viewport = NodeRef::new();
-        Self { viewport, size: size_of(viewport), top: RwSignal::new(0) }
+        let (size, top) = (size_of(viewport), RwSignal::new(0));
+        Effect::new(move |_| sight.set((top.get(), ((size.get().1 - HEAD) / ROW).ceil() as usize)));
+        Self { viewport, size, top }
     }
 
     /// Number of the first row that is to be there, and how many; none until there is room.
@@ -82,6 +85,8 @@ impl Scroller {
         } else if HEAD + row_top + ROW > top + height {
             viewport.set_scroll_top((HEAD + row_top + ROW - height).ceil() as i32);
         }
+        // The browser tells of it a frame later: the next key may come before.
+        self.scrolled();
     }
 }
 

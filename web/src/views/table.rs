@@ -47,7 +47,7 @@ pub fn table(app: App) -> impl IntoView {
 }
 
 fn spans(app: App) -> impl IntoView {
-    let scroller = Scroller::new();
+    let scroller = Scroller::new(app.sight);
     Effect::new(move |_| {
         if let (Some((offset, limit)), true) = (scroller.wanted(), app.file.with(Option::is_some)) {
             let query = RowQuery { list: app.list.get(), offset, limit };
@@ -57,12 +57,12 @@ fn spans(app: App) -> impl IntoView {
     scroller.restart_with(move || {
         let _ = (app.list.get(), app.filter.with(|_| ()));
     });
-    scroller.follow(app.in_sight);
+    scroller.follow(app.scroll_to);
     let total = move || app.rows.with(|rows| rows.total);
     view! {
         <div class="grid" class:with-gold=move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold))>
             <div class="viewport" role="grid" tabindex="0" data-testid="rows" node_ref=scroller.viewport
-                aria-label="Spans: arrow keys select, K keeps, X removes, a digit relabels, U leaves it to the rules"
+                aria-label="Spans: arrow keys select, A keeps, X removes, a digit relabels, U leaves it to the rules"
                 aria-rowcount=move || (total() + 1).to_string()
                 aria-activedescendant=move || {
                     let selected = app.selected.get()?;

@@ -19,7 +19,7 @@ pub fn share(app: App) -> String {
 }
 
 pub fn words(app: App) -> impl IntoView {
-    let scroller = Scroller::new();
+    let scroller = Scroller::new(app.sight);
     Effect::new(move |_| {
         if let (Some((offset, limit)), true) = (scroller.wanted(), app.file.with(Option::is_some)) {
             let query = FormQuery { order: app.form_order.get(), offset, limit };
@@ -35,7 +35,7 @@ pub fn words(app: App) -> impl IntoView {
         app.form_order.track();
         filter.track();
     });
-    scroller.follow(app.in_sight);
+    scroller.follow(app.scroll_to);
     let chosen = move || {
         let form = app.filter.with(|filter| filter.form.clone())?;
         app.forms.with(|forms| forms.rows.iter().find(|row| is_of(row, &form)).map(|row| row_name(row.form)))
@@ -53,7 +53,7 @@ pub fn words(app: App) -> impl IntoView {
     view! {
         <div class="grid words">
             <div class="viewport" role="grid" tabindex="0" data-testid="form-rows" node_ref=scroller.viewport
-                aria-label="Words: arrow keys select, K keeps all spans with them, X removes, a digit relabels, U leaves them to the rules"
+                aria-label="Words: arrow keys select, A keeps all spans with them, X removes, a digit relabels, U leaves them to the rules"
                 aria-rowcount=move || (total() + 1).to_string() aria-activedescendant=chosen on:scroll=move |_| scroller.scrolled()>
                 <div class="row head" role="row" aria-rowindex="1">
                     <span role="columnheader">"decision"</span>

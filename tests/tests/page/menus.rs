@@ -1,0 +1,75 @@
+//! Menus by keyboard: nothing is done before an entry is chosen, and nothing else is done by their keys.
+
+use crate::browser::{Page, Places, with_page};
+use crate::made;
+
+const ENTER: char = '\u{e007}';
+const ESCAPE: char = '\u{e00c}';
+const END: char = '\u{e010}';
+const HOME: char = '\u{e011}';
+const UP: char = '\u{e013}';
+const DOWN: char = '\u{e015}';
+
+async fn focus(page: &Page, id: &str) {
+    page.script(&format!("document.querySelector('[data-testid={id}]').focus()")).await;
+}
+
+async fn is_any_open(page: &Page) -> bool {
+    page.script("return document.querySelector(':popover-open') !== null").await == true
+}
+
+#[test]
+fn menus_do_nothing_before_an_entry_is_chosen() {
+    let Some(places) = Places::find("menus_do_nothing_before_an_entry_is_chosen") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.click("class-PER").await;
+        page.until("listed", "lists some", |text| !text.starts_with("0 ")).await;
+        let listed = page.text("listed").await;
+        page.press(&[], 'j').await;
+        page.until("sentence", "shows a span", |text| !text.is_empty()).await;
+        let sentence = page.text("sentence").await;
+
+        focus(&page, "export-more").await;
+        page.press(&[], ENTER).await;
+        page.until_focused("export-more-report").await;
+        for (key, entry) in [(DOWN, "link"), (DOWN, "provenance"), (UP, "link"), (HOME, "report"), ('w', "provenance")]
+        {
+            page.press(&[], key).await;
+            page.until_focused(&format!("export-more-{entry}")).await;
+        }
+        page.press(&[], END).await;
+        page.press(&[], DOWN).await;
+        page.until_focused("export-more-report").await;
+        // Out of it, and only out of it.
+        page.press(&[], ESCAPE).await;
+        page.until_focused("export-more").await;
+        assert!(!is_any_open(&page).await);
+        assert_eq!((page.text("listed").await, page.text("sentence").await), (listed, sentence));
+        page.click("export-more").await;
+        page.click("facts").await;
+        assert!(!is_any_open(&page).await, "a click elsewhere closes it");
+
+        focus(&page, "relabel").await;
+        page.press(&[], ENTER).await;
+        page.until_focused("relabel-0").await;
+        page.press(&[], DOWN).await;
+        page.press(&[], DOWN).await;
+        page.until_focused("relabel-2").await;
+        assert!(!page.text("counts-panel").await.contains("decided by hand"));
+        let entry = page.text("relabel-2").await;
+        page.press(&[], ENTER).await;
+        page.until("decision", "is that of the entry", |text| text == format!("→ {entry}")).await;
+        page.until("counts-panel", "has it", |text| text.contains("1 decided by hand")).await;
+        assert!(!is_any_open(&page).await);
+
+        // With a key, and a letter of the type's name: for more types than there are digits.
+        page.press(&[], 'r').await;
+        page.until_focused("relabel-0").await;
+        page.press(&[], 'p').await;
+        page.until_script("return document.activeElement.textContent", "PER").await;
+        page.press(&[], ENTER).await;
+        page.until("decision", "is PER", |text| text == "→ PER").await;
+    });
+}

@@ -1,0 +1,83 @@
+//! Menus: a button, and the actions that it opens. Nothing is done before an action is chosen.
+//!
+//! The browser itself opens and closes them: `Esc` and a click elsewhere close, and the focus goes back to the button.
+
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, KeyboardEvent, MouseEvent};
+
+/// A menu whose entries are named by their numbers. `test_id` is also what the page knows it by.
+pub fn menu(
+    test_id: &'static str,
+    class: &'static str,
+    title: &'static str,
+    text: &'static str,
+    entries: Vec<(String, String)>,
+    is_disabled: Signal<bool>,
+    choose: impl Fn(usize) + Copy + 'static,
+) -> impl IntoView {
+    let name = format!("{test_id}-menu");
+    let list = name.clone();
+    let entry = move |(number, (id, text)): (usize, (String, String))| {
+        view! {
+            <button role="menuitem" tabindex="-1" autofocus=number == 0 data-testid=format!("{test_id}-{id}")
+                popovertarget=list.clone() popovertargetaction="hide" on:click=move |_| choose(number)>{text}</button>
+        }
+    };
+    view! {
+        <button class=class title=title data-testid=test_id aria-haspopup="menu" popovertarget=name.clone() disabled=is_disabled
+            on:click=place>{text}</button>
+        <div class="menu" popover="auto" role="menu" id=name aria-label=title on:keydown=on_key>
+            {entries.into_iter().enumerate().map(entry).collect_view()}
+        </div>
+    }
+}
+
+/// Puts the menu beside its button, where there is room.
+fn place(event: MouseEvent) {
+    let Some(button) = event.current_target().and_then(|button| button.dyn_into::<HtmlElement>().ok()) else { return };
+    let list = button.next_element_sibling().and_then(|list| list.dyn_into::<HtmlElement>().ok());
+    let size = |side: Result<wasm_bindgen::JsValue, _>| side.ok().and_then(|side| side.as_f64()).unwrap_or_default();
+    let (width, height) = (size(window().inner_width()), size(window().inner_height()));
+    let at = button.get_bounding_client_rect();
+    let across = if at.left() < width / 2.0 {
+        format!("left:{}px", at.left())
+    } else {
+        format!("right:{}px", width - at.right())
+    };
+    let (down, room) = if at.top() < height / 2.0 {
+        (format!("top:{}px", at.bottom()), height - at.bottom())
+    } else {
+        (format!("bottom:{}px", height - at.top()), at.top())
+    };
+    if let Some(list) = list {
+        list.style().set_css_text(&format!("{across};{down};max-height:{}px", room - 8.0));
+    }
+}
+
+/// Arrows, Home and End move, and a letter goes to the next entry that begins with it.
+fn on_key(event: KeyboardEvent) {
+    let Some(list) = event.current_target().and_then(|list| list.dyn_into::<HtmlElement>().ok()) else { return };
+    let entries = list.children();
+    let (n, now) = (entries.length(), document().active_element());
+    let at = (0..n).find(|&i| entries.item(i) == now).unwrap_or(0);
+    let key = event.key();
+    let next = match key.as_str() {
+        "ArrowDown" => Some((at + 1) % n),
+        "ArrowUp" => Some((at + n - 1) % n),
+        "Home" => Some(0),
+        "End" => Some(n - 1),
+        "Tab" => {
+            let _ = list.hide_popover();
+            return;
+        }
+        _ => (1..=n).map(|by| (at + by) % n).find(|&i| {
+            let text = entries.item(i).and_then(|entry| entry.text_content()).unwrap_or_default();
+            key != " " && text.to_lowercase().starts_with(&key.to_lowercase())
+        }),
+    };
+    if let Some(entry) = next.and_then(|i| entries.item(i)).and_then(|entry| entry.dyn_into::<HtmlElement>().ok()) {
+        event.prevent_default();
+        let _ = entry.focus();
+    }
+}
