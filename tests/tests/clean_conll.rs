@@ -52,7 +52,7 @@ fn conll_columns_come_back_with_a_mask() {
     trainer(&binary, at, &[&convert[..], &["--labels", "LOC,ORG,PER", "--out", "run.dyn"]].concat());
 
     // Nothing judged, nothing changed.
-    let clean = ["clean", "run.dyn", "--corpus", "train.conll", "--out", "cleaned.conll"];
+    let clean = ["clean", "run.dyn", "--corpus", "train.conll", "--out", "cleaned.conll", "--metric", "aum"];
     let none = ["--negatives-threshold=-9", "--positives-threshold=-9"];
     trainer(&binary, at, &[&clean[..], &none].concat());
     assert_eq!(std::fs::read_to_string(at.join("cleaned.conll")).unwrap(), TRAIN);
@@ -85,6 +85,12 @@ sang VBD O 1
     let again = ["clean", "run.dyn", "--corpus", "cleaned.conll", "--out", "again.conll"];
     let output = Command::new(&binary).args(again).current_dir(at).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("other labels"), "{output:?}");
+
+    // A threshold by AUM is none by trust, which is a probability.
+    let unit = ["clean", "run.dyn", "--corpus", "train.conll", "--out", "x.conll", "--positives-threshold=-9"];
+    let output = Command::new(&binary).args(unit).current_dir(at).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("outside 0..1"), "{output:?}");
+    assert!(!at.join("x.conll").exists());
 
     // A threshold for a type that does not exist is no threshold.
     let slip = [&clean[..], &["--class-threshold", "PERS=1"]].concat();

@@ -97,10 +97,12 @@ fn the_command_converts_and_inspects() {
     let output = run(&["inspect", "run.dyn", "--json", "--spans", "spans.csv"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let csv = std::fs::read_to_string(at.join("spans.csv")).unwrap();
+    // Without text, trust follows from AUM alone: 1 / (1 + e^x) with x = −1.05 + .65·.25.
+    assert!((1.0 / (1.0 + (-0.8875f64).exp()) - 0.708374).abs() < 1e-6);
     assert_eq!(
         csv,
-        "span_id,guid,sentence,start,end,label,gold,aum,confidence,variability,correctness,forgetting,decision\n\
-         0,a,0,0,0,1,,-0.25,,,1,0,keep\n1,b,1,0,0,O,,NaN,,,0,0,keep\n"
+        "span_id,guid,sentence,start,end,label,gold,aum,confidence,variability,correctness,forgetting,decision,trust,because\n\
+         0,a,0,0,0,1,,-0.25,,,1,0,keep,0.70837396,\n1,b,1,0,0,O,,NaN,,,0,0,keep,NaN,\n"
     );
     assert!(run(&["inspect", "run.dyn", "--spans", "spans.parquet"]).status.success());
 
@@ -142,6 +144,8 @@ fn the_parquet_table_has_every_span_with_its_types() {
     for (id, row) in rows.iter().enumerate() {
         let expected = if id == 3 { Field::Null } else { Field::Float(judge.metrics.aum[id]) };
         assert_eq!(row["aum"], expected, "span {id}");
+        let expected = if id == 3 { Field::Null } else { Field::Float(judge.metrics.trust[id]) };
+        assert_eq!(row["trust"], expected, "span {id}");
         assert_eq!(row["correctness"], Field::UShort(judge.metrics.correctness[id]));
     }
     assert_eq!([&rows[3]["predicted"], &rows[3]["confidence"]], [&Field::Null; 2]);
