@@ -278,8 +278,11 @@ fn comes_back(corpus: &Corpus, format: Format) {
     assert_eq!(labels_by_text(&again), labels_by_text(corpus), "{format:?}\n{:?}", written.content);
 }
 
+/// A sentence's text, its entities as (text, type), and its unknown spans.
+type SentenceLabels = (String, Vec<(String, String)>, Vec<String>);
+
 /// Per sentence with text: entities and unknown spans by their text, blanks aside; types as brat can hold them.
-fn labels_by_text(corpus: &Corpus) -> Vec<(String, Vec<(String, String)>, Vec<String>)> {
+fn labels_by_text(corpus: &Corpus) -> Vec<SentenceLabels> {
     let text = |words: &mut dyn Iterator<Item = &str>| -> String {
         words.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect()
     };

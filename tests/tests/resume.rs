@@ -422,8 +422,8 @@ fn a_loss_that_is_no_number_names_its_batch() {
 fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
     let bench = Bench::new();
     let file = bench.path("sweep.toml");
-    let toml = "[sweep]\nwindows = [\"1-2\", \"1-9\"]\npositives = [{ fixed = -99.0 }, { fixed = 0.0 }]\n\
-                negatives = [{ fixed = -99.0 }]\nseeds = 2\n";
+    let toml = "[sweep]\nwindows = [\"1-2\", \"1-9\"]\npositives = [{ fixed = 0.0 }, { fixed = 0.5 }]\n\
+                negatives = [{ fixed = 0.0 }]\nseeds = 2\n";
     std::fs::write(&file, toml).unwrap();
     bench.succeed("run", &["--reference", "oracle", "--trials", "none"]);
     let before = std::fs::metadata(bench.path("run").join("dynamics.dyn")).unwrap().modified().unwrap();

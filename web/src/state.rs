@@ -438,9 +438,16 @@ impl App {
 
     /// Changes one side's rule.
     pub fn set_rule(&self, side: Side, rule: Rule) {
-        self.change(|settings| match side {
-            Side::Negatives => settings.negatives = rule,
-            Side::Positives => settings.positives = rule,
+        self.change(|settings| {
+            let rule = match rule {
+                // A probability.
+                Rule::Fixed(value) if settings.metric == Metric::Trust => Rule::Fixed(value.clamp(0.0, 1.0)),
+                rule => rule,
+            };
+            match side {
+                Side::Negatives => settings.negatives = rule,
+                Side::Positives => settings.positives = rule,
+            }
         });
     }
 
@@ -501,7 +508,10 @@ impl App {
     pub fn set_class(&self, class: &str, threshold: Option<f32>) {
         self.change(|settings| {
             match threshold {
-                Some(value) => settings.classes.insert(class.to_owned(), Rule::Fixed(value)),
+                Some(value) => {
+                    let value = if settings.metric == Metric::Trust { value.clamp(0.0, 1.0) } else { value };
+                    settings.classes.insert(class.to_owned(), Rule::Fixed(value))
+                }
                 None => settings.classes.remove(class),
             };
         });

@@ -82,7 +82,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         until_stored().await;
 
         // A link that is looked at and left changes nothing.
-        follow(&page, &format!("{base}#{}", link(-0.25)), "-0.25").await;
+        follow(&page, &format!("{base}#{}", link(0.25)), "0.25").await;
         until_stored().await;
         page.go(&base).await;
         let told = offers(&page).await;
@@ -90,7 +90,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         until_threshold(&page, &threshold).await;
 
         // Decided upon without an answer, it is kept, and own work beside it.
-        follow(&page, &format!("{base}#{}", link(-0.25)), "-0.25").await;
+        follow(&page, &format!("{base}#{}", link(0.25)), "0.25").await;
         page.press(&[], 'j').await;
         for _ in 0..2 {
             page.press(&[], 'a').await;
@@ -100,7 +100,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         page.go(&base).await;
         let told = offers(&page).await;
         assert!(told.contains("set aside") && told.contains("2 decisions by hand"), "{told}");
-        until_threshold(&page, "-0.25").await;
+        until_threshold(&page, "0.25").await;
         take_up_that(&page).await;
         until_threshold(&page, &threshold).await;
         until_decided(&page, 1).await;
@@ -112,13 +112,13 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         assert!(!told.contains("set aside") && told.contains("2 decisions by hand"), "answered: {told}");
 
         // Not taken up, it can be had by undoing.
-        follow(&page, &format!("{base}#{}", link(-0.75)), "-0.75").await;
+        follow(&page, &format!("{base}#{}", link(0.75)), "0.75").await;
         page.click("dismiss").await;
         page.until("banner", "is empty", str::is_empty).await;
-        until_threshold(&page, "-0.75").await;
+        until_threshold(&page, "0.75").await;
         page.press(&[CONTROL], 'z').await;
         until_decided(&page, 2).await;
-        until_threshold(&page, "-0.25").await;
+        until_threshold(&page, "0.25").await;
     });
 }
 
@@ -126,17 +126,17 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
 fn settings_that_were_not_taken_up_can_be_had_by_undoing() {
     let Some(places) = Places::find("settings_that_were_not_taken_up_can_be_had_by_undoing") else { return };
     let made = made(&places);
-    let link = share::fragment(&decisions(made, -0.75));
+    let link = share::fragment(&decisions(made, 0.75));
     with_page(&places, &made.run, RUN, move |page| async move {
         page.until_open().await;
         let base = base_of(&page).await;
         page.type_into("slider-negatives", "\u{e00e}").await;
         let own = page.value("threshold-negatives").await;
         until_stored().await;
-        follow(&page, &format!("{base}#{link}"), "-0.75").await;
+        follow(&page, &format!("{base}#{link}"), "0.75").await;
         page.click("dismiss").await;
         page.until("banner", "is empty", str::is_empty).await;
-        until_threshold(&page, "-0.75").await;
+        until_threshold(&page, "0.75").await;
         page.press(&[CONTROL], 'z').await;
         until_threshold(&page, &own).await;
         until_stored().await;
@@ -148,7 +148,7 @@ fn settings_that_were_not_taken_up_can_be_had_by_undoing() {
         // A link that is followed now is one.
         page.script(&format!("location.hash = '#{link}'")).await;
         page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
-        until_threshold(&page, "-0.75").await;
+        until_threshold(&page, "0.75").await;
     });
 }
 
@@ -260,7 +260,7 @@ fn settings_that_the_file_cannot_have_are_refused() {
         decide_first(&page).await;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("decisions.json");
-        let mut late = decisions(made, -0.25);
+        let mut late = decisions(made, 0.25);
         (late.settings.window.first, late.settings.window.last) = (50, 60);
         std::fs::write(&file, serde_json::to_vec(&late).unwrap()).unwrap();
         page.drop_file(&file).await;
@@ -281,7 +281,7 @@ fn own_work_is_set_aside_where_a_file_brings_other_decisions() {
         let base = base_of(&page).await;
         decide_first(&page).await;
         let folder = tempfile::tempdir().unwrap();
-        for (name, threshold) in [("first.json", -0.25), ("second.json", -0.75)] {
+        for (name, threshold) in [("first.json", 0.25), ("second.json", 0.75)] {
             let file = folder.path().join(name);
             std::fs::write(&file, serde_json::to_vec(&decisions(made, threshold)).unwrap()).unwrap();
             page.drop_file(&file).await;
@@ -297,10 +297,10 @@ fn own_work_is_set_aside_where_a_file_brings_other_decisions() {
         page.go(&base).await;
         let told = offers(&page).await;
         assert!(told.contains("set aside") && told.contains("1 decision by hand"), "{told}");
-        until_threshold(&page, "-0.75").await;
+        until_threshold(&page, "0.75").await;
         take_up_that(&page).await;
         until_decided(&page, 1).await;
         page.press(&[CONTROL], 'z').await;
-        until_threshold(&page, "-0.75").await;
+        until_threshold(&page, "0.75").await;
     });
 }

@@ -77,7 +77,9 @@ fn spans_are_decided_by_keyboard_and_nothing_is_lost() {
         page.click("clear-filters").await;
         page.until("listed", "lists spans again", |text| !text.starts_with("0 ")).await;
 
-        // Reloaded at once, the page has it all.
+        // Undo brings the search back first, then takes back the decision. Reloaded at once, the page has it all.
+        page.press(&[CONTROL], 'z').await;
+        page.until("busy", "says so", |text| text == "Undone: filters").await;
         page.press(&[CONTROL], 'z').await;
         until_by_hand(&page, 1).await;
         let decisions = page.download("export-decisions", "decisions.json").await;

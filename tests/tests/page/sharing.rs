@@ -79,10 +79,10 @@ fn a_run_is_shown_as_it_was_decided() {
     let bytes = std::fs::read(made.dynamics()).unwrap();
     std::fs::write(run.path().join("dynamics.dyn"), &bytes).unwrap();
     let automatic = Judge::automatic(&shared::recording::dyn_file::read(&bytes).unwrap(), |_| {}).unwrap().1;
-    let settings = Settings { negatives: Rule::Fixed(-0.25), ..automatic };
+    let settings = Settings { negatives: Rule::Fixed(0.25), ..automatic };
     let decisions = Decisions::new(shared::recording::dyn_file::digest(&bytes), settings);
     std::fs::write(run.path().join("decisions.json"), serde_json::to_vec(&decisions).unwrap()).unwrap();
-    let expected = crate::cleaned_by_trainer(&places.trainer, made, &["--negatives-threshold=-0.25"]);
+    let expected = crate::cleaned_by_trainer(&places.trainer, made, &["--negatives-threshold=0.25"]);
     with_page(&places, run.path(), "run/", move |page| async move {
         page.until_open().await;
         crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &expected, "as decided");

@@ -77,7 +77,12 @@ fn words_are_listed_by_number_of_labels_and_decided_in_one_go() {
         page.click("sort-judged").await;
         page.until("form-row", "is judged in full", |text| text.contains("(100 %)")).await;
         page.click("sort-mean").await;
-        page.until("form-row", "has a low mean", |text| text.contains('−')).await;
+        page.until_script(
+            "return document.querySelector('[data-testid=sort-mean]').parentElement.getAttribute('aria-sort')",
+            "ascending",
+        )
+        .await;
+        page.until("form-row", "has the lowest mean", |text| text.contains("\n0.0")).await;
         let column = |rows: Vec<Vec<String>>| -> Vec<f32> {
             rows.iter().map(|row| row[5].replace('−', "-").parse().unwrap()).collect()
         };
