@@ -475,7 +475,11 @@ fn suspicious(input: &Input, side: Side, decided: &std::collections::BTreeMap<Sp
             escape(&because),
             label(judge.assigned.get(at)),
             label(judge.metrics.predicted.get(at)),
-            judge.metrics.trust.get(at).map_or(String::new(), |trust| format!("{:.0}%", 100.0 * (1.0 - trust))),
+            judge
+                .metrics
+                .trust
+                .get(at)
+                .map_or(String::new(), |trust| format!("{:.0}%", (100.0 * (1.0 - trust)).clamp(1.0, 99.0))),
             judge.metrics.aum.get(at).map_or(String::new(), |&aum| number(aum)),
         );
     }

@@ -243,7 +243,7 @@ fn action(app: App) -> impl IntoView {
         </div>
         <Show when=relabels>
             <label class="row">
-                <span class="name">"if predicted with p ≥"</span>
+                <span class="name">"relabel only if at least this sure"</span>
                 <input class="number" type="number" min="0" max="1" step="0.05" data-testid="relabel-probability"
                     prop:value=move || app.settings.get().relabel_probability.to_string() on:change=set_probability />
             </label>
@@ -252,7 +252,7 @@ fn action(app: App) -> impl IntoView {
             judged, and none over a positive that the model has learned (AUM of at least 0) or with words that are no entity in dev">
             <input type="checkbox" data-testid="overlap" prop:checked=move || app.settings.get().overlap_suppression
                 on:change=move |e| app.change(|s| s.overlap_suppression = event_target_checked(&e)) />
-            "judge only negatives that may be missed entities"
+            "skip O spans that overlap a trusted entity"
         </label>
         {move || contradicted().map(|Contradicted { entries, spans }| view! {
             <label class="row check" title="Sentences with gold labels (dev) have their words with other labels. A \

@@ -101,11 +101,11 @@ fn span(app: App, detail: Detail) -> impl IntoView {
 fn because(detail: &Detail) -> impl IntoView + use<> {
     let wrong = detail.wrong?;
     let reasons = |intro: &'static str, reasons: &[String]| {
-        (!reasons.is_empty()).then(|| view! { <p><span class="muted">{intro}</span> {reasons.join("; ")}</p> })
+        (!reasons.is_empty()).then(|| view! { <p><span class="muted">{intro}</span> " " {reasons.join("; ")}</p> })
     };
     Some(view! {
         <div class="because" data-testid="because">
-            <p><strong>{format!("{:.0}%", 100.0 * wrong)}</strong> " likely wrong"</p>
+            <p>"wrong with a probability of " <strong>{format!("{:.0}%", (100.0 * wrong).clamp(1.0, 99.0))}</strong></p>
             {reasons("against it:", &detail.because.against)}
             {reasons("for it:", &detail.because.in_favour)}
         </div>

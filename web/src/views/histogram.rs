@@ -65,7 +65,7 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
                 <span class="axis x" aria-hidden="true">{move || match app.metric() {
                     Metric::Aum => "AUM (logits)",
                     Metric::Confidence => "confidence (probability)",
-                    Metric::Trust => "trust: probability that the label is right",
+                    Metric::Trust => "trust (probability)",
                 }}</span>
                 {line(app, side, data)}
                 <p class="legend inlay">
