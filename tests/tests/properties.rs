@@ -144,14 +144,21 @@ fn settings() -> impl Strategy<Value = Settings> {
         ]
     };
     let classes = prop::collection::btree_map("[ABX]", rule(), 0..3);
-    (rule(), rule(), classes, any::<[bool; 5]>(), 0.0..1.0f32, 1..4u32).prop_map(
-        |(negatives, positives, classes, choices, relabel_probability, last)| {
-            let [relabel, overlap_suppression, per_class, by_confidence, dictionary_check] = choices;
+    let metric = prop_oneof![Just(Metric::Aum), Just(Metric::Confidence), Just(Metric::Trust)];
+    (rule(), rule(), classes, any::<[bool; 4]>(), metric, 0.0..1.0f32, 1..4u32).prop_map(
+        |(negatives, positives, classes, choices, metric, relabel_probability, last)| {
+            let [relabel, overlap_suppression, per_class, dictionary_check] = choices;
+            // Trust is a probability: other thresholds are refused where settings are read.
+            let fit = |rule: Rule| match rule {
+                Rule::Fixed(value) if metric == Metric::Trust => Rule::Fixed((value + 6.0) / 12.0),
+                rule => rule,
+            };
+            let classes = classes.into_iter().map(|(name, rule)| (name, fit(rule))).collect();
             Settings {
                 window: Window::first_epochs(last),
-                metric: if by_confidence { Metric::Confidence } else { Metric::Aum },
-                negatives,
-                positives,
+                metric,
+                negatives: fit(negatives),
+                positives: fit(positives),
                 per_class,
                 classes,
                 action: if relabel { Action::Relabel } else { Action::Remove },
@@ -331,6 +338,30 @@ proptest! {
         prop_assert_eq!((&read.tokens, &read.unknown, &read.extra), (&cleaned.tokens, &cleaned.unknown, &cleaned.extra));
         // The file knows only the types that still occur.
         prop_assert_eq!(read.with_labels(&corpus.labels).unwrap().entities, cleaned.entities);
+    }
+
+    #[test]
+    fn a_flat_corpus_stays_flat_and_every_change_has_its_reason(dynamics in dynamics(), settings in settings()) {
+        let mut dynamics = dynamics;
+        let mut flat: Vec<Entity> = Vec::new();
+        for entity in dynamics.corpus.entities.drain(..) {
+            if !flat.iter().any(|other| other.span.overlaps(&entity.span)) {
+                flat.push(entity);
+            }
+        }
+        dynamics.corpus.entities = flat;
+        let judge = Judge::new(&dynamics, settings.window, settings.metric).unwrap();
+        let decided = Decisions::new(String::new(), settings).resolve(&judge, &dynamics.corpus.labels).unwrap();
+        for &span in decided.keys() {
+            let wrong: f32 = judge.reasons(span).iter().map(|reason| reason.log_odds).sum();
+            let trust = judge.metrics.trust[span as usize];
+            prop_assert!((trust - 1.0 / (1.0 + wrong.exp())).abs() < 1e-5, "{} {}", trust, wrong);
+        }
+        let cleaned = clean(&dynamics.corpus, &judge, &decided);
+        for (i, entity) in cleaned.entities.iter().enumerate() {
+            let overlapping = cleaned.entities.iter().skip(i + 1).find(|other| other.span.overlaps(&entity.span));
+            prop_assert_eq!(overlapping, None, "{:?}", entity);
+        }
     }
 
     #[test]

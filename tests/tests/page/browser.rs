@@ -254,9 +254,14 @@ impl Page {
         self.find(id).await.prop("value").await.unwrap().unwrap_or_default()
     }
 
-    /// Clicks it.
+    /// Clicks it. A person who misses because the layout moved at that moment clicks again.
     pub async fn click(&self, id: &str) {
-        self.find(id).await.click().await.unwrap();
+        let start = Instant::now();
+        while let Err(error) = self.find(id).await.click().await {
+            let has_moved = error.to_string().contains("click intercepted") && start.elapsed() < PATIENCE;
+            assert!(has_moved, "{id} cannot be clicked: {error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Types into it, as it is.

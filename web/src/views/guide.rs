@@ -18,9 +18,8 @@ const STEPS: &[(&str, &str)] = &[
     ),
     (
         "distributions",
-        "AUM says how strongly the model preferred the given label over all others while it learned; below 0 it preferred \
-         another. The blue curve are spans that were given a wrong label on purpose: so wrong labels look. What lies left \
-         of the orange line is judged wrong. Drag the line.",
+        "Trust is the probability that a label is right. Blue: spans that were given a wrong label on purpose. What lies \
+         left of the orange line is judged wrong. Drag the line.",
     ),
     (
         "spans",
