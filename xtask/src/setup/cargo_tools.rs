@@ -1,4 +1,4 @@
-//! wasm-bindgen and trunk: built by `cargo install` into the project's own folder, unless PATH
+//! wasm-bindgen and trunk: built by `cargo install` into the user's cache folder, unless PATH
 //! has them in the right version.
 
 use std::{fs, path::PathBuf, process::Command};
