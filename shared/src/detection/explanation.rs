@@ -68,8 +68,7 @@ impl Judge {
             Signal::Width => "several words long".to_owned(),
             Signal::WholeRun => "capitalised like a whole name, and not labelled".to_owned(),
             Signal::JoinedRun => "two names joined by a short word".to_owned(),
-            Signal::Overlap if self.side(span) == Side::Negatives => "overlaps a labelled entity".to_owned(),
-            Signal::Overlap => return None,
+            Signal::Overlap => "overlaps a labelled entity".to_owned(),
         })
     }
 }

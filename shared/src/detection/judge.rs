@@ -170,7 +170,9 @@ impl Judge {
         // read off the positives.
         let held_out = pairs(samples.of_side(Side::Positives));
         let group = |side: Side, ranking: Ranking| {
-            let (decoys, natural) = (samples.given(side).to_vec(), metric.natural_threshold(side));
+            // By trust no threshold and no estimate is read off the samples: nothing to resample.
+            let decoys = if metric == Metric::Trust { Vec::new() } else { samples.given(side).to_vec() };
+            let natural = metric.natural_threshold(side);
             let estimate = Automatic::estimate(ranking.by(column), decoys, &held_out, natural, target_precision(side));
             Group { ranking, estimate }
         };

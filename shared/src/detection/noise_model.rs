@@ -2,7 +2,7 @@
 //!
 //! The log odds of "this label is wrong" are a weighted sum of few signals: what the model thought while it trained (AUM,
 //! rivals) and what the text says ([`crate::evidence`]). The weights are fixed. They were read off logistic models that
-//! were fitted on five corpora, one at a time; the weights of one corpus differ little from those of another
+//! were fitted on gold labels of three corpora, one at a time; the weights of one differ little from those of the next
 //! (docs/DETECTION.md has the figures). So no gold label of the corpus at hand is needed. A signal that does not vary there
 //! adds nothing.
 
