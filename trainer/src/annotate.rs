@@ -9,9 +9,10 @@
 //! (NFC), whichever apostrophe or hyphen stands there, and, whatever the case, by full case folding (`ß` is `ss`).
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use anyhow::{Result, bail, ensure};
+use shared::corpus::forms::Forms;
 use shared::corpus::labels::LabelSet;
 use shared::corpus::span::Span;
 use shared::corpus::{Corpus, Entity};
@@ -34,8 +35,8 @@ pub enum Ambiguous {
 
 /// A dictionary, ready for matching.
 pub struct Matcher {
-    exact: Trie,
-    any_case: Trie,
+    exact: Forms,
+    any_case: Forms,
     /// Types, and the type of each entry of the dictionary.
     labels: LabelSet,
     kinds: Vec<u16>,
@@ -65,21 +66,21 @@ impl Matcher {
         ensure!(labels.n_types() < usize::from(u16::MAX), "the dictionary has {} entity types", labels.n_types());
         let mut kinds = Vec::with_capacity(dictionary.entries.len());
         let mut forms = Vec::with_capacity(dictionary.entries.len());
-        let ids: HashMap<&str, u16> = labels.types().iter().map(String::as_str).zip(1..).collect();
-        let (mut exact, mut any_case) = (Trie::default(), Trie::default());
+        let ids = labels.ids();
+        let (mut exact, mut any_case) = (Forms::default(), Forms::default());
         let mut conflicts = Vec::new();
         for (number, entry) in dictionary.entries.iter().enumerate() {
             kinds.push(ids.get(entry.kind.as_str()).copied().unwrap_or_default());
             let folds = ignore_case || entry.ignore_case;
             let form = entry.form.as_str();
             forms.push((form.split_whitespace().collect(), folds));
-            let trie = if folds { &mut any_case } else { &mut exact };
+            let forms_of_case = if folds { &mut any_case } else { &mut exact };
             let by_blanks: Vec<&str> = form.split_whitespace().collect();
             let by_rule: Vec<&str> = tokenise(form).filter_map(|(start, end)| form.get(start..end)).collect();
             let is_other = by_rule != by_blanks;
             for tokens in std::iter::once(by_blanks).chain(is_other.then_some(by_rule)) {
                 let words: Vec<String> = tokens.into_iter().map(|token| compared(token, folds).into_owned()).collect();
-                let earlier = *trie.entry(&words).get_or_insert(number);
+                let earlier = *forms_of_case.entry(&words).get_or_insert(number);
                 if dictionary.entries.get(earlier).is_some_and(|e| e.kind != entry.kind) {
                     conflicts.push((earlier, number, folds, words));
                 }
@@ -101,8 +102,8 @@ impl Matcher {
             }
             (Ambiguous::Drop, _) => {
                 for (.., folds, words) in &conflicts {
-                    let trie = if *folds { &mut any_case } else { &mut exact };
-                    *trie.entry(words) = None;
+                    let forms_of_case = if *folds { &mut any_case } else { &mut exact };
+                    *forms_of_case.entry(words) = None;
                 }
             }
             _ => {}
@@ -184,58 +185,6 @@ fn plain(c: char) -> char {
         '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bc}' | '\u{2032}' | '\u{ff07}' | '\u{60}' | '\u{b4}' => '\'',
         '\u{2010}' | '\u{2011}' | '\u{ff0d}' => '-',
         c => c,
-    }
-}
-
-/// Forms by their tokens. A node is a number; 0 is the root.
-#[derive(Default)]
-struct Trie {
-    words: HashMap<String, u32>,
-    edges: HashMap<(u32, u32), u32>,
-    /// Entry of the dictionary that ends at each node but the root.
-    entries: Vec<Option<usize>>,
-}
-
-impl Trie {
-    fn is_empty(&self) -> bool {
-        self.words.is_empty()
-    }
-
-    /// The place for the entry of a form.
-    fn entry(&mut self, words: &[String]) -> &mut Option<usize> {
-        let mut node = 0;
-        for word in words {
-            let next_word = self.words.len() as u32;
-            let word = match self.words.get(word) {
-                Some(&word) => word,
-                None => *self.words.entry(word.clone()).or_insert(next_word),
-            };
-            let next_node = self.entries.len() as u32 + 1;
-            node = *self.edges.entry((node, word)).or_insert(next_node);
-            if node == next_node {
-                self.entries.push(None);
-            }
-        }
-        // Forms have tokens, so this is no longer the root.
-        &mut self.entries[node.max(1) as usize - 1]
-    }
-
-    /// The number of a word that occurs in a form.
-    fn word(&self, token: &str) -> Option<u32> {
-        self.words.get(token).copied()
-    }
-
-    /// The longest form at the beginning of these words: (tokens, entry).
-    fn longest(&self, words: &[Option<u32>]) -> Option<(usize, usize)> {
-        let (mut node, mut longest) = (0, None);
-        for (width, word) in (1..).zip(words) {
-            let Some(&next) = word.and_then(|word| self.edges.get(&(node, word))) else { break };
-            node = next;
-            if let Some(&Some(entry)) = self.entries.get(node as usize - 1) {
-                longest = Some((width, entry));
-            }
-        }
-        longest
     }
 }
 

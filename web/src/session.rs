@@ -229,11 +229,12 @@ impl Session {
         if decisions.settings.metric == Metric::Confidence && !self.judge.metrics.has_probabilities() {
             return Err(JudgeError::NoProbabilities.to_string());
         }
+        let ids = labels.ids();
         let by_hand = decisions.overrides.iter().filter_map(|(span, by_hand)| {
             let decision = match by_hand {
                 Override::Keep => Decision::Keep,
                 Override::Remove => Decision::Remove,
-                Override::Relabel(name) => Decision::Relabel(labels.id(name)?),
+                Override::Relabel(name) => Decision::Relabel(*ids.get(name.as_str())?),
             };
             Some((self.judge.index.id(*span)?, decision))
         });

@@ -115,6 +115,7 @@ impl Decisions {
     pub fn resolve(&self, judge: &Judge, labels: &LabelSet) -> Result<BTreeMap<SpanId, Decision>, DecisionsError> {
         let mut decided: BTreeMap<SpanId, Decision> =
             judge.under(&self.settings).decided(&BTreeMap::new()).into_iter().collect();
+        let ids = labels.ids();
         for (span, by_hand) in &self.overrides {
             let misfit = |reason: String| DecisionsError::NoSuchSpan { span: *span, reason };
             let id = judge.index.id(*span).ok_or_else(|| misfit("it is not a candidate span".into()))?;
@@ -122,7 +123,8 @@ impl Decisions {
                 Override::Keep => Decision::Keep,
                 Override::Remove => Decision::Remove,
                 Override::Relabel(name) => {
-                    Decision::Relabel(labels.id(name).ok_or_else(|| misfit(format!("there is no label {name:?}")))?)
+                    let label = ids.get(name.as_str()).copied();
+                    Decision::Relabel(label.ok_or_else(|| misfit(format!("there is no label {name:?}")))?)
                 }
             };
             decided.insert(id, decision);

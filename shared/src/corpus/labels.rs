@@ -1,5 +1,7 @@
 //! The label inventory: `O` and the entity types of one dataset.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A label by number: 0 is `O` (not an entity), `1..=C` the entity types.
@@ -47,6 +49,20 @@ impl LabelSet {
         }
     }
 
+    /// The number of every name, `O` too: for looking up many.
+    pub fn ids(&self) -> HashMap<&str, LabelId> {
+        std::iter::once("O").chain(self.types.iter().map(String::as_str)).zip(O..).collect()
+    }
+
+    /// Why these cannot be the names of labels that one can tell apart; `None` where they can.
+    pub fn fault(&self) -> Option<&'static str> {
+        if self.types.iter().any(|name| name.trim().is_empty()) {
+            return Some("an entity type has no name");
+        }
+        // With `O` there is one name more than types, if no two are the same.
+        (self.ids().len() <= self.types.len()).then_some("an entity type stands there twice, or is called O")
+    }
+
     /// The number of a type name (or of `O`).
     pub fn id(&self, name: &str) -> Option<LabelId> {
         if name == "O" {
@@ -70,5 +86,16 @@ mod tests {
         assert_eq!(set.id("O"), Some(O));
         assert_eq!(set.id("ORG"), None);
         assert_eq!(set.name(9), "?");
+        assert_eq!(set.ids(), [("O", 0), ("LOC", 1), ("PER", 2)].into());
+    }
+
+    #[test]
+    fn names_that_cannot_be_told_apart_are_a_fault() {
+        let fault = |types: &[&str]| LabelSet::in_file_order(types.iter().map(|&t| t.to_owned()).collect()).fault();
+        assert_eq!(fault(&["PER", "LOC", "Per"]), None);
+        assert_eq!(fault(&[]), None);
+        for types in [&["PER", ""][..], &[" "], &["PER", "LOC", "PER"], &["O"]] {
+            assert!(fault(types).is_some(), "{types:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod counting;
 pub mod decision;
+pub mod forms;
 pub mod labels;
 pub mod layout;
 pub mod notation;

@@ -4,13 +4,17 @@
 //! a word that is wrong everywhere is learned like a right one, and its AUM is high. A few hundred sentences with gold
 //! labels, which every run has to choose its best epoch, show such mistakes: an entry is contradicted when its words
 //! occur there, and not with its label.
+//!
+//! An occurrence counts where a dictionary would label it: where no longer entry matches. One inside a longer annotated
+//! entity (*York* in *New York*) says nothing about the words where they stand alone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::decision::Decision;
-use crate::corpus::labels::{LabelId, LabelSet, O};
+use crate::corpus::forms::Forms;
+use crate::corpus::labels::{LabelId, O};
 use crate::corpus::span::{Span, SpanId, SpanIndex};
 use crate::corpus::{Corpus, Entity, TokenTable};
 use crate::recording::dictionary::Entry;
@@ -32,7 +36,7 @@ impl Contradicted {
 }
 
 /// How often an entry's words have each label in the annotated sentences.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Evidence {
     by_label: BTreeMap<LabelId, u32>,
 }
@@ -73,24 +77,27 @@ impl Evidence {
 }
 
 /// The entries of the distant labels that `annotated`, whose labels must be numbered alike, contradicts; those that
-/// label most first. Looks at every span of `annotated` that is no wider than the widest entry.
+/// label most first.
 pub fn contradicted(distant: &Corpus, annotated: &Corpus) -> Vec<Entry> {
-    let mut spans: BTreeMap<(Vec<&str>, LabelId), u32> = BTreeMap::new();
+    let mut forms = Forms::default();
+    let mut words = Vec::new();
+    // Number of spans, by form and label.
+    let mut spans: BTreeMap<(usize, LabelId), u32> = BTreeMap::new();
     for entity in &distant.entities {
-        *spans.entry((distant.tokens.words(entity.span).collect(), entity.label)).or_default() += 1;
+        let form = *forms.entry(distant.tokens.words(entity.span)).get_or_insert_with(|| {
+            words.push(distant.tokens.surface(entity.span));
+            words.len() - 1
+        });
+        *spans.entry((form, entity.label)).or_default() += 1;
     }
-    let mut evidence: HashMap<Vec<&str>, Evidence> = HashMap::new();
-    for (words, _) in spans.keys() {
-        evidence.entry(words.clone()).or_default();
-    }
-    gather(annotated, &mut evidence);
+    let evidence = gather(annotated, &forms, words.len());
     let agreement = agreement(&spans, &evidence);
     let name = |label| distant.labels.name(label).to_owned();
-    let entry = |((words, label), spans): ((Vec<&str>, LabelId), u32)| {
-        let found = evidence.get(&words)?;
+    let entry = |((form, label), spans): ((usize, LabelId), u32)| {
+        let (words, found) = (words.get(form)?, evidence.get(form)?);
         let Verdict::Becomes(becomes) = found.verdict(label, agreement) else { return None };
         Some(Entry {
-            words: words.join(" "),
+            words: words.clone(),
             label: name(label),
             spans,
             annotated: found.total(),
@@ -99,18 +106,17 @@ pub fn contradicted(distant: &Corpus, annotated: &Corpus) -> Vec<Entry> {
         })
     };
     let mut contradicted: Vec<Entry> = spans.into_iter().filter_map(entry).collect();
-    // Stable: among equals by words.
-    contradicted.sort_by_key(|entry| std::cmp::Reverse(entry.spans));
+    contradicted.sort_by(|a, b| b.spans.cmp(&a.spans).then_with(|| (&a.words, &a.label).cmp(&(&b.words, &b.label))));
     contradicted
 }
 
 /// The share of the occurrences that agree with their entry, the mean over all labelled spans whose words occur in the
 /// annotated sentences; 1 where none do.
-fn agreement(spans: &BTreeMap<(Vec<&str>, LabelId), u32>, evidence: &HashMap<Vec<&str>, Evidence>) -> f64 {
+fn agreement(spans: &BTreeMap<(usize, LabelId), u32>, evidence: &[Evidence]) -> f64 {
     let (mut agreeing, mut all) = (0.0, 0.0);
-    for ((words, label), &spans) in spans {
-        let Some(found) = evidence.get(words).filter(|found| found.total() > 0) else { continue };
-        agreeing += f64::from(spans) * f64::from(found.of(*label)) / f64::from(found.total());
+    for (&(form, label), &spans) in spans {
+        let Some(found) = evidence.get(form).filter(|found| found.total() > 0) else { continue };
+        agreeing += f64::from(spans) * f64::from(found.of(label)) / f64::from(found.total());
         all += f64::from(spans);
     }
     if all == 0.0 { 1.0 } else { agreeing / all }
@@ -125,10 +131,12 @@ pub fn decisions(
     index: &SpanIndex,
     has_learned: impl Fn(SpanId) -> bool,
 ) -> BTreeMap<SpanId, Decision> {
-    let key = |entry: &Entry| Some((entry.words.clone(), corpus.labels.id(&entry.label)?));
+    let ids = corpus.labels.ids();
+    let id = |name: &str| ids.get(name).copied();
+    let key = |entry: &Entry| Some((entry.words.clone(), id(&entry.label)?));
     let decision = |entry: &Entry| match entry.becomes.as_deref() {
         None => Some(Decision::Remove),
-        Some(name) => corpus.labels.id(name).map(Decision::Relabel),
+        Some(name) => id(name).map(Decision::Relabel),
     };
     let by_entry: HashMap<(String, LabelId), Decision> =
         entries.iter().filter_map(|entry| Some((key(entry)?, decision(entry)?))).collect();
@@ -154,8 +162,8 @@ pub struct OrdinaryWords<'a> {
 
 impl<'a> OrdinaryWords<'a> {
     /// Of these contradicted entries.
-    pub fn new(entries: &'a [Entry], labels: &LabelSet) -> Self {
-        let is_ordinary = |entry: &&Entry| entry.becomes.as_deref().and_then(|name| labels.id(name)) == Some(O);
+    pub fn new(entries: &'a [Entry]) -> Self {
+        let is_ordinary = |entry: &&Entry| entry.becomes.as_deref() == Some("O");
         let words: HashSet<&str> = entries.iter().filter(is_ordinary).map(|entry| entry.words.as_str()).collect();
         Self { first: words.iter().filter_map(|words| words.split(' ').next()).collect(), words }
     }
@@ -170,26 +178,26 @@ impl<'a> OrdinaryWords<'a> {
     }
 }
 
-/// Counts the labels of the entries' words in the annotated sentences; spans of unknown label say nothing.
-fn gather<'a>(annotated: &'a Corpus, evidence: &mut HashMap<Vec<&'a str>, Evidence>) {
-    let widest = evidence.keys().map(Vec::len).max().unwrap_or(0);
+/// Counts the labels of the forms' occurrences in the annotated sentences, for each of `n` forms. Spans of unknown label
+/// say nothing, nor do those inside a longer entity.
+fn gather(annotated: &Corpus, forms: &Forms, n: usize) -> Vec<Evidence> {
+    let mut evidence = vec![Evidence::default(); n];
     for sentence in 0..annotated.n_sentences() as u32 {
-        let tokens: Vec<&str> = annotated.tokens.sentence(sentence).collect();
+        let words: Vec<Option<u32>> = annotated.tokens.sentence(sentence).map(|token| forms.word(token)).collect();
         let (entities, unknown) = (annotated.entities_of(sentence), annotated.unknown_of(sentence));
-        for start in 0..tokens.len() {
-            for width in 1..=widest.min(tokens.len() - start) {
-                let Some(found) = tokens.get(start..start + width).and_then(|words| evidence.get_mut(words)) else {
-                    continue;
-                };
-                let span = Span { sentence, start: start as u32, end: (start + width - 1) as u32 };
-                if unknown.contains(&span) {
-                    continue;
-                }
-                let label = entities.iter().find(|e| e.span == span).map_or(O, |e| e.label);
-                *found.by_label.entry(label).or_default() += 1;
+        for (start, width, form) in forms.matches(&words) {
+            let span = Span { sentence, start: start as u32, end: (start + width - 1) as u32 };
+            let is_inside = |e: &Entity| e.span != span && e.span.start <= span.start && span.end <= e.span.end;
+            let label = entities.iter().find(|e| e.span == span).map(|e| e.label);
+            if unknown.contains(&span) || (label.is_none() && entities.iter().any(is_inside)) {
+                continue;
+            }
+            if let Some(found) = evidence.get_mut(form) {
+                *found.by_label.entry(label.unwrap_or(O)).or_default() += 1;
             }
         }
     }
+    evidence
 }
 
 #[cfg(test)]
@@ -234,13 +242,13 @@ mod tests {
                 {"tokens": ["Ada", "the"], "entities": [[0, 0, "PER"], [1, 1, "ORG"]], "unknown": [[0, 1]]},
                 {"tokens": ["Ur", "Oz"], "entities": [[0, 0, "LOC"], [1, 1, "LOC"]]}]"#,
             r#"[{"tokens": ["The", "Hague"], "entities": [[0, 1, "LOC"]]},
-                {"tokens": ["The", "Ada"], "entities": [[1, 1, "PER"]]},
+                {"tokens": ["The", "Ada", "the", "The"], "entities": [[1, 1, "PER"]], "unknown": [[2, 2]]},
                 {"tokens": ["Ada", "Ur"], "entities": [[0, 0, "PER"]]},
                 {"tokens": ["Ur", "Ur", "Oz", "Oz"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]], "unknown": [[1, 1]]}]"#,
         );
         let entries = contradicted(&distant, &annotated);
-        // "The" is O twice, once inside The Hague; Ada is PER twice; Ur is O and PER; Oz is LOC and O; "the" is not there.
-        // The Hague and Ada as PER agree, Oz half: (1 + 1 + 0.5) / 7 in all.
+        // "The" is O twice, for The Hague is a longer entry; Ada is PER twice; Ur is O and PER; Oz is LOC and O; "the" is
+        // unknown. The Hague and Ada as PER agree, Oz half: (1 + 1 + 0.5) / 7 in all.
         let entry = |words: &str, label: &str, spans, becomes: Option<&str>| {
             let becomes = becomes.map(str::to_owned);
             Entry { words: words.into(), label: label.into(), spans, annotated: 2, agreeing: 0, becomes }
@@ -265,6 +273,50 @@ mod tests {
         assert_eq!(found(false), expected);
         assert_eq!(found(true), expected[..2], "no entity, learned or not");
         assert_eq!(decisions(&[], &distant, &index, |_| false), BTreeMap::new());
+    }
+
+    #[test]
+    fn only_what_a_dictionary_would_label_is_counted() {
+        let of = |distant: &str, annotated: &str| {
+            let (distant, annotated) = corpora(distant, annotated);
+            let entries = contradicted(&distant, &annotated);
+            entries.into_iter().map(|entry| (entry.words, entry.annotated)).collect::<Vec<_>>()
+        };
+        let york = r#"{"tokens": ["York"], "entities": [[0, 0, "LOC"]]}"#;
+        let new_york = r#"{"tokens": ["New", "York"], "entities": [[0, 1, "LOC"]]}"#;
+        let plain = r#"{"tokens": ["New", "York"], "entities": []}"#;
+        let repeated = |sentence: &str| format!("[{}]", [sentence; 5].join(","));
+        // Inside an annotated entity that is longer, whether the dictionary has that or not.
+        assert_eq!(of(&format!("[{york}]"), &repeated(new_york)), []);
+        assert_eq!(of(&format!("[{york},{new_york}]"), &repeated(new_york)), []);
+        // Where the longer entry matches, and is wrong, only that one is contradicted.
+        assert_eq!(of(&format!("[{york},{new_york}]"), &repeated(plain)), [("New York".to_owned(), 5)]);
+        assert_eq!(of(&format!("[{york}]"), &repeated(plain)), [("York".to_owned(), 5)]);
+    }
+
+    #[test]
+    fn long_entries_and_many_types_take_no_more_steps_than_the_text_agrees_with_them() {
+        // 300 tokens that begin like every sentence; 65,000 types with an entry each. Looking at every span of that
+        // width, or through all types for every entry, would take minutes.
+        let long = vec!["a"; 300].join("\",\"");
+        let types: Vec<String> = (0..65_000).map(|i| format!("T{i:05}")).collect();
+        let labels = LabelSet::from_types(types.clone());
+        let own = |(i, name): (usize, &String)| format!(r#"{{"tokens": ["w{i}"], "entities": [[0, 0, "{name}"]]}}"#);
+        let mut sentences: Vec<String> = types.iter().enumerate().map(own).collect();
+        sentences.push(format!(r#"{{"tokens": ["{long}"], "entities": [[0, 299, "T00000"]]}}"#));
+        let read = |sentences: &[String]| {
+            let json = format!("[{}]", sentences.join(","));
+            dynclean_json::read(json.as_bytes()).unwrap().with_labels(&labels).unwrap()
+        };
+        let distant = read(&sentences);
+        let words: Vec<String> = (0..65_000).map(|i| format!("w{i}")).collect();
+        let mut annotated = vec![format!(r#"{{"tokens": ["{}"], "entities": []}}"#, words.join("\",\""))];
+        annotated.push(format!(r#"{{"tokens": ["{}"], "entities": []}}"#, vec!["a"; 20_000].join("\",\"")));
+        let entries = contradicted(&distant, &read(&annotated));
+        // 66 times 300 of 20,000; and every word once, in a dictionary that nothing agrees with.
+        assert_eq!((entries.len(), entries.iter().map(|entry| entry.annotated).max()), (65_001, Some(66)));
+        let index = distant.span_index(8).unwrap();
+        assert_eq!(decisions(&entries, &distant, &index, |_| false).len(), 65_000);
     }
 
     #[test]

@@ -467,6 +467,9 @@ impl Parts {
                 if labels.n_types() >= usize::from(LabelId::MAX) {
                     return Err(section.damaged("it has too many entity types"));
                 }
+                if let Some(fault) = labels.fault() {
+                    return Err(section.damaged(fault));
+                }
                 // Also what bounds the number of spans by the size of the file: each has a logit.
                 if labels.n_types() == 0 {
                     return Err(section.damaged("it has no entity type"));
@@ -540,10 +543,10 @@ impl Parts {
     fn entries(&self, section: &Section) -> Result<Vec<Entry>, DynFileError> {
         let entries: Vec<Entry> = section.decode()?;
         let Some(labels) = &self.labels else { return Err(section.damaged("it comes before LABL")) };
-        let is_type = |name: &str| labels.id(name).is_some_and(|label| label != O);
-        let is_known = |entry: &Entry| {
-            is_type(&entry.label) && entry.becomes.as_deref().is_none_or(|name| labels.id(name).is_some())
-        };
+        let ids = labels.ids();
+        let is_type = |name: &str| ids.get(name).is_some_and(|&label| label != O);
+        let is_known =
+            |entry: &Entry| is_type(&entry.label) && entry.becomes.as_deref().is_none_or(|name| ids.contains_key(name));
         if !entries.iter().all(is_known) {
             return Err(section.damaged("an entry has an unknown label"));
         }
@@ -808,6 +811,16 @@ mod tests {
         let corpus = Corpus { labels: LabelSet::default(), entities: vec![], ..small().corpus };
         let bytes = begin(&small().info, &corpus, None);
         assert!(read(&bytes).unwrap_err().to_string().contains("no entity type"));
+    }
+
+    #[test]
+    fn types_that_cannot_be_told_apart_are_refused() {
+        for types in [&["PER", "PER"][..], &["O"], &[""]] {
+            let labels = LabelSet::in_file_order(types.iter().map(|&name| name.to_owned()).collect());
+            let bytes = begin(&small().info, &Corpus { labels, entities: vec![], ..small().corpus }, None);
+            let error = read(&bytes).unwrap_err();
+            assert!(matches!(&error, DynFileError::Damaged { section, .. } if section == "LABL"), "{error}");
+        }
     }
 
     #[test]
