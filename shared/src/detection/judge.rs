@@ -55,7 +55,7 @@ pub struct Judge {
     /// What becomes of the spans of dictionary entries that annotated sentences contradict, where settings ask for it.
     pub contradicted: BTreeMap<SpanId, Decision>,
     pub(super) negatives_of_run: Negatives,
-    negatives: Ranking,
+    negatives: Group,
     /// Negatives that may be missed entities: they overlap neither a more suspicious one nor a learned positive, and
     /// have no words of which annotated sentences say that they are none.
     possibly_missed: Group,
@@ -63,16 +63,20 @@ pub struct Judge {
     without_annotated: Option<Group>,
     positives: Group,
     /// The positives again, by type: element i has label i + 1.
-    pub(super) types: Vec<Ranking>,
-    /// As `types`; made when first asked for.
-    type_estimates: Vec<OnceLock<Automatic>>,
+    pub(super) types: Vec<Group>,
 }
 
-/// Spans in the order of suspicion, and what the threshold samples say about them.
-#[derive(Debug)]
+/// Spans in the order of suspicion, and what the threshold samples say about them, when first asked for.
+#[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) ranking: Ranking,
-    estimate: Automatic,
+    estimate: OnceLock<Automatic>,
+}
+
+impl From<Ranking> for Group {
+    fn from(ranking: Ranking) -> Self {
+        Self { ranking, estimate: OnceLock::new() }
+    }
 }
 
 impl Judge {
@@ -155,7 +159,7 @@ impl Judge {
             let is_entity =
                 |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
             let learned = by_metric.from(metric.natural_threshold(Side::Positives)).iter().filter(is_entity);
-            let ordinary = OrdinaryWords::new(entries, &labels);
+            let ordinary = OrdinaryWords::new(entries);
             let may_be_entity = |span| !ordinary.contains(&dynamics.corpus.tokens, span);
             negatives.by(column).without_overlaps(&index, learned.copied(), may_be_entity)
         };
@@ -166,24 +170,11 @@ impl Judge {
                 ranking.push(span);
             }
         }
-        // Few of the random negatives are anywhere near the threshold: what memorisation does there is
-        // read off the positives.
-        let held_out = pairs(samples.of_side(Side::Positives));
-        let group = |side: Side, ranking: Ranking| {
-            // By trust no threshold and no estimate is read off the samples: nothing to resample.
-            let decoys = if metric == Metric::Trust { Vec::new() } else { samples.given(side).to_vec() };
-            let natural = metric.natural_threshold(side);
-            let estimate = Automatic::estimate(ranking.by(column), decoys, &held_out, natural, target_precision(side));
-            Group { ranking, estimate }
-        };
-        let missed = |contradicted: &_, entries| group(Side::Negatives, possibly_missed(contradicted, entries));
-        let without_annotated = (!entries.is_empty()).then(|| missed(&BTreeMap::new(), &[]));
-        let possibly_missed = missed(&contradicted, entries);
-        let positives = group(Side::Positives, positives);
+        let without_annotated = (!entries.is_empty()).then(|| possibly_missed(&BTreeMap::new(), &[]).into());
+        let possibly_missed = possibly_missed(&contradicted, entries).into();
         Ok(Self {
             window,
             metric,
-            type_estimates: vec![OnceLock::new(); types.len()],
             labels,
             evidence,
             flat: flat_entities(&dynamics.corpus),
@@ -191,11 +182,11 @@ impl Judge {
             assigned,
             samples,
             negatives_of_run: dynamics.info.negatives,
-            negatives,
+            negatives: negatives.into(),
             possibly_missed,
             without_annotated,
-            positives,
-            types,
+            positives: positives.into(),
+            types: types.into_iter().map(Group::from).collect(),
             metrics,
             index,
         })
@@ -241,7 +232,7 @@ impl Judge {
     /// them settings judge, [`super::judgement::Judgement::negatives_judged`] says.
     pub fn negatives(&self) -> [&[SpanId]; 3] {
         let missed = [true, false].map(|check| &self.missed(check).ranking);
-        [&self.negatives, missed[0], missed[1]].map(|ranking| self.by_metric(ranking).spans())
+        [&self.negatives.ranking, missed[0], missed[1]].map(|ranking| self.by_metric(ranking).spans())
     }
 
     /// The negatives that may be missed entities, annotated sentences heeded or not.
@@ -252,15 +243,24 @@ impl Judge {
     /// Groups of spans, each with the metric ascending: those of [`Judge::negatives`], and the spans of every entity
     /// type.
     pub fn groups(&self) -> impl Iterator<Item = &[SpanId]> {
-        self.negatives().into_iter().chain(self.types.iter().map(|ranking| self.by_metric(ranking).spans()))
+        self.negatives().into_iter().chain(self.types.iter().map(|group| self.by_metric(&group.ranking).spans()))
     }
 
     /// All rankable spans of a side, the metric ascending.
     pub fn ranked(&self, side: Side) -> Ascending<'_> {
         self.by_metric(match side {
-            Side::Negatives => &self.negatives,
+            Side::Negatives => &self.negatives.ranking,
             Side::Positives => &self.positives.ranking,
         })
+    }
+
+    /// The spans of a side that settings could judge wrong.
+    pub(super) fn group(&self, side: Side, settings: &Settings) -> &Group {
+        match side {
+            Side::Positives => &self.positives,
+            Side::Negatives if settings.overlap_suppression => self.missed(settings.dictionary_check),
+            Side::Negatives => &self.negatives,
+        }
     }
 
     /// The positives, those first that annotated sentences contradict; both parts with the metric ascending.
@@ -279,25 +279,33 @@ impl Judge {
         ranking.by(self.metric.column(&self.metrics))
     }
 
-    /// What the threshold samples say about a side.
-    pub(super) fn estimate(&self, side: Side, dictionary_check: bool) -> &Automatic {
-        match side {
-            Side::Negatives => &self.missed(dictionary_check).estimate,
-            Side::Positives => &self.positives.estimate,
-        }
+    /// What the threshold samples say about the spans of a side that settings could judge wrong.
+    pub(super) fn estimate(&self, side: Side, settings: &Settings) -> &Automatic {
+        // Few of the random negatives are anywhere near the threshold: what memorisation does there is
+        // read off the positives.
+        let held_out = || pairs(self.samples.of_side(Side::Positives));
+        self.estimate_of(self.group(side, settings), side, || self.samples.given(side).to_vec(), held_out)
     }
 
     /// What the threshold samples of an entity type say about it; `None` for `O` and unknown labels.
     pub fn type_estimate(&self, label: LabelId) -> Option<&Automatic> {
-        let at = usize::from(label).checked_sub(1)?;
-        let (estimate, ranking) = (self.type_estimates.get(at)?, self.types.get(at)?);
-        Some(estimate.get_or_init(|| {
-            let own = || self.samples.of_label(label);
-            let natural = self.metric.natural_threshold(Side::Positives);
-            let decoys = own().map(|s| s.given).collect();
-            let target = target_precision(Side::Positives);
-            Automatic::estimate(self.by_metric(ranking), decoys, &pairs(own()), natural, target)
-        }))
+        let group = self.types.get(usize::from(label).checked_sub(1)?)?;
+        let own = || self.samples.of_label(label);
+        let decoys = || own().map(|sample| sample.given).collect();
+        Some(self.estimate_of(group, Side::Positives, decoys, || pairs(own())))
+    }
+
+    fn estimate_of<'a>(
+        &'a self,
+        group: &'a Group,
+        side: Side,
+        decoys: impl FnOnce() -> Vec<f32>,
+        held_out: impl FnOnce() -> Vec<(f32, f32)>,
+    ) -> &'a Automatic {
+        group.estimate.get_or_init(|| {
+            let (natural, target) = (self.metric.natural_threshold(side), target_precision(side));
+            Automatic::estimate(self.by_metric(&group.ranking), decoys(), &held_out(), natural, target)
+        })
     }
 }
 

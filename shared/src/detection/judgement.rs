@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::judge::Judge;
 use super::ranking::Ascending;
 use super::threshold::{
-    Action, Automatic, Basis, MIN_SAMPLES, Metric, Rule, Settings, Threshold, Thresholds, positions, quantile_threshold,
+    Action, Automatic, Basis, MIN_SAMPLES, Metric, Rule, Settings, Threshold, Thresholds, quantile_threshold,
 };
 use crate::corpus::decision::{Decision, Side};
 use crate::corpus::labels::{LabelId, O};
@@ -34,9 +34,8 @@ impl<'a> Judgement<'a> {
     fn new(judge: &'a Judge, settings: &'a Settings) -> Self {
         let side = |side: Side, rule: Rule| {
             let quantile = |q| judge.samples.quantile(side, q);
-            threshold(judge.metric, side, rule, judge.ranked(side), quantile, || {
-                Some(judge.estimate(side, settings.dictionary_check))
-            })
+            let ranking = judge.by_metric(&judge.group(side, settings).ranking);
+            threshold(judge.metric, side, rule, ranking, quantile, || Some(judge.estimate(side, settings)))
         };
         let mut thresholds = Thresholds {
             negatives: side(Side::Negatives, settings.negatives),
@@ -44,13 +43,13 @@ impl<'a> Judgement<'a> {
             classes: Default::default(),
         };
         let mut by_label = vec![thresholds.negatives.value];
-        for (label, (name, ranking)) in (1..).zip(judge.labels.types().iter().zip(&judge.types)) {
+        for (label, (name, group)) in (1..).zip(judge.labels.types().iter().zip(&judge.types)) {
             let own_rule = settings.classes.get(name);
             let threshold = if own_rule.is_none() && !settings.per_class {
                 thresholds.positives
             } else {
-                let found =
-                    type_threshold(judge, label, judge.by_metric(ranking), *own_rule.unwrap_or(&settings.positives));
+                let ranking = judge.by_metric(&group.ranking);
+                let found = type_threshold(judge, label, ranking, *own_rule.unwrap_or(&settings.positives));
                 let found = found.unwrap_or(Threshold { basis: Basis::AllPositives, ..thresholds.positives });
                 thresholds.classes.insert(name.clone(), found);
                 found
@@ -77,7 +76,7 @@ impl<'a> Judgement<'a> {
 
     /// What the threshold samples say about a side.
     pub fn estimate(&self, side: Side) -> &'a Automatic {
-        self.judge.estimate(side, self.settings.dictionary_check)
+        self.judge.estimate(side, self.settings)
     }
 
     /// Which of [`Judge::negatives`] are judged, by index.
@@ -166,18 +165,13 @@ impl<'a> Judgement<'a> {
     fn group(&self, label: LabelId) -> Option<Ascending<'a>> {
         match usize::from(label).checked_sub(1) {
             None => Some(self.judgeable(Side::Negatives)),
-            Some(at) => self.judge.types.get(at).map(|ranking| self.judge.by_metric(ranking)),
+            Some(at) => self.judge.types.get(at).map(|group| self.judge.by_metric(&group.ranking)),
         }
     }
 
     /// The spans of a side that could be judged wrong, were the threshold high enough.
     fn judgeable(&self, side: Side) -> Ascending<'a> {
-        match side {
-            Side::Negatives if self.settings.overlap_suppression => {
-                self.judge.by_metric(&self.judge.missed(self.settings.dictionary_check).ranking)
-            }
-            side => self.judge.ranked(side),
-        }
+        self.judge.by_metric(&self.judge.group(side, self.settings).ranking)
     }
 
     /// What is decided about one span.
@@ -303,7 +297,7 @@ fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule)
         descending.sort_by(f32::total_cmp);
         descending.reverse();
     }
-    let quantile = |q| quantile_threshold(&descending, q, &positions(descending.len()));
+    let quantile = |q| quantile_threshold(&descending, q);
     Some(threshold(judge.metric, Side::Positives, rule, ranking, quantile, || judge.type_estimate(label)))
 }
 
@@ -313,7 +307,7 @@ mod tests {
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::recording::dictionary::Entry;
-    use crate::recording::dynamics::Dynamics;
+    use crate::recording::dynamics::{Dynamics, EpochLogits, Precision, Run, SampleScheme, ThresholdRun};
 
     /// One sentence of three tokens; logit of the only type per span, O at 0.
     fn judge(logits: [f32; 6], unknown: &str) -> Judge {
@@ -430,6 +424,35 @@ mod tests {
         let thresholds = [judgement.thresholds().positives, judgement.thresholds().classes["X"]];
         assert!(thresholds.iter().all(|t| (t.value, t.basis) == (f32::NEG_INFINITY, Basis::Kept)));
         assert!(Side::BOTH.iter().all(|&side| judgement.judged_wrong(side).is_empty()));
+    }
+
+    #[test]
+    fn what_the_samples_say_is_about_the_spans_that_are_judged() {
+        // 100 sentences of two tokens, all `O`. In 60 of them the model finds an entity: at both tokens (−1), and at the
+        // first (−.5). With overlap suppression [0,1] alone is judged in each: 60 of 100 suspicious; else 120 of 300.
+        let json = format!(r#"[{}, {{"tokens": ["c"], "entities": [[0, 0, "X"]]}}]"#, {
+            vec![r#"{"tokens": ["a", "b"], "entities": []}"#; 100].join(",")
+        });
+        let aum = |sentence: usize| if sentence < 60 { [-0.5, -1.0, 5.0] } else { [5.0, 4.0, 6.0] };
+        let rows: Vec<f32> = (0..100).flat_map(aum).flat_map(|aum| [0.0, -aum]).chain([0.0, 9.0]).collect();
+        let mut dynamics = Dynamics::of_one_epoch(dynclean_json::read(json.as_bytes()).unwrap(), &rows);
+        // 40 samples that were given X: their AUM is −1 and −.5.
+        let of_samples: Vec<f32> = (0..40).flat_map(|i| [0.0, if i < 20 { -1.0 } else { -0.5 }]).collect();
+        let epoch = EpochLogits::from_rows(&of_samples, 1, Precision::F32).unwrap();
+        dynamics.threshold_run = Some(ThresholdRun {
+            scheme: SampleScheme::RandomOther,
+            spans: (0..40).map(|i| 180 + i * 3).collect(),
+            assigned: vec![1; 40],
+            run: Run { epochs: vec![epoch], scores: vec![] },
+        });
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        for (overlap_suppression, wrong, basis) in [(true, 60.0, Basis::NotLearned), (false, 120.0, Basis::Natural)] {
+            let automatic = Settings { negatives: Rule::Auto, ..settings(overlap_suppression) };
+            let judgement = judge.under(&automatic);
+            assert_eq!(judgement.estimate(Side::Negatives).wrong.unwrap().number, wrong);
+            // No positive sample is held out, so the natural threshold is the automatic one.
+            assert_eq!(judgement.thresholds().negatives.basis, basis, "{overlap_suppression}");
+        }
     }
 
     #[test]

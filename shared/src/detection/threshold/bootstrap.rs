@@ -46,15 +46,6 @@ pub(super) fn replicates<T>(sizes: [usize; 2], mut figure: impl FnMut(&[u32], &[
         .collect()
 }
 
-/// Resamples of `n` sorted samples: for each, the positions drawn, ascending. The k-th lowest of a resample
-/// is the sample at its k-th position.
-pub(crate) fn positions(n: usize) -> Vec<Vec<u32>> {
-    replicates([n, 0], |times, _| {
-        let repeated = (0u32..).zip(times).map(|(position, &times)| std::iter::repeat_n(position, times as usize));
-        repeated.flatten().collect()
-    })
-}
-
 /// The 90 % percentile interval of these values; `None` of none.
 pub(super) fn interval(mut values: Vec<f32>) -> Option<(f32, f32)> {
     values.sort_by(f32::total_cmp);
@@ -78,14 +69,6 @@ mod tests {
         // On average e⁻¹ of the samples are left out: 18.4 of 50; the mean of 100 is within 4 σ.
         let left_out = sums.iter().flatten().filter(|&&n| n == 0).count() as f64 / RESAMPLES as f64;
         assert!((left_out - 18.2).abs() < 1.0, "{left_out}");
-    }
-
-    #[test]
-    fn positions_are_sorted_draws() {
-        let all = positions(20);
-        assert_eq!(all.len(), RESAMPLES);
-        assert!(all.iter().all(|drawn| drawn.len() == 20 && drawn.is_sorted() && drawn.iter().all(|&p| p < 20)));
-        assert!(all.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     #[test]

@@ -16,7 +16,6 @@ use crate::metrics::{Metrics, Window};
 use crate::recording::dynamics::{Dynamics, EpochLogits, Run};
 
 pub(crate) use self::automatic::target_precision;
-pub(crate) use self::bootstrap::positions;
 
 /// Quantile of the threshold samples that the paper takes for negatives: their 90th percentile.
 pub const PAPER_QUANTILE_NEGATIVES: f32 = 0.10;
@@ -290,13 +289,15 @@ impl Thresholds {
     }
 }
 
-/// The threshold at a quantile of samples in descending order, with its interval. `resamples`:
-/// [`positions`] of as many.
-pub(crate) fn quantile_threshold(descending: &[f32], q: f32, resamples: &[Vec<u32>]) -> Threshold {
+/// The threshold at a quantile of samples in descending order, with its interval: that of the samples' ranks within
+/// 1.645 standard errors. The k-th of n ordered samples has, as a share of the whole, a variance of
+/// k (n + 1 − k) / ((n + 1)² (n + 2)) (order statistics; David & Nagaraja 2003, §2.3).
+pub(crate) fn quantile_threshold(descending: &[f32], q: f32) -> Threshold {
     let Some(value) = quantile(descending, q) else { return Threshold::none(Basis::NoSamples) };
-    let index = quantile_index(descending.len(), q);
-    let of_resample = |drawn: &Vec<u32>| descending.get(*drawn.get(index)? as usize).copied();
-    let interval = bootstrap::interval(resamples.iter().filter_map(of_resample).collect());
+    let (n, k) = (descending.len() as f64, quantile_index(descending.len(), q) as f64 + 1.0);
+    let margin = 1.645 * (k * (n + 1.0 - k) / (n + 2.0)).sqrt();
+    let at = |rank: f64| descending.get((rank.clamp(1.0, n) - 1.0) as usize).copied();
+    let interval = at((k + margin).round()).zip(at((k - margin).round()));
     Threshold { value, interval, basis: Basis::Quantile }
 }
 
@@ -332,12 +333,15 @@ mod tests {
     #[test]
     fn quantiles_come_with_an_interval() {
         let descending: Vec<f32> = (0..1000).rev().map(|i| i as f32).collect();
-        let threshold = quantile_threshold(&descending, 0.1, &positions(1000));
+        let threshold = quantile_threshold(&descending, 0.1);
         assert_eq!((threshold.value, threshold.basis), (899.0, Basis::Quantile));
         // Standard error of the rank: √(1000·0.1·0.9) = 9.5; ±1.645 of it.
         let (low, high) = threshold.interval.unwrap();
-        assert!((low - 883.4).abs() < 6.0 && (high - 914.6).abs() < 6.0, "{low} {high}");
-        assert_eq!(quantile_threshold(&[], 0.1, &positions(0)), Threshold::none(Basis::NoSamples));
+        assert!((low - 883.4).abs() < 1.0 && (high - 914.6).abs() < 1.0, "{low} {high}");
+        // The highest of many may as well be the third: e⁻³ of all resamples have none of the three highest.
+        assert_eq!(quantile_threshold(&descending, 0.0).interval, Some((997.0, 999.0)));
+        assert_eq!(quantile_threshold(&[1.0], 0.5).interval, Some((1.0, 1.0)));
+        assert_eq!(quantile_threshold(&[], 0.1), Threshold::none(Basis::NoSamples));
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! The threshold samples, as thresholds look at them.
 
-use std::sync::OnceLock;
-
 use crate::corpus::decision::Side;
 use crate::corpus::labels::{LabelId, O};
 use crate::corpus::span::SpanId;
-use crate::detection::threshold::{Metric, Threshold, positions, quantile_threshold};
+use crate::detection::threshold::{Metric, Threshold, quantile_threshold};
 use crate::exp::exp_nonpositive;
 use crate::metrics::{Metrics, Window};
 use crate::recording::dynamics::{Dynamics, EpochLogits};
@@ -28,16 +26,10 @@ pub struct Sample {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
     all: Vec<Sample>,
-    negatives: Given,
-    positives: Given,
-}
-
-/// The given labels' metric on one side.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Given {
-    descending: Vec<f32>,
-    /// Bootstrap resamples of them, made when first asked for: then every quantile is looked up.
-    resamples: OnceLock<Vec<Vec<u32>>>,
+    /// The given labels' metric of the negatives, descending.
+    negatives: Vec<f32>,
+    /// Likewise of the positives.
+    positives: Vec<f32>,
 }
 
 impl Samples {
@@ -85,7 +77,7 @@ impl Samples {
             let mut values: Vec<f32> = samples.of_side(side).map(|s| s.given).collect();
             values.sort_by(f32::total_cmp);
             values.reverse();
-            Given { descending: values, resamples: OnceLock::new() }
+            values
         };
         (samples.negatives, samples.positives) = (descending(Side::Negatives), descending(Side::Positives));
         samples
@@ -103,20 +95,15 @@ impl Samples {
 
     /// The given labels' metric on one side, descending.
     pub fn given(&self, side: Side) -> &[f32] {
-        &self.of(side).descending
-    }
-
-    /// The threshold of one side at a quantile of the given labels' metric.
-    pub(crate) fn quantile(&self, side: Side, q: f32) -> Threshold {
-        let Given { descending, resamples } = self.of(side);
-        quantile_threshold(descending, q, resamples.get_or_init(|| positions(descending.len())))
-    }
-
-    fn of(&self, side: Side) -> &Given {
         match side {
             Side::Negatives => &self.negatives,
             Side::Positives => &self.positives,
         }
+    }
+
+    /// The threshold of one side at a quantile of the given labels' metric.
+    pub(crate) fn quantile(&self, side: Side, q: f32) -> Threshold {
+        quantile_threshold(self.given(side), q)
     }
 }
 
