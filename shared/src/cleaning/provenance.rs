@@ -115,10 +115,11 @@ mod tests {
         let mut parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(parsed["dynamics"], "d1g35t");
         assert_eq!(parsed["thresholds"]["positives"]["value"], 0.0);
-        // *Ada*, 1 / (1 + e^−x): x = −1.05 + .65·1.5 + .2·(6 − 3) = .525. *wrote*: x = −2.4 − .35·3 = −3.45.
+        // *Ada*, 1 / (1 + e^−x): x = −1.05 + .65·1.5 + .2·(6 − 3) = .525. *wrote*: one of two
+        // entities is capitalised, and nine of ten before: x = −.3 − .35·3 − 2.3·10/12.
         let mut wrong = |change: usize| parsed["changes"][change].as_object_mut().unwrap().remove("wrong").unwrap();
         let probabilities = [0, 1, 2].map(|change| wrong(change).as_f64());
-        for (found, x) in probabilities.iter().zip([-0.525f64, 3.45]) {
+        for (found, x) in probabilities.iter().zip([-0.525f64, 1.35 + 23.0 / 12.0]) {
             assert!((found.unwrap() - 1.0 / (1.0 + x.exp())).abs() < 1e-6, "{probabilities:?}");
         }
         assert_eq!(probabilities[2], None);

@@ -54,7 +54,7 @@ impl Judge {
             Some((100.0 * self.evidence.of(place, self.side(span) == Side::Positives).lower).round())
         };
         Some(match reason.signal {
-            Signal::Base | Signal::HighAum | Signal::OverlapAum => return None,
+            Signal::Base | Signal::HighAum | Signal::NotARun | Signal::OverlapAum => return None,
             Signal::MissedRuns if doubts => "many such runs are not labelled here".to_owned(),
             Signal::MissedRuns => "most such runs without a label are no names here".to_owned(),
             Signal::Aum if doubts => format!("the model prefers another label (AUM {:.1})", reason.value),

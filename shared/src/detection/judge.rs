@@ -209,6 +209,12 @@ impl Judge {
         known.filter(|known| !known.aum.is_nan()).map_or(Vec::new(), |known| noise_model::reasons(&known).collect())
     }
 
+    /// What the text says against an entity: see [`noise_model::text_against`].
+    pub(super) fn text_against(&self, span: SpanId) -> f32 {
+        let known = noise_model::known(&self.evidence, &self.index, &self.assigned, &self.metrics.aum, span);
+        known.map_or(0.0, |known| noise_model::text_against(&known))
+    }
+
     /// The labelled entities that overlap a span, where entities do not overlap in this corpus; `None` where they do.
     pub(super) fn overlapped(&self, span: Span) -> Option<impl Iterator<Item = Span> + '_> {
         let entities = self.flat.as_ref()?;

@@ -11,6 +11,7 @@ use super::threshold::{
 use crate::corpus::decision::{Decision, Side};
 use crate::corpus::labels::{LabelId, O};
 use crate::corpus::span::{Span, SpanId};
+use crate::exp::exp_nonpositive;
 use crate::recording::dynamics::Negatives;
 
 impl Judge {
@@ -239,13 +240,27 @@ impl<'a> Judgement<'a> {
     }
 
     /// The label that is most probable if the span's own is wrong, and its probability: that the own label is wrong, times
-    /// the share that the model gives this label among all others. `None` where the model's probabilities are not known.
+    /// the share that this label has among all others. `None` where the model's probabilities are not known.
+    ///
+    /// The share is the model's, but for what the text says against an entity with these boundaries: that raises the odds
+    /// of `O` against all types.
     pub fn most_probable_other(&self, span: SpanId) -> Option<(LabelId, f32)> {
         let (metrics, at) = (&self.judge.metrics, span as usize);
         let wrong = 1.0 - *metrics.trust.get(at)?;
         let (own, other) = (*metrics.confidence.get(at)?, *metrics.alternative_probability.get(at)?);
         let share = (other / (1.0 - own).max(f32::MIN_POSITIVE)).min(1.0);
-        Some((*metrics.alternative.get(at)?, wrong * share)).filter(|(_, probability)| probability.is_finite())
+        let label = *metrics.alternative.get(at)?;
+        let against = self.judge.text_against(span);
+        let (label, share) = if against > 0.0 {
+            // Nearly all that the likeliest label leaves to the others is `O`'s, if it is a type itself.
+            let no_entity = if label == O { share } else { 1.0 - share };
+            let types = (1.0 - no_entity) * exp_nonpositive(-against);
+            let no_entity = no_entity / (no_entity + types).max(f32::MIN_POSITIVE);
+            if label == O || no_entity >= 0.5 { (O, no_entity) } else { (label, 1.0 - no_entity) }
+        } else {
+            (label, share)
+        };
+        Some((label, wrong * share)).filter(|(_, probability)| probability.is_finite())
     }
 }
 
@@ -465,6 +480,33 @@ mod tests {
         let with_overlaps = Settings { overlap_suppression: false, ..relabel };
         assert_eq!(judge.under(&with_overlaps).verdict(1), Decision::Remove, "top-negatives run");
         assert_eq!(judge.under(&settings(true)).verdict(5), Decision::Remove);
+    }
+
+    #[test]
+    fn what_the_text_says_against_an_entity_speaks_for_no_entity() {
+        // *States*: the model prefers Y to its own label X, and `O` is the likeliest of the rest.
+        let json = r#"[{"tokens": ["the", "United", "States"], "entities": [[2, 2, "X"]]},
+                       {"tokens": ["the", "b"], "entities": [[1, 1, "Y"]]}]"#;
+        let corpus = dynclean_json::read(json.as_bytes()).unwrap();
+        let of_sentence = |y: f32| [[0.0f32; 3]; 5].concat().into_iter().chain([0.0, -1.0, y]);
+        let rows: Vec<f32> = of_sentence(1.0).chain([0.0; 9]).collect();
+        let judge = Judge::new(&Dynamics::of_one_epoch(corpus, &rows), Window::first_epochs(1), Metric::Trust).unwrap();
+        let settings = Settings { metric: Metric::Trust, ..settings(false) };
+        let other = |judge: &Judge| judge.under(&settings).most_probable_other(5).unwrap();
+        // O : Y = 1 : e. One run of R = 10/11, so the text says e^(2.8·10/11) against Y. C does not count for entities.
+        let share = 1.0 / (1.0 + (1.0 - 28.0 / 11.0f64).exp());
+        let wrong = 1.0 - f64::from(judge.value(5));
+        let (label, probability) = other(&judge);
+        assert_eq!(label, O);
+        assert!((f64::from(probability) - wrong * share).abs() < 1e-6, "{probability} {wrong} {share}");
+        // Without capitals the model alone says what else it is: Y, with e / (1 + e).
+        let json = json.replace("United", "united").replace("States", "states");
+        let corpus = dynclean_json::read(json.as_bytes()).unwrap();
+        let judge = Judge::new(&Dynamics::of_one_epoch(corpus, &rows), Window::first_epochs(1), Metric::Trust).unwrap();
+        let (wrong, e) = (1.0 - f64::from(judge.value(5)), std::f64::consts::E);
+        let (label, probability) = other(&judge);
+        assert_eq!(label, 2);
+        assert!((f64::from(probability) - wrong * e / (1.0 + e)).abs() < 1e-6, "{probability} {wrong}");
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Signal {
     LowerCase,
     /// Number of words after the first, 0 to 3.
     Width,
+    /// Where the span is no whole capitalised run: the share of labelled entities that are capitalised, 0 to 1.
+    NotARun,
     /// 1 where the span is a whole capitalised run.
     WholeRun,
     /// Log odds that such a run is a missed entity, by what share of all runs is labelled; −3 to 3.
@@ -65,10 +67,11 @@ const POSITIVES: &[(Signal, f32)] = &[
 
 /// Weights of the signals of spans labelled `O`.
 const NEGATIVES: &[(Signal, f32)] = &[
-    (Signal::Base, -2.4),
+    (Signal::Base, -0.3),
     (Signal::Aum, -0.35),
     (Signal::HighAum, -0.5),
-    (Signal::WholeRun, 3.6),
+    (Signal::NotARun, -2.3),
+    (Signal::WholeRun, 1.5),
     (Signal::MissedRuns, 1.0),
     (Signal::LowerCaseRun, -3.0),
     (Signal::JoinedRun, -1.0),
@@ -119,6 +122,7 @@ impl Signal {
             Self::LongerRun => yes(text.run.is_some()) * text.capitals.weight(),
             Self::LowerCase => yes(text.is_capitalised) * text.lower * text.capitals.weight(),
             Self::Width => text.width.saturating_sub(1).min(3) as f32,
+            Self::NotARun => yes(!text.is_run) * text.capitals.entities,
             Self::WholeRun => yes(text.is_run),
             Self::MissedRuns if text.is_run => {
                 let missed = text.capitals.missed();
@@ -159,6 +163,12 @@ pub fn trust(known: &Known) -> f32 {
     let wrong: f32 = weights(known.side).iter().map(|&(signal, weight)| weight * signal.value(known)).sum();
     let small = exp_nonpositive(-wrong.abs());
     if wrong > 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) }
+}
+
+/// What the text says against an entity, as log odds: that there is none with these boundaries, whatever its type.
+pub fn text_against(known: &Known) -> f32 {
+    let of_text = |signal| matches!(signal, Signal::LongerRun | Signal::LowerCase);
+    reasons(known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
 }
 
 /// The trust of every span. `assigned`, `aum`: one element per span. O(spans × width).
@@ -264,11 +274,12 @@ mod tests {
         // *States*: −1.05 − .65·2 + .2·(6 − 1) + 2.8·10/11 = 1.195….
         let expected = 1.0 / (1.0 + (-1.35 + 28.0 / 11.0f64).exp());
         assert!((f64::from(trust[5]) - expected).abs() < 1e-6, "{}", trust[5]);
-        // *United States*: −2.4 − .35 + 3.6 + 0 − .6 − .4·2 = −.55; nothing is more suspicious.
+        // *United States*: −.3 − .35 + 1.5 + 0 − .6 − .4·2 = −.55; nothing is more suspicious.
         let expected = 1.0 / (1.0 + (-0.55f64).exp());
         assert!((f64::from(trust[4]) - expected).abs() < 1e-6, "{}", trust[4]);
-        // *United*, AUM 5, is no whole run: −2.4 − .35·5 − .5 − .2·3 = −5.25. It overlaps no entity.
-        let expected = 1.0 / (1.0 + (-5.25f64).exp());
+        // *United*, AUM 5, is no whole run: −.3 − .35·5 − .5 − 2.3·C − .2·3. It overlaps no entity. C: one entity, and
+        // nine of ten before.
+        let expected = 1.0 / (1.0 + (-3.15 - 2.3 * 10.0 / 11.0f64).exp());
         assert!((f64::from(trust[3]) - expected).abs() < 1e-6, "{}", trust[3]);
     }
 

@@ -7,10 +7,10 @@
 pub mod capitals;
 pub mod case;
 
-use self::capitals::{Capitals, Words};
+use self::capitals::{Capitals, Counts, Words};
 use self::case::CaseCounts;
-use crate::corpus::Corpus;
 use crate::corpus::span::Span;
+use crate::corpus::{Corpus, Entity};
 
 /// Below this share of lower case, the first word of a sentence counts as a name that happens to stand there.
 const ORDINARY_AT_START: f32 = 0.3;
@@ -86,13 +86,23 @@ impl Evidence {
                 *word |= Words::COVERED;
             }
         }
-        evidence.capitals = evidence.count_runs(corpus, max_width);
+        let is_capitalised = |entity: &&Entity| {
+            let mut words = corpus.tokens.words(entity.span);
+            let ends = [words.clone().next(), words.clone().last()];
+            ends.iter().flatten().all(|word| case::is_capitalised(word))
+                && words.all(|word| case::is_capitalised(word) || counts.is_joining(word))
+        };
+        evidence.capitals = Capitals::from(Counts {
+            entities: corpus.entities.len() as u32,
+            capitalised: corpus.entities.iter().filter(is_capitalised).count() as u32,
+            ..evidence.count_runs(corpus, max_width)
+        });
         evidence
     }
 
     /// Counts the whole runs of the corpus.
-    fn count_runs(&self, corpus: &Corpus, max_width: u32) -> Capitals {
-        let (mut runs, mut seldom_lower, mut labelled) = (0, 0, 0);
+    fn count_runs(&self, corpus: &Corpus, max_width: u32) -> Counts {
+        let mut counts = Counts::default();
         for sentence in 0..corpus.n_sentences() as u32 {
             let Some((words, lower)) = self.sentence(sentence) else { continue };
             for start in 0..words.len() {
@@ -102,13 +112,13 @@ impl Evidence {
                     }
                     let span = Span { sentence, start: start as u32, end: end as u32 };
                     let lowest = lower.get(start..=end).unwrap_or_default().iter().copied().fold(1.0, f32::min);
-                    runs += 1;
-                    seldom_lower += u32::from(lowest < capitals::SELDOM_LOWER);
-                    labelled += u32::from(corpus.entities_of(sentence).iter().any(|entity| entity.span == span));
+                    counts.runs += 1;
+                    counts.seldom_lower += u32::from(lowest < capitals::SELDOM_LOWER);
+                    counts.labelled += u32::from(corpus.entities_of(sentence).iter().any(|entity| entity.span == span));
                 }
             }
         }
-        Capitals::new(runs, seldom_lower, labelled)
+        counts
     }
 
     /// What the text says about a span. `is_entity`: whether its distant label is an entity type. A span that does not
@@ -200,6 +210,17 @@ mod tests {
         assert!(!is_run(0, 1) && !is_run(1, 2) && !is_run(2, 3) && !is_run(0, 0));
         assert!(evidence.of(span(0, 1, 3), false).is_joined && !evidence.of(span(0, 1, 1), false).is_joined);
         assert!(!evidence.of(span(1, 0, 2), false).is_run, "a sentence in capitals says nothing");
+    }
+
+    #[test]
+    fn labelled_entities_with_capitals_are_counted() {
+        let corpus = corpus(
+            r#"[{"tokens": ["Bank", "of", "England", "iPhone", "rome"],
+                 "entities": [[0, 2, "X"], [1, 2, "X"], [0, 0, "X"], [3, 3, "X"], [4, 4, "X"]]},
+                {"tokens": ["of", "of"], "entities": []}]"#,
+        );
+        // Two of five, and nine of ten before.
+        assert_eq!(Evidence::new(&corpus, 8).capitals.entities, 11.0 / 15.0);
     }
 
     #[test]
