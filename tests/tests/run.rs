@@ -103,6 +103,13 @@ fn the_whole_job_on_the_sample() {
         assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(out.join("cleaned.json")).unwrap());
     };
     same(&["--decisions", text(&decisions)]);
+    // The threshold run ends with the window, and its model is scored nowhere.
+    let recorded = shared::recording::dyn_file::read(&std::fs::read(&dynamics).unwrap()).unwrap();
+    let samples = recorded.threshold_run.unwrap().run;
+    let last_of_window = number(&["settings", "window", "last"]) as usize;
+    assert_eq!((samples.epochs.len(), samples.scores.len()), (last_of_window, 0));
+    assert_eq!((recorded.run.epochs.len(), recorded.run.scores.len()), (6, 6));
+    assert!(last_of_window < 6, "else this shows nothing");
     assert!(out.join("sweep.json").exists());
     succeed(&binary, &[&arguments[..], &["--trials", "none", "--reference", "none"]].concat());
     assert!(!out.join("sweep.json").exists());
