@@ -88,7 +88,8 @@ impl Job<'_> {
         let opening = self.opening();
         let main = || members.iter().map(|m| self.main_run(m, &opening)).collect::<Result<Vec<Written>>>();
         let with_samples = if self.kind == JobKind::TrainWithoutThresholds { &[][..] } else { &members };
-        let threshold = |last: u32| with_samples.iter().map(|m| self.threshold_run(m, last)).collect::<Result<Vec<_>>>();
+        let threshold =
+            |last: u32| with_samples.iter().map(|m| self.threshold_run(m, last)).collect::<Result<Vec<_>>>();
         let epochs = self.config.epochs;
         let last_of_use = |main: &[Written]| match last_epoch.filter(|_| !with_samples.is_empty()) {
             Some(last_epoch) => Ok(last_epoch(&self.recorded(&members, main, &[], epochs)?.0)?.clamp(1, epochs)),
