@@ -1,4 +1,5 @@
-//! Names the build: by everything that decides which bytes a training leaves. Runs are bound to it.
+//! Names the build: by everything that decides which bytes a training leaves. Runs are bound to it. Puts the page into the
+//! program, where `DYNCLEAN_PAGE` names the folder of a built one.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -40,6 +41,25 @@ fn main() {
     let compiler = env::var_os("RUSTC").and_then(|rustc| Command::new(rustc).arg("-vV").output().ok());
     compiler.map(|output| output.stdout).unwrap_or_default().hash(&mut hash);
     println!("cargo::rustc-env=DYNCLEAN_BUILD={:016x}", hash.finish());
+    let page = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("page.rs");
+    if let Err(error) = fs::write(&page, page_files()) {
+        println!("cargo::error=cannot write {}: {error}", page.display());
+    }
+}
+
+/// The files of the page with their names, as Rust; none where there is no page.
+fn page_files() -> String {
+    println!("cargo::rerun-if-env-changed=DYNCLEAN_PAGE");
+    let Some(folder) = env::var_os("DYNCLEAN_PAGE").map(PathBuf::from) else { return "&[]".to_owned() };
+    println!("cargo::rerun-if-changed={}", folder.display());
+    if !folder.is_absolute() || !folder.join("index.html").is_file() {
+        println!("cargo::error=DYNCLEAN_PAGE must be the full path of a built page, not {}", folder.display());
+    }
+    let file = |path: PathBuf| {
+        let name = path.strip_prefix(&folder).ok()?.to_str()?.replace('\\', "/");
+        Some(format!("({name:?}, include_bytes!({:?}) as &[u8]),\n", path.to_str()?))
+    };
+    format!("&[\n{}]", files(&folder).into_iter().filter_map(file).collect::<String>())
 }
 
 /// All files in a folder, or the file itself, always in the same order.

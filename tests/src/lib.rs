@@ -145,3 +145,12 @@ fn newest(path: &Path) -> SystemTime {
         Err(_) => modified(path),
     }
 }
+
+/// A server that ends with its test, however that ends.
+pub struct Server(pub std::process::Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use tests::Server;
 
 /// The binary, in a folder of its own.
 struct Trainer {
@@ -338,17 +339,6 @@ fn an_interrupted_run_says_that_it_can_go_on() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert!(String::from_utf8_lossy(&output.stderr).contains("go on"));
-}
-
-/// A server that ends with its test, however that ends.
-#[cfg(unix)]
-struct Server(std::process::Child);
-
-#[cfg(unix)]
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The main job through the built binary: on the bundled sample, and on real data where it is there.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use tests::Server;
 
 fn trainer(binary: &Path, arguments: &[&str]) -> Output {
     Command::new(binary).args(arguments).output().unwrap()
@@ -50,13 +52,30 @@ fn files(data: &Path) -> Vec<String> {
         .into()
 }
 
+/// `trainer demo` into a folder, until its page is served; a pipe opens no browser.
+fn demo(binary: &Path, folder: &Path) {
+    let page = folder.join("page");
+    std::fs::create_dir(&page).unwrap();
+    std::fs::write(page.join("index.html"), "<p>page").unwrap();
+    let mut demo = Command::new(binary);
+    demo.args(["demo", "--port", "0", "--out"]).arg(folder).arg("--page").arg(&page);
+    let mut demo = Server(demo.stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(demo.0.stdout.take().unwrap()).lines();
+    let address = lines.map_while(Result::ok).find(|line| line.starts_with("DynClean is at http://127.0.0.1:"));
+    assert!(address.is_some_and(|line| line.ends_with("/run/")), "the run is opened");
+    if cfg!(unix) {
+        assert!(Command::new("kill").args(["-INT", &demo.0.id().to_string()]).status().unwrap().success());
+        assert_eq!(demo.0.wait().unwrap().code(), Some(0), "a signal ends the server, as it would not end a training");
+    }
+}
+
 #[test]
 fn the_whole_job_on_the_sample() {
     let binary = tests::trainer!();
     let folder = tempfile::tempdir().unwrap();
-    let data = sample(&binary, folder.path());
-    let (files, out) = (files(&data), folder.path().join("run"));
-    // As `cargo xtask demo` has it.
+    let (files, out) = (files(&folder.path().join("sample")), folder.path().join("seed-1"));
+    demo(&binary, folder.path());
+    // What the demo does is this run: it is there already.
     let arguments = run_arguments(&files, "builtin", &out, ("6", "1"));
     succeed(&binary, &arguments);
 
@@ -103,6 +122,13 @@ fn the_whole_job_on_the_sample() {
         assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(out.join("cleaned.json")).unwrap());
     };
     same(&["--decisions", text(&decisions)]);
+    // The threshold run ends with the window, and its model is scored nowhere.
+    let recorded = shared::recording::dyn_file::read(&std::fs::read(&dynamics).unwrap()).unwrap();
+    let samples = recorded.threshold_run.unwrap().run;
+    let last_of_window = number(&["settings", "window", "last"]) as usize;
+    assert_eq!((samples.epochs.len(), samples.scores.len()), (last_of_window, 0));
+    assert_eq!((recorded.run.epochs.len(), recorded.run.scores.len()), (6, 6));
+    assert!(last_of_window < 6, "else this shows nothing");
     assert!(out.join("sweep.json").exists());
     succeed(&binary, &[&arguments[..], &["--trials", "none", "--reference", "none"]].concat());
     assert!(!out.join("sweep.json").exists());

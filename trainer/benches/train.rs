@@ -100,7 +100,8 @@ fn measure(args: &Args) -> Result<()> {
         train: &train,
         targets: labels.iter().map(|&label| Some(u32::from(label))).collect(),
         n_labels: train.corpus.labels.n_types() + 1,
-        dev: &dev,
+        dev: Some(&dev),
+        last_epoch: config.epochs,
         place: args.device,
     };
     if let Some(folder) = &args.export {

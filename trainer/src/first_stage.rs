@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use shared::recording::dyn_file::{self, RunKind};
-use shared::recording::dynamics::{EpochLogits, EpochScore, Precision, RunInfo};
+use shared::recording::dynamics::{Dynamics, EpochLogits, EpochScore, Precision, RunInfo};
 use shared::recording::ensemble;
 
 use crate::config::{Config, Record};
@@ -21,6 +21,9 @@ use crate::random::{derived_seed, stream};
 use crate::run_dir::{GrowingFile, RunDir, Written};
 use crate::threshold_samples::draw;
 use crate::train::{EpochEnd, Stage, Trained, logits};
+
+/// Says, from the dynamics on the distant labels, up to which epoch threshold samples are of use.
+pub(crate) type LastEpoch<'a> = &'a dyn Fn(&Dynamics) -> Result<u32>;
 
 /// One training on each of both: as many as the ensemble has members.
 struct Member {
@@ -71,8 +74,9 @@ impl Member {
 }
 
 impl Job<'_> {
-    /// Trains on the distant labels and with threshold samples; writes `dynamics.dyn`.
-    pub(crate) fn record(&self) -> Result<ModelResult> {
+    /// Trains on the distant labels and with threshold samples; writes `dynamics.dyn`. Threshold samples are recorded up to
+    /// the last epoch in which they are of use; without `last_epoch` after every epoch.
+    pub(crate) fn record(&self, last_epoch: Option<LastEpoch>) -> Result<ModelResult> {
         let path = self.dir.path(DYNAMICS);
         let members = Member::all(self.config);
         if let (Some(done), true) = (self.dir.read_json(RAW)?, path.is_file()) {
@@ -84,10 +88,25 @@ impl Job<'_> {
         let opening = self.opening();
         let main = || members.iter().map(|m| self.main_run(m, &opening)).collect::<Result<Vec<Written>>>();
         let with_samples = if self.kind == JobKind::TrainWithoutThresholds { &[][..] } else { &members };
-        let threshold = || with_samples.iter().map(|m| self.threshold_run(m)).collect::<Result<Vec<Written>>>();
-        let (main, threshold) =
-            if self.options.parallel_runs { side_by_side(main, threshold)? } else { (main()?, threshold()?) };
-        self.put_together(&members, &main, &threshold)?;
+        let threshold =
+            |last: u32| with_samples.iter().map(|m| self.threshold_run(m, last)).collect::<Result<Vec<_>>>();
+        let epochs = self.config.epochs;
+        let last_of_use = |main: &[Written]| match last_epoch.filter(|_| !with_samples.is_empty()) {
+            Some(last_epoch) => Ok(last_epoch(&self.recorded(&members, main, &[], epochs)?.0)?.clamp(1, epochs)),
+            None => Ok::<u32, anyhow::Error>(epochs),
+        };
+        let (main, threshold, last) = if self.options.parallel_runs {
+            // Which epochs are of use shows when both have ended.
+            let (main, threshold) = side_by_side(main, || threshold(epochs))?;
+            let last = last_of_use(&main)?;
+            (main, threshold, last)
+        } else {
+            let main = main()?;
+            let last = last_of_use(&main)?;
+            let threshold = threshold(last)?;
+            (main, threshold, last)
+        };
+        self.dir.write(DYNAMICS, self.recorded(&members, &main, &threshold, last)?.1)?;
         self.forget_recordings(&members)?;
         self.dir.read_json(RAW)?.with_context(|| format!("{} is gone", self.dir.path(RAW).display()))
     }
@@ -136,9 +155,11 @@ impl Job<'_> {
         })
     }
 
-    fn threshold_run(&self, member: &Member) -> Result<Written> {
+    /// Its model is not kept: no pass over dev, and no weights of a best epoch.
+    fn threshold_run(&self, member: &Member, last_epoch: u32) -> Result<Written> {
         let title = member.title(RunKind::Threshold);
-        let mut stage = self.stage(&title, &self.train.corpus, &member.config);
+        let stage = self.stage(&title, &self.train.corpus, &member.config);
+        let mut stage = Stage { dev: None, last_epoch, ..stage };
         let n_types = stage.n_labels - 1;
         let labels: Vec<Option<u16>> = stage.targets.iter().map(|t| t.map(|t| t as u16)).collect();
         // All members get the same samples: only then can their logits be averaged.
@@ -218,7 +239,9 @@ impl Job<'_> {
         let trained = stage.train(&mut checkpoints, from, passed_over, |end| {
             let epoch: EpochScore = end.score;
             let mut bytes = dyn_file::epoch(kind, epoch.epoch, &epoch_logits(&end)?);
-            bytes.extend(dyn_file::score(kind, epoch));
+            if kind == RunKind::Main {
+                bytes.extend(dyn_file::score(kind, epoch));
+            }
             file.append(&bytes)?;
             Ok(file.written())
         })?;
@@ -229,8 +252,15 @@ impl Job<'_> {
         Ok(written)
     }
 
-    /// Writes `dynamics.dyn` from all recordings: the sections as they are, or the means of an ensemble's logits.
-    fn put_together(&self, members: &[Member], main: &[Written], threshold: &[Written]) -> Result<()> {
+    /// All recordings as one, with its bytes: the sections as they are, or the means of an ensemble's logits. Of the
+    /// threshold samples the epochs up to `last`.
+    fn recorded(
+        &self,
+        members: &[Member],
+        main: &[Written],
+        threshold: &[Written],
+        last: u32,
+    ) -> Result<(Dynamics, Vec<u8>)> {
         let mut files = Vec::new();
         for (i, member) in members.iter().enumerate() {
             let mut bytes = Vec::new();
@@ -241,19 +271,22 @@ impl Job<'_> {
                 bytes.extend(part.get(..written.bytes as usize).unwrap_or(&part));
             }
             bytes.extend(dyn_file::end());
-            files.push(bytes);
+            let mut dynamics = dyn_file::read(&bytes).context("the recordings do not make a dynamics file")?;
+            if let Some(samples) = &mut dynamics.threshold_run
+                && samples.run.epochs.len() > last as usize
+            {
+                samples.run.epochs.truncate(last as usize);
+                bytes = dyn_file::write(&dynamics);
+            }
+            files.push((dynamics, bytes));
         }
-        let bytes = match files.as_slice() {
-            [single] => {
-                dyn_file::read(single).context("the recordings do not make a dynamics file")?;
-                single.clone()
-            }
-            several => {
-                let members = several.iter().map(|bytes| dyn_file::read(bytes)).collect::<Result<Vec<_>, _>>()?;
-                dyn_file::write(&ensemble::mean(&members)?)
-            }
-        };
-        self.dir.write(DYNAMICS, bytes).map(|_| ())
+        if files.len() > 1 {
+            let members: Vec<Dynamics> = files.into_iter().map(|(dynamics, _)| dynamics).collect();
+            let mean = ensemble::mean(&members)?;
+            let bytes = dyn_file::write(&mean);
+            return Ok((mean, bytes));
+        }
+        files.pop().context("nothing was recorded")
     }
 
     /// Where a training records, without `.partial`.

@@ -70,6 +70,7 @@ pub fn describe(
         "gold": d.gold.is_some(),
         "scores": d.run.scores,
         "settings": settings,
+        "capitals": judge.capitals(),
         "cleaning": summary,
         "estimate": {
             "negatives": Estimate::new(&judgement, Side::Negatives),

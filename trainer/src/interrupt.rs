@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 use crate::console;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+/// Whether a signal is how the process is meant to end.
+static ENDS: AtomicBool = AtomicBool::new(false);
 
 /// Exit status of a command that was interrupted: 128 + SIGINT, as shells have it.
 pub const EXIT_STATUS: u8 = 130;
@@ -29,7 +31,29 @@ impl std::error::Error for Interrupted {}
 /// # Errors
 /// When the system does not let signals be handled.
 pub fn listen() -> Result<()> {
+    ENDS.store(false, Ordering::Relaxed);
+    handle()
+}
+
+/// From now on a signal is how the process is meant to end.
+///
+/// # Errors
+/// As [`listen`].
+pub fn end_on_signal() -> Result<()> {
+    ENDS.store(true, Ordering::Relaxed);
+    handle()
+}
+
+/// A process has one handler: what it does may change.
+fn handle() -> Result<()> {
+    static HANDLED: AtomicBool = AtomicBool::new(false);
+    if HANDLED.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
     ctrlc::set_handler(|| {
+        if ENDS.load(Ordering::Relaxed) {
+            std::process::exit(0);
+        }
         if REQUESTED.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(EXIT_STATUS));
         }
@@ -38,14 +62,6 @@ pub fn listen() -> Result<()> {
         );
     })
     .context("cannot listen for Ctrl-C")
-}
-
-/// From now on a signal is how the process is meant to end.
-///
-/// # Errors
-/// As [`listen`].
-pub fn end_on_signal() -> Result<()> {
-    ctrlc::set_handler(|| std::process::exit(0)).context("cannot listen for Ctrl-C")
 }
 
 /// Asks all trainings of this process to end, as a signal does.

@@ -184,7 +184,14 @@ pub fn run(
     let _lock = dir.lock(CONFIG)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
     job.announce(options.sweep.most_trainings(&adjust));
-    let raw = job.record()?;
+    // Threshold samples are looked at within the window alone.
+    let last_epoch = |dynamics: &Dynamics| -> Result<u32> {
+        let mut settings = Settings::automatic(dynamics, &dynamics.corpus.dense_labels(&dynamics.span_index()?));
+        adjust(&mut settings);
+        Ok(settings.window.last)
+    };
+    let windows_are_tried = options.sweep.varies_windows();
+    let raw = job.record((!windows_are_tried).then_some(&last_epoch))?;
     let recorded = inspect::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
     let recorded = recorded.context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
     let (judge, settings) = Judge::automatic(&recorded.dynamics, &adjust)?;
@@ -232,7 +239,7 @@ pub fn train(
     let _lock = dir.lock(CONFIG)?;
     let job = Job::new(kind, &dir, files, corpora, config, spec, options)?;
     let records = kind != JobKind::TrainPlain;
-    let result = if records { job.record()? } else { job.train_only()? };
+    let result = if records { job.record(None)? } else { job.train_only()? };
     let metrics = TrainMetrics {
         test: files.test.as_ref().map(|_| result.test),
         best_epoch: result.best_epoch,
@@ -539,7 +546,8 @@ impl<'a> Job<'a> {
             train: &self.train,
             targets,
             n_labels,
-            dev: &self.dev,
+            dev: Some(&self.dev),
+            last_epoch: config.epochs,
             place: self.options.place,
         }
     }

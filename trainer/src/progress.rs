@@ -66,15 +66,15 @@ impl Progress {
         self.bar.inc(sentences as u64 * if loss.is_some() { TRAINED } else { 1 });
     }
 
-    /// An epoch is over.
-    pub fn end_epoch(&mut self, loss: f64, dev: f64) {
-        self.dev = Some(dev);
+    /// An epoch is over; `dev`: its F1 on dev, where that was scored.
+    pub fn end_epoch(&mut self, loss: f64, dev: Option<f64>) {
+        self.dev = dev;
         self.line(&format!(
-            "{:>14} epoch {}/{} · loss {loss:.3} · dev F1 {:.1} · {}",
+            "{:>14} epoch {}/{} · loss {loss:.3}{} · {}",
             self.stage,
             self.epoch,
             self.epochs,
-            100.0 * dev,
+            dev.map_or_else(String::new, |dev| format!(" · dev F1 {:.1}", 100.0 * dev)),
             left(self.bar.elapsed(), self.before, self.bar.position(), self.bar.length().unwrap_or(0)),
         ));
     }

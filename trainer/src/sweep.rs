@@ -229,6 +229,11 @@ impl Sweep {
         Self::lists_of(option).iter().copied().filter(|list| is_left_out(list)).collect()
     }
 
+    /// Whether more windows than that of the settings are tried.
+    pub fn varies_windows(&self) -> bool {
+        !self.windows.is_empty()
+    }
+
     /// Checks, before anything is trained, what can be known of the settings to try: entity types and epochs.
     ///
     /// # Errors

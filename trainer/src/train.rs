@@ -12,6 +12,7 @@ use shared::corpus::span::SpanIndex;
 use shared::corpus::{Corpus, Entity};
 use shared::evaluation::score::{NerScore, score_entities};
 use shared::recording::dynamics::{EpochScore, Negatives};
+use shared::recording::prf::Prf;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::batch::SentenceInput;
@@ -73,8 +74,10 @@ pub struct Stage<'a> {
     pub targets: Vec<Option<u32>>,
     /// Number of labels of the model: the label set's, `O`, and the extra class where there is one.
     pub n_labels: usize,
-    /// Held-out sentences with gold labels.
-    pub dev: &'a Prepared,
+    /// Held-out sentences with gold labels, which choose the best epoch; without them the weights are the last's.
+    pub dev: Option<&'a Prepared>,
+    /// After which epoch to end: at most the settings', by which the learning rates go.
+    pub last_epoch: u32,
     /// Where to compute.
     pub place: Place,
 }
@@ -83,7 +86,7 @@ pub struct Stage<'a> {
 pub struct EpochEnd<'a> {
     /// The model as it is now.
     pub model: &'a SpanModel,
-    /// Loss and dev scores.
+    /// Loss, and dev scores where there is dev.
     pub score: EpochScore,
     /// To count the sentences passed over.
     pub progress: &'a Progress,
@@ -94,7 +97,7 @@ pub struct EpochEnd<'a> {
 
 /// A finished training.
 pub struct Trained {
-    /// The model, with the weights of its best epoch on dev.
+    /// The model, with the weights of its best epoch on dev; of its last without dev.
     pub model: SpanModel,
     /// That epoch, from 1.
     pub best_epoch: u32,
@@ -183,7 +186,7 @@ impl Stage<'_> {
         let model =
             SpanModel::new(self.spec, parameters, self.n_labels, max_span_width, train_embeddings, word_shapes)?;
         let n_train = self.train.inputs.len();
-        let after_batches = recorded + self.dev.inputs.len();
+        let after_batches = recorded + self.dev.map_or(0, |dev| dev.inputs.len());
         let per_epoch = TRAINED * n_train as u64 + after_batches as u64;
         let mut underway = match from {
             Some(checkpoint) => self.take_up(checkpoint, &model)?,
@@ -192,14 +195,15 @@ impl Stage<'_> {
         let Position { epoch, batch, .. } = underway.position;
         let trained = (batch * config.batch.max(1)).min(n_train) as u64;
         let before = per_epoch * u64::from(epoch.saturating_sub(1)) + TRAINED * trained;
-        let mut progress = Progress::new(self.name, per_epoch * u64::from(config.epochs), before, config.epochs);
-        while underway.position.epoch <= config.epochs {
+        let mut progress = Progress::new(self.name, per_epoch * u64::from(self.last_epoch), before, self.last_epoch);
+        while underway.position.epoch <= self.last_epoch {
             let epoch = underway.position.epoch;
             progress.begin_epoch(epoch);
             self.batches(&model, &mut underway, checkpoints, &progress)?;
             let train_loss = underway.position.mean_loss();
-            let ended = evaluate(&model, self.dev, &progress).and_then(|dev| {
-                let score = EpochScore { epoch, train_loss, dev: dev.overall };
+            let scored = self.dev.map(|dev| evaluate(&model, dev, &progress)).transpose();
+            let ended = scored.and_then(|dev| {
+                let score = EpochScore { epoch, train_loss, dev: dev.map_or_else(Prf::default, |dev| dev.overall) };
                 let training_logits = underway.training_logits.as_deref();
                 let recorded = on_epoch(EpochEnd { model: &model, score, progress: &progress, training_logits })?;
                 Ok((score, recorded))
@@ -220,10 +224,13 @@ impl Stage<'_> {
             };
             self.end_epoch(&model, &mut underway, score, recorded)?;
             self.save(&model, &mut underway, checkpoints)?;
-            progress.end_epoch(train_loss, score.dev.f1);
+            progress.end_epoch(train_loss, self.dev.map(|_| score.dev.f1));
         }
-        let Position { best_epoch, scores, .. } = underway.position.clone();
-        model.parameters.restore(underway.best.as_deref().context("no epoch was trained")?)?;
+        let Position { mut best_epoch, scores, .. } = underway.position.clone();
+        match underway.best.as_deref() {
+            Some(best) => model.parameters.restore(best)?,
+            None => best_epoch = scores.last().context("no epoch was trained")?.epoch,
+        }
         Ok(Trained { model, best_epoch, scores, seconds: underway.seconds() })
     }
 
@@ -285,7 +292,7 @@ impl Stage<'_> {
         recorded: Written,
     ) -> Result<()> {
         let best = underway.position.best();
-        if best.is_none_or(|best| score.dev.f1 > best.dev.f1) {
+        if self.dev.is_some() && best.is_none_or(|best| score.dev.f1 > best.dev.f1) {
             underway.best = Some(model.parameters.snapshot()?);
             underway.position.best_epoch = score.epoch;
         }

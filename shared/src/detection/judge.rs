@@ -13,6 +13,7 @@ use crate::corpus::decision::{Decision, Side};
 use crate::corpus::labels::{LabelId, LabelSet, O};
 use crate::corpus::span::{Span, SpanId, SpanIndex, TooManySpans};
 use crate::evidence::Evidence;
+use crate::evidence::capitals::Capitals;
 use crate::metrics::{Metrics, MetricsError, Window};
 use crate::recording::dictionary::Entry;
 use crate::recording::dynamics::{Dynamics, Negatives};
@@ -207,6 +208,11 @@ impl Judge {
     pub fn reasons(&self, span: SpanId) -> Vec<Reason> {
         let known = noise_model::known(&self.evidence, &self.index, &self.assigned, &self.metrics.aum, span);
         known.filter(|known| !known.aum.is_nan()).map_or(Vec::new(), |known| noise_model::reasons(&known).collect())
+    }
+
+    /// What the text says in this corpus, and how far it counts; `None` where labels are not judged by it.
+    pub fn capitals(&self) -> Option<Capitals> {
+        (self.metric == Metric::Trust).then_some(self.evidence.capitals)
     }
 
     /// What the text says against an entity: see [`noise_model::text_against`].

@@ -318,7 +318,11 @@ fn estimates(judgement: &Judgement) -> String {
             whole(e.remaining)
         );
     }
-    out + "</table></div>\n"
+    out.push_str("</table></div>\n");
+    if let Some(capitals) = judgement.judge().capitals() {
+        let _ = writeln!(out, "<p class=\"note\">How far the text counts: {capitals}.</p>");
+    }
+    out
 }
 
 fn dictionary_check(entries: &[Entry]) -> String {

@@ -103,6 +103,9 @@ fn text(
     // A window may end after the epochs that there are.
     let last = last.min(file.dynamics.run.epochs.len() as u32);
     let _ = writeln!(text, "  judged by {} over epochs {first}–{last}", judge.metric.name());
+    if let Some(capitals) = judge.capitals() {
+        let _ = writeln!(text, "  {capitals}");
+    }
     let judgement = judge.under(&decisions.settings);
     for (name, side) in [("positives", Side::Positives), ("negatives", Side::Negatives)] {
         let _ = writeln!(text, "  {}", inspect::threshold_line(name, judgement.thresholds().of(side)));

@@ -7,6 +7,7 @@ mod completions;
 mod config_file;
 mod convert;
 mod corpora;
+mod demo;
 mod evaluate;
 mod failure;
 mod fetch;
@@ -85,6 +86,7 @@ enum Command {
     Convert(convert::Convert),
     Inspect(inspect::Inspect),
     Annotate(annotate::Annotate),
+    Demo(demo::Demo),
     Sample(sample::Sample),
     Fetch(fetch::Fetch),
     Serve(serve::Serve),
@@ -133,6 +135,7 @@ impl Call {
             Command::Convert(args) => convert::carry_out(args),
             Command::Inspect(args) => inspect::carry_out(&args),
             Command::Annotate(args) => annotate::carry_out(&args),
+            Command::Demo(args) => demo::carry_out(args),
             Command::Sample(args) => sample::carry_out(&args),
             Command::Fetch(args) => fetch::carry_out(&args),
             Command::Serve(args) => serve::carry_out(args),

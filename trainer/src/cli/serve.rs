@@ -16,29 +16,46 @@ use super::output::Output;
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Serve {
-    /// Folder of the built page
-    #[arg(long, value_name = "DIR", default_value = "dist")]
-    page: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Folder of a run to open
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// Port on the loopback address; 0 takes a free one
-    #[arg(long, default_value_t = 8080)]
-    port: u16,
     #[command(flatten)]
     output: Output,
 }
 
+/// How the page is served.
+#[derive(Args)]
+pub struct ServerArgs {
+    /// Folder of a built page [default: the page inside this program; where it was built without one, dist]
+    #[arg(long, value_name = "DIR")]
+    page: Option<PathBuf>,
+    /// Port on the loopback address; 0 takes a free one
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+}
+
+impl ServerArgs {
+    /// Serves until the process ends; `announce` gets the address.
+    pub fn serve(self, run: Option<PathBuf>, announce: impl FnOnce(&str)) -> Result<()> {
+        let page = self.page.or_else(|| (!serve::page::is_there()).then(|| PathBuf::from("dist")));
+        serve::serve(&serve::Site { page, run }, self.port, announce)
+    }
+}
+
 pub fn carry_out(args: Serve) -> Result<()> {
     interrupt::end_on_signal()?;
-    let site = serve::Site { page: args.page, run: args.run };
-    serve::serve(&site, args.port, |address| {
-        let told = args.output.result(&json!({ "address": address }), || {
-            format!("DynClean is at {address}\nNothing leaves this machine. Ctrl-C ends it.\n")
-        });
-        if let Err(error) = told {
-            // It serves all the same.
-            console::warning(error);
-        }
-    })
+    args.server.serve(args.run, |address| announce(&args.output, address))
+}
+
+/// Says where the page is.
+pub fn announce(output: &Output, address: &str) {
+    let told = output.result(&json!({ "address": address }), || {
+        format!("DynClean is at {address}\nNothing leaves this machine. Ctrl-C ends it.\n")
+    });
+    if let Err(error) = told {
+        // It serves all the same.
+        console::warning(error);
+    }
 }

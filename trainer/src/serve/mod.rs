@@ -2,6 +2,7 @@
 //!
 //! Every connection is a task of its own, and has time-outs: a client that stalls holds up nobody.
 
+pub mod page;
 mod site;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,9 @@ use percent_encoding::percent_decode_str;
 use shared::cleaning::{Decisions, share};
 use shared::detection::threshold::Settings;
 use tower_http::services::ServeFile;
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::page;
 use crate::inspect;
 use crate::pipeline::{DECISIONS, DYNAMICS};
 
@@ -31,8 +33,8 @@ const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// What is served: the page at `/`, a run's files at `/run/`.
 pub struct Site {
-    /// The built page.
-    pub page: PathBuf,
+    /// Folder of the built page; `None` for the one inside the program.
+    pub page: Option<PathBuf>,
     /// A run's folder.
     pub run: Option<PathBuf>,
 }
@@ -42,7 +44,8 @@ pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A site whose folders are there, by their real paths.
 pub struct Served {
-    page: PathBuf,
+    /// `None` for the page inside the program.
+    page: Option<PathBuf>,
     run: Option<Arc<Run>>,
 }
 
@@ -63,14 +66,17 @@ impl Served {
     /// # Errors
     /// When the page or the run's dynamics are not there.
     pub fn new(site: &Site) -> Result<Self> {
-        let missing = || {
-            format!(
-                "there is no page in {}: build it with `cargo xtask page`, or name its folder with --page",
-                site.page.display()
-            )
-        };
-        let page = site.page.canonicalize().with_context(missing)?;
-        ensure!(file_in(&page, "index.html").is_some(), missing());
+        let page = site.page.as_deref().map(|folder| -> Result<PathBuf> {
+            let missing = || {
+                format!(
+                    "there is no page in {}: build it with `cargo xtask page`, or name its folder with --page",
+                    folder.display()
+                )
+            };
+            let page = folder.canonicalize().with_context(missing)?;
+            ensure!(file_in(&page, "index.html").is_some(), missing());
+            Ok(page)
+        });
         let run = site.run.as_ref().map(|folder| -> Result<Arc<Run>> {
             let file = folder.join(DYNAMICS);
             ensure!(file.is_file(), "there is no {}", file.display());
@@ -82,7 +88,7 @@ impl Served {
             );
             Ok(Arc::new(Run { folder, start: Mutex::default() }))
         });
-        Ok(Self { page, run: run.transpose()? })
+        Ok(Self { page: page.transpose()?, run: run.transpose()? })
     }
 
     /// Answers one request; errors are answers, too.
@@ -110,9 +116,15 @@ impl Served {
         let not_found = || Refusal(StatusCode::NOT_FOUND, "There is no such file here.\n".to_owned());
         let path = percent_decode_str(request.uri().path()).decode_utf8().map_err(|_| not_found())?;
         let path = path.strip_prefix('/').ok_or_else(not_found)?;
-        let (folder, rest) = match path.strip_prefix(RUN) {
-            None => (&self.page, path),
-            Some(rest) => {
+        let name = |rest: &str| if rest.is_empty() { "index.html" } else { rest }.to_owned();
+        let (folder, rest) = match (path.strip_prefix(RUN), &self.page) {
+            (None, Some(page)) => (page, path),
+            (None, None) => {
+                let name = name(path);
+                let bytes = page::file(&name).ok_or_else(not_found)?;
+                return Ok(page_response(request.headers(), &name, bytes));
+            }
+            (Some(rest), _) => {
                 let run = self.run.as_ref().ok_or_else(not_found)?;
                 if rest.is_empty() {
                     return Ok(redirect(&blocking(run, |run| run.start()).await?));
@@ -120,7 +132,7 @@ impl Served {
                 (&run.folder, rest)
             }
         };
-        let name = if rest.is_empty() { "index.html" } else { rest }.to_owned();
+        let name = name(rest);
         let found = blocking(folder, move |folder| file_in(folder, &name)).await?;
         let (file, metadata) = found.ok_or_else(not_found)?;
         file_response(request, &file, &metadata).await.map_err(|error| match error.kind() {
@@ -183,13 +195,11 @@ async fn file_response<B>(request: &Request<B>, file: &Path, metadata: &Metadata
     let tag = format!("\"{:x}-{length:x}\"", modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos());
     let mut headers = request.headers().clone();
     if headers.contains_key(IF_NONE_MATCH) {
-        // It goes before dates.
-        headers.remove(IF_MODIFIED_SINCE);
-        let given = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-        let mut given = given.flat_map(|value| value.split(',')).map(str::trim);
-        if given.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag) {
+        if has(&headers, &tag) {
             return Ok(tagged(text(StatusCode::NOT_MODIFIED, ""), &tag));
         }
+        // It goes before dates.
+        headers.remove(IF_MODIFIED_SINCE);
     }
     if headers.get(IF_RANGE).is_some_and(|given| given != tag.as_str()) {
         headers.remove(RANGE);
@@ -204,6 +214,29 @@ async fn file_response<B>(request: &Request<B>, file: &Path, metadata: &Metadata
         response.headers_mut().insert(CONTENT_TYPE, value);
     }
     Ok(tagged(response, &tag))
+}
+
+/// Whether the browser has what bears this tag.
+fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let given = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut given = given.flat_map(|value| value.split(',')).map(str::trim);
+    given.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
+}
+
+/// A file of the page inside the program, or that it has not changed.
+pub(super) fn page_response(headers: &HeaderMap, name: &str, bytes: &'static [u8]) -> Response<Body> {
+    let tag = format!("\"{:x}\"", xxh3_64(bytes));
+    if has(headers, &tag) {
+        return tagged(text(StatusCode::NOT_MODIFIED, ""), &tag);
+    }
+    let body = Full::from(bytes).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    let kind = mime_guess::from_path(name).first_or_octet_stream();
+    let charset = if kind.type_() == mime_guess::mime::TEXT { "; charset=utf-8" } else { "" };
+    if let Ok(value) = HeaderValue::from_str(&format!("{kind}{charset}")) {
+        response.headers_mut().insert(CONTENT_TYPE, value);
+    }
+    tagged(response, &tag)
 }
 
 fn tagged(mut response: Response<Body>, tag: &str) -> Response<Body> {

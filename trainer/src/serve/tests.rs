@@ -4,9 +4,12 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+
 use shared::cleaning::Decisions;
 use shared::detection::threshold::Settings;
 
+use super::site::page_response;
 use super::*;
 use crate::inspect;
 use crate::pipeline::{DECISIONS, DYNAMICS};
@@ -41,7 +44,7 @@ impl Fixture {
         }
         std::fs::copy(GOLDEN, run.join(DYNAMICS)).unwrap();
         let (send, receive) = mpsc::channel();
-        let site = Site { page, run: Some(run) };
+        let site = Site { page: Some(page), run: Some(run) };
         std::thread::spawn(move || serve_with(patience, &site, 0, |address| send.send(address.to_owned()).unwrap()));
         let address = receive.recv().unwrap();
         let port = address.strip_prefix("http://127.0.0.1:").unwrap().strip_suffix("/run/").unwrap().parse().unwrap();
@@ -192,7 +195,7 @@ fn links_do_not_lead_out() {
     // A run whose dynamics are such a link is refused before anything is served.
     std::fs::rename(site.path("run/dynamics.dyn"), site.path("elsewhere.dyn")).unwrap();
     symlink("../elsewhere.dyn", site.path("run/dynamics.dyn")).unwrap();
-    let linked = Site { page: site.path("page"), run: Some(site.path("run")) };
+    let linked = Site { page: Some(site.path("page")), run: Some(site.path("run")) };
     let refused = serve(&linked, 0, |_| panic!("it is not served")).unwrap_err().to_string();
     assert!(refused.contains("dynamics.dyn") && refused.contains("leads out"), "{refused}");
 }
@@ -299,14 +302,31 @@ fn overwrite(file: &Path, bytes: &[u8], modified: std::time::SystemTime) {
 #[test]
 fn a_port_that_is_taken_and_a_page_that_is_missing_are_named() {
     let site = Fixture::new();
-    let page = || Site { page: site.path("page"), run: None };
+    let page = || Site { page: Some(site.path("page")), run: None };
     let message = |site: &Site, port| serve(site, port, |_| panic!("it is not served")).unwrap_err().to_string();
     let taken = message(&page(), site.port);
     assert!(taken.contains(&format!("port {}", site.port)) && taken.contains("--port"), "{taken}");
     for missing in [site.path("none"), site.path("run")] {
-        let missing = message(&Site { page: missing, run: None }, 0);
+        let missing = message(&Site { page: Some(missing), run: None }, 0);
         assert!(missing.contains("cargo xtask page") && missing.contains("--page"), "{missing}");
     }
     let no_run = message(&Site { run: Some(site.path("page")), ..page() }, 0);
     assert!(no_run.contains("dynamics.dyn"), "{no_run}");
+}
+
+#[test]
+fn the_page_inside_the_program_is_answered_like_a_file() {
+    let answer = |name: &str, tag: Option<&str>| {
+        let mut headers = HeaderMap::new();
+        headers.extend(tag.map(|tag| (IF_NONE_MATCH, HeaderValue::from_str(tag).unwrap())));
+        let response = page_response(&headers, name, b"<p>page");
+        let of = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        (response.status().as_u16(), of(CONTENT_TYPE), of(ETAG).unwrap())
+    };
+    let (status, kind, tag) = answer("index.html", None);
+    assert_eq!((status, kind.as_deref()), (200, Some("text/html; charset=utf-8")));
+    // What a browser needs to compile while it loads.
+    assert_eq!(answer("web_bg.wasm", None).1.as_deref(), Some("application/wasm"));
+    assert_eq!(answer("index.html", Some(&tag)).0, 304);
+    assert_eq!(answer("index.html", Some("\"other\"")).0, 200);
 }

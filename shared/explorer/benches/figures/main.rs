@@ -13,7 +13,9 @@ use std::hint::black_box;
 use criterion::Criterion;
 use explorer::tally::Tally;
 use shared::detection::judge::Judge;
+use shared::detection::noise_model;
 use shared::detection::threshold::{Action, Metric, Rule, Settings};
+use shared::evidence::Evidence;
 use shared::metrics::{Metrics, Window};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::{Criterion, wasm_bindgen_bench};
@@ -26,6 +28,14 @@ fn figures(criterion: &mut Criterion) {
     let assigned = dynamics.corpus.dense_labels(&index);
     criterion.bench_function("metrics", |b| {
         b.iter(|| black_box(Metrics::compute(&dynamics.run, &assigned, five)));
+    });
+    let metrics = Metrics::compute(&dynamics.run, &assigned, five).expect("metrics");
+    criterion.bench_function("evidence from the text", |b| {
+        b.iter(|| black_box(Evidence::new(&dynamics.corpus, index.max_width())));
+    });
+    let evidence = Evidence::new(&dynamics.corpus, index.max_width());
+    criterion.bench_function("trust of all spans", |b| {
+        b.iter(|| black_box(noise_model::trust_of_all(&evidence, &index, &assigned, &metrics.aum)));
     });
     criterion.bench_function("new window", |b| {
         b.iter(|| {

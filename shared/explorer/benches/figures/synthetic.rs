@@ -39,7 +39,12 @@ pub fn run() -> Dynamics {
     let mut tokens = TokenTable::default();
     let (mut distant, mut gold) = (Vec::new(), Vec::new());
     for sentence in 0..SENTENCES {
-        tokens.push((0..TOKENS).map(|token| format!("w{}", (sentence * 31 + token * 7) % 4999))).expect("fits");
+        // A fifth of the words are capitalised, most of them where entities are.
+        let word = |token: u32| {
+            let initial = if matches!(token % 7, 2 | 3) || (sentence + token) % 17 == 0 { 'W' } else { 'w' };
+            format!("{initial}{}", (sentence * 31 + token * 7) % 4999)
+        };
+        tokens.push((0..TOKENS).map(word)).expect("fits");
         for start in [2, 9] {
             let label = 1 + (sentence + start) as LabelId % TYPES as LabelId;
             let span = Span { sentence, start, end: start + sentence % 3 };

@@ -1,0 +1,74 @@
+//! `trainer demo`.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use trainer::interrupt;
+
+use super::output::Output;
+use super::serve::{self, ServerArgs};
+use super::{Call, Command, run, sample};
+
+/// The sample corpus is the same for every demo; the seed varies the training.
+const SAMPLE_SEED: &str = "1";
+
+/// Try it out: train on the bundled sample, clean it, and open the page.
+///
+/// Nothing is downloaded. It takes a minute or two. Given again, it opens
+/// the run that is there.
+///
+/// Example:
+///   trainer demo
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Demo {
+    /// Folder for the sample and the run
+    #[arg(long, value_name = "DIR", default_value = "dynclean-demo")]
+    out: PathBuf,
+    /// Seed of the training
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub fn carry_out(args: Demo) -> Result<()> {
+    let (data, folder) = (args.out.join("sample"), args.out.join(format!("seed-{}", args.seed)));
+    let of_sample = ["trainer", "sample", "--seed", SAMPLE_SEED, "--out"].map(OsString::from);
+    if let Command::Sample(own) = parse(of_sample.into_iter().chain([data.clone().into()]).collect())?.cli.command {
+        sample::carry_out(&own)?;
+    }
+    let seed = args.seed.to_string();
+    let mut of_run: Vec<OsString> = ["trainer", "run", "--encoder", "builtin", "--seed", &seed].map(Into::into).into();
+    let file = |name: &str| data.join(name);
+    for (option, path) in [
+        ("--train", file("train-distant.json")),
+        ("--train-gold", file("train-gold.json")),
+        ("--dev", file("dev.json")),
+        ("--test", file("test.json")),
+        ("--out", folder.clone()),
+    ] {
+        of_run.extend([option.into(), path.into()]);
+    }
+    let Call { cli, matches } = parse(of_run)?;
+    if let Command::Run(own) = cli.command {
+        run::carry_out(own, matches.subcommand().map_or(&matches, |(_, of_command)| of_command))?;
+    }
+    interrupt::end_on_signal()?;
+    args.server.serve(Some(folder), |address| {
+        serve::announce(&args.output, address);
+        // Who reads this from a pipe wants no window. Where none can be opened, the address is on the terminal.
+        if std::io::stdout().is_terminal() {
+            let _ = open::that_detached(address);
+        }
+    })
+}
+
+fn parse(arguments: Vec<OsString>) -> Result<Call> {
+    Ok(Call::parse(arguments)?)
+}
