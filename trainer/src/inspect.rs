@@ -88,7 +88,7 @@ pub fn threshold_line(name: &str, threshold: Threshold) -> String {
         Basis::Quantile => "quantile of the threshold samples",
         Basis::Estimate => "estimated from the threshold samples",
         Basis::Natural => "the threshold samples support no other",
-        Basis::Probability => "a probability: below it, leaving the label out costs less than keeping it",
+        Basis::Probability => "a probability: below it, a label is more likely wrong than right",
         Basis::NotLearned => {
             return format!("{name}: none is judged, the model has not learned them over these epochs");
         }

@@ -159,7 +159,7 @@ impl Judge {
             // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
             let is_entity =
                 |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
-            let learned = by_metric.from(metric.natural_threshold(Side::Positives)).iter().filter(is_entity);
+            let learned = by_metric.from(metric.natural_threshold()).iter().filter(is_entity);
             let ordinary = OrdinaryWords::new(entries);
             let may_be_entity = |span| !ordinary.contains(&dynamics.corpus.tokens, span);
             negatives.by(column).without_overlaps(&index, learned.copied(), may_be_entity)
@@ -315,7 +315,7 @@ impl Judge {
         held_out: impl FnOnce() -> Vec<(f32, f32)>,
     ) -> &'a Automatic {
         group.estimate.get_or_init(|| {
-            let (natural, target) = (self.metric.natural_threshold(side), target_precision(side));
+            let (natural, target) = (self.metric.natural_threshold(), target_precision(side));
             Automatic::estimate(self.by_metric(&group.ranking), decoys(), &held_out(), natural, target)
         })
     }

@@ -36,7 +36,7 @@ impl<'a> Judgement<'a> {
         let side = |side: Side, rule: Rule| {
             let quantile = |q| judge.samples.quantile(side, q);
             let ranking = judge.by_metric(&judge.group(side, settings).ranking);
-            threshold(judge.metric, side, rule, ranking, quantile, || Some(judge.estimate(side, settings)))
+            threshold(judge.metric, rule, ranking, quantile, || Some(judge.estimate(side, settings)))
         };
         let mut thresholds = Thresholds {
             negatives: side(Side::Negatives, settings.negatives),
@@ -267,7 +267,6 @@ impl<'a> Judgement<'a> {
 /// The threshold that a rule gives a group of spans. `quantile`: that of its samples.
 fn threshold<'a>(
     metric: Metric,
-    side: Side,
     rule: Rule,
     ranking: Ascending,
     quantile: impl Fn(f32) -> Threshold,
@@ -278,7 +277,7 @@ fn threshold<'a>(
         Rule::Keep => Threshold::none(Basis::Kept),
         Rule::Quantile(q) => quantile(q),
         Rule::Auto => {
-            let natural = Threshold { value: metric.natural_threshold(side), interval: None, basis: Basis::Natural };
+            let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
             if metric == Metric::Trust {
                 // A probability needs no estimate of where to cut. More than half of a side may well be wrong.
                 return Threshold { basis: Basis::Probability, ..natural };
@@ -313,7 +312,7 @@ fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule)
         descending.reverse();
     }
     let quantile = |q| quantile_threshold(&descending, q);
-    Some(threshold(judge.metric, Side::Positives, rule, ranking, quantile, || judge.type_estimate(label)))
+    Some(threshold(judge.metric, rule, ranking, quantile, || judge.type_estimate(label)))
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use super::failure::{input, usage};
 #[derive(Args)]
 #[command(next_help_heading = "Cleaning")]
 pub struct CleaningOptions {
-    /// How thresholds are found. `auto`: an entity is judged wrong where its trust is below .5, an O span where it is
-    /// below .8 (with `--metric aum`: AUM < 0 or, as far as the threshold samples support it, higher). `paper`: quantiles
-    /// of the threshold samples' AUM (.10 for negatives, 0 for positives) over the first 3 epochs
+    /// How thresholds are found. `auto`: a label is judged wrong where its trust is below .5 (with `--metric aum`: AUM < 0
+    /// or, as far as the threshold samples support it, higher). `paper`: quantiles of the threshold samples' AUM (.10 for
+    /// negatives, 0 for positives) over the first 3 epochs
     #[arg(long, value_enum)]
     pub threshold: Option<Threshold>,
     /// Judge negatives (spans labelled O) with a metric below this wrong; `keep`: none of them

@@ -25,7 +25,7 @@ pub fn controls(app: App) -> impl IntoView {
             <h2>"Thresholds"</h2>
             <div class="segments" role="group" aria-label="Presets">
                 <button data-testid="automatic" aria-pressed=move || is(automatic()).to_string()
-                    title="By trust: entities below .5, O spans below .8"
+                    title="By trust: labels that are more likely wrong than right"
                     on:click=move |_| { if let Some(settings) = automatic() { app.preset(settings) } }>"Automatic"</button>
                 <button data-testid="paper" aria-pressed=move || is(Some(paper())).to_string()
                     title="By AUM: quantiles of the threshold samples, first three epochs"

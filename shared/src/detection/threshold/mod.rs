@@ -46,14 +46,11 @@ impl Metric {
     }
 
     /// The value below which the model prefers another label (for confidence: may prefer one). For trust, the value
-    /// below which leaving the label out costs less than training on it: an entity is left out where it is more likely
-    /// wrong than right, an `O` span already where a missed entity has a probability of 1/5, because one missed entity
-    /// that stays costs more than a few `O` spans that are left out.
-    pub fn natural_threshold(self, side: Side) -> f32 {
-        match (self, side) {
-            (Self::Aum, _) => 0.0,
-            (Self::Confidence, _) | (Self::Trust, Side::Positives) => 0.5,
-            (Self::Trust, Side::Negatives) => 0.8,
+    /// below which a label is more likely wrong than right.
+    pub fn natural_threshold(self) -> f32 {
+        match self {
+            Self::Aum => 0.0,
+            Self::Confidence | Self::Trust => 0.5,
         }
     }
 
@@ -238,7 +235,7 @@ pub enum Basis {
     Estimate,
     /// The natural threshold: there are too few threshold samples for an estimate, or it would judge more than half.
     Natural,
-    /// A probability that the label is right: below it, leaving the label out costs less than training on it.
+    /// A probability that the label is right: below it, the label is more likely wrong.
     Probability,
     /// No threshold: the model has not learned these spans.
     NotLearned,
