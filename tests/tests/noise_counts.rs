@@ -4,7 +4,7 @@ use shared::corpus::labels::O;
 use shared::corpus::span::DEFAULT_MAX_WIDTH;
 use shared::formats::dynclean_json;
 
-/// Corpus, candidate spans, false negatives, false positives (DESIGN §9).
+/// Corpus, candidate spans, false negatives, false positives.
 const PUBLISHED: [(&str, usize, usize, usize); 3] =
     [("conll03", 1_269_878, 8146, 3128), ("wikigold", 174_867, 978, 1188), ("wnut16", 286_407, 833, 537)];
 

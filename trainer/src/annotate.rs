@@ -91,8 +91,8 @@ impl Matcher {
             (Ambiguous::Refuse, Some((earlier, later, ..))) => {
                 let (earlier, later) = (&dictionary.entries[*earlier], &dictionary.entries[*later]);
                 bail!(
-                    "{:?} is {} ({}) and {} ({}); correct the dictionary, or say --ambiguous first or drop (there are \
-                     {n_ambiguous} such forms)",
+                    "{:?} is {} ({}) and {} ({}); correct the dictionary, or say --ambiguous first or drop. Forms with \
+                     several types: {n_ambiguous}",
                     later.form,
                     earlier.kind,
                     dictionary.place(earlier),

@@ -1,4 +1,4 @@
-//! The span classifier on top of an encoder (DynClean §3.1, DESIGN §2.1).
+//! The span classifier on top of an encoder (DynClean §3.1).
 //!
 //! Span vector `[h(first piece of first word); h(last piece of last word); width embedding]`, two
 //! hidden layers with ReLU and dropout, one logit per label. The first layer is linear in the three

@@ -523,8 +523,8 @@ fn describe(settings: &Settings) -> String {
         (settings.per_class, ", per class"),
         (settings.action == Action::Relabel, ", relabel"),
         (settings.action == Action::Remove, ", remove"),
-        (!settings.overlap_suppression, ", overlaps kept"),
-        (settings.dictionary_check, ", dictionary checked"),
+        (!settings.overlap_suppression, ", spans that overlap judged too"),
+        (settings.dictionary_check, ", labels that dev contradicts corrected"),
     ] {
         if is_so {
             text += what;

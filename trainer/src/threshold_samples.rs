@@ -1,4 +1,4 @@
-//! Choosing and mislabelling threshold samples (DynClean §3.3, DESIGN §2.4).
+//! Choosing and mislabelling threshold samples (DynClean §3.3).
 
 use rand::RngExt;
 use rand::seq::SliceRandom;

@@ -301,7 +301,7 @@ pub struct Run {
     pub scores: Vec<EpochScore>,
 }
 
-/// How threshold samples were mislabelled (DynClean §3.3; DESIGN §2.4).
+/// How threshold samples were mislabelled (DynClean §3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SampleScheme {

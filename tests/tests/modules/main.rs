@@ -12,7 +12,7 @@ use std::path::Path;
 use self::cycles::{Folders, cycles, described, folders, round};
 use self::tree::{Sources, Tree, sources};
 
-/// The folders of `shared` in the order of ARCHITECTURE.md: each may use only those before it.
+/// The folders of `shared` in the order of docs/ARCHITECTURE.md: each may use only those before it.
 const FLOOR_PLAN: [&str; 9] =
     ["corpus", "formats", "recording", "metrics", "evidence", "detection", "cleaning", "evaluation", "report"];
 

@@ -19,7 +19,8 @@ use super::output::{Output, check_distinct, check_files};
 
 /// Clean a corpus by a dynamics file.
 ///
-/// Without --decisions, thresholds are automatic, or as the options say. The
+/// Without --decisions, thresholds are automatic, or as the options say, and
+/// labels that dev contradicts are corrected (--dev-for epoch: they are not). The
 /// corpus must be the one the dynamics were recorded on; it comes back in the
 /// same format. Removed spans are marked as unknown ("unknown" in JSON, see
 /// --unknown for tags): neither entity nor O.

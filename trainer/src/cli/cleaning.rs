@@ -19,7 +19,7 @@ pub struct CleaningOptions {
     /// How thresholds are found. `auto`: a label is judged wrong where its trust is below .5 (with `--metric aum`: AUM < 0
     /// or, as far as the threshold samples support it, higher). `paper`: quantiles of the threshold samples' AUM (.10 for
     /// negatives, 0 for positives) over the first 3 epochs
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "RULE")]
     pub threshold: Option<Threshold>,
     /// Judge negatives (spans labelled O) with a metric below this wrong; `keep`: none of them
     #[arg(long, value_name = "VALUE|keep", value_parser = threshold, allow_negative_numbers = true)]
@@ -49,12 +49,12 @@ pub struct CleaningOptions {
     pub window: Option<Window>,
     /// Give spans judged wrong the label that is most probable, where that is sure enough (.8 by trust), or remove them
     /// all [default: relabel]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "WHAT")]
     pub on_wrong: Option<OnWrong>,
     /// What the annotated sentences of dev are for. `calibration`: they also correct dictionary entries that they
     /// contradict, and `run` keeps the labels as they came where the cleaned model is worse on dev. `epoch`: they choose
     /// the best epoch and nothing else [default: calibration]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "WHAT")]
     pub dev_for: Option<DevFor>,
     /// Judge every suspicious negative, whatever it overlaps [default with `--metric aum` or `confidence`: only the most
     /// suspicious of those that overlap, and none that overlaps a positive that the model has learned]

@@ -27,8 +27,8 @@ use super::training::TrainingArgs;
 /// with the same result.
 ///
 /// Every option but --json, --quiet and --verbose can stand in a TOML file,
-/// under its long name, as in `encoder-rate = 1e-4`. Options on the command
-/// line go before those of the file.
+/// under its long name, as in `encoder-rate = 1e-4`. An option on the command
+/// line overrules the file.
 ///
 /// Examples:
 ///   trainer run --train train.json --dev dev.json --test test.json \
@@ -83,8 +83,8 @@ pub struct Run {
     /// is best on dev (docs/RUNS.md)
     #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
     sweep: Option<PathBuf>,
-    /// What of the cleaning is tried, where no other option settles it; taken is what gives the model that is best on
-    /// dev [default: usual]
+    /// Which ways to clean are tried, unless another option settles that. The model that is best on dev decides
+    /// [default: usual]
     #[arg(long, value_enum, conflicts_with = "sweep", help_heading = "Cleaning")]
     trials: Option<Trials>,
 

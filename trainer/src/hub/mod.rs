@@ -113,8 +113,8 @@ impl Hub {
         }
         if self.offline {
             bail!(
-                "there is no folder {id}, and the model {id} is not, or not whole, in the cache {}. By --offline or \
-                 HF_HUB_OFFLINE nothing is downloaded: run once without, or give a folder",
+                "there is no folder {id}, and the model {id} is not, or not whole, in the cache {}. With --offline \
+                 or HF_HUB_OFFLINE nothing is downloaded: run once without it, or give a folder",
                 self.cache.display()
             );
         }

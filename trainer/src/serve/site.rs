@@ -88,7 +88,9 @@ impl Served {
             );
             Ok(Arc::new(Run { folder, start: Mutex::default() }))
         });
-        Ok(Self { page: page.transpose()?, run: run.transpose()? })
+        // The run is what people name; the page is there as a rule.
+        let run = run.transpose()?;
+        Ok(Self { page: page.transpose()?, run })
     }
 
     /// Answers one request; errors are answers, too.
