@@ -29,8 +29,8 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::form_cache::FormCache;
 use crate::protocol::{
-    Alike, Colouring, Compared, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List, Look, Map,
-    MapQuery, Opened, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
+    Alike, Colouring, Compared, DecidedAlike, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List,
+    Look, Map, MapQuery, Opened, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
 use crate::recording::{Measured, Recording};
 use crate::source::Source;
@@ -298,7 +298,7 @@ impl Session {
             seen.forms = self.form_rows.map(|query| self.form_rows(query));
         }
         let decided = look.decided_alike.into_iter();
-        seen.decided_alike = decided.map(|(alike, decision)| (self.spans_like(alike), decision)).collect();
+        seen.decided_alike = decided.filter_map(|(alike, decision)| self.spans_like(alike, decision)).collect();
         let mut pixels = None;
         if let Some((map, rgba)) = self.look_at_map(look.map, filtered, decides) {
             seen.map = Some(map);
@@ -330,13 +330,18 @@ impl Session {
         Ok(is_other)
     }
 
-    fn spans_like(&self, alike: Alike) -> Vec<SpanId> {
+    fn spans_like(&self, alike: Alike, decision: Option<Decision>) -> Option<DecidedAlike> {
         let corpus = &self.recording.dynamics.corpus;
         let form = match alike {
-            Alike::Form(form) => Some(form),
-            Alike::Span(span) => form_of(corpus, &self.judge, span),
+            Alike::Form(form) => form,
+            Alike::Span(span) => form_of(corpus, &self.judge, span)?,
         };
-        form.map_or(Vec::new(), |form| spans_of(corpus, &self.judge, &form))
+        Some(DecidedAlike { spans: spans_of(corpus, &self.judge, &form), words: form.words.join(" "), decision })
+    }
+
+    /// AUM of every span in the other recording, where there is one.
+    fn other_aum(&self) -> &[f32] {
+        self.other.as_ref().map_or(&[], |other| &other.aum)
     }
 
     /// The spans that pass a filter; none without one.
