@@ -583,8 +583,7 @@ impl Session {
                     }
                 }
                 let types = types.into_iter().enumerate();
-                let groups =
-                    types.map(|(i, spans)| (cloud.count(points, spans), ground.class(i).unwrap_or(ground.plain(1.0))));
+                let groups = types.map(|(i, spans)| (cloud.count(points, spans), ground.class(i)));
                 ((0.0, 0.0), cloud.paint_groups(&groups.collect::<Vec<_>>(), ground))
             }
             Colouring::Gold => {

@@ -3,7 +3,7 @@
 use lanes::Grid;
 use serde::{Deserialize, Serialize};
 
-use crate::colour::{Ground, Rgb};
+use crate::colour::{Ground, Rgb, mix};
 use shared::corpus::span::SpanId;
 
 /// The part of the plane that a picture shows.
@@ -241,14 +241,6 @@ fn usual_maximum(counts: &[u32]) -> u32 {
     let Some(last) = occupied.len().checked_sub(1) else { return 0 };
     let at = (last as f32 * USUAL).ceil() as usize;
     *occupied.select_nth_unstable(at.min(last)).1
-}
-
-fn mix(below: Rgb, above: Rgb, share: f32) -> Rgb {
-    let mut out = below;
-    for (out, above) in out.iter_mut().zip(above) {
-        *out = (f32::from(*out) * (1.0 - share) + f32::from(above) * share + 0.5) as u8;
-    }
-    out
 }
 
 /// Counts to 0..=1 by their logarithm.

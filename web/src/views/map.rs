@@ -411,13 +411,16 @@ fn legend(app: App) -> impl IntoView {
             Colouring::Class => {
                 let labels = app.file.with(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
                 let types = labels.iter().skip(1).enumerate();
-                let swatches: Vec<_> = types
-                    .map(|(i, label)| match ground.class(i) {
-                        Some(colour) => swatch(colour, label.clone()),
-                        None => swatch(ground.plain(1.0), label.clone()),
-                    })
-                    .collect();
-                view! { <p class="legend">{swatch(ground.plain(0.2), "O".to_owned())} {swatches}</p> }.into_any()
+                let swatches: Vec<_> = types.map(|(i, label)| swatch(ground.class(i), label.clone())).collect();
+                // Many have lines of their own, and scroll where those are too many, too.
+                let is_long = labels.iter().map(|label| label.len() + 3).sum::<usize>() > 30;
+                let (class, tab) = if is_long { ("legend many", "0") } else { ("legend", "-1") };
+                view! {
+                    <p class=class tabindex=tab role="group" aria-label="Colours of the entity types" data-testid="map-types">
+                        {swatch(ground.plain(0.2), "O".to_owned())} {swatches}
+                    </p>
+                }
+                .into_any()
             }
             _ => view! {
                 <p class="legend">
