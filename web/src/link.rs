@@ -390,7 +390,12 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             app.zoom.set(None);
             app.compared.set(Some(*compared));
             app.axes.set(Axes { x: Axis::Aum, y: Axis::OtherAum });
-            app.filter_by(|filter| filter.decided = Some(Decided::Differently));
+            app.filter_by(|filter| {
+                // An area drawn over the AUMs of another file says nothing about these.
+                filter.forget_other();
+                filter.decided = Some(Decided::Differently);
+            });
+            app.said.set(Some("Compared".to_owned()));
             // So that agreement comes, whatever else is looked at.
             look(|_| {});
         }

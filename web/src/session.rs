@@ -350,6 +350,7 @@ impl Session {
             judgement: &self.judge.under(&self.settings),
             by_hand: &self.by_hand,
             differing: &self.flips,
+            other_aum: self.other_aum(),
             corpus: &self.recording.dynamics.corpus,
             gold: self.gold.as_deref(),
         };
@@ -499,7 +500,7 @@ impl Session {
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
             same_form: SameForm::new(&self.recording.dynamics.corpus, &judgement, &self.by_hand, id)?,
-            other_aum: self.other.as_ref().and_then(|other| other.aum.get(at)).copied(),
+            other_aum: self.other_aum().get(at).copied(),
         })
     }
 
@@ -526,8 +527,7 @@ impl Session {
 
     /// What a data map shows: the spans that pass the filter.
     fn with_points<T>(&self, query: &MapQuery, look: impl FnOnce(Points) -> T) -> T {
-        let other = self.other.as_ref().map_or(&[][..], |other| &other.aum);
-        let [x, y] = [query.axes.x, query.axes.y].map(|axis| axis.column(&self.judge.metrics, other));
+        let [x, y] = [query.axes.x, query.axes.y].map(|axis| axis.column(&self.judge.metrics, self.other_aum()));
         let passes = |span: SpanId| self.selection.as_ref().is_none_or(|selection| selection.contains(span));
         look(Points { x: &x, y: &y, shown: self.selection.is_some().then_some(&passes) })
     }

@@ -361,7 +361,9 @@ impl App {
         if let Some((mut filter, list)) = view {
             // The other recording may be closed by now.
             let is_compared = self.compared.with_untracked(Option::is_some);
-            filter.decided = filter.decided.filter(|&decided| is_compared || decided != Decided::Differently);
+            if !is_compared {
+                filter.forget_other();
+            }
             self.set_filter(filter);
             if is_compared || list != List::Flips {
                 self.list.set(list);
@@ -642,7 +644,11 @@ impl App {
         self.agreement.set(None);
         self.axes.set(Axes::default());
         self.zoom.set(None);
-        self.filter_by(|filter| filter.decided = filter.decided.filter(|&decided| decided != Decided::Differently));
+        self.filter_by(|filter| {
+            if filter.forget_other() {
+                self.said.set(Some("Filters that need the other file are dropped".to_owned()));
+            }
+        });
         link::look(|look| look.forget_other = true);
     }
 
