@@ -78,15 +78,14 @@ pub fn map(app: App) -> impl IntoView {
             </div>
             <div class="frame" node_ref=frame>
                 <canvas node_ref=axes aria-hidden="true"></canvas>
-                {zoom_buttons(app)}
-                {cloud_view(app, cloud, size)}
-                {move || (app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities)) && needs_probabilities(app.axes.get()))
-                    .then(|| view! {
-                        <p class="hint" data-testid="map-unknown">
-                            "The file has margins only: without the logits there are no probabilities to map. Choose AUM, correctness or forgetting events."
-                        </p>
-                    })}
-                <Show when=move || app.axes.get() == Axes::default() && app.zoom.get().is_none()>
+                {tools(app, tool)}
+                {cloud_view(app, cloud, size, tool)}
+                // Always there: a live region that comes with its text may go unread.
+                <p class="hint" role="status" data-testid="map-unknown">
+                    {move || (app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities)) && needs_probabilities(app.axes.get()))
+                        .then_some("The file has margins only: without the logits there are no probabilities to map. Choose AUM, correctness or forgetting events.")}
+                </p>
+                {move || (app.axes.get() == Axes::default() && app.zoom.get().is_none()).then(|| view! {
                     <span class="reading easy" aria-hidden="true">"easy to learn"</span>
                     <span class="reading ambiguous" aria-hidden="true">"ambiguous"</span>
                     <span class="reading hard" aria-hidden="true">"hard to learn, often wrong"</span>
