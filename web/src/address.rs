@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use explorer::axis::{Axes, Axis};
 use explorer::density::Extent;
-use explorer::filter::{Decided, Filter};
+use explorer::filter::Filter;
 use explorer::listing::Listing;
 use explorer::surface_forms::FormOrder;
 use leptos::prelude::*;
@@ -139,8 +139,13 @@ pub fn restore_view(app: App, of: &str) {
         return;
     };
     let mut filter = view.filter;
-    // The other recording is not open.
-    filter.decided = filter.decided.filter(|&decided| decided != Decided::Differently);
+    if filter.forget_other() {
+        app.tell(
+            false,
+            "The address is about a comparison, and the other file is not open: filters that need it are left out."
+                .to_owned(),
+        );
+    }
     if filter.region.len() > MOST_CORNERS {
         filter.region.clear();
     }
@@ -240,7 +245,13 @@ pub fn share(app: App, fragment: &str, complete: bool) {
         );
     }
     let address = window().location().href().unwrap_or_default();
-    let same = if complete { " Whoever opens the same file there sees the same numbers." } else { "" };
+    let same = if app.filter.get_untracked().forget_other() {
+        " Filters that need the file compared with are not in it."
+    } else if complete {
+        " Whoever opens the same file there sees the same numbers."
+    } else {
+        ""
+    };
     wasm_bindgen_futures::spawn_local(async move {
         let clipboard = window().navigator().clipboard();
         // There is none where the page came by plain http from another machine.

@@ -9,6 +9,7 @@ pub fn save(name: &str, bytes: &JsValue) -> Result<(), JsValue> {
     let kind = BlobPropertyBag::new();
     kind.set_type(match name.rsplit('.').next() {
         Some("json") => "application/json",
+        Some("jsonl") => "application/jsonl",
         Some("html") => "text/html",
         Some("zip") => "application/zip",
         _ => "text/plain",

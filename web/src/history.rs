@@ -19,6 +19,8 @@ pub struct Step {
     pub settings: Option<Box<(Settings, Settings)>>,
     /// Decisions by hand; `None`: left to the rules.
     pub by_hand: Vec<(SpanId, Option<Decision>, Option<Decision>)>,
+    /// The words that the decisions are about, where all spans with them were decided about together.
+    pub words: Option<String>,
     /// Which spans are looked at, where all of the filter was replaced.
     pub view: Option<Box<(View, View)>>,
 }

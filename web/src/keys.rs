@@ -24,6 +24,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Esc", "clear all filters (undo brings them back); close a menu"),
     ("?", "this help"),
     ("Tab, then ← →", "move a threshold; with Shift in small steps; Page up and down in large ones"),
+    ("Tab, then ← → ↑ ↓, +, −, 0", "on the map: move it, nearer, farther, all"),
 ];
 
 /// Listens to the keyboard as long as the page lives.

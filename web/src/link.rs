@@ -12,7 +12,7 @@ use shared::corpus::decision::Decision;
 use wasm_bindgen::prelude::*;
 use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use crate::protocol::{Alike, Export, Look, Map, Place, Reply, Request, Seen, pack, unpack};
+use crate::protocol::{Alike, DecidedAlike, Export, Look, Map, Place, Reply, Request, Seen, pack, unpack};
 use crate::state::App;
 use crate::worker::file_name;
 use crate::{address, download, format, work};
@@ -60,11 +60,8 @@ struct Then {
     /// What is set and decided holds again: a worker has died.
     restores: bool,
     /// What was still to be asked of that worker.
-    decided_alike: DecidedAlike,
+    decided_alike: Vec<(Alike, Option<Decision>)>,
 }
-
-/// Decisions about spans with the same words, which the worker is to find.
-type DecidedAlike = Vec<(Alike, Option<Decision>)>;
 
 enum Job {
     Open(Source, Then),
@@ -393,7 +390,12 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             app.zoom.set(None);
             app.compared.set(Some(*compared));
             app.axes.set(Axes { x: Axis::Aum, y: Axis::OtherAum });
-            app.filter_by(|filter| filter.decided = Some(Decided::Differently));
+            app.filter_by(|filter| {
+                // An area drawn over the AUMs of another file says nothing about these.
+                filter.forget_other();
+                filter.decided = Some(Decided::Differently);
+            });
+            app.said.set(Some("Compared".to_owned()));
             // So that agreement comes, whatever else is looked at.
             look(|_| {});
         }
@@ -474,8 +476,8 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
             work::keep_soon(app);
         }
     }
-    for (spans, decision) in seen.decided_alike {
-        app.apply(None, spans.into_iter().map(|span| (span, decision)).collect());
+    for DecidedAlike { words, spans, decision } in seen.decided_alike {
+        app.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), Some(words));
     }
     if let Some(detail) = seen.detail.flatten() {
         app.selected.set(Some(detail.row.id));

@@ -91,6 +91,17 @@ pub enum Alike {
     Span(SpanId),
 }
 
+/// What is to be decided about spans with the same words and label.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DecidedAlike {
+    /// The words.
+    pub words: String,
+    /// The spans.
+    pub spans: Vec<SpanId>,
+    /// What to do with them; `None`: what the rules say.
+    pub decision: Option<Decision>,
+}
+
 /// Rows of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowQuery {
@@ -279,7 +290,7 @@ pub struct Seen {
     /// Surface forms.
     pub forms: Option<FormRows>,
     /// What is to be decided about spans with the same words and label: nothing has changed yet.
-    pub decided_alike: Vec<(Vec<SpanId>, Option<Decision>)>,
+    pub decided_alike: Vec<DecidedAlike>,
     /// A span; `Some(None)` where none is near the picked pixel.
     pub detail: Option<Option<Detail>>,
     /// A span in short; `Some(None)` where none is near the pixel.

@@ -29,8 +29,8 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::form_cache::FormCache;
 use crate::protocol::{
-    Alike, Colouring, Compared, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List, Look, Map,
-    MapQuery, Opened, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
+    Alike, Colouring, Compared, DecidedAlike, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List,
+    Look, Map, MapQuery, Opened, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
 };
 use crate::recording::{Measured, Recording};
 use crate::source::Source;
@@ -299,7 +299,7 @@ impl Session {
             seen.forms = self.form_rows.map(|query| self.form_rows(query));
         }
         let decided = look.decided_alike.into_iter();
-        seen.decided_alike = decided.map(|(alike, decision)| (self.spans_like(alike), decision)).collect();
+        seen.decided_alike = decided.filter_map(|(alike, decision)| self.spans_like(alike, decision)).collect();
         let mut pixels = None;
         if let Some((map, rgba)) = self.look_at_map(look.map, filtered, decides) {
             seen.map = Some(map);
@@ -331,13 +331,18 @@ impl Session {
         Ok(is_other)
     }
 
-    fn spans_like(&self, alike: Alike) -> Vec<SpanId> {
+    fn spans_like(&self, alike: Alike, decision: Option<Decision>) -> Option<DecidedAlike> {
         let corpus = &self.recording.dynamics.corpus;
         let form = match alike {
-            Alike::Form(form) => Some(form),
-            Alike::Span(span) => form_of(corpus, &self.judge, span),
+            Alike::Form(form) => form,
+            Alike::Span(span) => form_of(corpus, &self.judge, span)?,
         };
-        form.map_or(Vec::new(), |form| spans_of(corpus, &self.judge, &form))
+        Some(DecidedAlike { spans: spans_of(corpus, &self.judge, &form), words: form.words.join(" "), decision })
+    }
+
+    /// AUM of every span in the other recording, where there is one.
+    fn other_aum(&self) -> &[f32] {
+        self.other.as_ref().map_or(&[], |other| &other.aum)
     }
 
     /// The spans that pass a filter; none without one.
@@ -346,6 +351,7 @@ impl Session {
             judgement: &self.judge.under(&self.settings),
             by_hand: &self.by_hand,
             differing: &self.flips,
+            other_aum: self.other_aum(),
             corpus: &self.recording.dynamics.corpus,
             gold: self.gold.as_deref(),
         };
@@ -495,7 +501,7 @@ impl Session {
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
             same_form: SameForm::new(&self.recording.dynamics.corpus, &judgement, &self.by_hand, id)?,
-            other_aum: self.other.as_ref().and_then(|other| other.aum.get(at)).copied(),
+            other_aum: self.other_aum().get(at).copied(),
         })
     }
 
@@ -522,8 +528,7 @@ impl Session {
 
     /// What a data map shows: the spans that pass the filter.
     fn with_points<T>(&self, query: &MapQuery, look: impl FnOnce(Points) -> T) -> T {
-        let other = self.other.as_ref().map_or(&[][..], |other| &other.aum);
-        let [x, y] = [query.axes.x, query.axes.y].map(|axis| axis.column(&self.judge.metrics, other));
+        let [x, y] = [query.axes.x, query.axes.y].map(|axis| axis.column(&self.judge.metrics, self.other_aum()));
         let passes = |span: SpanId| self.selection.as_ref().is_none_or(|selection| selection.contains(span));
         look(Points { x: &x, y: &y, shown: self.selection.is_some().then_some(&passes) })
     }
@@ -579,8 +584,7 @@ impl Session {
                     }
                 }
                 let types = types.into_iter().enumerate();
-                let groups =
-                    types.map(|(i, spans)| (cloud.count(points, spans), ground.class(i).unwrap_or(ground.plain(1.0))));
+                let groups = types.map(|(i, spans)| (cloud.count(points, spans), ground.class(i)));
                 ((0.0, 0.0), cloud.paint_groups(&groups.collect::<Vec<_>>(), ground))
             }
             Colouring::Gold => {

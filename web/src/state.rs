@@ -277,18 +277,18 @@ impl App {
     pub fn change(&self, change: impl FnOnce(&mut Settings)) {
         let mut settings = self.settings.get_untracked();
         change(&mut settings);
-        self.apply(Some(settings), Vec::new());
+        self.apply(Some(settings), Vec::new(), None);
     }
 
-    /// Changes settings and decisions by hand, so that it can be taken back.
-    pub fn apply(&self, settings: Option<Settings>, by_hand: Vec<(SpanId, Option<Decision>)>) {
+    /// Changes settings and decisions by hand, so that it can be taken back. `words`: which all decisions are about.
+    pub fn apply(&self, settings: Option<Settings>, by_hand: Vec<(SpanId, Option<Decision>)>, words: Option<String>) {
         let now = self.settings.get_untracked();
         let settings = settings.filter(|settings| *settings != now).map(|settings| Box::new((now, settings)));
         let by_hand = self.by_hand.with_untracked(|before| {
             let steps = by_hand.into_iter().map(|(span, after)| (span, before.get(&span).copied(), after));
             steps.filter(|(_, before, after)| before != after).collect()
         });
-        let step = Step { settings, by_hand, view: None };
+        let step = Step { settings, by_hand, words, view: None };
         if step.is_empty() {
             return;
         }
@@ -303,7 +303,7 @@ impl App {
         let mut new: BTreeMap<SpanId, Option<Decision>> =
             self.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect());
         new.extend(by_hand.into_iter().map(|(span, decision)| (span, Some(decision))));
-        self.watch_metric(|| self.apply(Some(settings), new.into_iter().collect()));
+        self.watch_metric(|| self.apply(Some(settings), new.into_iter().collect(), None));
     }
 
     /// Takes the last change back; whether there was one.
@@ -330,14 +330,20 @@ impl App {
             parts.push("filters".to_owned());
         }
         if let [(span, _, first), others @ ..] = step.by_hand.as_slice() {
+            let times = format::count(others.len() as u64 + 1);
+            parts.extend(step.words.as_ref().map(|words| match others {
+                [] => format!("“{words}”"),
+                _ => format!("{times} times “{words}”"),
+            }));
             parts.push(match first {
                 _ if others.iter().any(|(_, _, other)| other != first) => format::decisions(others.len() + 1),
                 Some(decision) => format::decision(*decision, &labels),
                 None => "by rule".to_owned(),
             });
-            match others.len() {
-                0 => self.show_span(*span),
-                n => parts.push(format!("of {} spans", format::count(n as u64 + 1))),
+            if others.is_empty() {
+                self.show_span(*span);
+            } else if step.words.is_none() {
+                parts.push(format!("of {times} spans"));
             }
         }
         self.said.set(Some(format!("{how}: {}", parts.join(" "))));
@@ -355,7 +361,9 @@ impl App {
         if let Some((mut filter, list)) = view {
             // The other recording may be closed by now.
             let is_compared = self.compared.with_untracked(Option::is_some);
-            filter.decided = filter.decided.filter(|&decided| is_compared || decided != Decided::Differently);
+            if !is_compared {
+                filter.forget_other();
+            }
             self.set_filter(filter);
             if is_compared || list != List::Flips {
                 self.list.set(list);
@@ -527,7 +535,7 @@ impl App {
 
     /// Decides about a span by hand; `None` leaves it to the rules again.
     pub fn decide(&self, span: SpanId, decision: Option<Decision>) {
-        self.apply(None, vec![(span, decision)]);
+        self.apply(None, vec![(span, decision)], None);
     }
 
     /// Decides about all spans that have the words and the label of this one.
@@ -636,7 +644,11 @@ impl App {
         self.agreement.set(None);
         self.axes.set(Axes::default());
         self.zoom.set(None);
-        self.filter_by(|filter| filter.decided = filter.decided.filter(|&decided| decided != Decided::Differently));
+        self.filter_by(|filter| {
+            if filter.forget_other() {
+                self.said.set(Some("Filters that need the other file are dropped".to_owned()));
+            }
+        });
         link::look(|look| look.forget_other = true);
     }
 

@@ -21,6 +21,15 @@ pub fn viridis(t: f32) -> Rgb {
     [channel(0), channel(1), channel(2)].map(|value| (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8)
 }
 
+/// A colour, and over it another one with this share.
+pub(crate) fn mix(below: Rgb, above: Rgb, share: f32) -> Rgb {
+    let mut out = below;
+    for (out, above) in out.iter_mut().zip(above) {
+        *out = (f32::from(*out) * (1.0 - share) + f32::from(above) * share + 0.5) as u8;
+    }
+    out
+}
+
 /// On which background a picture stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Ground {
@@ -58,17 +67,56 @@ impl Ground {
         }
     }
 
-    /// Entity types, the first six of them (Okabe and Ito); none for those after: more colours cannot be told
-    /// apart.
-    pub fn class(self, number: usize) -> Option<Rgb> {
-        const LIGHT: [Rgb; 6] =
-            [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [160, 130, 0], [40, 40, 40]];
-        const DARK: [Rgb; 6] =
-            [[86, 180, 233], [255, 134, 47], [60, 200, 160], [230, 150, 195], [240, 228, 66], [240, 240, 240]];
-        match self {
-            Self::Light => LIGHT.get(number).copied(),
-            Self::Dark => DARK.get(number).copied(),
-        }
+    /// Entity types. The first four are those of Okabe and Ito (and on dark ground the fifth). Each other one is as far as
+    /// can be from those before it and from the greys, to usual eyes and, at half that distance, to the three kinds of
+    /// colour-blind ones (Machado et al. 2009), at a contrast of at least 3. After these they come again, mixed with grey.
+    pub fn class(self, number: usize) -> Rgb {
+        const LIGHT: [Rgb; 18] = [
+            [0, 114, 178],
+            [213, 94, 0],
+            [0, 158, 115],
+            [204, 121, 167],
+            [0, 0, 150],
+            [255, 0, 255],
+            [105, 0, 0],
+            [45, 15, 60],
+            [105, 0, 255],
+            [135, 0, 120],
+            [105, 75, 0],
+            [210, 0, 60],
+            [0, 60, 60],
+            [120, 60, 210],
+            [90, 135, 255],
+            [210, 15, 180],
+            [45, 105, 60],
+            [165, 135, 60],
+        ];
+        const DARK: [Rgb; 18] = [
+            [86, 180, 233],
+            [255, 134, 47],
+            [60, 200, 160],
+            [230, 150, 195],
+            [240, 228, 66],
+            [180, 0, 240],
+            [225, 0, 45],
+            [0, 255, 135],
+            [255, 255, 255],
+            [240, 30, 180],
+            [60, 120, 45],
+            [135, 135, 240],
+            [195, 120, 90],
+            [180, 255, 195],
+            [135, 195, 90],
+            [225, 0, 105],
+            [210, 210, 255],
+            [150, 90, 150],
+        ];
+        let colours = match self {
+            Self::Light => LIGHT,
+            Self::Dark => DARK,
+        };
+        let colour = colours[number % colours.len()];
+        mix(colour, self.plain(1.0), 0.35 * (number / colours.len()).min(2) as f32)
     }
 
     /// What leaves the data: vermilion (Okabe and Ito).
@@ -103,5 +151,47 @@ mod tests {
             0.2126 * r + 0.7152 * g + 0.0722 * b
         };
         assert!((0..100).all(|i| lightness(i as f32 / 100.0) < lightness((i + 1) as f32 / 100.0)));
+    }
+
+    /// Red, green and blue light, 0..=1.
+    fn light(colour: Rgb) -> [f32; 3] {
+        colour.map(|value| (f32::from(value) / 255.0).powf(2.2))
+    }
+
+    fn luminance(colour: Rgb) -> f32 {
+        let [r, g, b] = light(colour);
+        0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+
+    /// Björn Ottosson's Oklab: equal distances look equally large.
+    fn oklab(colour: Rgb) -> [f32; 3] {
+        let [r, g, b] = light(colour);
+        let l = (0.412_22 * r + 0.536_33 * g + 0.051_45 * b).cbrt();
+        let m = (0.211_90 * r + 0.680_70 * g + 0.107_40 * b).cbrt();
+        let s = (0.088_30 * r + 0.281_72 * g + 0.629_98 * b).cbrt();
+        [
+            0.210_45 * l + 0.793_62 * m - 0.004_07 * s,
+            1.978_00 * l - 2.428_59 * m + 0.450_59 * s,
+            0.025_90 * l + 0.782_77 * m - 0.808_68 * s,
+        ]
+    }
+
+    #[test]
+    fn eighteen_types_are_told_apart_and_all_are_seen() {
+        for (ground, behind) in [(Ground::Light, [255; 3]), (Ground::Dark, [30, 32, 36])] {
+            let colours: Vec<Rgb> = (0..54).map(|number| ground.class(number)).collect();
+            let greys = [0.0, 0.5, 1.0].map(|t| ground.plain(t));
+            for (i, &colour) in colours.iter().enumerate() {
+                let (a, b) = (luminance(colour) + 0.05, luminance(behind) + 0.05);
+                assert!(a.max(b) / a.min(b) > 2.9, "{ground:?} {i} {colour:?} is not seen");
+                let others = colours.iter().take(i.min(18)).chain(&greys);
+                let distance = |other: Rgb| {
+                    let squares = oklab(colour).into_iter().zip(oklab(other)).map(|(a, b)| (a - b).powi(2));
+                    squares.sum::<f32>().sqrt()
+                };
+                let nearest = others.map(|&other| distance(other)).fold(f32::INFINITY, f32::min);
+                assert!(nearest > if i < 18 { 0.06 } else { 0.0 }, "{ground:?} {i} {colour:?}: {nearest}");
+            }
+        }
     }
 }

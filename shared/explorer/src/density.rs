@@ -3,7 +3,7 @@
 use lanes::Grid;
 use serde::{Deserialize, Serialize};
 
-use crate::colour::{Ground, Rgb};
+use crate::colour::{Ground, Rgb, mix};
 use shared::corpus::span::SpanId;
 
 /// The part of the plane that a picture shows.
@@ -13,6 +13,36 @@ pub struct Extent {
     pub x: (f32, f32),
     /// Lower and upper edge.
     pub y: (f32, f32),
+}
+
+impl Extent {
+    /// The part of `whole` that has `factor` of this one's width and height and in which a point stays where it is.
+    #[must_use]
+    pub fn zoomed(self, factor: f32, (x, y): (f32, f32), whole: Self) -> Self {
+        let scaled = |(low, high): (f32, f32), at: f32, (least, most): (f32, f32)| {
+            // Nearer than a thousandth there are only single points.
+            let width = ((high - low) * factor).max((most - least) * 1e-3);
+            placed(at - (at - low) / (high - low) * width, width, (least, most))
+        };
+        Self { x: scaled(self.x, x, whole.x), y: scaled(self.y, y, whole.y) }
+    }
+
+    /// A part as large, so much farther to the right and up, but not beyond `whole`.
+    #[must_use]
+    pub fn moved(self, (x, y): (f32, f32), whole: Self) -> Self {
+        let moved = |(low, high): (f32, f32), by: f32, whole| placed(low + by, high - low, whole);
+        Self { x: moved(self.x, x, whole.x), y: moved(self.y, y, whole.y) }
+    }
+}
+
+/// A range of this width that begins here, or as near to that as it lies inside.
+fn placed(start: f32, width: f32, (least, most): (f32, f32)) -> (f32, f32) {
+    if width >= most - least {
+        return (least, most);
+    }
+    // Where the plane is very large `most - width` may be rounded to less than `least`.
+    let start = start.min(most - width).max(least);
+    (start, start + width)
 }
 
 /// Radii of dots, in pixels of the page, and the most of a picture that they may cover together:
@@ -243,14 +273,6 @@ fn usual_maximum(counts: &[u32]) -> u32 {
     *occupied.select_nth_unstable(at.min(last)).1
 }
 
-fn mix(below: Rgb, above: Rgb, share: f32) -> Rgb {
-    let mut out = below;
-    for (out, above) in out.iter_mut().zip(above) {
-        *out = (f32::from(*out) * (1.0 - share) + f32::from(above) * share + 0.5) as u8;
-    }
-    out
-}
-
 /// Counts to 0..=1 by their logarithm.
 struct LogScale {
     /// Most counts are small, and logarithms slow.
@@ -301,6 +323,23 @@ mod tests {
 
     fn many(points: &[(f32, f32)]) -> Example {
         Example::new(points, |_| true, 10, 0)
+    }
+
+    #[test]
+    fn a_part_of_the_plane_stays_inside() {
+        let part = |x, y| Extent { x, y };
+        let whole = part((0.0, 8.0), (-4.0, 4.0));
+        let half = whole.zoomed(0.5, (2.0, 0.0), whole);
+        assert_eq!(half, part((1.0, 5.0), (-2.0, 2.0)), "the point stays at a quarter of the width");
+        assert_eq!(half.moved((1.0, -1.0), whole), part((2.0, 6.0), (-3.0, 1.0)));
+        assert_eq!(half.moved((99.0, -99.0), whole), part((4.0, 8.0), (-4.0, 0.0)));
+        assert_eq!(half.moved((-99.0, 99.0), whole), part((0.0, 4.0), (0.0, 4.0)));
+        assert_eq!(half.zoomed(0.5, (1.0, -2.0), whole), part((1.0, 3.0), (-2.0, 0.0)));
+        assert_eq!(half.zoomed(3.0, (2.0, 0.0), whole), whole);
+        assert_eq!(whole.moved((1.0, 1.0), whole), whole);
+        let nearest = (0..99).fold(whole, |now, _| now.zoomed(0.5, (8.0, 4.0), whole));
+        assert_eq!((nearest.x.1, nearest.y.1), (8.0, 4.0));
+        assert!(nearest.x.1 - nearest.x.0 >= 8e-3 * 0.99);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Facts<'a> {
     pub by_hand: &'a BTreeMap<SpanId, Decision>,
     /// Spans about which another recording decides differently.
     pub differing: &'a [SpanId],
+    /// AUM of every span in that recording; empty where there is none.
+    pub other_aum: &'a [f32],
     /// The words.
     pub corpus: &'a Corpus,
     /// One label per span, where known.
@@ -83,6 +85,16 @@ impl Filter {
     /// Whether every span passes.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Drops what only another recording can tell; whether there was such a thing.
+    pub fn forget_other(&mut self) -> bool {
+        let is_differently = self.decided.take_if(|decided| *decided == Decided::Differently).is_some();
+        let is_area = self.axes.compare();
+        if is_area {
+            (self.region, self.axes) = Default::default();
+        }
+        is_differently || is_area
     }
 }
 
@@ -133,7 +145,7 @@ impl Selection {
         }
         if !filter.region.is_empty() {
             let area = Polygon::new(&filter.region);
-            let [x, y] = [filter.axes.x, filter.axes.y].map(|axis| axis.column(metrics, &[]));
+            let [x, y] = [filter.axes.x, filter.axes.y].map(|axis| axis.column(metrics, facts.other_aum));
             set.retain(|span| {
                 let at = |column: &[f32]| column.get(span as usize).copied().unwrap_or(f32::NAN);
                 area.contains((at(&x), at(&y)))
@@ -394,6 +406,7 @@ mod tests {
             judgement: &judge.under(&settings),
             by_hand: &[(0, Decision::Relabel(1)), (3, Decision::Relabel(0)), (4, Decision::Remove)].into(),
             differing: &[6, 2, 99],
+            other_aum: &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0],
             corpus: &dynamics.corpus,
             gold: Some(&gold),
         };
@@ -492,6 +505,17 @@ mod tests {
         };
         passing(by_aum(1.9, 2.1), &[1, 4]);
         passing(by_aum(-1.1, -0.9), &[5]);
+        // Against the other recording, in which span 6 has no AUM: AUMs of 3, 2 and 1 here, of 0, 1 and 2 there.
+        let of_both = Filter {
+            region: vec![(0.5, 0.5), (9.0, 0.5), (9.0, 9.0), (0.5, 9.0)],
+            axes: Axes { x: Axis::Aum, y: Axis::OtherAum },
+            ..Filter::default()
+        };
+        passing(of_both.clone(), &[1, 2, 3, 4]);
+        let mut alone = Filter { decided: Some(Decided::Differently), label: Some(1), ..of_both };
+        assert!(alone.forget_other());
+        assert_eq!(alone, Filter { label: Some(1), ..Filter::default() });
+        assert!(!alone.forget_other() && !by_aum(0.0, 1.0).forget_other());
         let l_shape = [(0.0, 0.0), (2.0, 0.0), (2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (0.0, 2.0)];
         let area = Polygon::new(&l_shape);
         assert!(area.contains((0.5, 1.5)) && area.contains((1.5, 0.5)));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fantoccini::actions::{InputSource, KeyAction, KeyActions, MouseActions, PointerAction};
+use fantoccini::actions::{Actions, InputSource, KeyAction, KeyActions, MouseActions, PointerAction, TouchActions};
 use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -305,6 +305,21 @@ impl Page {
     /// Drags with the mouse over an element, from one point to the next; points are shares of its width and
     /// height.
     pub async fn drag_over(&self, id: &str, points: &[(f64, f64)]) {
+        let mouse = MouseActions::new("mouse".to_owned());
+        self.client.perform_actions(self.drawn(mouse, id, points).await).await.unwrap();
+    }
+
+    /// The same with fingers, each on a way of its own.
+    pub async fn touch_over(&self, id: &str, fingers: &[&[(f64, f64)]]) {
+        let mut actions = Actions::default();
+        for (number, points) in fingers.iter().enumerate() {
+            let finger = TouchActions::new(format!("finger {number}"));
+            actions = actions.and(self.drawn(finger, id, points).await);
+        }
+        self.client.perform_actions(actions).await.unwrap();
+    }
+
+    async fn drawn<S: InputSource<Action = PointerAction>>(&self, source: S, id: &str, points: &[(f64, f64)]) -> S {
         let element = self.find(id).await;
         let (_, _, width, height) = element.rectangle().await.unwrap();
         let to = |&(x, y): &(f64, f64)| PointerAction::MoveToElement {
@@ -314,14 +329,14 @@ impl Page {
             x: (x - 0.5) * width,
             y: (y - 0.5) * height,
         };
-        let mut mouse = MouseActions::new("mouse".to_owned());
+        let mut source = source;
         for (i, point) in points.iter().enumerate() {
-            mouse = mouse.then(to(point));
+            source = source.then(to(point));
             if i == 0 {
-                mouse = mouse.then(PointerAction::Down { button: 0 });
+                source = source.then(PointerAction::Down { button: 0 });
             }
         }
-        self.client.perform_actions(mouse.then(PointerAction::Up { button: 0 })).await.unwrap();
+        source.then(PointerAction::Up { button: 0 })
     }
 
     /// Moves the mouse to a point of an element; shares of its width and height.
@@ -414,6 +429,14 @@ impl Page {
     pub async fn resize(&self, width: u32, height: u32) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Makes the page one on a phone, with a touch screen; loads it again.
+    pub async fn become_phone(&self) {
+        let metrics = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": true, "maxTouchPoints": 2 })).await;
+        self.reload().await;
     }
 
     /// Drops a file onto the page, as the browser does when it comes from the desktop.

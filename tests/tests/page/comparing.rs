@@ -48,6 +48,34 @@ fn two_recordings_are_compared() {
         })
         .await;
 
+        // A lasso on the map of both: the AUMs of the other file count, and every view has the same spans.
+        let shown = |text: &str| text.split(" of ").next().unwrap().replace(',', "").parse::<u64>().unwrap();
+        page.choose("list-which", "all").await;
+        let all = shown(&page.until("map-count", "shows all", |text| shown(text) as f64 > flips).await);
+        page.drag_over("map-canvas", &[(0.02, 0.02), (0.98, 0.02), (0.98, 0.5), (0.02, 0.5), (0.02, 0.1)]).await;
+        page.find("chip-region").await;
+        let few = shown(&page.until("map-count", "shows fewer", |text| shown(text) < all).await);
+        assert!(few > 0);
+        page.until("listed", "lists as many", |text| shown(text) == few).await;
+        // What is above in the other file is not so in this one.
+        page.choose("map-y", "AUM").await;
+        page.until("map-count", "shows as few", |text| shown(text) == few).await;
+        // A link does not have the other file, and says so at both ends.
+        page.pick("export-more", "link").await;
+        page.until("banner", "says what is missing", |text| text.contains("file compared with are not in it")).await;
+        page.reload().await;
+        page.until("banner", "says what is left out", |text| text.contains("The address is about a comparison")).await;
+        page.until("map-count", "shows all", |text| shown(text) == all).await;
+        assert!(!page.has("chip-region").await);
+        // With the end of the comparison it goes, too.
+        page.type_into("compare-input", other.to_str().unwrap()).await;
+        page.until("busy", "says so", |text| text == "Compared").await;
+        page.drag_over("map-canvas", &[(0.02, 0.02), (0.98, 0.02), (0.98, 0.5), (0.02, 0.5), (0.02, 0.1)]).await;
+        page.find("chip-region").await;
+        page.click("end-comparison").await;
+        page.until("busy", "says so", |text| text.contains("dropped")).await;
+        assert!(!page.has("chip-region").await);
+
         // With itself it agrees fully.
         page.type_into("compare-input", made.dynamics().to_str().unwrap()).await;
         page.until("compared-with", "names the other", |text| text.contains("seed 1")).await;

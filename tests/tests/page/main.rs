@@ -7,6 +7,7 @@ mod failing;
 mod firefox;
 mod keeping;
 mod menus;
+mod moving;
 mod offline;
 mod reading;
 mod reviewing;

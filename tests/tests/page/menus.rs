@@ -42,6 +42,26 @@ fn menus_do_nothing_before_an_entry_is_chosen() {
         page.press(&[], END).await;
         page.press(&[], DOWN).await;
         page.until_focused("export-more-report").await;
+        // Every download says what it is.
+        page.script(
+            "window.kinds = []; const make = URL.createObjectURL;
+             URL.createObjectURL = (blob) => { kinds.push(blob.type); return make.call(URL, blob) }",
+        )
+        .await;
+        page.press(&[], ENTER).await;
+        page.downloaded("report.html").await;
+        page.download("export-decisions", "decisions.json").await;
+        for (entry, name) in
+            [("conll", "data-cleaned.conll"), ("brat", "data-cleaned.zip"), ("text-jsonl", "data-cleaned.jsonl")]
+        {
+            page.pick("export-more", entry).await;
+            page.downloaded(name).await;
+        }
+        let kinds = ["text/html", "application/json", "text/plain", "application/zip", "application/jsonl"];
+        assert_eq!(page.script("return kinds").await, serde_json::json!(kinds));
+        focus(&page, "export-more").await;
+        page.press(&[], ENTER).await;
+        page.until_focused("export-more-report").await;
         // Out of it, and only out of it.
         page.press(&[], ESCAPE).await;
         page.until_focused("export-more").await;

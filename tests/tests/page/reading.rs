@@ -117,15 +117,45 @@ fn margins_alone_make_a_map_of_what_they_give() {
     std::fs::copy(golden, run.path().join("dynamics.dyn")).unwrap();
     with_page(&places, run.path(), "?run=run/dynamics.dyn", move |page| async move {
         page.until_open().await;
-        page.find("map-unknown").await;
+        page.until("map-unknown", "says why", |text| text.contains("margins only")).await;
         // One axis alone is not enough, and breaks nothing.
         page.choose("map-y", "AUM").await;
         page.until("map-count", "shows none", |text| text.starts_with("0 of ")).await;
-        page.find("map-unknown").await;
+        page.until("map-unknown", "still says why", |text| text.contains("margins only")).await;
         page.choose("map-x", "forgetting events").await;
         // The margins of one span are no numbers.
         page.until("map-count", "shows all but one", |text| text == "9 of 10").await;
-        assert!(!page.has("map-unknown").await);
+        assert_eq!(page.text("map-unknown").await, "");
+        // What comes by itself is read aloud: it stands where the browser looks for news.
+        page.type_into("search", "no such words").await;
+        page.until("rows-empty", "says so", |text| text.contains("clear the filter")).await;
+        for (id, role) in [("banner", "alert"), ("busy", "status"), ("map-unknown", "status"), ("rows-empty", "status")]
+        {
+            assert_eq!(page.find(id).await.attr("role").await.unwrap().as_deref(), Some(role), "{id}");
+        }
+    });
+}
+
+#[test]
+fn eighteen_types_have_colours_of_their_own_and_are_all_in_the_legend() {
+    let Some(places) = Places::find("eighteen_types_have_colours_of_their_own_and_are_all_in_the_legend") else {
+        return;
+    };
+    let run = tempfile::tempdir().unwrap();
+    crate::speed::generate(run.path(), &crate::speed::Size { spans: 6_800, types: 18, epochs: 2, gold: false });
+    with_page(&places, run.path(), "?run=run/dynamics.dyn", move |page| async move {
+        page.find("counts").await;
+        page.choose("map-colour", "class").await;
+        page.find("map-types").await;
+        for width in [1280, 390] {
+            page.resize(width, 720).await;
+            // All in sight, or within reach by scrolling down; O is one of them.
+            let legend = "const e = document.querySelector('[data-testid=map-types]'); const box = e.getBoundingClientRect();
+                const own = [...e.children].filter((c) => c.getBoundingClientRect().right <= box.right && c.offsetWidth > 20);
+                return [own.length, new Set(own.map((c) => getComputedStyle(c.firstChild).backgroundColor)).size,
+                    e.scrollWidth <= e.clientWidth]";
+            page.until_script(legend, serde_json::json!([19, 19, true])).await;
+        }
     });
 }
 

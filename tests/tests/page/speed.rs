@@ -29,16 +29,16 @@ impl Dice {
 }
 
 /// What is generated.
-struct Size {
-    spans: usize,
-    types: usize,
-    epochs: usize,
+pub struct Size {
+    pub spans: usize,
+    pub types: usize,
+    pub epochs: usize,
     /// With gold labels, which a fifth of the distant ones miss.
-    gold: bool,
+    pub gold: bool,
 }
 
 /// Writes a file with about so many spans, of which one in a hundred is a positive; one epoch in memory at a time.
-fn generate(folder: &Path, size: &Size) -> PathBuf {
+pub fn generate(folder: &Path, size: &Size) -> PathBuf {
     let mut dice = Dice(1);
     let mut tokens = TokenTable::default();
     let mut entities = Vec::new();

@@ -71,6 +71,7 @@ fn words_are_listed_by_number_of_labels_and_decided_in_one_go() {
         page.until("chip-form", "names the next", |text| !text.contains(&format!("“{words}” as {label}"))).await;
         page.press(&['\u{e009}'], 'z').await;
         page.until("counts-panel", "has no decision", |text| !text.contains("decided by hand")).await;
+        assert_eq!(page.text("busy").await, format!("Undone: {most} times “{words}” remove"));
 
         // The other orders, by their own measure.
         page.press(&[], '\u{e00c}').await;

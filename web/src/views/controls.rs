@@ -91,10 +91,9 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
             <span class="less" aria-hidden="true" title="Judged wrong below">"<"</span>
             <input id=format!("threshold-{name}") data-testid=format!("threshold-{name}") class="number" type="text"
                 inputmode="decimal" autocomplete="off" placeholder="none" prop:value=shown on:change=set_value />
-            {move || in_force().filter(|_| !matches!(app.rule(side), Rule::Fixed(_))).and_then(hint).map(|text| view! {
-                <p class="hint" data-testid=format!("basis-{name}")
-                    title="From the threshold samples; the interval is by bootstrap">{text}</p>
-            })}
+            <p class="hint" role="status" title="From the threshold samples; the interval is by bootstrap">
+                {move || in_force().filter(|_| !matches!(app.rule(side), Rule::Fixed(_))).and_then(hint)}
+            </p>
             <Show when=is_quantile>
                 <label class="quantile">
                     "quantile q"

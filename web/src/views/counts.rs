@@ -42,15 +42,17 @@ pub fn counts(app: App) -> impl IntoView {
                 <tbody>{rows.collect_view()}</tbody>
             </table>
             {(figures.by_hand > 0).then(|| view! { <p class="hint">{format::count(figures.by_hand as u64)} " decided by hand"</p> })}
-            {(figures.summary.flagged > 0).then(|| view! {
-                <p class="hint">{format::count(figures.summary.flagged)} " spans have logits that are no numbers: kept"</p>
-            })}
         }
+    };
+    let flagged = move || {
+        let n = app.figures.with(|f| f.as_ref().map_or(0, |f| f.summary.flagged));
+        (n > 0).then(|| format!("{} spans have logits that are no numbers: kept", format::count(n)))
     };
     view! {
         <div data-testid="counts-panel">
             <div class="heading"><h2>"Counts"</h2></div>
             {move || app.figures.get().map(table)}
+            <p class="hint" role="status">{flagged}</p>
         </div>
     }
 }

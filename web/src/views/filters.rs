@@ -70,11 +70,11 @@ pub fn filters(app: App) -> impl IntoView {
             <option value="">"any predicted"</option>
             {options}
         </select>
-        <Show when=has_gold>
+        {move || has_gold().then(|| view! {
             <button class="button small" data-testid="filter-gold" title="Only spans whose distant label differs from gold"
                 aria-pressed=move || app.filter.with(|filter| filter.wrong_by_gold).to_string()
                 on:click=move |_| app.filter_by(|filter| filter.wrong_by_gold = !filter.wrong_by_gold)>"gold errors"</button>
-        </Show>
+        })}
         {chips(app)}
     }
 }

@@ -62,7 +62,7 @@ pub fn guide(app: App) -> impl IntoView {
         let last = STEPS.len() - 1;
         view! {
             <section class="guide" aria-label="How to read this page" data-testid="guide">
-                <p aria-live="polite"><strong>{number + 1} " of " {STEPS.len()} " "</strong> {text}</p>
+                <p><strong>{number + 1} " of " {STEPS.len()} " "</strong> {text}</p>
                 <div class="decide">
                     {(number > 0).then(|| view! {
                         <button class="button small" on:click=move |_| app.guide.set(Some(number - 1))>"back"</button>
@@ -77,7 +77,7 @@ pub fn guide(app: App) -> impl IntoView {
             </section>
         }
     };
-    move || {
+    let now = move || {
         if !is_open() {
             return None;
         }
@@ -97,5 +97,6 @@ pub fn guide(app: App) -> impl IntoView {
             ),
             None => None,
         }
-    }
+    };
+    view! { <div role="status">{now}</div> }
 }

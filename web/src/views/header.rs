@@ -34,7 +34,7 @@ pub fn header(app: App) -> impl IntoView {
             <div class="actions">
                 {steps(app)}
                 {open_button(app, "button quiet", "file-input")}
-                <Show when=move || !nothing_open()>{compare_button(app)}</Show>
+                {move || (!nothing_open()).then(|| compare_button(app))}
                 <button class="button" data-testid="export-decisions" disabled=nothing_open
                     title="decisions.json: the settings and your decisions, for `trainer clean --decisions`"
                     on:click=move |_| app.export(Export::Decisions)>"Decisions"</button>

@@ -55,13 +55,13 @@ pub fn help(app: App) -> impl IntoView {
                 "Look at the spans judged wrong, decide about those that matter, save the cleaned corpus. Nothing leaves this \
                  machine; your work is kept in this browser until you start afresh."
             </p>
-            <Show when=move || app.file.with(Option::is_some)>
+            {move || app.file.with(Option::is_some).then(|| view! {
                 <p>
                     <button class="button small" data-testid="help-guide" on:click=move |_| { close(); guide::begin(app) }>
                         "Show how to read the picture"
                     </button>
                 </p>
-            </Show>
+            })}
             <h3>"Keys"</h3>
             <p>
                 <label class="row check">
@@ -73,8 +73,8 @@ pub fn help(app: App) -> impl IntoView {
             <table>{KEYS.iter().map(key).collect_view()}</table>
             <h3>"On the plots"</h3>
             <p>
-                "Map: click a dot to see its span; drag to draw around an area, with Shift a box; the wheel zooms, a \
-                 double-click shows all. Distributions: drag the line to move the threshold, drag over bars to look at their \
+                "Map: click a dot to see its span; drag to draw around an area, with Shift a box, or with “move” to move the \
+                 map; the wheel and two fingers zoom, a double-click shows all. Distributions: drag the line to move the threshold, drag over bars to look at their \
                  spans. Whatever is selected holds for every view; each says how many spans it shows of how many."
             </p>
             <h3>"Words"</h3>

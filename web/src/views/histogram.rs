@@ -70,9 +70,7 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
                 {line(app, side, data)}
                 <p class="legend inlay">
                     <span class="key real">"real"</span>
-                    <Show when=move || app.filter.with(|filter| !filter.is_empty())>
-                        <span class="key passing">"selected"</span>
-                    </Show>
+                    {move || app.filter.with(|filter| !filter.is_empty()).then(|| view! { <span class="key passing">"selected"</span> })}
                     <span class="key samples">{move || totals().1} " samples"</span>
                 </p>
             </div>
@@ -170,7 +168,8 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
     view! {
         <div class="area" node_ref=area data-testid=format!("bars-{name}") title="Drag over bars (or click one) to look at their spans only"
             on:pointerdown=move |event| {
-                if event.button() == 0 && event.pointer_type() != "touch" {
+                // Sideways a finger chooses; up and down it scrolls the page, and the browser takes the rest back.
+                if event.button() == 0 && event.is_primary() {
                     event.prevent_default();
                     if let Some(area) = area.get_untracked() {
                         let _ = area.set_pointer_capture(event.pointer_id());

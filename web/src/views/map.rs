@@ -1,13 +1,15 @@
 //! The data map: every span by how sure the model is of its label, and how that varies; or by its AUM in
 //! two recordings.
 
+use std::cell::Cell;
+
 use explorer::axis::{Axes, Axis};
 use explorer::colour::{Ground, Rgb};
 use explorer::density::Extent;
 use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{CanvasRenderingContext2d, PointerEvent, WheelEvent};
+use web_sys::{CanvasRenderingContext2d, KeyboardEvent, PointerEvent, WheelEvent};
 
 use super::filters::{of_all, side_choice};
 use crate::format;
@@ -20,12 +22,15 @@ use crate::state::App;
 const SLACK: f64 = 4.0;
 /// How much nearer a turn of the wheel brings.
 const NEARER: f32 = 0.8;
+/// How far an arrow key moves the map, of what is shown.
+const STEP: f32 = 0.1;
 
 pub fn map(app: App) -> impl IntoView {
     let axes = NodeRef::<Canvas>::new();
     let cloud = NodeRef::<Canvas>::new();
     let frame = NodeRef::<Div>::new();
     let size = size_of(frame);
+    let tool = Tool { is_chosen: RwSignal::new(!is_scrolled_by_finger()), moves: RwSignal::new(false) };
     Effect::new(move |_| {
         let (size, dark, extent) = (size.get(), app.dark.get(), extent(app));
         if let Some(canvas) = axes.get()
@@ -78,19 +83,18 @@ pub fn map(app: App) -> impl IntoView {
             </div>
             <div class="frame" node_ref=frame>
                 <canvas node_ref=axes aria-hidden="true"></canvas>
-                {zoom_buttons(app)}
-                {cloud_view(app, cloud, size)}
-                {move || (app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities)) && needs_probabilities(app.axes.get()))
-                    .then(|| view! {
-                        <p class="hint" data-testid="map-unknown">
-                            "The file has margins only: without the logits there are no probabilities to map. Choose AUM, correctness or forgetting events."
-                        </p>
-                    })}
-                <Show when=move || app.axes.get() == Axes::default() && app.zoom.get().is_none()>
+                {tools(app, tool)}
+                {cloud_view(app, cloud, size, tool)}
+                // Always there: a live region that comes with its text may go unread.
+                <p class="hint" role="status" data-testid="map-unknown">
+                    {move || (app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities)) && needs_probabilities(app.axes.get()))
+                        .then_some("The file has margins only: without the logits there are no probabilities to map. Choose AUM, correctness or forgetting events.")}
+                </p>
+                {move || (app.axes.get() == Axes::default() && app.zoom.get().is_none()).then(|| view! {
                     <span class="reading easy" aria-hidden="true">"easy to learn"</span>
                     <span class="reading ambiguous" aria-hidden="true">"ambiguous"</span>
                     <span class="reading hard" aria-hidden="true">"hard to learn, often wrong"</span>
-                </Show>
+                })}
                 <span class="axis y" aria-hidden="true">{move || caption(app, app.axes.get().y)}</span>
                 <span class="axis x" aria-hidden="true">{move || caption(app, app.axes.get().x)}</span>
                 {axes_choice(app)}
@@ -131,52 +135,119 @@ fn to_pixels(extent: Extent, size: Size, (x, y): (f32, f32)) -> Size {
     (share(extent.x, x) * width, (1.0 - share(extent.y, y)) * height)
 }
 
+/// What a drag on the map does. (Of a type that signals have elsewhere: each other one is code to be loaded.)
+#[derive(Clone, Copy)]
+struct Tool {
+    /// Not for fingers: those scroll the page.
+    is_chosen: RwSignal<bool>,
+    /// It moves the map, and selects nothing.
+    moves: RwSignal<bool>,
+}
+
+/// Whether the page scrolls under a finger (see the stylesheet): then a finger is for that until somebody chooses a tool.
+fn is_scrolled_by_finger() -> bool {
+    let query = window().match_media("(any-pointer: coarse) and (max-width: 1023px)");
+    query.ok().flatten().is_some_and(|query| query.matches())
+}
+
+/// The pointers that are down, and where: one, or two fingers.
+type Held = [Option<(i32, Size)>; 2];
+
+thread_local! {
+    /// On the map: there is one.
+    static HELD: Cell<Held> = const { Cell::new([None; 2]) };
+}
+
+/// Where the map is held, and how far apart two fingers are.
+fn grip(held: Held) -> (Size, f64) {
+    match held {
+        [Some((_, a)), Some((_, b))] => ((0.5 * (a.0 + b.0), 0.5 * (a.1 + b.1)), (a.0 - b.0).hypot(a.1 - b.1)),
+        [a, b] => (a.or(b).unwrap_or_default().1, 0.0),
+    }
+}
+
+/// The place of this pointer, or with `None` a free one.
+fn hand(held: &mut Held, pointer: Option<i32>) -> Option<&mut Option<(i32, Size)>> {
+    held.iter_mut().find(|hand| hand.map(|hand| hand.0) == pointer)
+}
+
 /// The picture, and what the pointer does on it: a click shows the nearest span, a drag draws a lasso (with
-/// Shift a box), the wheel zooms.
-fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl IntoView {
+/// Shift a box) or moves the map, two fingers and the wheel zoom; and the keyboard moves and zooms.
+fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: Tool) -> impl IntoView {
+    // As long as this may become a click or a lasso.
     let drawn = RwSignal::new(Vec::<Size>::new());
     let place = |event: &PointerEvent| (f64::from(event.offset_x()), f64::from(event.offset_y()));
     let pixel = |(x, y): Size| {
         let at = |offset: f64| (offset.max(0.0) * pixel_ratio()) as u32;
         (at(x), at(y))
     };
+    let is_for_page = move |event: &PointerEvent| event.pointer_type() == "touch" && !tool.is_chosen.get_untracked();
     let down = move |event: PointerEvent| {
         if event.button() != 0 {
             return;
         }
-        // On a touch screen a drag scrolls the page.
-        if event.pointer_type() != "touch" {
+        if !is_for_page(&event) {
             event.prevent_default();
             let canvas: web_sys::HtmlElement = event_target(&event);
             let _ = canvas.set_pointer_capture(event.pointer_id());
         }
-        drawn.set(vec![place(&event)]);
+        // Of a pointer before, the end may have been missed.
+        let mut held = if event.is_primary() { [None; 2] } else { HELD.get() };
+        if let Some(hand) = hand(&mut held, None) {
+            *hand = Some((event.pointer_id(), place(&event)));
+        }
+        HELD.set(held);
+        drawn.set(if event.is_primary() { vec![place(&event)] } else { Vec::new() });
         app.hover.set(None);
     };
     let moved = move |event: PointerEvent| {
         let at = place(&event);
-        let Some(start) = drawn.with_untracked(|drawn| drawn.first().copied()) else {
+        let before = HELD.get();
+        let mut held = before;
+        let Some(hand) = hand(&mut held, Some(event.pointer_id())) else {
             link::point(pixel(at));
             return;
         };
-        if app.axes.get_untracked().compare() || event.pointer_type() == "touch" {
+        *hand = Some((event.pointer_id(), at));
+        HELD.set(held);
+        if is_for_page(&event) {
             return;
         }
-        drawn.update(|drawn| {
-            if event.shift_key() {
-                *drawn = vec![start, (at.0, start.1), at, (start.0, at.1)];
-            } else if drawn.last().is_some_and(|last| (last.0 - at.0).hypot(last.1 - at.1) >= 2.0) {
-                drawn.push(at);
+        match drawn.with_untracked(|drawn| drawn.first().copied()) {
+            Some(start) if tool.moves.get_untracked() => {
+                if is_drag(&event, start, at) {
+                    drawn.set(Vec::new());
+                    pull(app, size.get_untracked(), (start, 0.0), (at, 0.0));
+                }
             }
-        });
+            Some(start) => drawn.update(|drawn| {
+                if event.shift_key() {
+                    *drawn = vec![start, (at.0, start.1), at, (start.0, at.1)];
+                } else if drawn.last().is_some_and(|last| (last.0 - at.0).hypot(last.1 - at.1) >= 2.0) {
+                    drawn.push(at);
+                }
+            }),
+            // What is left of two fingers draws nothing.
+            None if before.contains(&None) && !tool.moves.get_untracked() => {}
+            None => pull(app, size.get_untracked(), grip(before), grip(held)),
+        }
     };
-    let up = move |event: PointerEvent| {
+    let end = move |event: &PointerEvent| {
+        let mut held = HELD.get();
+        if let Some(hand) = hand(&mut held, Some(event.pointer_id())) {
+            *hand = None;
+        }
+        HELD.set(held);
         let line = drawn.get_untracked();
         drawn.set(Vec::new());
+        line
+    };
+    let up = move |event: PointerEvent| {
+        let line = end(&event);
         let Some(&start) = line.first() else { return };
-        let is_drag = line.iter().any(|at| (at.0 - start.0).hypot(at.1 - start.1) > SLACK);
-        if !is_drag {
-            link::look(|look| look.pick = Some(pixel(place(&event))));
+        let at = place(&event);
+        if !line.iter().chain([&at]).any(|&at| is_drag(&event, start, at)) {
+            link::look(|look| look.pick = Some(pixel(at)));
         } else if line.len() > 2 {
             let (extent, size) = (untrack(|| extent(app)), size.get_untracked());
             let corners = line.into_iter().map(|at| to_plane(extent, size, at));
@@ -184,6 +255,28 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
             let region = corners.collect();
             app.filter_by(|filter| (filter.region, filter.axes) = (region, app.axes.get_untracked()));
         }
+    };
+    let key = move |event: KeyboardEvent| {
+        if event.ctrl_key() || event.meta_key() || event.alt_key() {
+            return;
+        }
+        let (right, up, factor) = match event.key().as_str() {
+            "ArrowLeft" => (-STEP, 0.0, 1.0),
+            "ArrowRight" => (STEP, 0.0, 1.0),
+            "ArrowDown" => (0.0, -STEP, 1.0),
+            "ArrowUp" => (0.0, STEP, 1.0),
+            "+" => (0.0, 0.0, NEARER * NEARER),
+            "-" => (0.0, 0.0, 1.0 / NEARER / NEARER),
+            "0" => (0.0, 0.0, f32::INFINITY),
+            _ => return,
+        };
+        show_part(app, |now, whole| {
+            let ((left, to), (low, high)) = (now.x, now.y);
+            let middle = (0.5 * (left + to), 0.5 * (low + high));
+            now.moved((right * (to - left), up * (high - low)), whole).zoomed(factor, middle, whole)
+        });
+        // Elsewhere these keys are about the spans.
+        event.prevent_default();
     };
     let leave = move || {
         link::point_away();
@@ -213,13 +306,17 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>) -> impl 
         })
     };
     view! {
-        <canvas class="cloud" node_ref=cloud role="img" data-testid="map-canvas"
+        <canvas class="cloud" node_ref=cloud role="application" tabindex="0" data-testid="map-canvas"
             aria-label=move || {
                 let Axes { x, y } = app.axes.get();
-                format!("Map of all spans, {} up, {} to the right; the spans table lists them", caption(app, y), caption(app, x))
+                format!(
+                    "Map of all spans, {} up, {} to the right; the spans table lists them. Arrow keys move it, + and − zoom, 0 shows all",
+                    caption(app, y),
+                    caption(app, x)
+                )
             }
-            on:pointerdown=down on:pointermove=moved on:pointerup=up on:wheel=wheel
-            on:pointercancel=move |_| drawn.set(Vec::new()) on:pointerleave=move |_| leave()
+            on:pointerdown=down on:pointermove=moved on:pointerup=up on:wheel=wheel on:keydown=key
+            on:pointercancel=move |event| drop(end(&event)) on:pointerleave=move |_| leave()
             on:dblclick=move |_| app.zoom.set(None)></canvas>
         <svg class="lasso" aria-hidden="true">
             <polygon class="region" points=region />
@@ -240,29 +337,62 @@ fn rounded(value: f32, (low, high): (f32, f32)) -> f32 {
 
 /// Shows a part of the plane around a point (its middle if none): `factor` of its width and height.
 fn zoom(app: App, factor: f32, around: Option<(f32, f32)>) {
-    let (now, whole) = untrack(|| (extent(app), whole(app)));
-    let middle = |(low, high): (f32, f32)| 0.5 * (low + high);
-    let (x, y) = around.unwrap_or((middle(now.x), middle(now.y)));
-    let scaled = |(low, high): (f32, f32), at: f32, (least, most): (f32, f32)| {
-        // Nearer than a thousandth there are only single points.
-        let width = ((high - low) * factor).clamp((most - least) * 1e-3, most - least);
-        // Where the plane is very large `most - width` may be rounded to less than `least`.
-        let start = (at - (at - low) / (high - low) * width).min(most - width).max(least);
-        (start, start + width)
-    };
-    let new = Extent { x: scaled(now.x, x, whole.x), y: scaled(now.y, y, whole.y) };
-    app.hover.set(None);
-    app.zoom.set((new != whole).then_some(new));
+    show_part(app, |now, whole| {
+        let middle = |(low, high): (f32, f32)| 0.5 * (low + high);
+        now.zoomed(factor, around.unwrap_or((middle(now.x), middle(now.y))), whole)
+    });
 }
 
-fn zoom_buttons(app: App) -> impl IntoView {
+/// Moves and scales the map with what holds it: from one grip to the next.
+fn pull(app: App, size: Size, (from, apart): (Size, f64), (to, apart_now): (Size, f64)) {
+    let factor = if apart > 0.0 && apart_now > 0.0 { apart / apart_now } else { 1.0 };
+    show_part(app, |now, whole| {
+        let nearer = now.zoomed(factor as f32, to_plane(now, size, from), whole);
+        let (held, there) = (to_plane(nearer, size, from), to_plane(nearer, size, to));
+        nearer.moved((held.0 - there.0, held.1 - there.1), whole)
+    });
+}
+
+/// Shows what is made of the part that is shown and of the whole plane.
+fn show_part(app: App, make: impl FnOnce(Extent, Extent) -> Extent) {
+    let (now, whole) = untrack(|| (extent(app), whole(app)));
+    let part = make(now, whole);
+    app.hover.set(None);
+    app.zoom.set((part != whole).then_some(part));
+}
+
+/// Whether the pointer has gone so far that a press is no click.
+fn is_drag(event: &PointerEvent, start: Size, at: Size) -> bool {
+    let slack = if event.pointer_type() == "touch" { 3.0 * SLACK } else { SLACK };
+    (at.0 - start.0).hypot(at.1 - start.1) > slack
+}
+
+/// What a drag does, and how near the map is.
+fn tools(app: App, tool: Tool) -> impl IntoView {
+    let choice = move |moves: bool, text: &'static str, title: &'static str| {
+        let is_on = move || tool.is_chosen.get() && tool.moves.get() == moves;
+        let choose = move |_| {
+            let is_off = untrack(is_on) && is_scrolled_by_finger();
+            tool.is_chosen.set(!is_off);
+            tool.moves.set(moves && !is_off);
+        };
+        view! {
+            <button title=title data-testid=format!("tool-{text}") aria-pressed=move || is_on().to_string() on:click=choose>{text}</button>
+        }
+    };
     view! {
-        <div class="segments inlay" role="group" aria-label="Zoom of the data map">
-            <button aria-label="Nearer" title="Nearer (or turn the wheel on the map)" data-testid="zoom-in"
-                on:click=move |_| zoom(app, NEARER * NEARER, None)>"+"</button>
-            <button aria-label="Farther" title="Farther" on:click=move |_| zoom(app, 1.0 / NEARER / NEARER, None)>"−"</button>
-            <button title="Show all (or double-click the map)" data-testid="zoom-all" disabled=move || app.zoom.get().is_none()
-                on:click=move |_| app.zoom.set(None)>"all"</button>
+        <div class="inlay tools">
+            <div class="segments" role="group" aria-label="What a drag on the data map does">
+                {choice(false, "select", "A drag draws around an area; with Shift a box. While none is pressed, a finger scrolls the page")}
+                {choice(true, "move", "A drag moves the zoomed map, two fingers zoom. While none is pressed, a finger scrolls the page")}
+            </div>
+            <div class="segments" role="group" aria-label="Zoom of the data map">
+                <button aria-label="Nearer" title="Nearer (or turn the wheel on the map)" data-testid="zoom-in"
+                    on:click=move |_| zoom(app, NEARER * NEARER, None)>"+"</button>
+                <button aria-label="Farther" title="Farther" on:click=move |_| zoom(app, 1.0 / NEARER / NEARER, None)>"−"</button>
+                <button title="Show all (or double-click the map)" data-testid="zoom-all" disabled=move || app.zoom.get().is_none()
+                    on:click=move |_| app.zoom.set(None)>"all"</button>
+            </div>
         </div>
     }
 }
@@ -411,13 +541,16 @@ fn legend(app: App) -> impl IntoView {
             Colouring::Class => {
                 let labels = app.file.with(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
                 let types = labels.iter().skip(1).enumerate();
-                let swatches: Vec<_> = types
-                    .map(|(i, label)| match ground.class(i) {
-                        Some(colour) => swatch(colour, label.clone()),
-                        None => swatch(ground.plain(1.0), label.clone()),
-                    })
-                    .collect();
-                view! { <p class="legend">{swatch(ground.plain(0.2), "O".to_owned())} {swatches}</p> }.into_any()
+                let swatches: Vec<_> = types.map(|(i, label)| swatch(ground.class(i), label.clone())).collect();
+                // Many have lines of their own, and scroll where those are too many, too.
+                let is_long = labels.iter().map(|label| label.len() + 3).sum::<usize>() > 30;
+                let (class, tab) = if is_long { ("legend many", "0") } else { ("legend", "-1") };
+                view! {
+                    <p class=class tabindex=tab role="group" aria-label="Colours of the entity types" data-testid="map-types">
+                        {swatch(ground.plain(0.2), "O".to_owned())} {swatches}
+                    </p>
+                }
+                .into_any()
             }
             _ => view! {
                 <p class="legend">

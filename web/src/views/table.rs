@@ -89,14 +89,14 @@ fn spans(app: App) -> impl IntoView {
                         </For>
                     </div>
                 </div>
-                <Show when=move || app.figures.with(Option::is_some) && total() == 0>
-                    <p class="empty">{move || if app.filter.with(|filter| filter.is_empty()) {
-                        "No span is listed: raise a threshold, or list all spans."
-                    } else {
-                        "No span of this list passes the filter: list spans judged or not, or clear the filter (Esc)."
-                    }}</p>
-                </Show>
             </div>
+            <p class="empty" role="status" data-testid="rows-empty">
+                {move || (app.figures.with(Option::is_some) && total() == 0).then(|| if app.filter.with(|filter| filter.is_empty()) {
+                    "No span is listed: raise a threshold, or list all spans."
+                } else {
+                    "No span of this list passes the filter: list spans judged or not, or clear the filter (Esc)."
+                })}
+            </p>
         </div>
     }
 }

@@ -17,7 +17,7 @@ pub fn welcome(app: App) -> impl IntoView {
             <div class="card" data-testid="welcome">
                 <h2>"Which labels are wrong?"</h2>
                 {expected.map(|digest| view! {
-                    <p class="note" data-testid="expected">
+                    <p class="note" role="status" data-testid="expected">
                         "This link is about the dynamics file with digest " <code>{digest}</code>
                         ": open that file, and the settings of the link hold."
                     </p>

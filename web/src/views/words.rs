@@ -73,10 +73,10 @@ pub fn words(app: App) -> impl IntoView {
                         </For>
                     </div>
                 </div>
-                <Show when=move || app.forms.with(|forms| forms.total == 0 && forms.all > 0)>
-                    <p class="empty">"No words pass the filter: clear it (Esc)."</p>
-                </Show>
             </div>
+            <p class="empty" role="status">
+                {move || app.forms.with(|forms| (forms.total == 0 && forms.all > 0).then_some("No words pass the filter: clear it (Esc)."))}
+            </p>
         </div>
     }
 }
