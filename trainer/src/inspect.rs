@@ -88,6 +88,7 @@ pub fn threshold_line(name: &str, threshold: Threshold) -> String {
         Basis::Quantile => "quantile of the threshold samples",
         Basis::Estimate => "estimated from the threshold samples",
         Basis::Natural => "the threshold samples support no other",
+        Basis::HalfMissed => "a probability: at least half of those below are expected to be missed entities",
         Basis::Probability => "a probability: below it, a label is more likely wrong than right",
         Basis::NotLearned => {
             return format!("{name}: none is judged, the model has not learned them over these epochs");

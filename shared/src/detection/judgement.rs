@@ -36,7 +36,7 @@ impl<'a> Judgement<'a> {
         let side = |side: Side, rule: Rule| {
             let quantile = |q| judge.samples.quantile(side, q);
             let ranking = judge.by_metric(&judge.group(side, settings).ranking);
-            threshold(judge.metric, rule, ranking, quantile, || Some(judge.estimate(side, settings)))
+            threshold(judge.metric, side, rule, ranking, quantile, || Some(judge.estimate(side, settings)))
         };
         let mut thresholds = Thresholds {
             negatives: side(Side::Negatives, settings.negatives),
@@ -267,6 +267,7 @@ impl<'a> Judgement<'a> {
 /// The threshold that a rule gives a group of spans. `quantile`: that of its samples.
 fn threshold<'a>(
     metric: Metric,
+    side: Side,
     rule: Rule,
     ranking: Ascending,
     quantile: impl Fn(f32) -> Threshold,
@@ -280,7 +281,10 @@ fn threshold<'a>(
             let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
             if metric == Metric::Trust {
                 // A probability needs no estimate of where to cut. More than half of a side may well be wrong.
-                return Threshold { basis: Basis::Probability, ..natural };
+                return match side {
+                    Side::Positives => Threshold { basis: Basis::Probability, ..natural },
+                    Side::Negatives => Threshold { value: half_missed(ranking), basis: Basis::HalfMissed, ..natural },
+                };
             }
             let estimated = estimate().and_then(|estimate| estimate.threshold).map(|(value, interval)| Threshold {
                 value,
@@ -293,6 +297,25 @@ fn threshold<'a>(
             estimated.into_iter().chain([natural]).find(is_learned).unwrap_or(Threshold::none(Basis::NotLearned))
         }
     }
+}
+
+/// Trust at which an `O` span is no longer judged, however many of those below it are missed entities.
+const TRUSTED_NEGATIVE: f32 = 0.8;
+
+/// Up to which trust `O` spans are judged: as far as at least half of those below are expected to be missed entities, and
+/// at most to [`TRUSTED_NEGATIVE`]. A missed entity that stays costs more than an `O` span that is left out, so single
+/// spans may be more likely right than wrong; but where most of what is left out is `O`, the model finds entities
+/// everywhere.
+fn half_missed(ranking: Ascending) -> f32 {
+    let mut missed = 0.0;
+    for n in 0..ranking.len() {
+        let Some(trust) = ranking.value(n).filter(|&trust| trust < TRUSTED_NEGATIVE) else { break };
+        missed += 1.0 - f64::from(trust);
+        if 2.0 * missed < (n + 1) as f64 {
+            return trust;
+        }
+    }
+    TRUSTED_NEGATIVE
 }
 
 /// A type's own threshold; `None` where it has too few samples.
@@ -312,7 +335,7 @@ fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule)
         descending.reverse();
     }
     let quantile = |q| quantile_threshold(&descending, q);
-    Some(threshold(judge.metric, rule, ranking, quantile, || judge.type_estimate(label)))
+    Some(threshold(judge.metric, Side::Positives, rule, ranking, quantile, || judge.type_estimate(label)))
 }
 
 #[cfg(test)]
@@ -467,6 +490,22 @@ mod tests {
             // No positive sample is held out, so the natural threshold is the automatic one.
             assert_eq!(judgement.thresholds().negatives.basis, basis, "{overlap_suppression}");
         }
+    }
+
+    #[test]
+    fn at_least_half_of_the_spans_left_out_are_expected_to_be_missed() {
+        let up_to = |trust: &[f32]| {
+            let spans: Vec<SpanId> = (0..trust.len() as u32).collect();
+            half_missed(Ascending::of_sorted(&spans, trust))
+        };
+        // Missed with .9, .6, .4, .3 and .25: means of .9, .75, .63, .55 and .49.
+        assert_eq!(up_to(&[0.1, 0.4, 0.6, 0.7, 0.75, 0.9]), 0.75);
+        // Exactly half is enough.
+        assert_eq!(up_to(&[0.25, 0.75, 0.79]), 0.79);
+        // Many that are surely missed do not pay for those that are surely none.
+        assert_eq!(up_to(&[0.1, 0.1, 0.1, 0.1, 0.85, 0.9]), TRUSTED_NEGATIVE);
+        assert_eq!(up_to(&[0.6, 0.7]), 0.6, "none is judged");
+        assert_eq!(up_to(&[]), TRUSTED_NEGATIVE);
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn hint(threshold: Threshold) -> Option<String> {
         }
         (Basis::NoSamples, _) => Some("No threshold samples to take a quantile of: none is judged.".to_owned()),
         (Basis::Natural, _) => Some("The threshold samples support no other.".to_owned()),
-        (Basis::Probability, _) => None,
+        (Basis::Probability | Basis::HalfMissed, _) => None,
         (Basis::AllPositives, _) => Some("As all positives: too few samples of its own.".to_owned()),
         (Basis::Estimate, Some(interval)) => Some(format!("90 %: {interval}; its low end")),
         (_, interval) => interval.map(|interval| format!("90 %: {interval}")),

@@ -237,6 +237,8 @@ pub enum Basis {
     Natural,
     /// A probability that the label is right: below it, the label is more likely wrong.
     Probability,
+    /// A probability that `O` is right: of those below it at least half are expected to be missed entities.
+    HalfMissed,
     /// No threshold: the model has not learned these spans.
     NotLearned,
     /// No threshold: there are no samples to take a quantile of.
