@@ -1,0 +1,145 @@
+"""`apply`: the decisions of the page or of the program, carried out on sentences."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ._dyn import read_recording
+from ._errors import DynCleanError
+from ._hf import from_hf, to_hf
+from ._program import run
+from ._sentences import Sentence, check
+from ._tags import types_of_tags
+
+Changes = dict[int, dict[tuple[int, int], tuple[str, "str | None"]]]
+
+
+def apply(decisions: str | os.PathLike[str], dataset: Any, dynamics: str | os.PathLike[str] | None = None) -> Any:
+    """The dataset with wrong labels removed or replaced; the input stays as it is.
+
+    `decisions`: `provenance.json`, which lists every change, or `decisions.json` of the page, which holds settings and
+    what was decided by hand. What settings mean is known to the program alone: for `decisions.json`, `trainer clean
+    --decisions` is called, and `dynamics` names the `.dyn` file.
+
+    `dataset`: the sentences that were recorded, as dictionaries, or a `datasets.Dataset` with `tokens` and `ner_tags`.
+    What comes back is of the same kind. A removed span is listed under `unknown`, or has the tag -100. Where an entity
+    was removed or got another label, the field `incorrect` lists it as it was: `[start, end, "TYPE"]`.
+
+    Errors: DynCleanError where a change does not fit: another token, or another label than the change says.
+    """
+    told = _json(decisions)
+    if "changes" not in told:
+        told = _ask(told, decisions, dynamics)
+    changes = _changes(told)
+    if hasattr(dataset, "column_names"):
+        names = dataset.features["ner_tags"].feature.names if "ner_tags" in dataset.column_names else None
+        if not names:
+            raise DynCleanError("the dataset needs the columns tokens and ner_tags, of a ClassLabel")
+        known = {"O", *types_of_tags(names, "column 'ner_tags'")}
+        new = sorted({now for of in changes.values() for _, now in of.values() if now is not None} - known)
+        tags = [*names, *(f"{letter}-{name}" for name in new for letter in "BI")]
+        return to_hf(_applied(from_hf(dataset), changes, told), tags)
+    return _applied(dataset, changes, told)
+
+
+def _json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        told = json.loads(Path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise DynCleanError(f"{os.fspath(path)} is no JSON: {error}") from None
+    if not isinstance(told, dict) or not ("changes" in told or "overrides" in told):
+        raise DynCleanError(
+            f"{os.fspath(path)} is neither decisions.json nor provenance.json: export it from the page again"
+        )
+    return told
+
+
+def _ask(
+    told: Mapping[str, Any], decisions: str | os.PathLike[str], dynamics: str | os.PathLike[str] | None
+) -> dict[str, Any]:
+    """The changes that these decisions come to, by the program."""
+    if dynamics is None:
+        raise DynCleanError(
+            f"{os.fspath(decisions)} holds settings, not changes: name the recording, dynamics='run.dyn'"
+        )
+    recording = read_recording(dynamics)
+    entities: list[list[list[Any]]] = [[] for _ in recording.sentences]
+    unknown: list[list[list[int]]] = [[] for _ in recording.sentences]
+    for sentence, start, end, label in recording.distant.tolist():
+        entities[sentence].append([start, end, recording.labels[label]])
+    for sentence, start, end in recording.unknown.tolist():
+        unknown[sentence].append([start, end])
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, out, provenance = (Path(folder) / name for name in ("corpus.json", "cleaned.json", "provenance.json"))
+        rows = [
+            {"tokens": tokens, "entities": e, "unknown": u}
+            for tokens, e, u in zip(recording.sentences, entities, unknown)
+        ]
+        corpus.write_text(json.dumps(rows), "utf-8")
+        files: list[str | Path] = [
+            "--corpus",
+            corpus,
+            "--decisions",
+            Path(decisions).absolute(),
+            "--out",
+            out,
+            "--provenance",
+            provenance,
+        ]
+        run(["clean", Path(dynamics).absolute(), *files, "--quiet"])
+        return _json(provenance)
+
+
+def _changes(told: Mapping[str, Any]) -> Changes:
+    changes: Changes = {}
+    for change in told["changes"]:
+        of_sentence = changes.setdefault(change["sentence"], {})
+        of_sentence[change["start"], change["end"]] = (change["was"], change["now"])
+    return changes
+
+
+def _applied(dataset: Iterable[Mapping[str, Any]], changes: Changes, told: Mapping[str, Any]) -> list[Sentence]:
+    given = [dict(sentence) for sentence in dataset]
+    checked = check(given)
+    for change in told["changes"]:
+        _check_fits(change, checked)
+    cleaned = []
+    for i, (fields, sentence) in enumerate(zip(given, checked)):
+        of_sentence = changes.get(i, {})
+        labels = {(start, end): label for start, end, label in sentence.entities}
+        unknown = set(sentence.unknown)
+        incorrect = list(fields.get("incorrect") or [])
+        for span, (was, now) in of_sentence.items():
+            if was != "O":
+                incorrect.append([*span, was])
+            labels.pop(span, None)
+            if now is None:
+                unknown.add(span)
+            elif now != "O":
+                labels[span] = now
+                unknown.discard(span)
+        fields["entities"] = [[*span, label] for span, label in sorted(labels.items())]
+        for name, value in (("unknown", [list(span) for span in sorted(unknown)]), ("incorrect", incorrect)):
+            if value or name in fields:
+                fields[name] = value
+        cleaned.append(fields)
+    return cleaned
+
+
+def _check_fits(change: Mapping[str, Any], sentences: list[Any]) -> None:
+    i, start, end = change["sentence"], change["start"], change["end"]
+    where = f"the change of sentence {i} (from 0), span [{start}, {end}]"
+    remedy = "give the sentences that were recorded, in their order"
+    if i >= len(sentences) or end >= len(sentences[i].tokens):
+        raise DynCleanError(f"{where}: the dataset has no such span; {remedy}")
+    text = " ".join(sentences[i].tokens[start : end + 1])
+    if text != change["text"]:
+        raise DynCleanError(f"{where} is about {change['text']!r}, the dataset has {text!r} there; {remedy}")
+    label = next((label for a, b, label in sentences[i].entities if (a, b) == (start, end)), "O")
+    if label != change["was"]:
+        raise DynCleanError(f"{where} is about the label {change['was']}, the dataset has {label}; {remedy}")
