@@ -97,7 +97,10 @@ def _ask(
 
 def _changes(told: Mapping[str, Any]) -> Changes:
     changes: Changes = {}
-    for change in told["changes"]:
+    for i, change in enumerate(told["changes"]):
+        lacks = [field for field in ("sentence", "start", "end", "text", "was", "now") if field not in change]
+        if lacks:
+            raise DynCleanError(f"change {i} (from 0) lacks {', '.join(lacks)}: take provenance.json as it was written")
         of_sentence = changes.setdefault(change["sentence"], {})
         of_sentence[change["start"], change["end"]] = (change["was"], change["now"])
     return changes
@@ -135,7 +138,7 @@ def _check_fits(change: Mapping[str, Any], sentences: list[Any]) -> None:
     i, start, end = change["sentence"], change["start"], change["end"]
     where = f"the change of sentence {i} (from 0), span [{start}, {end}]"
     remedy = "give the sentences that were recorded, in their order"
-    if i >= len(sentences) or end >= len(sentences[i].tokens):
+    if not 0 <= i < len(sentences) or not 0 <= start <= end or end >= len(sentences[i].tokens):
         raise DynCleanError(f"{where}: the dataset has no such span; {remedy}")
     text = " ".join(sentences[i].tokens[start : end + 1])
     if text != change["text"]:

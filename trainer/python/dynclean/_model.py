@@ -55,7 +55,8 @@ class Model:
 
         self.torch = torch
         settings, labels = json.loads((folder / "dynclean.json").read_text("utf-8"))
-        if not (folder / "config.json").is_file():
+        architecture = json.loads((folder / "config.json").read_text("utf-8"))["model_type"]
+        if architecture == "dynclean-builtin":
             raise DynCleanError(f"{folder} has a built-in encoder, which PyTorch has not: use `trainer predict`")
         self.labels, self.max_width = ["O", *labels["types"]], int(settings["max_span_width"])
         weights = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
