@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ._dyn import read_recording
 from ._errors import DynCleanError
 from ._hf import from_hf, to_hf
 from ._program import run
-from ._sentences import Sentence, check
+from ._sentences import Checked, Sentence, check
 from ._tags import types_of_tags
 
 Changes = dict[int, dict[tuple[int, int], tuple[str, "str | None"]]]
@@ -33,18 +33,20 @@ def apply(decisions: str | os.PathLike[str], dataset: Any, dynamics: str | os.Pa
     Errors: DynCleanError where a change does not fit: another token, or another label than the change says.
     """
     told = _json(decisions)
+    is_hf = hasattr(dataset, "column_names")
+    sentences = [dict(sentence) for sentence in (from_hf(dataset) if is_hf else dataset)]
     if "changes" not in told:
-        told = _ask(told, decisions, dynamics)
+        told = _ask(decisions, check(sentences), dynamics)
     changes = _changes(told)
-    if hasattr(dataset, "column_names"):
-        names = dataset.features["ner_tags"].feature.names if "ner_tags" in dataset.column_names else None
-        if not names:
-            raise DynCleanError("the dataset needs the columns tokens and ner_tags, of a ClassLabel")
-        known = {"O", *types_of_tags(names, "column 'ner_tags'")}
-        new = sorted({now for of in changes.values() for _, now in of.values() if now is not None} - known)
-        tags = [*names, *(f"{letter}-{name}" for name in new for letter in "BI")]
-        return to_hf(_applied(from_hf(dataset), changes, told), tags)
-    return _applied(dataset, changes, told)
+    cleaned = _applied(sentences, changes, told)
+    if not is_hf:
+        return cleaned
+    names = getattr(dataset.features["ner_tags"].feature, "names", None)
+    if names is None:
+        raise DynCleanError("the column ner_tags must be a ClassLabel: cast it to Sequence(ClassLabel(names))")
+    known = {"O", *types_of_tags(names, "column 'ner_tags'")}
+    new = sorted({now for of in changes.values() for _, now in of.values() if now is not None} - known)
+    return to_hf(cleaned, [*names, *(f"{letter}-{name}" for name in new for letter in "BI")])
 
 
 def _json(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def _json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _ask(
-    told: Mapping[str, Any], decisions: str | os.PathLike[str], dynamics: str | os.PathLike[str] | None
+    decisions: str | os.PathLike[str], dataset: list[Checked], dynamics: str | os.PathLike[str] | None
 ) -> dict[str, Any]:
     """The changes that these decisions come to, by the program."""
     if dynamics is None:
@@ -74,6 +76,15 @@ def _ask(
         entities[sentence].append([start, end, recording.labels[label]])
     for sentence, start, end in recording.unknown.tolist():
         unknown[sentence].append([start, end])
+    remedy = "give the sentences that were recorded, in their order"
+    if len(dataset) != len(entities):
+        raise DynCleanError(f"the dataset has {len(dataset)} sentences, {recording.path} has {len(entities)}; {remedy}")
+    for i, (sentence, tokens, labels) in enumerate(zip(dataset, recording.sentences, entities)):
+        if sentence.tokens != tokens or sorted(sentence.entities) != sorted(map(tuple, labels)):
+            what = "tokens" if sentence.tokens != tokens else "labels"
+            raise DynCleanError(
+                f"sentence {i} (from 0) of the dataset has other {what} than {recording.path}; {remedy}"
+            )
     with tempfile.TemporaryDirectory() as folder:
         corpus, out, provenance = (Path(folder) / name for name in ("corpus.json", "cleaned.json", "provenance.json"))
         rows = [
@@ -106,13 +117,12 @@ def _changes(told: Mapping[str, Any]) -> Changes:
     return changes
 
 
-def _applied(dataset: Iterable[Mapping[str, Any]], changes: Changes, told: Mapping[str, Any]) -> list[Sentence]:
-    given = [dict(sentence) for sentence in dataset]
+def _applied(given: list[Sentence], changes: Changes, told: Mapping[str, Any]) -> list[Sentence]:
     checked = check(given)
     for change in told["changes"]:
         _check_fits(change, checked)
     cleaned = []
-    for i, (fields, sentence) in enumerate(zip(given, checked)):
+    for i, (fields, sentence) in enumerate(zip(map(dict, given), checked)):
         of_sentence = changes.get(i, {})
         labels = {(start, end): label for start, end, label in sentence.entities}
         unknown = set(sentence.unknown)

@@ -64,7 +64,7 @@ def from_hf(dataset: Any, tokens: str = "tokens", tags: str = "ner_tags") -> lis
     """Sentences from a `datasets.Dataset` with a column of words and one of BIO tags: names, or ids of a ClassLabel.
 
     Tags of -100 are unknown; those that touch are one span. An `I-X` that continues nothing begins an entity; a warning
-    counts these. Other columns are kept as fields.
+    counts these. Other columns are kept as fields, but for `entities` and `unknown`.
 
     Errors: DynCleanError where a column is missing, ids have no names, or tags are not BIO.
     """
@@ -82,7 +82,7 @@ def from_hf(dataset: Any, tokens: str = "tokens", tags: str = "ner_tags") -> lis
             raise DynCleanError(f"{where} has {len(row[tokens])} tokens and {len(row[tags])} tags")
         entities, unknown, odd = from_tags([_tag_name(tag, names, where, tags) for tag in row[tags]])
         irregular += odd
-        others = {field: value for field, value in row.items() if field not in (tokens, tags)}
+        others = {field: value for field, value in row.items() if field not in (tokens, tags, *_OWN)}
         sentence: Sentence = {"tokens": row[tokens], "entities": [list(entity) for entity in entities], **others}
         if unknown:
             sentence["unknown"] = [list(span) for span in unknown]

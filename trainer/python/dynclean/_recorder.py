@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -41,7 +42,8 @@ class Recorder:
     the `.partial` file with all finished epochs; `read`, the page and `trainer` open it.
 
     `negatives`: `"all"` if all `O` spans were in the loss, else `"top"`. `gold`: the same sentences with gold labels,
-    only to measure by. `precision`: `"f32"`, or `"f16"` for half the size (relative error of at most 2^-11).
+    only to measure by. `precision`: `"f32"`, or `"f16"` for half the size (relative error of at most 2^-11). `name` is
+    shown; without it, that of the file.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Recorder:
         self._epoch = 0
         self._begin_epoch()
         told = [(str(key), str(value)) for key, value in (settings or {}).items()]
-        info = Info(name, "DynClean for Python", encoder, seed, negatives, max_span_width, told)
+        info = Info(name or Path(self.path).stem, "DynClean for Python", encoder, seed, negatives, max_span_width, told)
         # Open until `close`: every epoch is appended.
         self._file = open(self.partial, "wb")  # noqa: SIM115
         self._append(opening(info, self.labels, checked, checked_gold, self.margins))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -58,6 +59,8 @@ def no_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def peer() -> ModuleType:
     """The reader that another hand wrote from docs/FORMAT.md."""
+    if sys.version_info < (3, 10):
+        pytest.skip("tests/peers/read_dyn.py needs Python 3.10")
     spec = importlib.util.spec_from_file_location("read_dyn", ROOT / "tests" / "peers" / "read_dyn.py")
     assert spec is not None
     assert spec.loader is not None

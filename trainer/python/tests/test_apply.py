@@ -112,6 +112,12 @@ def test_decisions_are_what_the_program_makes_of_them(tmp_path: Path, sentences:
 
     assert labels(found) == labels(expected)
     assert labels(found) != labels(sentences)
+    with pytest.raises(DynCleanError, match=r"the dataset has 3 sentences, .*run\.dyn has 4"):
+        apply(decisions, sentences[1:], dynamics=run)
+    with pytest.raises(DynCleanError, match=r"sentence 0 \(from 0\) of the dataset has other tokens"):
+        apply(decisions, sentences[::-1], dynamics=run)
+    with pytest.raises(DynCleanError, match=r"sentence 3 \(from 0\) of the dataset has other labels"):
+        apply(decisions, [*sentences[:3], {**sentences[3], "entities": []}], dynamics=run)
     told["dynamics"] = "0" * 32
     decisions.write_text(json.dumps(told))
     with pytest.raises(DynCleanError, match="another dynamics file"):

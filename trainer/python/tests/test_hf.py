@@ -46,10 +46,11 @@ def test_overlaps_are_told() -> None:
 
 
 def test_names_and_irregular_tags() -> None:
-    dataset = datasets.Dataset.from_dict({"words": [["Ada", "wrote"]], "labels": [["I-PER", "O"]]})
+    columns = {"words": [["Ada", "wrote"]], "labels": [["I-PER", "O"]], "id": [3], "unknown": [["a name of its own"]]}
+    dataset = datasets.Dataset.from_dict(columns)
     with pytest.warns(UserWarning, match="1 tags I-X continue nothing"):
         assert from_hf(dataset, tokens="words", tags="labels") == [
-            {"tokens": ["Ada", "wrote"], "entities": [[0, 0, "PER"]]}
+            {"tokens": ["Ada", "wrote"], "entities": [[0, 0, "PER"]], "id": 3}
         ]
 
 
