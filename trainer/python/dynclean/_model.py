@@ -75,7 +75,12 @@ class Model:
         self.around = self.tokenizer.encode("").ids
         self.unknown = next(i for i in map(self.tokenizer.token_to_id, ("[UNK]", "<unk>")) if i is not None)
         offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-        self.limit = config.max_position_embeddings - offset
+        self.limit = int(config.max_position_embeddings - offset)
+        settings_of_pieces = folder / "tokenizer_config.json"
+        if settings_of_pieces.is_file():
+            most = json.loads(settings_of_pieces.read_text("utf-8")).get("model_max_length")
+            # 10^30 stands for "no limit".
+            self.limit = min(self.limit, int(most or self.limit))
 
     def logits(self, words: Sequence[str]) -> Array:
         """Logits of all candidate spans `[spans, labels]`, in the order of docs/FORMAT.md.

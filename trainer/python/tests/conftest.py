@@ -40,10 +40,11 @@ def trainer() -> str:
 
 @pytest.fixture(scope="session")
 def run_trainer(trainer: str) -> Any:
-    def run(*arguments: object) -> str:
+    def run(*arguments: object, said: bool = False) -> str:
+        """Standard output, or standard error where that is asked for by `said`."""
         told = subprocess.run([trainer, *map(str, arguments)], capture_output=True, text=True, check=False)
         assert told.returncode == 0, told.stderr
-        return told.stdout
+        return told.stderr if said else told.stdout
 
     return run
 

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import GOLDEN
 from dynclean import DynCleanError, Recorder
-from dynclean._dyn import MAGIC, read_recording
+from dynclean._dyn import MAGIC, read_recording, section
 from dynclean._sentences import Spans
 from dynclean._xxh3 import xxh3_64
 
@@ -190,6 +190,34 @@ def test_files_that_cannot_be_used(tmp_path: Path, sentences: Any) -> None:
     at = whole.index(b"EPOC")
     end = whole.index(b"EPOC", at + 4)
     assert "epoch 1" in error(whole[:end] + whole[at:end])
+
+
+@pytest.mark.parametrize(
+    ("tag", "change", "said"),
+    [
+        (b"EPOC", lambda p: p + b"\0", "more bytes"),
+        (b"EPOC", lambda p: p[:-1], "too early"),
+        (b"EPOC", lambda p: p[:8] + struct.pack("<Q", 21) + p[16:], "of 21 spans"),
+        # Columns of 8 + 4 x 4 bytes: the third begins at 48 and has the ends, the fourth at 72 and has the labels.
+        (b"DIST", lambda p: p[:56] + struct.pack("<I", 9) + p[60:], "outside its sentence"),
+        (b"DIST", lambda p: p[:80] + struct.pack("<H", 3) + p[82:], "unknown type"),
+        (b"INFO", lambda p: p.replace(struct.pack("<II", 0, 8), struct.pack("<II", 2, 8)), "does not exist"),
+        (b"LABL", lambda p: p.replace(b"LOC", b"PER"), "cannot be told apart"),
+        (b"TEXT", lambda p: p.replace(b"Paris", b"\xff\xff\xff\xff\xff"), "not UTF-8"),
+        (b"TEXT", lambda p: p[:8] + p[9:], "section TEXT"),
+    ],
+)
+def test_sections_with_false_content(tmp_path: Path, sentences: Any, tag: bytes, change: Any, said: str) -> None:
+    path = tmp_path / "a.dyn"
+    write(path, sentences).close()
+    whole = path.read_bytes()
+    at = whole.index(tag)
+    length = struct.unpack("<Q", whole[at + 4 : at + 12])[0]
+    payload = whole[at + 20 : at + 20 + length]
+    assert change(payload) != payload
+    path.write_bytes(whole[:at] + section(tag, change(payload)) + whole[at + 20 + length :])
+    with pytest.raises(DynCleanError, match=said):
+        read_recording(path)
 
 
 def test_targets_are_ready_for_a_loss(tmp_path: Path, sentences: Any) -> None:

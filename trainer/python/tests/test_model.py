@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,5 +106,19 @@ def test_what_is_no_model(tmp_path: Path, run_trainer: Any) -> None:
 
 
 def test_sentences_too_long_for_the_encoder(model: Path) -> None:
+    loaded = load_model(model)
+    of_one = len(loaded.tokenizer.encode(".", add_special_tokens=False).ids)
+    longest = (loaded.limit - 2) // of_one
+    assert len(loaded.logits(["."] * longest)) == 3 * longest - 3
     with pytest.raises(DynCleanError, match="pieces, more than"):
-        load_model(model)(["London"] * 600)
+        loaded.logits(["."] * (longest + 1))
+
+
+def test_a_limit_of_the_tokenizer_counts(model: Path, run_trainer: Any, tmp_path: Path) -> None:
+    shutil.copytree(next(p for p in (model, model / "model") if (p / "dynclean.json").is_file()), tmp_path / "model")
+    (tmp_path / "model" / "tokenizer_config.json").write_text('{"model_max_length": 9}')
+    (tmp_path / "text.json").write_text(json.dumps([{"tokens": ["."] * 8, "entities": []}]))
+    files = ["--model", tmp_path / "model", "--input", tmp_path / "text.json", "--out", tmp_path / "out.json"]
+    assert "more pieces than the 9" in run_trainer("predict", *files, said=True)
+    with pytest.raises(DynCleanError, match="more than 9"):
+        load_model(tmp_path / "model")(["."] * 8)

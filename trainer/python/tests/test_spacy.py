@@ -46,6 +46,13 @@ def test_sentences_go_through_spacy() -> None:
     assert from_spacy(opened(CLEANED)) == plain
 
 
+def test_an_entity_stays_under_an_unknown_span() -> None:
+    doc = opened([{"tokens": ["in", "New", "York", "now"], "entities": [[1, 2, "LOC"]], "unknown": [[0, 1], [2, 3]]}])[
+        0
+    ]
+    assert [token.ent_iob_ for token in doc] == ["", "B", "I", ""]
+
+
 def test_overlaps_are_kept_as_a_span_group() -> None:
     nested = [{"tokens": ["New", "York", "Times"], "entities": [[0, 2, "ORG"], [0, 1, "LOC"]]}]
     with pytest.warns(UserWarning, match="1 entities overlap"):
