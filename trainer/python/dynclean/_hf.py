@@ -98,7 +98,7 @@ def _tag_name(tag: Any, names: list[str] | None, where: str, column: str) -> str
     if isinstance(tag, str):
         if tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2):
             return tag
-        raise DynCleanError(f"{where}: tag {tag!r} is not BIO; `trainer convert` turns other schemes into BIO")
+        raise DynCleanError(f"{where}: tag {tag!r} is not BIO; `trainer convert --to dynclean` reads other schemes")
     if names is None:
         raise DynCleanError(
             f"{where}: tags are ids without names; cast column {column!r} to Sequence(ClassLabel(names))"

@@ -24,7 +24,7 @@ def types_of_tags(tags: Sequence[str], source: str) -> list[str]:
         odd = sorted(set(tags) ^ expected) or list(tags)
         raise DynCleanError(
             f"{source}: tags must be O, and B-X and I-X for every type X, each once; wrong or missing:"
-            f" {', '.join(odd[:6])}. `trainer convert` turns other schemes into BIO"
+            f" {', '.join(odd[:6])}. `trainer convert --to dynclean` reads other schemes"
         )
     return types
 
