@@ -1,0 +1,95 @@
+"""`show`: the page, with a recording opened, inside a notebook."""
+
+from __future__ import annotations
+
+import atexit
+import html
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ._errors import DynCleanError
+from ._program import program
+
+PAGE_VARIABLE = "DYNCLEAN_PAGE"
+
+
+class Shown:
+    """A running `trainer serve`. In a notebook it shows as a frame; `url` opens in any browser of this machine."""
+
+    def __init__(self, path: Path, page: Path, height: int):
+        self.height = height
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        folder = path
+        if path.is_file():
+            # The program serves the folder of a run: a recording elsewhere gets one of its own.
+            self._temporary = tempfile.TemporaryDirectory()
+            folder = Path(self._temporary.name)
+            shutil.copyfile(path, folder / "dynamics.dyn")
+        command = [program(), "serve", "--page", str(page), "--run", str(folder), "--port", "0", "--json"]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        atexit.register(self.close)
+        self.url = self._address()
+
+    def _address(self) -> str:
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        told = ""
+        for line in self._process.stdout:
+            told += line
+            try:
+                return str(json.loads(told)["address"])
+            except ValueError:
+                continue
+        said = self._process.stderr.read().strip()
+        self.close()
+        raise DynCleanError(f"`trainer serve` failed: {said or self._process.returncode}")
+
+    def close(self) -> None:
+        """Ends the server."""
+        atexit.unregister(self.close)
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def __repr__(self) -> str:
+        return f"DynClean is at {self.url} until close()"
+
+    def _repr_html_(self) -> str:
+        return f'<iframe src="{html.escape(self.url)}" width="100%" height="{self.height}" style="border:0"></iframe>'
+
+
+def show(path: str | os.PathLike[str], page: str | os.PathLike[str] | None = None, height: int = 700) -> Shown:
+    """Serves the page with a `.dyn` file, or the folder of a run, on a free port of this machine.
+
+    `page`: the folder of the built page; else the one that `DYNCLEAN_PAGE` names, that of this package, or `dist` where
+    you are. `height`: of the frame, in pixels. It ends with `close()`, or with Python.
+
+    The address is one of this machine: in a notebook that runs elsewhere, take a tunnel (docs/CLI.md).
+
+    Errors: DynCleanError where the program or the page is not found, or the file is not there.
+    """
+    run = Path(path).absolute()
+    if not run.exists():
+        raise DynCleanError(f"there is no {run}")
+    named = page or os.environ.get(PAGE_VARIABLE)
+    tried = [Path(named)] if named else [Path(__file__).parent / "page", Path("dist")]
+    found = next((folder.absolute() for folder in tried if (folder / "index.html").is_file()), None)
+    if found is None:
+        raise DynCleanError(
+            f"there is no page in {' or '.join(map(str, tried))}: name its folder, page=... or {PAGE_VARIABLE}"
+        )
+    return Shown(run, found, height)
