@@ -2,9 +2,11 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `setup/` | installs what is missing: wasm32 std, wasm-bindgen, trunk, wasm-opt, Chromium, an encoder for tests |
+//! | `setup/` | installs what is missing: wasm32 std, wasm-bindgen, trunk, wasm-opt, Chromium, an encoder and a Python for tests |
 //! | `page.rs` | builds the page into `dist/` |
-//! | `demo.rs` | trains on the bundled sample, cleans, retrains, reports, serves |
+//! | `wheel.rs` | builds the Python wheel: program, page and package in one file |
+//! | `licences.rs` | collects the licences of everything that is linked |
+//! | `demo.rs` | `trainer demo` with a page built from here |
 //! | `test.rs` | all checks and tests; what CI runs |
 //! | `bench.rs` | benchmarks, ours and the peers' |
 //! | `gpu_bundle.rs` | builds a trainer for NVIDIA GPUs, without CUDA |
@@ -18,11 +20,13 @@ mod demo;
 mod fuzz;
 mod gpu_bundle;
 mod layout;
+mod licences;
 mod page;
 mod process;
 mod setup;
 mod steps;
 mod test;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -52,6 +56,8 @@ enum Task {
     GpuBundle(gpu_bundle::Args),
     /// Build the page into dist/
     Page,
+    /// Build the Python wheel, with program, page and package, and try it out
+    Wheel,
     /// Install what is missing (demo, test and page do this by themselves)
     Setup(setup::Args),
 }
@@ -78,6 +84,7 @@ fn run(task: Task) -> Result<()> {
         Task::Fuzz(args) => fuzz::run(&layout, &args),
         Task::GpuBundle(args) => gpu_bundle::run(&layout, &args),
         Task::Page => page::run(&layout),
+        Task::Wheel => wheel::run(&layout),
         Task::Setup(args) => setup::run(&layout, &args),
     }
 }

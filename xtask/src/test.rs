@@ -13,7 +13,7 @@ use crate::{
         browser::{self, Browser},
         encoder,
         firefox::{self, Firefox},
-        wasm_std,
+        python, wasm_std,
     },
     steps::Steps,
 };
@@ -56,8 +56,8 @@ impl Without {
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let style_steps = if args.filter.is_empty() { 3 } else { 0 };
-    // std, both browsers, axe-core, encoder; page, build, tests.
-    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 8)?;
+    // std, both browsers, axe-core, encoder, Python; page, build, tests of the package, tests.
+    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 10)?;
     let result = all(layout, args, &mut steps);
     steps.summary();
     result
@@ -88,12 +88,23 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     let firefox = firefox::look(steps)?;
     let axe = axe::ensure(layout, steps)?;
     let encoder = encoder::ensure(layout, steps)?;
+    let python = python::ensure(layout, steps)?;
     page::build(layout, steps)?;
     // Trainer and tests in one build, so that both share every dependency. Tests train models:
     // without optimisation they would take hours.
     let mut build = cargo();
     build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE);
     check(layout, steps, "trainer and tests", &mut build)?;
+    if style {
+        let mut pytest = Command::new(python);
+        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).current_dir(layout.root.join("trainer"));
+        pytest.env("DYNCLEAN_TRAINER", layout.trainer());
+        steps.step("tests of the Python package", |step| {
+            step.say("running");
+            step.run(&mut pytest)?;
+            Ok(((), "all passed; what needs other libraries was left out".to_owned()))
+        })?;
+    }
     let programs = Programs { browser, firefox, axe, encoder };
     tests(layout, steps, args, &programs)
 }

@@ -57,8 +57,11 @@ impl Judge {
             Signal::Base | Signal::HighAum | Signal::NotARun | Signal::OverlapAum => return None,
             Signal::MissedRuns if doubts => "many such runs are not labelled here".to_owned(),
             Signal::MissedRuns => "most such runs without a label are no names here".to_owned(),
-            Signal::Aum if doubts => format!("the model prefers another label (AUM {:.1})", reason.value),
-            Signal::Aum => format!("the model learned this label (AUM {:.1})", reason.value),
+            // As it is, not as it is weighed.
+            Signal::Aum if doubts => {
+                format!("the model prefers another label (AUM {:.1})", self.metrics.aum.get(span as usize)?)
+            }
+            Signal::Aum => format!("the model learned this label (AUM {:.1})", self.metrics.aum.get(span as usize)?),
             Signal::Rival => "the model finds an entity with other boundaries".to_owned(),
             Signal::WeakerThanRival => "a span that overlaps it is more suspicious".to_owned(),
             Signal::LongerRun => format!("part of “{}”", tokens.surface(self.longer_run(span)?)),
@@ -87,13 +90,14 @@ mod tests {
                         {"tokens": ["I", "saw", "The", "the", "the", "dog"], "entities": [[2, 2, "PER"]]}]"#;
         let corpus = dynclean_json::read(json).unwrap();
         let index = corpus.span_index(8).unwrap();
-        let rows: Vec<f32> = (0..index.len()).flat_map(|_| [0.0, -4.0]).collect();
+        // Beyond −6 it weighs no more.
+        let rows: Vec<f32> = (0..index.len()).flat_map(|_| [0.0, -7.0]).collect();
         let dynamics = Dynamics::of_one_epoch(corpus, &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Trust).unwrap();
         let tokens = &dynamics.corpus.tokens;
-        // [2,2] of the first sentence is span 5; its AUM is −4.
+        // [2,2] of the first sentence is span 5; its AUM is −7.
         let states = judge.explain(tokens, 5);
-        assert_eq!(states.against[0], "the model prefers another label (AUM -4.0)");
+        assert_eq!(states.against[0], "the model prefers another label (AUM -7.0)");
         assert!(states.against.contains(&"part of “United States”".to_owned()), "{states:?}");
         // *The* in the second sentence; *the* is lower case three times: 3 / (3 + 1 + .5) = 67 %.
         let the = judge.index.id(crate::corpus::span::Span { sentence: 1, start: 2, end: 2 }).unwrap();

@@ -7,6 +7,7 @@ pub mod browser;
 mod cargo_tools;
 pub mod encoder;
 pub mod firefox;
+pub mod python;
 pub mod wasm_std;
 
 use anyhow::Result;

@@ -1,0 +1,84 @@
+//! The licences of everything that is linked into program and page: cargo knows the packages, and their folders hold the
+//! texts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::{
+    layout::Layout,
+    process::{cargo, output},
+};
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    license: Option<String>,
+    repository: Option<String>,
+    manifest_path: String,
+    source: Option<String>,
+}
+
+/// Writes them as one text; returns what is to be said of it.
+pub fn write(layout: &Layout, path: &Path) -> Result<((), String)> {
+    let mut names = BTreeSet::new();
+    for (package, target) in [("trainer", None), ("web", Some("wasm32-unknown-unknown"))] {
+        let mut tree = cargo();
+        tree.args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"]);
+        if let Some(target) = target {
+            tree.args(["--target", target]);
+        }
+        let linked = output(tree.current_dir(&layout.root))?;
+        // "name v1.2.3 (…)".
+        names.extend(linked.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.to_owned(), words.next()?.trim_start_matches('v').to_owned()))
+        }));
+    }
+    let mut metadata = cargo();
+    metadata.args(["metadata", "--format-version", "1", "--locked"]).current_dir(&layout.root);
+    let metadata: Metadata =
+        serde_json::from_str(&output(&mut metadata)?).context("what cargo says of the packages")?;
+    let mut text = "DynClean, MIT OR Apache-2.0. Its program and page contain these packages:\n\n".to_owned();
+    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut count = 0;
+    let packages = metadata.packages.into_iter().filter(|package| package.source.is_some());
+    for package in packages.filter(|package| names.contains(&(package.name.clone(), package.version.clone()))) {
+        count += 1;
+        let id = format!("{} {}", package.name, package.version);
+        let (licence, place) = (package.license.unwrap_or_default(), package.repository.unwrap_or_default());
+        text += &format!("{id}: {licence} {place}\n");
+        for licence in of_folder(Path::new(&package.manifest_path).parent().unwrap_or(Path::new(""))) {
+            texts.entry(licence).or_default().push(id.clone());
+        }
+    }
+    for (licence, of) in texts {
+        text += &format!("\n{}\n{}:\n\n{}\n", "-".repeat(80), of.join(", "), licence.trim_end());
+    }
+    fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(((), format!("{count} packages, in {}", layout.shown(path))))
+}
+
+/// The texts of the licences in a package's folder.
+fn of_folder(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let is_licence = |name: &str| {
+        let name = name.to_ascii_uppercase();
+        ["LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE"].iter().any(|begin| name.starts_with(begin))
+    };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let named = paths.iter().filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_licence));
+    named.filter_map(|path| fs::read_to_string(path).ok()).collect()
+}
