@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,16 +50,6 @@ def program() -> str:
     if found is None:
         raise DynCleanError(f"this needs DynClean's program `trainer`, which was not found: {_HOW}")
     return found
-
-
-def main() -> int:
-    """The command `dynclean`: the program `trainer` with the same arguments."""
-    beside = shutil.which("trainer", path=sysconfig.get_path("scripts"))
-    command = [os.environ.get(VARIABLE) or beside or "trainer", *sys.argv[1:]]
-    if os.name == "posix":
-        # In our place, so that signals reach it.
-        os.execvp(command[0], command)
-    return subprocess.run(command, check=False).returncode
 
 
 def run(arguments: Sequence[str | Path]) -> str:
