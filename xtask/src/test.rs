@@ -96,12 +96,18 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE);
     check(layout, steps, "trainer and tests", &mut build)?;
     if style {
-        let mut pytest = Command::new(python);
-        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).current_dir(layout.root.join("trainer"));
-        pytest.env("DYNCLEAN_TRAINER", layout.trainer());
         steps.step("tests of the Python package", |step| {
             step.say("running");
-            step.run(&mut pytest)?;
+            for arguments in [
+                &["ruff", "check", "python"][..],
+                &["ruff", "format", "--check", "python"],
+                &["mypy"],
+                &["pytest", "-q", "-p", "no:cacheprovider"],
+            ] {
+                let mut command = Command::new(&python);
+                command.arg("-m").args(arguments).current_dir(layout.root.join("trainer"));
+                step.run(command.env("DYNCLEAN_TRAINER", layout.trainer()))?;
+            }
             Ok(((), "all passed; what needs other libraries was left out".to_owned()))
         })?;
     }

@@ -14,13 +14,11 @@ from pathlib import Path
 from ._errors import DynCleanError
 from ._program import program
 
-PAGE_VARIABLE = "DYNCLEAN_PAGE"
-
 
 class Shown:
     """A running `trainer serve`. In a notebook it shows as a frame; `url` opens in any browser of this machine."""
 
-    def __init__(self, path: Path, page: Path, height: int):
+    def __init__(self, path: Path, page: Path | None, height: int):
         self.height = height
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         folder = path
@@ -29,7 +27,9 @@ class Shown:
             self._temporary = tempfile.TemporaryDirectory()
             folder = Path(self._temporary.name)
             shutil.copyfile(path, folder / "dynamics.dyn")
-        command = [program(), "serve", "--page", str(page), "--run", str(folder), "--port", "0", "--json"]
+        command = [program(), "serve", "--run", str(folder), "--port", "0", "--json"]
+        if page is not None:
+            command += ["--page", str(page)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
         )
@@ -75,8 +75,8 @@ class Shown:
 def show(path: str | os.PathLike[str], page: str | os.PathLike[str] | None = None, height: int = 700) -> Shown:
     """Serves the page with a `.dyn` file, or the folder of a run, on a free port of this machine.
 
-    `page`: the folder of the built page; else the one that `DYNCLEAN_PAGE` names, that of this package, or `dist` where
-    you are. `height`: of the frame, in pixels. It ends with `close()`, or with Python.
+    `page`: the folder of a built page; else the page inside the program. `height`: of the frame, in pixels. It ends
+    with `close()`, or with Python.
 
     The address is one of this machine: in a notebook that runs elsewhere, take a tunnel (docs/CLI.md).
 
@@ -85,11 +85,4 @@ def show(path: str | os.PathLike[str], page: str | os.PathLike[str] | None = Non
     run = Path(path).absolute()
     if not run.exists():
         raise DynCleanError(f"there is no {run}")
-    named = page or os.environ.get(PAGE_VARIABLE)
-    tried = [Path(named)] if named else [Path(__file__).parent / "page", Path("dist")]
-    found = next((folder.absolute() for folder in tried if (folder / "index.html").is_file()), None)
-    if found is None:
-        raise DynCleanError(
-            f"there is no page in {' or '.join(map(str, tried))}: name its folder, page=... or {PAGE_VARIABLE}"
-        )
-    return Shown(run, found, height)
+    return Shown(run, None if page is None else Path(page), height)

@@ -26,7 +26,8 @@ def main() -> None:
         place = next(line.split()[-1] for line in demo.stdout if line.startswith("DynClean is at "))
         root = place.removesuffix("run/")
         headers, page = get(root)
-        assert headers["Content-Type"] == "text/html; charset=utf-8" and b"<title>DynClean" in page
+        assert headers["Content-Type"] == "text/html; charset=utf-8"
+        assert b"<title>DynClean" in page
         # The run is opened: the address leads to the page.
         assert get(place)[1] == page
         name = page.decode().split('data-wasm="')[-1].split("data-wasm=")[-1].lstrip("./").split()[0].strip('">')
@@ -38,7 +39,8 @@ def main() -> None:
         demo.terminate()
         assert demo.wait(10) == 0
     table = dynclean.read("dynclean-demo/seed-1/dynamics.dyn")
-    assert len(table) > 10_000 and table["trust"] is not None
+    assert len(table) > 10_000
+    assert table["trust"] is not None
     print("ok")
 
 
