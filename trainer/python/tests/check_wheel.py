@@ -32,7 +32,8 @@ def main() -> None:
         assert get(place)[1] == page
         name = page.decode().split('data-wasm="')[-1].split("data-wasm=")[-1].lstrip("./").split()[0].strip('">')
         headers, code = get(root + name)
-        assert headers["Content-Type"] == "application/wasm" and code[:4] == b"\0asm", name
+        assert headers["Content-Type"] == "application/wasm", name
+        assert code[:4] == b"\0asm", name
         assert b"MIT" in get(root + "licences.txt")[1]
         assert len(get(root + "sample.dyn")[1]) > 100_000
     finally:

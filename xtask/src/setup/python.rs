@@ -15,7 +15,7 @@ use crate::{
     steps::{Step, Steps},
 };
 
-const PACKAGES: [&str; 6] = ["maturin>=1.7,<2", "mypy>=1.18,<2", "numpy", "pytest", "ruff>=0.14,<0.16", "xxhash"];
+const PACKAGES: [&str; 6] = ["maturin>=1.7,<2", "mypy>=2,<3", "numpy", "pytest", "ruff>=0.17,<0.18", "xxhash"];
 
 /// The environment's Python.
 pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<PathBuf> {
