@@ -5,7 +5,6 @@ mod address;
 mod download;
 mod form_cache;
 mod format;
-mod history;
 mod keys;
 mod link;
 mod memory;

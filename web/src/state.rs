@@ -6,6 +6,7 @@ use explorer::axis::Axes;
 use explorer::compare::Agreement;
 use explorer::density::Extent;
 use explorer::filter::{Decided, Filter};
+use explorer::history::{self, History};
 use explorer::listing::Listing;
 use explorer::same_form::Form;
 use explorer::surface_forms::{FormOrder, FormRow};
@@ -18,7 +19,6 @@ use shared::metrics::Window;
 use web_sys::{File, ImageData};
 
 use crate::format;
-use crate::history::{History, Step, Values};
 use crate::protocol::{
     Alike, Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened, Rows, SideHistogram,
 };
@@ -32,6 +32,8 @@ pub struct App {
     pub file: RwSignal<Option<Opened>>,
     /// What the worker is doing that takes long.
     pub busy: RwSignal<Option<String>>,
+    /// Whether what is set and decided is stored.
+    pub kept: RwSignal<Kept>,
     /// What was just undone, or done otherwise than by what is in sight.
     pub said: RwSignal<Option<String>>,
     /// What the user has to be told, oldest first.
@@ -51,7 +53,7 @@ pub struct App {
     /// How many pass it.
     pub passing: RwSignal<usize>,
     /// What was changed.
-    pub history: RwSignal<History>,
+    pub history: RwSignal<History<View>>,
     /// Precision over recall: negatives, positives.
     pub curves: RwSignal<Option<[Vec<CurvePoint>; 2]>>,
     /// The recording that the open one is compared with.
@@ -127,6 +129,25 @@ pub enum Act {
 /// Of the browser's storage: single letters are no keys.
 const LETTERS: &str = "dynclean-no-letters";
 
+/// Which spans are looked at, and listed.
+type View = (Filter, List);
+type Step = history::Step<View>;
+type Values = history::Values<View>;
+
+/// Whether what is set and decided is in the browser's database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing is to be stored.
+    #[default]
+    Nothing,
+    /// It will be in a moment.
+    Soon,
+    /// It is.
+    Stored,
+    /// It cannot be: it lasts as long as the page.
+    Failed,
+}
+
 /// The list that a file is opened with.
 const JUDGED: List = List::Ranked(Listing { judged_only: true });
 
@@ -136,6 +157,7 @@ impl App {
         Self {
             file: RwSignal::new(None),
             busy: RwSignal::new(None),
+            kept: RwSignal::new(Kept::default()),
             said: RwSignal::new(None),
             notices: RwSignal::new(Vec::new()),
             settings: RwSignal::new(Settings::paper()),

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use explorer::history::History;
 use idb::{Database, DatabaseEvent, Factory, ObjectStore, ObjectStoreParams, TransactionMode};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::format;
-use crate::history::History;
-use crate::state::{Act, App};
+use crate::state::{Act, App, Kept};
 use crate::{address, link};
 
 const DATABASE: &str = "dynclean";
@@ -134,6 +134,7 @@ pub fn bring_back(app: App) {
     IS_LOADING.set(true);
     LINKED.set(None);
     OF_FILE.set(None);
+    app.kept.set(Kept::Nothing);
     spawn_local(async move {
         let Stored { work: stored, mut aside } = load(&digest).await.unwrap_or_else(|error| {
             leptos::logging::warn!("work in progress: {error}");
@@ -149,9 +150,9 @@ pub fn bring_back(app: App) {
             Some(note) if stored.as_ref().is_none_or(|stored| stored.saved_at < note.saved_at) => {
                 for own in noted_aside {
                     set_aside(&mut aside, own.clone());
-                    write(digest.clone(), move |stored| set_aside(&mut stored.aside, own));
+                    write(app, digest.clone(), move |stored| set_aside(&mut stored.aside, own));
                 }
-                store(digest.clone(), note.clone(), &automatic);
+                store(app, digest.clone(), note.clone(), &automatic);
                 Some(note)
             }
             _ => stored,
@@ -196,7 +197,7 @@ pub fn answer(app: App, work: &Work, is_wanted: bool) {
     });
     if let Some((digest, _)) = open_file(app) {
         let work = work.clone();
-        write(digest, move |stored| stored.aside.retain(|other| !other.is_like(&work)));
+        write(app, digest, move |stored| stored.aside.retain(|other| !other.is_like(&work)));
     }
     let now = Work::of(app);
     take_up(app, work);
@@ -213,6 +214,7 @@ pub fn take_up(app: App, work: &Work) {
 
 /// Stores what is set and decided now, changes that come close together at once.
 pub fn keep_soon(app: App) {
+    app.kept.set(Kept::Soon);
     if !DUE.replace(true) {
         set_timeout(move || keep_if_due(app), PAUSE);
     }
@@ -267,11 +269,14 @@ fn take_note(digest: &str) -> Stored {
 
 /// Stores what is set and decided now.
 fn keep(app: App) {
-    let Some((digest, automatic)) = open_file(app).filter(|_| may_be_stored(app)) else { return };
+    let Some((digest, automatic)) = open_file(app).filter(|_| may_be_stored(app)) else {
+        app.kept.set(Kept::Nothing);
+        return;
+    };
     if let Some(Linked { own, .. }) = LINKED.take() {
-        write(digest.clone(), move |stored| set_aside(&mut stored.aside, own));
+        write(app, digest.clone(), move |stored| set_aside(&mut stored.aside, own));
     }
-    store(digest, Work::of(app), &automatic);
+    store(app, digest, Work::of(app), &automatic);
 }
 
 /// Whether what is set and decided may take the place of what is stored.
@@ -280,9 +285,9 @@ fn may_be_stored(app: App) -> bool {
     !IS_LOADING.get() && LINKED.with_borrow(|linked| linked.as_ref().is_none_or(is_changed))
 }
 
-fn store(digest: String, work: Work, automatic: &Settings) {
+fn store(app: App, digest: String, work: Work, automatic: &Settings) {
     let is_new = work.is_new(automatic);
-    write(digest, move |stored| {
+    write(app, digest, move |stored| {
         let is_of_another_tab = |there: &mut Work| {
             there.session != SESSION.with(|&session| session)
                 && LOADED.with_borrow(|loaded| !loaded.contains(&there.saved_at))
@@ -295,15 +300,23 @@ fn store(digest: String, work: Work, automatic: &Settings) {
 }
 
 /// Changes what is stored about a file, soon.
-fn write(digest: String, how: impl FnOnce(&mut Stored) + 'static) {
+fn write(app: App, digest: String, how: impl FnOnce(&mut Stored) + 'static) {
     UNDER_WAY.set(UNDER_WAY.get() + 1);
     let done = change(digest, Box::new(how));
     spawn_local(async move {
-        if let Err(error) = done.await {
-            // Private windows may have no database: the work then lasts as long as the page.
-            leptos::logging::warn!("work in progress: {error}");
-        }
+        let is_stored = match done.await {
+            Ok(()) => true,
+            Err(error) => {
+                // Private windows may have no database: the work then lasts as long as the page.
+                let what = "This browser does not keep your work. Export your decisions before you leave the page";
+                app.tell(true, format!("{what} ({error})."));
+                false
+            }
+        };
         UNDER_WAY.set(UNDER_WAY.get().saturating_sub(1));
+        if UNDER_WAY.get() == 0 && !DUE.get() {
+            app.kept.set(if is_stored { Kept::Stored } else { Kept::Failed });
+        }
     });
 }
 

@@ -8,6 +8,8 @@ pub mod colour;
 pub mod compare;
 pub mod density;
 pub mod filter;
+pub mod format;
+pub mod history;
 pub mod listing;
 #[cfg(test)]
 mod one_epoch;

@@ -21,9 +21,9 @@ fn decisions(made: &Made, negatives: f32) -> Decisions {
     Decisions::new(shared::recording::dyn_file::digest(&bytes), settings)
 }
 
-/// Until what was changed is stored.
-async fn until_stored() {
-    tokio::time::sleep(Duration::from_millis(700)).await;
+/// Until what was changed is stored, if it is to be.
+async fn until_stored(page: &Page) {
+    page.until("kept", "is stored", |text| text != "saving…").await;
 }
 
 async fn until_decided(page: &Page, number: usize) {
@@ -79,11 +79,11 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         page.until_open().await;
         let (base, threshold) = (base_of(&page).await, page.value("threshold-negatives").await);
         decide_first(&page).await;
-        until_stored().await;
+        until_stored(&page).await;
 
         // A link that is looked at and left changes nothing.
         follow(&page, &format!("{base}#{}", link(0.25)), "0.25").await;
-        until_stored().await;
+        until_stored(&page).await;
         page.go(&base).await;
         let told = offers(&page).await;
         assert!(told.contains("1 decision by hand") && !told.contains("set aside"), "{told}");
@@ -96,7 +96,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
             page.press(&[], 'a').await;
         }
         until_decided(&page, 2).await;
-        until_stored().await;
+        until_stored(&page).await;
         page.go(&base).await;
         let told = offers(&page).await;
         assert!(told.contains("set aside") && told.contains("2 decisions by hand"), "{told}");
@@ -106,7 +106,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         until_decided(&page, 1).await;
         page.press(&[CONTROL], 'z').await;
         until_decided(&page, 2).await;
-        until_stored().await;
+        until_stored(&page).await;
         page.go(&base).await;
         let told = offers(&page).await;
         assert!(!told.contains("set aside") && told.contains("2 decisions by hand"), "answered: {told}");
@@ -132,14 +132,14 @@ fn settings_that_were_not_taken_up_can_be_had_by_undoing() {
         let base = base_of(&page).await;
         page.type_into("slider-negatives", "\u{e00e}").await;
         let own = page.value("threshold-negatives").await;
-        until_stored().await;
+        until_stored(&page).await;
         follow(&page, &format!("{base}#{link}"), "0.75").await;
         page.click("dismiss").await;
         page.until("banner", "is empty", str::is_empty).await;
         until_threshold(&page, "0.75").await;
         page.press(&[CONTROL], 'z').await;
         until_threshold(&page, &own).await;
-        until_stored().await;
+        until_stored(&page).await;
 
         // What the address says after a reload is no link, but what is stored is more.
         page.reload().await;
@@ -181,12 +181,12 @@ fn what_another_tab_has_stored_is_set_aside() {
         for (i, other_tab) in other_tab.iter().enumerate() {
             page.press(&[], 'x').await;
             until_decided(&page, i + 1).await;
-            until_stored().await;
+            until_stored(&page).await;
             page.script_until_done(other_tab).await;
         }
         page.press(&[], 'x').await;
         until_decided(&page, 3).await;
-        until_stored().await;
+        until_stored(&page).await;
         page.go(&base).await;
         let told = offers(&page).await;
         assert!(told.contains("3 decisions by hand"), "{told}");
@@ -291,7 +291,7 @@ fn own_work_is_set_aside_where_a_file_brings_other_decisions() {
         let told = page.text("banner").await;
         assert_eq!(told.matches("set aside").count(), 1, "what the first file brought is nobody's own work: {told}");
         assert!(told.contains("1 decision by hand"), "{told}");
-        until_stored().await;
+        until_stored(&page).await;
 
         // The file holds when the page comes back, and own work is still offered.
         page.go(&base).await;

@@ -9,7 +9,7 @@ use super::menu::menu;
 use crate::address;
 use crate::format;
 use crate::protocol::Export;
-use crate::state::App;
+use crate::state::{App, Kept};
 use crate::theme;
 
 pub fn header(app: App) -> impl IntoView {
@@ -29,6 +29,14 @@ pub fn header(app: App) -> impl IntoView {
                         {(!file.complete).then(|| view! { <span class="tag" data-testid="incomplete">"unfinished run"</span> })}
                     }
                 })}
+                <span data-testid="kept" title="Settings and decisions are kept in this browser">
+                    {move || match app.kept.get() {
+                        Kept::Nothing => "",
+                        Kept::Soon => "saving…",
+                        Kept::Stored => "saved",
+                        Kept::Failed => "not saved",
+                    }}
+                </span>
             </p>
             <p class="busy" role="status" data-testid="busy">{move || app.busy.get().or_else(|| app.said.get())}</p>
             <div class="actions">
