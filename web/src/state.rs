@@ -528,7 +528,10 @@ impl App {
     fn watch_metric(&self, change: impl FnOnce()) {
         let metric = || self.settings.with_untracked(|settings| settings.metric);
         let before = metric();
+        // No gesture: undo takes back this change alone.
+        self.history.update(History::end_gesture);
         change();
+        self.history.update(History::end_gesture);
         if metric() != before {
             self.filter_by(|filter| filter.values = None);
         }
