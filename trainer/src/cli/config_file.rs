@@ -327,6 +327,7 @@ fn in_force(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<S
         ("encoder_rate", config.encoder_rate.to_string()),
         ("head_rate", config.head_rate.to_string()),
         ("warmup", config.warmup.to_string()),
+        ("schedule", format!("{:?}", config.schedule).to_lowercase()),
         ("metric", "trust".to_owned()),
         ("threshold", "auto".to_owned()),
     ]);

@@ -60,9 +60,9 @@ pub struct TrainingArgs {
     /// Steps over which the rates rise from 0 [default: 0 base-sized, 50 smaller]
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     pub warmup: Option<usize>,
-    /// What the rates do after the warm-up
-    #[arg(long, value_enum, default_value_t = Schedule::Constant, help_heading = "Training")]
-    pub schedule: Schedule,
+    /// What the rates do after the warm-up [default: linear; builtin: constant]
+    #[arg(long, value_enum, value_name = "SHAPE", help_heading = "Training")]
+    pub schedule: Option<Schedule>,
     /// Scale gradients down to this norm where they are longer [default: never]
     #[arg(long, value_name = "NORM", value_parser = positive, help_heading = "Training")]
     pub clip_norm: Option<f32>,
@@ -112,7 +112,7 @@ impl TrainingArgs {
             head_rate: self.head_rate.unwrap_or(defaults.head_rate),
             warmup: self.warmup.unwrap_or(defaults.warmup),
             weight_decay: self.weight_decay,
-            schedule: self.schedule,
+            schedule: self.schedule.unwrap_or(defaults.schedule),
             clip_norm: self.clip_norm,
             record: self.record,
             negatives: self.negatives.into(),

@@ -16,6 +16,7 @@ use shared::corpus::TokenTable;
 
 use crate::batch::SentenceInput;
 use crate::compute::Pass;
+use crate::config::Schedule;
 use crate::console;
 use crate::hub::{Hub, ModelId};
 use crate::parameters::Parameters;
@@ -122,6 +123,8 @@ pub struct Defaults {
     pub batch: usize,
     /// Steps over which the rates rise from 0.
     pub warmup: usize,
+    /// What the rates do afterwards.
+    pub schedule: Schedule,
     /// Epochs.
     pub epochs: u32,
 }
@@ -151,12 +154,17 @@ impl EncoderSpec {
     /// Rates and batch that suit this encoder: the paper's for base-sized ones, higher rates and
     /// smaller batches for small ones.
     pub fn defaults(&self) -> Defaults {
+        let (linear, constant) = (Schedule::Linear, Schedule::Constant);
         match self {
             Self::Pretrained(spec) if spec.architecture.hidden_size >= 768 => {
-                Defaults { encoder_rate: 1e-5, head_rate: 5e-4, batch: 16, warmup: 0, epochs: 5 }
+                Defaults { encoder_rate: 1e-5, head_rate: 5e-4, batch: 16, warmup: 0, schedule: linear, epochs: 5 }
             }
-            Self::Pretrained(_) => Defaults { encoder_rate: 1e-4, head_rate: 1e-3, batch: 8, warmup: 50, epochs: 5 },
-            Self::Builtin(_) => Defaults { encoder_rate: 5e-4, head_rate: 5e-4, batch: 16, warmup: 50, epochs: 6 },
+            Self::Pretrained(_) => {
+                Defaults { encoder_rate: 1e-4, head_rate: 1e-3, batch: 8, warmup: 50, schedule: linear, epochs: 5 }
+            }
+            Self::Builtin(_) => {
+                Defaults { encoder_rate: 5e-4, head_rate: 5e-4, batch: 16, warmup: 50, schedule: constant, epochs: 6 }
+            }
         }
     }
 
