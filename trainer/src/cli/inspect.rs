@@ -113,6 +113,11 @@ fn text(
             let _ = writeln!(text, "  {}", inspect::estimate_line(&estimate));
         }
     }
+    let judged = judgement.judged_wrong(Side::Positives).len();
+    let by_dev = judgement.changed(Side::Positives).len().saturating_sub(judged);
+    if by_dev > 0 {
+        let _ = writeln!(text, "  positives that only dev contradicts: {by_dev}");
+    }
     for (name, threshold) in &judgement.thresholds().classes {
         let _ = writeln!(text, "  {}", inspect::threshold_line(name, *threshold));
     }
