@@ -55,6 +55,8 @@ impl Evidence {
     /// O(tokens × width).
     pub fn new(corpus: &Corpus, max_width: u32) -> Self {
         let counts = CaseCounts::new(&corpus.tokens);
+        // Ids of an imported recording, or words without a sentence: their capitals say nothing.
+        let has_sentences = corpus.tokens.lengths().any(|n| n > 1);
         let mut first = Vec::with_capacity(corpus.n_sentences() + 1);
         let mut words = Vec::with_capacity(corpus.tokens.n_tokens());
         let mut lower = Vec::with_capacity(corpus.tokens.n_tokens());
@@ -62,7 +64,7 @@ impl Evidence {
             first.push(words.len() as u32);
             let tokens = corpus.tokens.sentence(sentence);
             let n_capitals = tokens.clone().filter(|token| case::is_in_capitals(token)).count();
-            let shouts = n_capitals as f32 > SHOUTING * tokens.len() as f32;
+            let shouts = !has_sentences || n_capitals as f32 > SHOUTING * tokens.len() as f32;
             for (at, token) in tokens.enumerate() {
                 let share = counts.lower_share(token);
                 let mut word = Words::default();
@@ -92,9 +94,10 @@ impl Evidence {
             ends.iter().flatten().all(|word| case::is_capitalised(word))
                 && words.all(|word| case::is_capitalised(word) || counts.is_joining(word))
         };
+        let entities = if has_sentences { corpus.entities.as_slice() } else { &[] };
         evidence.capitals = Capitals::from(Counts {
-            entities: corpus.entities.len() as u32,
-            capitalised: corpus.entities.iter().filter(is_capitalised).count() as u32,
+            entities: entities.len() as u32,
+            capitalised: entities.iter().filter(is_capitalised).count() as u32,
             ..evidence.count_runs(corpus, max_width)
         });
         evidence
@@ -221,6 +224,16 @@ mod tests {
         );
         // Two of five, and nine of ten before.
         assert_eq!(Evidence::new(&corpus, 8).capitals.entities, 11.0 / 15.0);
+    }
+
+    #[test]
+    fn ids_in_place_of_text_have_no_evidence() {
+        let one = |id: u32, label: &str| format!(r#"{{"tokens": ["Train-{id}"], "entities": [{label}]}}"#);
+        let ids: Vec<String> = (0..20).map(|id| one(id, if id % 2 == 0 { r#"[0, 0, "X"]"# } else { "" })).collect();
+        let evidence = Evidence::new(&corpus(&format!("[{}]", ids.join(","))), 1);
+        assert_eq!(evidence.capitals, Capitals::default());
+        let found = evidence.of(span(1, 0, 0), false);
+        assert!(!found.is_run && !found.is_capitalised, "{found:?}");
     }
 
     #[test]
