@@ -310,6 +310,8 @@ pub struct Figures {
     pub quality: Option<[Quality; 2]>,
     /// What the threshold samples let expect of the judged negatives and positives.
     pub estimate: [Option<Estimate>; 2],
+    /// How far the text counts, in words; empty where labels are not judged by it.
+    pub capitals: String,
     /// Spans decided by hand.
     pub by_hand: usize,
 }

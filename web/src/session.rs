@@ -408,6 +408,7 @@ impl Session {
         let quality =
             |d: shared::evaluation::quality::Detection| Quality { prf: d.prf, average_precision: d.average_precision };
         Figures {
+            capitals: self.judge.capitals().map_or_else(String::new, |capitals| capitals.to_string()),
             summary: figures.summary,
             quality: figures.quality.map(|q| [quality(q.false_positives), quality(q.false_negatives)]),
             estimate: figures.estimate,

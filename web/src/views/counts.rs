@@ -211,12 +211,12 @@ pub fn quality(app: App) -> impl IntoView {
             None => view! { <p class="hint">"No gold labels in this file to compare with."</p> }.into_any(),
         }}
         {curves(app)}
-        {move || app.figures.get().map(|f| estimates(f.estimate))}
+        {move || app.figures.get().map(|f| estimates(f.estimate, f.capitals))}
     }
 }
 
 /// What is to be expected without gold: by trust its probabilities, else by the threshold samples.
-fn estimates([negatives, positives]: [Option<Estimate>; 2]) -> impl IntoView {
+fn estimates([negatives, positives]: [Option<Estimate>; 2], capitals: String) -> impl IntoView {
     let row = |name: &'static str, estimate: Option<Estimate>| {
         estimate.map(|e| {
             let whole = |value: f64| format::count(value.round() as u64);
@@ -251,6 +251,8 @@ fn estimates([negatives, positives]: [Option<Estimate>; 2]) -> impl IntoView {
                 </thead>
                 <tbody>{row("negatives", negatives)} {row("positives", positives)}</tbody>
             </table>
+            // In short; why, on hovering.
+            <p class="hint" data-testid="capitals" title=capitals.clone()>{capitals.split(':').next().unwrap_or_default().to_owned()}</p>
         }
     })
 }
