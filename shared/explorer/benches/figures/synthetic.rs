@@ -41,7 +41,7 @@ pub fn run() -> Dynamics {
     for sentence in 0..SENTENCES {
         // A fifth of the words are capitalised, most of them where entities are.
         let word = |token: u32| {
-            let initial = if matches!(token % 7, 2 | 3) || (sentence + token) % 17 == 0 { 'W' } else { 'w' };
+            let initial = if matches!(token % 7, 2 | 3) || (sentence + token).is_multiple_of(17) { 'W' } else { 'w' };
             format!("{initial}{}", (sentence * 31 + token * 7) % 4999)
         };
         tokens.push((0..TOKENS).map(word)).expect("fits");
