@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::{
     layout::Layout,
-    process::{cargo, find, output},
+    process::{cargo, find, output, packages},
     steps::{Step, Steps},
 };
 
@@ -116,24 +116,11 @@ fn patched_workspace(layout: &Layout, folder: &Path) -> Result<(PathBuf, String)
     Ok((workspace, "candle-core loads CUDA at run time; candle-kernels without quantised models".to_owned()))
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    manifest_path: PathBuf,
-}
-
 /// Where cargo has unpacked candle-core and candle-kernels; it downloads them if need be.
 fn crate_folders(layout: &Layout) -> Result<(PathBuf, PathBuf)> {
-    let mut command = cargo();
-    command.args(["metadata", "--format-version=1", "--features=trainer/cuda", "--locked"]).current_dir(&layout.root);
-    let metadata: Metadata = serde_json::from_str(&output(&mut command)?).context("cargo's metadata")?;
+    let packages = packages(&layout.root, &["--features=trainer/cuda"])?;
     let folder_of = |name: &str| {
-        let package = metadata.packages.iter().find(|package| package.name == name);
+        let package = packages.iter().find(|package| package.name == name);
         package
             .and_then(|p| p.manifest_path.parent())
             .map(Path::to_path_buf)

@@ -8,27 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
 use crate::{
     layout::Layout,
-    process::{cargo, output},
+    process::{cargo, output, packages},
 };
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    version: String,
-    license: Option<String>,
-    repository: Option<String>,
-    manifest_path: String,
-    source: Option<String>,
-}
 
 /// Writes them as one text; returns what is to be said of it.
 pub fn write(layout: &Layout, path: &Path) -> Result<((), String)> {
@@ -46,20 +30,16 @@ pub fn write(layout: &Layout, path: &Path) -> Result<((), String)> {
             Some((words.next()?.to_owned(), words.next()?.trim_start_matches('v').to_owned()))
         }));
     }
-    let mut metadata = cargo();
-    metadata.args(["metadata", "--format-version", "1", "--locked"]).current_dir(&layout.root);
-    let metadata: Metadata =
-        serde_json::from_str(&output(&mut metadata)?).context("what cargo says of the packages")?;
     let mut text = "DynClean, MIT OR Apache-2.0. Its program and page contain these packages:\n\n".to_owned();
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut count = 0;
-    let packages = metadata.packages.into_iter().filter(|package| package.source.is_some());
-    for package in packages.filter(|package| names.contains(&(package.name.clone(), package.version.clone()))) {
+    let foreign = packages(&layout.root, &[])?.into_iter().filter(|package| package.source.is_some());
+    for package in foreign.filter(|package| names.contains(&(package.name.clone(), package.version.clone()))) {
         count += 1;
         let id = format!("{} {}", package.name, package.version);
         let (licence, place) = (package.license.unwrap_or_default(), package.repository.unwrap_or_default());
         text += &format!("{id}: {licence} {place}\n");
-        for licence in of_folder(Path::new(&package.manifest_path).parent().unwrap_or(Path::new(""))) {
+        for licence in of_folder(package.manifest_path.parent().unwrap_or(Path::new(""))) {
             texts.entry(licence).or_default().push(id.clone());
         }
     }

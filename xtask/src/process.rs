@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
 
 /// How often a running child is looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -23,6 +24,31 @@ const TAIL_BYTES: u64 = 16 * 1024;
 /// The cargo that runs us (so: of the pinned toolchain), or the one on PATH.
 pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// A package as `cargo metadata` tells it.
+#[derive(Deserialize)]
+pub struct Package {
+    pub name: String,
+    pub version: String,
+    pub license: Option<String>,
+    pub repository: Option<String>,
+    pub manifest_path: PathBuf,
+    /// None for our own.
+    pub source: Option<String>,
+}
+
+/// All packages of the workspace in this folder and what they depend on, with more options for cargo; it downloads them
+/// if need be.
+pub fn packages(root: &Path, options: &[&str]) -> Result<Vec<Package>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    let mut command = cargo();
+    command.args(["metadata", "--format-version=1", "--locked"]).args(options).current_dir(root);
+    let metadata: Metadata = serde_json::from_str(&output(&mut command)?).context("cargo's metadata")?;
+    Ok(metadata.packages)
 }
 
 /// The first executable `name` in a PATH-like list.
