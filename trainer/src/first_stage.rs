@@ -106,7 +106,8 @@ impl Job<'_> {
             let threshold = threshold(last)?;
             (main, threshold, last)
         };
-        self.dir.write(DYNAMICS, self.recorded(&members, &main, &threshold, last)?.1)?;
+        let (recorded, as_it_is) = self.recorded(&members, &main, &threshold, last)?;
+        self.dir.write(DYNAMICS, as_it_is.unwrap_or_else(|| dyn_file::write(&recorded)))?;
         self.forget_recordings(&members)?;
         self.dir.read_json(RAW)?.with_context(|| format!("{} is gone", self.dir.path(RAW).display()))
     }
@@ -252,15 +253,15 @@ impl Job<'_> {
         Ok(written)
     }
 
-    /// All recordings as one, with its bytes: the sections as they are, or the means of an ensemble's logits. Of the
-    /// threshold samples the epochs up to `last`.
+    /// All recordings as one: a single one's, with its bytes where they are the whole of it, or the means of an ensemble's
+    /// logits. Of the threshold samples the epochs up to `last`.
     fn recorded(
         &self,
         members: &[Member],
         main: &[Written],
         threshold: &[Written],
         last: u32,
-    ) -> Result<(Dynamics, Vec<u8>)> {
+    ) -> Result<(Dynamics, Option<Vec<u8>>)> {
         let mut files = Vec::new();
         for (i, member) in members.iter().enumerate() {
             let mut bytes = Vec::new();
@@ -272,19 +273,18 @@ impl Job<'_> {
             }
             bytes.extend(dyn_file::end());
             let mut dynamics = dyn_file::read(&bytes).context("the recordings do not make a dynamics file")?;
+            let mut as_it_is = Some(bytes);
             if let Some(samples) = &mut dynamics.threshold_run
                 && samples.run.epochs.len() > last as usize
             {
                 samples.run.epochs.truncate(last as usize);
-                bytes = dyn_file::write(&dynamics);
+                as_it_is = None;
             }
-            files.push((dynamics, bytes));
+            files.push((dynamics, as_it_is));
         }
         if files.len() > 1 {
             let members: Vec<Dynamics> = files.into_iter().map(|(dynamics, _)| dynamics).collect();
-            let mean = ensemble::mean(&members)?;
-            let bytes = dyn_file::write(&mean);
-            return Ok((mean, bytes));
+            return Ok((ensemble::mean(&members)?, None));
         }
         files.pop().context("nothing was recorded")
     }

@@ -215,10 +215,10 @@ impl Judge {
         (self.metric == Metric::Trust).then_some(self.evidence.capitals)
     }
 
-    /// What the text says against an entity: see [`noise_model::text_against`].
+    /// What the text says against an entity: see [`noise_model::text_against`]. Nothing against an `O` span.
     pub(super) fn text_against(&self, span: SpanId) -> f32 {
-        let known = noise_model::known(&self.evidence, &self.index, &self.assigned, &self.metrics.aum, span);
-        known.map_or(0.0, |known| noise_model::text_against(&known))
+        let entity = self.index.span(span).filter(|_| self.side(span) == Side::Positives);
+        entity.map_or(0.0, |entity| noise_model::text_against(self.evidence.of(entity, true)))
     }
 
     /// The labelled entities that overlap a span, where entities do not overlap in this corpus; `None` where they do.

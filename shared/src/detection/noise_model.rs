@@ -165,10 +165,12 @@ pub fn trust(known: &Known) -> f32 {
     if wrong > 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) }
 }
 
-/// What the text says against an entity, as log odds: that there is none with these boundaries, whatever its type.
-pub fn text_against(known: &Known) -> f32 {
+/// What the text says against an entity, as log odds: that there is none with these boundaries, whatever its type. Needs
+/// nothing of the span's neighbours.
+pub fn text_against(text: SpanEvidence) -> f32 {
+    let known = Known { side: Side::Positives, aum: 0.0, rival: f32::INFINITY, overlapped: f32::NEG_INFINITY, text };
     let of_text = |signal| matches!(signal, Signal::LongerRun | Signal::LowerCase);
-    reasons(known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
+    reasons(&known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
 }
 
 /// The trust of every span. `assigned`, `aum`: one element per span. O(spans × width).

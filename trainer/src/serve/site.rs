@@ -210,10 +210,9 @@ async fn file_response<B>(request: &Request<B>, file: &Path, metadata: &Metadata
     *asked.method_mut() = request.method().clone();
     *asked.headers_mut() = headers;
     let mut response = ServeFile::new(file).try_call(asked).await?.map(BodyExt::boxed_unsync);
-    let of_text = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let with_charset = of_text.filter(|of| of.starts_with("text/")).map(|of| format!("{of}; charset=utf-8"));
-    if let Some(value) = with_charset.and_then(|value| HeaderValue::from_str(&value).ok()) {
-        response.headers_mut().insert(CONTENT_TYPE, value);
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    if let Some(kind) = kind {
+        set_type(&mut response, &kind);
     }
     Ok(tagged(response, &tag))
 }
@@ -233,12 +232,16 @@ pub(super) fn page_response(headers: &HeaderMap, name: &str, bytes: &'static [u8
     }
     let body = Full::from(bytes).map_err(|never| match never {}).boxed_unsync();
     let mut response = Response::new(body);
-    let kind = mime_guess::from_path(name).first_or_octet_stream();
-    let charset = if kind.type_() == mime_guess::mime::TEXT { "; charset=utf-8" } else { "" };
+    set_type(&mut response, mime_guess::from_path(name).first_or_octet_stream().essence_str());
+    tagged(response, &tag)
+}
+
+/// Says of what type the content is; all text here is UTF-8.
+fn set_type(response: &mut Response<Body>, kind: &str) {
+    let charset = if kind.starts_with("text/") { "; charset=utf-8" } else { "" };
     if let Ok(value) = HeaderValue::from_str(&format!("{kind}{charset}")) {
         response.headers_mut().insert(CONTENT_TYPE, value);
     }
-    tagged(response, &tag)
 }
 
 fn tagged(mut response: Response<Body>, tag: &str) -> Response<Body> {

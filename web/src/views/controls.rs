@@ -91,7 +91,7 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
             <span class="less" aria-hidden="true" title="Judged wrong below">"<"</span>
             <input id=format!("threshold-{name}") data-testid=format!("threshold-{name}") class="number" type="text"
                 inputmode="decimal" autocomplete="off" placeholder="none" prop:value=shown on:change=set_value />
-            <p class="hint" role="status" title="From the threshold samples; the interval is by bootstrap">
+            <p class="hint" role="status" title="From the threshold samples, with a 90 % interval">
                 {move || in_force().filter(|_| !matches!(app.rule(side), Rule::Fixed(_))).and_then(hint)}
             </p>
             <Show when=is_quantile>

@@ -80,6 +80,8 @@ pub enum Rule {
     /// At least AUM 0 (below it the model prefers another label over the window), and as far above
     /// it as the threshold samples support: see [`Automatic`]. Where this would judge more than half of a
     /// group wrong, 0 does; where that would, too, the group was not learned, and none of it is judged.
+    /// By trust no samples are needed: entities below one half, and `O` spans as far as half of them are expected to be
+    /// missed entities.
     Auto,
     /// The sample at index ⌊n·q⌋ of the threshold samples' metric in descending order (DynClean §3.3).
     Quantile(f32),
@@ -254,7 +256,7 @@ pub enum Basis {
 pub struct Threshold {
     /// The threshold.
     pub value: f32,
-    /// Its 90 % bootstrap interval over threshold samples, where it depends on them.
+    /// Its 90 % interval over threshold samples, where it depends on them.
     pub interval: Option<(f32, f32)>,
     /// What it rests on.
     pub basis: Basis,
