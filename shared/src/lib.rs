@@ -1,8 +1,9 @@
-//! Everything of DynClean that decides about a label, without I/O, clock or platform: the trainer and
+//! The code of DynClean that decides about labels. It uses no I/O, clock or platform function, so the trainer and
 //! the page run the same code and get the same bits.
 //!
-//! A folder uses only folders that stand above it: [`corpus`], [`formats`], [`recording`], [`metrics`], [`evidence`],
-//! [`detection`], [`cleaning`], [`evaluation`], [`report`]. `tests/tests/modules` checks that.
+//! A module uses only itself and the modules before it in this list: [`corpus`], [`formats`], [`recording`],
+//! [`metrics`], [`evidence`], [`detection`], [`cleaning`], [`evaluation`], [`report`]. `tests/tests/modules`
+//! checks this.
 
 #![warn(missing_docs)]
 

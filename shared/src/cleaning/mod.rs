@@ -1,4 +1,4 @@
-//! Decisions about spans, and the cleaned corpus they give.
+//! Decisions about spans, and the corpus after the cleaning.
 
 pub mod provenance;
 pub mod share;
@@ -14,7 +14,7 @@ use crate::corpus::{Corpus, Entity};
 use crate::detection::judge::Judge;
 use crate::detection::threshold::{Settings, Thresholds};
 
-/// Version of the decisions file.
+/// Version of the decisions file format.
 const VERSION: u32 = 1;
 
 /// A person's decision about one span.
@@ -29,34 +29,34 @@ pub enum Override {
     Relabel(String),
 }
 
-/// What `decisions.json` holds: all that turns a dynamics file into one cleaning.
+/// The content of `decisions.json`. Together with a dynamics file it determines one cleaning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decisions {
-    /// Version of this layout.
+    /// Version of the file format.
     pub version: u32,
-    /// Digest of the dynamics file that the decisions are about.
+    /// Digest of the dynamics file that the decisions belong to.
     pub dynamics: String,
-    /// Rules and window.
+    /// Rules, window and other settings.
     pub settings: Settings,
-    /// Decisions by hand: (span, decision), ascending.
+    /// Decisions by hand, sorted by span.
     pub overrides: Vec<(Span, Override)>,
 }
 
-/// Why a decisions file cannot be used.
+/// Reasons why a decisions file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DecisionsError {
-    /// Not such a file.
+    /// The file is not a decisions file.
     #[error(
         "this is not a decisions file: {0}; export one from the page, or write one with `trainer clean --write-decisions`"
     )]
     Malformed(serde_json::Error),
-    /// With settings that no program writes.
+    /// A setting is out of range.
     #[error("the decisions file asks for {0}")]
     OutOfRange(&'static str),
-    /// From a newer program.
+    /// The file is from a newer program.
     #[error("the decisions file has version {0}, newer than the {VERSION} this program knows: update DynClean")]
     Newer(u32),
-    /// For another dynamics file.
+    /// The file belongs to another dynamics file.
     #[error(
         "the decisions are about another dynamics file (digest {expected}, this one has {found}): use the file they were exported with"
     )]
@@ -66,7 +66,7 @@ pub enum DecisionsError {
         /// Digest of the dynamics at hand.
         found: String,
     },
-    /// A span or label that the dynamics do not have.
+    /// A decision names a span or label that the dynamics do not have.
     #[error("the decision about span [{start}, {end}] of sentence {sentence} does not fit the dynamics file: {reason}",
         start = .span.start, end = .span.end, sentence = .span.sentence)]
     NoSuchSpan {
@@ -78,7 +78,7 @@ pub enum DecisionsError {
 }
 
 impl Decisions {
-    /// Decisions by rule alone.
+    /// Decisions by rules alone, without decisions by hand.
     pub fn new(dynamics: String, settings: Settings) -> Self {
         Self { version: VERSION, dynamics, settings, overrides: Vec::new() }
     }
@@ -86,9 +86,10 @@ impl Decisions {
     /// Reads `decisions.json` for the dynamics file with this digest.
     ///
     /// # Errors
-    /// When it is no decisions file, too new, about another dynamics file, or its settings are out of range.
+    /// When the file is not a decisions file, is too new, belongs to another dynamics file, or has settings out of
+    /// range.
     pub fn read(json: &[u8], dynamics: &str) -> Result<Self, DecisionsError> {
-        // As text, as all other JSON: a second reader of bytes would be 5 kB of the page.
+        // JSON is read as text everywhere. A second reader, for bytes, would add 5 kB to the page.
         let text = std::str::from_utf8(json).map_err(serde::de::Error::custom);
         let decisions: Result<Self, _> = text.and_then(serde_json::from_str);
         let decisions = decisions.map_err(DecisionsError::Malformed)?;
@@ -102,16 +103,16 @@ impl Decisions {
         Ok(decisions)
     }
 
-    /// The bytes of `decisions.json`.
+    /// The content of `decisions.json`.
     pub fn to_json(&self) -> String {
-        // Plain structures with string keys always serialise.
+        // Plain structures with string keys can always be serialised.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// The decision about every span whose label does not simply stay, ascending by span.
+    /// The decisions about all spans whose label changes, sorted by span.
     ///
     /// # Errors
-    /// When an override is about a span or a label that the dynamics do not have.
+    /// When a decision by hand names a span or label that the dynamics do not have.
     pub fn resolve(&self, judge: &Judge, labels: &LabelSet) -> Result<BTreeMap<SpanId, Decision>, DecisionsError> {
         let mut decided: BTreeMap<SpanId, Decision> =
             judge.under(&self.settings).decided(&BTreeMap::new()).into_iter().collect();
@@ -138,8 +139,8 @@ impl Decisions {
     }
 }
 
-/// The corpus after these decisions: removed spans are listed as unknown, relabelled ones carry
-/// their new label. Spans wider than the candidates are never touched.
+/// The corpus after these decisions. Removed spans become unknown; relabelled spans get their new label. Spans
+/// wider than the candidates never change.
 pub fn clean(corpus: &Corpus, judge: &Judge, decided: &BTreeMap<SpanId, Decision>) -> Corpus {
     let mut entities = Vec::with_capacity(corpus.entities.len());
     for entity in &corpus.entities {
@@ -150,7 +151,7 @@ pub fn clean(corpus: &Corpus, judge: &Judge, decided: &BTreeMap<SpanId, Decision
             Some(&Decision::Relabel(label)) => entities.push(Entity { label, ..*entity }),
         }
     }
-    // A label given by hand ends that it is unknown.
+    // A span that gets an entity type is no longer unknown.
     let is_labelled = |id: SpanId| {
         judge.side(id) == Side::Negatives && matches!(decided.get(&id), Some(&Decision::Relabel(label)) if label != O)
     };
@@ -166,27 +167,27 @@ pub fn clean(corpus: &Corpus, judge: &Judge, decided: &BTreeMap<SpanId, Decision
             Decision::Keep | Decision::Relabel(_) => {}
         }
     }
-    // Stable: within a sentence the file's order stays, additions come last.
+    // The sort is stable: within a sentence the file's order stays, and added entities come last.
     entities.sort_by_key(|e| e.span.sentence);
     unknown.sort_unstable();
     unknown.dedup();
     Corpus { entities, unknown, ..corpus.clone() }
 }
 
-/// How many spans of one label there are and what happens to them.
+/// Numbers of spans of one distant label, and the decisions about them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LabelCount {
     /// Name of the distant label.
     pub label: String,
-    /// Candidate spans with it.
+    /// Number of candidate spans with this label.
     pub total: u64,
-    /// Of them removed.
+    /// Number of them that are removed.
     pub removed: u64,
-    /// Of them relabelled.
+    /// Number of them that are relabelled.
     pub relabelled: u64,
 }
 
-/// Counts per distant label, `O` first.
+/// Counts spans per distant label, `O` first.
 pub fn count(judge: &Judge, decided: &BTreeMap<SpanId, Decision>, labels: &LabelSet) -> Vec<LabelCount> {
     let mut counts: Vec<LabelCount> = (0..=labels.n_types())
         .map(|l| LabelCount { label: labels.name(l as u16).to_owned(), ..LabelCount::default() })
@@ -207,14 +208,14 @@ pub fn count(judge: &Judge, decided: &BTreeMap<SpanId, Decision>, labels: &Label
     counts
 }
 
-/// One cleaning in figures: what `metrics.json`, the report and the page show.
+/// The figures of one cleaning, for `metrics.json`, the report and the page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CleaningSummary {
     /// The thresholds in force.
     pub thresholds: Thresholds,
     /// Counts per distant label, `O` first.
     pub counts: Vec<LabelCount>,
-    /// Spans with non-finite logits: kept, and not judged.
+    /// Number of spans with non-finite logits. They are kept and not judged.
     pub flagged: u64,
 }
 
@@ -228,7 +229,7 @@ impl CleaningSummary {
         }
     }
 
-    /// Removed or relabelled spans of a side.
+    /// Number of removed or relabelled spans of a side.
     pub fn changed(&self, side: Side) -> u64 {
         let split = self.counts.len().min(1);
         let (negatives, positives) = self.counts.split_at(split);
@@ -248,7 +249,7 @@ mod tests {
     use crate::metrics::Window;
     use crate::recording::dynamics::Dynamics;
 
-    /// Two sentences; every span's AUM is minus its id, so thresholds pick ids from the end.
+    /// Two sentences. The AUM of spans 0 to 3 is 2, 2, −2 and −4, so a threshold of 0 judges the last two.
     fn example() -> (Dynamics, Judge) {
         let json = br#"[{"tokens": ["a", "b"], "entities": [[1, 1, "Y"], [0, 0, "X"]]},
                         {"tokens": ["c"], "entities": [], "note": "kept"}]"#;
@@ -297,7 +298,7 @@ mod tests {
         let found: Vec<_> = cleaned.entities.iter().map(|e| (e.span.start, e.span.end, e.label)).collect();
         assert_eq!(found, [(1, 1, 2), (0, 0, 2), (0, 1, 1)]);
         assert!(cleaned.unknown.is_empty());
-        // What was unknown is known then.
+        // A relabelled span is no longer unknown.
         let unknown = Corpus { unknown: vec![span(0, 0, 1), span(1, 0, 0)], ..dynamics.corpus.clone() };
         assert_eq!(clean(&unknown, &judge, &decided).unknown, [span(1, 0, 0)]);
         by_hand.overrides = vec![(span(0, 0, 5), Override::Keep)];
@@ -321,7 +322,7 @@ mod tests {
         assert!(changed(|s| s.window.first = 0).contains("window"));
         assert!(changed(|s| s.positives = Rule::Quantile(7.0)).contains("quantile"));
         assert!(changed(|s| s.relabel_probability = -5.0).contains("probability"));
-        // Beyond single precision: infinity could be read, but not be written.
+        // 1e39 is infinite in single precision. It could be read, but not written again.
         assert!(Decisions::read(json.replace("0.5", "1e39").as_bytes(), "d").is_err());
     }
 

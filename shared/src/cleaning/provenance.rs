@@ -1,4 +1,4 @@
-//! Where every change of a cleaned corpus comes from: a file to keep beside it, whatever its format.
+//! Writes the origin of every change of a cleaned corpus, to a file for any corpus format.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::corpus::span::{Span, SpanId};
 use crate::detection::judge::Judge;
 use crate::detection::threshold::{Settings, Thresholds};
 
-/// What holds for all changes.
+/// The part that holds for all changes.
 #[derive(Serialize)]
 struct Head<'a> {
     written_by: &'static str,
@@ -28,22 +28,22 @@ struct Change<'a> {
     span: Span,
     text: String,
     was: &'a str,
-    /// `None`: unknown from now on.
+    /// `None`: the label is unknown now.
     now: Option<&'a str>,
     by: &'static str,
-    /// By which it was judged; `None` where its logits are not finite.
+    /// The metric value by which the span was judged; `None` if its logits are not finite.
     value: Option<f32>,
     predicted: Option<&'a str>,
-    /// Probability that the label it had is wrong; `None` where its logits are not finite.
+    /// Probability that the old label is wrong; `None` if its logits are not finite.
     wrong: Option<f32>,
-    /// Why that is so, in words.
+    /// The reasons, in words.
     because: String,
 }
 
-/// The changes as JSON, one to a line: the span, its text, the label it had (`was`) and has (`now`,
-/// null for a removed one), whether a rule, the check of the dictionary, or a person decided (`by`), the value of the metric by which
-/// it was judged, the label the model predicts, the probability that the old label is wrong (`wrong`) and why
-/// (`because`). `decided`: as [`Decisions::resolve`] gives it.
+/// Writes the changes as JSON, one per line. Each has the span, its text, the old label (`was`), the new label
+/// (`now`, null if it was removed), and who decided (`by`: a rule, the dictionary check, or a person). Then come
+/// the metric value by which it was judged (`value`), the label that the model predicts, the probability that the
+/// old label is wrong (`wrong`) and the reasons (`because`). `decided` must come from [`Decisions::resolve`].
 pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTreeMap<SpanId, Decision>) -> String {
     let judgement = judge.under(&decisions.settings);
     let by_hand: BTreeSet<Span> = decisions.overrides.iter().map(|&(span, _)| span).collect();
@@ -79,8 +79,8 @@ pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTr
         serde_json::to_string(&change).ok()
     });
     let lines: Vec<String> = changes.collect();
-    // Plain structures with string keys always serialise. The list is written by hand, so that a change is
-    // a line, and files can be compared.
+    // Plain structures with string keys can always be serialised. The list is written by hand so that each change
+    // is one line and files can be compared.
     let head = serde_json::to_string(&head).unwrap_or_default();
     let open = head.strip_suffix('}').unwrap_or(&head);
     format!("{open},\n\"changes\": [\n{}\n]}}\n", lines.join(",\n"))
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn every_change_is_explained() {
         let json_text = br#"[{"tokens": ["Ada", "wrote", "\"it\""], "entities": [[0, 0, "PER"], [2, 2, "PER"]]}]"#;
-        // PER's logit of [0,0], [0,1], [0,2], [1,1], [1,2], [2,2].
+        // The logit of PER for [0,0], [0,1], [0,2], [1,1], [1,2], [2,2].
         let rows: Vec<f32> = [-1.5, -3.0, -3.0, -3.0, f32::NAN, -0.5].iter().flat_map(|&z| [0.0, z]).collect();
         let dynamics = Dynamics::of_one_epoch(dynclean_json::read(json_text).unwrap(), &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
@@ -115,8 +115,8 @@ mod tests {
         let mut parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(parsed["dynamics"], "d1g35t");
         assert_eq!(parsed["thresholds"]["positives"]["value"], 0.0);
-        // *Ada*, 1 / (1 + e^−x): x = −1.05 + .65·1.5 + .2·(6 − 3) = .525. *wrote*: one of two
-        // entities is capitalised, and nine of ten before: x = −.3 − .35·3 − 2.3·10/12.
+        // *Ada*, 1 / (1 + e^−x): x = −1.05 + .65·1.5 + .2·(6 − 3) = .525. *wrote*: x = −.3 − .35·3 − 2.3·10/12,
+        // where 10/12 counts one capitalised entity of two, and the prior (nine of ten).
         let mut wrong = |change: usize| parsed["changes"][change].as_object_mut().unwrap().remove("wrong").unwrap();
         let probabilities = [0, 1, 2].map(|change| wrong(change).as_f64());
         for (found, x) in probabilities.iter().zip([-0.525f64, 1.35 + 23.0 / 12.0]) {

@@ -1,32 +1,32 @@
-//! Decisions as part of an address, so that a link carries them.
+//! Decisions as part of a link's address.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::cleaning::Decisions;
 
-/// Name of the part.
+/// Name of the part with the decisions.
 const KEY: &str = "decisions=";
-/// What an address may hold as it is.
+/// Characters that are not escaped in an address.
 const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b',').remove(b':');
 
-/// These decisions as what follows `#` in the page's address.
+/// These decisions as the part after `#` of the page's address.
 pub fn fragment(decisions: &Decisions) -> String {
-    // Plain structures with string keys always serialise.
+    // Plain structures with string keys can always be serialised.
     let json = serde_json::to_string(decisions).unwrap_or_default();
     format!("{KEY}{}", escape(&json))
 }
 
-/// The JSON of the decisions that an address carries after its `#`; not yet known to be well-formed.
+/// The JSON of the decisions in the part of an address after `#`. It may be malformed.
 pub fn decisions_of(fragment: &str) -> Option<String> {
     part(fragment, KEY)
 }
 
-/// Any text as a part of an address.
+/// Escapes any text for an address.
 pub fn escape(text: &str) -> String {
     utf8_percent_encode(text, &PLAIN).to_string()
 }
 
-/// The value of one part (`name=`) of what follows `#`.
+/// The value of one part (`name=`) of the text after `#`.
 pub fn part(fragment: &str, name: &str) -> Option<String> {
     let parts = fragment.strip_prefix('#').unwrap_or(fragment).split('&');
     let value = parts.into_iter().find_map(|part| part.strip_prefix(name))?;

@@ -1,54 +1,54 @@
-//! What the offsets of a corpus file count.
+//! The units in which the offsets of a corpus file count.
 
 use serde::{Deserialize, Serialize};
 
-/// What offsets count.
+/// The unit of offsets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// Code points.
     #[default]
     Character,
-    /// UTF-16 units, as JavaScript and Java count.
+    /// UTF-16 code units, as in JavaScript and Java.
     Utf16,
-    /// Bytes of UTF-8.
+    /// Bytes of the UTF-8 text.
     Byte,
 }
 
-/// How line ends count.
+/// How offsets count line ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LineEnds {
-    /// By their characters.
+    /// Every character of a line end counts.
     #[default]
     AsTheyAre,
-    /// CR LF as one.
+    /// CR LF counts as one character.
     CrLfAsOne,
-    /// LF as if it were CR LF.
+    /// LF counts as two characters, as if it were CR LF.
     LfAsTwo,
-    /// Not at all.
+    /// Line ends do not count.
     NotCounted,
 }
 
-/// A way of counting.
+/// A way to count offsets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counting {
-    /// What is counted.
+    /// The unit of offsets.
     pub unit: Unit,
     /// How line ends count.
     pub line_ends: LineEnds,
-    /// Whether a byte order mark at the beginning does not count.
+    /// Whether a byte order mark at the beginning of the text is left out of the count.
     pub without_mark: bool,
 }
 
 impl Counting {
-    /// Counting characters, as offsets should.
+    /// Whether this is the usual way: all characters count.
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Every way of counting.
+    /// Iterates over all ways of counting.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let units = [Unit::Character, Unit::Utf16, Unit::Byte];
         let ends = [LineEnds::AsTheyAre, LineEnds::CrLfAsOne, LineEnds::LfAsTwo, LineEnds::NotCounted];
@@ -58,7 +58,7 @@ impl Counting {
         })
     }
 
-    /// In words.
+    /// Describes this way of counting in words.
     pub(crate) fn describe(self) -> String {
         let unit = match self.unit {
             Unit::Character => "characters",

@@ -1,10 +1,10 @@
-//! What becomes of a label, and the two sides that are decided apart.
+//! Decisions about labels, and the two sides (negatives and positives) that have separate thresholds.
 
 use serde::{Deserialize, Serialize};
 
 use super::labels::{LabelId, O};
 
-/// What is done with a span's label.
+/// A decision about a span's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Decision {
     /// The label stays.
@@ -16,7 +16,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// Whether a span with this label keeps it.
+    /// Whether a span with this label keeps it under this decision.
     pub fn keeps(self, label: LabelId) -> bool {
         match self {
             Self::Keep => true,
@@ -26,17 +26,17 @@ impl Decision {
     }
 }
 
-/// The two sides that have thresholds of their own.
+/// The two sides of the labels. Each side has its own threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Side {
-    /// Distant label `O`.
+    /// Spans with the distant label `O`.
     Negatives,
-    /// Distant label an entity type.
+    /// Spans with an entity type as distant label.
     Positives,
 }
 
 impl Side {
-    /// Both, negatives first.
+    /// Both sides, negatives first.
     pub const BOTH: [Self; 2] = [Self::Negatives, Self::Positives];
 
     /// The side of a distant label.

@@ -1,24 +1,24 @@
-//! Forms (the words of entities) by their tokens, for finding the longest one that begins at a token.
+//! A trie of forms (the words of entities). It finds the longest form that begins at a token.
 
 use std::collections::HashMap;
 
-/// A trie of forms, each with a number. A node is a number; 0 is the root. Finding the longest form at a token takes as
-/// many steps as the text agrees with some form.
+/// A trie of forms; each form has a number. Nodes are numbered, the root is 0. A search for the longest form takes
+/// one step per token, and stops at the first token that no form continues with.
 #[derive(Debug, Default)]
 pub struct Forms {
     words: HashMap<String, u32>,
     edges: HashMap<(u32, u32), u32>,
-    /// Number of the form that ends at each node but the root.
+    /// Number of the form that ends at each node. The root is left out, so node `i` is at `i - 1`.
     numbers: Vec<Option<usize>>,
 }
 
 impl Forms {
-    /// Whether there are none.
+    /// Whether there are no forms.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// The place for the number of a form, which has at least one token.
+    /// The slot for the number of a form. The form must have at least one token.
     pub fn entry<S: AsRef<str>>(&mut self, tokens: impl IntoIterator<Item = S>) -> &mut Option<usize> {
         let mut node = 0;
         for token in tokens {
@@ -33,16 +33,17 @@ impl Forms {
                 self.numbers.push(None);
             }
         }
-        // Forms have tokens, so this is no longer the root.
+        // A form has at least one token, so `node` is not the root here.
         &mut self.numbers[node.max(1) as usize - 1]
     }
 
-    /// The number of a word that occurs in a form.
+    /// The number of a word, or `None` if no form contains it.
     pub fn word(&self, token: &str) -> Option<u32> {
         self.words.get(token).copied()
     }
 
-    /// The longest form at the beginning of these words (each as [`Forms::word`] gives it): its tokens and its number.
+    /// Finds the longest form that begins at the first of these word numbers (see [`Forms::word`]). Returns its
+    /// number of tokens and its number.
     pub fn longest(&self, words: &[Option<u32>]) -> Option<(usize, usize)> {
         let (mut node, mut longest) = (0, None);
         for (width, word) in (1..).zip(words) {
@@ -55,8 +56,8 @@ impl Forms {
         longest
     }
 
-    /// The forms in a text, the longest at each token, from left to right, none overlapping another: (first token,
-    /// number of tokens, number of the form).
+    /// Finds the forms in a text from left to right: the longest one at each token, without overlaps. Each item is
+    /// (first token, number of tokens, number of the form).
     pub fn matches<'a>(&'a self, words: &'a [Option<u32>]) -> impl Iterator<Item = (usize, usize, usize)> + 'a {
         let mut start = 0;
         std::iter::from_fn(move || {

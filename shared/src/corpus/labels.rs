@@ -1,13 +1,13 @@
-//! The label inventory: `O` and the entity types of one dataset.
+//! The labels of one dataset: `O` and the entity types.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A label by number: 0 is `O` (not an entity), `1..=C` the entity types.
+/// A label as a number: 0 is `O` (not an entity), `1..=C` are the entity types.
 pub type LabelId = u16;
 
-/// "Not an entity".
+/// The label `O`: not an entity.
 pub const O: LabelId = 0;
 
 /// The entity types of a dataset, in a fixed order; label `i + 1` is type `i`.
@@ -17,8 +17,8 @@ pub struct LabelSet {
 }
 
 impl LabelSet {
-    /// The label set of these type names, sorted and without duplicates, so that the same types
-    /// give the same numbers whatever order the files name them in.
+    /// Builds a label set from type names. It sorts them and drops duplicates, so the numbers do not depend on the
+    /// order in the files.
     pub fn from_types<S: Into<String>>(types: impl IntoIterator<Item = S>) -> Self {
         let mut types: Vec<String> = types.into_iter().map(Into::into).collect();
         types.sort();
@@ -26,7 +26,7 @@ impl LabelSet {
         Self { types }
     }
 
-    /// The label set with the types in the order in which a file lists them.
+    /// Builds a label set with the types in the order of a file.
     pub(crate) fn in_file_order(types: Vec<String>) -> Self {
         Self { types }
     }
@@ -36,12 +36,12 @@ impl LabelSet {
         self.types.len()
     }
 
-    /// The type names; the name at `i` is label `i + 1`.
+    /// The type names. The name at index `i` belongs to label `i + 1`.
     pub fn types(&self) -> &[String] {
         &self.types
     }
 
-    /// The name of a label; `O` for 0, `?` for a number outside the set.
+    /// The name of a label: `O` for 0, `?` for a number outside the set.
     pub fn name(&self, label: LabelId) -> &str {
         match label {
             O => "O",
@@ -49,21 +49,21 @@ impl LabelSet {
         }
     }
 
-    /// The number of every name, `O` too: for looking up many.
+    /// Maps every name, `O` included, to its number. Use it to look up many names.
     pub fn ids(&self) -> HashMap<&str, LabelId> {
         std::iter::once("O").chain(self.types.iter().map(String::as_str)).zip(O..).collect()
     }
 
-    /// Why these cannot be the names of labels that one can tell apart; `None` where they can.
+    /// Why these names cannot be used as labels: one is empty, or two are equal. `None` if they are fine.
     pub fn fault(&self) -> Option<&'static str> {
         if self.types.iter().any(|name| name.trim().is_empty()) {
             return Some("an entity type has no name");
         }
-        // With `O` there is one name more than types, if no two are the same.
+        // If all names differ, the map has one entry more than there are types, for `O`.
         (self.ids().len() <= self.types.len()).then_some("an entity type stands there twice, or is called O")
     }
 
-    /// The number of a type name (or of `O`).
+    /// The number of a type name or of `O`; `None` if the set does not contain it.
     pub fn id(&self, name: &str) -> Option<LabelId> {
         if name == "O" {
             return Some(O);

@@ -1,4 +1,4 @@
-//! What a corpus file looked like, so that it can be written the same way again.
+//! The layout of a corpus file. It is kept so that the file can be written again in the same way.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +6,8 @@ use super::counting::Counting;
 pub use super::notation::Scheme;
 use super::notation::{Notation, Spelling};
 
-/// Entity type whose labels mean "unknown" where a format has no other way to say so, unless the
-/// user names another.
+/// The entity type whose labels mean "unknown", in formats that have no other way to say this. The user can choose
+/// another type.
 pub const IGNORE: &str = "IGNORE";
 
 /// A corpus file format.
@@ -35,7 +35,7 @@ impl Format {
     pub const ALL: [Self; 7] =
         [Self::DyncleanJson, Self::Conll, Self::Bond, Self::TagsJsonl, Self::TextJsonl, Self::LabelStudio, Self::Brat];
 
-    /// Its name on the command line.
+    /// The format's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::DyncleanJson => "dynclean",
@@ -48,7 +48,7 @@ impl Format {
         }
     }
 
-    /// Its name for people.
+    /// The format's name in messages and on the page.
     pub fn title(self) -> &'static str {
         match self {
             Self::DyncleanJson => "DynClean JSON",
@@ -62,18 +62,18 @@ impl Format {
     }
 }
 
-/// How JSON records are strung together.
+/// How the JSON records of a file are joined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Container {
-    /// One array.
+    /// One JSON array.
     #[default]
     Array,
-    /// JSON Lines: one value a line.
+    /// JSON Lines: one value per line.
     Lines,
 }
 
-/// The format of a corpus file with its parameters.
+/// A corpus file format with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "format", rename_all = "kebab-case")]
 pub enum Layout {
@@ -100,11 +100,11 @@ impl Default for Layout {
 }
 
 impl Layout {
-    /// Reads what it serialises to. Looks at the text twice: what serde derives for a tag among the fields keeps all of
-    /// them for later, and is a hundredth of the page.
+    /// Reads a layout from the JSON that it serialises to. It parses the text twice. The code that serde derives
+    /// for an internally tagged enum would buffer all fields, and would make up one percent of the page's size.
     ///
     /// # Errors
-    /// When it is no JSON object, or of a format that is not known.
+    /// When `json` is not a JSON object or has an unknown format.
     pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Tag {
@@ -135,7 +135,7 @@ impl Layout {
         }
     }
 
-    /// What the tag ids of the file mean, where tags stand as ids.
+    /// The names of the file's tag ids; `None` if the file has tag names instead of ids.
     pub fn tag_ids(&self) -> Option<&[(i64, String)]> {
         match self {
             Self::Conll(layout) => layout.ids.as_deref(),
@@ -144,7 +144,7 @@ impl Layout {
         }
     }
 
-    /// The usual extension of such a file, without the dot; empty for brat, which is a folder.
+    /// The usual file extension, without the dot; empty for brat, which is a folder.
     pub fn extension(&self) -> &'static str {
         let of = |container: Container| match container {
             Container::Array => "json",
@@ -165,9 +165,9 @@ impl Layout {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DyncleanJson {
-    /// Array or lines.
+    /// Whether the records are in an array or in lines.
     pub container: Container,
-    /// Field of the entities.
+    /// Name of the field with the entities.
     pub entities: String,
 }
 
@@ -177,7 +177,7 @@ impl Default for DyncleanJson {
     }
 }
 
-/// What stands between columns.
+/// The separator of columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Separator {
@@ -188,37 +188,37 @@ pub enum Separator {
     Blank,
 }
 
-/// Parameters of CoNLL columns. Columns count from 0 here (from 1 for users).
+/// Parameters of CoNLL columns. Columns count from 0 here, but from 1 for users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Conll {
-    /// What stands between columns.
+    /// The separator of columns.
     pub separator: Separator,
     /// Tag scheme.
     pub scheme: Scheme,
-    /// How its tags are spelled.
+    /// How the tags are spelled.
     pub spelling: Spelling,
-    /// Names of the tag ids; none where tags stand as names.
+    /// Names of the tag ids; `None` if the tags are names.
     pub ids: Option<Vec<(i64, String)>>,
-    /// Under which name the tag stands, in a column of `name=value|...`; none where it has the column for itself.
+    /// The key of the tag in a column of the form `name=value|...`; `None` if the column holds the tag alone.
     pub key: Option<String>,
     /// Column of the token.
     pub token_column: usize,
     /// Column of the label.
     pub label_column: usize,
-    /// Number of columns, the mask included.
+    /// Number of columns, including the mask.
     pub n_columns: usize,
-    /// Whether the last column is the mask of unknown tokens.
+    /// Whether the last column is a mask that marks unknown tokens.
     pub mask: bool,
-    /// Type whose tags mean "unknown".
+    /// The entity type whose tags mean "unknown".
     pub ignore: String,
-    /// Whether such tags occur.
+    /// Whether tags of the `ignore` type occur.
     pub has_ignore_tags: bool,
     /// Whether lines end in CR LF.
     pub crlf: bool,
     /// Whether the file begins with a byte order mark.
     pub bom: bool,
-    /// What comes after the last sentence.
+    /// The text after the last sentence.
     pub tail: String,
 }
 
@@ -253,23 +253,23 @@ impl Default for Conll {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TagJson {
-    /// Array or lines.
+    /// Whether the records are in an array or in lines.
     pub container: Container,
-    /// Field of the tokens.
+    /// Name of the field with the tokens.
     pub tokens: String,
-    /// Field of the tags.
+    /// Name of the field with the tags.
     pub tags: String,
     /// Tag scheme.
     pub scheme: Scheme,
-    /// How its tags are spelled.
+    /// How the tags are spelled.
     pub spelling: Spelling,
-    /// Names of the tag ids; none where tags stand as names.
+    /// Names of the tag ids; `None` if the tags are names.
     pub ids: Option<Vec<(i64, String)>>,
-    /// Whether ids stand as strings.
+    /// Whether the ids are written as strings.
     pub quoted: bool,
-    /// Type whose tags mean "unknown" (for ids, −100 does).
+    /// The entity type whose tags mean "unknown". If the tags are ids, −100 means "unknown".
     pub ignore: String,
-    /// Whether such tags occur.
+    /// Whether tags of the `ignore` type occur.
     pub has_ignore_tags: bool,
 }
 
@@ -314,17 +314,17 @@ pub enum MarkShape {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TextJson {
-    /// Array or lines.
+    /// Whether the records are in an array or in lines.
     pub container: Container,
-    /// Field of the text.
+    /// Name of the field with the text.
     pub text: String,
-    /// Field of the labelled spans.
+    /// Name of the field with the labelled spans.
     pub spans: String,
-    /// How these are written.
+    /// How the labelled spans are written.
     pub shape: MarkShape,
-    /// Whether a record is a pair of the text and an object with the other fields (spaCy).
+    /// Whether a record is a pair: the text, and an object with the other fields (spaCy).
     pub pair: bool,
-    /// What their offsets count.
+    /// How the offsets count.
     pub counting: Counting,
 }
 
@@ -345,13 +345,13 @@ impl Default for TextJson {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LabelStudio {
-    /// Array or lines.
+    /// Whether the records are in an array or in lines.
     pub container: Container,
-    /// Field of the text in `data`.
+    /// Name of the text's field in `data`.
     pub text: String,
-    /// Field of the labels: `annotations` (once `completions`) or `predictions`.
+    /// Name of the field with the labels: `annotations` (formerly `completions`) or `predictions`.
     pub layer: String,
-    /// What their offsets count.
+    /// How the offsets count.
     pub counting: Counting,
     /// `from_name` of new labels.
     pub from_name: String,
@@ -376,7 +376,7 @@ impl Default for LabelStudio {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Brat {
-    /// Type whose text-bound annotations mean "unknown".
+    /// The entity type whose text-bound annotations mean "unknown".
     pub ignore: String,
 }
 

@@ -1,4 +1,4 @@
-//! A labelled corpus: tokens in columns, entities sparse.
+//! A labelled corpus. Tokens are stored in columns; only entities are stored, not the label of every span.
 
 pub mod counting;
 pub mod decision;
@@ -17,18 +17,18 @@ use self::labels::{LabelId, LabelSet, O};
 use self::layout::Layout;
 use self::span::{Span, SpanIndex, TooManySpans};
 
-/// The tokens of all sentences, in three columns: no allocation per token.
+/// The tokens of all sentences, in three columns. No token has its own allocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenTable {
-    /// All tokens, one after the other.
+    /// The text of all tokens, one after the other.
     text: String,
-    /// End of each token in `text`, in bytes.
+    /// The end of each token in `text`, in bytes.
     token_ends: Vec<u32>,
-    /// End of each sentence in `token_ends`.
+    /// The end of each sentence, as an index into `token_ends`.
     sentence_ends: Vec<u32>,
 }
 
-/// A corpus whose text does not fit in 32-bit offsets.
+/// Error: the text of a corpus is too long for 32-bit offsets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the corpus has more than 4 GiB of text: split it")]
 pub struct TextTooLong;
@@ -37,7 +37,7 @@ impl TokenTable {
     /// Appends a sentence.
     ///
     /// # Errors
-    /// When the text grows over 4 GiB.
+    /// When the text becomes longer than 4 GiB.
     pub fn push<S: AsRef<str>>(&mut self, tokens: impl IntoIterator<Item = S>) -> Result<(), TextTooLong> {
         for token in tokens {
             self.text.push_str(token.as_ref());
@@ -63,7 +63,7 @@ impl TokenTable {
         self.sentence_ends.iter().zip(starts).map(|(&end, start)| end - start)
     }
 
-    /// The tokens of a sentence; none for a sentence that does not exist.
+    /// The tokens of a sentence; empty if the sentence does not exist.
     pub fn sentence(&self, sentence: u32) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.token_range(sentence).map(|token| self.token(token))
     }
@@ -73,7 +73,7 @@ impl TokenTable {
         self.sentence(span.sentence).skip(span.start as usize).take(span.width() as usize)
     }
 
-    /// The tokens of a span, joined by blanks: its surface form.
+    /// The surface form of a span: its tokens, joined by spaces.
     pub fn surface(&self, span: Span) -> String {
         self.words(span).collect::<Vec<_>>().join(" ")
     }
@@ -97,7 +97,7 @@ impl TokenTable {
         self.text.get(start..end).unwrap_or_default()
     }
 
-    /// Whether the columns fit together: what a table from untrusted bytes must pass.
+    /// Whether the columns fit together. A table from untrusted bytes must pass this check.
     pub(crate) fn is_consistent(&self) -> bool {
         let ascending = |ends: &[u32]| ends.windows(2).all(|w| w[0] <= w[1]);
         ascending(&self.token_ends)
@@ -111,31 +111,31 @@ impl TokenTable {
 /// A labelled span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Entity {
-    /// Where.
+    /// Where the entity is.
     pub span: Span,
     /// Its type; never `O`.
     pub label: LabelId,
 }
 
-/// Sentences with one layer of labels (distant or gold).
+/// Sentences with one label layer (distant or gold).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Corpus {
     /// The text.
     pub tokens: TokenTable,
-    /// The entity types that the labels number.
+    /// The entity types. Labels are numbers in this set.
     pub labels: LabelSet,
-    /// Labelled spans, sentences ascending; within a sentence in the order of the file.
+    /// Labelled spans, sorted by sentence. Within a sentence they are in file order.
     pub entities: Vec<Entity>,
-    /// Spans whose label is not known (removed by a cleaning): neither an entity nor `O`.
+    /// Spans whose label is not known because a cleaning removed it. They are neither entities nor `O`.
     pub unknown: Vec<Span>,
-    /// What a sentence's record has beyond these, kept as it came: (sentence, JSON object). What is
-    /// in it is the business of the format, see [`crate::formats`].
+    /// The other fields of each sentence's record, unchanged: (sentence, JSON object). The content depends on the
+    /// format, see [`crate::formats`].
     pub extra: Vec<(u32, String)>,
-    /// The format of the file that the corpus came from.
+    /// The format of the file that the corpus was read from.
     pub layout: Layout,
 }
 
-/// A type name that a label set does not have.
+/// Error: a type name is not in the label set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("entity type {0:?} is not in the label set")]
 pub struct UnknownType(pub String);
@@ -156,29 +156,29 @@ impl Corpus {
         &self.unknown[sentence_range(&self.unknown, sentence, |s| s.sentence)]
     }
 
-    /// The further fields of one sentence's record, as a JSON object.
+    /// The other fields of one sentence's record, as a JSON object.
     pub fn extra_of(&self, sentence: u32) -> Option<&str> {
         let at = self.extra.binary_search_by_key(&sentence, |e| e.0).ok()?;
         self.extra.get(at).map(|e| e.1.as_str())
     }
 
-    /// The enumeration of this corpus's candidate spans.
+    /// Numbers the candidate spans of this corpus.
     ///
     /// # Errors
-    /// When there are too many to number.
+    /// When there are too many candidates to number.
     pub fn span_index(&self, max_width: u32) -> Result<SpanIndex, TooManySpans> {
         SpanIndex::new(self.tokens.lengths(), max_width)
     }
 
-    /// The label of every candidate span, one element per span id (`O` where no entity is).
+    /// The label of every candidate span, one element per span id (`O` if the span is no entity).
     pub fn dense_labels(&self, index: &SpanIndex) -> Vec<LabelId> {
         dense_labels(&self.entities, index)
     }
 
-    /// The same corpus with its labels numbered by another set.
+    /// Returns the same corpus with its labels numbered by another label set.
     ///
     /// # Errors
-    /// When the set lacks a type that an entity has.
+    /// When an entity has a type that the other set does not contain.
     pub fn with_labels(mut self, labels: &LabelSet) -> Result<Self, UnknownType> {
         let mut renumbered: HashMap<LabelId, LabelId> = HashMap::new();
         let ids: HashMap<&str, LabelId> = labels.types().iter().map(String::as_str).zip(1..).collect();
@@ -199,7 +199,7 @@ impl Corpus {
     }
 }
 
-/// The label of every candidate span, one element per span id (`O` where no entity is).
+/// The label of every candidate span, one element per span id (`O` if the span is no entity).
 pub(crate) fn dense_labels(entities: &[Entity], index: &SpanIndex) -> Vec<LabelId> {
     let mut labels = vec![O; index.len()];
     for entity in entities {
@@ -210,7 +210,7 @@ pub(crate) fn dense_labels(entities: &[Entity], index: &SpanIndex) -> Vec<LabelI
     labels
 }
 
-/// The range of a sentence's elements in a list sorted by sentence.
+/// The range of a sentence's elements in a list that is sorted by sentence.
 fn sentence_range<T>(sorted: &[T], sentence: u32, key: impl Fn(&T) -> u32) -> Range<usize> {
     let start = sorted.partition_point(|e| key(e) < sentence);
     let length = sorted[start..].partition_point(|e| key(e) == sentence);

@@ -1,4 +1,4 @@
-//! How tags, one per token, are spelled.
+//! How tags are spelled (one tag per token).
 
 use serde::{Deserialize, Serialize};
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
-    /// `I-` inside; `B-` only where an entity follows another of its type.
+    /// `I-` inside an entity; `B-` only if an entity directly follows another one of the same type.
     Iob1,
-    /// `B-` begins every entity (BIO).
+    /// `B-` at the first token of every entity (BIO).
     #[default]
     Iob2,
     /// `B- I- E-`, and `S-` for entities of one token (BIOES).
@@ -19,7 +19,7 @@ pub enum Scheme {
     Bmes,
     /// `B- M- E-`, and `W-` for entities of one token.
     Bmewo,
-    /// `(PER*` begins, `*)` ends, `*` is any other token (OntoNotes).
+    /// `(PER*` at the first token, `*)` at the last, `*` at every other token (OntoNotes).
     Brackets,
     /// The type alone, without a prefix.
     Plain,
@@ -30,7 +30,7 @@ impl Scheme {
     pub const ALL: [Self; 8] =
         [Self::Iob1, Self::Iob2, Self::Iobes, Self::Bilou, Self::Bmes, Self::Bmewo, Self::Brackets, Self::Plain];
 
-    /// Its name on the command line.
+    /// The scheme's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Iob1 => "iob1",
@@ -49,13 +49,13 @@ impl Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Spelling {
-    /// Between the letter and the type.
+    /// The character between the letter and the type.
     pub separator: char,
     /// Whether the letter comes after the type.
     pub is_suffix: bool,
-    /// Whether the letters are small.
+    /// Whether the letters are lower case.
     pub is_small: bool,
-    /// Whether `o` stands for `O`.
+    /// Whether the outside tag is `o` instead of `O`.
     pub has_small_o: bool,
     /// Whether a letter without a type stands for an entity of type [`ENTITY`].
     pub is_untyped: bool,
@@ -67,13 +67,13 @@ impl Default for Spelling {
     }
 }
 
-/// The type of entities whose tags name none.
+/// The type of entities whose tags have no type.
 pub const ENTITY: &str = "ENTITY";
 
-/// The letters that begin a tag, in all schemes.
+/// All letters that can begin a tag, in any scheme.
 pub(crate) const LETTERS: &str = "BIESLUMW";
 
-/// How the tags of a file are to be understood.
+/// How to read the tags of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Notation {
     pub scheme: Scheme,
@@ -87,7 +87,7 @@ impl From<Scheme> for Notation {
 }
 
 impl Notation {
-    /// The tag of a token that is in no entity.
+    /// The tag of a token outside all entities.
     pub fn outside(self) -> &'static str {
         match (self.scheme, self.spelling.has_small_o) {
             (Scheme::Brackets, _) => "*",
@@ -96,7 +96,7 @@ impl Notation {
         }
     }
 
-    /// The tag of a letter and a type.
+    /// Builds the tag from a letter and a type.
     pub(crate) fn tag(self, letter: char, kind: &str) -> String {
         let Spelling { separator, is_suffix, is_small, is_untyped, .. } = self.spelling;
         let letter = if is_small { letter.to_ascii_lowercase() } else { letter };
@@ -109,7 +109,7 @@ impl Notation {
 }
 
 impl Spelling {
-    /// Letter (a capital) and type of a tag.
+    /// Splits a tag into its letter (as a capital) and its type.
     pub(crate) fn split(self, tag: &str) -> Option<(char, &str)> {
         let (letter, kind) = if self.is_suffix {
             let letter = tag.chars().next_back()?;
@@ -122,7 +122,7 @@ impl Spelling {
         Some((self.capital(letter)?, kind)).filter(|(_, kind)| !kind.is_empty())
     }
 
-    /// The letter of a tag as a capital, if it is one.
+    /// Returns the letter of a tag as a capital, or `None` if it is not a tag letter in this spelling.
     pub(crate) fn capital(self, letter: char) -> Option<char> {
         let is_spelled_so = letter.is_ascii_lowercase() == self.is_small;
         let capital = letter.to_ascii_uppercase();

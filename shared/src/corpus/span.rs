@@ -1,18 +1,17 @@
 //! Candidate spans and their numbering.
 //!
-//! Every span of 1..=`max_width` tokens inside one sentence is a candidate. They are numbered
-//! sentences in file order, then start ascending, then end ascending: the `guid` of the files that
-//! the paper's code writes.
+//! Every span of 1 to `max_width` tokens inside one sentence is a candidate. Candidates are numbered by sentence
+//! (in file order), then by start, then by end. The number is the `guid` in the files of the paper's code.
 
 use serde::{Deserialize, Serialize};
 
-/// Widest candidate span, in tokens, unless a run says otherwise (as in the paper).
+/// Default width of the widest candidate, in tokens (as in the paper).
 pub const DEFAULT_MAX_WIDTH: u32 = 8;
 
-/// Position of a span in the enumeration.
+/// The number of a span in the enumeration.
 pub type SpanId = u32;
 
-/// A span: token indices inside one sentence, end inclusive.
+/// A span: the indices of its first and last token in one sentence. The end is inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span {
     /// Index of the sentence in its corpus.
@@ -41,22 +40,22 @@ pub fn spans_in_sentence(n_tokens: u32, max_width: u32) -> u64 {
     if n <= w { n * (n + 1) / 2 } else { w * (w + 1) / 2 + (n - w) * w }
 }
 
-/// The enumeration of a corpus: maps span ids to spans and back without storing any span.
+/// The numbering of a corpus's candidates. It converts between span ids and spans without storing the spans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpanIndex {
     max_width: u32,
-    /// First span id of each sentence, and the total as last element.
+    /// The first span id of each sentence. The last element is the total number of spans.
     first: Vec<SpanId>,
     n_tokens: Vec<u32>,
 }
 
-/// More candidate spans than 32 bits can number.
+/// Error: there are more candidates than a 32-bit number can count.
 #[derive(Debug, thiserror::Error)]
 #[error("the corpus has {0} candidate spans; at most {max} can be numbered: split it", max = SpanId::MAX)]
 pub struct TooManySpans(pub u64);
 
 impl SpanIndex {
-    /// Enumerates the candidates of sentences with these numbers of tokens.
+    /// Numbers the candidates of sentences with the given numbers of tokens.
     ///
     /// # Errors
     /// When there are more than 2³² − 1 candidates.
@@ -77,7 +76,7 @@ impl SpanIndex {
         self.first.last().map_or(0, |&n| n as usize)
     }
 
-    /// Whether there is no candidate.
+    /// Whether there are no candidates.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -87,12 +86,12 @@ impl SpanIndex {
         self.n_tokens.len()
     }
 
-    /// Widest candidate, in tokens.
+    /// Width of the widest candidates, in tokens.
     pub fn max_width(&self) -> u32 {
         self.max_width
     }
 
-    /// The ids of a sentence's candidates (empty for a sentence that does not exist).
+    /// The ids of a sentence's candidates; empty if the sentence does not exist.
     pub fn of_sentence(&self, sentence: u32) -> std::ops::Range<SpanId> {
         match self.first.get(sentence as usize..sentence as usize + 2) {
             Some(&[a, b]) => a..b,
@@ -100,7 +99,7 @@ impl SpanIndex {
         }
     }
 
-    /// The id of a span; `None` if it is no candidate (too wide, or outside its sentence).
+    /// The id of a span; `None` if the span is not a candidate (too wide, or outside its sentence).
     pub fn id(&self, span: Span) -> Option<SpanId> {
         let n = *self.n_tokens.get(span.sentence as usize)?;
         if span.start > span.end || span.end >= n || span.width() > self.max_width {
@@ -118,7 +117,7 @@ impl SpanIndex {
         self.span_in(self.first.partition_point(|&f| f <= id) - 1, id)
     }
 
-    /// The span with this id, which is one of this sentence's.
+    /// The span with this id, which must be in this sentence.
     fn span_in(&self, sentence: usize, id: SpanId) -> Option<Span> {
         let n = *self.n_tokens.get(sentence)?;
         let offset = id.checked_sub(*self.first.get(sentence)?)?;
@@ -127,7 +126,7 @@ impl SpanIndex {
             let (start, further) = (offset / self.max_width, offset % self.max_width);
             return Some(Span { sentence: sentence as u32, start, end: start + further });
         }
-        // The last start whose first candidate is not beyond the offset.
+        // Binary search: the last start whose first candidate is not after the offset.
         let (mut low, mut high) = (n_full.min(n.saturating_sub(1)), n);
         while low + 1 < high {
             let middle = low.midpoint(high);
@@ -141,7 +140,7 @@ impl SpanIndex {
         Some(Span { sentence: sentence as u32, start: low, end })
     }
 
-    /// For looking up many spans in no particular order, at the cost of a byte for every sixteen.
+    /// Returns a [`Finder`], which looks up many spans faster, in any order. It needs one byte per 16 spans.
     pub(crate) fn finder(&self) -> Finder<'_> {
         let mut sentence = 0;
         let sentences = (0..self.len()).step_by(Finder::STEP).map(|id| {
@@ -158,7 +157,7 @@ impl SpanIndex {
         &self.n_tokens
     }
 
-    /// All candidates of one sentence, in order of their ids.
+    /// All candidates of one sentence, in the order of their ids.
     pub fn spans_of(&self, sentence: u32) -> impl Iterator<Item = Span> + use<> {
         let n = self.n_tokens.get(sentence as usize).copied().unwrap_or(0);
         let width = self.max_width;
@@ -168,32 +167,33 @@ impl SpanIndex {
     }
 }
 
-/// See [`SpanIndex::finder`].
+/// Looks up spans by id; see [`SpanIndex::finder`].
 pub(crate) struct Finder<'a> {
     index: &'a SpanIndex,
-    /// Of every [`Finder::STEP`]th span.
+    /// The sentence of every [`Finder::STEP`]th span.
     sentences: Vec<u32>,
 }
 
 impl Finder<'_> {
     const STEP: usize = 64;
 
-    /// As [`SpanIndex::span`].
+    /// The same as [`SpanIndex::span`].
     pub(crate) fn span(&self, id: SpanId) -> Option<Span> {
         let at = id as usize / Self::STEP;
         let low = *self.sentences.get(at)? as usize;
         let high = self.sentences.get(at + 1).map_or(self.index.n_sentences(), |&next| next as usize + 1);
-        // Mostly there are one or two to choose from.
+        // Usually only one or two sentences are left here.
         let after = self.index.first.get(low + 1..=high)?.partition_point(|&first| first <= id);
         if (id as usize) < self.index.len() { self.index.span_in(low + after, id) } else { None }
     }
 }
 
-/// Candidates of a sentence of `n` tokens that start before `start`: at most all that can be numbered.
+/// Number of candidates that start before token `start`, in a sentence of `n` tokens.
 fn spans_before(start: u32, n: u32, max_width: u32) -> u32 {
-    // Starts up to `full` have all widths; after them one candidate less each.
+    // The first `full` starts have spans of all widths. Each later start has one candidate less than the one
+    // before it.
     let full = n.saturating_sub(max_width - 1).min(start);
-    // In 64 bits: the products pass 2³² before the halves are taken.
+    // Computed in 64 bits, because the products can pass 2³² before the halving.
     let [full, rest, widest_after, width] = [full, start - full, n - full, max_width].map(u64::from);
     (full * width + rest * widest_after - rest * rest.saturating_sub(1) / 2) as u32
 }

@@ -1,12 +1,13 @@
 //! Checks distant labels against annotated sentences, one dictionary entry at a time.
 //!
-//! Training dynamics show the labels that a model resists. A mistake of the dictionary that repeats is not resisted:
-//! a word that is wrong everywhere is learned like a right one, and its AUM is high. A few hundred sentences with gold
-//! labels, which every run has to choose its best epoch, show such mistakes: an entry is contradicted when its words
-//! occur there, and not with its label.
+//! Training dynamics show labels that a model resists. The model does not resist a dictionary error that repeats:
+//! a word that is wrong everywhere is learned like a right one, and its AUM is high. A few hundred sentences with
+//! gold labels show such errors, and every run needs such sentences to choose its best epoch. An entry is
+//! contradicted if its words occur there, and mostly not with its label.
 //!
-//! An occurrence counts where a dictionary would label it: where no longer entry matches. One inside a longer annotated
-//! entity (*York* in *New York*) says nothing about the words where they stand alone.
+//! An occurrence counts where a dictionary would label it, that is, where no longer entry matches. An occurrence
+//! inside a longer annotated entity (*York* in *New York*) does not count: it says nothing about the words on
+//! their own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,36 +20,36 @@ use crate::corpus::span::{Span, SpanId, SpanIndex};
 use crate::corpus::{Corpus, Entity, TokenTable};
 use crate::recording::dictionary::Entry;
 
-/// How much a dictionary is contradicted.
+/// Totals of contradicted dictionary entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contradicted {
-    /// Contradicted entries.
+    /// Number of contradicted entries.
     pub entries: usize,
-    /// Spans that they label.
+    /// Number of spans that they label.
     pub spans: u64,
 }
 
 impl Contradicted {
-    /// Of these contradicted entries.
+    /// Adds up these contradicted entries.
     pub fn of(entries: &[Entry]) -> Self {
         Self { entries: entries.len(), spans: entries.iter().map(|entry| u64::from(entry.spans)).sum() }
     }
 }
 
-/// How often an entry's words have each label in the annotated sentences.
+/// How often an entry's words have each label in the annotated sentences. `O` is a label here.
 #[derive(Debug, Clone, Default)]
 struct Evidence {
     by_label: BTreeMap<LabelId, u32>,
 }
 
-/// Occurrences that the dictionary as a whole counts for, in what is believed of a single entry.
+/// Weight of the dictionary as a whole when one entry is checked, in occurrences.
 const PRIOR: f64 = 4.0;
 
-/// What the evidence makes of an entry.
+/// The result of checking an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Stands,
-    /// Contradicted: the spans take this label, or become unknown.
+    /// The entry is contradicted: its spans take this label, or become unknown.
     Becomes(Option<LabelId>),
 }
 
@@ -61,11 +62,12 @@ impl Evidence {
         self.by_label.get(&label).copied().unwrap_or(0)
     }
 
-    /// What becomes of an entry of this label, in a dictionary that `agreement` of the evidence agrees with.
+    /// Checks an entry with this label. `agreement` is the share of occurrences that agree with the dictionary as
+    /// a whole.
     ///
-    /// It is contradicted where most occurrences have another label, and still would if [`PRIOR`] more of them were
-    /// like those of the dictionary as a whole: one occurrence speaks against an entry of a poor dictionary, not of a
-    /// good one.
+    /// The entry is contradicted if most occurrences have another label, even after adding [`PRIOR`] occurrences
+    /// that agree as often as the whole dictionary. So one occurrence is enough against an entry of a poor
+    /// dictionary, but not of a good one.
     fn verdict(&self, label: LabelId, agreement: f64) -> Verdict {
         let (n, agreeing) = (self.total(), self.of(label));
         let posterior = (f64::from(agreeing) + PRIOR * agreement) / (f64::from(n) + PRIOR);
@@ -76,12 +78,12 @@ impl Evidence {
     }
 }
 
-/// The entries of the distant labels that `annotated`, whose labels must be numbered alike, contradicts; those that
-/// label most first.
+/// Returns the dictionary entries of the distant labels that `annotated` contradicts, those with the most spans
+/// first. Both corpora must use the same label numbers.
 pub fn contradicted(distant: &Corpus, annotated: &Corpus) -> Vec<Entry> {
     let mut forms = Forms::default();
     let mut words = Vec::new();
-    // Number of spans, by form and label.
+    // Number of spans by form and label.
     let mut spans: BTreeMap<(usize, LabelId), u32> = BTreeMap::new();
     for entity in &distant.entities {
         let form = *forms.entry(distant.tokens.words(entity.span)).get_or_insert_with(|| {
@@ -110,8 +112,8 @@ pub fn contradicted(distant: &Corpus, annotated: &Corpus) -> Vec<Entry> {
     contradicted
 }
 
-/// The share of the occurrences that agree with their entry, the mean over all labelled spans whose words occur in the
-/// annotated sentences; 1 where none do.
+/// Mean share of the occurrences that agree with their entry. The mean is over all labelled spans whose words
+/// occur in the annotated sentences; it is 1 if there are none.
 fn agreement(spans: &BTreeMap<(usize, LabelId), u32>, evidence: &[Evidence]) -> f64 {
     let (mut agreeing, mut all) = (0.0, 0.0);
     for (&(form, label), &spans) in spans {
@@ -122,9 +124,9 @@ fn agreement(spans: &BTreeMap<(usize, LabelId), u32>, evidence: &[Evidence]) -> 
     if all == 0.0 { 1.0 } else { agreeing / all }
 }
 
-/// What becomes of the spans of contradicted entries: all that have their words and their distant label, but for those
-/// that the model `has_learned`, where they are no less an entity. Whether words are a name, the words tell; of
-/// which type, the sentence, which the model has seen.
+/// Decides about the spans of contradicted entries, that is, the spans with their words and their distant label. A
+/// span that the model `has_learned` keeps its label, unless its words are no entity at all. The words alone tell
+/// whether they are a name. The sentence tells which type it is, and the model has seen the sentence.
 pub fn decisions(
     entries: &[Entry],
     corpus: &Corpus,
@@ -151,24 +153,24 @@ pub fn decisions(
     corpus.entities.iter().filter_map(of_entity).collect()
 }
 
-/// The words of contradicted entries that are no entity in the annotated sentences. A span that has them and no label is
-/// suspicious only because the dictionary labels it elsewhere.
+/// Words of contradicted entries that are no entity in the annotated sentences. An unlabelled span with these
+/// words is suspicious only because the dictionary labels them elsewhere.
 #[derive(Debug)]
 pub struct OrdinaryWords<'a> {
     words: HashSet<&'a str>,
-    /// What they begin with, up to a blank: most spans need no more than a look at it.
+    /// The first word of each. Most spans can be ruled out by their first word.
     first: HashSet<&'a str>,
 }
 
 impl<'a> OrdinaryWords<'a> {
-    /// Of these contradicted entries.
+    /// Collects the words from these contradicted entries.
     pub fn new(entries: &'a [Entry]) -> Self {
         let is_ordinary = |entry: &&Entry| entry.becomes.as_deref() == Some("O");
         let words: HashSet<&str> = entries.iter().filter(is_ordinary).map(|entry| entry.words.as_str()).collect();
         Self { first: words.iter().filter_map(|words| words.split(' ').next()).collect(), words }
     }
 
-    /// Whether a span has such words.
+    /// Whether a span consists of such words.
     pub fn contains(&self, tokens: &TokenTable, span: Span) -> bool {
         if self.words.is_empty() {
             return false;
@@ -178,8 +180,8 @@ impl<'a> OrdinaryWords<'a> {
     }
 }
 
-/// Counts the labels of the forms' occurrences in the annotated sentences, for each of `n` forms. Spans of unknown label
-/// say nothing, nor do those inside a longer entity.
+/// Counts the labels at the occurrences of each of `n` forms in the annotated sentences. Spans of unknown label
+/// and spans inside a longer entity do not count.
 fn gather(annotated: &Corpus, forms: &Forms, n: usize) -> Vec<Evidence> {
     let mut evidence = vec![Evidence::default(); n];
     for sentence in 0..annotated.n_sentences() as u32 {
@@ -219,15 +221,15 @@ mod tests {
         let (poor, good) = (0.25, 0.75);
         for (counts, agreement, verdict) in [
             (&[][..], poor, Verdict::Stands),
-            // (0 + 1) / 5, and (0 + 3) / 5.
+            // (0 + 1) / 5 and (0 + 3) / 5.
             (&[(0, 1)], poor, becomes(Some(0))),
             (&[(0, 1)], good, Verdict::Stands),
-            // (0 + 3) / 6 is a half; (0 + 3) / 7 less.
+            // (0 + 3) / 6 is one half; (0 + 3) / 7 is less.
             (&[(2, 2)], good, Verdict::Stands),
             (&[(2, 3)], good, becomes(Some(2))),
-            // Half of them agree.
+            // Half of the occurrences agree.
             (&[(0, 1), (1, 1)], poor, Verdict::Stands),
-            // (1 + 1) / 7; against it, but not clear for what.
+            // (1 + 1) / 7: contradicted, but no other label is clear.
             (&[(0, 1), (1, 1), (2, 1)], poor, becomes(None)),
         ] {
             assert_eq!(evidence(counts).verdict(1, agreement), verdict, "{counts:?}");
@@ -247,8 +249,8 @@ mod tests {
                 {"tokens": ["Ur", "Ur", "Oz", "Oz"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]], "unknown": [[1, 1]]}]"#,
         );
         let entries = contradicted(&distant, &annotated);
-        // "The" is O twice, for The Hague is a longer entry; Ada is PER twice; Ur is O and PER; Oz is LOC and O; "the" is
-        // unknown. The Hague and Ada as PER agree, Oz half: (1 + 1 + 0.5) / 7 in all.
+        // "The" is O twice, because The Hague is a longer entry. Ada is PER twice, Ur is O and PER, Oz is LOC and
+        // O, "the" is unknown. The Hague and Ada as PER agree, Oz agrees by half: (1 + 1 + 0.5) / 7 in all.
         let entry = |words: &str, label: &str, spans, becomes: Option<&str>| {
             let becomes = becomes.map(str::to_owned);
             Entry { words: words.into(), label: label.into(), spans, annotated: 2, agreeing: 0, becomes }
@@ -286,18 +288,18 @@ mod tests {
         let new_york = r#"{"tokens": ["New", "York"], "entities": [[0, 1, "LOC"]]}"#;
         let plain = r#"{"tokens": ["New", "York"], "entities": []}"#;
         let repeated = |sentence: &str| format!("[{}]", [sentence; 5].join(","));
-        // Inside an annotated entity that is longer, whether the dictionary has that or not.
+        // Inside a longer annotated entity, whether the dictionary has that entity or not.
         assert_eq!(of(&format!("[{york}]"), &repeated(new_york)), []);
         assert_eq!(of(&format!("[{york},{new_york}]"), &repeated(new_york)), []);
-        // Where the longer entry matches, and is wrong, only that one is contradicted.
+        // If the longer entry matches and is wrong, only the longer entry is contradicted.
         assert_eq!(of(&format!("[{york},{new_york}]"), &repeated(plain)), [("New York".to_owned(), 5)]);
         assert_eq!(of(&format!("[{york}]"), &repeated(plain)), [("York".to_owned(), 5)]);
     }
 
     #[test]
     fn long_entries_and_many_types_take_no_more_steps_than_the_text_agrees_with_them() {
-        // 300 tokens that begin like every sentence; 65,000 types with an entry each. Looking at every span of that
-        // width, or through all types for every entry, would take minutes.
+        // 300 tokens that begin like every sentence, and 65,000 types with one entry each. It would take minutes
+        // to look at every span of that width, or to go through all types for every entry.
         let long = vec!["a"; 300].join("\",\"");
         let types: Vec<String> = (0..65_000).map(|i| format!("T{i:05}")).collect();
         let labels = LabelSet::from_types(types.clone());
@@ -313,7 +315,7 @@ mod tests {
         let mut annotated = vec![format!(r#"{{"tokens": ["{}"], "entities": []}}"#, words.join("\",\""))];
         annotated.push(format!(r#"{{"tokens": ["{}"], "entities": []}}"#, vec!["a"; 20_000].join("\",\"")));
         let entries = contradicted(&distant, &read(&annotated));
-        // 66 times 300 of 20,000; and every word once, in a dictionary that nothing agrees with.
+        // 66 times 300 tokens fit in 20,000. Every word occurs once, in a dictionary that nothing agrees with.
         assert_eq!((entries.len(), entries.iter().map(|entry| entry.annotated).max()), (65_001, Some(66)));
         let index = distant.span_index(8).unwrap();
         assert_eq!(decisions(&entries, &distant, &index, |_| false).len(), 65_000);

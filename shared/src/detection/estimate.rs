@@ -1,4 +1,4 @@
-//! How well the judged spans are the wrong ones, estimated from the threshold samples.
+//! Estimates, from the threshold samples or from trust, how many of the judged spans are wrong.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,34 +8,34 @@ use crate::corpus::decision::Side;
 use crate::corpus::labels::{LabelId, O};
 use crate::corpus::span::SpanId;
 
-/// The true number of wrong labels, divided by the sum of the noise model's probabilities, lay between these on most of the
-/// corpora that it was tried on (docs/DETECTION.md).
+/// Bounds for the true number of wrong labels, divided by the sum of the noise model's probabilities. On most of
+/// the corpora that we tried, it was between them (docs/DETECTION.md).
 const ERRORS: (f64, f64) = (0.7, 1.4);
 
-/// What the threshold samples let expect of one side, where gold is not known.
+/// Estimated quality of the judgement of one side, without gold.
 ///
-/// Assumes that wrong labels score like the samples, which were given a wrong label at random. Wrong
-/// labels that repeat (the same name, wrong everywhere) are learned as if they were right and score
-/// higher: they are missing from `wrong` and `remaining`, which are therefore low where a dictionary errs
-/// systematically. By trust, the probabilities are added up instead. docs/DETECTION.md and docs/THRESHOLDS.md have the
-/// errors measured.
+/// By AUM or confidence, the estimate assumes that wrong labels score like the threshold samples, which have a
+/// random wrong label. Wrong labels that repeat (the same name, wrong everywhere) are learned like right ones and
+/// score higher. The estimate misses them, so `wrong` and `remaining` are too low if a dictionary makes systematic
+/// errors. By trust, the estimate adds up the probabilities that labels are wrong. docs/DETECTION.md and
+/// docs/THRESHOLDS.md give the measured errors.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Spans that the thresholds judge wrong; decisions by hand are left aside.
+    /// Number of spans that the thresholds judge wrong. Decisions by hand do not count.
     pub judged: u64,
-    /// How many of them are wrong.
+    /// How many of the judged spans are wrong.
     pub found: f64,
-    /// Share of them that is wrong; 1 where none is judged.
+    /// Wrong among judged; 1 if no span is judged.
     pub precision: f64,
-    /// Wrong labels on this side in all, with a 90 % bootstrap interval.
+    /// Number of all wrong labels on this side, with its likely range.
     pub wrong: WrongLabels,
-    /// Wrong labels above the thresholds.
+    /// Number of wrong labels above the thresholds.
     pub remaining: f64,
 }
 
 impl Estimate {
-    /// Of one side; `None` with too few threshold samples, and where single types have thresholds of
-    /// their own but too few samples.
+    /// Estimates one side. `None` if the side has too few threshold samples, or if types have their own thresholds
+    /// and one of them has too few samples. By trust there is always an estimate.
     pub fn new(judgement: &Judgement, side: Side) -> Option<Self> {
         let judge = judgement.judge();
         if judge.metric == Metric::Trust {
@@ -60,7 +60,7 @@ impl Estimate {
         Some(Self { judged, found, precision: share(found, judged), wrong, remaining })
     }
 
-    /// By the noise model: the probabilities that labels are wrong, added up.
+    /// Estimates by trust: adds up the probabilities that labels are wrong.
     fn by_trust(judgement: &Judgement, side: Side) -> Self {
         let judge = judgement.judge();
         let sum = |spans: &[SpanId]| spans.iter().map(|&span| 1.0 - f64::from(judge.value(span))).sum::<f64>();
@@ -78,7 +78,7 @@ impl Estimate {
     }
 }
 
-/// `found` of `judged`; 1 where none is judged.
+/// `found` divided by `judged`; 1 if none is judged.
 fn share(found: f64, judged: u64) -> f64 {
     if judged == 0 { 1.0 } else { found / judged as f64 }
 }
@@ -92,7 +92,7 @@ pub(crate) mod tests {
     use crate::metrics::Window;
     use crate::recording::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo, SampleScheme, ThresholdRun};
 
-    /// One-token sentences, each a positive with this AUM; the first ones are threshold samples too.
+    /// One-token sentences, each a positive with the given AUM. The first sentences are threshold samples too.
     pub(crate) fn dynamics(positives: &[f32], samples: &[f32]) -> Dynamics {
         let sentence = r#"{"tokens": ["a"], "entities": [[0, 0, "X"]]}"#;
         let json = format!("[{}]", vec![sentence; positives.len()].join(","));
@@ -119,7 +119,8 @@ pub(crate) mod tests {
 
     #[test]
     fn samples_estimate_what_gold_would_say() {
-        // 40 wrong labels spread like the 40 samples, from −1 on; 60 right ones around 5.
+        // 40 wrong labels with the AUM values of the 40 samples, from −1 on; 60 right labels with values from 5
+        // on.
         let wrong: Vec<f32> = (0..40).map(|i| -1.0 + i as f32 / 40.0).collect();
         let right = (0..60).map(|i| 5.0 + i as f32 / 60.0);
         let all: Vec<f32> = wrong.iter().copied().chain(right).collect();

@@ -1,4 +1,4 @@
-//! Why a label is doubted or trusted, in words: the signals of the noise model, the strongest first.
+//! Explains in words why a label is doubted or trusted: the signals of the noise model, strongest first.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,20 +8,20 @@ use crate::corpus::TokenTable;
 use crate::corpus::decision::Side;
 use crate::corpus::span::SpanId;
 
-/// A signal that moves the log odds by less than this is not worth a word.
+/// A signal that moves the log odds by less than this is not mentioned.
 const LEAST: f32 = 0.5;
 
-/// What speaks against a label and for it, each the strongest first.
+/// The reasons against and for a label, each list with the strongest reason first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Reasons to doubt the label.
     pub against: Vec<String>,
-    /// Reasons to trust it.
+    /// Reasons to trust the label.
     pub in_favour: Vec<String>,
 }
 
 impl Explanation {
-    /// Both lists as one line; empty where nothing stands out.
+    /// Both lists in one line; empty if there are no reasons.
     pub fn line(&self) -> String {
         let part = |intro: &str, reasons: &[String]| {
             if reasons.is_empty() { String::new() } else { format!("{intro}{}", reasons.join("; ")) }
@@ -32,12 +32,12 @@ impl Explanation {
 }
 
 impl Judge {
-    /// Why the label of a span is doubted or trusted. `tokens`: those of the corpus. Empty for a flagged span, and for one
-    /// that does not exist.
+    /// Explains why the label of a span is doubted or trusted. `tokens` are the tokens of the corpus. Empty if the
+    /// span is flagged or does not exist.
     pub fn explain(&self, tokens: &TokenTable, span: SpanId) -> Explanation {
         let mut reasons = self.reasons(span);
         reasons.retain(|reason| reason.log_odds.abs() >= LEAST && reason.signal != Signal::Base);
-        // Stable: equal ones stay in the order of the weights.
+        // The sort is stable: signals of equal strength stay in the order of the weights.
         reasons.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
         let mut explanation = Explanation::default();
         for reason in &reasons {
@@ -57,7 +57,7 @@ impl Judge {
             Signal::Base | Signal::HighAum | Signal::NotARun | Signal::OverlapAum => return None,
             Signal::MissedRuns if doubts => "many such runs are not labelled here".to_owned(),
             Signal::MissedRuns => "most such runs without a label are no names here".to_owned(),
-            // As it is, not as it is weighed.
+            // The AUM as recorded, not cut off as in the noise model.
             Signal::Aum if doubts => {
                 format!("the model prefers another label (AUM {:.1})", self.metrics.aum.get(span as usize)?)
             }
@@ -90,7 +90,7 @@ mod tests {
                         {"tokens": ["I", "saw", "The", "the", "the", "dog"], "entities": [[2, 2, "PER"]]}]"#;
         let corpus = dynclean_json::read(json).unwrap();
         let index = corpus.span_index(8).unwrap();
-        // Beyond −6 it weighs no more.
+        // The noise model cuts off AUM at −6.
         let rows: Vec<f32> = (0..index.len()).flat_map(|_| [0.0, -7.0]).collect();
         let dynamics = Dynamics::of_one_epoch(corpus, &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Trust).unwrap();

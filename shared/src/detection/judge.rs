@@ -1,5 +1,5 @@
-//! Which spans are judged wrong: metrics, samples and sorted columns, computed once per window and
-//! metric, from which every change of a threshold is answered by binary searches.
+//! Holds metrics, threshold samples and sorted spans, computed once per window and metric. After that, a change of
+//! a threshold needs only binary searches.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ use crate::metrics::{Metrics, MetricsError, Window};
 use crate::recording::dictionary::Entry;
 use crate::recording::dynamics::{Dynamics, Negatives};
 
-/// Why dynamics cannot be judged.
+/// Reasons why dynamics cannot be judged.
 #[derive(Debug, thiserror::Error)]
 pub enum JudgeError {
     /// See [`TooManySpans`].
@@ -27,19 +27,19 @@ pub enum JudgeError {
     /// See [`MetricsError`].
     #[error(transparent)]
     Metrics(#[from] MetricsError),
-    /// Judged by a metric that margins alone do not give.
+    /// The metric needs probabilities, but the dynamics have only margins.
     #[error("these dynamics hold margins, not logits, so the confidence is not known: judge by AUM")]
     NoProbabilities,
 }
 
-/// Everything that a decision about any span of a dynamics file needs, for one window and metric.
+/// Everything that is needed to decide about any span of a dynamics file, for one window and one metric.
 #[derive(Debug)]
 pub struct Judge {
-    /// The epochs looked at.
+    /// The epochs of the metrics.
     pub window: Window,
-    /// By what spans are ranked.
+    /// The metric that ranks the spans.
     pub metric: Metric,
-    /// The enumeration.
+    /// The numbering of the spans.
     pub index: SpanIndex,
     /// The entity types.
     pub labels: LabelSet,
@@ -49,25 +49,26 @@ pub struct Judge {
     pub metrics: Metrics,
     /// The threshold samples.
     pub samples: Samples,
-    /// What the text says.
+    /// What the text says about labels.
     pub(super) evidence: Evidence,
-    /// The labelled entities, by sentence and start, where none overlaps another; `None` where the corpus is nested.
+    /// The labelled entities, sorted by sentence and start; `None` if some of them overlap.
     flat: Option<Vec<Span>>,
-    /// What becomes of the spans of dictionary entries that annotated sentences contradict, where settings ask for it.
+    /// Decisions about the spans of dictionary entries that annotated sentences contradict. They count only if the
+    /// settings use this check.
     pub contradicted: BTreeMap<SpanId, Decision>,
     pub(super) negatives_of_run: Negatives,
     negatives: Group,
-    /// Negatives that may be missed entities: they overlap neither a more suspicious one nor a learned positive, and
-    /// have no words of which annotated sentences say that they are none.
+    /// Negatives that may be missed entities. Such a negative overlaps no learned positive and no more suspicious
+    /// negative of this group. The annotated sentences do not show its words as ordinary words.
     possibly_missed: Group,
-    /// The same by the dynamics alone, where annotated sentences contradict any entry.
+    /// The same group without the annotated sentences; `None` if they contradict no entry.
     without_annotated: Option<Group>,
     positives: Group,
-    /// The positives again, by type: element i has label i + 1.
+    /// The positives by type: element `i` has label `i + 1`.
     pub(super) types: Vec<Group>,
 }
 
-/// Spans in the order of suspicion, and what the threshold samples say about them, when first asked for.
+/// Spans in order of suspicion, with the estimate from the threshold samples, computed when first needed.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) ranking: Ranking,
@@ -81,20 +82,21 @@ impl From<Ranking> for Group {
 }
 
 impl Judge {
-    /// Prepares the decisions about `dynamics` over a window, by a metric. O(n log n).
+    /// Prepares the decisions about `dynamics`, over a window and by a metric. O(n log n).
     ///
     /// # Errors
-    /// When no epoch is inside the window, or there are too many spans to number.
+    /// When no epoch is inside the window, the metric needs probabilities that are not known, or there are too
+    /// many spans to number.
     pub fn new(dynamics: &Dynamics, window: Window, metric: Metric) -> Result<Self, JudgeError> {
         let index = dynamics.span_index()?;
         let assigned = dynamics.corpus.dense_labels(&index);
         Self::of(dynamics, index, assigned, window, metric)
     }
 
-    /// The automatic settings, changed as `adjust` does, and the judge for them.
+    /// Takes the automatic settings, changes them with `adjust`, and returns the judge for them and the settings.
     ///
     /// # Errors
-    /// As [`Judge::new`].
+    /// The same as [`Judge::new`].
     pub fn automatic(dynamics: &Dynamics, adjust: impl FnOnce(&mut Settings)) -> Result<(Self, Settings), JudgeError> {
         let index = dynamics.span_index()?;
         let assigned = dynamics.corpus.dense_labels(&index);
@@ -114,8 +116,8 @@ impl Judge {
         Self::with_metrics(dynamics, index, assigned, window, metric, metrics)
     }
 
-    /// As [`Judge::new`], where enumeration, distant labels and the metrics over the window are known already.
-    /// Of `dynamics` the main run is not looked at.
+    /// The same as [`Judge::new`], if span index, distant labels and metrics are already known. It reads no logits
+    /// of the main run of `dynamics`.
     ///
     /// # Errors
     /// When the metric needs probabilities that are not known.
@@ -153,10 +155,11 @@ impl Judge {
         let has_learned = |span: SpanId| column.get(span as usize).is_some_and(|&value| value >= median);
         let entries = &dynamics.contradicted;
         let mut contradicted = dictionary_check::decisions(entries, &dynamics.corpus, &index, has_learned);
-        // Nothing is decided about a flagged span, whoever asks.
+        // A flagged span gets no decision, not even by annotated sentences.
         contradicted.retain(|&span, _| !metrics.is_flagged(span as usize));
         let possibly_missed = |contradicted: &BTreeMap<SpanId, Decision>, entries: &[Entry]| {
-            // Entities do not overlap: where the model has learned one that nobody contradicts, none is missed.
+            // Entities do not overlap. So no entity is missed where the model has learned one, unless that one is
+            // contradicted.
             let is_entity =
                 |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
             let learned = by_metric.from(metric.natural_threshold()).iter().filter(is_entity);
@@ -193,72 +196,73 @@ impl Judge {
         })
     }
 
-    /// The side that a span is on.
+    /// The side of a span.
     pub fn side(&self, span: SpanId) -> Side {
         Side::of(self.assigned.get(span as usize).copied().unwrap_or(O))
     }
 
-    /// The metric by which a span is ranked; NaN for a flagged span and for one that does not exist.
+    /// The value of the ranking metric for a span; NaN if the span is flagged or does not exist.
     pub fn value(&self, span: SpanId) -> f32 {
         self.metric.column(&self.metrics).get(span as usize).copied().unwrap_or(f32::NAN)
     }
 
-    /// What speaks for and against a span's label, in a fixed order; it adds up to the log odds that the label is wrong.
-    /// Nothing where the span is flagged or does not exist.
+    /// The reasons for and against a span's label, in a fixed order. They add up to the log odds that the label is
+    /// wrong. Empty if the span is flagged or does not exist.
     pub fn reasons(&self, span: SpanId) -> Vec<Reason> {
         let known = noise_model::known(&self.evidence, &self.index, &self.assigned, &self.metrics.aum, span);
         known.filter(|known| !known.aum.is_nan()).map_or(Vec::new(), |known| noise_model::reasons(&known).collect())
     }
 
-    /// What the text says in this corpus, and how far it counts; `None` where labels are not judged by it.
+    /// How far capitals mark names in this corpus; `None` if the metric is not trust.
     pub fn capitals(&self) -> Option<Capitals> {
         (self.metric == Metric::Trust).then_some(self.evidence.capitals)
     }
 
-    /// What the text says against an entity: see [`noise_model::text_against`]. Nothing against an `O` span.
+    /// Log odds that the text gives against an entity: see [`noise_model::text_against`]. 0 for an `O` span.
     pub(super) fn text_against(&self, span: SpanId) -> f32 {
         let entity = self.index.span(span).filter(|_| self.side(span) == Side::Positives);
         entity.map_or(0.0, |entity| noise_model::text_against(self.evidence.of(entity, true)))
     }
 
-    /// The labelled entities that overlap a span, where entities do not overlap in this corpus; `None` where they do.
+    /// The labelled entities that overlap a span; `None` if entities of this corpus overlap each other.
     pub(super) fn overlapped(&self, span: Span) -> Option<impl Iterator<Item = Span> + '_> {
         let entities = self.flat.as_ref()?;
-        // They do not overlap, so their ends ascend as their starts do.
+        // The entities do not overlap, so their ends are in the same order as their starts.
         let from = entities.partition_point(|e| (e.sentence, e.end) < (span.sentence, span.start));
         Some(entities.iter().skip(from).copied().take_while(move |entity| entity.overlaps(&span)))
     }
 
-    /// The capitalised run that an entity is part of, where it goes on beyond the entity.
+    /// The longer capitalised run that an entity is part of; `None` if the run does not go beyond the entity.
     pub fn longer_run(&self, span: SpanId) -> Option<Span> {
         let is_entity = self.side(span) == Side::Positives;
         self.evidence.of(self.index.span(span)?, is_entity).run
     }
 
-    /// Spans with non-finite logits: kept, and not judged.
+    /// Number of spans with non-finite logits. They are kept and not judged.
     pub fn flagged(&self) -> u64 {
         self.metrics.flagged() as u64
     }
 
-    /// All negatives, and those that may be missed entities, also by the dynamics alone, the metric ascending. Which of
-    /// them settings judge, [`super::judgement::Judgement::negatives_judged`] says.
+    /// Three lists of negatives: all of them; those that may be missed entities; and the same without the
+    /// annotated sentences. Each is in ascending order of the metric.
+    /// [`super::judgement::Judgement::negatives_judged`] says which list the settings judge.
     pub fn negatives(&self) -> [&[SpanId]; 3] {
         let missed = [true, false].map(|check| &self.missed(check).ranking);
         [&self.negatives.ranking, missed[0], missed[1]].map(|ranking| self.by_metric(ranking).spans())
     }
 
-    /// The negatives that may be missed entities, annotated sentences heeded or not.
+    /// The negatives that may be missed entities, with or without the annotated sentences.
     pub(super) fn missed(&self, dictionary_check: bool) -> &Group {
         self.without_annotated.as_ref().filter(|_| !dictionary_check).unwrap_or(&self.possibly_missed)
     }
 
-    /// Groups of spans, each with the metric ascending: those of [`Judge::negatives`], and the spans of every entity
-    /// type.
+    /// Groups of spans, each in ascending order of the metric: the lists of [`Judge::negatives`], then the spans
+    /// of each entity type.
     pub fn groups(&self) -> impl Iterator<Item = &[SpanId]> {
         self.negatives().into_iter().chain(self.types.iter().map(|group| self.by_metric(&group.ranking).spans()))
     }
 
-    /// All rankable spans of a side, the metric ascending.
+    /// All rankable spans of a side, in ascending order of the metric.
     pub fn ranked(&self, side: Side) -> Ascending<'_> {
         self.by_metric(match side {
             Side::Negatives => &self.negatives.ranking,
@@ -266,7 +270,7 @@ impl Judge {
         })
     }
 
-    /// The spans of a side that settings could judge wrong.
+    /// The spans of a side that the settings could judge wrong.
     pub(super) fn group(&self, side: Side, settings: &Settings) -> &Group {
         match side {
             Side::Positives => &self.positives,
@@ -275,14 +279,15 @@ impl Judge {
         }
     }
 
-    /// The positives, those first that annotated sentences contradict; both parts with the metric ascending.
+    /// The positives in two lists: first those that annotated sentences contradict, then the others. Both are in
+    /// ascending order of the metric.
     pub fn contradicted_first(&self) -> [Vec<SpanId>; 2] {
         let is_contradicted = |span: &SpanId| self.contradicted.contains_key(span);
         let (first, others) = self.ranked(Side::Positives).spans().iter().partition(|span| is_contradicted(span));
         [first, others]
     }
 
-    /// Of these spans, the metric ascending, each with its metric.
+    /// Pairs each span with its metric value. `spans` must be sorted by that value.
     pub fn of_sorted<'a>(&'a self, spans: &'a [SpanId]) -> Ascending<'a> {
         Ascending::of_sorted(spans, self.metric.column(&self.metrics))
     }
@@ -291,15 +296,15 @@ impl Judge {
         ranking.by(self.metric.column(&self.metrics))
     }
 
-    /// What the threshold samples say about the spans of a side that settings could judge wrong.
+    /// The estimate from the threshold samples, for the spans of a side that the settings could judge wrong.
     pub(super) fn estimate(&self, side: Side, settings: &Settings) -> &Automatic {
-        // Few of the random negatives are anywhere near the threshold: what memorisation does there is
-        // read off the positives.
+        // Both sides use the positives here: too few random negatives are near the threshold to show the effect of
+        // memorisation.
         let held_out = || pairs(self.samples.of_side(Side::Positives));
         self.estimate_of(self.group(side, settings), side, || self.samples.given(side).to_vec(), held_out)
     }
 
-    /// What the threshold samples of an entity type say about it; `None` for `O` and unknown labels.
+    /// The estimate from the threshold samples of one entity type; `None` for `O` and unknown labels.
     pub fn type_estimate(&self, label: LabelId) -> Option<&Automatic> {
         let group = self.types.get(usize::from(label).checked_sub(1)?)?;
         let own = || self.samples.of_label(label);
@@ -321,7 +326,7 @@ impl Judge {
     }
 }
 
-/// The entities of a corpus by sentence and start; `None` where two overlap.
+/// The entities of a corpus, sorted by sentence and start; `None` if two of them overlap.
 fn flat_entities(corpus: &Corpus) -> Option<Vec<Span>> {
     let mut spans: Vec<Span> = corpus.entities.iter().map(|entity| entity.span).collect();
     spans.sort_unstable();
@@ -329,7 +334,7 @@ fn flat_entities(corpus: &Corpus) -> Option<Vec<Span>> {
     (!overlap).then_some(spans)
 }
 
-/// (held-out, trained) metric of samples.
+/// Pairs the held-out metric of each sample with its trained metric.
 fn pairs<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<(f32, f32)> {
     samples.filter(|s| s.held_out.is_finite()).map(|s| (s.held_out, s.trained)).collect()
 }

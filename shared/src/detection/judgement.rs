@@ -1,4 +1,4 @@
-//! What settings decide about the spans of a judge.
+//! Applies settings to a judge: thresholds and the decisions about spans.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,19 +15,19 @@ use crate::exp::exp_nonpositive;
 use crate::recording::dynamics::Negatives;
 
 impl Judge {
-    /// What these settings, whose window and metric must be the judge's, decide.
+    /// Applies these settings. Their window and metric must be the judge's.
     pub fn under<'a>(&'a self, settings: &'a Settings) -> Judgement<'a> {
         Judgement::new(self, settings)
     }
 }
 
-/// What settings decide, their thresholds found once. Making one takes a few binary searches.
+/// The decisions that settings give. The thresholds are computed once, with a few binary searches.
 #[derive(Debug)]
 pub struct Judgement<'a> {
     judge: &'a Judge,
     settings: &'a Settings,
     thresholds: Thresholds,
-    /// Value of every label's threshold, `O` first.
+    /// The threshold of every label, `O` first.
     by_label: Vec<f32>,
 }
 
@@ -75,12 +75,12 @@ impl<'a> Judgement<'a> {
         &self.thresholds
     }
 
-    /// What the threshold samples say about a side.
+    /// The estimate from the threshold samples of a side.
     pub fn estimate(&self, side: Side) -> &'a Automatic {
         self.judge.estimate(side, self.settings)
     }
 
-    /// Which of [`Judge::negatives`] are judged, by index.
+    /// Index of the list in [`Judge::negatives`] that these settings judge.
     pub fn negatives_judged(&self) -> usize {
         match self.settings {
             Settings { overlap_suppression: false, .. } => 0,
@@ -89,12 +89,12 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    /// The threshold of a label.
+    /// The threshold of a label; minus infinity if the label does not exist.
     pub fn threshold(&self, label: LabelId) -> f32 {
         self.by_label.get(usize::from(label)).copied().unwrap_or(f32::NEG_INFINITY)
     }
 
-    /// Spans of a side that are judged wrong, the metric ascending.
+    /// The spans of a side that are judged wrong, in ascending order of the metric.
     pub fn judged_wrong(&self, side: Side) -> Cow<'a, [SpanId]> {
         let ranking = self.judgeable(side);
         let (lowest, highest) = match (side, self.by_label.get(1..)) {
@@ -112,7 +112,8 @@ impl<'a> Judgement<'a> {
         Cow::Owned(below.iter().copied().filter(is_judged).collect())
     }
 
-    /// Spans of a side that are judged wrong or contradicted by annotated sentences, the metric ascending.
+    /// The spans of a side that are judged wrong or that annotated sentences contradict, in ascending order of the
+    /// metric.
     pub fn changed(&self, side: Side) -> Cow<'a, [SpanId]> {
         let judged = self.judged_wrong(side);
         let is_new = |&span: &SpanId| {
@@ -129,14 +130,14 @@ impl<'a> Judgement<'a> {
         Cow::Owned(all)
     }
 
-    /// What becomes of the spans of contradicted dictionary entries; none where the settings do not ask for it.
+    /// Decisions about the spans of contradicted dictionary entries; empty if the settings do not use this check.
     pub fn contradicted(&self) -> &'a BTreeMap<SpanId, Decision> {
         static NONE: BTreeMap<SpanId, Decision> = BTreeMap::new();
         if self.settings.dictionary_check { &self.judge.contradicted } else { &NONE }
     }
 
-    /// Every decision there is, in no order: by the thresholds, by annotated sentences, which overrule those, and by hand,
-    /// which overrules both. All other spans keep their labels.
+    /// Returns all decisions, in no particular order. Decisions by hand overrule annotated sentences, and
+    /// annotated sentences overrule the thresholds. All other spans keep their labels.
     pub fn decided(&self, by_hand: &BTreeMap<SpanId, Decision>) -> Vec<(SpanId, Decision)> {
         let contradicted = self.contradicted();
         let mut decided: Vec<(SpanId, Decision)> = Vec::new();
@@ -149,8 +150,8 @@ impl<'a> Judgement<'a> {
         decided
     }
 
-    /// The spans of a side that could be judged wrong, the most suspicious first: those that annotated sentences
-    /// contradict, whatever their metric, and then the others; both parts with the metric ascending.
+    /// The spans of a side that could be judged wrong, the most suspicious first, in two lists: those that
+    /// annotated sentences contradict, then the others. Both are in ascending order of the metric.
     pub(crate) fn by_suspicion(&self, side: Side) -> [Cow<'a, [SpanId]>; 2] {
         match side {
             Side::Positives if !self.contradicted().is_empty() => self.judge.contradicted_first().map(Cow::Owned),
@@ -158,7 +159,7 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    /// How many spans with this label are judged wrong.
+    /// Number of spans with this label that are judged wrong.
     pub fn count(&self, label: LabelId) -> usize {
         self.group(label).map_or(0, |ranking| ranking.below(self.threshold(label)).len())
     }
@@ -170,18 +171,18 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    /// The spans of a side that could be judged wrong, were the threshold high enough.
+    /// The spans of a side that would be judged wrong if the threshold were high enough.
     fn judgeable(&self, side: Side) -> Ascending<'a> {
         self.judge.by_metric(&self.judge.group(side, self.settings).ranking)
     }
 
-    /// What is decided about one span.
+    /// The decision about one span, by annotated sentences or by threshold.
     pub fn decide(&self, span: SpanId) -> Decision {
         self.contradicted().get(&span).copied().unwrap_or_else(|| self.by_threshold(span))
     }
 
-    /// What the thresholds alone decide about one span: the same as [`Judgement::judged_wrong`] and
-    /// [`Judgement::verdict`] say about all.
+    /// The decision about one span by the thresholds alone. It agrees with [`Judgement::judged_wrong`] and
+    /// [`Judgement::verdict`].
     pub fn by_threshold(&self, span: SpanId) -> Decision {
         let (value, side) = (self.judge.value(span), self.judge.side(span));
         let label = self.judge.assigned.get(span as usize).copied().unwrap_or(O);
@@ -192,7 +193,7 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    /// What happens to a span that is judged wrong.
+    /// The decision about a span that is judged wrong: remove or relabel.
     pub fn verdict(&self, span: SpanId) -> Decision {
         let (judge, at) = (self.judge, span as usize);
         let metrics = &judge.metrics;
@@ -216,19 +217,18 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    /// Whether a span labelled `O` may become an entity. Where entities do not overlap, none may come to overlap another:
-    /// neither one that stays an entity, nor another span that becomes one. Of overlapping spans only the most suspicious
-    /// may.
+    /// Whether a span labelled `O` may become an entity. In a corpus without overlapping entities, it must not
+    /// overlap an entity that stays, nor a more suspicious negative that may become one.
     fn may_become_entity(&self, span: SpanId) -> bool {
         let judge = self.judge;
         let Some(place) = judge.index.span(span) else { return false };
         let stays_entity = |entity: Span| {
-            // Wider ones are no candidates, and always stay.
+            // An entity wider than the candidates has no id and always stays.
             let decision = judge.index.id(entity).map_or(Decision::Keep, |id| self.decide(id));
             !matches!(decision, Decision::Remove | Decision::Relabel(O))
         };
-        // A run that saw only the top negatives predicts far too many entities: without the text, most of those that
-        // overlap an entity would have to be ruled out first.
+        // A run that saw only the top negatives predicts far too many entities, and most of them overlap an
+        // entity. Relabelling is safe only if overlap suppression or the text (by trust) has ruled those out.
         let is_safe = self.settings.overlap_suppression
             || judge.metric == Metric::Trust
             || judge.negatives_of_run == Negatives::All;
@@ -239,11 +239,12 @@ impl<'a> Judgement<'a> {
         is_safe && judge.overlapped(place).is_none_or(|mut entities| most_suspicious() && !entities.any(stays_entity))
     }
 
-    /// The label that is most probable if the span's own is wrong, and its probability: that the own label is wrong, times
-    /// the share that this label has among all others. `None` where the model's probabilities are not known.
+    /// Returns the most probable label apart from the span's own, and its probability. The probability is: the own
+    /// label is wrong, times the share of this label among all others. `None` if the model's probabilities are not
+    /// known.
     ///
-    /// The share is the model's, but for what the text says against an entity with these boundaries: that raises the odds
-    /// of `O` against all types.
+    /// The share comes from the model. If the text speaks against an entity with these boundaries, the odds of `O`
+    /// against all types are raised.
     pub fn most_probable_other(&self, span: SpanId) -> Option<(LabelId, f32)> {
         let (metrics, at) = (&self.judge.metrics, span as usize);
         let wrong = 1.0 - *metrics.trust.get(at)?;
@@ -252,7 +253,7 @@ impl<'a> Judgement<'a> {
         let label = *metrics.alternative.get(at)?;
         let against = self.judge.text_against(span);
         let (label, share) = if against > 0.0 {
-            // Nearly all that the likeliest label leaves to the others is `O`'s, if it is a type itself.
+            // If the likeliest other label is a type, nearly all of the rest belongs to `O`.
             let no_entity = if label == O { share } else { 1.0 - share };
             let types = (1.0 - no_entity) * exp_nonpositive(-against);
             let no_entity = no_entity / (no_entity + types).max(f32::MIN_POSITIVE);
@@ -264,7 +265,7 @@ impl<'a> Judgement<'a> {
     }
 }
 
-/// The threshold that a rule gives a group of spans. `quantile`: that of its samples.
+/// The threshold that a rule gives a group of spans. `quantile` returns a quantile of the group's samples.
 fn threshold<'a>(
     metric: Metric,
     side: Side,
@@ -280,7 +281,8 @@ fn threshold<'a>(
         Rule::Auto => {
             let natural = Threshold { value: metric.natural_threshold(), interval: None, basis: Basis::Natural };
             if metric == Metric::Trust {
-                // A probability needs no estimate of where to cut. More than half of a side may well be wrong.
+                // A probability needs no estimated threshold. And more than half of a side may be wrong, so
+                // nothing checks for that.
                 return match side {
                     Side::Positives => Threshold { basis: Basis::Probability, ..natural },
                     Side::Negatives => Threshold { value: half_missed(ranking), basis: Basis::HalfMissed, ..natural },
@@ -291,21 +293,21 @@ fn threshold<'a>(
                 interval: Some(interval),
                 basis: Basis::Estimate,
             });
-            // What judges more than half of a group says that the model has not learned it: too few
-            // epochs, or a window that begins too early.
+            // A threshold that judges more than half of a group shows that the model has not learned the group:
+            // too few epochs, or a window that begins too early.
             let is_learned = |t: &Threshold| 2 * ranking.below(t.value).len() <= ranking.len();
             estimated.into_iter().chain([natural]).find(is_learned).unwrap_or(Threshold::none(Basis::NotLearned))
         }
     }
 }
 
-/// Trust at which an `O` span is no longer judged, however many of those below it are missed entities.
+/// `O` spans with at least this trust are not judged automatically.
 const TRUSTED_NEGATIVE: f32 = 0.8;
 
-/// Up to which trust `O` spans are judged: as far as at least half of those below are expected to be missed entities, and
-/// at most to [`TRUSTED_NEGATIVE`]. A missed entity that stays costs more than an `O` span that is left out, so single
-/// spans may be more likely right than wrong; but where most of what is left out is `O`, the model finds entities
-/// everywhere.
+/// The automatic trust threshold of `O` spans. It rises as long as at least half of the spans below it are
+/// expected to be missed entities, but not above [`TRUSTED_NEGATIVE`]. A missed entity that stays costs more than
+/// an `O` span that is left out, so a single span below it may be more likely right than wrong. But if most of the
+/// spans left out are `O`, the model finds entities everywhere.
 fn half_missed(ranking: Ascending) -> f32 {
     let mut missed = 0.0;
     for n in 0..ranking.len() {
@@ -318,7 +320,7 @@ fn half_missed(ranking: Ascending) -> f32 {
     TRUSTED_NEGATIVE
 }
 
-/// A type's own threshold; `None` where it has too few samples.
+/// The own threshold of a type; `None` if the type has too few samples.
 fn type_threshold(judge: &Judge, label: LabelId, ranking: Ascending, rule: Rule) -> Option<Threshold> {
     let mut descending: Vec<f32> = Vec::new();
     let needs_samples = match rule {
@@ -346,7 +348,7 @@ mod tests {
     use crate::recording::dictionary::Entry;
     use crate::recording::dynamics::{Dynamics, EpochLogits, Precision, Run, SampleScheme, ThresholdRun};
 
-    /// One sentence of three tokens; logit of the only type per span, O at 0.
+    /// One sentence of three tokens. `logits` has the only type's logit for each span; the logit of `O` is 0.
     fn judge(logits: [f32; 6], unknown: &str) -> Judge {
         let json = format!(r#"[{{"tokens": ["a", "b", "c"], "entities": [[2, 2, "X"]], "unknown": {unknown}}}]"#);
         let corpus = dynclean_json::read(json.as_bytes()).unwrap();
@@ -355,7 +357,7 @@ mod tests {
         Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap()
     }
 
-    /// The entry "b", an X, contradicted.
+    /// The entry "b" with label X, contradicted.
     fn against_b(becomes: Option<&str>) -> Entry {
         let becomes = becomes.map(str::to_owned);
         Entry { words: "b".into(), label: "X".into(), spans: 1, annotated: 9, agreeing: 0, becomes }
@@ -376,7 +378,8 @@ mod tests {
 
     #[test]
     fn no_entity_is_missed_where_one_is_learned() {
-        // [0,1] is the most suspicious, but [1,1] is an entity whose AUM is 2; −0.5: one that the model resists.
+        // [0,1] is the most suspicious, but [1,1] is an entity with an AUM of 2. With −0.5, the model resists that
+        // entity.
         let heeding = |dictionary_check| Settings { dictionary_check, ..settings(true) };
         let suspicious = |positive: f32, contradicted: Option<&str>| {
             let json = r#"[{"tokens": ["a", "b", "c"], "entities": [[1, 1, "X"]]}]"#;
@@ -398,7 +401,7 @@ mod tests {
 
     #[test]
     fn words_that_are_no_entity_are_not_missed_ones() {
-        // "b" is labelled once, and once it is not; dev says that it is none.
+        // "b" is labelled in one place and not in the other. Dev says that "b" is no entity.
         let json = r#"[{"tokens": ["b"], "entities": [[0, 0, "X"]]}, {"tokens": ["a", "b"], "entities": []}]"#;
         let mut dynamics = Dynamics::of_one_epoch(
             dynclean_json::read(json.as_bytes()).unwrap(),
@@ -465,15 +468,16 @@ mod tests {
 
     #[test]
     fn what_the_samples_say_is_about_the_spans_that_are_judged() {
-        // 100 sentences of two tokens, all `O`. In 60 of them the model finds an entity: at both tokens (−1), and at the
-        // first (−.5). With overlap suppression [0,1] alone is judged in each: 60 of 100 suspicious; else 120 of 300.
+        // 100 sentences of two tokens, all `O`. In 60 of them the model finds an entity: at both tokens (−1), and
+        // at the first (−.5). With overlap suppression only [0,1] is judged in each: 60 of 100 are suspicious;
+        // without it 120 of 300.
         let json = format!(r#"[{}, {{"tokens": ["c"], "entities": [[0, 0, "X"]]}}]"#, {
             vec![r#"{"tokens": ["a", "b"], "entities": []}"#; 100].join(",")
         });
         let aum = |sentence: usize| if sentence < 60 { [-0.5, -1.0, 5.0] } else { [5.0, 4.0, 6.0] };
         let rows: Vec<f32> = (0..100).flat_map(aum).flat_map(|aum| [0.0, -aum]).chain([0.0, 9.0]).collect();
         let mut dynamics = Dynamics::of_one_epoch(dynclean_json::read(json.as_bytes()).unwrap(), &rows);
-        // 40 samples that were given X: their AUM is −1 and −.5.
+        // 40 samples that were given the label X; their AUM is −1 or −.5.
         let of_samples: Vec<f32> = (0..40).flat_map(|i| [0.0, if i < 20 { -1.0 } else { -0.5 }]).collect();
         let epoch = EpochLogits::from_rows(&of_samples, 1, Precision::F32).unwrap();
         dynamics.threshold_run = Some(ThresholdRun {
@@ -487,7 +491,7 @@ mod tests {
             let automatic = Settings { negatives: Rule::Auto, ..settings(overlap_suppression) };
             let judgement = judge.under(&automatic);
             assert_eq!(judgement.estimate(Side::Negatives).wrong.unwrap().number, wrong);
-            // No positive sample is held out, so the natural threshold is the automatic one.
+            // No positive sample is held out, so the automatic threshold is the natural one.
             assert_eq!(judgement.thresholds().negatives.basis, basis, "{overlap_suppression}");
         }
     }
@@ -498,11 +502,12 @@ mod tests {
             let spans: Vec<SpanId> = (0..trust.len() as u32).collect();
             half_missed(Ascending::of_sorted(&spans, trust))
         };
-        // Missed with .9, .6, .4, .3 and .25: means of .9, .75, .63, .55 and .49.
+        // The probabilities of being missed are .9, .6, .4, .3 and .25; their running means are .9, .75, .63, .55
+        // and .49.
         assert_eq!(up_to(&[0.1, 0.4, 0.6, 0.7, 0.75, 0.9]), 0.75);
         // Exactly half is enough.
         assert_eq!(up_to(&[0.25, 0.75, 0.79]), 0.79);
-        // Many that are surely missed do not pay for those that are surely none.
+        // Many that are surely missed do not make up for one that is surely right.
         assert_eq!(up_to(&[0.1, 0.1, 0.1, 0.1, 0.85, 0.9]), TRUSTED_NEGATIVE);
         assert_eq!(up_to(&[0.6, 0.7]), 0.6, "none is judged");
         assert_eq!(up_to(&[]), TRUSTED_NEGATIVE);
@@ -522,7 +527,7 @@ mod tests {
 
     #[test]
     fn what_the_text_says_against_an_entity_speaks_for_no_entity() {
-        // *States*: the model prefers Y to its own label X, and `O` is the likeliest of the rest.
+        // *States*: the model prefers Y to the given label X. Among the other labels, `O` is the likeliest.
         let json = r#"[{"tokens": ["the", "United", "States"], "entities": [[2, 2, "X"]]},
                        {"tokens": ["the", "b"], "entities": [[1, 1, "Y"]]}]"#;
         let corpus = dynclean_json::read(json.as_bytes()).unwrap();
@@ -531,13 +536,14 @@ mod tests {
         let judge = Judge::new(&Dynamics::of_one_epoch(corpus, &rows), Window::first_epochs(1), Metric::Trust).unwrap();
         let settings = Settings { metric: Metric::Trust, ..settings(false) };
         let other = |judge: &Judge| judge.under(&settings).most_probable_other(5).unwrap();
-        // O : Y = 1 : e. One run of R = 10/11, so the text says e^(2.8·10/11) against Y. C does not count for entities.
+        // O : Y = 1 : e. One run of R = 10/11, so the text gives e^(2.8·10/11) against Y. C does not count for
+        // entities.
         let share = 1.0 / (1.0 + (1.0 - 28.0 / 11.0f64).exp());
         let wrong = 1.0 - f64::from(judge.value(5));
         let (label, probability) = other(&judge);
         assert_eq!(label, O);
         assert!((f64::from(probability) - wrong * share).abs() < 1e-6, "{probability} {wrong} {share}");
-        // Without capitals the model alone says what else it is: Y, with e / (1 + e).
+        // Without capitals only the model says which other label is likely: Y, with e / (1 + e).
         let json = json.replace("United", "united").replace("States", "states");
         let corpus = dynclean_json::read(json.as_bytes()).unwrap();
         let judge = Judge::new(&Dynamics::of_one_epoch(corpus, &rows), Window::first_epochs(1), Metric::Trust).unwrap();
@@ -562,7 +568,7 @@ mod tests {
         assert_eq!([judgement.count(O), judgement.count(1), judgement.count(2)], [0, 1, 1]);
         assert_eq!(judgement.decide(0), Decision::Keep);
         assert_eq!(judgement.decide(3), Decision::Remove);
-        // Without samples of its own, a type takes the threshold of all positives.
+        // A type without samples of its own takes the threshold of all positives.
         settings.classes.clear();
         settings.per_class = true;
         settings.positives = Rule::Auto;

@@ -1,10 +1,10 @@
-//! The noise model: how probable it is that a label is wrong, from dynamics and text together.
+//! The noise model: the probability that a label is wrong, from dynamics and text together.
 //!
-//! The log odds of "this label is wrong" are a weighted sum of few signals: what the model thought while it trained (AUM,
-//! rivals) and what the text says ([`crate::evidence`]). The weights are fixed. They were read off logistic models that
-//! were fitted on gold labels of three corpora, one at a time; the weights of one differ little from those of the next
-//! (docs/DETECTION.md has the figures). So no gold label of the corpus at hand is needed. A signal that does not vary there
-//! adds nothing.
+//! The log odds of "this label is wrong" are a weighted sum of a few signals. They come from the model during
+//! training (AUM, rivals) and from the text ([`crate::evidence`]). The weights are fixed, so the corpus at hand
+//! needs no gold label. We took the weights from logistic models, fitted on the gold labels of three corpora, one
+//! at a time. The weights differ little between corpora (docs/DETECTION.md has the figures). A signal that does
+//! not vary in a corpus adds nothing.
 
 use serde::Serialize;
 
@@ -15,43 +15,46 @@ use crate::evidence::{Evidence, SpanEvidence};
 use crate::exp::exp_nonpositive;
 use crate::ln::ln;
 
-/// AUM is cut off at these values: beyond them more of it says nothing more.
+/// AUM is cut off at these values. Beyond them, it says no more.
 const AUM_RANGE: (f32, f32) = (-6.0, 8.0);
 
-/// One thing that speaks for or against a label. Its value is multiplied by its weight.
+/// A signal for or against a label. Its value is multiplied by its weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signal {
     /// Always 1.
     Base,
-    /// AUM of the label, cut off at −6 and 8: the model prefers another label.
+    /// AUM of the label, cut off at −6 and 8. A low value: the model prefers another label.
     Aum,
-    /// How far AUM lies above 4: the model is sure of the label.
+    /// AUM − 4, at least 0: the model is sure of the label.
     HighAum,
-    /// 6 − the lowest AUM of the `O` spans that overlap this entity, 0 to 10: the model finds an entity with other
-    /// boundaries.
+    /// 6 − the lowest AUM of the `O` spans that overlap this entity, 0 to 10. A high value: the model finds an
+    /// entity with other boundaries.
     Rival,
-    /// AUM − the lowest AUM of the `O` spans that overlap this one, 0 to 3: a neighbour is more suspicious.
+    /// AUM − the lowest AUM of the `O` spans that overlap this one, 0 to 3. A high value: a neighbour is more
+    /// suspicious.
     WeakerThanRival,
-    /// Where the capitalised run of the entity goes on: how much capitals say in this corpus, 0 to 1.
+    /// If the entity is part of a longer capitalised run: the weight of capitals in this corpus, 0 to 1. Otherwise
+    /// 0.
     LongerRun,
-    /// Lower-case share of the words of a capitalised entity × how much capitals say in this corpus, 0 to 1.
+    /// Lower-case share of a capitalised entity's words × the weight of capitals in this corpus, 0 to 1.
     LowerCase,
     /// Number of words after the first, 0 to 3.
     Width,
-    /// Where the span is no whole capitalised run: the share of labelled entities that are capitalised, 0 to 1.
+    /// If the span is not a whole capitalised run: the share of labelled entities that are capitalised, 0 to 1.
+    /// Otherwise 0.
     NotARun,
-    /// 1 where the span is a whole capitalised run.
+    /// 1 if the span is a whole capitalised run.
     WholeRun,
-    /// Log odds that such a run is a missed entity, by what share of all runs is labelled; −3 to 3.
+    /// Log odds that a whole run is a missed entity, given the share of all runs that is labelled; −3 to 3.
     MissedRuns,
-    /// Lower-case share of the words of such a run, 0 to 1.
+    /// Lower-case share of the words of a whole run, 0 to 1.
     LowerCaseRun,
-    /// 1 where such a run has a joining word inside.
+    /// 1 if a whole run has a joining word inside.
     JoinedRun,
-    /// 1 where the span overlaps a labelled entity.
+    /// 1 if the span overlaps a labelled entity.
     Overlap,
-    /// The highest AUM of the entities that it overlaps, −4 to 4.
+    /// The highest AUM of the entities that the span overlaps, −4 to 4.
     OverlapAum,
 }
 
@@ -80,35 +83,35 @@ const NEGATIVES: &[(Signal, f32)] = &[
     (Signal::WeakerThanRival, -0.2),
 ];
 
-/// What is known about one span.
+/// The facts about one span that the signals use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Known {
-    /// Its side.
+    /// The span's side.
     pub side: Side,
-    /// AUM of its label.
+    /// AUM of the span's label.
     pub aum: f32,
-    /// Lowest AUM of the `O` spans that share a token with it (of a span labelled `O`: itself included); infinite
-    /// without any.
+    /// Lowest AUM of the `O` spans that share a token with this span; an `O` span itself counts too. Infinity if
+    /// there are none.
     pub rival: f32,
-    /// Highest AUM of the entities that share a token with it; minus infinity without any.
+    /// Highest AUM of the entities that share a token with it; minus infinity if there are none.
     pub overlapped: f32,
-    /// What the text says.
+    /// What the text says about the span.
     pub text: SpanEvidence,
 }
 
-/// A signal of one span, with what it adds to the log odds of "wrong".
+/// A signal of one span and the amount that it adds to the log odds of "wrong".
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reason {
     /// The signal.
     pub signal: Signal,
-    /// Its value.
+    /// The signal's value.
     pub value: f32,
     /// Value × weight.
     pub log_odds: f32,
 }
 
 impl Signal {
-    /// Its value for a span.
+    /// The signal's value for a span.
     fn value(self, known: &Known) -> f32 {
         let aum = known.aum.clamp(AUM_RANGE.0, AUM_RANGE.1);
         let text = &known.text;
@@ -146,7 +149,7 @@ fn weights(side: Side) -> &'static [(Signal, f32)] {
     }
 }
 
-/// Every signal of a span, in the order of the weights. They add up to the log odds that its label is wrong.
+/// All signals of a span, in the order of the weights. They add up to the log odds that its label is wrong.
 pub fn reasons(known: &Known) -> impl Iterator<Item = Reason> {
     let known = *known;
     weights(known.side).iter().map(move |&(signal, weight)| {
@@ -155,7 +158,7 @@ pub fn reasons(known: &Known) -> impl Iterator<Item = Reason> {
     })
 }
 
-/// Trust: the probability that the label is right, 0 to 1. NaN where AUM is not known.
+/// Trust: the probability that the label is right, 0 to 1. NaN if AUM is not known.
 pub fn trust(known: &Known) -> f32 {
     if known.aum.is_nan() {
         return f32::NAN;
@@ -165,15 +168,15 @@ pub fn trust(known: &Known) -> f32 {
     if wrong > 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) }
 }
 
-/// What the text says against an entity, as log odds: that there is none with these boundaries, whatever its type. Needs
-/// nothing of the span's neighbours.
+/// Log odds, from the text alone, that there is no entity with these boundaries, whatever its type. The span's
+/// neighbours do not matter.
 pub fn text_against(text: SpanEvidence) -> f32 {
     let known = Known { side: Side::Positives, aum: 0.0, rival: f32::INFINITY, overlapped: f32::NEG_INFINITY, text };
     let of_text = |signal| matches!(signal, Signal::LongerRun | Signal::LowerCase);
     reasons(&known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
 }
 
-/// The trust of every span. `assigned`, `aum`: one element per span. O(spans × width).
+/// The trust of every span. `assigned` and `aum` have one element per span. O(spans × width).
 pub fn trust_of_all(evidence: &Evidence, index: &SpanIndex, assigned: &[LabelId], aum: &[f32]) -> Vec<f32> {
     let mut all = Vec::with_capacity(aum.len());
     let mut neighbours = Neighbours::default();
@@ -184,7 +187,7 @@ pub fn trust_of_all(evidence: &Evidence, index: &SpanIndex, assigned: &[LabelId]
     all
 }
 
-/// What is known about one span; `None` for a span that does not exist.
+/// Collects the facts about one span; `None` if the span does not exist.
 pub fn known(evidence: &Evidence, index: &SpanIndex, assigned: &[LabelId], aum: &[f32], span: SpanId) -> Option<Known> {
     let place = index.span(span)?;
     let mut neighbours = Neighbours::default();
@@ -193,7 +196,8 @@ pub fn known(evidence: &Evidence, index: &SpanIndex, assigned: &[LabelId], aum: 
     Some(neighbours.known(place, label, aum, evidence))
 }
 
-/// For every token of a sentence the most telling spans that contain it. Spans overlap if they share a token.
+/// For each token of a sentence: the lowest AUM of the `O` spans, and the highest AUM of the entities, that
+/// contain it.
 #[derive(Debug, Default)]
 struct Neighbours {
     lowest_negative: Vec<f32>,
@@ -209,7 +213,7 @@ impl Neighbours {
         self.highest_positive.resize(n, f32::NEG_INFINITY);
         for (span, id) in index.spans_of(sentence).zip(index.of_sentence(sentence)) {
             let (Some(&label), Some(&aum)) = (assigned.get(id as usize), aum.get(id as usize)) else { continue };
-            // NaN is never lower or higher.
+            // A comparison with NaN is always false.
             let (column, is_more): (_, fn(f32, f32) -> bool) = match Side::of(label) {
                 Side::Negatives => (&mut self.lowest_negative, |new, old| new < old),
                 Side::Positives => (&mut self.highest_positive, |new, old| new > old),
@@ -272,15 +276,15 @@ mod tests {
     #[test]
     fn probabilities_by_hand() {
         let trust = of_all(&corpus(), &[9.0, 7.0, 6.5, 5.0, 1.0, 2.0]);
-        // One run, unlabelled: R = (1 + 9) / 11, L = 5 / 11. Weight R; missed (.8·R − L) / (1 − L) = .5.
+        // One run, unlabelled: R = (1 + 9) / 11, L = 5 / 11. The weight is R; missed is (.8·R − L) / (1 − L) = .5.
         // *States*: −1.05 − .65·2 + .2·(6 − 1) + 2.8·10/11 = 1.195….
         let expected = 1.0 / (1.0 + (-1.35 + 28.0 / 11.0f64).exp());
         assert!((f64::from(trust[5]) - expected).abs() < 1e-6, "{}", trust[5]);
-        // *United States*: −.3 − .35 + 1.5 + 0 − .6 − .4·2 = −.55; nothing is more suspicious.
+        // *United States*: −.3 − .35 + 1.5 + 0 − .6 − .4·2 = −.55; no overlapping span is more suspicious.
         let expected = 1.0 / (1.0 + (-0.55f64).exp());
         assert!((f64::from(trust[4]) - expected).abs() < 1e-6, "{}", trust[4]);
-        // *United*, AUM 5, is no whole run: −.3 − .35·5 − .5 − 2.3·C − .2·3. It overlaps no entity. C: one entity, and
-        // nine of ten before.
+        // *United*, AUM 5, is not a whole run: −.3 − .35·5 − .5 − 2.3·C − .2·3. It overlaps no entity. C counts
+        // one entity and the prior (nine of ten).
         let expected = 1.0 / (1.0 + (-3.15 - 2.3 * 10.0 / 11.0f64).exp());
         assert!((f64::from(trust[3]) - expected).abs() < 1e-6, "{}", trust[3]);
     }
@@ -304,7 +308,7 @@ mod tests {
     fn spans_without_numbers_are_not_judged_and_tell_nothing() {
         let trust = of_all(&corpus(), &[9.0, 7.0, 6.5, 5.0, f32::NAN, 2.0]);
         assert!(trust[4].is_nan());
-        // The lowest rival of *States* is [0,2] now, with 6.5: −1.05 − 1.3 + .2·0 + 2.8·10/11.
+        // Now the lowest rival of *States* is [0,2], with 6.5: −1.05 − 1.3 + .2·0 + 2.8·10/11.
         assert!((f64::from(trust[5]) - 1.0 / (1.0 + (-2.35 + 28.0 / 11.0f64).exp())).abs() < 1e-6);
     }
 

@@ -1,38 +1,38 @@
-//! Spans in the order of suspicion.
+//! Spans in order of suspicion.
 
 use crate::corpus::span::{Span, SpanId, SpanIndex};
 
-/// A group of spans in ascending order of the metric, which is kept elsewhere, and of their ids.
+/// A group of spans, sorted by metric (ascending) and then by id. The metric is stored elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct Ranking(Vec<SpanId>);
 
 impl Ranking {
-    /// Of `spans` (ascending), those whose metric is a number.
+    /// Ranks those of `spans` whose metric is a number. `spans` must be in ascending order.
     pub(super) fn new(spans: &[SpanId], column: &[f32]) -> Self {
         Self(lanes::ranked(spans, column))
     }
 
-    /// With the metric of all spans.
+    /// Pairs the ranking with the metric of all spans.
     pub(super) fn by<'a>(&'a self, column: &'a [f32]) -> Ascending<'a> {
         Ascending { spans: &self.0, column }
     }
 
-    /// Adds a span with a metric that is no lower.
+    /// Appends a span. Its metric must not be lower than the others.
     pub(super) fn push(&mut self, span: SpanId) {
         self.0.push(span);
     }
 }
 
-/// Spans with their metric ascending.
+/// Spans in ascending order of their metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Ascending<'a> {
     spans: &'a [SpanId],
-    /// Of all spans.
+    /// The metric of all spans, by span id.
     column: &'a [f32],
 }
 
 impl<'a> Ascending<'a> {
-    /// Of spans that are in this order already. `column`: the metric of all spans.
+    /// Pairs spans with their metric. `spans` must be sorted by it; `column` has the metric of all spans.
     pub fn of_sorted(spans: &'a [SpanId], column: &'a [f32]) -> Self {
         Self { spans, column }
     }
@@ -42,47 +42,47 @@ impl<'a> Ascending<'a> {
         self.spans
     }
 
-    /// How many.
+    /// Number of spans.
     pub fn len(self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no spans.
     pub fn is_empty(self) -> bool {
         self.spans.is_empty()
     }
 
-    /// The metric of the span at a rank, from 0.
+    /// The metric of the span at a rank (from 0).
     pub fn value(self, rank: usize) -> Option<f32> {
         self.spans.get(rank).map(|&span| self.of(span))
     }
 
-    /// Lowest and highest metric, where there are spans.
+    /// Lowest and highest metric; `None` if there are no spans.
     pub fn ends(self) -> Option<(f32, f32)> {
         Some((self.of(*self.spans.first()?), self.of(*self.spans.last()?)))
     }
 
-    /// How many come before the first whose metric does not meet a condition that the lower ones meet.
+    /// Number of spans at the start whose metric meets a condition. No span after one that fails may meet it.
     pub fn count_while(self, meets: impl Fn(f32) -> bool) -> usize {
         self.spans.partition_point(|&span| meets(self.of(span)))
     }
 
-    /// Spans whose metric is below the threshold.
+    /// The spans whose metric is below the threshold.
     pub(crate) fn below(self, threshold: f32) -> &'a [SpanId] {
         self.spans.get(..self.count_while(|v| v < threshold)).unwrap_or_default()
     }
 
-    /// Spans whose metric is at least this.
+    /// The spans whose metric is at least `least`.
     pub(super) fn from(self, least: f32) -> &'a [SpanId] {
         self.spans.get(self.count_while(|v| v < least)..).unwrap_or_default()
     }
 
-    /// The upper median; infinite where there are no spans.
+    /// The upper median; infinity if there are no spans.
     pub(super) fn median(self) -> f32 {
         self.value(self.len() / 2).unwrap_or(f32::INFINITY)
     }
 
-    /// Whether a span, whose metric this is, is among them.
+    /// Whether a span is in this ranking. `value` must be its metric.
     pub(super) fn contains(self, span: SpanId, value: f32) -> bool {
         let ties = self.count_while(|v| v < value)..self.count_while(|v| v <= value);
         self.spans.get(ties).is_some_and(|ties| ties.binary_search(&span).is_ok())
@@ -92,8 +92,8 @@ impl<'a> Ascending<'a> {
         self.column.get(span as usize).copied().unwrap_or(f32::NAN)
     }
 
-    /// The spans that may be an entity, and overlap neither one of `entities` nor a span of lower metric that itself
-    /// stays: non-maximum suppression. Who stays does not depend on any threshold, since only lower values matter.
+    /// Non-maximum suppression: keeps spans that may be an entity and overlap neither one of `entities` nor a kept
+    /// span of lower metric. The result does not depend on any threshold, because only lower values matter.
     pub(super) fn without_overlaps(
         self,
         index: &SpanIndex,
@@ -115,9 +115,9 @@ impl<'a> Ascending<'a> {
     }
 }
 
-/// Tokens of a corpus, a bit each.
+/// A set of tokens of a corpus, one bit per token.
 struct Tokens {
-    /// First token of every sentence.
+    /// Number of the first token of each sentence.
     first: Vec<usize>,
     bits: Vec<u64>,
 }
@@ -133,20 +133,20 @@ impl Tokens {
         Self { first, bits: vec![0; total.div_ceil(64)] }
     }
 
-    /// Whether no token of a span is taken.
+    /// Whether all tokens of a span are free.
     fn are_free(&self, span: Span) -> bool {
         let (start, end) = self.tokens(span);
         let is_free = |word: usize, mask: u64| self.bits.get(word).is_some_and(|bits| bits & mask == 0);
         let (first, last) = (start / 64, end / 64);
         let (from, to) = (u64::MAX << (start % 64), u64::MAX >> (63 - end % 64));
-        // Asked of every span there is, of which most lie in one word.
+        // Called for every span, and most spans lie in one word of bits.
         if first == last {
             return is_free(first, from & to);
         }
         is_free(first, from) && (first + 1..last).all(|word| is_free(word, u64::MAX)) && is_free(last, to)
     }
 
-    /// Takes the tokens of a span.
+    /// Marks the tokens of a span as occupied.
     fn fill(&mut self, span: Span) {
         let (start, end) = self.tokens(span);
         for token in start..=end {
@@ -156,7 +156,7 @@ impl Tokens {
         }
     }
 
-    /// First and last token of a span; of a sentence that is not there, some where none are.
+    /// First and last token of a span. If the sentence does not exist, they are out of range.
     fn tokens(&self, span: Span) -> (usize, usize) {
         let first = self.first.get(span.sentence as usize).copied().unwrap_or(64 * self.bits.len());
         (first + span.start as usize, first + span.end as usize)
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn of_overlapping_spans_the_lowest_stays() {
-        // Long sentences, so that their tokens lie in several words; against the definition.
+        // Long sentences, so that their bits cover several words. The test compares with the definition.
         let index = SpanIndex::new([5, 150, 0, 60, 3], 9).unwrap();
         let column: Vec<f32> = (0..index.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 22) as f32).collect();
         let spans: Vec<SpanId> = (0..index.len() as SpanId).collect();

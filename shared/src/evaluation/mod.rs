@@ -1,4 +1,4 @@
-//! How good it is, measured with gold labels: of the model, and of the cleaning.
+//! Measures the quality of the model and of the cleaning against gold labels.
 
 pub mod quality;
 pub mod score;

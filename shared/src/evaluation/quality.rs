@@ -1,4 +1,4 @@
-//! How well the judged spans are the wrong ones, against gold labels.
+//! Compares the spans judged wrong with the spans that gold says are wrong.
 
 use std::collections::BTreeMap;
 
@@ -11,27 +11,28 @@ use crate::detection::judge::Judge;
 use crate::detection::judgement::Judgement;
 use crate::evaluation::score::Prf;
 
-/// Noise detection on one side.
+/// Quality of noise detection on one side.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
-    /// Judged spans that are wrong / judged spans / wrong spans.
+    /// Precision: wrong among judged. Recall: judged among wrong.
     #[serde(flatten)]
     pub prf: Prf,
-    /// Average precision of the ranking by which is judged: of all spans that some threshold would judge wrong, those
-    /// first that annotated sentences contradict, where the settings heed them, and the metric ascending.
+    /// Average precision of the ranking of all spans that some threshold would judge wrong. Spans that annotated
+    /// sentences contradict come first, if the settings use that check. Both parts are in ascending order of the
+    /// metric.
     pub average_precision: f64,
 }
 
-/// Noise detection, false positives and false negatives apart.
+/// Quality of noise detection, separately for false positives and false negatives.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NoiseDetection {
-    /// Distant positives whose gold label differs (wrong type included).
+    /// Distant positives whose gold label differs, including those with a wrong type.
     pub false_positives: Detection,
     /// Spans labelled `O` whose gold label is an entity type.
     pub false_negatives: Detection,
 }
 
-/// Compares decisions with gold labels (one per span).
+/// Compares decisions with gold labels. `gold` has one label per span.
 pub fn detect(judgement: &Judgement, decided: &BTreeMap<SpanId, Decision>, gold: &[LabelId]) -> NoiseDetection {
     let judge = judgement.judge();
     let is_wrong = |span: SpanId| judge.assigned.get(span as usize) != gold.get(span as usize);
@@ -45,18 +46,18 @@ pub fn detect(judgement: &Judgement, decided: &BTreeMap<SpanId, Decision>, gold:
     NoiseDetection { false_positives: detection(Side::Positives), false_negatives: detection(Side::Negatives) }
 }
 
-/// How well one side is ranked, whatever the threshold.
+/// Quality of the ranking of one side. It does not depend on a threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranked {
-    /// Spans that are wrong.
+    /// Number of wrong spans.
     pub wrong: u64,
-    /// Average precision of the ranking; wrong spans that are not in it are never found.
+    /// Average precision of the ranking. Wrong spans outside the ranking count as never found.
     pub average_precision: f64,
 }
 
 impl Ranked {
-    /// Compares a ranking of spans of one side (first those of the first list, the metric ascending in each) with gold
-    /// labels (one per span).
+    /// Compares a ranking of one side's spans with gold labels. The spans of the first list come before those of
+    /// the second; each list must be in ascending order of the metric. `gold` has one label per span.
     pub fn new(judge: &Judge, ranked: [&[SpanId]; 2], gold: &[LabelId], side: Side) -> Self {
         let is_wrong = |span: SpanId| judge.assigned.get(span as usize) != gold.get(span as usize);
         let wrong = wrong_spans(judge, gold, side);
@@ -69,7 +70,7 @@ fn wrong_spans(judge: &Judge, gold: &[LabelId], side: Side) -> u64 {
     pairs.filter(|&(&label, &gold)| label != gold && (label != O) == (side == Side::Positives)).count() as u64
 }
 
-/// Σ (recall gained at a threshold × precision there), spans of equal score taken together.
+/// Σ (gain in recall at a threshold × precision there). Spans of equal score enter together.
 fn average_precision(
     ranked: [&[SpanId]; 2],
     score: impl Fn(SpanId) -> f32,
@@ -91,14 +92,14 @@ fn average_precision(
 pub struct CurvePoint {
     /// Spans below this value of the metric are judged wrong.
     pub threshold: f32,
-    /// Share of the judged spans that are wrong.
+    /// Wrong among judged.
     pub precision: f32,
-    /// Share of the wrong spans that are judged.
+    /// Judged among wrong.
     pub recall: f32,
 }
 
-/// Precision and recall of judging the first 1, 2, … spans of the ranking, thinned to at most `points` that are evenly
-/// spaced in recall. What annotated sentences contradict comes first, at a threshold of −∞.
+/// Precision and recall if the first 1, 2, … spans of the ranking are judged wrong, thinned to at most `points`
+/// points evenly spaced in recall. Spans that annotated sentences contradict come first, with a threshold of −∞.
 pub fn curve(judgement: &Judgement, side: Side, gold: &[LabelId], points: usize) -> Vec<CurvePoint> {
     let judge = judgement.judge();
     let wrong = wrong_spans(judge, gold, side);
@@ -134,13 +135,13 @@ mod tests {
         // Wrong spans at ranks 1 and 3 of 4: (1/1 + 2/3) / 2.
         let ap = average_precision([&[], &[7, 8, 9, 10]], |s| s as f32, |s| s == 7 || s == 9, 2);
         assert!((ap - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
-        // All tied: the base rate.
+        // All spans are tied: the base rate.
         let ap = average_precision([&[], &[7, 8, 9, 10]], |_| 1.0, |s| s == 10, 1);
         assert!((ap - 0.25).abs() < 1e-12);
-        // The two lists are not tied: ranks 1 and 2–3 with one wrong each, (1/1 + 2/3) / 2.
+        // Spans of different lists are never tied. One wrong span at rank 1, one at ranks 2–3: (1/1 + 2/3) / 2.
         let ap = average_precision([&[10], &[7, 8]], |_| 1.0, |s| s == 10 || s == 8, 2);
         assert!((ap - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
-        // A wrong span that is not ranked (flagged) is never found.
+        // A wrong span outside the ranking (a flagged one) is never found.
         let ap = average_precision([&[], &[7]], |_| 1.0, |s| s == 7, 2);
         assert!((ap - 0.5).abs() < 1e-12);
     }
@@ -149,7 +150,7 @@ mod tests {
     fn the_curve_passes_through_precision_and_recall_by_hand() {
         let dynamics = dynamics(&[3.0, -1.0, 2.0, 1.0], &[]);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
-        // By AUM: span 1 (wrong), 3 (right), 2 (wrong), 0 (right).
+        // Order by AUM: span 1 (wrong), 3 (right), 2 (wrong), 0 (right).
         let gold = [1, 0, 0, 1];
         let settings = Settings::paper();
         let points = curve(&judge.under(&settings), Side::Positives, &gold, 100);
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_dev_contradicts_comes_first() {
-        // By AUM: 1, 3, 2, 0. Wrong are 1 and 2; span 2 is "b", which dev says is none.
+        // Order by AUM: 1, 3, 2, 0. Spans 1 and 2 are wrong. Span 2 is "b"; dev says that "b" is no entity.
         let mut dynamics = dynamics(&[3.0, -1.0, 2.0, 1.0], &[]);
         let json = ["a", "a", "b", "a"].map(|word| format!(r#"{{"tokens": ["{word}"], "entities": [[0, 0, "X"]]}}"#));
         dynamics.corpus = dynclean_json::read(format!("[{}]", json.join(",")).as_bytes()).unwrap();

@@ -8,7 +8,7 @@ use crate::corpus::Entity;
 use crate::corpus::labels::LabelSet;
 pub use crate::recording::prf::Prf;
 
-/// Span-level scores: a prediction is right when boundaries and type are.
+/// Scores over entities: a prediction is right if both its boundaries and its type are right.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NerScore {
     /// Over all entities (micro average).
@@ -18,7 +18,7 @@ pub struct NerScore {
     pub per_type: Vec<(String, Prf)>,
 }
 
-/// Scores predicted entities against gold ones; all gold entities count, however wide.
+/// Scores predicted entities against gold entities. All gold entities count, also those wider than any candidate.
 pub fn score_entities(gold: &[Entity], predicted: &[Entity], labels: &LabelSet) -> NerScore {
     let truth: HashSet<&Entity> = gold.iter().collect();
     let found: HashSet<&Entity> = predicted.iter().collect();

@@ -1,25 +1,27 @@
 //! Runs of capitalised words.
 //!
-//! A name is usually a whole run of capitalised words, such as *United States*. Two things follow, both yes or no:
+//! A name is usually a whole run of capitalised words, such as *United States*. Two yes-or-no signals follow from
+//! this:
 //!
-//! - **An entity that is part of a longer run** (*States*) has wrong boundaries: on WikiGold 95 % of such entities are
-//!   wrong, on CoNLL03 86 % (n = 214 and 2,123). Another entity bounds the run.
-//! - **A whole run without a label** is often a missed entity: such runs are 1 % of the candidate spans, and hold 80 % of
-//!   the missed entities of both corpora. Joining words (*of*, *the*) may stand inside.
+//! - **An entity that is part of a longer run** (*States*) has wrong boundaries: 95 % of such entities are wrong
+//!   on WikiGold, and 86 % on CoNLL03 (n = 214 and 2,123). The run ends where another entity begins.
+//! - **A whole run without a label** is often a missed entity: such runs are 1 % of the candidate spans, but hold
+//!   80 % of the missed entities of both corpora. Joining words (*of*, *the*) may be inside a run.
 //!
-//! How much that says depends on the corpus, and three counts tell, without gold:
+//! The strength of these signals depends on the corpus. Three counts measure it, without gold:
 //!
-//! - R, the share of whole runs that have a word which is seldom in lower case elsewhere. It is about .9 in news and
-//!   encyclopaedias, and .4 in tweets, where people capitalise what they like.
-//! - L, the share of whole runs that are labelled.
-//! - C, the share of labelled entities that are capitalised. It is above .95 in news and encyclopaedias, .87 in tweets and
-//!   0 in text without capitals: where names have capitals, what has none is hardly a missed name.
+//! - R: the share of whole runs with a word that is seldom in lower case elsewhere. It is about .9 in news and
+//!   encyclopaedias, and .4 in tweets, where people use capitals freely.
+//! - L: the share of whole runs that are labelled.
+//! - C: the share of labelled entities that are capitalised. It is above .95 in news and encyclopaedias, .87 in
+//!   tweets and 0 in text without capitals. If names have capitals, a span without capitals is hardly a missed
+//!   name.
 //!
-//! From R and L come [`Capitals::weight`] and [`Capitals::missed`]. Their constants were chosen on WikiGold, CoNLL03
-//! (labels by a knowledge base, and by a language model) and WNUT16.
+//! [`Capitals::weight`] and [`Capitals::missed`] are computed from R and L. Their constants were chosen on
+//! WikiGold, CoNLL03 (labels by a knowledge base, and by a language model) and WNUT16.
 //!
-//! The first word of a sentence belongs to a run only if it is seldom in lower case elsewhere. Sentences in capitals have
-//! no runs.
+//! The first word of a sentence belongs to a run only if it is seldom in lower case elsewhere. Sentences in
+//! capitals have no runs.
 
 use std::fmt;
 use std::ops::BitOrAssign;
@@ -30,11 +32,11 @@ use crate::corpus::span::Span;
 
 /// A word with a lower-case share below this is seldom in lower case.
 pub(super) const SELDOM_LOWER: f32 = 0.1;
-/// Of the runs of a corpus in which R is 1, about so many are names.
+/// Approximate share of names among the runs of a corpus with R = 1.
 const NAMES_AMONG_RUNS: f32 = 0.8;
-/// Bounds of [`Capitals::missed`]: two counts of a corpus are no certainty.
+/// Bounds of [`Capitals::missed`], because counts of a corpus give no certainty.
 const MISSED_BOUNDS: (f32, f32) = (0.05, 0.95);
-/// As if so many runs and entities had been seen before, with a usual R, L and C: a corpus with few says little.
+/// Weight of the usual R, L and C, in runs or entities. A corpus with few of them stays near the usual values.
 const PRIOR: f32 = 10.0;
 const PRIOR_SELDOM_LOWER: f32 = 0.9;
 const PRIOR_LABELLED: f32 = 0.5;
@@ -45,26 +47,26 @@ const PRIOR_CAPITALISED: f32 = 0.9;
 pub struct Capitals {
     /// Number of whole runs.
     pub runs: u32,
-    /// R: share of them that have a word which is seldom in lower case.
+    /// R: share of the runs with a word that is seldom in lower case.
     pub seldom_lower: f32,
-    /// L: share of them that are labelled.
+    /// L: share of the runs that are labelled.
     pub labelled: f32,
-    /// C: share of the labelled entities that are capitalised.
+    /// C: share of labelled entities that are capitalised.
     pub entities: f32,
 }
 
-/// What is counted in a corpus.
+/// Counts from a corpus.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
-    /// Whole runs.
+    /// Number of whole runs.
     pub(super) runs: u32,
-    /// Those that have a word which is seldom in lower case.
+    /// Number of runs with a word that is seldom in lower case.
     pub(super) seldom_lower: u32,
-    /// Those that are labelled.
+    /// Number of runs that are labelled.
     pub(super) labelled: u32,
-    /// Labelled entities.
+    /// Number of labelled entities.
     pub(super) entities: u32,
-    /// Those that are capitalised.
+    /// Number of labelled entities that are capitalised.
     pub(super) capitalised: u32,
 }
 
@@ -87,21 +89,22 @@ impl From<Counts> for Capitals {
 }
 
 impl Capitals {
-    /// How much capitals say about an entity's label, 0 to 1: R, less where more than half of the runs are labelled. Who
-    /// labels most runs draws boundaries on purpose, and a name that is a part of a run is then less often a mistake.
+    /// How much capitals say about an entity's label, 0 to 1. It is R, and less if more than half of the runs are
+    /// labelled: an annotator that labels most runs sets boundaries on purpose, so a name inside a longer run is
+    /// less often a mistake.
     pub fn weight(&self) -> f32 {
         self.seldom_lower * (2.0 * (1.0 - self.labelled)).min(1.0)
     }
 
-    /// The share of unlabelled runs that are missed entities, as expected from R and L: of all runs .8·R are names, and L
-    /// are labelled, so (.8·R − L) / (1 − L).
+    /// Expected share of missed entities among unlabelled runs. Of all runs, .8·R are names and L are labelled, so
+    /// it is (.8·R − L) / (1 − L).
     pub fn missed(&self) -> f32 {
         let missed = (NAMES_AMONG_RUNS * self.seldom_lower - self.labelled) / (1.0 - self.labelled).max(f32::EPSILON);
         missed.clamp(MISSED_BOUNDS.0, MISSED_BOUNDS.1)
     }
 }
 
-/// For people: what capitals say in this corpus, and how far that counts.
+/// Describes in words what capitals say in this corpus, and how much it counts.
 impl fmt::Display for Capitals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |share: f32| (100.0 * share).round();
@@ -122,14 +125,14 @@ impl fmt::Display for Capitals {
     }
 }
 
-/// What a token is to a run.
+/// The roles of a token in runs, as bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Words(u8);
 
 impl Words {
-    /// It begins with a capital letter, in a sentence where that says something.
+    /// It begins with a capital letter, and the sentence is not one where capitals say nothing.
     pub(super) const CAPITALISED: Self = Self(1);
-    /// It may be part of a name: capitalised, and not just because it begins the sentence.
+    /// It may be part of a name: it is capitalised, and not only because it begins the sentence.
     pub(super) const NAME: Self = Self(2);
     /// It may join the parts of a name.
     pub(super) const JOINING: Self = Self(4);
@@ -147,8 +150,8 @@ impl BitOrAssign for Words {
     }
 }
 
-/// The run that the entity `span` is part of, up to other entities; `None` where the entity is the whole run, or not
-/// capitalised.
+/// The run that the entity `span` is part of, up to other entities. `None` if the entity is the whole run or is
+/// not capitalised.
 pub(super) fn longer_run(sentence: &[Words], span: Span) -> Option<Span> {
     let (mut start, mut end) = (span.start as usize, span.end as usize);
     if !sentence.get(start..=end)?.iter().all(|word| word.has(Words::CAPITALISED)) {
@@ -167,8 +170,8 @@ pub(super) fn longer_run(sentence: &[Words], span: Span) -> Option<Span> {
     (run != span).then_some(run)
 }
 
-/// Whether the tokens from `start` to `end` (inclusive) are a run that goes on neither to the left nor to the right, with
-/// joining words only inside.
+/// Whether the tokens from `start` to `end` (inclusive) are a whole run: it cannot be longer on either side, and
+/// has joining words only inside.
 pub(super) fn is_whole_run(sentence: &[Words], start: usize, end: usize) -> bool {
     let is_name = |at: usize| sentence.get(at).is_some_and(|word| word.has(Words::NAME));
     let is_inside = |word: &Words| word.has(Words::NAME) || word.has(Words::JOINING);
@@ -190,7 +193,7 @@ mod tests {
         let news = Capitals::from(Counts { entities: 890, capitalised: 0, ..counts(1000, 900, 500) });
         assert!((news.entities - 0.01).abs() < 1e-6, "{news:?}");
         assert!((news.weight() - 0.9).abs() < 1e-6 && (news.missed() - 0.44).abs() < 1e-6, "{news:?}");
-        // Labels of three quarters of all runs: (.72 − .75) / .25 is below 0.
+        // Three quarters of all runs are labelled: (.72 − .75) / .25 is below 0.
         let by_model = Capitals::from(counts(100_000, 90_000, 75_000));
         assert!((by_model.weight() - 0.45).abs() < 1e-3 && by_model.missed() == 0.05, "{by_model:?}");
         let none = Capitals::default();

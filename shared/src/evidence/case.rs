@@ -1,23 +1,23 @@
-//! Lower-case share of a word: how often it stands in lower case where capitals would say something.
+//! Lower-case share of a word: how often it is in lower case at places where a capital would mean something.
 //!
-//! *Share* = lower / (lower + capitalised + ½). Counted over the whole corpus; a capitalised word at the start of a
-//! sentence does not count, because there every word is capitalised. Range: 0 (never in lower case) to 1. Words that
-//! stand in lower case elsewhere are no names: of the capitalised entities whose words all have a share above ½, 98 %
-//! are wrong on WikiGold (n = 365).
+//! *Share* = lower / (lower + capitalised + ½), counted over the whole corpus. A capitalised word at the start of
+//! a sentence does not count, because every word is capitalised there. Range: 0 (never in lower case) to 1. Words
+//! that are often in lower case are not names: of the capitalised entities whose words all have a share above ½,
+//! 98 % are wrong on WikiGold (n = 365).
 
 use std::collections::HashMap;
 
 use crate::corpus::TokenTable;
 
-/// A joining word makes up at least this share of all tokens …
+/// Joining words make up at least this share of all tokens …
 const JOINING_SHARE: f32 = 1.0 / 500.0;
-/// … and has at most as many letters.
+/// … and have at most this many letters.
 const JOINING_LETTERS: usize = 3;
 
-/// How often each word stands in lower case and capitalised.
+/// Counts of each word in lower case and capitalised.
 #[derive(Debug, Clone, Default)]
 pub struct CaseCounts {
-    /// By the word in lower case.
+    /// The counts, keyed by the word in lower case.
     words: HashMap<String, Counts>,
     n_tokens: usize,
 }
@@ -35,7 +35,7 @@ impl CaseCounts {
         for sentence in 0..tokens.n_sentences() as u32 {
             for (at, token) in tokens.sentence(sentence).enumerate() {
                 if is_in_lower_case(token) {
-                    // Most tokens: no copy where the word is known.
+                    // Most tokens take this path; a known word is not copied.
                     match words.get_mut(token) {
                         Some(counts) => counts.lower += 1,
                         None => words.entry(token.to_lowercase()).or_default().lower += 1,
@@ -55,8 +55,8 @@ impl CaseCounts {
         lower / (lower + counts.capitalised as f32 + 0.5)
     }
 
-    /// Whether a word joins the parts of a name: a lower-case word of at most three letters that is frequent, such as
-    /// *of*, *de*, *van*. No list of any language is needed.
+    /// Whether a word joins the parts of a name, such as *of*, *de*, *van*: a frequent lower-case word of at most
+    /// three letters. This needs no word list of any language.
     pub fn is_joining(&self, word: &str) -> bool {
         let frequency = |counts: &Counts| counts.lower as f32 >= JOINING_SHARE * self.n_tokens as f32;
         word.chars().count() <= JOINING_LETTERS && is_in_lower_case(word) && self.words.get(word).is_some_and(frequency)
@@ -68,12 +68,12 @@ pub fn is_capitalised(word: &str) -> bool {
     word.chars().next().is_some_and(char::is_uppercase)
 }
 
-/// Whether a word has letters, and all those that have case are capitals.
+/// Whether a word has letters with case, all of them capitals.
 pub fn is_in_capitals(word: &str) -> bool {
     word.chars().any(char::is_uppercase) && !word.chars().any(char::is_lowercase)
 }
 
-/// Whether a word has letters, and all those that have case are in lower case.
+/// Whether a word has letters with case, all of them in lower case.
 pub fn is_in_lower_case(word: &str) -> bool {
     word.chars().any(char::is_lowercase) && !word.chars().any(char::is_uppercase)
 }
@@ -88,7 +88,7 @@ mod tests {
         tokens.push(["Apple", "sells", "an", "apple", "and", "Apple", "APPLE"]).unwrap();
         tokens.push(["an", "apple", "fell", ",", "1984"]).unwrap();
         let counts = CaseCounts::new(&tokens);
-        // Lower case twice; capitalised twice, not counting the one at the start.
+        // Lower case twice; capitalised twice, without the one at the start.
         assert_eq!(counts.lower_share("Apple"), 2.0 / 4.5);
         assert_eq!(counts.lower_share("sells"), 1.0 / 1.5);
         assert_eq!(counts.lower_share("1984"), 0.0);

@@ -1,8 +1,8 @@
-//! What the text itself says about a label: tokens and distant labels alone, no model and no gold.
+//! The evidence that the text gives about a label. It uses only tokens and distant labels, no model and no gold.
 //!
-//! Each source of evidence is a file with its definition, its range and the reason why it speaks. Everything is kept by
-//! token, so the evidence about any span is read off in as many steps as the span has tokens. A source that does not
-//! vary on a corpus (text without capitals, a script without case) is 0 for every span there, and so has no weight.
+//! Each source of evidence has its own file, with its definition, its range and its reason. The evidence is stored
+//! by token, so reading it for a span takes as many steps as the span has tokens. A source that does not vary in a
+//! corpus (text without capitals, a script without case) is 0 for every span there, so it has no weight.
 
 pub mod capitals;
 pub mod case;
@@ -12,37 +12,38 @@ use self::case::CaseCounts;
 use crate::corpus::span::Span;
 use crate::corpus::{Corpus, Entity};
 
-/// Below this share of lower case, the first word of a sentence counts as a name that happens to stand there.
+/// Below this lower-case share, a capitalised first word of a sentence counts as a name.
 const ORDINARY_AT_START: f32 = 0.3;
-/// A sentence in which more than this share of the tokens is in capitals shouts: its capitals say nothing.
+/// Above this share of tokens in capitals, a whole sentence counts as shouting, and its capitals say nothing.
 const SHOUTING: f32 = 0.6;
 
 /// The evidence about every span of one corpus.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
-    /// First token of every sentence, and the number of all tokens.
+    /// Number of the first token of each sentence; the last element is the number of all tokens.
     first: Vec<u32>,
     words: Vec<Words>,
-    /// Lower-case share of every token.
+    /// Lower-case share of each token.
     lower: Vec<f32>,
     /// How far capitals mark names in this corpus.
     pub capitals: Capitals,
 }
 
-/// What the text says about one span.
+/// The evidence of the text about one span.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SpanEvidence {
-    /// The capitalised run that an entity is part of; `None` where it is complete. See [`capitals`].
+    /// The longer capitalised run that an entity is part of; `None` if the run does not go beyond it. See
+    /// [`capitals`].
     pub run: Option<Span>,
-    /// The span is a whole capitalised run.
+    /// Whether the span is a whole capitalised run.
     pub is_run: bool,
-    /// The run has a joining word inside, such as *of*.
+    /// Whether the span is a run with a joining word inside, such as *of*.
     pub is_joined: bool,
-    /// All words are capitalised: only then does `lower` speak about an entity.
+    /// Whether all words are capitalised. Only then does `lower` count for an entity.
     pub is_capitalised: bool,
     /// The smallest lower-case share of the span's words, 0 to 1. See [`case`].
     pub lower: f32,
-    /// A token of the span belongs to an entity that is labelled.
+    /// Whether a token of the span belongs to a labelled entity.
     pub is_covered: bool,
     /// Number of tokens.
     pub width: u32,
@@ -51,11 +52,11 @@ pub struct SpanEvidence {
 }
 
 impl Evidence {
-    /// Reads the evidence off a corpus with its distant labels. `max_width`: tokens of the widest candidate span.
-    /// O(tokens × width).
+    /// Collects the evidence from a corpus with its distant labels. `max_width` is the width of the widest
+    /// candidate span, in tokens. O(tokens × width).
     pub fn new(corpus: &Corpus, max_width: u32) -> Self {
         let counts = CaseCounts::new(&corpus.tokens);
-        // Ids of an imported recording, or words without a sentence: their capitals say nothing.
+        // Without real sentences (ids of an imported recording, or single words), capitals say nothing.
         let has_sentences = corpus.tokens.lengths().any(|n| n > 1);
         let mut first = Vec::with_capacity(corpus.n_sentences() + 1);
         let mut words = Vec::with_capacity(corpus.tokens.n_tokens());
@@ -124,8 +125,8 @@ impl Evidence {
         counts
     }
 
-    /// What the text says about a span. `is_entity`: whether its distant label is an entity type. A span that does not
-    /// exist has no evidence.
+    /// The evidence about a span. `is_entity`: whether its distant label is an entity type. A span that does not
+    /// exist gets the default, no evidence.
     pub fn of(&self, span: Span, is_entity: bool) -> SpanEvidence {
         let Some((sentence, lower)) = self.sentence(span.sentence) else { return SpanEvidence::default() };
         let range = span.start as usize..span.end as usize + 1;
@@ -145,7 +146,7 @@ impl Evidence {
         }
     }
 
-    /// Words and lower-case shares of a sentence.
+    /// The words and the lower-case shares of a sentence.
     fn sentence(&self, sentence: u32) -> Option<(&[Words], &[f32])> {
         let range = self.range(sentence)?;
         Some((self.words.get(range.clone())?, self.lower.get(range)?))
@@ -191,9 +192,9 @@ mod tests {
         let evidence = Evidence::new(&corpus, 8);
         assert_eq!(evidence.of(span(0, 3, 3), true).run, Some(span(0, 2, 3)));
         assert_eq!(evidence.of(span(1, 1, 2), true).run, Some(span(1, 0, 2)));
-        // *The* begins a sentence and is lower case elsewhere: no part of the name.
+        // *The* begins a sentence and is in lower case elsewhere, so it is not part of the name.
         assert_eq!(evidence.of(span(2, 1, 1), true).run, None);
-        // An entity that is labelled bounds the run.
+        // A labelled entity bounds the run.
         let bounded = Corpus {
             entities: vec![corpus.entities[0], crate::corpus::Entity { span: span(0, 2, 2), label: 1 }],
             ..corpus
@@ -222,7 +223,7 @@ mod tests {
                  "entities": [[0, 2, "X"], [1, 2, "X"], [0, 0, "X"], [3, 3, "X"], [4, 4, "X"]]},
                 {"tokens": ["of", "of"], "entities": []}]"#,
         );
-        // Two of five, and nine of ten before.
+        // Two of five entities, and the prior (nine of ten).
         assert_eq!(Evidence::new(&corpus, 8).capitals.entities, 11.0 / 15.0);
     }
 

@@ -1,6 +1,6 @@
-//! The main run of a file that memory should not hold, block of spans by block of spans: of every block the
-//! metrics are computed and the margins kept, then its logits are let go. Nothing of a span depends on
-//! another's logits, so the results are those of the whole run to the bit.
+//! Reads the main run of a large file in blocks of spans, so that it need not fit in memory. For each block it
+//! computes the metrics and keeps the margins; then the logits are dropped. The metrics of a span do not depend on
+//! other spans' logits, so the results are the same bits as for the whole run.
 
 use std::ops::Range;
 
@@ -12,28 +12,28 @@ use crate::metrics::{Metrics, MetricsError, Window};
 use crate::recording::dyn_file::Columns;
 use crate::recording::dynamics::WrongLength;
 
-/// So many blocks, about, if none of them is shorter or longer than this, in bytes. Each is read in many parts, a column and
-/// epoch each, and parts take their time.
+/// The run is read in about this many blocks, but each block has a size within [`BLOCK_BYTES`]. A block is read in
+/// many parts, one per column and epoch, and each part takes time.
 const BLOCKS: usize = 16;
 const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 4 << 20..=32 << 20;
 
-/// The margins of all spans at every epoch, to be shown: in half precision, as logits are kept.
+/// The margins of all spans at every epoch, for display. They are in half precision, like the logits.
 #[derive(Debug, Clone, Default)]
 pub struct Margins {
     epochs: Vec<Vec<f16>>,
 }
 
 impl Margins {
-    /// Those of one span; none of a span that does not exist.
+    /// The margins of one span, one per epoch; empty if the span does not exist.
     pub fn of(&self, span: SpanId) -> Vec<f32> {
         self.epochs.iter().filter_map(|epoch| epoch.get(span as usize)).map(|margin| margin.to_f32()).collect()
     }
 }
 
-/// Why a block cannot be computed.
+/// Reasons why a block cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
-    /// Fewer bytes than asked for.
+    /// There are fewer bytes than asked for.
     #[error("the file is shorter than it was ({0}): open it again")]
     Short(#[from] WrongLength),
     /// See [`MetricsError`].
@@ -41,8 +41,8 @@ pub enum BlockError {
     Metrics(#[from] MetricsError),
 }
 
-/// A main run that is being read: [`BlockWise::ask`] says which parts of the file are due, [`BlockWise::take`]
-/// takes their bytes in the same order. Asking ahead is allowed.
+/// Reads a main run. [`BlockWise::ask`] returns the parts of the file that are needed next, and
+/// [`BlockWise::take`] takes their bytes in the same order. A caller may ask for several blocks ahead.
 pub struct BlockWise<'a> {
     columns: Columns,
     assigned: &'a [LabelId],
@@ -51,13 +51,13 @@ pub struct BlockWise<'a> {
     asked: usize,
     taken: usize,
     metrics: Metrics,
-    /// Of no epoch where they are not wanted.
+    /// Without epochs if margins are not wanted.
     margins: Margins,
 }
 
 impl<'a> BlockWise<'a> {
-    /// For the metrics over `window`, and the margins of all epochs if `with_margins`. `assigned`: distant
-    /// label of every span.
+    /// Prepares the metrics over `window`, and the margins of all epochs if `with_margins`. `assigned` has the
+    /// distant label of every span.
     ///
     /// # Errors
     /// When no epoch is inside the window.
@@ -86,14 +86,15 @@ impl<'a> BlockWise<'a> {
         Ok(Self { columns, assigned, window, spans_per_block, asked: 0, taken: 0, metrics, margins })
     }
 
-    /// The parts of the file that hold the next block; `None` after the last.
+    /// The parts of the file that hold the next block; `None` after the last block.
     pub fn ask(&mut self) -> Option<Vec<Range<u64>>> {
         let spans = self.block(self.asked);
         self.asked = spans.end;
         (!spans.is_empty()).then(|| self.columns.ranges(spans))
     }
 
-    /// Takes the bytes of the first block that was asked for and not yet taken: its parts one after the other.
+    /// Takes the bytes of the next block, in the order in which blocks were asked for: all its parts, one after
+    /// the other.
     ///
     /// # Errors
     /// When there are fewer bytes than asked for.
@@ -111,13 +112,12 @@ impl<'a> BlockWise<'a> {
         Ok(())
     }
 
-    /// Share of the run that has been taken.
+    /// Share of the run that has been taken, 0 to 1.
     pub fn progress(&self) -> f32 {
         self.taken as f32 / self.assigned.len().max(1) as f32
     }
 
-    /// The metrics of all spans but the mean loss, which is left out, and the margins of every epoch, if they
-    /// were wanted.
+    /// Returns the metrics of all spans without the mean loss, and the margins of every epoch if they were wanted.
     pub fn finish(self) -> (Metrics, Margins) {
         (self.metrics, self.margins)
     }
@@ -136,7 +136,7 @@ mod tests {
     use crate::recording::dyn_file::{self, Scan};
     use crate::recording::dynamics::{Dynamics, EpochLogits, Precision};
 
-    /// Some hundred spans, four epochs, three types; the logits of two are not numbers.
+    /// Some hundred spans, four epochs, three types. The logits of two spans are not finite.
     fn example() -> Dynamics {
         let sentence =
             r#"{"tokens": ["a","b","c","d","e","f","g","h"], "entities": [[0, 1, "X"], [3, 3, "Y"], [5, 7, "Z"]]}"#;
@@ -146,7 +146,7 @@ mod tests {
         let mut rows = || -> Vec<f32> {
             let next = |_| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                // Coarse, so that there are ties.
+                // Coarse values, so that there are ties.
                 f32::from((state >> 27) as u8) - 16.0
             };
             (0..n * 4).map(next).collect()
@@ -183,7 +183,7 @@ mod tests {
             (Window { first: 0, last: 9 }, false),
         ] {
             let mut reading = BlockWise::new(&scanned.columns, &assigned, window, with_margins).unwrap();
-            // Of many short blocks, the last one shorter.
+            // Many short blocks; the last one is shorter than the others.
             reading.spans_per_block = 50;
             let mut due = std::collections::VecDeque::new();
             due.extend(reading.ask());

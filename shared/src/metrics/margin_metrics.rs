@@ -1,13 +1,14 @@
-//! Metrics of runs of which only margins are known, such as those that the aum package records.
+//! Metrics of runs with margins only, such as those that the aum package records.
 //!
-//! AUM is the mean margin; an epoch at which the margin is above 0 counts as correct. Confidence,
-//! variability and the predicted label need the other logits: their columns stay empty.
+//! AUM is the mean margin. An epoch counts as correct if the margin is above 0. Confidence, variability and the
+//! predicted label need the other logits, so their columns stay empty.
 
 use crate::corpus::labels::LabelId;
 use crate::metrics::Metrics;
 use crate::recording::dynamics::EpochLogits;
 
-/// The metrics of all spans over these epochs, which have one margin per assigned label.
+/// Computes the metrics of all spans over these epochs. Each epoch has one margin per span, for its assigned
+/// label.
 pub(crate) fn compute(epochs: &[EpochLogits], assigned: &[LabelId]) -> Metrics {
     let n = assigned.len();
     let mut metrics = Metrics::default();
@@ -20,7 +21,7 @@ pub(crate) fn compute(epochs: &[EpochLogits], assigned: &[LabelId]) -> Metrics {
         for epoch in epochs {
             let margin = epoch.margin(span, label);
             if !margin.is_finite() {
-                // Not recorded: neither right nor wrong.
+                // Not recorded: it counts neither as right nor as wrong.
                 is_finite = false;
                 continue;
             }
@@ -30,7 +31,7 @@ pub(crate) fn compute(epochs: &[EpochLogits], assigned: &[LabelId]) -> Metrics {
             forgotten += u16::from(was_correct && !is_correct);
             was_correct = is_correct;
         }
-        // As everywhere: no metric of a flagged span can be taken for evidence.
+        // As in the other metrics, a flagged span must not give evidence.
         let (aum, correct, forgotten) =
             if is_finite { (sum / epochs.len() as f32, correct, forgotten) } else { (f32::NAN, 0, 0) };
         metrics.aum.push(aum);

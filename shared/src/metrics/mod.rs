@@ -1,19 +1,19 @@
 //! Metrics of training dynamics over a window of epochs.
 //!
 //! For each span with assigned label y and logits z at the E epochs of the window:
-//! - **margin** z_y − max_{k≠y} z_k; **AUM** its mean over the epochs (Pleiss et al. 2020, eq. 1–2);
-//! - **confidence**, **variability**: mean and population standard deviation of softmax(z)_y
-//!   (Swayamdipta et al. 2020, §2; other definitions by name: [`Variability`]);
+//! - **margin**: z_y − max_{k≠y} z_k; **AUM**: its mean over the epochs (Pleiss et al. 2020, eq. 1–2);
+//! - **confidence**, **variability**: mean and population standard deviation of softmax(z)_y (Swayamdipta et al.
+//!   2020, §2; for other definitions see [`Variability`]);
 //! - **correctness**: number of epochs at which y is the argmax (lowest label on ties);
 //! - **forgetting events**: correct at one epoch and not at the next (Toneva et al. 2019);
 //! - **mean loss**: mean over the epochs of −ln softmax(z)_y, in nats;
 //! - **predicted label**: argmax of the mean probabilities (lowest label on ties).
 //!
-//! A span is **flagged** where these say nothing about it: where a logit inside the window is not
-//! finite (a diverged run; also a logit further than 65,504 from that of `O`, which half precision
-//! stores as infinity), where a margin overflows, or where there is only one label. Its real-valued
-//! metrics are NaN, its counts 0 and its predicted label the assigned one: no metric of it can be
-//! taken for evidence. Nothing is decided about it; [`Metrics::flagged`] counts such spans.
+//! A span is **flagged** if its metrics say nothing about it. This happens in three cases: a logit inside the
+//! window is not finite, a margin overflows, or there is only one label. Logits are not finite in a diverged run;
+//! half precision also stores a logit as infinity if it differs from that of `O` by more than 65,504. A flagged
+//! span has NaN for its real-valued metrics, 0 for its counts, and its assigned label as predicted label, so that
+//! nobody takes them for evidence. Nothing is decided about it. [`Metrics::flagged`] counts flagged spans.
 
 pub mod block_wise;
 mod margin_metrics;
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::labels::LabelId;
 use crate::recording::dynamics::{EpochLogits, Run};
 
-/// Epochs that a metric looks at: `first..=last`, counted from 1.
+/// The epochs of a metric: `first..=last`, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// First epoch.
@@ -41,12 +41,12 @@ impl Window {
         Self { first: 1, last: n.max(1) }
     }
 
-    /// Number of recorded epochs of a run inside this window.
+    /// Number of the run's recorded epochs inside this window.
     pub fn n_epochs(&self, run: &Run) -> usize {
         self.of(&run.epochs).len()
     }
 
-    /// Which of `n_epochs` epochs, counted from 0, are inside this window.
+    /// The indices, from 0, of those of `n_epochs` epochs that are inside this window.
     pub(crate) fn range(&self, n_epochs: usize) -> Range<usize> {
         let last = (self.last as usize).min(n_epochs);
         let first = (self.first.max(1) as usize - 1).min(last);
@@ -72,14 +72,13 @@ impl FromStr for Window {
     }
 }
 
-/// A text that names no window.
+/// Error: a text is not a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected epochs as FIRST-LAST, counted from 1, such as 1-3")]
 pub struct NoWindow;
 
-/// Metrics of all spans, one element per span in every column. What a flagged span has, see the
-/// module. Where a run holds margins only, the columns that need probabilities are empty
-/// ([`Metrics::has_probabilities`]).
+/// Metrics of all spans: each column has one element per span. The module describes the values of flagged spans.
+/// If a run has only margins, the columns that need probabilities are empty ([`Metrics::has_probabilities`]).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
     /// Area under the margin.
@@ -90,49 +89,49 @@ pub struct Metrics {
     pub variability: Vec<f32>,
     /// Mean of −ln of that probability, in nats.
     pub mean_loss: Vec<f32>,
-    /// Epochs at which the assigned label was predicted.
+    /// Number of epochs at which the assigned label was predicted.
     pub correctness: Vec<u16>,
-    /// Times from right to wrong.
+    /// Number of changes from right to wrong.
     pub forgetting: Vec<u16>,
     /// Label with the highest mean probability.
     pub predicted: Vec<LabelId>,
-    /// That probability.
+    /// Mean probability of the predicted label.
     pub predicted_probability: Vec<f32>,
-    /// Label with the highest mean probability besides the assigned one.
+    /// Label with the highest mean probability, the assigned label left out.
     pub alternative: Vec<LabelId>,
-    /// That probability.
+    /// Mean probability of the alternative label.
     pub alternative_probability: Vec<f32>,
-    /// Probability that the assigned label is right, by the noise model. Dynamics alone do not give it: the column is
-    /// empty until [`crate::detection::judge::Judge`] has read the text.
+    /// Probability that the assigned label is right, by the noise model. It needs the text as well: the column is
+    /// empty until [`crate::detection::judge::Judge`] fills it.
     pub trust: Vec<f32>,
 }
 
-/// How far a probability varies over the epochs: which of the definitions in use.
+/// Definitions of variability: how much a probability varies over the epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variability {
-    /// √v, with v = Σ (p − mean)² / E: as the paper on dataset cartography defines it, and as
-    /// [`Metrics::variability`] holds it.
+    /// √v, with v = Σ (p − mean)² / E: the definition of the paper on dataset cartography, and the values in
+    /// [`Metrics::variability`].
     Population,
-    /// √(v + v²/(E − 1)): what the published code of DynClean stores; 0 for a single epoch, where
-    /// that code divides by 0.
+    /// √(v + v²/(E − 1)): the value that the published code of DynClean stores. For a single epoch it is 0 here;
+    /// the published code divides by 0.
     PaperCode,
 }
 
 impl Variability {
-    /// This variability from a population standard deviation over `n_epochs`.
+    /// Computes this variability from a population standard deviation over `n_epochs`.
     pub fn from_population(self, deviation: f32, n_epochs: usize) -> f32 {
         let variance = deviation * deviation;
         match self {
             Self::Population => deviation,
-            // Also where the deviation is NaN: a flagged span stays flagged.
+            // This also returns NaN for NaN, so a flagged span stays flagged.
             Self::PaperCode if n_epochs < 2 => deviation,
             Self::PaperCode => (variance + variance * variance / (n_epochs - 1) as f32).sqrt(),
         }
     }
 }
 
-/// Labels and logits that do not belong together.
+/// Errors when labels and logits do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetricsError {
     /// No epoch of the run is inside the window.
@@ -140,27 +139,27 @@ pub enum MetricsError {
     EmptyWindow {
         /// The window.
         window: Window,
-        /// Epochs recorded.
+        /// Number of recorded epochs.
         epochs: usize,
     },
     /// The epochs do not have one row per label.
     #[error("epoch {epoch} has logits for {found} spans, expected {expected}")]
     WrongLength {
-        /// Epoch, from 1.
+        /// Epoch, counted from 1.
         epoch: usize,
-        /// Rows found.
+        /// Number of rows found.
         found: usize,
-        /// Rows expected.
+        /// Number of rows expected.
         expected: usize,
     },
-    /// A label for which there is no logit.
+    /// There is no logit for a label.
     #[error("span {span} has label {label}, but there are logits for {n_types} entity types")]
     NoSuchLabel {
-        /// Row.
+        /// The span.
         span: usize,
         /// Its label.
         label: LabelId,
-        /// Types with logits.
+        /// Number of types with logits.
         n_types: usize,
     },
 }
@@ -204,7 +203,7 @@ impl Metrics {
         })
     }
 
-    /// Whether confidence, variability and the predicted label are known: not where only margins were
+    /// Whether confidence, variability and the predicted label are known. They are not known if only margins were
     /// recorded.
     pub fn has_probabilities(&self) -> bool {
         self.confidence.len() == self.aum.len()
@@ -220,11 +219,11 @@ impl Metrics {
         self.aum.iter().filter(|a| a.is_nan()).count()
     }
 
-    /// Adds the spans of another block of the same run behind these; in all there will be `total`.
+    /// Appends the spans of the next block of the same run. `total` is the number of spans in all blocks.
     pub(crate) fn append(&mut self, block: Self, total: usize) {
         fn add<T>(column: &mut Vec<T>, block: Vec<T>, total: usize) {
             if !block.is_empty() {
-                // Once and for all: growing step by step would need twice the memory.
+                // Reserve everything at once: growing step by step would need twice the memory.
                 column.reserve_exact(total.saturating_sub(column.len()).max(block.len()));
                 column.extend(block);
             }
@@ -242,22 +241,21 @@ impl Metrics {
     }
 }
 
-/// Mean predicted distribution of one span: the probability of every label, `O` first, as mean over
-/// the epochs of the window. NaN where a logit of the span is not finite; empty where only margins are
-/// known.
+/// Mean predicted distribution of one span: for every label, `O` first, its mean probability over the epochs of
+/// the window. NaN if a logit of the span is not finite; empty if only margins are known.
 ///
-/// [`Metrics::predicted`] is its argmax and [`Metrics::predicted_probability`] its maximum, to the bit.
-/// It is not a column of [`Metrics`], which it would double in size.
+/// [`Metrics::predicted`] is its argmax and [`Metrics::predicted_probability`] its maximum, bit by bit. The
+/// distribution is not a column of [`Metrics`], because it would double its size.
 ///
 /// # Errors
-/// When no epoch is inside the window, or there is no such span.
+/// When no epoch is inside the window, or the span does not exist.
 pub fn mean_distribution(run: &Run, span: usize, window: Window) -> Result<Vec<f32>, MetricsError> {
     let columns = mean_distributions(run, span..span.saturating_add(1), window)?;
     Ok(columns.iter().flatten().copied().collect())
 }
 
-/// Mean predicted distributions of a range of spans, in columns: one per label, `O` first, each with
-/// one element per span. For exports; see [`mean_distribution`]. No column where only margins are known.
+/// Mean predicted distributions of a range of spans, for exports: one column per label, `O` first, with one
+/// element per span. See [`mean_distribution`]. There are no columns if only margins are known.
 ///
 /// # Errors
 /// When no epoch is inside the window, or a span of the range does not exist.
@@ -292,7 +290,7 @@ fn check(run: &Run, epochs: &[EpochLogits], assigned: &[LabelId], window: Window
     }
 }
 
-/// The epochs have `n_spans` rows each and the same columns.
+/// Checks that each epoch has `n_spans` rows and that all epochs have the same columns.
 fn check_shapes(epochs: &[EpochLogits], n_spans: usize, window: Window) -> Result<(), MetricsError> {
     for (i, epoch) in epochs.iter().enumerate() {
         if epoch.n_spans() != n_spans || epoch.n_types() != epochs[0].n_types() {
@@ -317,7 +315,7 @@ mod tests {
         assert!((f64::from(found) - expected).abs() < 1e-6, "{found} is not {expected}");
     }
 
-    /// Straight from the definitions, in double precision.
+    /// Computes AUM, confidence and variability directly from the definitions, in double precision.
     fn by_definition(logits: &[Vec<f64>], y: usize) -> (f64, f64, f64) {
         let margin =
             |z: &[f64]| z[y] - z.iter().enumerate().filter(|(k, _)| *k != y).map(|(_, v)| *v).fold(f64::MIN, f64::max);
@@ -355,7 +353,8 @@ mod tests {
 
     #[test]
     fn many_spans_agree_with_the_definitions() {
-        // More than one block, a short last block, every label; a fixed linear congruential sequence.
+        // More than one block, a short last block, and every label. The values are a fixed linear congruential
+        // sequence.
         let (n, n_types, n_epochs) = (lanes::BLOCK * 2 + 37, 4, 6);
         let mut state = 1u32;
         let mut next = || {
@@ -401,7 +400,7 @@ mod tests {
 
     #[test]
     fn flagged_spans_claim_nothing() {
-        // Assigned label 2; right at both epochs but for the bad logit of another label.
+        // Assigned label 2; right at both epochs, except for the bad logit of another label.
         let run = run(&[&[0.0, 1.0, 5.0], &[0.0, f32::NEG_INFINITY, 5.0]], 2);
         let m = Metrics::compute(&run, &[2], Window::first_epochs(2)).unwrap();
         assert_eq!((m.correctness[0], m.forgetting[0], m.predicted[0], m.flagged()), (0, 0, 2, 1));
@@ -419,7 +418,7 @@ mod tests {
         let m =
             Metrics::compute(&Run { epochs: vec![half], scores: vec![] }, &[1, 1], Window::first_epochs(1)).unwrap();
         assert_eq!((m.aum[0], m.is_flagged(0), m.is_flagged(1)), (65_504.0, false, true));
-        // Finite in single precision, but their difference is not.
+        // Both logits are finite in single precision, but their difference is not.
         let run = run(&[&[0.0, 3e38, -3e38]], 2);
         assert!(Metrics::compute(&run, &[2], Window::first_epochs(1)).unwrap().is_flagged(0));
     }

@@ -1,20 +1,21 @@
-//! What a recording knows of the dictionary behind its distant labels.
+//! Dictionary entries behind the distant labels, as a recording stores them.
 
 use serde::{Deserialize, Serialize};
 
-/// Words that the distant labels give a label, and what the annotated sentences say about it.
+/// A dictionary entry: words with a distant label, and their labels in the annotated sentences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The words, joined by blanks; compared as they are written, case included.
+    /// The words, joined by spaces. They are compared as written, including case.
     pub words: String,
-    /// Their distant label.
+    /// The distant label of the words.
     pub label: String,
-    /// Spans that it labels.
+    /// Number of spans that this entry labels.
     pub spans: u32,
     /// Spans with these words in the annotated sentences.
     pub annotated: u32,
-    /// Of those, the ones with this label.
+    /// Number of those spans that have this entry's label.
     pub agreeing: u32,
-    /// The label that they have there, where it is clear (possibly `O`); else the spans become unknown.
+    /// The label of the words in the annotated sentences (possibly `O`), if it is clear; otherwise the spans
+    /// become unknown.
     pub becomes: Option<String>,
 }

@@ -11,12 +11,11 @@ use crate::recording::dictionary::Entry;
 
 /// The logits of `n_spans` spans after one epoch, relative to the logit of `O`.
 ///
-/// Margins and probabilities do not change when a constant is added to all logits of a span, so
-/// the logit of `O` is subtracted from the others and not stored. One column per entity type, one
-/// element per span.
+/// Margins and probabilities do not change if a constant is added to all logits of a span. So the logit of `O` is
+/// subtracted from the others and not stored. There is one column per entity type, with one element per span.
 ///
-/// Some programs record only the margin of each span's assigned label. Then that one column is kept
-/// instead ([`EpochLogits::is_margins`]), `n_types` is 0, and no logit or probability is known.
+/// Some programs record only the margin of each span's assigned label. In this case that single column is stored
+/// ([`EpochLogits::is_margins`]), `n_types` is 0, and no logit or probability is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochLogits {
     n_spans: usize,
@@ -24,21 +23,21 @@ pub struct EpochLogits {
     values: Values,
 }
 
-/// How precisely logits are kept. Every decision is made from what is kept, by trainer and page alike.
+/// The stored values and their precision. Trainer and page make every decision from the stored values.
 #[derive(Debug, Clone, PartialEq)]
 enum Values {
     F16(Vec<f16>),
     F32(Vec<f32>),
-    /// Not logits, but the margin of each span's assigned label.
+    /// The margin of each span's assigned label, instead of logits.
     Margins(Vec<f32>),
 }
 
 /// Precision of stored logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Precision {
-    /// Half precision: 2 bytes; relative error at most 2⁻¹¹.
+    /// Half precision: 2 bytes, relative error at most 2⁻¹¹.
     F16,
-    /// Single precision: 4 bytes; for dynamics that come from elsewhere.
+    /// Single precision: 4 bytes, for dynamics from other programs.
     F32,
 }
 
@@ -52,7 +51,7 @@ impl Precision {
     }
 }
 
-/// Columns whose length is not `n_spans × n_types`.
+/// Error: the columns do not have `n_spans × n_types` values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found} logits where {n_spans} spans × {n_types} types need {expected}")]
 pub struct WrongLength {
@@ -63,7 +62,7 @@ pub struct WrongLength {
 }
 
 impl WrongLength {
-    /// Whether columns of so many bytes are those of `n_spans` spans and `n_types` types.
+    /// Checks that columns with this number of bytes belong to `n_spans` spans and `n_types` types.
     pub(crate) fn check(bytes: usize, n_spans: usize, n_types: usize, precision: Precision) -> Result<(), Self> {
         let expected = n_spans.saturating_mul(n_types);
         if expected.checked_mul(precision.bytes()) == Some(bytes) {
@@ -74,10 +73,10 @@ impl WrongLength {
 }
 
 impl EpochLogits {
-    /// From the logits of all spans, row by row: `n_spans` rows of `n_types + 1` logits, `O` first.
+    /// Builds the epoch from rows: `n_spans` rows of `n_types + 1` logits each, `O` first.
     ///
     /// # Errors
-    /// When the number of logits is another.
+    /// When the number of logits does not fit.
     pub fn from_rows(rows: &[f32], n_types: usize, precision: Precision) -> Result<Self, WrongLength> {
         let n_spans = rows.len() / (n_types + 1);
         let expected = n_spans * (n_types + 1);
@@ -93,11 +92,11 @@ impl EpochLogits {
         Ok(Self { n_spans, n_types, values: Values::new(columns, precision) })
     }
 
-    /// From one column per entity type: the logits of that type minus those of `O`, one element per
-    /// span. Columns are taken one by one, so that they need not be in memory twice.
+    /// Builds the epoch from one column per entity type: the logits of the type minus those of `O`, one element
+    /// per span. It takes the columns one by one, so they need not be in memory twice.
     ///
     /// # Errors
-    /// When a column has another length than `n_spans`.
+    /// When the length of a column is not `n_spans`.
     pub fn from_columns(
         columns: impl ExactSizeIterator<Item = Vec<f32>>,
         n_spans: usize,
@@ -124,12 +123,12 @@ impl EpochLogits {
         Ok(Self { n_spans, n_types, values })
     }
 
-    /// Where only margins are known: the margin of each span's assigned label.
+    /// Builds an epoch with margins only: the margin of each span's assigned label.
     pub fn from_margins(margins: Vec<f32>) -> Self {
         Self { n_spans: margins.len(), n_types: 0, values: Values::Margins(margins) }
     }
 
-    /// Whether only margins are known, no logits.
+    /// Whether the epoch has margins only, and no logits.
     pub fn is_margins(&self) -> bool {
         matches!(self.values, Values::Margins(_))
     }
@@ -139,12 +138,12 @@ impl EpochLogits {
         self.n_spans
     }
 
-    /// Number of entity types: columns.
+    /// Number of entity types, that is, of columns.
     pub fn n_types(&self) -> usize {
         self.n_types
     }
 
-    /// How the values are kept.
+    /// Precision of the stored values.
     pub fn precision(&self) -> Precision {
         match self.values {
             Values::F16(_) => Precision::F16,
@@ -152,7 +151,7 @@ impl EpochLogits {
         }
     }
 
-    /// Relative logits of type `kind` (from 0) of all spans, into `out`; NaN where only margins are known.
+    /// Copies the relative logits of type `kind` (from 0) for all spans into `out`; NaN if only margins are known.
     pub(crate) fn read(&self, kind: usize, out: &mut [f32]) {
         match self.view() {
             Some(epoch) => epoch.read(kind, 0..self.n_spans, out),
@@ -160,7 +159,7 @@ impl EpochLogits {
         }
     }
 
-    /// For loops over columns; `None` where only margins are known.
+    /// A view for loops over columns; `None` if only margins are known.
     pub(crate) fn view(&self) -> Option<lanes::Epoch<'_>> {
         let values = match &self.values {
             Values::F16(values) => lanes::Values::F16(values),
@@ -170,8 +169,8 @@ impl EpochLogits {
         Some(lanes::Epoch::new(self.n_spans, self.n_types, values))
     }
 
-    /// All logits of one span relative to `O`, `O` (0) first: `n_types + 1` values; none for a span
-    /// that does not exist, or where only margins are known. Allocates nothing.
+    /// The logits of one span relative to `O`, `O` (0) first: `n_types + 1` values. Empty if the span does not
+    /// exist or only margins are known. Allocates nothing.
     pub fn logits(&self, span: usize) -> impl Iterator<Item = f32> + '_ {
         let known = if span < self.n_spans && !self.is_margins() { self.n_types + 1 } else { 0 };
         (0..known).map(move |label| match (label.checked_sub(1), &self.values) {
@@ -182,13 +181,13 @@ impl EpochLogits {
         })
     }
 
-    /// [`EpochLogits::logits`] as a list.
+    /// The values of [`EpochLogits::logits`] as a list.
     pub fn row(&self, span: usize) -> Vec<f32> {
         self.logits(span).collect()
     }
 
-    /// Margin of a span's assigned label: its logit minus the largest other; NaN where there is no
-    /// such span or label. Allocates nothing.
+    /// The margin of a span's assigned label: its logit minus the largest other logit. NaN if the span or the
+    /// label does not exist. Allocates nothing.
     pub fn margin(&self, span: usize, assigned: LabelId) -> f32 {
         if let Values::Margins(margins) = &self.values {
             return margins.get(span).copied().unwrap_or(f32::NAN);
@@ -204,7 +203,7 @@ impl EpochLogits {
         own - other
     }
 
-    /// [`EpochLogits::margin`] of all spans in half precision, one after the other, to the end of `out`.
+    /// Appends [`EpochLogits::margin`] of all spans, in half precision, to `out`.
     pub(crate) fn append_margins(&self, assigned: &[LabelId], out: &mut Vec<f16>) {
         match (&self.values, self.view()) {
             (Values::Margins(margins), _) => lanes::narrowed(margins, out),
@@ -213,8 +212,8 @@ impl EpochLogits {
         }
     }
 
-    /// Whether the model predicts a span's assigned label: it has the largest logit (the lowest label
-    /// on ties), or, where only margins are known, a margin above 0. Allocates nothing.
+    /// Whether the model predicts a span's assigned label, that is, whether it has the largest logit (the lowest
+    /// label on ties). If only margins are known: whether the margin is above 0. Allocates nothing.
     pub fn predicts(&self, span: usize, assigned: LabelId) -> bool {
         if let Values::Margins(margins) = &self.values {
             return margins.get(span).is_some_and(|&m| m > 0.0);
@@ -242,7 +241,7 @@ impl EpochLogits {
         }
     }
 
-    /// The columns from little-endian bytes.
+    /// Reads the columns from little-endian bytes.
     pub(crate) fn from_bytes(
         bytes: &[u8],
         n_spans: usize,
@@ -257,7 +256,7 @@ impl EpochLogits {
         Ok(Self { n_spans, n_types, values })
     }
 
-    /// A column of margins from little-endian bytes.
+    /// Reads a column of margins from little-endian bytes.
     pub(crate) fn margins_from_bytes(bytes: &[u8], n_spans: usize) -> Result<Self, WrongLength> {
         let mut column = Self::from_bytes(bytes, n_spans, 1, Precision::F32)?;
         column.n_types = 0;
@@ -281,18 +280,18 @@ impl Values {
     }
 }
 
-/// Quality of a model on held-out sentences after an epoch, and its training loss.
+/// Quality of a model on dev sentences after an epoch, and its training loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochScore {
-    /// Epoch, from 1.
+    /// Epoch, counted from 1.
     pub epoch: u32,
-    /// Mean training loss per span in the loss.
+    /// Mean training loss over the spans that are in the loss.
     pub train_loss: f64,
     /// Dev precision, recall and F1.
     pub dev: crate::recording::prf::Prf,
 }
 
-/// What a training run recorded: the logits of the same spans after each epoch.
+/// The recording of a training run: the logits of the same spans after each epoch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Run {
     /// Logits after epoch 1, 2, ….
@@ -301,97 +300,97 @@ pub struct Run {
     pub scores: Vec<EpochScore>,
 }
 
-/// How threshold samples were mislabelled (DynClean §3.3).
+/// The ways to give threshold samples a wrong label (DynClean §3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SampleScheme {
-    /// All get an extra class that no real span has.
+    /// All samples get an extra class that no real span has.
     FakeClass,
-    /// Positives get the extra class, negatives a random entity type.
+    /// Positives get the extra class, negatives get a random entity type.
     FakeClassPositives,
-    /// Each gets a random label other than its own.
+    /// Each sample gets a random label that is not its own.
     RandomOther,
 }
 
-/// The threshold run: spans trained with deliberately wrong labels.
+/// The threshold run: a training in which some spans have deliberately wrong labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThresholdRun {
-    /// How the labels were made wrong.
+    /// How the wrong labels were chosen.
     pub scheme: SampleScheme,
-    /// The threshold samples, ascending.
+    /// The threshold samples, in ascending order.
     pub spans: Vec<SpanId>,
-    /// The wrong label each was given; with an extra class, that class is number C + 1.
+    /// The wrong label of each sample. An extra class has the number C + 1.
     pub assigned: Vec<LabelId>,
-    /// Dynamics of the threshold samples only: row i belongs to `spans[i]`.
+    /// Dynamics of the threshold samples only: row `i` belongs to `spans[i]`.
     pub run: Run,
 }
 
-/// Settings and origin of a dynamics file, for people and for reproducing it.
+/// Settings and origin of a dynamics file, for display and for reproducing the run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// Name to show: usually the corpus.
+    /// Name to display, usually that of the corpus.
     pub name: String,
-    /// Program and version that wrote the file.
+    /// Name and version of the program that wrote the file.
     pub written_by: String,
-    /// The encoder, as it was named.
+    /// The encoder, as named by the user.
     pub encoder: String,
     /// Seed of the run.
     pub seed: u64,
-    /// Which negatives entered the loss.
+    /// The negatives that are in the loss.
     pub negatives: Negatives,
-    /// Widest candidate span, in tokens.
+    /// Width of the widest candidate span, in tokens.
     pub max_span_width: u32,
-    /// Further settings as (name, value), to be shown in order.
+    /// Further settings as (name, value), in display order.
     pub settings: Vec<(String, String)>,
 }
 
-/// Which negatives enter the training loss (DynClean §3.2).
+/// The negatives that are in the training loss (DynClean §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Negatives {
-    /// Only those most similar to the positives of their batch.
+    /// Only the negatives that are most similar to the positives of their batch.
     #[default]
     Top,
-    /// All of them.
+    /// All negatives.
     All,
 }
 
-/// Everything a `.dyn` file holds.
+/// The content of a `.dyn` file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dynamics {
     /// Settings and origin.
     pub info: RunInfo,
     /// Text and distant labels.
     pub corpus: Corpus,
-    /// Gold entities, where known.
+    /// Gold entities, if known.
     pub gold: Option<Vec<Entity>>,
-    /// Dictionary entries that annotated sentences contradict; empty where that was not checked.
+    /// Dictionary entries that annotated sentences contradict; empty if this was not checked.
     pub contradicted: Vec<Entry>,
-    /// The run on the distant labels: logits of all candidate spans.
+    /// The run on the distant labels, with the logits of all candidate spans.
     pub run: Run,
-    /// The run with threshold samples.
+    /// The run with threshold samples, if there is one.
     pub threshold_run: Option<ThresholdRun>,
-    /// Whether the file was finished; otherwise the run was cut off and later epochs are missing.
+    /// Whether the file is complete. If not, the run was cut off and later epochs are missing.
     pub complete: bool,
 }
 
 impl Run {
-    /// Whether this run holds margins only: no logit, probability or prediction is known.
+    /// Whether this run has margins only, without logits, probabilities or predictions.
     pub fn is_margins(&self) -> bool {
         self.epochs.first().is_some_and(EpochLogits::is_margins)
     }
 }
 
 impl Dynamics {
-    /// The enumeration of the candidate spans.
+    /// The numbering of the candidate spans.
     ///
     /// # Errors
-    /// When there are too many to number.
+    /// When there are too many candidates to number.
     pub fn span_index(&self) -> Result<SpanIndex, TooManySpans> {
         self.corpus.span_index(self.info.max_span_width)
     }
 
-    /// Gold label of every candidate span, where gold is known.
+    /// The gold label of every candidate span; `None` if gold is not known.
     pub fn dense_gold(&self, index: &SpanIndex) -> Option<Vec<LabelId>> {
         self.gold.as_deref().map(|gold| dense_labels(gold, index))
     }
@@ -399,7 +398,7 @@ impl Dynamics {
 
 #[cfg(test)]
 impl Dynamics {
-    /// One epoch of a run on `corpus`, without threshold run: `rows` has the logits of each span, `O`'s first.
+    /// A run of one epoch on `corpus`, without a threshold run. `rows` has the logits of each span, `O` first.
     pub(crate) fn of_one_epoch(corpus: Corpus, rows: &[f32]) -> Self {
         let logits = EpochLogits::from_rows(rows, corpus.labels.n_types(), Precision::F32).unwrap();
         Self {

@@ -1,28 +1,29 @@
-//! Several recordings of the same spans, by trainings that differ in their seed alone, as one.
+//! Merges several recordings of the same spans into one. The recordings come from trainings that differ only in
+//! their seed.
 //!
-//! The logits of the members are averaged, per span, label and epoch. The ensemble's probabilities are then the
-//! members' geometric mean, normalised, and every metric (the "ensemble AUM" is the AUM of these logits) follows
-//! from the file as it does for a single run. Averaging margins instead would leave nothing to take a probability
-//! or a predicted label from.
+//! The logits of the members are averaged, per span, label and epoch. The probabilities of the ensemble are then
+//! the normalised geometric mean of the members' probabilities. Every metric is computed as for a single run: the
+//! "ensemble AUM" is the AUM of the averaged logits. Averaged margins would not give probabilities or predicted
+//! labels.
 
 use crate::recording::dynamics::{Dynamics, EpochLogits, EpochScore, Run, WrongLength};
 use crate::recording::prf::Prf;
 
-/// Why recordings cannot be averaged.
+/// Reasons why recordings cannot be averaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnsembleError {
-    /// Nothing to average.
+    /// There is no recording.
     #[error("an ensemble needs at least one recording")]
     Empty,
-    /// Not the same text, labels, samples or epochs.
+    /// The recordings differ in text, labels, samples or epochs.
     #[error("member {member} (from 1) of the ensemble was recorded on other {what} than the first")]
     Unlike {
-        /// Which.
+        /// Number of the member that differs, from 1.
         member: usize,
-        /// In what.
+        /// The part that differs.
         what: &'static str,
     },
-    /// Margins cannot be averaged to logits.
+    /// The recordings hold margins, which cannot be averaged to logits.
     #[error("an ensemble needs logits; these recordings hold margins")]
     Margins,
     /// See [`WrongLength`].
@@ -30,8 +31,8 @@ pub enum EnsembleError {
     WrongLength(#[from] WrongLength),
 }
 
-/// The mean of the members: text, labels, samples and settings are the first's, logits the means, scores those of
-/// all members' predictions together.
+/// Averages the members. Text, labels, samples and settings are those of the first member. The logits are means.
+/// The scores come from the summed counts of all members.
 ///
 /// # Errors
 /// When the members do not fit together.
@@ -71,7 +72,7 @@ fn mean_run(runs: &[&Run]) -> Result<Run, EnsembleError> {
     Ok(Run { epochs: epochs.collect::<Result<_, _>>()?, scores: scores.collect() })
 }
 
-/// Means in double precision, rounded once: sums of half-precision logits are exact there.
+/// Means in double precision, rounded once. Sums of half-precision logits are exact in double precision.
 fn mean_logits(members: &[&EpochLogits]) -> Result<EpochLogits, EnsembleError> {
     let first = members.first().ok_or(EnsembleError::Empty)?;
     if members.iter().any(|m| m.is_margins()) {
@@ -107,7 +108,7 @@ mod tests {
     use crate::formats::dynclean_json;
     use crate::recording::dynamics::{Precision, RunInfo, SampleScheme, ThresholdRun};
 
-    /// One sentence of two tokens, so three spans; one type.
+    /// One sentence of two tokens, so three spans; one entity type.
     fn member(logits: [f32; 3], sample: f32, correct: u64) -> Dynamics {
         let rows: Vec<f32> = logits.iter().flat_map(|&z| [1.0, 1.0 + z]).collect();
         let epoch = EpochLogits::from_rows(&rows, 1, Precision::F16).unwrap();
@@ -136,7 +137,7 @@ mod tests {
         assert_eq!([epoch.margin(0, 1), epoch.margin(2, 0)], [1.5, -1.5]);
         assert!(epoch.margin(1, 1).is_nan(), "what one member did not record is not known");
         assert_eq!(mean.threshold_run.unwrap().run.epochs[0].row(0), [0.0, 1.0, 1.5]);
-        // 8 of 20 predictions are right, of 40 entities to find.
+        // 8 of 20 predictions are right, and there are 40 entities to find.
         let score = mean.run.scores[0];
         assert_eq!((score.dev.precision, score.dev.recall, score.train_loss), (0.4, 0.2, 4.0));
     }

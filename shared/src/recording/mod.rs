@@ -1,4 +1,4 @@
-//! What was recorded while a model was trained: dynamics, their file, several of them as one, and those of other programs.
+//! Recordings of model training: dynamics, their file format, ensembles, and imports from other programs.
 
 pub mod dictionary;
 pub mod dyn_file;

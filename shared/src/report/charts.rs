@@ -1,4 +1,4 @@
-//! The report's charts, as SVG by plotters.
+//! The report's charts, drawn as SVG by plotters.
 
 use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
@@ -15,7 +15,7 @@ use crate::ln::ln;
 
 const SIZE: (u32, u32) = (480, 300);
 const BINS: usize = 60;
-/// Colours of Okabe & Ito, which colour-blind people can tell apart.
+/// Colours of Okabe & Ito; colour-blind people can tell them apart.
 const REAL: RGBColor = RGBColor(0, 114, 178);
 const SAMPLES: RGBColor = RGBColor(213, 94, 0);
 const INK: RGBColor = RGBColor(28, 30, 33);
@@ -25,7 +25,7 @@ fn failed<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) ->
     ReportError::Chart(error.to_string())
 }
 
-/// Gives plotters a canvas; the result is an `<svg>` element.
+/// Lets `body` draw on a canvas of plotters; returns an `<svg>` element.
 fn draw(
     body: impl FnOnce(&DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), ReportError>,
 ) -> Result<String, ReportError> {
@@ -39,7 +39,7 @@ fn draw(
     Ok(svg)
 }
 
-/// Title and margins, the same for all charts.
+/// Sets title and margins, the same for all charts.
 fn frame<'a, 'b>(
     area: &'a DrawingArea<Paper<'b>, plotters::coord::Shift>,
     title: &str,
@@ -74,7 +74,7 @@ where
         .map_err(failed)
 }
 
-/// Real spans (filled) and threshold samples (outline) over the metric, with the threshold.
+/// Histogram of the metric: real spans (filled), threshold samples (outline) and the threshold (line).
 pub fn histogram(
     title: &str,
     metric: Metric,
@@ -84,7 +84,7 @@ pub fn histogram(
 ) -> Result<String, ReportError> {
     let (low, high) = range_of(metric, real, samples);
     let (real, samples) = (Histogram::of_ranked(real, low, high, BINS), Histogram::new(samples, low, high, BINS));
-    // On a logarithmic scale: room above the bars for the legend.
+    // The scale is logarithmic; the factor leaves room above the bars for the legend.
     let top = real.highest().max(samples.highest()).max(1) as f32 * 20.0;
     draw(|area| {
         let mut chart = frame(area, title).build_cartesian_2d(low..high, (0.5f32..top).log_scale()).map_err(failed)?;
@@ -116,7 +116,7 @@ pub fn histogram(
     })
 }
 
-/// What is filled and what is a line. By hand: plotters' own legend measures its text by the document.
+/// Draws the legend. It is drawn by hand, because the legend of plotters measures text with the document.
 fn legend(area: &DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), ReportError> {
     const LEFT: i32 = 356;
     let font = ("sans-serif", 12).into_font().color(&INK);
@@ -129,7 +129,7 @@ fn legend(area: &DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), Repor
     Ok(())
 }
 
-/// Precision over recall of judging by ever higher thresholds, with the one in force marked.
+/// Precision over recall for all thresholds, with the threshold in force marked.
 pub fn precision_recall(title: &str, points: &[CurvePoint], threshold: f32) -> Result<String, ReportError> {
     draw(|area| {
         let mut chart = frame(area, title).build_cartesian_2d(0f32..1f32, 0f32..1f32).map_err(failed)?;
@@ -144,11 +144,11 @@ pub fn precision_recall(title: &str, points: &[CurvePoint], threshold: f32) -> R
     })
 }
 
-/// Variability × confidence of one side, as a grid of cells.
+/// Data map of one side: variability × confidence, as a grid of cells.
 pub fn data_map(title: &str, judge: &Judge, side: Side) -> Result<String, ReportError> {
     const COLUMNS: usize = 50;
     const ROWS: usize = 40;
-    /// Largest standard deviation that values in 0..=1 can have.
+    /// Largest possible standard deviation of values in 0..=1.
     const WIDEST: f32 = 0.5;
     let mut cells = vec![0u32; COLUMNS * ROWS];
     for &span in judge.ranked(side).spans() {
@@ -164,7 +164,7 @@ pub fn data_map(title: &str, judge: &Judge, side: Side) -> Result<String, Report
         let filled = cells.iter().enumerate().filter(|&(_, &n)| n > 0).map(|(i, &n)| {
             let (x, y) = ((i % COLUMNS) as f32, (i / COLUMNS) as f32);
             let corner = |x: f32, y: f32| (x / COLUMNS as f32 * WIDEST, y / ROWS as f32);
-            // From 0.15, so that a single span can be seen, to 1.
+            // Shades from 0.15, so that a single span is visible, to 1.
             let shade = 0.15 + 0.85 * f64::from(ln(1.0 + n as f32) / ln(1.0 + highest));
             Rectangle::new([corner(x, y), corner(x + 1.0, y + 1.0)], REAL.mix(shade).filled())
         });

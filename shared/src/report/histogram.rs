@@ -1,21 +1,21 @@
-//! Histograms over a fixed range, for the page and the report alike.
+//! Histograms over a fixed range, for the page and the report.
 
 use crate::detection::ranking::Ascending;
 use crate::detection::threshold::Metric;
 
-/// Counts in equally wide bins over `low..high`; what lies outside goes to the first or last bin.
+/// Counts in bins of equal width over `low..high`. Values outside the range go to the first or the last bin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Histogram {
     /// Left edge of the first bin.
     pub low: f32,
     /// Right edge of the last bin.
     pub high: f32,
-    /// Values per bin.
+    /// Number of values per bin.
     pub counts: Vec<u32>,
 }
 
 impl Histogram {
-    /// Counts `values` (NaN is left out) in `bins` bins.
+    /// Counts `values` in `bins` bins. NaN is left out.
     pub fn new(values: &[f32], low: f32, high: f32, bins: usize) -> Self {
         let mut counts = vec![0u32; bins.max(1)];
         for &value in values {
@@ -26,7 +26,8 @@ impl Histogram {
         Self { low, high, counts }
     }
 
-    /// As [`Histogram::new`], of values that need not be looked at one by one.
+    /// The same as [`Histogram::new`] for sorted values. It uses binary searches instead of looking at every
+    /// value.
     pub fn of_ranked(ranked: Ascending, low: f32, high: f32, bins: usize) -> Self {
         let mut before = 0;
         let counts = (0..bins.max(1)).map(|at| {
@@ -47,13 +48,13 @@ impl Histogram {
     }
 }
 
-/// The bin of a number; never falls where the number rises.
+/// The bin of a value. A higher value never has a lower bin.
 fn bin(value: f32, low: f32, high: f32, bins: usize) -> usize {
     let bins = bins.max(1);
     (((value - low) * (bins as f32 / (high - low))).max(0.0) as usize).min(bins - 1)
 }
 
-/// The range to show the metric of real spans and of threshold samples (sorted) over.
+/// The range that shows the metric of real spans and of threshold samples. `samples` must be sorted.
 pub fn range_of(metric: Metric, real: Ascending, samples: &[f32]) -> (f32, f32) {
     match metric {
         Metric::Aum => {
@@ -64,7 +65,7 @@ pub fn range_of(metric: Metric, real: Ascending, samples: &[f32]) -> (f32, f32) 
     }
 }
 
-/// A round range (multiples of 1) that covers the finite ones of these values and 0.
+/// A range of whole numbers that contains 0 and all finite `values`.
 pub fn common_range<'a>(values: impl IntoIterator<Item = &'a f32>) -> (f32, f32) {
     let (mut low, mut high) = (0f32, 0f32);
     for value in values.into_iter().filter(|value| value.is_finite()) {

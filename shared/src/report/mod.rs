@@ -1,4 +1,4 @@
-//! The report: one self-contained HTML file, readable without JavaScript and without a network.
+//! The report: one self-contained HTML file. It needs neither JavaScript nor a network.
 
 mod charts;
 pub mod histogram;
@@ -22,46 +22,46 @@ use crate::evaluation::score::{NerScore, Prf};
 use crate::recording::dictionary::Entry;
 use crate::recording::dynamics::{Dynamics, Negatives};
 
-/// Suspicious spans listed per side.
+/// Number of suspicious spans (per side) and of dictionary entries that are listed.
 const LISTED: usize = 40;
-/// Tokens shown on either side of a suspicious span.
+/// Number of tokens shown on each side of a suspicious span.
 const CONTEXT: u32 = 12;
-/// Most decisions by hand that a link carries.
+/// Largest number of decisions by hand that a link carries.
 pub const LINKED: usize = 200;
-/// Points of a precision–recall curve.
+/// Number of points of a precision–recall curve.
 const CURVE_POINTS: usize = 200;
 
 /// Test scores before and after cleaning, and how the cleaning was chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Of the model trained on the distant labels as they came.
+    /// Score of the model trained on the distant labels.
     pub raw: NerScore,
-    /// Of the model trained on the cleaned labels.
+    /// Score of the model trained on the cleaned labels.
     pub cleaned: NerScore,
-    /// Of the model trained on annotators' labels, where they are given.
+    /// Score of the model trained on gold labels, if there are any.
     pub gold: Option<NerScore>,
-    /// Of the model trained on the distant labels without those that gold contradicts, where asked for.
+    /// Score of the model trained on the distant labels without those that gold contradicts, if it was asked for.
     pub oracle: Option<NerScore>,
-    /// The settings that a sweep tried; empty where there was none.
+    /// The settings that a sweep tried; empty if there was no sweep.
     pub tried: Vec<Tried>,
 }
 
-/// Settings of the cleaning that a sweep tried, and how the model trained on what is left does on dev.
+/// Cleaning settings that a sweep tried, and the dev score of a model trained on the cleaned labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tried {
-    /// The settings, in one line.
+    /// The settings in one line.
     pub settings: String,
-    /// Positives removed or relabelled.
+    /// Number of positives removed or relabelled.
     pub positives: u64,
-    /// Negatives removed or relabelled.
+    /// Number of negatives removed or relabelled.
     pub negatives: u64,
-    /// Mean dev F1 over the sweep's seeds; `None` where the cleaning left no entity to learn from.
+    /// Mean dev F1 over the sweep's seeds; `None` if the cleaning left no entity to learn from.
     pub dev_f1: Option<f64>,
-    /// Whether these were taken: the best on dev.
+    /// Whether the sweep chose these settings, the best on dev.
     pub chosen: bool,
 }
 
-/// What a report is about.
+/// The contents of a report.
 pub struct Input<'a> {
     /// The run.
     pub dynamics: &'a Dynamics,
@@ -69,11 +69,11 @@ pub struct Input<'a> {
     pub judge: &'a Judge,
     /// Settings and overrides.
     pub decisions: &'a Decisions,
-    /// Test scores, where a model was retrained.
+    /// Test scores, if a model was retrained.
     pub outcome: Option<&'a Outcome>,
 }
 
-/// Why a report cannot be made.
+/// Reasons why a report cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The decisions do not fit the dynamics.
@@ -84,7 +84,7 @@ pub enum ReportError {
     Chart(String),
 }
 
-/// The report as HTML.
+/// Builds the report as HTML.
 ///
 /// # Errors
 /// When the decisions do not fit the dynamics.
@@ -151,7 +151,7 @@ fn subtitle(input: &Input) -> String {
     )
 }
 
-/// The last part of a path: where the encoder lies on its user's disk is nobody's business.
+/// The last part of a path. Output shows only this part of the encoder's path, because the full path is private.
 pub fn last_part(path: &str) -> &str {
     path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path)
 }
@@ -276,7 +276,7 @@ fn counts(summary: &CleaningSummary, metric: &str) -> String {
     out
 }
 
-/// A threshold with its interval.
+/// Formats a threshold with its interval.
 fn threshold(t: &Threshold) -> String {
     let value = number(t.value);
     match t.interval {
@@ -285,7 +285,7 @@ fn threshold(t: &Threshold) -> String {
     }
 }
 
-/// What the threshold samples let expect; empty with too few of them.
+/// The estimates from the threshold samples or from trust; empty if neither side has an estimate.
 fn estimates(judgement: &Judgement) -> String {
     let sides = Side::BOTH.map(|side| Estimate::new(judgement, side));
     if sides.iter().all(Option::is_none) {
@@ -437,7 +437,7 @@ fn suspicious(input: &Input, side: Side, decided: &std::collections::BTreeMap<Sp
     let labels = &dynamics.corpus.labels;
     let (title, ranked) = match side {
         Side::Positives => ("Most suspicious positives", judge.ranked(side).spans().to_vec()),
-        // Overlapping negatives say the same thing several times.
+        // Only judged spans: overlap suppression may have left out those that repeat a more suspicious one.
         Side::Negatives => {
             ("Most suspicious negatives", judge.under(&input.decisions.settings).judged_wrong(side).into_owned())
         }

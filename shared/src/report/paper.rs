@@ -1,13 +1,13 @@
-//! The charts' canvas: plotters' SVG, with text measured by a rule of our own. Under wasm plotters asks the
-//! document for the size of a text, which a worker does not have, and which no two machines answer alike.
+//! The canvas of the charts: the SVG backend of plotters, with its own rule for the size of text. Under wasm,
+//! plotters asks the document for this size. A worker has no document, and machines give different answers.
 
 use plotters::prelude::*;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};
 
-/// Width of an average character and height of a line, in font sizes.
+/// Mean width of a character and height of a line, both in font sizes.
 const TEXT: (f64, f64) = (0.5, 0.9);
 
-/// SVG in a string.
+/// An SVG image in a string.
 pub(super) struct Paper<'a>(pub(super) SVGBackend<'a>);
 
 type Outcome<'a> = Result<(), DrawingErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;

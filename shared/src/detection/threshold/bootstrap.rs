@@ -1,11 +1,12 @@
-//! Bootstrap intervals (Efron 1979): what a figure would be, had other threshold samples been drawn.
+//! Bootstrap intervals (Efron 1979): how much a figure would vary with other threshold samples.
 
-/// Resamples per interval.
+/// Number of resamples per interval.
 const RESAMPLES: usize = 100;
-/// Share of the resamples below and above a 90 % interval.
+/// Share of the resamples below a 90 % interval, and above it.
 const TAIL: f64 = 0.05;
 
-/// A seeded stream of numbers (SplitMix64; Steele et al. 2014): the same in the browser and natively.
+/// A seeded random number generator (SplitMix64; Steele et al. 2014). It gives the same numbers in the browser and
+/// natively.
 struct Stream(u64);
 
 impl Stream {
@@ -23,7 +24,7 @@ impl Stream {
     }
 }
 
-/// Counts how often each of `n` things is drawn in one resample: n draws with replacement.
+/// Counts how often each of `n` items is drawn in one resample: n draws with replacement.
 fn resample(stream: &mut Stream, n: usize) -> Vec<u32> {
     let mut times = vec![0u32; n];
     for _ in 0..n {
@@ -34,8 +35,8 @@ fn resample(stream: &mut Stream, n: usize) -> Vec<u32> {
     times
 }
 
-/// The values of a figure of two independent sets of samples (of these sizes), each set resampled.
-/// `figure` gets how often each sample counts. Always the same values for the same figure.
+/// Computes a figure for many resamples of two independent sets of samples with these sizes. `figure` gets how
+/// often each sample counts. The resamples are the same in every call.
 pub(super) fn replicates<T>(sizes: [usize; 2], mut figure: impl FnMut(&[u32], &[u32]) -> T) -> Vec<T> {
     let mut stream = Stream(0);
     (0..RESAMPLES)
@@ -46,7 +47,7 @@ pub(super) fn replicates<T>(sizes: [usize; 2], mut figure: impl FnMut(&[u32], &[
         .collect()
 }
 
-/// The 90 % percentile interval of these values; `None` of none.
+/// The 90 % percentile interval of these values; `None` if there are none.
 pub(super) fn interval(mut values: Vec<f32>) -> Option<(f32, f32)> {
     values.sort_by(f32::total_cmp);
     let last = values.len().checked_sub(1)?;
@@ -66,7 +67,8 @@ mod tests {
         });
         assert_eq!(sums.len(), RESAMPLES);
         assert!(sums.windows(2).all(|w| w[0] != w[1]));
-        // On average e⁻¹ of the samples are left out: 18.4 of 50; the mean of 100 is within 4 σ.
+        // On average a share of e⁻¹ of the samples is left out: 18.4 of 50. The mean of 100 resamples is within 4
+        // σ.
         let left_out = sums.iter().flatten().filter(|&&n| n == 0).count() as f64 / RESAMPLES as f64;
         assert!((left_out - 18.2).abs() < 1.0, "{left_out}");
     }

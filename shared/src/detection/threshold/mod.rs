@@ -1,4 +1,4 @@
-//! From which metric on a label is trusted: rules, settings and thresholds.
+//! Thresholds: the metric values from which labels are trusted, with the rules and settings behind them.
 
 mod automatic;
 mod bootstrap;
@@ -17,12 +17,12 @@ use crate::recording::dynamics::{Dynamics, EpochLogits, Run};
 
 pub(crate) use self::automatic::target_precision;
 
-/// Quantile of the threshold samples that the paper takes for negatives: their 90th percentile.
+/// The paper's quantile of the threshold samples for negatives: the 90th percentile.
 pub const PAPER_QUANTILE_NEGATIVES: f32 = 0.10;
-/// Quantile of the threshold samples that the paper takes for positives: their maximum.
+/// The paper's quantile of the threshold samples for positives: the maximum.
 pub const PAPER_QUANTILE_POSITIVES: f32 = 0.0;
 
-/// By what spans are judged: the lower, the more suspicious.
+/// The metric that judges spans. A lower value is more suspicious.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
@@ -31,12 +31,12 @@ pub enum Metric {
     Aum,
     /// Mean probability of the assigned label.
     Confidence,
-    /// Probability that the label is right, from dynamics and text together: see [`crate::detection::noise_model`].
+    /// Probability that the label is right, from dynamics and text: see [`crate::detection::noise_model`].
     Trust,
 }
 
 impl Metric {
-    /// Its value for every span.
+    /// The metric's value for every span.
     pub fn column(self, metrics: &Metrics) -> &[f32] {
         match self {
             Self::Aum => &metrics.aum,
@@ -45,8 +45,8 @@ impl Metric {
         }
     }
 
-    /// The value below which the model prefers another label (for confidence: may prefer one). For trust, the value
-    /// below which a label is more likely wrong than right.
+    /// The natural threshold. AUM: below it the model prefers another label. Confidence: below it the model may
+    /// prefer one. Trust: below it the label is more likely wrong than right.
     pub fn natural_threshold(self) -> f32 {
         match self {
             Self::Aum => 0.0,
@@ -54,8 +54,8 @@ impl Metric {
         }
     }
 
-    /// Least probability of the new label for relabelling, unless a person sets it: high where the probability counts
-    /// what the text says, so that few labels are changed into wrong ones.
+    /// Default for the least probability of a new label. It is high for trust, whose probabilities include the
+    /// text, so that few labels are changed into wrong ones.
     pub fn relabel_probability(self) -> f32 {
         match self {
             Self::Aum | Self::Confidence => 0.5,
@@ -63,7 +63,7 @@ impl Metric {
         }
     }
 
-    /// Its name in running text.
+    /// The metric's name in running text.
     pub fn name(self) -> &'static str {
         match self {
             Self::Aum => "AUM",
@@ -73,73 +73,73 @@ impl Metric {
     }
 }
 
-/// How the threshold of a group of spans (negatives, positives, or one type) is found.
+/// The rule that finds the threshold of a group of spans (negatives, positives, or one type).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// At least AUM 0 (below it the model prefers another label over the window), and as far above
-    /// it as the threshold samples support: see [`Automatic`]. Where this would judge more than half of a
-    /// group wrong, 0 does; where that would, too, the group was not learned, and none of it is judged.
-    /// By trust no samples are needed: entities below one half, and `O` spans as far as half of them are expected to be
-    /// missed entities.
+    /// The automatic threshold. By AUM it is at least 0, because below 0 the model prefers another label. It is as
+    /// far above 0 as the threshold samples support: see [`Automatic`]. If it would judge more than half of a
+    /// group wrong, it is 0. If 0 would do so too, the model has not learned the group, and none of it is judged.
+    /// By confidence it works in the same way, with 0.5 for 0. By trust, no samples are needed: entities are
+    /// judged below 0.5, and `O` spans as far as half of them are expected to be missed entities.
     Auto,
-    /// The sample at index ⌊n·q⌋ of the threshold samples' metric in descending order (DynClean §3.3).
+    /// The value at index ⌊n·q⌋ of the threshold samples' metric in descending order (DynClean §3.3).
     Quantile(f32),
-    /// A given value.
+    /// A fixed value.
     Fixed(f32),
-    /// None: all keep their labels.
+    /// No threshold: all labels are kept.
     Keep,
 }
 
-/// What happens to a span that is judged wrong.
+/// The action on a span that is judged wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// It leaves the training data: neither an entity nor `O`.
+    /// Remove the span from the training data: it is neither an entity nor `O`.
     Remove,
-    /// It takes the label that the model predicts, where the model is confident; else it is removed.
+    /// Give the span its most probable other label, if that is probable enough; otherwise remove it.
     Relabel,
 }
 
-/// All that decides, together with the dynamics, what is cleaned.
+/// All settings of a cleaning. Together with the dynamics they decide what is cleaned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Epochs over which AUM and the other metrics are taken.
+    /// The epochs over which the metrics are computed.
     pub window: Window,
-    /// By what spans are judged.
+    /// The metric that judges spans.
     #[serde(default)]
     pub metric: Metric,
     /// Rule for spans labelled `O`.
     pub negatives: Rule,
     /// Rule for spans labelled with an entity type.
     pub positives: Rule,
-    /// Find the positives' threshold for every entity type by itself, from its own samples. A type
-    /// with fewer than [`MIN_SAMPLES`] of them takes the threshold of all positives.
+    /// Whether each entity type gets its own threshold, from its own samples. A type with fewer than
+    /// [`MIN_SAMPLES`] samples takes the threshold of all positives.
     #[serde(default)]
     pub per_class: bool,
-    /// Rules for single entity types, by name; they win over `positives`.
+    /// Rules for single entity types, by name. They override `positives`.
     #[serde(default)]
     pub classes: BTreeMap<String, Rule>,
-    /// Remove or relabel. A run that saw only the top negatives predicts far too many entities: its negatives are
-    /// relabelled only where most of those are ruled out, by `overlap_suppression`.
+    /// Remove or relabel. A run that saw only the top negatives predicts far too many entities. By AUM or
+    /// confidence, its negatives are relabelled only with `overlap_suppression`, which rules out most of those.
     pub action: Action,
-    /// Of overlapping suspicious negatives, judge only the one with the lowest metric wrong, and none that overlaps a
-    /// positive that the model has learned: by AUM, most suspicious negatives merely overlap an entity. Trust counts that
-    /// already.
+    /// Whether only the most suspicious of overlapping negatives is judged, and none that overlaps a learned
+    /// positive. By AUM, most suspicious negatives merely overlap an entity. Trust already takes overlaps into
+    /// account.
     pub overlap_suppression: bool,
-    /// Least mean probability of the predicted label for relabelling.
+    /// Relabel only if the new label is at least this probable.
     pub relabel_probability: f32,
-    /// Give the spans of dictionary entries that annotated sentences contradict the label they have there, whatever
+    /// Whether spans of dictionary entries that annotated sentences contradict take the label from there, whatever
     /// their metric: see [`crate::detection::dictionary_check`].
     #[serde(default)]
     pub dictionary_check: bool,
 }
 
 impl Settings {
-    /// Checks what may come from a file that a person wrote.
+    /// Checks the ranges of values, which may come from a file that a person wrote.
     ///
     /// # Errors
-    /// Says what is out of range.
+    /// When a value is out of range; the text says which.
     pub fn check(&self) -> Result<(), &'static str> {
         let Window { first, last } = self.window;
         let rules = [self.negatives, self.positives].into_iter().chain(self.classes.values().copied());
@@ -172,7 +172,7 @@ impl Settings {
             positives: Rule::Auto,
             per_class: false,
             classes: BTreeMap::new(),
-            // Margins do not say what the model predicts.
+            // Margins do not tell which label the model predicts.
             action: if dynamics.run.is_margins() { Action::Remove } else { Action::Relabel },
             overlap_suppression: false,
             relabel_probability: Metric::Trust.relabel_probability(),
@@ -180,12 +180,12 @@ impl Settings {
         }
     }
 
-    /// A class with a rule of its own that these labels do not have.
+    /// A class that has its own rule but is not in the label set.
     pub fn unknown_class(&self, labels: &LabelSet) -> Option<&str> {
         self.classes.keys().map(String::as_str).find(|name| labels.id(name).is_none_or(|label| label == O))
     }
 
-    /// The paper's settings: quantiles of the threshold samples, the first three epochs.
+    /// The paper's settings: quantiles of the threshold samples, over the first three epochs.
     pub fn paper() -> Self {
         Self {
             window: Window::first_epochs(WINDOW_EPOCHS),
@@ -202,68 +202,69 @@ impl Settings {
     }
 }
 
-/// Epochs in an automatic window.
+/// Number of epochs in an automatic window.
 const WINDOW_EPOCHS: u32 = 3;
 
-/// Three epochs from the first at which the model has learned positives at all: at which it
-/// predicts the distant label of at least half as many positives as at its best epoch. Before
-/// that, everything looks like `O`; long after it, wrong labels are memorised.
+/// The automatic window: three epochs, from the first at which the model has learned positives. There it predicts
+/// the distant label of at least half as many positives as at its best epoch. Before that, everything looks like
+/// `O`; long after it, wrong labels are memorised.
 pub fn automatic_window(run: &Run, assigned: &[LabelId]) -> Window {
     let n = run.epochs.len() as u32;
     let learned: Vec<u64> = run.epochs.iter().map(|epoch| positives_learned(epoch, assigned)).collect();
     let most = learned.iter().copied().max().unwrap_or(0);
     let first = learned.iter().position(|&l| 2 * l >= most).map_or(1, |i| i as u32 + 1);
-    // A start close to the end would leave too few epochs.
+    // A later start would leave too few epochs.
     let first = first.min(n.saturating_sub(WINDOW_EPOCHS - 1)).max(1);
     Window { first, last: (first + WINDOW_EPOCHS - 1).min(n.max(1)) }
 }
 
-/// Positives whose label the model predicts after this epoch; only their logits are looked at, for
-/// they are few.
+/// Number of positives whose distant label the model predicts after this epoch. It looks only at the positives,
+/// which are few.
 fn positives_learned(epoch: &EpochLogits, assigned: &[LabelId]) -> u64 {
     let positives = assigned.iter().enumerate().filter(|&(_, &label)| label != O);
     positives.filter(|&(span, &label)| epoch.predicts(span, label)).count() as u64
 }
 
-/// What a threshold rests on.
+/// The origin of a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {
-    /// A person gave it.
+    /// Given by a person.
     Given,
     /// A quantile of the threshold samples.
     Quantile,
     /// The automatic estimate from the threshold samples.
     Estimate,
-    /// The natural threshold: there are too few threshold samples for an estimate, or it would judge more than half.
+    /// The natural threshold. There are too few threshold samples for an estimate, or the estimate would judge
+    /// more than half.
     Natural,
-    /// A probability that the label is right: below it, the label is more likely wrong.
+    /// Trust one half: below it, a label is more likely wrong than right.
     Probability,
-    /// A probability that `O` is right: of those below it at least half are expected to be missed entities.
+    /// A trust below which at least half of the `O` spans are expected to be missed entities.
     HalfMissed,
     /// No threshold: the model has not learned these spans.
     NotLearned,
-    /// No threshold: there are no samples to take a quantile of.
+    /// No threshold: there are no samples for a quantile.
     NoSamples,
     /// The threshold of all positives: the type has too few samples of its own.
     AllPositives,
-    /// No threshold, as the settings say.
+    /// No threshold: the settings keep all labels.
     Kept,
 }
 
-/// Spans with a metric **below** the value are judged wrong. Minus infinity judges none.
+/// A threshold: spans with a metric **below** its value are judged wrong. Minus infinity judges none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
-    /// The threshold.
+    /// The value of the threshold.
     pub value: f32,
-    /// Its 90 % interval over threshold samples, where it depends on them.
+    /// The 90 % interval over threshold samples; `None` if the value does not depend on samples.
     pub interval: Option<(f32, f32)>,
-    /// What it rests on.
+    /// The origin of the value.
     pub basis: Basis,
 }
 
 impl Threshold {
-    /// Judges nothing.
+    /// A threshold that judges no span.
     pub(crate) fn none(basis: Basis) -> Self {
         Self { value: f32::NEG_INFINITY, interval: None, basis }
     }
@@ -276,7 +277,7 @@ pub struct Thresholds {
     pub negatives: Threshold,
     /// For spans labelled with an entity type.
     pub positives: Threshold,
-    /// For single entity types, by name, where they have a threshold of their own.
+    /// For entity types that have their own threshold, by name.
     pub classes: BTreeMap<String, Threshold>,
 }
 
@@ -290,9 +291,9 @@ impl Thresholds {
     }
 }
 
-/// The threshold at a quantile of samples in descending order, with its interval: that of the samples' ranks within
-/// 1.645 standard errors. The k-th of n ordered samples has, as a share of the whole, a variance of
-/// k (n + 1 − k) / ((n + 1)² (n + 2)) (order statistics; David & Nagaraja 2003, §2.3).
+/// The threshold at a quantile of samples in descending order. Its interval is that of the ranks within 1.645
+/// standard errors. The k-th of n ordered samples, as a share of all, has a variance of k (n + 1 − k) / ((n + 1)²
+/// (n + 2)) (order statistics; David & Nagaraja 2003, §2.3).
 pub(crate) fn quantile_threshold(descending: &[f32], q: f32) -> Threshold {
     let Some(value) = quantile(descending, q) else { return Threshold::none(Basis::NoSamples) };
     let (n, k) = (descending.len() as f64, quantile_index(descending.len(), q) as f64 + 1.0);
@@ -302,13 +303,13 @@ pub(crate) fn quantile_threshold(descending: &[f32], q: f32) -> Threshold {
     Threshold { value, interval, basis: Basis::Quantile }
 }
 
-/// The element at index ⌊n·q⌋ of a descending list; the last one for q ≥ 1.
+/// The element at index ⌊n·q⌋ of a descending list; the last element if q ≥ 1.
 fn quantile(descending: &[f32], q: f32) -> Option<f32> {
     descending.get(quantile_index(descending.len(), q)).copied()
 }
 
 fn quantile_index(n: usize, q: f32) -> usize {
-    // As the decimal that was written, in double precision: .1 of 10 elements is index 1, as in the paper's code.
+    // `q` is rounded to its decimal in double precision: .1 of 10 elements is index 1, as in the paper's code.
     let q = (f64::from(q).max(0.0) * 1e7).round() / 1e7;
     let index = (n as f64 * q + 1e-6).floor() as usize;
     index.min(n.saturating_sub(1))
@@ -327,7 +328,7 @@ mod tests {
         assert_eq!(quantile(&descending, 0.19), Some(8.0));
         assert_eq!(quantile(&descending, 1.0), Some(0.0));
         assert_eq!(quantile(&[], 0.5), None);
-        // In single precision .7 is a little less.
+        // In single precision .7 is slightly smaller.
         assert_eq!((quantile_index(100, 0.7), quantile_index(20_000, 0.05)), (70, 1_000));
     }
 
@@ -336,10 +337,11 @@ mod tests {
         let descending: Vec<f32> = (0..1000).rev().map(|i| i as f32).collect();
         let threshold = quantile_threshold(&descending, 0.1);
         assert_eq!((threshold.value, threshold.basis), (899.0, Basis::Quantile));
-        // Standard error of the rank: √(1000·0.1·0.9) = 9.5; ±1.645 of it.
+        // Standard error of the rank: √(1000·0.1·0.9) = 9.5; the interval is ±1.645 of it.
         let (low, high) = threshold.interval.unwrap();
         assert!((low - 883.4).abs() < 1.0 && (high - 914.6).abs() < 1.0, "{low} {high}");
-        // The highest of many may as well be the third: e⁻³ of all resamples have none of the three highest.
+        // The highest of many samples might also be the third: a share e⁻³ of all resamples has none of the three
+        // highest.
         assert_eq!(quantile_threshold(&descending, 0.0).interval, Some((997.0, 999.0)));
         assert_eq!(quantile_threshold(&[1.0], 0.5).interval, Some((1.0, 1.0)));
         assert_eq!(quantile_threshold(&[], 0.1), Threshold::none(Basis::NoSamples));
@@ -347,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_window_begins_when_positives_are_learned() {
-        // Two positives and a negative; the positives are predicted right from epoch 3 on.
+        // Two positives and one negative. The model predicts the positives right from epoch 3 on.
         let wrong = EpochLogits::from_rows(&[0.0, -1.0, 0.0, -1.0, 0.0, -1.0], 1, Precision::F32).unwrap();
         let right = EpochLogits::from_rows(&[0.0, 1.0, 0.0, 1.0, 0.0, -1.0], 1, Precision::F32).unwrap();
         let epochs = |n_wrong: usize, n_right: usize| Run {

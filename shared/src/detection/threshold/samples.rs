@@ -1,4 +1,4 @@
-//! The threshold samples, as thresholds look at them.
+//! The threshold samples in the form that thresholds need.
 
 use crate::corpus::decision::Side;
 use crate::corpus::labels::{LabelId, O};
@@ -8,17 +8,17 @@ use crate::exp::exp_nonpositive;
 use crate::metrics::{Metrics, Window};
 use crate::recording::dynamics::{Dynamics, EpochLogits};
 
-/// One threshold sample with finite logits, in both runs.
+/// A threshold sample with finite logits in both runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
-    /// Its distant label, which the threshold run did not show the model.
+    /// The sample's distant label. The threshold run did not show it to the model.
     pub label: LabelId,
-    /// Metric of the wrong label it was given, in the threshold run.
+    /// Metric of the wrong label that the sample was given, in the threshold run.
     pub given: f32,
-    /// Metric of its distant label in the threshold run, the given label left out: how the label
-    /// fares with a model that did not train on it.
+    /// Metric of the distant label in the threshold run, with the given label's logit left out. The model did not
+    /// train on this label.
     pub held_out: f32,
-    /// Metric of its distant label in the main run, which trained on it.
+    /// Metric of the distant label in the main run, which trained on it.
     pub trained: f32,
 }
 
@@ -26,18 +26,18 @@ pub struct Sample {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
     all: Vec<Sample>,
-    /// The given labels' metric of the negatives, descending.
+    /// Metric of the given labels of the negatives, descending.
     negatives: Vec<f32>,
-    /// Likewise of the positives.
+    /// Metric of the given labels of the positives, descending.
     positives: Vec<f32>,
 }
 
 impl Samples {
-    /// Of these dynamics; none where there was no threshold run, or it has no epoch inside the
-    /// window. Samples with non-finite logits in either run are left out.
+    /// Computes the samples of these dynamics. There are none if there was no threshold run or it has no epoch
+    /// inside the window. Samples with non-finite logits in either run are left out.
     ///
-    /// `trust_with_aum`: the trust of a span, had its label this AUM. A sample's trust is that of its span with the AUM of
-    /// the wrong label; what held-out labels are trusted is not known.
+    /// `trust_with_aum` returns the trust that a span would have with another AUM. By trust, a sample's value is
+    /// the trust of its span with the AUM of the wrong label. The trust of held-out labels is not known.
     pub fn compute(
         dynamics: &Dynamics,
         assigned: &[LabelId],
@@ -53,7 +53,8 @@ impl Samples {
         };
         let epochs = window.of(&threshold_run.run.epochs);
         if epochs.len() < window.n_epochs(&dynamics.run) {
-            // Cut off within the threshold run: means over fewer epochs cannot be compared with those of the main run.
+            // The threshold run was cut off. Means over fewer epochs cannot be compared with those of the main
+            // run.
             return samples;
         }
         let of_given = if metric == Metric::Trust { &metrics.aum } else { metric.column(&metrics) };
@@ -93,7 +94,7 @@ impl Samples {
         self.all.iter().filter(move |s| s.label == label)
     }
 
-    /// The given labels' metric on one side, descending.
+    /// Metric of the given labels on one side, descending.
     pub fn given(&self, side: Side) -> &[f32] {
         match side {
             Side::Negatives => &self.negatives,
@@ -101,13 +102,13 @@ impl Samples {
         }
     }
 
-    /// The threshold of one side at a quantile of the given labels' metric.
+    /// The threshold of one side: a quantile of the given labels' metric.
     pub(crate) fn quantile(&self, side: Side, q: f32) -> Threshold {
         quantile_threshold(self.given(side), q)
     }
 }
 
-/// Mean over the epochs of the metric of `label`, with the logit of `wrong` left out.
+/// Mean metric of `label` over the epochs, with the logit of `wrong` left out.
 fn held_out(epochs: &[EpochLogits], row: usize, label: LabelId, wrong: LabelId, metric: Metric) -> f32 {
     let values = epochs.iter().map(|epoch| {
         let logits = epoch.row(row);

@@ -1,12 +1,12 @@
-//! Where the logits of a main run stand in its file, for reading those of some spans at a time.
+//! The positions of a main run's logits in its file. They allow reading only some spans at a time.
 
 use std::ops::Range;
 
 use super::EpochShape;
 use crate::recording::dynamics::{Run, WrongLength};
 
-/// The columns of a file's main run: per epoch, one after the other, those of the entity types (or the one of
-/// margins), each with one value per span.
+/// The columns of a file's main run. Each epoch has one column per entity type (or one of margins); each column
+/// has one value per span.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Columns {
     epochs: Vec<Place>,
@@ -14,7 +14,7 @@ pub struct Columns {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Place {
-    /// Of the first column, in bytes from the beginning of the file.
+    /// Position of the first column, in bytes from the beginning of the file.
     offset: u64,
     shape: EpochShape,
 }
@@ -29,17 +29,17 @@ impl Columns {
         self.epochs.len()
     }
 
-    /// Those of these epochs alone, counted from 0.
+    /// The columns of these epochs only (counted from 0).
     pub(crate) fn within(&self, epochs: Range<usize>) -> Self {
         Self { epochs: self.epochs.get(epochs).unwrap_or_default().to_vec() }
     }
 
-    /// Bytes of one span in all epochs.
+    /// Number of bytes per span, over all epochs.
     pub fn bytes_per_span(&self) -> usize {
         self.epochs.iter().map(|place| place.shape.bytes(1)).sum()
     }
 
-    /// The parts of the file that hold these spans, in the order in which [`Columns::run_of`] takes them.
+    /// The parts of the file that hold these spans, in the order that [`Columns::run_of`] needs.
     pub fn ranges(&self, spans: Range<usize>) -> Vec<Range<u64>> {
         let of_epoch = |Place { offset, shape }: &Place| {
             let (offset, width, rows) = (*offset, shape.precision.bytes() as u64, shape.n_spans as u64);
@@ -52,7 +52,8 @@ impl Columns {
         self.epochs.iter().flat_map(of_epoch).collect()
     }
 
-    /// The run of `n_spans` spans alone, from the bytes of their [`Columns::ranges`], one after the other.
+    /// Builds the run of `n_spans` spans only. `bytes` are the bytes of their [`Columns::ranges`], one after the
+    /// other.
     ///
     /// # Errors
     /// When there are fewer bytes.

@@ -1,10 +1,10 @@
-//! The `.dyn` container: see docs/FORMAT.md for the layout that other programs can write.
+//! The `.dyn` file format. docs/FORMAT.md describes the part that other programs can write.
 //!
-//! A file is appended to section by section, so that a run that is cut off leaves all its finished
-//! epochs readable. Every section carries its length and checksum.
+//! A file is written section by section. So if a run is cut off, all its finished epochs stay readable. Each
+//! section has its length and checksum.
 //!
-//! [`read()`] takes a whole file; [`Scan`] takes it piece by piece and leaves the logits of the main run where
-//! they are, for files that memory should not hold.
+//! [`read()`] reads a whole file. [`Scan`] reads a large file piece by piece and leaves the logits of the main run
+//! on disk, so that the file need not fit in memory.
 
 mod columns;
 mod scan;
@@ -26,15 +26,15 @@ use crate::recording::dynamics::{
 pub use self::columns::Columns;
 pub use self::scan::{Scan, Scanned};
 
-/// First bytes of every file; like PNG's, they show a transfer that changed line ends.
+/// First bytes of every file. As in PNG, they show whether a transfer has changed line ends.
 pub const MAGIC: [u8; 8] = *b"\x89DYN\r\n\x1a\n";
-/// The newest version that this code reads: files whose epochs may be margins only.
+/// The newest version that this code reads: files whose epochs may have margins only.
 pub const VERSION: u32 = 2;
-/// Version of files with logits, which older readers can open too.
+/// Version of files with logits. Older readers can open them too.
 const LOGITS_VERSION: u32 = 1;
-/// Bytes before the first section.
+/// Number of bytes before the first section.
 const PREAMBLE: usize = 12;
-/// Bytes of a section header: tag, length, checksum.
+/// Number of bytes of a section header: tag, length, checksum.
 const HEADER: usize = 20;
 
 const INFO: [u8; 4] = *b"INFO";
@@ -56,36 +56,36 @@ fn config() -> Config {
     bincode::config::standard().with_fixed_int_encoding()
 }
 
-/// Why a dynamics file cannot be read; names the section and its offset in the file.
+/// Reasons why a dynamics file cannot be read, with the section and its offset in the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DynFileError {
-    /// Nothing in it.
+    /// The file is empty.
     #[error("the file is empty: choose a .dyn file written by `trainer run` or `trainer train`")]
     Empty,
-    /// Does not begin like a dynamics file.
+    /// The file does not begin like a dynamics file.
     #[error(
         "this is not a dynamics file (it does not begin with the DYN signature): choose a .dyn file written by `trainer run` or `trainer train`"
     )]
     NotDyn,
-    /// From a newer program.
+    /// The file is from a newer program.
     #[error("this file has format version {0}, newer than the {VERSION} this program knows: update DynClean")]
     Newer(u32),
-    /// Cut off before anything can be shown.
+    /// The file is cut off before there is anything to show.
     #[error("the file is cut off at byte {offset}, before {missing}: copy or download it again, or let the run go on")]
     Truncated {
-        /// Where it ends.
+        /// Position at which the file ends.
         offset: u64,
         /// What is missing.
         missing: &'static str,
     },
-    /// A section that is damaged.
+    /// A section is damaged.
     #[error("section {section} at byte {offset} is damaged ({reason}): copy or download the file again")]
     Damaged {
         /// Tag of the section.
         section: String,
         /// Offset of its header.
         offset: u64,
-        /// What does not fit.
+        /// The reason.
         reason: String,
     },
 }
@@ -96,7 +96,7 @@ struct TextSection {
     extra: Vec<(u32, String)>,
 }
 
-/// Entities in columns.
+/// A list of entities, in columns.
 #[derive(Serialize, Deserialize, Default)]
 struct EntitySection {
     sentence: Vec<u32>,
@@ -135,12 +135,12 @@ struct SampleSection {
     assigned: Vec<LabelId>,
 }
 
-/// Which of the two runs of a file a section belongs to.
+/// The run of a file that a section belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunKind {
-    /// On the distant labels as they came.
+    /// The run on the distant labels.
     Main,
-    /// With threshold samples.
+    /// The run with threshold samples.
     Threshold,
 }
 
@@ -157,14 +157,15 @@ fn section(tag: [u8; 4], payload: &[u8]) -> Vec<u8> {
     seal(out)
 }
 
-/// A section without its payload; [`seal`] completes it, so that large payloads are never copied.
+/// A section header without length and checksum. [`seal`] completes the section, so that large payloads are not
+/// copied.
 fn header_of(tag: [u8; 4]) -> Vec<u8> {
     let mut out = tag.to_vec();
     out.resize(HEADER, 0);
     out
 }
 
-/// Sets length and checksum of a section.
+/// Fills in the length and the checksum of a section.
 fn seal(mut section: Vec<u8>) -> Vec<u8> {
     if let Some((header, payload)) = section.split_at_mut_checked(HEADER) {
         header[4..12].copy_from_slice(&(payload.len() as u64).to_le_bytes());
@@ -174,7 +175,7 @@ fn seal(mut section: Vec<u8>) -> Vec<u8> {
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    // Encoding these plain structures into memory cannot fail: all lengths are known.
+    // Encoding these plain structures into memory cannot fail, because all lengths are known.
     bincode::serde::encode_to_vec(value, config()).unwrap_or_default()
 }
 
@@ -188,12 +189,12 @@ fn entity_section(entities: &[Entity], unknown: &[Span]) -> Vec<u8> {
     })
 }
 
-/// The bytes that open a file: settings, text and labels. Epochs follow, then [`end`].
+/// The first bytes of a file: settings, text and labels. Epochs follow, then [`end`].
 pub fn begin(info: &RunInfo, corpus: &Corpus, gold: Option<&[Entity]>) -> Vec<u8> {
     begin_version(LOGITS_VERSION, info, corpus, gold)
 }
 
-/// As [`begin`], for a file whose epochs are margins only.
+/// The same as [`begin`], for a file whose epochs have margins only.
 pub fn begin_margins(info: &RunInfo, corpus: &Corpus, gold: Option<&[Entity]>) -> Vec<u8> {
     begin_version(VERSION, info, corpus, gold)
 }
@@ -204,10 +205,10 @@ fn begin_version(version: u32, info: &RunInfo, corpus: &Corpus, gold: Option<&[E
     out.extend_from_slice(&version.to_le_bytes());
     out.extend(section(INFO, &encode(info)));
     out.extend(section(LABELS, &encode(&corpus.labels)));
-    // A tuple is laid out like the structure of its fields.
+    // A tuple is encoded in the same way as the structure with its fields.
     out.extend(section(TEXT, &encode(&(&corpus.tokens, &corpus.extra))));
     if corpus.layout != Layout::default() {
-        // Plain structures with string keys always serialise.
+        // Plain structures with string keys can always be serialised.
         let json = serde_json::to_string(&corpus.layout).unwrap_or_default();
         out.extend(section(LAYOUT, &encode(&json)));
     }
@@ -218,12 +219,12 @@ fn begin_version(version: u32, info: &RunInfo, corpus: &Corpus, gold: Option<&[E
     out
 }
 
-/// The bytes of the dictionary entries that annotated sentences contradict; none where there are none.
+/// The bytes of the dictionary entries that annotated sentences contradict; empty if there are no entries.
 pub fn contradicted(entries: &[Entry]) -> Vec<u8> {
     if entries.is_empty() { Vec::new() } else { section(CONTRADICTED, &encode(&entries)) }
 }
 
-/// The bytes of one epoch's logits, or of its margins where only they are known (`epoch` from 1).
+/// The bytes of one epoch's logits, or of its margins if only these are known. `epoch` counts from 1.
 pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
     let n_spans = logits.n_spans() as u64;
     let mut out;
@@ -244,7 +245,7 @@ pub fn score(run: RunKind, score: EpochScore) -> Vec<u8> {
     section(SCORE, &encode(&ScoreSection { run, score }))
 }
 
-/// The bytes that announce a threshold run: its samples come before its epochs.
+/// The bytes that begin a threshold run: its samples come before its epochs.
 pub fn samples(scheme: SampleScheme, spans: &[SpanId], assigned: &[LabelId]) -> Vec<u8> {
     section(SAMPLES, &encode(&(scheme, spans, assigned)))
 }
@@ -254,7 +255,7 @@ pub fn end() -> Vec<u8> {
     section(END, &[])
 }
 
-/// A whole file.
+/// The bytes of a whole file.
 pub fn write(dynamics: &Dynamics) -> Vec<u8> {
     let runs = [Some(&dynamics.run), dynamics.threshold_run.as_ref().map(|t| &t.run)];
     let begin = if runs.into_iter().flatten().any(Run::is_margins) { begin_margins } else { begin };
@@ -282,10 +283,10 @@ fn write_run(out: &mut Vec<u8>, kind: RunKind, run: &Run) {
 
 // ---------------------------------------------------------------- reading
 
-/// One section as it stands in the file, checksum verified.
+/// One section of the file, with its checksum verified.
 struct Section<'a> {
     tag: [u8; 4],
-    /// Where its header begins in the file.
+    /// Position of the section header in the file.
     offset: u64,
     payload: &'a [u8],
 }
@@ -297,9 +298,9 @@ impl Section<'_> {
     }
 
     fn decode<T: DeserializeOwned>(&self) -> Result<T, DynFileError> {
-        // The limit bounds what a false length can make bincode allocate. Integers and lengths are
-        // stored at full width, so honest content takes at most four times its bytes in memory.
-        // Every step is one more decoder in the page.
+        // The limit bounds how much memory a false length can make bincode allocate. Integers and lengths are
+        // stored at full width, so valid content needs at most four times its bytes in memory. Each limit adds
+        // another decoder to the page.
         let bytes = self.payload;
         let decoded = match bytes.len() {
             n if n <= 0x10_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x40_0000>()),
@@ -310,21 +311,21 @@ impl Section<'_> {
         if read == bytes.len() { Ok(value) } else { Err(self.damaged("it has more bytes than its content")) }
     }
 
-    /// Decodes a header of a few numbers; what is behind it stays where it is.
+    /// Decodes a header of a few numbers, and returns its number of bytes. The bytes after it are not decoded.
     fn decode_header<T: DeserializeOwned>(&self) -> Result<(T, usize), DynFileError> {
         let decoded = bincode::serde::decode_from_slice(self.payload, config().with_limit::<64>());
         decoded.map_err(|e| self.damaged(e))
     }
 }
 
-/// The sections of a file, in order, up to its end or to where it was cut off.
+/// The sections of a file in order, up to its end or to the place where it is cut off.
 struct Sections<'a> {
     bytes: &'a [u8],
     offset: usize,
 }
 
 impl<'a> Sections<'a> {
-    /// The next section; `None` where the file ends or is cut off.
+    /// The next section; `None` if the file ends or is cut off.
     fn next(&mut self) -> Result<Option<Section<'a>>, DynFileError> {
         let offset = self.offset;
         let Some((&[a, b, c, d], rest)) = self.bytes[offset..].split_first_chunk::<4>() else { return Ok(None) };
@@ -342,11 +343,11 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// Reads a dynamics file. One that was cut off while it was written opens with its finished epochs
-/// and `complete` false; unknown sections are skipped.
+/// Reads a dynamics file. A file that was cut off opens with its finished epochs and with `complete` false.
+/// Unknown sections are skipped.
 ///
 /// # Errors
-/// When it is not a dynamics file, is too new, damaged, or cut off before its first epoch.
+/// When it is not a dynamics file, is too new, is damaged, or is cut off before its first epoch ends.
 pub fn read(bytes: &[u8]) -> Result<Dynamics, DynFileError> {
     check_preamble(bytes)?;
     let mut sections = Sections { bytes, offset: PREAMBLE };
@@ -360,7 +361,7 @@ pub fn read(bytes: &[u8]) -> Result<Dynamics, DynFileError> {
     parts.finish(sections.offset as u64)
 }
 
-/// Checks the beginning of a file: signature and version.
+/// Checks the first bytes of a file: signature and version.
 fn check_preamble(bytes: &[u8]) -> Result<(), DynFileError> {
     if bytes.is_empty() {
         return Err(DynFileError::Empty);
@@ -377,43 +378,43 @@ fn check_preamble(bytes: &[u8]) -> Result<(), DynFileError> {
     }
 }
 
-/// What an epoch's section says of itself, checked against what came before it.
+/// The header of an epoch's section, checked against the sections before it.
 #[derive(Debug, Clone, PartialEq)]
 struct EpochShape {
     run: RunKind,
-    /// From 1.
+    /// Epoch, counted from 1.
     epoch: u32,
     n_spans: usize,
-    /// 0 where only margins are known.
+    /// 0 if only margins are known.
     n_types: usize,
     precision: Precision,
     is_margins: bool,
-    /// Bytes of the payload before the first column.
+    /// Number of bytes of the payload before the first column.
     header: usize,
 }
 
 impl EpochShape {
-    /// Bytes of the header of an `EPOC` section's payload.
+    /// Number of header bytes in the payload of an `EPOC` section.
     const HEADER: usize = 24;
-    /// Likewise of a `MARG` section.
+    /// Number of header bytes in the payload of a `MARG` section.
     const MARGINS_HEADER: usize = 16;
 
     fn columns(&self) -> usize {
         if self.is_margins { 1 } else { self.n_types }
     }
 
-    /// Bytes of the columns of `n_spans` spans.
+    /// Number of bytes of the columns of `n_spans` spans.
     fn bytes(&self, n_spans: usize) -> usize {
         n_spans.saturating_mul(self.columns()).saturating_mul(self.precision.bytes())
     }
 
-    /// Whether a payload of so many bytes has all columns and nothing else.
+    /// Checks that a payload of this many bytes has exactly all columns.
     fn check_length(&self, payload: u64) -> Result<(), WrongLength> {
         let columns = usize::try_from(payload).unwrap_or(usize::MAX).saturating_sub(self.header);
         WrongLength::check(columns, self.n_spans, self.columns(), self.precision)
     }
 
-    /// The logits, from the columns' bytes; `n_spans`: how many spans those are of.
+    /// The logits of `n_spans` spans, from the bytes of the columns.
     fn logits(&self, columns: &[u8], n_spans: usize) -> Result<EpochLogits, WrongLength> {
         if self.is_margins {
             EpochLogits::margins_from_bytes(columns, n_spans)
@@ -440,7 +441,7 @@ struct Parts {
 
 impl Parts {
     fn add(&mut self, section: &Section) -> Result<(), DynFileError> {
-        // What came later was checked against the first: a second one would undo that.
+        // Later sections were checked against the first one. A second one would make those checks invalid.
         let is_repeated = match section.tag {
             INFO => self.info.is_some(),
             LABELS => self.labels.is_some(),
@@ -470,7 +471,8 @@ impl Parts {
                 if let Some(fault) = labels.fault() {
                     return Err(section.damaged(fault));
                 }
-                // Also what bounds the number of spans by the size of the file: each has a logit.
+                // This check also bounds the number of spans by the size of the file, because each span then has a
+                // logit.
                 if labels.n_types() == 0 {
                     return Err(section.damaged("it has no entity type"));
                 }
@@ -491,7 +493,7 @@ impl Parts {
             }
             SAMPLES => self.threshold = Some(self.samples(section)?),
             END => self.complete = true,
-            // Written by a later minor version: whatever it is, older readers can do without.
+            // A section from a later minor version. Older readers can do without it.
             _ => {}
         }
         Ok(())
@@ -564,7 +566,7 @@ impl Parts {
         if spans.iter().any(|&s| s as usize >= index.len()) || !spans.is_sorted_by(|a, b| a < b) {
             return Err(section.damaged("a sample is no candidate span, or they are not ascending"));
         }
-        // One more than the types: the extra class.
+        // One number more than the types: the extra class.
         if assigned.iter().any(|&l| usize::from(l) > labels.n_types() + 1) {
             return Err(section.damaged("a sample has an unknown label"));
         }
@@ -587,7 +589,7 @@ impl Parts {
         self.push_epoch(section, shape.run, shape.epoch, logits)
     }
 
-    /// What an `EPOC` or `MARG` section says of itself; of its payload the header is enough.
+    /// Reads the header of an `EPOC` or `MARG` section. Only the header of the payload is needed.
     fn shape(&self, section: &Section) -> Result<EpochShape, DynFileError> {
         let is_margins = section.tag == MARGINS;
         let (header, read) = if is_margins {
@@ -655,7 +657,7 @@ impl Parts {
             gold: self.gold,
             contradicted: self.contradicted,
             run: self.main,
-            // A threshold run without an epoch says nothing.
+            // A threshold run without any epoch is of no use.
             threshold_run: self.threshold.filter(|t| !t.run.epochs.is_empty()),
             complete: self.complete,
         })
@@ -734,8 +736,8 @@ mod tests {
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x55;
-            // A damaged tag makes its section unknown, a damaged length cuts the file off: what
-            // remains must be a part of the original.
+            // A damaged tag makes its section unknown, and a damaged length cuts the file off. The rest must be a
+            // part of the original.
             if let Ok(read) = read(&damaged) {
                 assert!(read.run.epochs.iter().all(|e| dynamics.run.epochs.contains(e)), "byte {at}");
                 assert_eq!(read.corpus, dynamics.corpus, "byte {at}");
@@ -787,7 +789,7 @@ mod tests {
 
     #[test]
     fn false_lengths_do_not_allocate() {
-        // A string that claims a terabyte inside a small, correctly checksummed section.
+        // A string that claims to be a terabyte long, in a small section with a correct checksum.
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(section(INFO, &(1u64 << 40).to_le_bytes()));
@@ -807,7 +809,7 @@ mod tests {
 
     #[test]
     fn without_an_entity_type_there_is_nothing_to_judge() {
-        // Few bytes of text could otherwise claim billions of spans without a single logit.
+        // Otherwise a few bytes of text could claim billions of spans without a single logit.
         let corpus = Corpus { labels: LabelSet::default(), entities: vec![], ..small().corpus };
         let bytes = begin(&small().info, &corpus, None);
         assert!(read(&bytes).unwrap_err().to_string().contains("no entity type"));

@@ -1,6 +1,6 @@
-//! Reads a file from front to back in pieces, for files that memory should not hold: all of it is checked, and
-//! all but the logits of the main run is kept. Of those it keeps the positives', which are few, and notes where
-//! the others stand.
+//! Reads a large file in pieces, from front to back, so that it need not fit in memory. It checks the whole file
+//! and keeps everything except the logits of the main run. Of those it keeps only the rows of positives, which are
+//! few. For the others it keeps their position in the file.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -12,38 +12,38 @@ use crate::corpus::labels::{LabelId, O};
 use crate::corpus::span::SpanId;
 use crate::recording::dynamics::Dynamics;
 
-/// What a file holds besides the logits of its main run.
+/// The content of a file without the logits of its main run.
 #[derive(Debug, PartialEq)]
 pub struct Scanned {
-    /// All there is, but the main run has the rows of the positives only, ids ascending.
+    /// The whole content, but the main run has only the rows of positives, in ascending order of their ids.
     pub dynamics: Dynamics,
-    /// Distant labels of those rows.
+    /// The distant labels of those rows.
     pub positives: Vec<LabelId>,
-    /// Where the logits of all spans are.
+    /// Positions of the logits of all spans.
     pub columns: Columns,
-    /// That of the whole file, as [`super::digest`] gives it.
+    /// Digest of the whole file, the same as [`super::digest`] gives.
     pub digest: String,
 }
 
-/// A file on its way: [`Scan::feed`] it from front to back, then [`Scan::finish`].
+/// Reads a file in pieces: call [`Scan::feed`] from front to back, then [`Scan::finish`].
 pub struct Scan {
-    /// Of the whole file.
+    /// Size of the whole file.
     size: u64,
     /// Bytes seen.
     seen: u64,
     digest: Box<Xxh3>,
     state: State,
-    /// What is here of the preamble or header at hand, or of the payload as far as it is to be kept.
+    /// The bytes so far of the current preamble or header, or of a payload that is kept.
     kept: Vec<u8>,
-    /// Where the last whole section ends.
+    /// End of the last complete section.
     end: u64,
     parts: Parts,
     columns: Columns,
-    /// Known from the first epoch on.
+    /// Known as soon as the first epoch begins.
     positives: Option<Positives>,
 }
 
-/// The spans whose distant label is an entity type, ids ascending.
+/// The spans whose distant label is an entity type, in ascending order of their ids.
 #[derive(Default)]
 struct Positives {
     ids: Vec<SpanId>,
@@ -54,11 +54,11 @@ enum State {
     Preamble,
     Header,
     Payload(Payload),
-    /// After the end of the content, or where the file was cut off.
+    /// After the end of the content, or where the file is cut off.
     Over,
 }
 
-/// A payload that comes by.
+/// A payload that is being read.
 struct Payload {
     tag: [u8; 4],
     length: u64,
@@ -68,35 +68,35 @@ struct Payload {
     kind: Kind,
 }
 
-/// How a payload is checked.
+/// How a payload's checksum is computed.
 enum Hash {
-    /// When it is whole.
+    /// When the payload is complete.
     OfAll,
-    /// As it comes by.
+    /// While the payload is read.
     Running(Box<Xxh3>),
 }
 
 enum Kind {
-    /// Decoded when it is whole.
+    /// Decoded when it is complete.
     Kept,
-    /// Of no interest.
+    /// Not needed.
     Skipped,
-    /// An epoch whose header, of so many bytes, is not yet here.
+    /// An epoch whose header, of this many bytes, is not complete yet.
     Epoch(usize),
-    /// An epoch of the main run, its header kept. `None`: it is not what its header says.
+    /// An epoch of the main run; its header is kept. `None`: the header does not fit the file.
     Main(Option<Rows>),
 }
 
-/// Some rows out of columns that come by in pieces.
+/// Collects some rows from columns that arrive in pieces.
 struct Rows {
     shape: EpochShape,
-    /// The values found.
+    /// The values found so far.
     bytes: Vec<u8>,
 }
 
 impl Rows {
-    /// Takes the values of the rows `wanted` (ascending) out of a piece that begins `at` bytes after the first
-    /// column does.
+    /// Takes the values of the rows `wanted` (in ascending order) from a piece. The piece begins `at` bytes after
+    /// the start of the first column.
     fn take(&mut self, wanted: &[SpanId], at: u64, piece: &[u8]) {
         let width = self.shape.precision.bytes();
         loop {
@@ -117,7 +117,7 @@ impl Rows {
 }
 
 impl Scan {
-    /// Begins a file of so many bytes.
+    /// Begins to read a file of `size` bytes.
     pub fn new(size: u64) -> Self {
         Self {
             size,
@@ -135,7 +135,7 @@ impl Scan {
     /// Takes the next bytes of the file.
     ///
     /// # Errors
-    /// As [`super::read()`], as soon as it shows. Nothing more can be fed then.
+    /// The same as [`super::read()`], as early as possible. After an error, nothing more can be fed.
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), DynFileError> {
         self.digest.update(bytes);
         while !bytes.is_empty() {
@@ -147,10 +147,10 @@ impl Scan {
         Ok(())
     }
 
-    /// What was found in the file, all of which has been fed.
+    /// Returns the content of the file. The whole file must have been fed.
     ///
     /// # Errors
-    /// As [`super::read()`].
+    /// The same as [`super::read()`].
     pub fn finish(self) -> Result<Scanned, DynFileError> {
         if matches!(self.state, State::Preamble) {
             check_preamble(&self.kept)?;
@@ -161,13 +161,13 @@ impl Scan {
         Ok(Scanned { dynamics, positives, columns: self.columns, digest })
     }
 
-    /// Takes what belongs to the state at hand from the front; how many bytes.
+    /// Takes the bytes that belong to the current state from the front; returns how many.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let missing = match &self.state {
             State::Over => return bytes.len(),
             State::Preamble => PREAMBLE - self.kept.len(),
             State::Header => HEADER - self.kept.len(),
-            // The kind of an epoch must be known before its columns come by.
+            // An epoch's kind must be known before its columns arrive.
             State::Payload(Payload { kind: Kind::Epoch(header), .. }) => header - self.kept.len(),
             State::Payload(payload) => usize::try_from(payload.length - payload.seen).unwrap_or(usize::MAX),
         };
@@ -191,7 +191,7 @@ impl Scan {
         piece.len()
     }
 
-    /// Goes to the next state where the one at hand is complete; whether it was.
+    /// Goes to the next state if the current one is complete; returns whether it was.
     fn advance(&mut self) -> Result<bool, DynFileError> {
         match &mut self.state {
             State::Preamble if self.kept.len() == PREAMBLE => {
@@ -234,30 +234,30 @@ impl Scan {
             INFO | LABELS | TEXT | LAYOUT | DISTANT | GOLD | CONTRADICTED | SCORE | SAMPLES | END => Kind::Kept,
             EPOCH | MARGINS => {
                 let header = if tag == EPOCH { EpochShape::HEADER } else { EpochShape::MARGINS_HEADER };
-                // A payload too short for its header is told of when it is whole.
+                // A payload that is too short for its header gives an error when it is complete.
                 if length >= header as u64 { Kind::Epoch(header) } else { Kind::Kept }
             }
             _ => Kind::Skipped,
         };
         let hash = if matches!(kind, Kind::Kept) { Hash::OfAll } else { Hash::Running(Box::default()) };
         if matches!(kind, Kind::Kept) {
-            // Not more than the file has.
+            // This is at most the size of the file.
             self.kept.reserve_exact(usize::try_from(length).unwrap_or(0));
         }
         State::Payload(Payload { tag, length, checksum, seen: 0, hash, kind })
     }
 
-    /// What is done with an epoch, now that its header is here.
+    /// Decides how to handle an epoch, when its header is complete.
     fn kind_of_epoch(&mut self, tag: [u8; 4], length: u64) -> Kind {
         let section = Section { tag, offset: self.end, payload: &self.kept };
         match self.parts.shape(&section) {
             Ok(shape) if shape.run == RunKind::Threshold => Kind::Kept,
             Ok(shape) if shape.check_length(length).is_ok() => {
-                // There is a value for every span: so many can be listed.
+                // The file has a value for every span, so their number is limited by its size.
                 self.positives.get_or_insert_with(|| self.parts.positives());
                 Kind::Main(Some(Rows { shape, bytes: Vec::new() }))
             }
-            // Told of when the checksum has shown that it is as it was written.
+            // The error is reported after the checksum has shown that the section is as it was written.
             _ => Kind::Main(None),
         }
     }
@@ -292,10 +292,10 @@ impl Scan {
 }
 
 impl Parts {
-    /// The positives among the candidate spans.
+    /// Collects the positives among the candidate spans.
     fn positives(&self) -> Positives {
         let (Some(index), Some((entities, _))) = (&self.index, &self.distant) else { return Positives::default() };
-        // As in a dense column: of entities at the same place the last counts.
+        // As in dense labels: if two entities are at the same place, the last one counts.
         let labels: std::collections::BTreeMap<SpanId, LabelId> =
             entities.iter().filter_map(|entity| Some((index.id(entity.span)?, entity.label))).collect();
         let (ids, labels) = labels.into_iter().filter(|&(_, label)| label != O).unzip();
@@ -318,8 +318,8 @@ mod tests {
         scan.finish()
     }
 
-    /// Scanning in pieces finds what reading at once finds: the same errors, the same content, and the main
-    /// run where the columns say.
+    /// Checks that scanning in pieces gives the same as reading at once: the same errors, the same content, and
+    /// the main run at the positions that the columns give.
     fn assert_as_read(bytes: &[u8], piece: usize) {
         match (read(bytes), scan(bytes, piece)) {
             (Ok(mut read), Ok(scanned)) => {
@@ -402,7 +402,7 @@ mod tests {
                 assert_as_read(&[opening.clone(), more.clone()].concat(), piece);
             }
         }
-        // An epoch before the labels that it is about.
+        // An epoch that comes before its labels.
         let bytes = write(&small());
         let distant = bytes.windows(4).position(|w| w == DISTANT).unwrap();
         assert_as_read(&[&bytes[..distant], &epoch(RunKind::Main, 1, &logits(7, 1))].concat(), 9);

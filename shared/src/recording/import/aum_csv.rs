@@ -1,12 +1,12 @@
-//! The tables of the aum package: margins, no logits.
+//! The tables of the aum package, with margins and no logits.
 //!
-//! `full_aum_records.csv` has a row per sample and measurement: `sample_id`, `num_measurements` (from
-//! 1; it stands for the epoch), `target_logit` (index of the assigned label), `target_val`,
-//! `other_logit`, `other_val`, `margin`, `aum`. One release of the package writes the indices into
-//! `target_val` and the values into `target_logit`; which of the two is whole numbers tells.
-//! `aum_values.csv` has `sample_id` and `aum`: the mean margin, kept as the margin of one epoch.
+//! `full_aum_records.csv` has a row per sample and measurement: `sample_id`, `num_measurements` (from 1; it is
+//! used as the epoch), `target_logit` (index of the assigned label), `target_val`, `other_logit`, `other_val`,
+//! `margin`, `aum`. One release of the package swaps the two: indices are in `target_val` and values in
+//! `target_logit`. The column with whole numbers is taken as the index. `aum_values.csv` has `sample_id` and
+//! `aum`, the mean margin. It is stored as the margin of one epoch.
 //!
-//! Columns are found by name; others are passed over. An empty margin (pandas' NaN) flags its sample.
+//! Columns are found by name, and other columns are ignored. An empty margin (NaN in pandas) flags its sample.
 
 use std::io::BufRead;
 
@@ -50,13 +50,13 @@ fn failed(file: &str, error: &csv::Error) -> ImportError {
     Place { file, line }.error(message)
 }
 
-/// Where the columns are.
+/// The positions of the columns.
 struct Columns {
     sample: usize,
-    /// Without it, the table is `aum_values.csv`.
+    /// If there is no such column, the table is `aum_values.csv`.
     measurements: Option<usize>,
     margin: usize,
-    /// `target_logit` and `target_val`.
+    /// Positions of `target_logit` and `target_val`.
     targets: [Option<usize>; 2],
 }
 
@@ -72,8 +72,8 @@ impl Columns {
         })
     }
 
-    /// The column with the labels' indices, by the first row: pandas writes whole numbers without a
-    /// point, and values always with one.
+    /// The column with the indices of the labels, found from the first row. Pandas writes whole numbers without a
+    /// decimal point, and other values with one.
     fn target(&self, row: &ByteRecord) -> Option<usize> {
         let is_index =
             |&column: &usize| row.get(column).is_some_and(|v| !v.is_empty() && v.iter().all(u8::is_ascii_digit));

@@ -1,17 +1,17 @@
-//! Which row of the columns a guid stands for.
+//! Maps guids to rows of the columns.
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::corpus::TokenTable;
 
-/// Guids in the order of their first appearance, each once; their text in one string.
+/// All guids in the order of their first appearance, without repeats. Their text is in one string.
 #[derive(Debug, Default)]
 pub struct Guids {
     text: String,
     ends: Vec<usize>,
     rows: HashTable<u32>,
-    /// Row of the guid looked up last: files mostly list the same guids in the same order.
+    /// Row of the last guid that was looked up. Files usually list the same guids in the same order.
     last: usize,
 }
 
@@ -29,7 +29,7 @@ impl Guids {
         self.ends.len()
     }
 
-    /// The row of a guid; a new one if it was never seen. `None` when 32 bits cannot number it.
+    /// The row of a guid. A new guid gets a new row. `None` if there are too many rows for 32 bits.
     pub fn row(&mut self, guid: &str) -> Option<usize> {
         let Self { text, ends, rows, last } = self;
         if text_of(text, ends, *last + 1) == Some(guid) {
@@ -54,10 +54,10 @@ impl Guids {
         Some(row as usize)
     }
 
-    /// One sentence of one token per guid.
+    /// Makes one sentence of one token from each guid.
     ///
     /// # Errors
-    /// When the guids are longer than 4 GiB together.
+    /// When the guids together are longer than 4 GiB.
     pub fn into_tokens(self) -> Result<TokenTable, crate::corpus::TextTooLong> {
         let mut tokens = TokenTable::default();
         for row in 0..self.ends.len() {

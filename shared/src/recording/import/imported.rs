@@ -1,4 +1,4 @@
-//! A recording joined with the text it belongs to.
+//! Joins a recording with its text.
 
 use super::ImportError;
 use super::label_order::{Comparison, check_names};
@@ -8,38 +8,39 @@ use crate::corpus::span::{Span, SpanIndex};
 use crate::corpus::{Corpus, Entity, TokenTable};
 use crate::recording::dynamics::{Dynamics, Precision, Run, RunInfo};
 
-/// The name of the only type when a recording says nothing about labels.
+/// Name of the only type, if a recording has no labels.
 const UNLABELLED: &str = "sample";
 
-/// The text whose candidate spans the guids of a recording number.
+/// The text of a recording. The guids of the recording are the numbers of its candidate spans.
 #[derive(Debug)]
 pub struct Text {
-    /// Text and distant labels.
+    /// The text with distant labels.
     pub corpus: Corpus,
     /// The same text with gold labels.
     pub gold: Option<Corpus>,
 }
 
-/// Imported dynamics, ready to be written.
+/// Imported dynamics, ready to be written to a file.
 #[derive(Debug)]
 pub struct Imported {
     /// The dynamics.
     pub dynamics: Dynamics,
-    /// Spans without a record at one epoch or more: they are flagged, nothing is decided about them
-    /// while the window has such an epoch.
+    /// Number of spans without a record at one epoch or more. They are flagged, and nothing is decided about them,
+    /// if such an epoch is inside the window.
     pub n_incomplete: usize,
-    /// Spans with a logit or margin, at one epoch or more, that is `null`, infinite or no number: likewise.
+    /// Number of spans with a logit or margin that is `null`, infinite or NaN at one epoch or more. They are
+    /// flagged likewise.
     pub n_not_finite: usize,
 }
 
 impl Imported {
-    /// Joins a recording with its text: a recording of [`Recording::of_spans`], or, without text, of
-    /// [`Recording::of_guids`], where each guid stands as a sentence. `labels` names the logits after that of `O`, in their order;
-    /// without it, the order is found by comparing the recorded labels with the corpus's, or, without a
-    /// corpus, the names are `1`, `2`, ….
+    /// Joins a recording with its text. With text, the recording must come from [`Recording::of_spans`]. Without
+    /// text, it must come from [`Recording::of_guids`], and each guid becomes a sentence. `labels` names the
+    /// logits after that of `O`, in their order. Without `labels`, the order is found by comparing the recorded
+    /// labels with those of the corpus. Without a corpus, the names are then `1`, `2`, ….
     ///
     /// # Errors
-    /// When epochs are missing, or labels or text do not fit together.
+    /// When epochs are missing, or when labels or text do not fit together.
     pub fn new(
         recording: Recording,
         text: Option<Text>,
@@ -89,12 +90,12 @@ fn misfit(error: impl ToString) -> ImportError {
     ImportError::Misfit(error.to_string())
 }
 
-/// Highest label index of the recording.
+/// The highest label index in the recording.
 fn highest_label(recording: &Recording) -> Option<LabelId> {
     (0..recording.n_spans()).filter_map(|span| recording.label(span)).max()
 }
 
-/// There must be a name for every logit after that of `O`, or, with margins, for every label used.
+/// Checks that every logit after that of `O` has a name. With margins, every label that is used needs a name.
 fn check_number(recording: &Recording, names: &[String]) -> Result<(), ImportError> {
     let needed = recording.n_labels().map_or_else(|| usize::from(highest_label(recording).unwrap_or(0)), |n| n - 1);
     let fits = if recording.n_labels().is_some() { names.len() == needed } else { names.len() >= needed };
@@ -107,7 +108,7 @@ fn check_number(recording: &Recording, names: &[String]) -> Result<(), ImportErr
     )))
 }
 
-/// Labels and positive spans of a recording without text: row i is the only token of sentence i.
+/// Labels and positives of a recording without text: row `i` is the only token of sentence `i`.
 fn labels_of_guids(recording: &Recording, names: Option<&[String]>) -> (LabelSet, Vec<Entity>) {
     let highest = highest_label(recording);
     let n_types = recording.n_labels().map_or_else(|| highest.map_or(1, usize::from), |n| n - 1);
@@ -116,7 +117,7 @@ fn labels_of_guids(recording: &Recording, names: Option<&[String]>) -> (LabelSet
         None if highest.is_none() => vec![UNLABELLED.to_owned()],
         None => (1..=n_types).map(|n| n.to_string()).collect(),
     };
-    // A recording without labels is all positive: its only type.
+    // In a recording without labels, all spans are positives of the only type.
     let label = |row: usize| if highest.is_none() { 1 } else { recording.label(row).unwrap_or(O) };
     let rows = (0u32..).take(recording.n_spans()).map(|row| (row, label(row as usize)));
     let positives = rows.filter(|&(_, label)| label != O);
@@ -124,7 +125,7 @@ fn labels_of_guids(recording: &Recording, names: Option<&[String]>) -> (LabelSet
     (LabelSet::in_file_order(types), positives.map(entity).collect())
 }
 
-/// Corpus and gold numbered by one label set, and the label in it of each logit.
+/// Numbers corpus and gold by one label set. Also returns the label of each logit in this set.
 fn join(
     recording: &Recording,
     corpus: Corpus,

@@ -1,13 +1,13 @@
-//! JSON lines with logits, one file per epoch: what the DynClean paper's code and
-//! allenai/cartography write (`dynamics_epoch_K.jsonl`).
+//! JSON lines with logits, one file per epoch, as the code of the DynClean paper and allenai/cartography write
+//! them (`dynamics_epoch_K.jsonl`).
 //!
 //! ```text
 //! {"guid": 17, "gold": 2, "logits_3": [4.1, -0.5, 1.25]}          the paper
 //! {"guid": "a-17", "logits_epoch_3": [4.1, -0.5, 1.25], "gold": 2}   cartography
 //! ```
 //!
-//! Both are the same layout but for the name of one field, whose number is the epoch. Other fields
-//! are passed over. A logit `null` (pandas' NaN), or `null` for all of them, flags its span.
+//! The two layouts differ only in the name of one field, whose number is the epoch. Other fields are ignored. A
+//! span is flagged if one of its logits is `null` (NaN in pandas), or if `null` stands for all its logits.
 
 use std::fmt;
 use std::io::{BufRead, Read};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer};
 use super::recording::{Guid, Measured, Measurement, Recording};
 use super::{ImportError, Place};
 
-/// Longest line, in bytes: ten thousand labels take a fraction of it.
+/// Longest line, in bytes. Ten thousand labels need only a fraction of it.
 const LONGEST_LINE: u64 = 16 << 20;
 
 /// Adds all lines of a file to a recording.
@@ -66,14 +66,14 @@ fn epoch_in_name(file: &str) -> Option<u32> {
     after.get(..end)?.parse().ok()
 }
 
-/// A line's fields; its buffers are used again for the next line.
+/// The fields of a line. Its buffers are reused for the next line.
 #[derive(Default)]
 struct Line {
     guid_text: String,
     guid: Option<u64>,
     gold: u64,
     epoch: u32,
-    /// None where the file says `null` for all.
+    /// False if the file has `null` for all logits.
     has_logits: bool,
     logits: Vec<f64>,
 }
@@ -83,7 +83,7 @@ impl Line {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let parsed = (&mut *self).deserialize(&mut deserializer).and_then(|()| deserializer.end());
         parsed.map_err(|e| {
-            // Lines are counted by the caller; within one, the column is what helps.
+            // The caller counts lines. Within a line, the column is more helpful.
             let text = e.to_string();
             let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
             let is_python = ["NaN", "Infinity"].iter().any(|word| {
@@ -189,7 +189,7 @@ impl<'de> Visitor<'de> for &mut Line {
     }
 }
 
-/// A guid: a whole number, or text into the buffer.
+/// Reads a guid: a whole number, or text that goes into the buffer.
 struct GuidValue<'a>(&'a mut String);
 
 impl<'de> DeserializeSeed<'de> for GuidValue<'_> {
@@ -218,7 +218,7 @@ impl Visitor<'_> for GuidValue<'_> {
     }
 }
 
-/// The index of a label; pandas may write it as `2.0`.
+/// The index of a label. Pandas may write it as `2.0`.
 struct LabelIndex(u64);
 
 impl<'de> Deserialize<'de> for LabelIndex {
@@ -247,7 +247,7 @@ impl<'de> Deserialize<'de> for LabelIndex {
     }
 }
 
-/// Logits into the buffer; null is NaN. Whether there are any: null may stand for all.
+/// Reads logits into the buffer, with NaN for null. Returns false if null stands for all logits.
 struct LogitValues<'a>(&'a mut Vec<f64>);
 
 impl<'de> DeserializeSeed<'de> for LogitValues<'_> {
@@ -279,7 +279,7 @@ impl<'de> Visitor<'de> for LogitValues<'_> {
     }
 }
 
-/// A number; null is NaN.
+/// A number; null becomes NaN.
 struct Logit(f64);
 
 impl<'de> Deserialize<'de> for Logit {

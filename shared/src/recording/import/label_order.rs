@@ -1,4 +1,4 @@
-//! Which label of the corpus each index of a recording stands for.
+//! Finds the corpus label of each label index in a recording.
 
 use super::ImportError;
 use super::recording::Recording;
@@ -6,7 +6,7 @@ use crate::corpus::Corpus;
 use crate::corpus::labels::{LabelId, O};
 use crate::corpus::span::{Span, SpanIndex};
 
-/// Names of the labels after `O`, as a person gave them: each once, none empty.
+/// Checks names that a person gave for the labels after `O`: none empty, none `O`, none twice.
 pub fn check_names(names: &[String]) -> Result<(), ImportError> {
     for (i, name) in names.iter().enumerate() {
         let wrong = if name.trim().is_empty() {
@@ -23,19 +23,19 @@ pub fn check_names(names: &[String]) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// Labels of a corpus beside those of a recording.
+/// Compares the labels of a corpus with those of a recording.
 pub struct Comparison<'a> {
     pub recording: &'a Recording,
     pub corpus: &'a Corpus,
     pub index: &'a SpanIndex,
-    /// Label of every span in the corpus.
+    /// The label of every span in the corpus.
     pub distant: &'a [LabelId],
-    /// Ids of spans of which the corpus does not know the label, ascending.
+    /// Ids of spans whose label is unknown in the corpus, in ascending order.
     pub unknown: &'a [u32],
 }
 
 impl Comparison<'_> {
-    /// (span, index in the recording, label in the corpus) wherever both are known.
+    /// All triples (span, index in the recording, label in the corpus) where both labels are known.
     fn pairs(&self) -> impl Iterator<Item = (u32, LabelId, LabelId)> + '_ {
         let known = |span: &u32| self.unknown.is_empty() || self.unknown.binary_search(span).is_err();
         (0..).zip(self.distant).filter(move |(span, _)| known(span)).filter_map(|(span, &label)| {
@@ -44,11 +44,11 @@ impl Comparison<'_> {
         })
     }
 
-    /// The corpus label of each of `n` indices, by where they stand together most often; `None` for an
-    /// index that no span has.
+    /// Finds the corpus label of each of `n` indices: the type that occurs with the index most often. `None` if no
+    /// span has this index and a type.
     ///
     /// # Errors
-    /// When a span contradicts the others, or two indices stand for one label.
+    /// When a span contradicts the others, or when two indices get the same label.
     pub fn derive(&self, n: usize) -> Result<Vec<Option<LabelId>>, ImportError> {
         let n_labels = self.corpus.labels.n_types() + 1;
         let mut together = vec![0u32; n * n_labels];
@@ -57,14 +57,14 @@ impl Comparison<'_> {
                 *count += 1;
             }
         }
-        // An index after 0 stands for a type, never for `O`.
+        // An index after 0 belongs to a type, never to `O`.
         let most_often = |counts: &[u32]| {
             let types = counts.iter().enumerate().skip(1);
             let (label, &count) = types.max_by_key(|&(label, &n)| (n, usize::MAX - label))?;
             LabelId::try_from(label).ok().filter(|_| count > 0)
         };
         let mut order: Vec<_> = together.chunks_exact(n_labels).map(most_often).collect();
-        // By convention, not by count.
+        // Index 0 is `O` by convention, whatever the counts.
         if let Some(first) = order.first_mut() {
             *first = Some(O);
         }
@@ -82,10 +82,10 @@ impl Comparison<'_> {
         Ok(order)
     }
 
-    /// Checks that every span has the label that its index stands for.
+    /// Checks that every span has the label of its index.
     ///
     /// # Errors
-    /// Names the first span that does not, and how many there are.
+    /// When a span has another label. The message has the first such span and their number.
     pub fn check(&self, order: &[Option<LabelId>]) -> Result<(), ImportError> {
         let expected = |index: LabelId| order.get(usize::from(index)).copied().flatten();
         let mut misfits = self.pairs().filter(|&(_, index, label)| expected(index) != Some(label));

@@ -1,8 +1,8 @@
-//! Training dynamics that other programs recorded, line by line into columns.
+//! Imports training dynamics that other programs recorded. It reads them line by line into columns.
 //!
-//! [`read`] recognises the layout of a file and adds what it holds to a [`Recording`]; several files
-//! (one per epoch, say) go into one recording. [`Imported`] then joins the recording with the text it
-//! belongs to, or with none.
+//! [`read`] recognises the layout of a file and adds its content to a [`Recording`]. One recording can take
+//! several files, for example one per epoch. [`Imported`] then joins the recording with its text, or makes
+//! dynamics without text.
 
 pub mod aum_csv;
 mod guids;
@@ -16,43 +16,43 @@ use std::io::BufRead;
 pub use imported::{Imported, Text};
 pub use recording::{Guid, Measured, Measurement, Recording};
 
-/// Why recorded dynamics cannot be used.
+/// Reasons why recorded dynamics cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A line that does not fit its file, or the lines before it.
+    /// A line does not fit its file or the lines before it.
     #[error("{file}, line {line}: {message}")]
     Line {
         /// Name of the file.
         file: String,
-        /// Line, from 1.
+        /// Line, counted from 1.
         line: u64,
-        /// What is wrong, what was expected.
+        /// What is wrong and what was expected.
         message: String,
     },
-    /// A file as a whole.
+    /// A file as a whole is wrong.
     #[error("{file}: {message}")]
     File {
         /// Name of the file.
         file: String,
-        /// What is wrong, what was expected.
+        /// What is wrong and what was expected.
         message: String,
     },
-    /// What the files hold together does not fit, or not the corpus.
+    /// The files do not fit together, or do not fit the corpus.
     #[error("{0}")]
     Misfit(String),
 }
 
-/// A line of a file that is read.
+/// The line of a file that is being read.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// Name of the file.
     pub file: &'a str,
-    /// Line, from 1.
+    /// Line, counted from 1.
     pub line: u64,
 }
 
 impl Place<'_> {
-    /// An error at this line.
+    /// Makes an error about this line.
     pub(crate) fn error(&self, message: impl ToString) -> ImportError {
         ImportError::Line { file: self.file.to_owned(), line: self.line, message: message.to_string() }
     }
@@ -64,7 +64,7 @@ impl std::fmt::Display for Place<'_> {
     }
 }
 
-/// The layouts that are understood.
+/// The layouts that can be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// One JSON object per line with `guid`, `gold` and logits: see [`jsonl`].
@@ -76,7 +76,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// In words, for people.
+    /// Describes the layout in words.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Jsonl => "JSON lines with logits",
@@ -86,10 +86,11 @@ impl Layout {
     }
 }
 
-/// Adds the content of a file to a recording. `file` is its name: an epoch in it is checked.
+/// Adds the content of a file to a recording. `file` is the name of the file; if it contains an epoch, the epoch
+/// is checked.
 ///
 /// # Errors
-/// When the layout is not known, a line is malformed, or does not fit what was recorded before.
+/// When the layout is unknown, or when a line is malformed or does not fit the earlier lines.
 pub fn read(mut reader: impl BufRead, file: &str, recording: &mut Recording) -> Result<Layout, ImportError> {
     let unreadable = |e: std::io::Error| ImportError::File { file: file.to_owned(), message: e.to_string() };
     let start = reader.fill_buf().map_err(unreadable)?;

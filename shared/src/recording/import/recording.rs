@@ -1,4 +1,4 @@
-//! What other programs recorded, in columns that grow line by line.
+//! The content of imported files, in columns that grow line by line.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use crate::corpus::labels::LabelId;
 use crate::corpus::span::SpanIndex;
 use crate::recording::dynamics::{EpochLogits, Precision};
 
-/// Most labels, `O` included: what a [`LabelId`] can number, and an extra class.
+/// Largest number of labels, including `O`: those that a [`LabelId`] can number, less one for an extra class.
 const MAX_LABELS: usize = LabelId::MAX as usize - 1;
-/// Stands for a label that was not recorded.
+/// Marks a label that was not recorded.
 const NOT_RECORDED: LabelId = LabelId::MAX;
 
-/// How a file names a span.
+/// The name of a span in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guid<'a> {
-    /// By a number.
+    /// A number.
     Number(u64),
-    /// By any text.
+    /// Any text.
     Text(&'a str),
 }
 
@@ -31,25 +31,25 @@ impl std::fmt::Display for Guid<'_> {
     }
 }
 
-/// What was measured at one epoch.
+/// The values measured at one epoch.
 #[derive(Debug, Clone, Copy)]
 pub enum Measured<'a> {
-    /// All logits, that of `O` first.
+    /// All logits, `O` first.
     Logits(&'a [f64]),
     /// Only the margin of the assigned label.
     Margin(f64),
-    /// Nothing: the file says that there is no value.
+    /// No value, as the file says.
     Nothing,
 }
 
 /// One line of a recording.
 #[derive(Debug, Clone, Copy)]
 pub struct Measurement<'a> {
-    /// Of which span.
+    /// The span.
     pub guid: Guid<'a>,
-    /// Index of its assigned label, where the file has it.
+    /// Index of its assigned label, if the file has it.
     pub label: Option<u64>,
-    /// At which epoch, as the file counts.
+    /// The epoch, as counted in the file.
     pub epoch: u32,
     /// The values.
     pub measured: Measured<'a>,
@@ -57,37 +57,37 @@ pub struct Measurement<'a> {
 
 #[derive(Debug)]
 enum Rows {
-    /// Guids are ids of this many candidate spans.
+    /// Guids are ids of candidate spans; there are `n_spans` of them.
     Spans { n_spans: usize, max_width: u32 },
     /// Guids are names.
     Guids(Guids),
 }
 
-/// Dynamics as they were recorded: labels by the index that the recording program gave them.
+/// Dynamics as recorded. Labels have the index from the recording program.
 #[derive(Debug)]
 pub struct Recording {
     rows: Rows,
     labels: Vec<LabelId>,
-    /// Labels with a logit, `O` included; `None` where margins are recorded.
+    /// Number of labels with a logit, including `O`; `None` if margins are recorded.
     n_labels: Option<usize>,
     epochs: BTreeMap<u32, Epoch>,
-    /// One bit per row that has a value at some epoch which is no finite number.
+    /// One bit per row: whether it has a value that is not finite, at any epoch.
     not_finite: Vec<u64>,
 }
 
 /// One epoch while it is read.
 #[derive(Debug)]
 struct Epoch {
-    /// One column per entity type, relative to `O`; or one column of margins.
+    /// One column per entity type, relative to `O`; or a single column of margins.
     columns: Vec<Vec<f32>>,
-    /// One bit per row that was recorded.
+    /// One bit per row: whether it was recorded.
     recorded: Vec<u64>,
-    /// Where the epoch first appeared.
+    /// Where the epoch first appears.
     place: String,
 }
 
 impl Epoch {
-    /// Makes room for this row; rows without a value are NaN.
+    /// Makes room for `n_rows` rows. Rows without a value are NaN.
     fn grow(&mut self, n_rows: usize) {
         if self.recorded.len() * 64 < n_rows {
             self.recorded.resize(n_rows.div_ceil(64), 0);
@@ -105,12 +105,12 @@ impl Epoch {
 }
 
 impl Recording {
-    /// A recording whose guids are the span ids of this enumeration.
+    /// A recording whose guids are the span ids of this index.
     pub fn of_spans(index: &SpanIndex) -> Self {
         Self::of(Rows::Spans { n_spans: index.len(), max_width: index.max_width() })
     }
 
-    /// A recording whose guids are names of anything.
+    /// A recording whose guids are any names.
     pub fn of_guids() -> Self {
         Self::of(Rows::Guids(Guids::default()))
     }
@@ -119,7 +119,7 @@ impl Recording {
         Self { rows, labels: Vec::new(), n_labels: None, epochs: BTreeMap::new(), not_finite: Vec::new() }
     }
 
-    /// Number of spans: of the enumeration, or of the guids seen.
+    /// Number of spans in the index, or of guids seen.
     pub fn n_spans(&self) -> usize {
         match &self.rows {
             Rows::Spans { n_spans, .. } => *n_spans,
@@ -127,17 +127,17 @@ impl Recording {
         }
     }
 
-    /// Labels with a logit, `O` included; `None` where margins are recorded.
+    /// Number of labels with a logit, including `O`; `None` if margins are recorded.
     pub fn n_labels(&self) -> Option<usize> {
         self.n_labels
     }
 
-    /// Index of a span's assigned label as the recording program counts, where it was recorded.
+    /// Index of a span's assigned label, as the recording program counts; `None` if it was not recorded.
     pub fn label(&self, span: usize) -> Option<LabelId> {
         self.labels.get(span).copied().filter(|&label| label != NOT_RECORDED)
     }
 
-    /// First and last epoch, as the files count.
+    /// First and last epoch, as counted in the files.
     pub fn epochs(&self) -> Option<(u32, u32)> {
         Some((*self.epochs.first_key_value()?.0, *self.epochs.last_key_value()?.0))
     }
@@ -145,7 +145,7 @@ impl Recording {
     /// Adds a line.
     ///
     /// # Errors
-    /// When it does not fit the enumeration or the lines before it.
+    /// When the line does not fit the span index or the lines before it.
     pub fn add(&mut self, measurement: Measurement<'_>, place: Place<'_>) -> Result<(), ImportError> {
         let Measurement { guid, label, epoch, measured } = measurement;
         let n_columns = match measured {
@@ -172,7 +172,7 @@ impl Recording {
                 *bits |= 1 << (row % 64);
             }
         }
-        // Without a value there is no row of this epoch: it stays NaN.
+        // A line without a value adds nothing to the epoch: its row stays NaN.
         let Some(n_columns) = n_columns else { return Ok(()) };
         let epoch_columns = self.epochs.entry(epoch).or_insert_with(|| Epoch {
             columns: vec![Vec::new(); n_columns],
@@ -202,7 +202,7 @@ impl Recording {
                 let (o, types) = logits.split_first().map_or((f64::NAN, &[][..]), |(&o, types)| (o, types));
                 for (column, logit) in epoch_columns.columns.iter_mut().zip(types) {
                     if let Some(value) = column.get_mut(row) {
-                        // Infinity − infinity is NaN and flags the span, as either infinity would.
+                        // Infinity − infinity is NaN. It flags the span, as an infinity would.
                         *value = (logit - o) as f32;
                     }
                 }
@@ -211,7 +211,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Columns of an epoch; checks that all lines have as many.
+    /// Number of columns of an epoch. Checks that all lines have the same number of logits.
     fn n_columns(&mut self, measured: Measured<'_>) -> Result<usize, String> {
         let found = match measured {
             Measured::Margin(_) | Measured::Nothing => None,
@@ -285,7 +285,7 @@ impl Recording {
         }
     }
 
-    /// Checks that epochs follow each other from 0 or 1.
+    /// Checks that the epochs begin at 0 or 1 and have no gap.
     pub(super) fn check_epochs(&self) -> Result<(), ImportError> {
         let mut due = None;
         for (&epoch, columns) in &self.epochs {
@@ -305,24 +305,24 @@ impl Recording {
         Ok(())
     }
 
-    /// Spans with a value at some epoch that is no finite number.
+    /// Number of spans with a value that is not finite, at any epoch.
     pub(super) fn n_not_finite(&self) -> usize {
         self.not_finite.iter().map(|bits| bits.count_ones() as usize).sum()
     }
 
-    /// Spans that lack a record at one epoch or more.
+    /// Number of spans without a record at one epoch or more.
     pub(super) fn n_incomplete(&self) -> usize {
         let n = self.n_spans();
         let complete = |word: usize| {
             let all = |bits: u64, epoch: &Epoch| bits & epoch.recorded.get(word).copied().unwrap_or(0);
             self.epochs.values().fold(u64::MAX, all).count_ones() as usize
         };
-        // Bits beyond the last row are never set.
+        // Bits after the last row are never set.
         n - (0..n.div_ceil(64)).map(complete).sum::<usize>()
     }
 
-    /// The epochs as they are kept, one by one, each freed as the next is built, and the guids.
-    /// `order[i]` is the label whose logit comes at index i.
+    /// Converts the epochs to their final form, and returns the guids too. Each epoch is freed when the next one
+    /// is built. `order[i]` is the label of the logit at index `i`.
     pub(super) fn into_epochs(
         self,
         order: &[LabelId],
@@ -332,7 +332,7 @@ impl Recording {
         let is_margins = self.n_labels.is_none();
         let mut epochs = Vec::with_capacity(self.epochs.len());
         for (_, mut epoch) in self.epochs {
-            // Guids may have appeared after this epoch's last line.
+            // New guids may have appeared after the last line of this epoch.
             epoch.grow(n_spans);
             let mut columns = epoch.columns;
             if is_margins {
@@ -354,7 +354,7 @@ impl Recording {
     }
 }
 
-/// A number's digits, without allocation.
+/// The decimal digits of a number, without allocation.
 fn decimal(mut number: u64, buffer: &mut [u8; 20]) -> &str {
     let mut digits = 0;
     for slot in buffer.iter_mut().rev() {

@@ -4,7 +4,7 @@ use crate::formats::dynclean_json;
 use crate::metrics::{Metrics, Window};
 use crate::recording::dynamics::{Precision, RunInfo};
 
-/// Spans up to 2 tokens: 0 "Ada", 1 "Ada wrote", 2 "wrote", 3 "wrote Rome", 4 "Rome", 5 "it".
+/// Spans of up to 2 tokens: 0 "Ada", 1 "Ada wrote", 2 "wrote", 3 "wrote Rome", 4 "Rome", 5 "it".
 const CORPUS: &str = r#"[{"tokens": ["Ada", "wrote", "Rome"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]]},
                          {"tokens": ["it"], "entities": []}]"#;
 
@@ -37,7 +37,7 @@ fn message<T: std::fmt::Debug>(result: Result<T, ImportError>) -> String {
     result.unwrap_err().to_string()
 }
 
-/// The paper's layout, lines in any order; index 1 is PER and 2 is LOC, against the alphabet.
+/// The paper's layout, with lines in any order. Index 1 is PER and 2 is LOC, which is not the alphabetical order.
 fn paper(epoch: u32) -> String {
     let golds = [1, 0, 0, 0, 2, 0];
     let line = |guid: usize| {
@@ -50,7 +50,7 @@ fn paper(epoch: u32) -> String {
 #[test]
 fn logits_are_put_into_the_order_of_the_corpus_labels() {
     let (second, first) = (paper(1), paper(0));
-    // Epochs by number, whatever the order of the files.
+    // Epochs are sorted by number, whatever the order of the files.
     let files = [("d/dynamics_epoch_1.jsonl", second.as_str()), ("d/dynamics_epoch_0.jsonl", first.as_str())];
     let names = ["PER".to_owned(), "LOC".to_owned()];
     for labels in [None, Some(&names[..])] {
@@ -110,7 +110,7 @@ fn spans_without_a_record_are_flagged_and_counted() {
 fn values_that_are_no_numbers_are_counted_by_span() {
     let first: String = (0..70).map(|i| format!("{{\"guid\":\"g{i}\",\"gold\":1,\"logits_1\":[0,1]}}\n")).collect();
     let second = first.replace("logits_1", "logits_2");
-    // One logit, and all of them; a number too large; the same span at both epochs.
+    // One logit is null, all logits are null, a number is too large; the same span is affected at both epochs.
     let first = first.replacen("\"g3\",\"gold\":1,\"logits_1\":[0,1]", "\"g3\",\"gold\":1,\"logits_1\":[null,1]", 1);
     let second = second
         .replacen("\"g3\",\"gold\":1,\"logits_2\":[0,1]", "\"g3\",\"gold\":1,\"logits_2\":[0,null]", 1)
@@ -126,7 +126,7 @@ fn values_that_are_no_numbers_are_counted_by_span() {
     assert_eq!(flagged, [3, 65, 69]);
     let margins = alone(&[("full_aum_records.csv", RECORDS)], None).unwrap();
     assert_eq!((margins.n_incomplete, margins.n_not_finite), (0, 1));
-    // A recording may begin with a span that has no value.
+    // The first span of a recording may have no value.
     let nothing_first = "{\"guid\":1,\"gold\":0,\"logits_1\":null}\n{\"guid\":2,\"gold\":1,\"logits_1\":[0,1]}\n";
     let imported = alone(&[("a", nothing_first)], None).unwrap();
     assert_eq!((imported.dynamics.corpus.n_sentences(), imported.n_not_finite), (2, 1));
@@ -176,7 +176,7 @@ fn cartography_without_corpus_stands_for_itself() {
             "training_dynamics/dynamics_epoch_0.jsonl",
             "{\"guid\":\"a\",\"logits_epoch_0\":[1.0,3.0],\"gold\":1}\n{\"guid\":7,\"logits_epoch_0\":[2,0.5],\"gold\":0.0}\n",
         ),
-        // Guids in another order, and one that is new.
+        // Guids in another order, and a new one.
         (
             "training_dynamics/dynamics_epoch_1.jsonl",
             "{\"guid\":7,\"logits_epoch_1\":[0,0.5],\"gold\":0}\n\n{\"guid\":\"new\",\"gold\":1,\"device\":{\"a\":[1]},\
@@ -196,7 +196,7 @@ fn cartography_without_corpus_stands_for_itself() {
     assert_eq!(named.dynamics.corpus.labels.types(), ["entailment"]);
 }
 
-/// As the package writes it: sorted by sample and measurement, the targets' indices in `target_logit`.
+/// As the package writes it: sorted by sample and measurement, with the indices of targets in `target_logit`.
 const RECORDS: &str = "sample_id,num_measurements,target_logit,target_val,other_logit,other_val,margin,aum\n\
                        a,1,1,2.0,2,3.0,-1.0,-1.0\n\
                        a,2,1,4.0,0,1.5,2.5,0.75\n\
@@ -205,7 +205,7 @@ const RECORDS: &str = "sample_id,num_measurements,target_logit,target_val,other_
 
 #[test]
 fn aum_records_are_margins_per_measurement() {
-    // The other release of the package: indices and values change places.
+    // The other release of the package: indices and values are swapped.
     let swapped = "sample_id,num_measurements,target_logit,target_val,other_logit,other_val,margin,aum\n\
                    a,1,2.0,1,3.0,2,-1.0,-1.0\na,2,4.0,1,1.5,0,2.5,0.75\n\
                    \"b, c\",1,6.0,0,5.0,1,1.0,1.0\n\"b, c\",2,6.0,0,,1,,\n";
