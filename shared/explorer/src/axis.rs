@@ -1,4 +1,4 @@
-//! What spans can be spread by on a map.
+//! The metrics that can be the axes of a map.
 
 use std::borrow::Cow;
 
@@ -15,9 +15,9 @@ pub enum Axis {
     Confidence,
     /// Area under the margin.
     Aum,
-    /// Epochs at which the assigned label was predicted.
+    /// Number of epochs at which the assigned label was predicted.
     Correctness,
-    /// Times from right to wrong.
+    /// Number of changes from right to wrong.
     Forgetting,
     /// Mean probability of the predicted label.
     PredictedProbability,
@@ -27,17 +27,17 @@ pub enum Axis {
     Trust,
 }
 
-/// Both axes of a map. Written as one number.
+/// The two axes of a map, serialised as one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
 pub struct Axes {
-    /// To the right.
+    /// The horizontal axis, to the right.
     pub x: Axis,
-    /// Up.
+    /// The vertical axis, upwards.
     pub y: Axis,
 }
 
-/// Those of the data map of Swayamdipta et al. 2020.
+/// The axes of the data map of Swayamdipta et al. 2020.
 impl Default for Axes {
     fn default() -> Self {
         Self { x: Axis::Variability, y: Axis::Confidence }
@@ -45,7 +45,7 @@ impl Default for Axes {
 }
 
 impl Axes {
-    /// Whether another recording is needed.
+    /// Whether the axes need another recording.
     pub fn compare(self) -> bool {
         self.x == Axis::OtherAum || self.y == Axis::OtherAum
     }
@@ -67,7 +67,7 @@ impl TryFrom<u8> for Axes {
 }
 
 impl Axis {
-    /// By their numbers.
+    /// All axes, in the order of their numbers.
     pub const ALL: [Self; 8] = [
         Self::Variability,
         Self::Confidence,
@@ -79,7 +79,7 @@ impl Axis {
         Self::Trust,
     ];
 
-    /// In words.
+    /// The name of the axis in words.
     pub fn name(self) -> &'static str {
         match self {
             Self::Variability => "variability",
@@ -93,7 +93,7 @@ impl Axis {
         }
     }
 
-    /// The values of all spans; none where they are not known. `other`: AUM in the other recording.
+    /// The values of all spans; empty if they are not known. `other` is the AUM in the other recording.
     pub fn column<'a>(self, metrics: &'a Metrics, other: &'a [f32]) -> Cow<'a, [f32]> {
         let counts = |column: &[u16]| column.iter().map(|&n| f32::from(n)).collect();
         Cow::Borrowed(match self {
@@ -108,15 +108,15 @@ impl Axis {
         })
     }
 
-    /// What to show of it. `aum`: the range of the AUMs of the open recording and of the other one.
+    /// The range of the axis. `aum` has the ranges of the AUM in the open recording and in the other one.
     pub fn range(self, n_epochs: u32, aum: [(f32, f32); 2]) -> (f32, f32) {
         let [aum, other] = aum;
         match self {
-            // No standard deviation of values in 0..=1 is larger.
+            // The largest possible standard deviation of values in 0..=1.
             Self::Variability => (0.0, 0.5),
             Self::Confidence | Self::PredictedProbability | Self::Trust => (0.0, 1.0),
             Self::Aum => aum,
-            // Counts lie in the middle of a step.
+            // Each count is in the middle of a step.
             Self::Correctness => (-0.5, n_epochs as f32 + 0.5),
             Self::Forgetting => (-0.5, (n_epochs / 2) as f32 + 0.5),
             Self::OtherAum => other,
@@ -148,7 +148,7 @@ mod tests {
         };
         let column = |axis: Axis| axis.column(&metrics, &[-2.0]).into_owned();
         assert_eq!(Axis::ALL.map(column), [&[][..], &[], &[1.5], &[3.0], &[1.0], &[], &[-2.0], &[0.5]]);
-        // Of 5 epochs at most 2 changes are from right to wrong and 5 are right: all lie inside.
+        // Of 5 epochs, at most 2 changes are from right to wrong and at most 5 epochs are right: all are inside.
         let ranges = [Axis::Forgetting, Axis::Correctness, Axis::Aum].map(|a| a.range(5, [(-1.0, 2.0), (0.0, 9.0)]));
         assert_eq!(ranges, [(-0.5, 2.5), (-0.5, 5.5), (-1.0, 2.0)]);
     }

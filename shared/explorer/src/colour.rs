@@ -1,11 +1,10 @@
-//! Colours that carry data: one perceptually uniform ramp, and a few that colour-blind people tell
-//! apart.
+//! Colours for data: one perceptually uniform ramp, and a set of colours that colour-blind people can tell apart.
 
 /// Red, green, blue.
 pub type Rgb = [u8; 3];
 
-/// The viridis ramp (van der Walt and Smith, 2015) at `t` in 0..=1, dark to light: equal steps look
-/// equally large, in grey and to colour-blind people too. A polynomial fit, within 1 % of the table.
+/// The viridis ramp (van der Walt and Smith, 2015) at `t` in 0..=1, dark to light. Equal steps look equally large,
+/// also in grey and for colour-blind people. It is a polynomial fit, within 1 % of the table.
 pub fn viridis(t: f32) -> Rgb {
     const COEFFICIENTS: [[f32; 3]; 7] = [
         [0.277_727, 0.005_407, 0.334_1],
@@ -21,7 +20,7 @@ pub fn viridis(t: f32) -> Rgb {
     [channel(0), channel(1), channel(2)].map(|value| (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8)
 }
 
-/// A colour, and over it another one with this share.
+/// Mixes two colours; `share` is the share of `above`.
 pub(crate) fn mix(below: Rgb, above: Rgb, share: f32) -> Rgb {
     let mut out = below;
     for (out, above) in out.iter_mut().zip(above) {
@@ -30,17 +29,17 @@ pub(crate) fn mix(below: Rgb, above: Rgb, share: f32) -> Rgb {
     out
 }
 
-/// On which background a picture stands.
+/// The background of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Ground {
-    /// Dark on light.
+    /// A light background with dark contents.
     Light,
-    /// Light on dark.
+    /// A dark background with light contents.
     Dark,
 }
 
 impl Ground {
-    /// The ramp by emphasis: 0 is still well visible on this ground, 1 stands out most.
+    /// The ramp by emphasis: 0 is still visible on this background, 1 stands out most.
     pub fn emphasis(self, t: f32) -> Rgb {
         let t = t.clamp(0.0, 1.0);
         match self {
@@ -49,7 +48,7 @@ impl Ground {
         }
     }
 
-    /// What is not in question: a grey.
+    /// A grey for data that are not in focus.
     pub fn plain(self, t: f32) -> Rgb {
         let t = t.clamp(0.0, 1.0);
         let level = match self {
@@ -59,7 +58,7 @@ impl Ground {
         [level as u8; 3]
     }
 
-    /// What is there but not selected.
+    /// A faint grey for data that are not selected.
     pub fn faint(self) -> Rgb {
         match self {
             Self::Light => [226; 3],
@@ -67,9 +66,10 @@ impl Ground {
         }
     }
 
-    /// Entity types. The first four are those of Okabe and Ito (and on dark ground the fifth). Each other one is as far as
-    /// can be from those before it and from the greys, to usual eyes and, at half that distance, to the three kinds of
-    /// colour-blind ones (Machado et al. 2009), at a contrast of at least 3. After these they come again, mixed with grey.
+    /// The colour of an entity type. The first four (on a dark background, five) are colours of Okabe and Ito.
+    /// Each further colour is as far as possible from the earlier ones and from the greys. The distance counts for
+    /// normal vision, and at half its size for the three kinds of colour blindness (Machado et al. 2009). The
+    /// contrast is at least 3. After the last colour, they repeat, mixed with grey.
     pub fn class(self, number: usize) -> Rgb {
         const LIGHT: [Rgb; 18] = [
             [0, 114, 178],
@@ -119,7 +119,7 @@ impl Ground {
         mix(colour, self.plain(1.0), 0.35 * (number / colours.len()).min(2) as f32)
     }
 
-    /// What leaves the data: vermilion (Okabe and Ito).
+    /// The colour of removed spans: vermilion (Okabe and Ito).
     pub fn removed(self) -> Rgb {
         match self {
             Self::Light => [213, 94, 0],
@@ -127,7 +127,7 @@ impl Ground {
         }
     }
 
-    /// What changes its label: blue (Okabe and Ito).
+    /// The colour of relabelled spans: blue (Okabe and Ito).
     pub fn relabelled(self) -> Rgb {
         match self {
             Self::Light => [0, 114, 178],
@@ -153,7 +153,7 @@ mod tests {
         assert!((0..100).all(|i| lightness(i as f32 / 100.0) < lightness((i + 1) as f32 / 100.0)));
     }
 
-    /// Red, green and blue light, 0..=1.
+    /// Amounts of red, green and blue light, 0..=1.
     fn light(colour: Rgb) -> [f32; 3] {
         colour.map(|value| (f32::from(value) / 255.0).powf(2.2))
     }
@@ -163,7 +163,7 @@ mod tests {
         0.2126 * r + 0.7152 * g + 0.0722 * b
     }
 
-    /// Björn Ottosson's Oklab: equal distances look equally large.
+    /// Oklab by Björn Ottosson: equal distances look equally large.
     fn oklab(colour: Rgb) -> [f32; 3] {
         let [r, g, b] = light(colour);
         let l = (0.412_22 * r + 0.536_33 * g + 0.051_45 * b).cbrt();

@@ -1,4 +1,4 @@
-//! Two recordings of the same corpus (two seeds, two encoders): do they judge the same labels wrong?
+//! Compares two recordings of the same corpus (two seeds, two encoders): do they judge the same labels wrong?
 
 use std::collections::BTreeMap;
 
@@ -11,56 +11,56 @@ use shared::detection::judgement::Judgement;
 use shared::detection::threshold::Settings;
 use shared::recording::dynamics::Dynamics;
 
-/// Why two recordings cannot be compared.
+/// Reasons why two recordings cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OtherCorpus {
-    /// Other candidate spans.
+    /// The candidate spans differ.
     #[error("it has {other} candidate spans, the open file {open}: compare recordings of the same corpus")]
     Spans {
-        /// Of the open file.
+        /// Number in the open file.
         open: usize,
-        /// Of the other.
+        /// Number in the other file.
         other: usize,
     },
-    /// Other words.
+    /// The words differ.
     #[error("sentence {0} has other words than in the open file: compare recordings of the same corpus")]
     Words(u32),
-    /// Other entity types.
+    /// The entity types differ.
     #[error("its entity types are {other}, those of the open file {open}: compare recordings of the same corpus")]
     Types {
-        /// Of the open file.
+        /// Types of the open file.
         open: String,
-        /// Of the other.
+        /// Types of the other file.
         other: String,
     },
 }
 
-/// What is kept of the recording that the open one is compared with.
+/// The data that are kept of the other recording.
 #[derive(Debug, Clone)]
 pub struct Other {
-    /// AUM of every span, over its own window.
+    /// AUM of every span, over the other recording's window.
     pub aum: Vec<f32>,
-    /// Spans that do not keep their label, ascending.
+    /// Spans that do not keep their label, in ascending order.
     judged: Vec<SpanId>,
 }
 
-/// How two recordings agree on one side.
+/// Agreement of two recordings on one side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Spans that both judge wrong.
+    /// Number of spans that both judge wrong.
     pub both: u64,
-    /// That only the open one judges wrong.
+    /// Number of spans that only the open recording judges wrong.
     pub only_here: u64,
-    /// That only the other one judges wrong.
+    /// Number of spans that only the other recording judges wrong.
     pub only_there: u64,
-    /// That both keep.
+    /// Number of spans that both keep.
     pub neither: u64,
-    /// Pearson's correlation of the AUMs; NaN where it is not defined.
+    /// Pearson's correlation of the AUMs; NaN if it is not defined.
     pub correlation: f64,
 }
 
 impl Agreement {
-    /// Cohen's κ: agreement beyond chance, 1 at best; NaN where chance alone would agree always.
+    /// Cohen's κ: agreement beyond chance, at most 1. NaN if chance alone would always agree.
     pub fn kappa(&self) -> f64 {
         let [both, here, there, neither] =
             [self.both, self.only_here, self.only_there, self.neither].map(|count| count as f64);
@@ -72,10 +72,10 @@ impl Agreement {
 }
 
 impl Other {
-    /// What `judge` and `settings` decide about the other recording.
+    /// Collects the decisions of `judge` and `settings` about the other recording.
     ///
     /// # Errors
-    /// When it is not of the same corpus as `open`.
+    /// When the other recording is not of the same corpus as `open`.
     pub fn new(open: &Dynamics, other: &Dynamics, judge: &Judge, settings: &Settings) -> Result<Self, OtherCorpus> {
         if open.corpus.labels != other.corpus.labels {
             let names = |d: &Dynamics| d.corpus.labels.types().join(", ");
@@ -96,7 +96,7 @@ impl Other {
         Ok(Self { aum: judge.metrics.aum.clone(), judged })
     }
 
-    /// Agreement with what is decided about the open recording: negatives, positives.
+    /// Agreement with the decisions about the open recording, for negatives and positives.
     pub fn agreement(&self, judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>) -> [Agreement; 2] {
         let judge = judgement.judge();
         let here = not_kept(judgement, by_hand);
@@ -114,7 +114,7 @@ impl Other {
         })
     }
 
-    /// Spans that only one of the two judges wrong, those whose AUMs differ most first.
+    /// Spans that only one of the two recordings judges wrong. Spans whose AUMs differ most come first.
     pub fn flips(&self, judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>) -> Vec<SpanId> {
         let here = not_kept(judgement, by_hand);
         let mut flips: Vec<SpanId> =
@@ -128,7 +128,7 @@ impl Other {
     }
 }
 
-/// Spans that do not keep their label, ascending.
+/// The spans that do not keep their label, in ascending order.
 fn not_kept(judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>) -> Vec<SpanId> {
     let judge = judgement.judge();
     let keeps = |span: SpanId, decision: Decision| {
@@ -140,11 +140,11 @@ fn not_kept(judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>) -> Vec<
     spans
 }
 
-/// Pearson's correlation of the pairs that are finite.
+/// Pearson's correlation of all finite pairs.
 fn correlation(pairs: impl Iterator<Item = (f32, f32)>) -> f64 {
     let (mut n, mut mean, mut square, mut product) = (0.0, [0.0; 2], [0.0; 2], 0.0);
     for (a, b) in pairs.filter(|(a, b)| a.is_finite() && b.is_finite()) {
-        // Welford's updates: sums of squares would cancel.
+        // Welford's updates avoid the cancellation of large sums of squares.
         n += 1.0;
         let values = [f64::from(a), f64::from(b)];
         let before = [values[0] - mean[0], values[1] - mean[1]];

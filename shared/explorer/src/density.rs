@@ -1,4 +1,4 @@
-//! Clouds of any number of points as pictures: points are counted per pixel, and pixels coloured.
+//! Draws clouds of any number of points: points are counted per pixel, and pixels are coloured.
 
 use lanes::Grid;
 use serde::{Deserialize, Serialize};
@@ -16,18 +16,19 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// The part of `whole` that has `factor` of this one's width and height and in which a point stays where it is.
+    /// Zooms this part: its width and height are multiplied by `factor`, the given point stays in place, and the
+    /// result is inside `whole`.
     #[must_use]
     pub fn zoomed(self, factor: f32, (x, y): (f32, f32), whole: Self) -> Self {
         let scaled = |(low, high): (f32, f32), at: f32, (least, most): (f32, f32)| {
-            // Nearer than a thousandth there are only single points.
+            // Below a thousandth of the width, only single points would be visible.
             let width = ((high - low) * factor).max((most - least) * 1e-3);
             placed(at - (at - low) / (high - low) * width, width, (least, most))
         };
         Self { x: scaled(self.x, x, whole.x), y: scaled(self.y, y, whole.y) }
     }
 
-    /// A part as large, so much farther to the right and up, but not beyond `whole`.
+    /// Moves this part to the right and up, but not out of `whole`. Its size stays the same.
     #[must_use]
     pub fn moved(self, (x, y): (f32, f32), whole: Self) -> Self {
         let moved = |(low, high): (f32, f32), by: f32, whole| placed(low + by, high - low, whole);
@@ -35,36 +36,36 @@ impl Extent {
     }
 }
 
-/// A range of this width that begins here, or as near to that as it lies inside.
+/// A range of this width that begins at `start`, or as near to it as the limits allow.
 fn placed(start: f32, width: f32, (least, most): (f32, f32)) -> (f32, f32) {
     if width >= most - least {
         return (least, most);
     }
-    // Where the plane is very large `most - width` may be rounded to less than `least`.
+    // If the plane is very large, `most - width` may be rounded below `least`.
     let start = start.min(most - width).max(least);
     (start, start + width)
 }
 
-/// Radii of dots, in pixels of the page, and the most of a picture that they may cover together:
-/// single points are hard to see, but large dots hide each other.
+/// Pairs of a dot's radius (in page pixels) and the largest share of the picture that such dots may cover. Single
+/// points are hard to see, but large dots hide each other.
 const DOTS: [(usize, f32); 2] = [(2, 0.35), (1, 0.5)];
-/// Share of the occupied pixels that are below the end of the density's colour scale. Nearly all spans
-/// of a learned corpus lie in one corner: scaled by that, all others would look alike.
+/// Share of the occupied pixels below the end of the density's colour scale. In a learned corpus, nearly all spans
+/// are in one corner. A scale up to that corner's count would make all other pixels look alike.
 const USUAL: f32 = 0.995;
 
 /// Points of the plane, one per span.
 #[derive(Clone, Copy)]
 pub struct Points<'a> {
-    /// Where to the right.
+    /// Horizontal position of each point.
     pub x: &'a [f32],
-    /// How high.
+    /// Vertical position of each point.
     pub y: &'a [f32],
-    /// Which are shown; none: all.
+    /// Whether a point is shown; `None` to show all.
     pub shown: Option<&'a dyn Fn(SpanId) -> bool>,
 }
 
 impl Points<'_> {
-    /// Gives every point that is shown and in the picture, and its pixel.
+    /// Calls `take` with every visible point in the picture and its pixel.
     fn each(self, grid: &Grid, mut take: impl FnMut(SpanId, usize)) {
         lanes::cells(grid, self.x, self.y, |first, cells| {
             for (span, &cell) in (first as SpanId..).zip(cells) {
@@ -79,19 +80,19 @@ impl Points<'_> {
         self.shown.is_none_or(|shown| shown(span))
     }
 
-    /// The pixel of a point, where it has one.
+    /// The pixel of a visible point; `None` if it is not in the picture.
     fn pixel(self, grid: &Grid, span: SpanId) -> Option<usize> {
         let cell = grid.cell(*self.x.get(span as usize)?, *self.y.get(span as usize)?);
         (cell != Grid::NOWHERE && self.is_shown(span)).then_some(cell as usize)
     }
 }
 
-/// How many points fall on each pixel of a picture, row by row from the top. The points themselves are not kept: whoever
-/// asks about them brings them along, the same each time.
+/// The number of points on each pixel of a picture, row by row from the top. The points are not stored: the
+/// methods need the same points again.
 #[derive(Debug, Clone)]
 pub struct Cloud {
     grid: Grid,
-    /// Radius of a dot.
+    /// Radius of a dot, in pixels of the picture.
     radius: usize,
     counts: Vec<u32>,
     dense: u32,
@@ -99,8 +100,8 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// A cloud of points, in a picture of `width` × `height` pixels; what is outside the extent or not a number is not in
-    /// it. `scale`: device pixels per pixel of the page.
+    /// Makes a cloud of points in a picture of `width` × `height` pixels. It leaves out points that are outside
+    /// the extent or not a number. `scale` is the number of device pixels per page pixel.
     pub fn new(points: Points, extent: Extent, (width, height): (usize, usize), scale: usize) -> Self {
         let grid = Grid { x: extent.x, y: extent.y, width: width.max(1) as u32, height: height.max(1) as u32 };
         let mut counts = vec![0u32; grid.width as usize * grid.height as usize];
@@ -122,7 +123,7 @@ impl Cloud {
         cloud
     }
 
-    /// How many of these spans' points touch each pixel.
+    /// The number of these spans' points that touch each pixel.
     pub fn count(&self, points: Points, spans: impl IntoIterator<Item = SpanId>) -> Vec<u32> {
         let mut counts = vec![0u32; self.counts.len()];
         for span in spans {
@@ -133,7 +134,7 @@ impl Cloud {
         self.spread(&counts)
     }
 
-    /// Mean of a value of the points that touch each pixel (NaN where there are none).
+    /// The mean of a value over the points that touch each pixel; NaN if there are none.
     pub fn mean(&self, points: Points, value: &dyn Fn(usize) -> f32) -> Vec<f32> {
         let mut sums = vec![0f32; self.counts.len()];
         points.each(&self.grid, |span, pixel| {
@@ -149,16 +150,16 @@ impl Cloud {
         self.dense
     }
 
-    /// How many points are in the picture.
+    /// Number of points in the picture.
     pub fn shown(&self) -> usize {
         self.shown
     }
 
-    /// The point nearest to a pixel, not farther than `reach` pixels.
+    /// The point nearest to a pixel, at most `reach` pixels away.
     pub fn nearest(&self, points: Points, column: usize, row: usize, reach: usize) -> Option<SpanId> {
         let (width, height) = (self.grid.width as usize, self.grid.height as usize);
         let distance = |pixel: usize| (pixel % width).abs_diff(column).pow(2) + (pixel / width).abs_diff(row).pow(2);
-        // Few pixels are near: look at them before any point.
+        // Only a few pixels are near, so they are checked before the points.
         let rows = row.saturating_sub(reach)..(row + reach + 1).min(height);
         let columns = column.saturating_sub(reach)..(column + reach + 1).min(width);
         let mut near: Vec<usize> = rows
@@ -170,7 +171,7 @@ impl Cloud {
         let (low, high) = (*near.iter().min()?, *near.iter().max()?);
         let mut first: Option<(usize, SpanId)> = None;
         points.each(&self.grid, |span, pixel| {
-            // Rows are compared first: most points are elsewhere.
+            // The range of rows is compared first, because most points are elsewhere.
             if (low..=high).contains(&pixel)
                 && let Some(rank) = rank(pixel)
                 && first.is_none_or(|best| (rank, span) < best)
@@ -181,7 +182,7 @@ impl Cloud {
         first.map(|(_, span)| span)
     }
 
-    /// Lets every point touch all pixels of its dot.
+    /// Spreads each value over all pixels of its dot.
     fn spread<T: Copy + Default + std::ops::AddAssign + PartialEq>(&self, single: &[T]) -> Vec<T> {
         if self.radius == 0 {
             return single.to_vec();
@@ -201,15 +202,15 @@ impl Cloud {
         out
     }
 
-    /// Density on a logarithmic scale, as RGBA bytes; transparent where no point is.
+    /// Paints the density on a logarithmic scale, as RGBA bytes. Pixels without points are transparent.
     pub fn paint_density(&self, ground: Ground) -> Vec<u8> {
         let scale = LogScale::up_to(self.dense);
         let ramp: Vec<Rgb> = (0..=255).map(|i| ground.emphasis(i as f32 / 255.0)).collect();
         self.paint(|_, count| ramp[(scale.of(count) * 255.0) as usize])
     }
 
-    /// A mean value per pixel ([`Cloud::mean`]); what lies at `strong` stands out most, what lies at
-    /// `weak` least.
+    /// Paints a mean value per pixel (see [`Cloud::mean`]). Values at `strong` stand out most, values at `weak`
+    /// least.
     pub fn paint_values(&self, values: &[f32], strong: f32, weak: f32, ground: Ground) -> Vec<u8> {
         let ramp: Vec<Rgb> = (0..=255).map(|i| ground.emphasis(i as f32 / 255.0)).collect();
         self.paint(|pixel, _| {
@@ -219,7 +220,7 @@ impl Cloud {
         })
     }
 
-    /// All points in greys, some groups ([`Cloud::count`]) in colours on top of them.
+    /// Paints all points in greys, and groups (see [`Cloud::count`]) in colours on top of them.
     pub fn paint_groups(&self, groups: &[(Vec<u32>, Rgb)], ground: Ground) -> Vec<u8> {
         let scale = LogScale::up_to(self.dense);
         let greys: Vec<Rgb> = (0..=255).map(|i| ground.plain(i as f32 / 255.0)).collect();
@@ -228,7 +229,7 @@ impl Cloud {
             groups.iter().fold(grey, |below, (counts, colour)| match counts.get(pixel) {
                 None | Some(0) => below,
                 Some(&n) => {
-                    // A single one among thousands is still seen.
+                    // Even a single point among thousands is visible.
                     let share = 0.55 + 0.45 * scale.of(n) / scale.of(count).max(f32::MIN_POSITIVE);
                     mix(below, *colour, share.min(1.0))
                 }
@@ -236,7 +237,7 @@ impl Cloud {
         })
     }
 
-    /// Where another picture of the same size is empty: where this cloud's points are, faintly.
+    /// Paints this cloud's points faintly, where another picture of the same size is empty.
     pub fn paint_behind(&self, rgba: &mut [u8], ground: Ground) {
         let [r, g, b] = ground.faint();
         for (out, &count) in rgba.as_chunks_mut::<4>().0.iter_mut().zip(&self.counts) {
@@ -258,14 +259,14 @@ impl Cloud {
     }
 }
 
-/// The pixels of a dot, relative to its middle.
+/// The pixels of a dot, relative to its centre.
 fn dot(radius: usize) -> Vec<(isize, isize)> {
     let r = radius as isize;
     let square = (-r..=r).flat_map(|dy| (-r..=r).map(move |dx| (dx, dy)));
     square.filter(|(dx, dy)| dx * dx + dy * dy <= r * r + r / 2).collect()
 }
 
-/// The count that all but a few of the occupied pixels stay below.
+/// The count that nearly all occupied pixels do not exceed.
 fn usual_maximum(counts: &[u32]) -> u32 {
     let mut occupied: Vec<u32> = counts.iter().copied().filter(|&n| n > 0).collect();
     let Some(last) = occupied.len().checked_sub(1) else { return 0 };
@@ -273,9 +274,9 @@ fn usual_maximum(counts: &[u32]) -> u32 {
     *occupied.select_nth_unstable(at.min(last)).1
 }
 
-/// Counts to 0..=1 by their logarithm.
+/// Maps counts to 0..=1 by their logarithm.
 struct LogScale {
-    /// Most counts are small, and logarithms slow.
+    /// Values of small counts. Most counts are small, and logarithms are slow.
     small: Vec<f32>,
     per_unit: f32,
 }
@@ -351,7 +352,7 @@ mod tests {
         assert_eq!((cloud.counts.iter().sum::<u32>(), cloud.shown()), (3, 3));
         assert_eq!(cloud.count(points, [0, 3, 99])[90], 1);
         assert_eq!(cloud.mean(points, &|point| point as f32)[90], 1.0);
-        // Where a metric is not known, there are no points.
+        // If a metric is not known, there are no points.
         let half = Points { x: &[], ..points };
         let nowhere = Cloud::new(half, UNIT, (10, 10), 0);
         assert_eq!((nowhere.shown(), nowhere.count(half, [0, 1])), (0, vec![0; 100]));

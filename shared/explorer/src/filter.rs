@@ -1,4 +1,4 @@
-//! Which spans are looked at: one filter for every view.
+//! The filter for spans, which all views share.
 
 use std::collections::BTreeMap;
 
@@ -12,61 +12,61 @@ use shared::corpus::labels::{LabelId, O};
 use shared::corpus::span::{SpanId, SpanIndex};
 use shared::detection::judgement::Judgement;
 
-/// What a span must have to be looked at; all that is set must hold.
+/// The conditions of a filter. A span must meet all that are set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Filter {
-    /// Its side.
+    /// Side of the span.
     pub side: Option<Side>,
-    /// Its distant label.
+    /// Distant label of the span.
     pub label: Option<LabelId>,
-    /// The label that the model prefers.
+    /// Label that the model prefers.
     pub predicted: Option<LabelId>,
-    /// Words inside the span, whatever their case; between double quotes: exactly the span's words.
+    /// Words inside the span, in any case. In double quotes: exactly the words of the span.
     pub text: String,
-    /// Its value of the metric.
+    /// Range of the metric value.
     pub values: Option<Values>,
-    /// The corners of an area of the data map that it lies in.
+    /// Corners of an area on the data map in which the span lies. Empty: no condition.
     pub region: Vec<(f32, f32)>,
-    /// The axes of that map.
+    /// Axes of that map.
     pub axes: Axes,
-    /// Whether its distant label differs from gold.
+    /// Whether the distant label must differ from gold.
     pub wrong_by_gold: bool,
-    /// Its words and its distant label.
+    /// Words and distant label of the span.
     pub form: Option<Form>,
-    /// What is decided about it.
+    /// The decision about the span.
     pub decided: Option<Decided>,
 }
 
-/// What may be decided about a span, by the settings or by hand.
+/// The possible decisions about a span, by the settings or by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decided {
-    /// It keeps its label.
+    /// The span keeps its label.
     Kept,
-    /// It is removed.
+    /// The span is removed.
     Removed,
-    /// It takes another label.
+    /// The span takes another label.
     Relabelled,
-    /// Whatever a person said about it.
+    /// The decision is by hand, whatever it is.
     ByHand,
-    /// Something else than about the same span of the recording that this one is compared with.
+    /// The decision differs from that about the same span in the recording for comparison.
     Differently,
 }
 
-/// What a filter asks about spans.
+/// The facts about spans that a filter needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// What the settings decide.
+    /// The decisions of the settings.
     pub judgement: &'a Judgement<'a>,
-    /// Decisions that overrule them.
+    /// Decisions by hand, which overrule the settings.
     pub by_hand: &'a BTreeMap<SpanId, Decision>,
-    /// Spans about which another recording decides differently.
+    /// Spans about which the other recording decides differently.
     pub differing: &'a [SpanId],
-    /// AUM of every span in that recording; empty where there is none.
+    /// AUM of every span in the other recording; empty if there is none.
     pub other_aum: &'a [f32],
-    /// The words.
+    /// The text.
     pub corpus: &'a Corpus,
-    /// One label per span, where known.
+    /// The gold label of each span, if gold is known.
     pub gold: Option<&'a [LabelId]>,
 }
 
@@ -75,19 +75,19 @@ pub struct Facts<'a> {
 pub struct Values {
     /// The side.
     pub side: Side,
-    /// Least value; none: however low.
+    /// Lowest value; `None` for no lower limit.
     pub low: Option<f32>,
-    /// First value that is too high; none: however high.
+    /// First value that is too high; `None` for no upper limit.
     pub high: Option<f32>,
 }
 
 impl Filter {
-    /// Whether every span passes.
+    /// Whether every span passes the filter.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Drops what only another recording can tell; whether there was such a thing.
+    /// Drops conditions that need another recording. Returns whether there were any.
     pub fn forget_other(&mut self) -> bool {
         let is_differently = self.decided.take_if(|decided| *decided == Decided::Differently).is_some();
         let is_area = self.axes.compare();
@@ -103,18 +103,18 @@ impl Filter {
 pub struct Selection {
     /// One bit per span.
     bits: Vec<u64>,
-    /// Rankable spans of both sides, the metric ascending.
+    /// The rankable spans of both sides, in ascending order of the metric.
     ranked: [Vec<SpanId>; 2],
     len: usize,
 }
 
 impl Selection {
-    /// Looks at every span.
+    /// Finds all spans that pass the filter.
     pub fn new(filter: &Filter, facts: &Facts) -> Self {
         let Facts { corpus, gold, .. } = *facts;
         let judge = facts.judgement.judge();
         let metrics = &judge.metrics;
-        // What is known by lists of spans goes first: the fewer are left, the fewer are looked at.
+        // Conditions with lists of spans come first, so that fewer spans remain for the others.
         let mut set = match filter.decided {
             None => Bits::all(judge.index.len()),
             Some(decided) => facts.decided(decided),
@@ -161,22 +161,22 @@ impl Selection {
         Self { bits, ranked, len }
     }
 
-    /// Whether a span passes.
+    /// Whether a span passes the filter.
     pub fn contains(&self, span: SpanId) -> bool {
         contains(&self.bits, span)
     }
 
-    /// How many spans pass.
+    /// Number of spans that pass.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether none passes.
+    /// Whether no span passes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Those of one side that can be ranked, the metric ascending.
+    /// The rankable spans of one side that pass, in ascending order of the metric.
     pub fn ranked(&self, side: Side) -> &[SpanId] {
         let [negatives, positives] = &self.ranked;
         match side {
@@ -187,7 +187,7 @@ impl Selection {
 }
 
 impl Facts<'_> {
-    /// The spans about which this is decided.
+    /// The spans with this decision.
     fn decided(&self, decided: Decided) -> Bits {
         let judge = self.judgement.judge();
         let n = judge.index.len();
@@ -229,7 +229,7 @@ impl Bits {
         Self(words)
     }
 
-    /// These of `n` spans.
+    /// The set of these spans, out of `n`.
     fn of(n: usize, spans: impl Iterator<Item = SpanId>) -> Self {
         let mut words = vec![0; n.div_ceil(64)];
         for span in spans.filter(|&span| (span as usize) < n) {
@@ -244,7 +244,7 @@ impl Bits {
         self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
     }
 
-    /// Keeps those of the set that meet a condition; the others are not looked at again.
+    /// Keeps the spans of the set that meet a condition. It looks only at spans in the set.
     fn retain(&mut self, keep: impl Fn(SpanId) -> bool) {
         for (at, word) in self.0.iter_mut().enumerate() {
             let mut left = *word;
@@ -267,7 +267,7 @@ impl Bits {
     }
 }
 
-/// A closed line around an area, by its corners.
+/// A polygon, given by its corners.
 struct Polygon<'a> {
     corners: &'a [(f32, f32)],
     low: (f32, f32),
@@ -282,7 +282,7 @@ impl<'a> Polygon<'a> {
         Self { corners, low: fold(f32::min, f32::INFINITY), high: fold(f32::max, f32::NEG_INFINITY) }
     }
 
-    /// By counting how often a ray from the point crosses the line. NaN is outside.
+    /// Whether a point is inside: counts how often a ray from the point crosses the line. NaN is outside.
     fn contains(&self, (x, y): (f32, f32)) -> bool {
         let within = x >= self.low.0 && x <= self.high.0 && y >= self.low.1 && y <= self.high.1;
         if !within {
@@ -298,11 +298,11 @@ impl<'a> Polygon<'a> {
     }
 }
 
-/// What text is looked for.
+/// The text to look for.
 enum Words {
     /// In lower case, anywhere in the span.
     Inside(String),
-    /// The whole span.
+    /// The whole text of the span.
     Exactly(String),
 }
 
@@ -312,7 +312,7 @@ impl Words {
         match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             Some(words) if !words.is_empty() => Some(Self::Exactly(words.to_owned())),
             _ if text.is_empty() => None,
-            // Letter by letter, as the text: the final sigma is one only by its place.
+            // The conversion is letter by letter, as for the text: a final sigma depends on its place.
             _ => Some(Self::Inside(text.chars().flat_map(char::to_lowercase).collect())),
         }
     }
@@ -336,7 +336,8 @@ impl Words {
             let words = match self {
                 Self::Inside(words) | Self::Exactly(words) => words,
             };
-            // Found once per sentence. Ascending: of those that begin inside a span, the first ends first.
+            // The search runs once per sentence. Matches are in ascending order, so the first one that begins
+            // inside a span also ends first.
             let found: Vec<usize> = overlapping(&text, words).collect();
             let ids = index.of_sentence(sentence);
             if found.is_empty() {
@@ -359,7 +360,7 @@ impl Words {
     }
 }
 
-/// Where `words` begin in `text`, overlapping occurrences included.
+/// Finds where `words` begin in `text`, including overlapping occurrences.
 fn overlapping<'a>(text: &'a str, words: &'a str) -> impl Iterator<Item = usize> + 'a {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -380,7 +381,7 @@ mod tests {
     use shared::metrics::Window;
     use shared::recording::dynamics::Dynamics;
 
-    /// Spans 0..6 are those of "The New York", 6 is "york"; X is predicted for spans 4 and 5.
+    /// Spans 0 to 5 belong to "The New York", span 6 is "york". X is predicted for spans 4 and 5.
     fn example() -> (Dynamics, Judge, Vec<LabelId>) {
         let json =
             br#"[{"tokens": ["The", "New", "York"], "entities": [[1, 2, "X"]]}, {"tokens": ["york"], "entities": []}]"#;
@@ -393,7 +394,8 @@ mod tests {
     #[track_caller]
     fn passing(filter: Filter, expected: &[SpanId]) -> Selection {
         let (dynamics, judge, gold) = example();
-        // By the rules span 5 goes: negatives of a top-negatives run are not relabelled. By hand span 4 does, too.
+        // By the rules, span 5 is removed: negatives of a top-negatives run are not relabelled. Span 4 is removed
+        // by hand.
         let rule = Rule::Fixed(0.0);
         let settings = Settings {
             negatives: rule,
@@ -422,7 +424,8 @@ mod tests {
         let any = Filter::default();
         assert!(any.is_empty());
         let all = passing(any.clone(), &[0, 1, 2, 3, 4, 5, 6]);
-        // The metric ascending; what has none is not ranked. Spans 1 ("The New") and 5 overlap 4, which does not matter.
+        // In ascending order of the metric, without spans that have none. Spans 1 ("The New") and 5 overlap 4;
+        // this is allowed.
         assert_eq!(all.ranked(Side::Negatives), [5, 2, 1, 0, 3]);
         assert_eq!(all.ranked(Side::Positives), [4]);
         passing(Filter { side: Some(Side::Positives), ..any.clone() }, &[4]);
@@ -438,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_letter_that_stands_everywhere_in_a_long_sentence_is_looked_up_once() {
-        // 160,000 spans and 40,000 matches: every match for every span would take minutes.
+        // 160,000 spans and 40,000 matches: comparing each span with each match would take minutes.
         let tokens = vec!["ee"; 20_000].join("\",\"");
         let json = format!(r#"[{{"tokens": ["{tokens}", "x"], "entities": [[0, 0, "X"]]}}]"#);
         let corpus = shared::formats::dynclean_json::read(json.as_bytes()).unwrap();
@@ -483,21 +486,21 @@ mod tests {
         passing(decided(Decided::Differently), &[2, 6]);
         passing(decided(Decided::Removed), &[4, 5]);
         passing(decided(Decided::Relabelled), &[0]);
-        // That span 3 is O again is no change.
+        // Span 3 is relabelled to O, which it already has, so this is no change.
         passing(decided(Decided::Kept), &[1, 2, 3, 6]);
         passing(Filter { side: Some(Side::Positives), ..decided(Decided::ByHand) }, &[4]);
     }
 
     #[test]
     fn regions_are_polygons() {
-        // Confidence of spans 4 (σ(2) = .88) and 5 (1 − σ(1) = .27); variability is 0 everywhere.
+        // Confidence of spans 4 (σ(2) = .88) and 5 (1 − σ(1) = .27). The variability is 0 everywhere.
         let region = |y: (f32, f32)| Filter {
             region: vec![(-0.1, y.0), (0.1, y.0), (0.1, y.1), (-0.1, y.1)],
             ..Filter::default()
         };
         passing(region((0.8, 0.9)), &[1, 4]);
         passing(region((0.2, 0.3)), &[5]);
-        // AUM is 2 and −1; on both axes.
+        // The AUM is 2 and −1, on both axes.
         let by_aum = |low: f32, high: f32| Filter {
             region: vec![(low, low), (high, low), (high, high), (low, high)],
             axes: Axes { x: Axis::Aum, y: Axis::Aum },
@@ -505,7 +508,7 @@ mod tests {
         };
         passing(by_aum(1.9, 2.1), &[1, 4]);
         passing(by_aum(-1.1, -0.9), &[5]);
-        // Against the other recording, in which span 6 has no AUM: AUMs of 3, 2 and 1 here, of 0, 1 and 2 there.
+        // Span 6 has no AUM in the other recording. Here the AUMs are 3, 2 and 1, there 0, 1 and 2.
         let of_both = Filter {
             region: vec![(0.5, 0.5), (9.0, 0.5), (9.0, 9.0), (0.5, 9.0)],
             axes: Axes { x: Axis::Aum, y: Axis::OtherAum },

@@ -1,8 +1,8 @@
-//! Numbers and decisions as people read them.
+//! Formats numbers and decisions for display.
 
 use shared::corpus::decision::{Decision, Side};
 
-/// With thousands separated: 174,867.
+/// A count with thousands separators: 174,867.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -15,12 +15,12 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// "1 decision", "12 decisions".
+/// A number of decisions: "1 decision", "12 decisions".
 pub fn decisions(n: usize) -> String {
     format!("{} decision{}", count(n as u64), if n == 1 { "" } else { "s" })
 }
 
-/// A share of a whole: .5 %, 12 %.
+/// A share of a whole in percent: 0.5 %, 12 %.
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "–".to_owned();
@@ -34,7 +34,7 @@ pub fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// With a real minus sign, so that columns line up.
+/// A number with a true minus sign, so that columns line up.
 pub fn signed(value: f32, decimals: usize) -> String {
     if value.is_nan() {
         return "–".to_owned();
@@ -56,12 +56,12 @@ pub fn side(side: Side) -> &'static str {
     }
 }
 
-/// The side with this name; none for any other, which stands for both.
+/// The side with this name. `None` for any other name, which means both sides.
 pub fn side_named(name: &str) -> Option<Side> {
     [Side::Negatives, Side::Positives].into_iter().find(|&s| side(s) == name)
 }
 
-/// What is done with a span.
+/// A decision about a span in words.
 pub fn decision(decision: Decision, labels: &[String]) -> String {
     match decision {
         Decision::Keep => "keep".to_owned(),

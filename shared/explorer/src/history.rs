@@ -1,28 +1,28 @@
-//! What was changed, to be taken back and done again.
+//! The changes of a session, for undo and redo.
 
 use shared::corpus::decision::Decision;
 use shared::corpus::span::SpanId;
 use shared::detection::threshold::Settings;
 
-/// Changes of the settings that follow each other within this time, as in dragging a line, are one.
+/// Changes of settings that follow each other within this time, as in dragging a line, count as one change.
 const GESTURE_MS: f64 = 700.0;
-/// Steps that are remembered.
+/// Largest number of steps that are kept.
 const MOST: usize = 1000;
 
-/// One change: each value before and after. `V`: which spans are looked at, and listed.
+/// One change, with each value before and after it. `V` is the type of the view (filter and listing).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step<V> {
-    /// Thresholds and all that.
+    /// Thresholds and other settings.
     pub settings: Option<Box<(Settings, Settings)>>,
-    /// Decisions by hand; `None`: left to the rules.
+    /// Decisions by hand, before and after. `None` means that the rules decide.
     pub by_hand: Vec<(SpanId, Option<Decision>, Option<Decision>)>,
-    /// The words that the decisions are about, where all spans with them were decided about together.
+    /// The words of the spans, if all spans with these words were decided together.
     pub words: Option<String>,
-    /// Which spans are looked at, where all of the filter was replaced.
+    /// The view, if the whole filter was replaced.
     pub view: Option<Box<(V, V)>>,
 }
 
-/// Values to be set: settings, decisions by hand, which spans are looked at.
+/// Values to set: settings, decisions by hand, view.
 pub type Values<V> = (Option<Settings>, Vec<(SpanId, Option<Decision>)>, Option<V>);
 
 impl<V> Default for Step<V> {
@@ -32,7 +32,7 @@ impl<V> Default for Step<V> {
 }
 
 impl<V: Clone> Step<V> {
-    /// What it changes.
+    /// The values before the change.
     pub fn before(&self) -> Values<V> {
         let by_hand = self.by_hand.iter().map(|&(span, before, _)| (span, before));
         (
@@ -42,7 +42,7 @@ impl<V: Clone> Step<V> {
         )
     }
 
-    /// What it changes to.
+    /// The values after the change.
     pub fn after(&self) -> Values<V> {
         let by_hand = self.by_hand.iter().map(|&(span, _, after)| (span, after));
         (
@@ -73,7 +73,7 @@ impl<V> Default for History<V> {
 }
 
 impl<V: Clone> History<V> {
-    /// Remembers a change made at this time (milliseconds).
+    /// Adds a change made at this time (in milliseconds).
     pub fn push(&mut self, step: Step<V>, now: f64) {
         self.undone.clear();
         let continues = now - self.last_at < GESTURE_MS;
@@ -90,12 +90,12 @@ impl<V: Clone> History<V> {
         self.done.push(step);
     }
 
-    /// What comes next is a change of its own, however soon.
+    /// Ends a gesture: the next change is a separate step, even if it comes soon.
     pub fn end_gesture(&mut self) {
         self.last_at = 0.0;
     }
 
-    /// The change that is to be taken back.
+    /// Takes the last change back and returns it.
     pub fn undo(&mut self) -> Option<Step<V>> {
         let step = self.done.pop()?;
         self.undone.push(step.clone());
@@ -103,7 +103,7 @@ impl<V: Clone> History<V> {
         Some(step)
     }
 
-    /// The change that is to be made again.
+    /// Makes the last undone change again and returns it.
     pub fn redo(&mut self) -> Option<Step<V>> {
         let step = self.undone.pop()?;
         self.done.push(step.clone());
@@ -111,7 +111,7 @@ impl<V: Clone> History<V> {
         Some(step)
     }
 
-    /// Whether there is anything to take back, and to do again.
+    /// Whether undo and redo are possible.
     pub fn can(&self) -> (bool, bool) {
         (!self.done.is_empty(), !self.undone.is_empty())
     }
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(history.can(), (true, true));
         assert_eq!(history.redo(), Some(decided(2)));
         history.undo();
-        // A new change: what was taken back is gone.
+        // After a new change, undone changes cannot be made again.
         history.push(decided(3), 20.0);
         assert_eq!((history.redo(), history.undo(), history.undo()), (None, Some(decided(3)), Some(decided(1))));
         let (settings, by_hand, view) = decided(1).before();
@@ -156,7 +156,7 @@ mod tests {
         for (i, now) in [0.0, 100.0, 799.0].into_iter().enumerate() {
             history.push(threshold(i as f32, i as f32 + 1.0), now);
         }
-        // Too late to belong to them, and one after a decision.
+        // One change that is too late to belong to the others, and one after a decision.
         history.push(threshold(3.0, 4.0), 799.0 + GESTURE_MS);
         history.push(decided(1), 1600.0);
         history.push(threshold(4.0, 5.0), 1610.0);

@@ -1,5 +1,5 @@
-//! What only the page asks of a recording and of what is decided about it: maps, filters, listings, words, comparison,
-//! live figures. As `shared`, without I/O, clock or platform.
+//! Views on a recording and its decisions that only the page needs: maps, filters, listings, surface forms,
+//! comparison, live figures. Like `shared`, it uses no I/O, clock or platform function.
 
 #![warn(missing_docs)]
 

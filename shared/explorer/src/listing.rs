@@ -1,5 +1,5 @@
-//! The most suspicious spans, page by page: both sides merged in ascending order of the metric without
-//! ever building the whole list.
+//! The most suspicious spans, page by page. Both sides are merged in ascending order of the metric, without
+//! building the whole list.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,25 +10,25 @@ use shared::corpus::decision::Side;
 use shared::corpus::span::SpanId;
 use shared::detection::judgement::Judgement;
 
-/// Which spans are listed.
+/// The choice of spans to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// Only those that the settings judge wrong, or annotated sentences contradict.
+    /// Whether only spans are listed that the settings judge wrong or that annotated sentences contradict.
     pub judged_only: bool,
 }
 
-/// A stretch of a listing.
+/// One page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// Spans in the whole listing.
+    /// Number of spans in the whole listing.
     pub total: usize,
-    /// The spans asked for.
+    /// The spans of this page.
     pub spans: Vec<SpanId>,
 }
 
 impl Listing {
-    /// The spans at `offset..offset + limit` of this listing, most suspicious first. `selection`: only
-    /// those that pass a filter.
+    /// The spans at `offset..offset + limit` of this listing, the most suspicious first. With `selection`, only
+    /// spans that pass its filter.
     pub fn page(&self, judgement: &Judgement, selection: Option<&Selection>, offset: usize, limit: usize) -> Page {
         let judge = judgement.judge();
         let list = |side: Side| match (self.judged_only, selection) {
@@ -47,7 +47,7 @@ impl Listing {
     }
 }
 
-/// Elements `offset..offset + limit` of the merger of two sorted lists.
+/// The elements `offset..offset + limit` of two merged sorted lists.
 fn merged(
     a: &[SpanId],
     b: &[SpanId],
@@ -56,8 +56,8 @@ fn merged(
     less: impl Fn(SpanId, SpanId) -> bool,
 ) -> Vec<SpanId> {
     let offset = offset.min(a.len() + b.len());
-    // How many of the first `offset` elements come from `a`: the least i such that a[i] comes after
-    // b[offset − i − 1].
+    // Number of elements from `a` among the first `offset`: the smallest i such that a[i] comes after b[offset − i
+    // − 1].
     let (mut low, mut high) = (offset.saturating_sub(b.len()), offset.min(a.len()));
     while low < high {
         let i = low.midpoint(high);
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn every_page_of_every_merger_is_a_piece_of_the_sorted_whole() {
-        // All ways to deal the numbers 0..8 to two lists.
+        // All ways to split the numbers 0..8 into two lists.
         for dealt in 0..256u32 {
             let (a, b): (Vec<SpanId>, Vec<SpanId>) = (0..8).partition(|i| dealt >> i & 1 == 1);
             for offset in 0..=9usize {

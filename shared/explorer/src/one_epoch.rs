@@ -3,7 +3,7 @@
 use shared::corpus::Corpus;
 use shared::recording::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
 
-/// One epoch of a run on `corpus`, without threshold run: `rows` has the logits of each span, `O`'s first.
+/// A run of one epoch on `corpus`, without a threshold run. `rows` has the logits of each span, `O` first.
 pub(crate) fn of_one_epoch(corpus: Corpus, rows: &[f32]) -> Dynamics {
     let logits = EpochLogits::from_rows(rows, corpus.labels.n_types(), Precision::F32).unwrap();
     Dynamics {

@@ -1,4 +1,4 @@
-//! Spans with the same words elsewhere in the corpus: a dictionary's mistakes repeat, and are best
+//! Finds all spans with the same words in the corpus. Errors of a dictionary repeat, so such spans are best
 //! decided together.
 
 use std::collections::BTreeMap;
@@ -15,18 +15,18 @@ use shared::detection::judgement::Judgement;
 /// A surface form with one distant label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Form {
-    /// The words, as they are written.
+    /// The words, as written.
     pub words: Vec<String>,
-    /// The label.
+    /// The distant label.
     pub label: LabelId,
 }
 
-/// Every candidate span with the words of one, by distant label.
+/// All candidate spans with the same words, grouped by distant label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SameForm {
-    /// The words, joined by blanks; compared as they are written, case included.
+    /// The words, joined by spaces. They are compared as written, including case.
     pub form: String,
-    /// Those with the same distant label as the span asked about first, then by label.
+    /// The groups: first the one with the label of the given span, then the others by label.
     pub groups: Vec<FormGroup>,
 }
 
@@ -35,14 +35,14 @@ pub struct SameForm {
 pub struct FormGroup {
     /// The distant label.
     pub label: LabelId,
-    /// The spans, ascending.
+    /// The spans, in ascending order.
     pub spans: Vec<SpanId>,
-    /// How many of them do not keep their label, decisions by hand included.
+    /// Number of the spans that do not keep their label, including decisions by hand.
     pub judged: usize,
 }
 
 impl SameForm {
-    /// All spans with the words of `id`; `None` if there is no such span. Looks at every token once.
+    /// Finds all spans with the words of span `id`; `None` if there is no such span. It looks at every token once.
     pub fn new(
         corpus: &Corpus,
         judgement: &Judgement,
@@ -67,7 +67,8 @@ impl SameForm {
     }
 }
 
-/// All spans with the words and the distant label of a form, ascending. Looks at every token once.
+/// Finds all spans with the words and the distant label of a form, in ascending order. It looks at every token
+/// once.
 pub fn spans_of(corpus: &Corpus, judge: &Judge, form: &Form) -> Vec<SpanId> {
     let words: Vec<&str> = form.words.iter().map(String::as_str).collect();
     let spans = occurrences(corpus, &words).filter_map(|span| judge.index.id(span));
@@ -80,7 +81,7 @@ pub fn form_of(corpus: &Corpus, judge: &Judge, span: SpanId) -> Option<Form> {
     Some(Form { words, label: *judge.assigned.get(span as usize)? })
 }
 
-/// Where words occur one after the other, sentences ascending; nowhere if there are none.
+/// Finds where the words occur one after the other, by ascending sentence. Nothing is found if there are no words.
 fn occurrences<'a>(corpus: &'a Corpus, words: &'a [&'a str]) -> impl Iterator<Item = Span> + 'a {
     let width = words.len();
     (0..corpus.n_sentences() as u32).flat_map(move |sentence| {
@@ -110,7 +111,7 @@ mod tests {
                         {"tokens": [], "entities": []},
                         {"tokens": ["York", "New", "York"], "entities": [[1, 2, "X"]]}]"#;
         let corpus = dynclean_json::read(json).unwrap();
-        // Six spans in each sentence of three tokens; the last X is unlikely to be one.
+        // Six spans in each sentence of three tokens. Only the last X is unlikely to be an entity.
         let mut rows = vec![0.0; 18 * 2];
         for span in 0..18 {
             rows[span * 2 + 1] = if span == 4 { 3.0 } else { -3.0 };
@@ -127,7 +128,7 @@ mod tests {
         assert_eq!(found.form, "New York");
         let groups: Vec<_> = found.groups.iter().map(|g| (g.label, g.spans.clone(), g.judged)).collect();
         assert_eq!(groups, [(1, vec![4, 16], 1), (0, vec![7], 0)]);
-        // The other label first, and decisions by hand counted.
+        // The group of the other label comes first, and decisions by hand are counted.
         let found = of(7, &[(7, Decision::Relabel(1)), (16, Decision::Relabel(1))]).unwrap();
         let groups: Vec<_> = found.groups.iter().map(|g| (g.label, g.judged)).collect();
         assert_eq!(groups, [(0, 1), (1, 0)]);

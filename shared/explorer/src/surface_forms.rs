@@ -1,6 +1,6 @@
-//! Surface forms: all spans with the same words and the same distant label, as one thing to decide about. What a
-//! dictionary gets wrong it gets wrong everywhere ("The" as a name, 156 times), and a model learns such labels as
-//! easily as right ones: no threshold finds them, but a person sees them at once.
+//! Surface forms: all spans with the same words and the same distant label, to be decided together. An error of a
+//! dictionary repeats everywhere ("The" as a name, 156 times), and a model learns such labels as easily as right
+//! ones. No threshold finds them, but a person sees them at once.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,13 +17,13 @@ use shared::corpus::span::{Span, SpanId, SpanIndex};
 use shared::detection::judge::Judge;
 use shared::detection::judgement::Judgement;
 
-/// Number of a surface form with one distant label, in the order in which they first occur.
+/// Number of a surface form with one distant label, in order of first occurrence.
 pub type FormId = u32;
 
-/// Every surface form of a corpus by distant label. 4 bytes a span, 16 a form.
+/// All surface forms of a corpus, by distant label. They take 4 bytes per span and 16 per form.
 #[derive(Debug, Clone)]
 pub struct SurfaceForms {
-    /// Of every span.
+    /// The form of every span.
     of_span: Vec<FormId>,
     forms: Vec<Form>,
 }
@@ -33,60 +33,60 @@ struct Form {
     label: LabelId,
     n: u32,
     first: SpanId,
-    /// The same words with another label; the last has the first, so that they are a ring.
+    /// The next form with the same words and another label. The last one points to the first, so they make a ring.
     sibling: FormId,
 }
 
-/// How the labels of every form were learned: one element per form. Changes with window and metric.
+/// How well the labels of each form were learned: one element per form. It depends on window and metric.
 #[derive(Debug, Clone)]
 pub struct Learned {
-    /// Mean of the metric over those spans that have it; NaN where none has.
+    /// Mean of the metric over the spans that have it; NaN if none has it.
     mean: Vec<f32>,
-    /// The span where it is lowest; the first where none has it.
+    /// The span with the lowest metric; the first span if none has a metric.
     lowest: Vec<SpanId>,
 }
 
-/// In what order forms are listed; ties as they first occur.
+/// The order in which forms are listed. Ties are in order of first occurrence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FormOrder {
-    /// Positives by number of labels, most first; then negatives by number judged wrong.
+    /// Positives by number of spans, highest first; then negatives by number judged wrong, highest first.
     #[default]
     Labels,
     /// By the mean of the metric, lowest first.
     Mean,
-    /// By the share judged wrong, highest first; of the same share the most numerous first.
+    /// By the share judged wrong, highest first. With equal shares, the form with most spans comes first.
     Judged,
 }
 
 /// A surface form with one distant label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FormRow {
-    /// Which.
+    /// Number of the form.
     pub form: FormId,
-    /// Its words, as they are written.
+    /// The words, as written.
     pub words: Vec<String>,
     /// The distant label.
     pub label: LabelId,
-    /// Spans with these words and this label.
+    /// Number of spans with these words and this label.
     pub n: u32,
-    /// Those that do not keep their label, decisions by hand included.
+    /// Number of them that do not keep their label, including decisions by hand.
     pub judged: u32,
-    /// Those decided by hand.
+    /// Number of them that are decided by hand.
     pub by_hand: u32,
-    /// What happens to all of them; `None`: not the same to all.
+    /// The decision about all of them; `None` if it is not the same for all.
     pub decision: Option<Decision>,
     /// Mean of the metric.
     pub mean: f32,
-    /// The span where it is lowest, and the metric there.
+    /// The span with the lowest metric, and its metric.
     pub lowest: (SpanId, f32),
-    /// The other distant labels of these words, and how often.
+    /// The other distant labels of these words, with the number of spans.
     pub elsewhere: Vec<(LabelId, u32)>,
 }
 
 impl SurfaceForms {
-    /// Groups all candidate spans. O(spans).
+    /// Groups all candidate spans by form. O(spans).
     pub fn new(corpus: &Corpus, index: &SpanIndex, assigned: &[LabelId]) -> Self {
-        // Of every distinct sequence of words: its first span, its hash, and the last form that has it.
+        // For each distinct sequence of words: its first span, its hash, and the last form of its ring.
         let mut sequences: Vec<(Span, u64, FormId)> = Vec::new();
         let mut by_hash: HashTable<u32> = HashTable::new();
         let mut of_span = Vec::with_capacity(index.len());
@@ -97,7 +97,7 @@ impl SurfaceForms {
             hashes.extend(corpus.tokens.sentence(sentence).map(|token| xxh3_64(token.as_bytes())));
             let mut hash = 0;
             for (id, span) in index.of_sentence(sentence).zip(index.spans_of(sentence)) {
-                // Spans with the same start come one after the other, each a word longer.
+                // Spans with the same start follow each other, each one word longer than the last.
                 let before = if span.start == span.end { 0 } else { hash };
                 hash = mixed(before, hashes.get(span.end as usize).copied().unwrap_or_default());
                 let same = |&known: &u32| {
@@ -127,17 +127,17 @@ impl SurfaceForms {
         self.forms.len()
     }
 
-    /// Whether there is none: no candidate span.
+    /// Whether there are no forms, because there are no candidate spans.
     pub fn is_empty(&self) -> bool {
         self.forms.is_empty()
     }
 
-    /// The spans of a form, ascending; none for a form that does not exist.
+    /// The spans of a form, in ascending order; empty if the form does not exist.
     fn spans(&self, form: FormId) -> Vec<SpanId> {
         (0..).zip(&self.of_span).filter(|&(_, &of)| of == form).map(|(span, _)| span).collect()
     }
 
-    /// How the forms were learned, by the metric of this judge.
+    /// How well the forms were learned, by the metric of this judge.
     pub fn learned(&self, judge: &Judge) -> Learned {
         let mut sums = vec![(0.0f64, 0u32); self.forms.len()];
         let mut lowest: Vec<SpanId> = self.forms.iter().map(|form| form.first).collect();
@@ -148,17 +148,17 @@ impl SurfaceForms {
             }
             let (Some(sum), Some(low)) = (sums.get_mut(form as usize), lowest.get_mut(form as usize)) else { continue };
             let before = judge.value(*low);
-            // The first one may have none.
+            // The first span may have no metric.
             if before.is_nan() || value < before {
                 *low = span;
             }
             *sum = (sum.0 + f64::from(value), sum.1 + 1);
         }
-        // 0/0 where no span has a value.
+        // 0/0 is NaN, if no span has a value.
         Learned { mean: sums.into_iter().map(|(sum, n)| (sum / f64::from(n)) as f32).collect(), lowest }
     }
 
-    /// Which forms have a span that passes a filter: one element per form.
+    /// Whether each form has a span that passes a filter: one element per form.
     pub fn passing(&self, selection: &Selection) -> Vec<bool> {
         let mut passing = vec![false; self.forms.len()];
         for (span, &form) in (0..).zip(&self.of_span) {
@@ -172,7 +172,7 @@ impl SurfaceForms {
     }
 }
 
-/// The form of these words (of which `last` is one) that has the label of `new`, which is added where there is none.
+/// The form with the label of `new` in the ring that contains `last`. If there is none, `new` is added.
 fn in_ring(forms: &mut Vec<Form>, last: &mut FormId, new: Form) -> FormId {
     let mut at = *last;
     loop {
@@ -193,29 +193,30 @@ fn in_ring(forms: &mut Vec<Form>, last: &mut FormId, new: Form) -> FormId {
     number
 }
 
-/// The hash of words and one more. What collides is compared word by word.
+/// The hash of a word sequence with one more word. On a collision, the words are compared.
 fn mixed(words: u64, word: u64) -> u64 {
     let product = (words.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    // The table looks at the lowest bits too, which multiplication leaves poor.
+    // The table uses the lowest bits too, and a multiplication mixes those badly.
     product ^ product >> 32
 }
 
-/// The forms to be decided about under one judgement: those with a type, and those labelled `O` of which a span is
-/// judged wrong or decided by hand.
+/// The forms that can be decided under one judgement: all forms with an entity type, and those labelled `O` with a
+/// span that is judged wrong or decided by hand.
 #[derive(Debug)]
 pub struct FormList<'a> {
     forms: &'a SurfaceForms,
     learned: &'a Learned,
     judgement: &'a Judgement<'a>,
     by_hand: &'a BTreeMap<SpanId, Decision>,
-    /// Of every form: spans that do not keep their label, and those decided by hand.
+    /// For each form: the number of spans that do not keep their label, and of spans decided by hand.
     counts: Vec<(u32, u32)>,
     listed: Vec<FormId>,
     total: usize,
 }
 
 impl<'a> FormList<'a> {
-    /// Time proportional to the number of forms and of spans judged wrong. `passing`: only these forms are listed.
+    /// Makes the list, in time proportional to the number of forms and of decisions. With `passing`, only these
+    /// forms are listed.
     pub fn new(
         forms: &'a SurfaceForms,
         learned: &'a Learned,
@@ -243,26 +244,26 @@ impl<'a> FormList<'a> {
         Self { forms, learned, judgement, by_hand, counts, listed, total }
     }
 
-    /// How many are listed, and how many would be if all passed.
+    /// Number of listed forms, and the number without `passing`.
     pub fn len(&self) -> (usize, usize) {
         (self.listed.len(), self.total)
     }
 
-    /// Whether none is listed.
+    /// Whether no form is listed.
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
     }
 
-    /// Rows `offset..offset + limit` in this order.
+    /// The rows `offset..offset + limit` in this order.
     pub fn page(&self, corpus: &Corpus, order: FormOrder, offset: usize, limit: usize) -> Vec<FormRow> {
-        // Order and number packed into one integer sort several times faster than pairs.
+        // Sorting integers that pack key and number is several times faster than sorting pairs.
         let key = |&form: &FormId| Some(u64::from(self.key(form, order)?) << 32 | u64::from(form));
         let mut keys: Vec<u64> = self.listed.iter().filter_map(key).collect();
         keys.sort_unstable();
         keys.into_iter().skip(offset).take(limit).filter_map(|key| self.row(corpus, key as FormId)).collect()
     }
 
-    /// The less, the earlier in the list.
+    /// The sort key of a form. Forms with lower keys come first.
     fn key(&self, number: FormId, order: FormOrder) -> Option<u32> {
         let at = number as usize;
         let (form, &(judged, _)) = (self.forms.forms.get(at)?, self.counts.get(at)?);
@@ -271,7 +272,7 @@ impl<'a> FormList<'a> {
             FormOrder::Labels => u32::MAX / 2 - form.n.min(u32::MAX / 2),
             FormOrder::Mean => ascending(self.learned.mean.get(at).copied().unwrap_or(f32::NAN)),
             FormOrder::Judged => {
-                // Shares to four digits: of those that all but equal each other, the most numerous first.
+                // Shares to four digits: with nearly equal shares, the form with most spans comes first.
                 let kept = u64::from(form.n - judged.min(form.n)) * 10_000 / u64::from(form.n.max(1));
                 (kept as u32) << 16 | (0xffff - form.n.min(0xffff))
             }
@@ -299,7 +300,7 @@ impl<'a> FormList<'a> {
         })
     }
 
-    /// What happens to all spans of a form.
+    /// The decision about all spans of a form; `None` if it is not the same for all.
     fn decision(&self, number: FormId, form: Form, judged: u32) -> Option<Decision> {
         match judged {
             0 => return Some(Decision::Keep),
@@ -323,9 +324,9 @@ impl<'a> FormList<'a> {
     }
 }
 
-/// Sorts as numbers do, NaN last.
+/// A key that sorts like the number, with NaN last.
 fn ascending(value: f32) -> u32 {
-    // −0 counts as 0, and every NaN as the same.
+    // −0 counts as 0, and all NaNs are the same.
     let bits = if value.is_nan() { f32::NAN.to_bits() } else { (value + 0.0).to_bits() };
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
@@ -341,15 +342,15 @@ mod tests {
     use shared::metrics::Window;
     use shared::recording::dynamics::Dynamics;
 
-    /// Spans of sentence 0: 0 The, 1 The New, 2 The New York, 3 New, 4 New York (X), 5 York. Sentence 1: 6 The (Y),
-    /// 7 The The, 8 The (Y). Sentence 2: 9 New, 10 New York, 11 York (X). Sentence 3: 12 The (X).
+    /// Spans of sentence 0: 0 The, 1 The New, 2 The New York, 3 New, 4 New York (X), 5 York. Sentence 1: 6 The
+    /// (Y), 7 The The, 8 The (Y). Sentence 2: 9 New, 10 New York, 11 York (X). Sentence 3: 12 The (X).
     const CORPUS: &[u8] = br#"[
         {"tokens": ["The", "New", "York"], "entities": [[1, 2, "X"]]},
         {"tokens": ["The", "The"], "entities": [[0, 0, "Y"], [1, 1, "Y"]]},
         {"tokens": ["New", "York"], "entities": [[1, 1, "X"]]},
         {"tokens": ["The"], "entities": [[0, 0, "X"]]}]"#;
 
-    /// Logits of X by span; those of O and Y are 0.
+    /// Logits of X by span. The logits of O and Y are 0.
     const LOGITS: [f32; 13] = [0.5, -2.0, -2.0, -2.0, 2.0, f32::NAN, -1.0, -2.0, -3.0, -2.0, -2.0, 1.0, -4.0];
 
     fn example() -> (Dynamics, Judge) {
@@ -389,7 +390,8 @@ mod tests {
         };
         let form = |words: &str, label, n, judged| (words.to_owned(), label, n, judged);
 
-        // Margins of the Ys: 0 − 0 against O at span 6 and 8; of X at 12: −4; of O: 0 − max(x, 0).
+        // Margins: 0 − 0 for the Ys at spans 6 and 8; −4 for the X at span 12; 0 − max(x, 0) for the spans
+        // labelled O.
         let none = BTreeMap::new();
         let rows = list(&none, None, FormOrder::Labels);
         assert_eq!(
@@ -415,16 +417,16 @@ mod tests {
         let by_share = list(&none, None, FormOrder::Judged);
         assert_eq!(by_share.iter().map(|row| row.judged).collect::<Vec<_>>(), [1, 1, 0, 0, 0]);
 
-        // By hand: one of two Ys goes, which is not the same for all.
+        // By hand: one of the two Ys is changed, so the decision is not the same for all.
         let rows = list(&by_hand, None, FormOrder::Labels);
         assert_eq!((rows[0].judged, rows[0].by_hand, rows[0].decision), (1, 2, None));
         let all = BTreeMap::from([(6, Decision::Relabel(1)), (8, Decision::Relabel(1))]);
         assert_eq!(list(&all, None, FormOrder::Labels)[0].decision, Some(Decision::Relabel(1)));
-        // What is labelled O and judged wrong by nobody is listed once it is decided by hand.
+        // A form labelled O that no threshold judges wrong is listed when one of its spans is decided by hand.
         let kept = BTreeMap::from([(0, Decision::Keep), (1, Decision::Keep)]);
         assert_eq!(shown(&list(&kept, None, FormOrder::Labels))[4..], [form("The", 0, 1, 0), form("The New", 0, 1, 0)]);
 
-        // A filter chooses forms, and leaves their numbers whole.
+        // A filter selects forms, but does not change their counts.
         let facts = Facts { judgement: &judgement, by_hand: &none, differing: &[], other_aum: &[], corpus, gold: None };
         let only = Selection::new(&Filter { text: "york".to_owned(), ..Filter::default() }, &facts);
         let passing = forms.passing(&only);

@@ -1,6 +1,6 @@
-//! Live figures: counts and quality of one setting after another on the same judge. While spans are
-//! removed by thresholds alone, a change costs a few binary searches; where spans are relabelled or
-//! decided by hand, also time proportional to those. The figures equal [`CleaningSummary::new`] and
+//! Live figures: counts and quality for changing settings on the same judge. If thresholds only remove spans, a
+//! change needs only a few binary searches. If spans are relabelled or decided by hand, the time also grows with
+//! the number of those spans. The figures are the same as those of [`CleaningSummary::new`] and
 //! [`shared::evaluation::quality::detect`], which look at everything.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use shared::detection::threshold::{Action, Settings};
 use shared::evaluation::quality::{Detection, NoiseDetection, Ranked};
 use shared::evaluation::score::Prf;
 
-/// What no threshold changes.
+/// Totals that stay the same when a threshold moves.
 #[derive(Debug, Clone)]
 pub struct Tally {
     totals: Vec<LabelCount>,
@@ -26,23 +26,24 @@ pub struct Tally {
 
 #[derive(Debug, Clone)]
 struct AgainstGold {
-    /// Of [`Judge::negatives`].
+    /// The rankings of the lists of [`Judge::negatives`].
     negatives: [Ranked; 3],
-    /// All positives by the metric, and with those first that annotated sentences contradict.
+    /// The ranking of all positives by the metric, and the one with the spans first that annotated sentences
+    /// contradict.
     positives: [Ranked; 2],
-    /// The same groups of negatives, then one group per entity type: how many of the first n spans of the ranking
-    /// are wrong, n from 0.
+    /// For each group of [`Judge::groups`]: the number of wrong spans among the first n of the ranking, for n from
+    /// 0.
     wrong: Vec<Vec<u32>>,
 }
 
-/// One setting in figures.
+/// The figures of one setting.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figures {
     /// Thresholds and counts.
     pub summary: CleaningSummary,
-    /// Noise detection, where gold is known.
+    /// Quality of noise detection, if gold is known.
     pub quality: Option<NoiseDetection>,
-    /// What the threshold samples let expect of the judged negatives and positives.
+    /// Estimates without gold for negatives and positives.
     pub estimate: [Option<Estimate>; 2],
 }
 
@@ -53,7 +54,7 @@ struct Found {
 }
 
 impl Tally {
-    /// Prepares the figures of this judge. `gold`: one label per span, where known.
+    /// Prepares the figures of this judge. `gold` has one label per span, if gold is known.
     pub fn new(judge: &Judge, labels: &LabelSet, gold: Option<&[LabelId]>) -> Self {
         Self {
             totals: count(judge, &BTreeMap::new(), labels),
@@ -71,7 +72,7 @@ impl Tally {
         }
     }
 
-    /// The figures of these settings. `by_hand`: decisions that overrule the settings; `gold` as for
+    /// The figures of these settings. `by_hand` has decisions that overrule the settings. `gold` is as in
     /// [`Tally::new`].
     pub fn at(
         &self,
@@ -95,7 +96,7 @@ impl Tally {
         }
         let contradicted = judgement.contradicted().iter().filter(|&(span, _)| !by_hand.contains_key(span));
         for (&span, &decision) in contradicted.chain(by_hand) {
-            // Takes back what the thresholds say about it.
+            // Takes back the decision of the thresholds.
             add(judge, &mut counts, &mut found, span, judgement.by_threshold(span), gold, -1);
             add(judge, &mut counts, &mut found, span, decision, gold, 1);
         }
@@ -116,7 +117,7 @@ impl Tally {
         Figures { summary, quality, estimate: Side::BOTH.map(|side| Estimate::new(&judgement, side)) }
     }
 
-    /// Adds what the thresholds remove, without looking at any span.
+    /// Adds the spans that the thresholds remove, without looking at any span.
     fn add_removed(&self, judgement: &Judgement, counts: &mut [LabelCount], found: &mut [Found; 2]) {
         for (label, count) in (O..).zip(counts) {
             let judged = judgement.count(label);
@@ -133,7 +134,7 @@ impl Tally {
     }
 }
 
-/// Adds a decision to the counts, or takes it back (`sign` −1).
+/// Adds a decision to the counts, or takes it back if `sign` is −1.
 fn add(
     judge: &Judge,
     counts: &mut [LabelCount],
@@ -158,7 +159,7 @@ fn add(
     }
 }
 
-/// How many of the first 0, 1, … of these spans are wrong.
+/// The number of wrong spans among the first 0, 1, … of these spans.
 fn wrong_among_first(judge: &Judge, spans: &[SpanId], gold: &[LabelId]) -> Vec<u32> {
     let mut wrong = 0;
     let sums = spans.iter().map(|&span| {
@@ -224,7 +225,7 @@ mod tests {
         let contradicted = vec![entry("a b", "X", None), entry("d", "Y", Some("O")), entry("f", "Y", Some("O"))];
         let dynamics = Dynamics { contradicted, ..dynamics };
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
-        // "f" has another label.
+        // "f" has another distant label than its entry.
         assert_eq!(judge.contradicted, [(1, Decision::Remove), (15, Decision::Relabel(0))].into());
         let labels = &dynamics.corpus.labels;
         let gold = dynamics.dense_gold(&judge.index).unwrap();

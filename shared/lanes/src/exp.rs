@@ -1,17 +1,16 @@
 //! An exponential that gives the same bits in the browser and on every CPU.
 //!
-//! `f32::exp` calls whatever mathematical library the platform has, and their last bits differ.
-//! This one uses additions and multiplications alone, which IEEE 754 fixes, has no branches, and so
-//! vectorises. Range reduction: eˣ = 2ⁿ·eʳ with n = round(x/ln 2), |r| ≤ ln 2 / 2; eʳ by its Taylor
+//! `f32::exp` calls the mathematical library of the platform, and the last bits of these libraries differ. This
+//! function uses only additions and multiplications, which IEEE 754 defines exactly. It has no branches, so it
+//! vectorises. Range reduction: eˣ = 2ⁿ·eʳ with n = round(x/ln 2), |r| ≤ ln 2 / 2. eʳ is computed by its Taylor
 //! series to degree 7, whose remainder is below 10⁻⁸ there.
 
-/// eˣ for x ≤ 0; relative error below 3·10⁻⁷. Below −87 the result is e⁻⁸⁷ ≈ 1.6·10⁻³⁸.
-/// NaN gives NaN.
+/// eˣ for x ≤ 0, with a relative error below 3·10⁻⁷. Below −87 the result is e⁻⁸⁷ ≈ 1.6·10⁻³⁸. NaN gives NaN.
 #[inline(always)]
 pub fn exp_nonpositive(x: f32) -> f32 {
     // Adding and subtracting 1.5·2²³ rounds to an integer without a call to `round`.
     const ROUNDER: f32 = 12_582_912.0;
-    // ln 2 in two parts, the first with so few bits that n·LN2_HIGH is exact.
+    // ln 2 in two parts. The first part has so few bits that n·LN2_HIGH is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let clamped = if x < -87.0 { -87.0 } else { x };
@@ -50,7 +49,7 @@ mod tests {
 
     #[test]
     fn bits_are_fixed() {
-        // Here the correctly rounded values. A change of any bit would make old and new programs disagree.
+        // These are the correctly rounded values. A change of any bit would make old and new programs disagree.
         assert_eq!(exp_nonpositive(-1.0).to_bits(), 0x3ebc_5ab2);
         assert_eq!(exp_nonpositive(-10.5).to_bits(), 0x37e6_fe13);
     }

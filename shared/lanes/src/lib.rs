@@ -1,8 +1,8 @@
-//! Loops over columns of spans: what takes the time when a file is opened.
+//! Loops over columns of spans. They take most of the time when a file is opened.
 //!
-//! A crate of its own, because cargo sets how hard a whole package is optimised: the page is compiled for size,
-//! these loops for speed. What the numbers mean says `shared::metrics`; nothing here allocates per span but
-//! the columns that it returns.
+//! This is a separate crate because cargo optimises per package: the page is compiled for size, these loops for
+//! speed. `shared::metrics` explains the numbers. Apart from the returned columns, nothing here allocates per
+//! span.
 
 #![warn(missing_docs)]
 
@@ -20,11 +20,11 @@ use crate::exp::exp_nonpositive;
 use crate::ln::ln;
 use crate::vectors::{Work, narrow, vectorised, widen};
 
-/// Spans handled together: their working set stays in the first-level cache.
+/// Number of spans per block. Their working set stays in the first-level cache.
 pub const BLOCK: usize = 256;
 
-/// The logits of one epoch relative to that of `O`: a column per entity type, one after the other, each with
-/// `n_spans` values.
+/// The logits of one epoch relative to `O`: one column per entity type, one after the other, each with `n_spans`
+/// values.
 #[derive(Debug, Clone, Copy)]
 pub struct Epoch<'a> {
     n_spans: usize,
@@ -32,7 +32,7 @@ pub struct Epoch<'a> {
     values: Values<'a>,
 }
 
-/// Values of an epoch.
+/// The values of an epoch.
 #[derive(Debug, Clone, Copy)]
 pub enum Values<'a> {
     /// In half precision.
@@ -42,10 +42,10 @@ pub enum Values<'a> {
 }
 
 impl<'a> Epoch<'a> {
-    /// Of so many spans and types.
+    /// An epoch with this number of spans and types.
     ///
     /// # Panics
-    /// When there are not as many values.
+    /// When the number of values does not fit.
     pub fn new(n_spans: usize, n_types: usize, values: Values<'a>) -> Self {
         let found = match values {
             Values::F16(values) => values.len(),
@@ -55,7 +55,7 @@ impl<'a> Epoch<'a> {
         Self { n_spans, n_types, values }
     }
 
-    /// Relative logits of type `kind` (from 0) for a range of spans, into `out` (one per span).
+    /// Copies the relative logits of type `kind` (from 0) for a range of spans into `out`, one per span.
     #[inline(always)]
     pub fn read(&self, kind: usize, spans: Range<usize>, out: &mut [f32]) {
         let range = kind * self.n_spans + spans.start..kind * self.n_spans + spans.end;
@@ -65,7 +65,7 @@ impl<'a> Epoch<'a> {
         }
     }
 
-    /// The logits of all labels, `O` first, of a range of spans, a column each.
+    /// Loads the logits of all labels, `O` first, for a range of spans, one column per label.
     #[inline(always)]
     fn load(&self, spans: Range<usize>, columns: &mut [Lane<f32>]) {
         for (label, column) in columns.iter_mut().enumerate() {
@@ -77,28 +77,28 @@ impl<'a> Epoch<'a> {
     }
 }
 
-/// Sums over epochs, one element per span in every column.
+/// Results over several epochs. Each column has one element per span.
 #[derive(Debug, Default)]
 pub struct Sums {
     /// Mean margin.
     pub aum: Vec<f32>,
     /// Mean probability of the assigned label.
     pub confidence: Vec<f32>,
-    /// Its population standard deviation.
+    /// Population standard deviation of that probability.
     pub variability: Vec<f32>,
     /// Mean of −ln of that probability.
     pub mean_loss: Vec<f32>,
-    /// Epochs at which the assigned label had the largest logit.
+    /// Number of epochs at which the assigned label had the largest logit.
     pub correctness: Vec<u16>,
-    /// Times from right to wrong.
+    /// Number of changes from right to wrong.
     pub forgetting: Vec<u16>,
     /// Label with the highest mean probability.
     pub predicted: Vec<u16>,
-    /// That probability.
+    /// Mean probability of the predicted label.
     pub predicted_probability: Vec<f32>,
-    /// Label with the highest mean probability besides the assigned one.
+    /// Label with the highest mean probability, the assigned label left out.
     pub alternative: Vec<u16>,
-    /// That probability.
+    /// Mean probability of the alternative label.
     pub alternative_probability: Vec<f32>,
 }
 
@@ -119,23 +119,24 @@ impl Sums {
     }
 }
 
-/// Sums up all spans over these epochs. `assigned`: the label of every span.
+/// Computes the results of all spans over these epochs. `assigned` has the label of every span.
 ///
 /// # Panics
-/// When an epoch has another number of spans or types.
+/// When an epoch has fewer spans than `assigned` has labels, or fewer types than the first epoch.
 pub fn sums(epochs: &[Epoch], assigned: &[u16]) -> Sums {
     vectorised(AllSums { epochs, assigned })
 }
 
-/// Mean probabilities of a range of spans: a column per label, `O` first. NaN where a logit is not finite.
+/// Mean probabilities of a range of spans: one column per label, `O` first. NaN if a logit is not finite.
 ///
 /// # Panics
-/// When an epoch has fewer spans, or another number of types.
+/// When an epoch has too few spans, or fewer types than the first epoch.
 pub fn mean_distributions(epochs: &[Epoch], spans: Range<usize>) -> Vec<Vec<f32>> {
     vectorised(Distributions { epochs, spans })
 }
 
-/// The margin of every span's assigned label, its logit minus the largest other, in half precision, to the end of `out`.
+/// Appends the margin of every span's assigned label (its logit minus the largest other logit) to `out`, in half
+/// precision.
 ///
 /// # Panics
 /// When there are more labels than spans.
@@ -168,7 +169,7 @@ impl Work for Margins<'_> {
                     let z = column[i];
                     let is_own = assigned[i] == label;
                     own[i] = if is_own { z } else { own[i] };
-                    // NaN is never larger.
+                    // A comparison with NaN is always false.
                     other[i] = if z > other[i] && !is_own { z } else { other[i] };
                 }
             }
@@ -182,7 +183,7 @@ impl Work for Margins<'_> {
     }
 }
 
-/// These numbers in half precision, to the end of `out`.
+/// Appends these numbers to `out` in half precision.
 pub fn narrowed(values: &[f32], out: &mut Vec<f16>) {
     vectorised(Narrowed { values, out });
 }
@@ -203,7 +204,7 @@ impl Work for Narrowed<'_> {
     }
 }
 
-/// [`sums`].
+/// The work of [`sums`].
 struct AllSums<'a> {
     epochs: &'a [Epoch<'a>],
     assigned: &'a [u16],
@@ -226,7 +227,7 @@ impl Work for AllSums<'_> {
     }
 }
 
-/// [`mean_distributions`].
+/// The work of [`mean_distributions`].
 struct Distributions<'a> {
     epochs: &'a [Epoch<'a>],
     spans: Range<usize>,
@@ -241,7 +242,7 @@ impl Work for Distributions<'_> {
         let mut columns = vec![Vec::with_capacity(self.spans.len()); block.n_labels];
         for start in self.spans.clone().step_by(BLOCK) {
             let spans = start..(start + BLOCK).min(self.spans.end);
-            // Probabilities do not depend on the assigned labels: all `O` will do.
+            // Probabilities do not depend on the assigned labels, so all are set to `O`.
             block.fill(self.epochs, spans.clone(), &[0; BLOCK][..spans.len()]);
             block.write_distributions(self.epochs.len(), &mut columns);
         }
@@ -249,25 +250,25 @@ impl Work for Distributions<'_> {
     }
 }
 
-/// Where points fall on a grid: column and row are ⌊(value − low) / (high − low) × n⌋, the upper edge belonging to the last
-/// one, rows from the top.
+/// A grid for points. Column and row are ⌊(value − low) / (high − low) × n⌋. The upper edge belongs to the last
+/// column or row. Rows count from the top.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Grid {
     /// Left and right edge.
     pub x: (f32, f32),
     /// Lower and upper edge.
     pub y: (f32, f32),
-    /// Columns, at least 1.
+    /// Number of columns, at least 1.
     pub width: u32,
-    /// Rows, at least 1; there are fewer than 2³² cells.
+    /// Number of rows, at least 1. There must be fewer than 2³² cells.
     pub height: u32,
 }
 
 impl Grid {
-    /// The cell of a point that is not on the grid, or not a number.
+    /// The result for a point that is outside the grid or not a number.
     pub const NOWHERE: u32 = u32::MAX;
 
-    /// The cell of a point, row by row.
+    /// The number of a point's cell. Cells are numbered row by row.
     #[inline(always)]
     pub fn cell(&self, x: f32, y: f32) -> u32 {
         let (column, is_inside) = place(x, self.x, self.width);
@@ -277,15 +278,15 @@ impl Grid {
     }
 }
 
-/// Place of a value among `n`, and whether it has one.
+/// The index of a value among `n` intervals, and whether the value is inside.
 #[inline(always)]
 fn place(value: f32, (low, high): (f32, f32), n: u32) -> (u32, bool) {
     let at = (value - low) / (high - low) * n as f32;
     ((at as u32).min(n - 1), at >= 0.0 && at <= n as f32)
 }
 
-/// The cells of all points that have both an x and a y, for blocks of them: `take` gets the number of the first point of a
-/// block, and its cells.
+/// Finds the cells of all points that have both an x and a y, block by block. `take` gets the number of the first
+/// point of a block and the cells of the block.
 pub fn cells(grid: &Grid, x: &[f32], y: &[f32], mut take: impl FnMut(usize, &[u32])) {
     let n = x.len().min(y.len());
     let (x, y) = (&x[..n], &y[..n]);
@@ -296,7 +297,7 @@ pub fn cells(grid: &Grid, x: &[f32], y: &[f32], mut take: impl FnMut(usize, &[u3
     }
 }
 
-/// Not generic: it is compiled here, for speed.
+/// This function is not generic, so it is compiled in this crate, for speed.
 #[inline(never)]
 fn cells_of_block(grid: &Grid, x: &[f32], y: &[f32], out: &mut [u32]) {
     for (out, (&x, &y)) in out.iter_mut().zip(x.iter().zip(y)) {
@@ -304,19 +305,19 @@ fn cells_of_block(grid: &Grid, x: &[f32], y: &[f32], out: &mut [u32]) {
     }
 }
 
-/// One number per span of a block. All are 32 bits wide, so that loops over spans need no
-/// conversions between vectors of different widths.
+/// One number per span of a block. All numbers are 32 bits wide, so loops over spans need no conversions between
+/// vector widths.
 type Lane<T> = [T; BLOCK];
 
-/// Working columns of one block; every loop runs over spans, so that it vectorises.
+/// Working columns of one block. Every loop runs over spans, so that it vectorises.
 struct Block {
     len: usize,
     n_labels: usize,
     epoch: usize,
     label: Lane<u32>,
-    /// Logits of the epoch at hand, then its exponentials: `n_labels` columns.
+    /// Logits of the current epoch, then their exponentials: `n_labels` columns.
     logits: Vec<Lane<f32>>,
-    /// Sum over epochs of the probabilities, laid out likewise.
+    /// Sums of the probabilities over the epochs: `n_labels` columns.
     probability: Vec<Lane<f32>>,
     margin_sum: Lane<f32>,
     loss_sum: Lane<f32>,
@@ -325,7 +326,7 @@ struct Block {
     correct: Lane<u32>,
     was_correct: Lane<u32>,
     forgotten: Lane<u32>,
-    /// 0 as long as all logits are finite, then NaN.
+    /// 0 if all logits are finite, otherwise NaN.
     taint: Lane<f32>,
 }
 
@@ -383,7 +384,7 @@ impl Block {
     fn accumulate(&mut self) {
         self.epoch += 1;
         let count = self.epoch as f32;
-        // The rest of a short block holds old values: computed along, never read.
+        // The rest of a short block holds old values. They are computed too, but never read.
         let mut best = [f32::NEG_INFINITY; BLOCK];
         let mut second = [f32::NEG_INFINITY; BLOCK];
         let mut argmax = [0u32; BLOCK];
@@ -420,9 +421,9 @@ impl Block {
             let is_correct = argmax[i] == self.label[i];
             let other = if is_correct { second[i] } else { best[i] };
             self.margin_sum[i] += own[i] - other;
-            // −ln softmax(z)_y without the rounding of a probability close to 0 or 1.
+            // −ln softmax(z)_y, without rounding a probability near 0 or 1.
             self.loss_sum[i] += ln(sum[i]) + (best[i] - own[i]);
-            // Welford's update: no cancellation between large sums of squares.
+            // Welford's update avoids cancellation between large sums of squares.
             let delta = own_probability[i] - self.mean[i];
             self.mean[i] += delta / count;
             self.squares[i] += delta * (own_probability[i] - self.mean[i]);
@@ -452,9 +453,9 @@ impl Block {
                 alternative[i] = if is_best { label } else { alternative[i] };
             }
         }
-        // One short loop per column: a long one over all of them is not vectorised.
+        // There is one short loop per column, because one long loop over all columns is not vectorised.
         for i in 0..BLOCK {
-            // Margins of finite logits can overflow; with one label they are infinite.
+            // Margins of finite logits can overflow. With a single label they are infinite.
             self.taint[i] += (self.margin_sum[i] + self.loss_sum[i]) * 0.0;
         }
         for i in 0..BLOCK {
@@ -484,7 +485,7 @@ impl Block {
         out.variability.extend_from_slice(&self.squares[..len]);
         out.mean_loss.extend_from_slice(&self.loss_sum[..len]);
         out.predicted_probability.extend_from_slice(&highest[..len]);
-        // Of more epochs than that, counts stay at the highest number. Labels are fewer: a u16 names them.
+        // Counts stop at the largest u16. Labels always fit in a u16.
         let counts = |counts: &Lane<u32>| counts.map(|n| u16::try_from(n).unwrap_or(u16::MAX));
         out.correctness.extend_from_slice(&counts(&self.correct)[..len]);
         out.forgetting.extend_from_slice(&counts(&self.forgotten)[..len]);
@@ -507,7 +508,7 @@ mod tests {
 
     #[test]
     fn counts_over_very_many_epochs_do_not_begin_again() {
-        // Right and wrong in turn, twice as often as a u16 counts; then right all the time.
+        // Right and wrong in turn, four times as many epochs as a u16 can count.
         let (right, wrong) = ([1.0f32], [-1.0f32]);
         let epoch = |values| Epoch { values: Values::F32(values), n_spans: 1, n_types: 1 };
         let in_turn: Vec<Epoch> = (0..4 * 65_536).map(|i| epoch(if i % 2 == 0 { &right } else { &wrong })).collect();

@@ -1,13 +1,13 @@
-//! Sorting ids by a column of values.
+//! Sorts ids by a column of values.
 
-/// Bits of a key by which ids are put into buckets first: few enough that all places to write to stay in the cache, many
-/// enough that a bucket does, too.
+/// Number of key bits that select a bucket. It is small enough that all write positions stay in the cache, and
+/// large enough that each bucket does so too.
 const BUCKET_BITS: u32 = 16;
-/// In buckets with at most so many ids, each is moved to its place.
+/// Buckets with at most this many ids use insertion sort.
 const FEW: usize = 64;
 
-/// Of `ids` (ascending), those whose value is a number, by ascending (value, id); −0 counts as 0. An id for which there is
-/// no value is left out.
+/// Sorts those of `ids` whose value is a number, by (value, id) in ascending order. `ids` must be in ascending
+/// order. −0 counts as 0. Ids without a value are left out.
 pub fn ranked(ids: &[u32], values: &[f32]) -> Vec<u32> {
     let key = |id: u32| values.get(id as usize).filter(|value| !value.is_nan()).map(|&value| ascending(value));
     let bucket = |key: u32| (key >> (32 - BUCKET_BITS)) as usize;
@@ -19,7 +19,7 @@ pub fn ranked(ids: &[u32], values: &[f32]) -> Vec<u32> {
     }
     let mut sum = 0;
     for end in &mut ends {
-        // First where the bucket begins; every id moves it on, at last to its end.
+        // At first this is the start of the bucket. Each id moves it on, until it is the end.
         sum += std::mem::replace(end, sum);
     }
     let mut ranked = vec![0u32; sum as usize];
@@ -45,13 +45,13 @@ pub fn ranked(ids: &[u32], values: &[f32]) -> Vec<u32> {
     ranked
 }
 
-/// Sorts like the values.
+/// A key that sorts like the value.
 fn ascending(value: f32) -> u32 {
     let bits = (value + 0.0).to_bits();
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
 
-/// Sorts few ids by their keys; ties stay as they are.
+/// Sorts a few ids by their keys. Ties keep their order.
 #[inline(always)]
 fn insert(ids: &mut [u32], key: impl Fn(u32) -> u32) {
     for at in 1..ids.len() {
@@ -64,7 +64,7 @@ fn insert(ids: &mut [u32], key: impl Fn(u32) -> u32) {
     }
 }
 
-/// Where longer buckets are sorted, at four times the memory of their ids once more.
+/// Memory for sorting longer buckets: four times the memory of their ids.
 #[derive(Default)]
 struct Room {
     keys: Vec<u64>,
@@ -72,7 +72,7 @@ struct Room {
 }
 
 impl Room {
-    /// Sorts ascending ids by keys of 16 bits: radix sort, which leaves ties as they are.
+    /// Sorts ascending ids by keys of 16 bits. This is a radix sort, so ties keep their order.
     #[inline(always)]
     fn sort(&mut self, ids: &mut [u32], key: impl Fn(u32) -> u32) {
         let Self { keys, sorted } = self;
@@ -119,7 +119,7 @@ mod tests {
             for spread in [1.0, 1e-3, 1e-9] {
                 let values: Vec<f32> = (0..n)
                     .map(|_| match roll() % 16 {
-                        // Ties, and what is not finite.
+                        // Ties, and values that are not finite.
                         0 => 0.0,
                         1 => -0.0,
                         2 => f32::NAN,
@@ -127,7 +127,7 @@ mod tests {
                         _ => (roll() as f32 / (1 << 23) as f32 - 1.0) * spread + 3.0 * (roll() % 3) as f32 - 3.0,
                     })
                     .collect();
-                // One beyond the values.
+                // The last id has no value.
                 let ids: Vec<u32> = (0..=n as u32).filter(|id| id % 7 != 3).collect();
                 let mut expected: Vec<u32> = ids.clone();
                 expected.retain(|&id| values.get(id as usize).is_some_and(|v| !v.is_nan()));

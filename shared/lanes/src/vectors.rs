@@ -1,13 +1,12 @@
-//! Loops compiled for the widest vectors that the CPU at hand has.
+//! Compiles loops for the widest vectors of the current CPU.
 //!
-//! A program that runs on every x86-64 CPU may use vectors of 4 floats only; compiled once more for
-//! AVX2 and AVX-512 and chosen at run time, the same loops take a fraction of the time. The results
-//! do not change by a bit: lanes are computed as scalars would be, and the compiler never fuses a
-//! multiplication and an addition by itself.
+//! A program for every x86-64 CPU may only use vectors of 4 floats. The same loops are therefore also compiled for
+//! AVX2 and AVX-512 and chosen at run time, which takes a fraction of the time. The results are the same bits:
+//! each lane is computed like a scalar, and the compiler never fuses a multiplication and an addition by itself.
 
 use half::f16;
 
-/// Half to single precision, exactly. Unlike `half`'s own conversion it can be part of a larger
+/// Converts half to single precision, exactly. Unlike the conversion of `half`, it can be part of a larger
 /// vectorised loop.
 #[inline(always)]
 pub(crate) fn widen(half: &[f16], out: &mut [f32]) {
@@ -18,8 +17,8 @@ pub(crate) fn widen(half: &[f16], out: &mut [f32]) {
 
 #[inline(always)]
 fn to_f32(half: f16) -> f32 {
-    // The exponent, now 13 bits further up in a wider field, is short by 127 − 15; a multiplication
-    // makes up for it, and normalises subnormal numbers on the way.
+    // The exponent is now 13 bits further up, in a wider field, and is too small by 127 − 15. A multiplication
+    // corrects this, and also normalises subnormal numbers.
     const SHORTFALL: f32 = f32::from_bits((127 + 127 - 15) << 23);
     const INFINITE: u32 = 0x7c00;
     let bits = u32::from(half.to_bits());
@@ -30,8 +29,8 @@ fn to_f32(half: f16) -> f32 {
     f32::from_bits(value | (bits & 0x8000) << 16)
 }
 
-/// Single to half precision, rounded to the nearest (of two to the even one), as `half` does; vectorises, too. A NaN stays
-/// one, with whatever payload.
+/// Converts single to half precision, rounded to the nearest value (ties to even), like `half`. It vectorises too.
+/// A NaN stays a NaN, but its payload may change.
 #[inline(always)]
 pub(crate) fn narrow(single: &[f32], out: &mut [f16]) {
     for (out, single) in out.iter_mut().zip(single) {
@@ -41,17 +40,18 @@ pub(crate) fn narrow(single: &[f32], out: &mut [f16]) {
 
 #[inline(always)]
 fn to_f16(single: f32) -> f16 {
-    /// 65,536: larger than what half precision holds.
+    /// 65,536: larger than any half-precision number.
     const INFINITE: u32 = (127 + 16) << 23;
     /// 2⁻¹⁴: smaller numbers are subnormal.
     const NORMAL: u32 = (127 - 14) << 23;
-    /// ½: in a sum with it the last bit stands for 2⁻²⁴, as in a subnormal half.
+    /// ½: in a sum with it, the last bit stands for 2⁻²⁴, as in a subnormal half.
     const HALF: f32 = 0.5;
     let bits = single.to_bits();
     let sign = bits & 0x8000_0000;
     let magnitude = bits ^ sign;
     let subnormal = (f32::from_bits(magnitude) + HALF).to_bits().wrapping_sub(HALF.to_bits());
-    // Half of what is cut off, less one where the bit before is 0; a carry runs into the exponent, as it should.
+    // Half of the part that is cut off, less one if the bit before it is 0. A carry goes into the exponent, as it
+    // must.
     let rounding = 0xfff + (magnitude >> 13 & 1);
     let normal = magnitude.wrapping_add(rounding).wrapping_sub((127 - 15) << 23) >> 13;
     let finite = if magnitude < NORMAL { subnormal } else { normal };
@@ -60,17 +60,17 @@ fn to_f16(single: f32) -> f16 {
     f16::from_bits((half | sign >> 16) as u16)
 }
 
-/// Loops over columns. `run` and all that it calls must be `#[inline(always)]`: what is not inlined
-/// is compiled for the smallest vectors.
+/// Loops over columns. `run` and everything that it calls must be `#[inline(always)]`, because other functions are
+/// compiled for the smallest vectors.
 pub(crate) trait Work {
-    /// What they give.
+    /// The result of the loops.
     type Output;
 
-    /// Runs them.
+    /// Runs the loops.
     fn run(self) -> Self::Output;
 }
 
-/// Runs `work`.
+/// Runs `work` with the widest vectors of the CPU.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn vectorised<W: Work>(work: W) -> W::Output {
     struct Call<W>(W);
@@ -87,7 +87,7 @@ pub(crate) fn vectorised<W: Work>(work: W) -> W::Output {
     pulp::Arch::new().dispatch(Call(work))
 }
 
-/// Runs `work`.
+/// Runs `work`. Only x86-64 chooses between vector widths at run time.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn vectorised<W: Work>(work: W) -> W::Output {
     work.run()
@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn singles_are_narrowed_as_half_does() {
-        // Every half and what lies between it and the next: a little off it, in the middle, a little off that.
+        // Every half, and values between it and the next one: slightly above it, in the middle, and slightly off
+        // the middle.
         let halves = (0..=u16::MAX).map(|bits| f16::from_bits(bits).to_f32().to_bits());
         let around =
             |bits: u32| [0, 1, 0xfff, 0x1000, 0x1001, 0x1fff].map(|more| f32::from_bits(bits.wrapping_add(more)));

@@ -54,7 +54,7 @@ impl LabelSet {
         std::iter::once("O").chain(self.types.iter().map(String::as_str)).zip(O..).collect()
     }
 
-    /// Why these names cannot be used as labels: one is empty, or two are equal. `None` if they are fine.
+    /// Why these names cannot be used as labels: one is empty or `O`, or two are equal. `None` if they are fine.
     pub fn fault(&self) -> Option<&'static str> {
         if self.types.iter().any(|name| name.trim().is_empty()) {
             return Some("an entity type has no name");

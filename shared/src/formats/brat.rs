@@ -3,9 +3,9 @@
 //! ```text
 //! T1<tab>PER 0 3<tab>Ada
 //! ```
-//! Every line of a text is a sentence. Text-bound annotations (`T`) are the labels; offsets count
-//! characters of the document. All other annotations, and `T` lines of several fragments, are kept
-//! as they are. Unknown spans are `T` lines of the type `IGNORE`.
+//! Every line of a text is a sentence. Text-bound annotations (`T`) are the labels; their offsets count characters
+//! of the document. All other annotations, and `T` lines with several fragments, are kept unchanged. Unknown spans
+//! are `T` lines of the type `IGNORE`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -24,10 +24,10 @@ use super::text_json::Unused;
 use super::{Content, FormatError, Layers, ReadOptions, UnknownAs, Written, count};
 use crate::corpus::Corpus;
 
-/// A document: both its files.
+/// A document, with the content of its two files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// File name without extension; with folders, separated by `/`, where it lies in one.
+    /// File name without extension. If the file is in a subfolder, the path to it, with `/` between the parts.
     pub name: String,
     /// Content of `NAME.txt`.
     pub text: String,
@@ -36,14 +36,14 @@ pub struct Document {
 }
 
 impl Document {
-    /// The document of the bytes of its files.
+    /// Makes a document from the bytes of its files.
     ///
     /// # Errors
-    /// When one is not UTF-8.
+    /// When one of them is not UTF-8.
     pub fn from_bytes(name: &str, text: &[u8], annotations: &[u8]) -> Result<Self, FormatError> {
         let string = |bytes: &[u8], extension: &str| match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
-            // Says the line.
+            // `decode` finds the line of the error.
             Err(_) => Err(decode(bytes).err().map_or_else(
                 || FormatError { line: 1, message: format!("{name}.{extension} is not UTF-8 text") },
                 |e| FormatError { message: format!("{name}.{extension}: {}", e.message), ..e },
@@ -53,12 +53,12 @@ impl Document {
     }
 }
 
-/// A document's text in tokens and sentences, and what the offsets of its annotations count.
+/// The text of a document in tokens and sentences, and the way of counting of its offsets.
 struct Sentences<'a> {
     text: Text<'a>,
     ruler: Ruler,
     counting: Counting,
-    /// The tokens of each; one empty sentence where there is no token.
+    /// The tokens of each sentence. A text without tokens has one empty sentence.
     ranges: Vec<Range<u32>>,
 }
 
@@ -81,13 +81,13 @@ impl<'a> Sentences<'a> {
         Self { text, ruler, counting, ranges }
     }
 
-    /// The characters of a text-bound annotation, if they are in the text.
+    /// The characters of a text-bound annotation; `None` if they are not in the text.
     fn characters(&self, bound: &TextBound) -> Option<(usize, usize)> {
         let (start, end) = bound.offsets?;
         self.ruler.characters(start, end)
     }
 
-    /// The text that stands where the annotation says to be, if that is another than it says to have.
+    /// The annotation's own text and the text at its offsets, if they differ.
     fn misfit(&self, bound: &TextBound) -> Option<(Said, &'a str)> {
         let (start, end) = self.characters(bound)?;
         let there = self.text.slice(start, end);
@@ -95,7 +95,8 @@ impl<'a> Sentences<'a> {
         Some((said, there))
     }
 
-    /// The tokens of a text-bound annotation, if it is inside one sentence, and of the text that it says.
+    /// The tokens of a text-bound annotation. `None` if it is not inside one sentence, or if its own text differs
+    /// from the text at its offsets.
     fn align(&self, bound: &TextBound) -> Option<(u32, u32)> {
         if self.misfit(bound).is_some() {
             return None;
@@ -114,15 +115,15 @@ impl<'a> Sentences<'a> {
 /// A text-bound annotation.
 struct TextBound<'a> {
     kind: &'a str,
-    /// Characters, end exclusive; none where it has several fragments.
+    /// First character and end (exclusive); `None` if there are several fragments.
     offsets: Option<(usize, usize)>,
-    /// The line around the type.
+    /// The parts of the line before and after the type.
     before: &'a str,
     after: &'a str,
 }
 
 impl TextBound<'_> {
-    /// The text that the line says to cover, if it says one.
+    /// The annotation's own text with its offsets, if the line has it.
     fn said(&self) -> Option<Said> {
         let (start, end) = self.offsets?;
         let text = self.after.split_once('\t')?.1.trim_end_matches(['\n', '\r']);
@@ -130,7 +131,7 @@ impl TextBound<'_> {
     }
 }
 
-/// `None` for a line of another kind; an error for a `T` line that is none.
+/// Parses a `T` line. `None` for other lines; an error for a malformed `T` line.
 fn text_bound(line: &str) -> Option<Result<TextBound<'_>, &'static str>> {
     line.starts_with('T').then(|| {
         let expected = "expected a text-bound annotation such as \"T1<tab>PER 0 3<tab>Ada\"";
@@ -152,10 +153,10 @@ fn text_bound(line: &str) -> Option<Result<TextBound<'_>, &'static str>> {
     })
 }
 
-/// Reads the documents of a folder, in the order given.
+/// Reads the documents of a folder, in the given order.
 ///
 /// # Errors
-/// With the document, the line and what was expected there.
+/// When a document cannot be read. The error has the document, the line and what was expected there.
 pub fn read(documents: &[Document], options: &ReadOptions) -> Result<Layers, FormatError> {
     if documents.is_empty() {
         let message = "there is no document; expected pairs of NAME.txt and NAME.ann".to_owned();
@@ -186,7 +187,7 @@ fn add(builder: &mut Builder, document: &Document, layout: &Brat, unused: &mut U
             ..Sentence::default()
         })
         .collect();
-    // The line of a sentence's last label, for errors.
+    // For errors: the line of each sentence's last label.
     let mut lines = vec![1; sentences.len()];
     for (number, line) in (1..).zip(document.annotations.split_inclusive('\n')) {
         let Some(bound) = text_bound(line) else { continue };
@@ -226,7 +227,7 @@ fn add(builder: &mut Builder, document: &Document, layout: &Brat, unused: &mut U
     Ok(())
 }
 
-/// Whether a document has annotations that are no labels.
+/// Whether a document has annotations that are not labels.
 pub(super) fn has_further_annotations(document: &str) -> bool {
     let document: Document = serde_json::from_str(document).unwrap_or_default();
     let is_label = |line: &str| matches!(text_bound(line), Some(Ok(TextBound { offsets: Some(_), .. })));
@@ -255,8 +256,7 @@ pub(super) fn write(corpus: &Corpus, layout: &Brat, unknown: Option<&UnknownAs>)
     }
 }
 
-/// The documents as they came, with the labels as they are now; `None` where they are not the
-/// corpus's.
+/// The original documents with the current labels. `None` if the documents do not have the corpus's text.
 fn edited(corpus: &Corpus, layout: &Brat) -> Option<(Vec<Document>, Vec<String>)> {
     let n_sentences = corpus.n_sentences() as u32;
     let mut documents = Vec::new();
@@ -340,12 +340,12 @@ fn annotations(
     Some(out)
 }
 
-/// A type as brat can hold it.
+/// A type in the form that brat accepts.
 fn kind_of(kind: &str) -> String {
     kind.replace(char::is_whitespace, "_")
 }
 
-/// One document for a corpus that came from elsewhere: a line a sentence.
+/// Makes one document for a corpus from another format: one line per sentence.
 fn made(corpus: &Corpus, layout: &Brat, n_retokenised: &mut usize) -> Document {
     let mut document = Document { name: "corpus".into(), ..Document::default() };
     let (mut id, mut at) = (0, 0);

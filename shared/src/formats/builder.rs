@@ -1,4 +1,4 @@
-//! Collects sentences into a corpus and checks them on the way.
+//! Builds a corpus from sentences and checks them.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,27 +12,27 @@ use crate::formats::layout::Layout;
 /// A labelled span of a sentence: first token, last token, type.
 pub(super) type Labelled<'a> = (u32, u32, Cow<'a, str>);
 
-/// A sentence as a format reads it.
+/// A sentence read by a format.
 #[derive(Debug, Default)]
 pub(super) struct Sentence<'a> {
     pub tokens: Vec<Cow<'a, str>>,
     pub entities: Vec<Labelled<'a>>,
-    /// Empty where the file has no second layer.
+    /// Empty if the file has no second layer.
     pub gold: Vec<Labelled<'a>>,
     pub unknown: Vec<(u32, u32)>,
-    /// What the format needs to write it back: a JSON object.
+    /// A JSON object that the format needs to write the sentence back.
     pub extra: Option<String>,
 }
 
-/// Collects sentences; types are numbered as they come and sorted at the end.
+/// Collects sentences. Types are numbered in the order in which they appear and sorted at the end.
 #[derive(Default)]
 pub(super) struct Builder {
     corpus: Corpus,
     gold: Option<Vec<Entity>>,
     types: Types,
-    /// Labels given twice to the same span.
+    /// Number of labels that are given twice to the same span.
     twice: usize,
-    /// What the reader of the format has to tell.
+    /// Messages from the reader of the format.
     pub notes: Vec<String>,
 }
 
@@ -56,12 +56,12 @@ impl Types {
 }
 
 impl Builder {
-    /// For a file with one layer of labels, or two.
+    /// A builder for a file with one label layer, or two if `with_gold`.
     pub fn new(with_gold: bool) -> Self {
         Self { gold: with_gold.then(Vec::new), ..Self::default() }
     }
 
-    /// Number of the sentence that comes next.
+    /// Number of sentences so far, which is also the number of the next sentence.
     pub fn n_sentences(&self) -> usize {
         self.corpus.n_sentences()
     }
@@ -69,7 +69,7 @@ impl Builder {
     /// Appends a sentence.
     ///
     /// # Errors
-    /// In words, without the line, where labels and tokens do not fit together.
+    /// When labels and tokens do not fit together. The text is a message without the line.
     pub fn push(&mut self, sentence: Sentence) -> Result<(), String> {
         let number = u32::try_from(self.corpus.n_sentences()).map_err(|_| "there are more than 4 billion sentences")?;
         let at = At { sentence: number, n_tokens: sentence.tokens.len() };
@@ -86,7 +86,7 @@ impl Builder {
         self.corpus.tokens.push(&sentence.tokens).map_err(|e| e.to_string())
     }
 
-    /// The corpus, its types sorted by name.
+    /// Returns the corpus, with its types sorted by name.
     pub fn finish(mut self, layout: Layout) -> Result<Layers, FormatError> {
         let failed = |error: &dyn std::fmt::Display| FormatError { line: 1, message: error.to_string() };
         let in_file_order = LabelSet::in_file_order(self.types.names);
@@ -125,7 +125,7 @@ impl At {
         }
     }
 
-    /// Adds labels; returns how many were there twice.
+    /// Adds labels and returns how many of them were repeated.
     fn add(&self, labelled: &[Labelled], to: &mut Vec<Entity>, types: &mut Types) -> Result<usize, String> {
         let mut labels: BTreeMap<(u32, u32), LabelId> = BTreeMap::new();
         let mut twice = 0;

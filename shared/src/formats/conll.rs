@@ -1,12 +1,12 @@
-//! CoNLL columns: a token a line with its tag, a blank line after each sentence.
+//! CoNLL columns: one line per token with its tag, and a blank line after each sentence.
 //!
 //! ```text
 //! Ada    B-PER
 //! Lovelace    I-PER
 //! wrote    O
 //! ```
-//! Other columns, comments (`#`), `-DOCSTART-` lines and blank lines are kept as they are. A last
-//! column of 0s and 1s only is a mask: 1 where a token's label is unknown.
+//! Other columns, comments (`#`), `-DOCSTART-` lines and blank lines are kept unchanged. A last column with only 0
+//! and 1 is a mask: 1 means that the token's label is unknown.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -24,29 +24,28 @@ use crate::corpus::notation::{Notation, Scheme};
 
 const DOCSTART: &str = "-DOCSTART-";
 
-/// What of a sentence's lines is neither token nor label; parts are left out where they are as
-/// usual in the file.
+/// The text of a sentence's lines besides tokens and labels. Parts that are as usual in the file are left out.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Frame {
-    /// Lines before the sentence: blank ones, comments.
+    /// Lines before the sentence: blank lines and comments.
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<String>,
-    /// Per line: what stands before the token or the label (whichever is first), between them,
-    /// after both up to the mask or the end, and the line's end.
+    /// For each line, four texts: before the first of token and label; between them; after both, up to the mask or
+    /// the end; and the end of the line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lines: Vec<[String; 4]>,
-    /// The tags as they came, where the scheme would put it otherwise.
+    /// The tags of the file, if they are not the tags that the scheme gives.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
-    /// Likewise the mask.
+    /// The mask of the file, if tags or mask are not as usual.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mask: Vec<bool>,
 }
 
 // ---------------------------------------------------------------- lines
 
-/// The fields of a line as byte ranges, and where its content ends.
+/// Splits the content of a line into fields.
 fn split<'a>(line: &'a str, separator: Separator, fields: &mut Vec<&'a str>) {
     fields.clear();
     let content = line.trim_end_matches(['\n', '\r']);
@@ -60,7 +59,7 @@ fn is_blank(line: &str) -> bool {
     line.bytes().all(|b| b" \t\r\n".contains(&b))
 }
 
-/// Whether a line is certainly no token: blank or the mark of a document.
+/// Whether a line is certainly not a token: it is blank or marks a document.
 fn is_between(line: &str) -> bool {
     is_blank(line) || line.starts_with(DOCSTART)
 }
@@ -69,8 +68,8 @@ fn offset(line: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize)
 }
 
-/// Whether a line that begins with `#` is a token all the same: it has as many columns as the others, a tag where
-/// the label is (one that the file has, if its labels are types), and a mask where there is one.
+/// Whether a line that begins with `#` is a token. It is one if it has the same number of columns as other lines,
+/// a tag in the label column (or a label of the file, if labels are types), and a mask if the file has one.
 fn is_token_with_hash(fields: &[&str], layout: &Conll, labels: &Evidence) -> bool {
     let is_label = |tag: &&str| match &layout.key {
         Some(key) => value_of(tag, key).is_some(),
@@ -84,14 +83,14 @@ fn is_token_with_hash(fields: &[&str], layout: &Conll, labels: &Evidence) -> boo
         && fields.last().is_some_and(is_mask)
 }
 
-/// The value of a name in `name=value|name=value`.
+/// The value of `key` in a field of the form `name=value|name=value`.
 fn value_of<'a>(field: &'a str, key: &str) -> Option<&'a str> {
     field.split('|').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
 }
 
 // ---------------------------------------------------------------- what the file looks like
 
-/// What columns are called in a first line that names them.
+/// Names of columns in a header line.
 const NAMES: [&str; 22] = [
     "token",
     "tokens",
@@ -125,10 +124,10 @@ fn names_columns(fields: &[&str]) -> bool {
     fields.iter().filter(is_name).count() >= 2
 }
 
-/// The columns of a file and where its sentences begin.
+/// The columns of a file and the position of its header.
 struct Shape {
     layout: Conll,
-    /// Number of the line (from 0) that names the columns.
+    /// Number of the header line (from 0), if there is one.
     header: Option<usize>,
     /// Whether all lines begin with `#`.
     only_hashes: bool,
@@ -137,14 +136,14 @@ struct Shape {
 
 fn shape(source: &Source, options: &ReadOptions) -> Result<Shape, FormatError> {
     let lines = || source.text.split_inclusive('\n').enumerate().filter(|(_, line)| !is_between(line));
-    // A file whose tokens all begin with `#` has no other lines.
+    // If all lines begin with `#`, the `#` belongs to the tokens.
     let only_hashes = lines().all(|(_, line)| line.starts_with('#'));
     let with_header = || lines().filter(|(_, line)| only_hashes || !line.starts_with('#'));
     let separator = if with_header().all(|(_, line)| line.contains('\t')) { Separator::Tab } else { Separator::Blank };
     let mut fields = Vec::new();
     let header = with_header().next().filter(|(_, line)| {
         split(line, separator, &mut fields);
-        // A label that comes again is one.
+        // If the last field occurs again in later lines, it is a label, and the line is not a header.
         let again = fields.last().is_some_and(|last| {
             with_header().skip(1).any(|(_, other)| other.split([' ', '\t', '\n', '\r']).any(|field| field == *last))
         });
@@ -218,7 +217,7 @@ fn shape(source: &Source, options: &ReadOptions) -> Result<Shape, FormatError> {
     Ok(Shape { layout, header: header.map(|(number, _)| number), only_hashes, notes })
 }
 
-/// Whether the first column counts 1, 2, 3, ... in every sentence, and to 2 in one at least.
+/// Whether the first column counts 1, 2, 3, … in every sentence, and at least one sentence has two tokens.
 fn counts_tokens(source: &Source, separator: Separator) -> bool {
     let mut fields = Vec::new();
     let (mut due, mut highest) = (1, 0);
@@ -237,7 +236,8 @@ fn counts_tokens(source: &Source, separator: Separator) -> bool {
     highest > 1
 }
 
-/// Every line's fields and whether it begins with `#`; none for a line that is no token.
+/// Calls `each` for every line: with its fields and whether it begins with `#`, or with `None` if it is not a
+/// token.
 fn each_row<'a>(source: &Source<'a>, shape: &Shape, mut each: impl FnMut(Option<(&[&'a str], bool)>)) {
     let mut fields = Vec::new();
     for (number, line) in source.text.split_inclusive('\n').enumerate() {
@@ -250,9 +250,9 @@ fn each_row<'a>(source: &Source<'a>, shape: &Shape, mut each: impl FnMut(Option<
     }
 }
 
-/// The name under which tags stand in a column of `name=value|name=value`.
+/// Finds the key of the tags in a column of the form `name=value|name=value`.
 fn key(source: &Source, shape: &Shape, column: usize) -> Option<String> {
-    // Values under each name: tags of entities, `O`, others.
+    // Numbers of values for each name: entity tags, `O`, other values.
     let mut values: Vec<(&str, [usize; 3])> = Vec::new();
     each_row(source, shape, |row| {
         let Some((fields, false)) = row else { return };
@@ -272,17 +272,17 @@ fn key(source: &Source, shape: &Shape, column: usize) -> Option<String> {
     of_tags.max_by_key(|(_, [entities, outside, _])| entities + outside).map(|(name, _)| name.to_owned())
 }
 
-/// The label in a column: of `key=`, where there is one, and by its name, where it is an id.
+/// The label in a column. It is the value of `key`, if there is one; an id is replaced by its name.
 fn label_at<'x>(fields: &[&'x str], column: usize, key: Option<&str>, names: &Names<'x>) -> Option<&'x str> {
     let field = fields.get(column)?;
     let label = key.map_or(Some(*field), |key| value_of(field, key))?;
     Some(names.get(label).copied().unwrap_or(label))
 }
 
-/// What the labels in a column are, one by one.
+/// Collects the labels of a column.
 fn evidence<'x>(source: &Source<'x>, shape: &Shape, column: usize, key: Option<&str>, names: &Names<'x>) -> Evidence {
     let mut evidence = Evidence::default();
-    // Which labels there are tells which lines with `#` are tokens.
+    // The labels decide which lines with `#` are tokens, so they are collected first.
     each_row(source, shape, |row| {
         let fields = row.filter(|(_, has_hash)| !has_hash || shape.only_hashes);
         if let Some(label) = fields.and_then(|(fields, _)| label_at(fields, column, key, names)) {
@@ -301,14 +301,14 @@ fn evidence<'x>(source: &Source<'x>, shape: &Shape, column: usize, key: Option<&
     evidence
 }
 
-/// Names of tag ids, by the ids as they stand in a file.
+/// Names of tag ids, with the ids as text.
 type Names<'a> = HashMap<String, &'a str>;
 
 fn names(ids: Option<&[(i64, String)]>) -> Names<'_> {
     ids.unwrap_or_default().iter().map(|(id, name)| (id.to_string(), name.as_str())).collect()
 }
 
-/// The columns that hold tags, in words.
+/// Names in words the other columns that hold tags.
 fn columns_of_tags(source: &Source, shape: &Shape) -> String {
     let is_of_tags = |column: &usize| {
         let evidence = evidence(source, shape, *column, None, &Names::new());
@@ -327,10 +327,10 @@ fn columns_of_tags(source: &Source, shape: &Shape) -> String {
 
 // ---------------------------------------------------------------- reading
 
-/// The lines of one sentence, until it is complete.
+/// The lines of the current sentence.
 #[derive(Default)]
 struct Lines<'a> {
-    /// Number of the first token's line, from 1.
+    /// Line number of each token, from 1.
     first: Vec<usize>,
     tokens: Vec<&'a str>,
     tags: Vec<&'a str>,
@@ -339,7 +339,7 @@ struct Lines<'a> {
     parts: Vec<[&'a str; 4]>,
 }
 
-/// How a second layer of labels is read.
+/// How to read a second label layer.
 struct Gold {
     column: usize,
     key: Option<String>,
@@ -351,10 +351,10 @@ struct Reader<'a> {
     gold: Option<Gold>,
     names: Names<'a>,
     builder: Builder,
-    /// Begin and end of the text between sentences, in bytes.
+    /// The lines since the last sentence.
     between: String,
     lines: Lines<'a>,
-    /// Sentences whose tags break the scheme.
+    /// Number of sentences whose tags break the scheme.
     irregular: usize,
 }
 
@@ -407,7 +407,7 @@ pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Layers, For
                 continue;
             }
         }
-        // A comment inside a sentence ends it too: it would have no place otherwise.
+        // A comment inside a sentence also ends the sentence, because there is no other place to keep it.
         reader.end_sentence()?;
         reader.between.push_str(line);
     }
@@ -529,7 +529,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Tags as this layout says unknown spans: by its mask, else by tags.
+/// The tags that this layout usually has. Unknown spans are marked by its mask, or else by tags.
 fn canonical<'a>(
     layout: &'a Conll,
     n_tokens: usize,
@@ -550,12 +550,12 @@ fn separator(layout: &Conll) -> &'static str {
     }
 }
 
-/// What usually stands before a sentence: a blank line, but for the first.
+/// The usual text before a sentence: a blank line, except before the first sentence.
 fn usual_between(layout: &Conll, sentence: usize) -> &'static str {
     if sentence == 0 { "" } else { end_of_line(layout) }
 }
 
-/// What usually stands around token and label in a line.
+/// The usual text around token and label in a line.
 fn usual_parts(layout: &Conll) -> [&'static str; 4] {
     ["", separator(layout), if layout.mask { separator(layout) } else { "" }, end_of_line(layout)]
 }
@@ -579,7 +579,7 @@ pub(super) fn write(corpus: &Corpus, layout: &Conll, unknown: Option<&UnknownAs>
         None => to.mask |= !corpus.unknown.is_empty() && !layout.has_ignore_tags,
     }
     to.n_columns = to.n_columns.saturating_add(to.mask.into()).saturating_sub(layout.mask.into());
-    // Else the first token would lose its own.
+    // Otherwise the first token would lose its own byte order mark.
     to.bom |= corpus.tokens.sentence(0).next().is_some_and(|token| token.starts_with(bom(true)));
     let mut writer = Writer {
         corpus,
@@ -607,14 +607,14 @@ struct Writer<'a> {
     out: String,
     n_written: usize,
     losses: Losses,
-    /// Ids by the names of tags, and names by ids, where tags stand as ids.
+    /// If the tags are ids: the id of each tag name. `names` has the name of each id.
     ids: Option<HashMap<&'a str, i64>>,
     names: Names<'a>,
-    /// Entities whose type has no id.
+    /// Number of entities whose type has no id.
     n_unnamed: usize,
-    /// Sentences without tokens.
+    /// Number of sentences without tokens.
     n_empty: usize,
-    /// Tokens and types that a column cannot hold as they are.
+    /// Number of tokens and tags that a column cannot hold unchanged.
     n_altered: usize,
 }
 
@@ -623,7 +623,7 @@ impl<'a> Writer<'a> {
         let corpus = self.corpus;
         let tokens = corpus.tokens.sentence(sentence);
         let n_tokens = tokens.len();
-        // A frame that is not ours says nothing: the sentence is written as usual.
+        // A frame from elsewhere is ignored, and the sentence is written as usual.
         let frame: Frame =
             corpus.extra_of(sentence).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         if n_tokens == 0 {
@@ -658,7 +658,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Tags and mask of an unchanged sentence whose tags are not those the scheme would give.
+    /// The original tags and mask of an unchanged sentence, if they are not the usual ones.
     fn as_they_came(
         &self,
         frame: &Frame,
@@ -703,7 +703,8 @@ impl<'a> Writer<'a> {
         self.out.push_str(end);
     }
 
-    /// The text as a column can hold it. `begins_line`: where it must not look like the mark of a document.
+    /// Changes a text so that a column can hold it. If `begins_line`, it must not look like the mark of a
+    /// document.
     fn fitting<'t>(&mut self, text: &'t str, begins_line: bool) -> Cow<'t, str> {
         let breaks = |c: char| match self.to.separator {
             Separator::Tab => "\t\n\r".contains(c),

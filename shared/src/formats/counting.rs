@@ -1,17 +1,17 @@
-//! How a file counts the characters of its text, found by the text that its labels give themselves.
+//! Finds out how a file counts the characters of its text, from labels that contain their own text.
 //!
-//! Offsets should count characters (code points). Other programs count UTF-16 units or bytes, or counted on a copy of
-//! the text with other line ends. Where a label says its text, that can be seen: the way of counting by which **all**
-//! labels of the file say what stands there, if there is one only.
+//! Offsets should count characters (code points). Some programs count UTF-16 units or bytes, or have counted on a
+//! copy of the text with other line ends. If labels contain their text, the right way can be found: it is the only
+//! way of counting with which **all** labels of the file have their text at their offsets.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::count;
 pub use crate::corpus::counting::{Counting, LineEnds, Unit};
 
-/// A text measured in one way of counting.
+/// A text measured with one way of counting.
 pub(super) struct Ruler {
-    /// Units before each character, and in all.
+    /// The number of units before each character; the last element is the number of all units.
     units: Vec<usize>,
 }
 
@@ -41,9 +41,10 @@ impl Ruler {
         Self { units }
     }
 
-    /// The characters from `start` to before `end`; none where these units are not in the text or cut a character.
+    /// The characters from `start` to `end` (exclusive). `None` if these units are not in the text or cut a
+    /// character.
     pub fn characters(&self, start: usize, end: usize) -> Option<(usize, usize)> {
-        // What has no width belongs to neither side.
+        // A character of width 0 belongs to neither side.
         let first = self.units.partition_point(|&unit| unit <= start).checked_sub(1)?;
         let last = self.units.partition_point(|&unit| unit < end);
         let is = |at: usize, unit: usize| self.units.get(at) == Some(&unit);
@@ -59,7 +60,7 @@ impl Ruler {
     }
 }
 
-/// Where a label says to be, and the text that it says to have.
+/// The offsets of a label, and the text that the label contains.
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     pub start: usize,
@@ -67,16 +68,16 @@ pub(super) struct Said {
     pub text: String,
 }
 
-/// Whether a label's text is what stands there, whatever the white space.
+/// Whether a label's text is the text at its offsets, apart from white space.
 pub(super) fn is_said(there: &str, said: &str) -> bool {
     there.split_whitespace().eq(said.split_whitespace())
 }
 
-/// A text with the labels that say theirs.
+/// Takes a text and those of its labels that contain their text.
 pub(super) type Evidence<'e> = dyn FnMut(&str, &[Said]) + 'e;
 
-/// The way of counting of a file; `each` shows all its texts, once or twice. Counting characters where that fits, or
-/// where not exactly one other way does.
+/// The way of counting of a file. `each` must show all its texts; it is called once or twice. The result is
+/// counting characters if this fits, or if there is not exactly one other way that fits.
 pub(super) fn of_file(mut each: impl FnMut(&mut Evidence)) -> Counting {
     let is_right = |text: &str, ruler: &Ruler, said: &Said| {
         let (start, end) = ruler.characters(said.start, said.end)?;
@@ -111,7 +112,7 @@ pub(super) fn of_file(mut each: impl FnMut(&mut Evidence)) -> Counting {
             })
         });
     });
-    // Ways that give the same places are one.
+    // Ways of counting that give the same places count as one.
     let places = left.iter().map(|(_, hasher)| hasher.finish());
     match left.first() {
         Some((first, hasher)) if places.clone().all(|other| other == hasher.finish()) => *first,
@@ -119,7 +120,7 @@ pub(super) fn of_file(mut each: impl FnMut(&mut Evidence)) -> Counting {
     }
 }
 
-/// What users are told about offsets that count something else.
+/// Tells the user that offsets count something other than characters.
 pub(super) fn note(counting: Counting) -> String {
     format!(
         "offsets count {}: the text that the labels give is found there, and not by counting characters",
@@ -127,7 +128,7 @@ pub(super) fn note(counting: Counting) -> String {
     )
 }
 
-/// Labels whose text stands elsewhere.
+/// Labels whose text is not at their offsets.
 #[derive(Debug, Default)]
 pub(super) struct Misfits {
     n: usize,
@@ -135,7 +136,7 @@ pub(super) struct Misfits {
 }
 
 impl Misfits {
-    /// One that says `said`, where `there` stands; `place` names it.
+    /// Adds a label with the text `said`, while the text at its offsets is `there`. `place` names the label.
     pub fn add(&mut self, place: &str, said: &str, there: &str) {
         self.n += 1;
         if self.first.len() < 3 {
@@ -144,7 +145,7 @@ impl Misfits {
         }
     }
 
-    /// What users are told about them.
+    /// Tells the user about these labels.
     pub fn note(&self) -> Option<String> {
         (self.n > 0).then(|| {
             format!(

@@ -1,17 +1,17 @@
-//! Recognising a format by content.
+//! Recognises the format of a file by its content.
 
 use super::json::{self, Fields};
 use super::source::decode;
 use super::{Format, FormatError, tag_json, text_json};
 
-/// What users are told where nothing fits.
+/// The known formats, for error messages.
 const KNOWN: &str = "DynClean JSON, CoNLL columns, BOND JSON, JSON Lines (tokens and tags, or text and \
                      offsets) or Label Studio's JSON";
 
-/// The format of a file, by its content.
+/// Recognises the format of a file by its content.
 ///
 /// # Errors
-/// When it is none that is known, with what is.
+/// When the format is not known. The message lists the known formats.
 pub fn detect(bytes: &[u8]) -> Result<Format, FormatError> {
     detect_text(decode(bytes)?.text)
 }
@@ -20,7 +20,7 @@ pub(super) fn detect_text(text: &str) -> Result<Format, FormatError> {
     if !json::looks_like_json(text) {
         return Ok(Format::Conll);
     }
-    // An array without elements is a corpus without sentences.
+    // An empty array is a corpus without sentences.
     let Some(record) = json::first(text, KNOWN)? else { return Ok(Format::DyncleanJson) };
     if json::pair(record.raw).is_some_and(|(_, fields)| text_json::has_spans(&fields)) {
         return Ok(Format::TextJsonl);
@@ -36,7 +36,7 @@ pub(super) fn detect_text(text: &str) -> Result<Format, FormatError> {
     }
 }
 
-/// What an element of the outer array is, that is no object.
+/// Describes an element of the outer array that is not an object.
 fn element(raw: &str) -> &'static str {
     let inner = raw.trim_start_matches('[').trim_start();
     match (raw.starts_with('['), inner.chars().next()) {
@@ -50,7 +50,7 @@ fn element(raw: &str) -> &'static str {
     }
 }
 
-/// What an object is that is no record of a corpus.
+/// Describes an object that is not a corpus record.
 fn object(fields: &Fields) -> String {
     let has = |name: &str| fields.get(name).is_some();
     let begins =
@@ -90,7 +90,7 @@ fn by_fields(fields: &Fields) -> Option<Format> {
     let has_tags = tag_json::TAG_FIELDS.iter().any(|name| has(name));
     let words = || fields.get("words").filter(|raw| has_tags && raw.starts_with('['));
     let tokens = fields.get("tokens").or_else(words);
-    // Columns of a table: all sentences in one record.
+    // Columns of a table: one record has all sentences.
     if tokens.is_some_and(is_array_of('[')) {
         return None;
     }

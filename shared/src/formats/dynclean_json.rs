@@ -1,13 +1,12 @@
-//! DynClean JSON: one array (or JSON Lines), one object per sentence.
+//! DynClean JSON: an array (or JSON Lines) with one object per sentence.
 //!
 //! ```json
 //! [
 //! {"tokens": ["Ada", "Lovelace", "wrote"], "entities": [[0, 1, "PER"]], "unknown": [[2, 2]]}
 //! ]
 //! ```
-//! Token indices count from 0, the end is inclusive. `unknown` (optional) lists spans that a
-//! cleaning removed: they are neither entities nor `O`. Any other field of a sentence is kept and
-//! written back.
+//! Token indices count from 0, and the end is inclusive. `unknown` (optional) lists spans that a cleaning removed:
+//! they are neither entities nor `O`. All other fields of a sentence are kept and written back.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -26,7 +25,7 @@ const UNKNOWN: &str = "unknown";
 /// Reads a corpus. The label set has the types that occur, sorted by name.
 ///
 /// # Errors
-/// With the line and what was expected there.
+/// When the file cannot be read. The error has the line and what was expected there.
 pub fn read(text: &[u8]) -> Result<Corpus, FormatError> {
     if text.trim_ascii().is_empty() {
         return Err(FormatError { line: 1, message: format!("the file is empty; expected {EXPECTED}") });
@@ -82,9 +81,8 @@ fn read_sentence<'a>(
     })
 }
 
-/// Writes a corpus, one sentence a line; the same corpus always gives the same bytes. Whatever
-/// format the corpus came in, this is DynClean JSON; further fields are written where they came
-/// from such a file.
+/// Writes a corpus as DynClean JSON, one sentence per line. The same corpus always gives the same bytes. Other
+/// fields of a sentence are written only if the corpus was read from DynClean JSON.
 pub fn write(corpus: &Corpus) -> String {
     let layout = match &corpus.layout {
         Layout::DyncleanJson(layout) => layout,

@@ -1,7 +1,7 @@
-//! JSON record by record, values kept as the text they came in.
+//! Reads JSON record by record and keeps values as text.
 //!
-//! A record is read as a list of fields whose values are slices of the file, so that whatever is
-//! not understood (numbers of any size, nested fields, their order) is written back as it was.
+//! A record is read as a list of fields whose values are slices of the file. So everything that is not understood
+//! (numbers of any size, nested fields, their order) is written back unchanged.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -17,33 +17,33 @@ use super::source::line_of;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     text: &'a str,
-    /// The value as it stands in the file.
+    /// The text of the value in the file.
     pub raw: &'a str,
-    /// Its number, from 1.
+    /// Number of the record, from 1.
     number: usize,
 }
 
-/// Fields by which people know a record.
+/// Names of fields that may identify a record.
 const IDS: [&str; 6] = ["id", "guid", "uid", "_id", "sent_id", "doc_id"];
 
 impl<'a> Record<'a> {
-    /// An error at the line where the record begins.
+    /// Makes an error at the line where the record begins.
     pub fn error(&self, message: impl fmt::Display) -> FormatError {
         self.error_at(self.raw, message)
     }
 
-    /// An error at the line where a part of the record begins.
+    /// Makes an error at the line where a part of the record begins.
     pub fn error_at(&self, part: &str, message: impl fmt::Display) -> FormatError {
         FormatError { line: line_of(self.text, part), message: format!("{}{message}", self.place()) }
     }
 
-    /// The record by its number and id, where the line does not tell.
+    /// The number and id of the record, if the line alone does not identify it.
     fn place(&self) -> String {
         let is_line = container(self.text) == Container::Lines && line_of(self.text, self.raw) == self.number;
         if is_line { String::new() } else { format!("{}: ", self.name()) }
     }
 
-    /// The record in words: its number, and its id where it has one.
+    /// The record in words: its number, and its id if it has one.
     pub fn name(&self) -> String {
         let fields = fields(self.raw).unwrap_or_default();
         let id = IDS.iter().find_map(|name| Some((name, fields.present(name)?)));
@@ -53,7 +53,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The record's fields in order.
+    /// The fields of the record, in order.
     pub fn fields(&self) -> Result<Fields<'a>, FormatError> {
         fields(self.raw).map_err(|e| self.json_error(self.raw, &e, "a record with fields"))
     }
@@ -63,12 +63,12 @@ impl<'a> Record<'a> {
         serde_json::from_str(part).map_err(|e| self.json_error(part, &e, &format!("`{name}` as {expected}")))
     }
 
-    /// The elements of a part of the record that is an array.
+    /// The elements of a part of the record that must be an array.
     pub fn items(&self, part: &'a str, name: &str) -> Result<Vec<&'a str>, FormatError> {
         items(part).map_err(|e| self.json_error(part, &e, &format!("`{name}` as an array")))
     }
 
-    /// The fields of a part of the record that is an object.
+    /// The fields of a part of the record that must be an object.
     pub fn fields_of(&self, part: &'a str, name: &str) -> Result<Fields<'a>, FormatError> {
         fields(part).map_err(|e| self.json_error(part, &e, &format!("`{name}` as an object")))
     }
@@ -80,12 +80,12 @@ impl<'a> Record<'a> {
 }
 
 fn without_position(error: &serde_json::Error) -> String {
-    // serde_json appends the position, which the error carries as a field of its own.
+    // serde_json appends the position to the message. The error also has the position as its own field.
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
-/// Fields of an object in order: name, value as it stands in the file.
+/// The fields of an object in order: name, and value as text of the file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields<'a>(pub Vec<(String, &'a str)>);
 
@@ -95,7 +95,7 @@ impl<'a> Fields<'a> {
         self.0.iter().find(|(n, _)| n == name).map(|f| f.1)
     }
 
-    /// The value of a field unless it is `null`.
+    /// The value of a field, unless it is `null`.
     pub fn present(&self, name: &str) -> Option<&'a str> {
         self.get(name).filter(|raw| *raw != "null")
     }
@@ -136,7 +136,7 @@ pub(super) fn items(raw: &str) -> serde_json::Result<Vec<&str>> {
     Ok(items.into_iter().map(RawValue::get).collect())
 }
 
-/// Whether the text begins like JSON, not like a column file whose first token is a bracket.
+/// Whether a text begins like JSON, and not like a column file whose first token is a bracket.
 pub(super) fn looks_like_json(text: &str) -> bool {
     let text = text.trim_start();
     let second = |rest: &str, expected: &[char]| rest.trim_start().starts_with(expected);
@@ -152,7 +152,7 @@ pub(super) fn looks_like_json(text: &str) -> bool {
     begins_so && !ends_in_tag
 }
 
-/// Whether the first line, or all of the text, begins with a whole array of numbers or the like.
+/// Whether the first line, or the whole text, begins with a complete JSON value, such as an array of numbers.
 fn begins_with_value(text: &str) -> bool {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let is_value = values.next().is_some_and(|value| value.is_ok());
@@ -162,7 +162,7 @@ fn begins_with_value(text: &str) -> bool {
             || rest.trim_start_matches([' ', '\r']).starts_with('\n'))
 }
 
-/// How the records of this text are strung together.
+/// How the records of this text are joined.
 pub(super) fn container(text: &str) -> Container {
     let text = text.trim_start();
     let begins_with_pair = || {
@@ -177,7 +177,7 @@ pub(super) fn container(text: &str) -> Container {
     }
 }
 
-/// The text and the fields of `["text", {"entities": [...]}]`.
+/// The text and the fields of a pair `["text", {"entities": [...]}]`.
 pub(super) fn pair(raw: &str) -> Option<(&str, Fields<'_>)> {
     match items(raw).ok()?.as_slice() {
         [text, object] if text.starts_with('"') => Some((text, fields(object).ok()?)),
@@ -188,7 +188,7 @@ pub(super) fn pair(raw: &str) -> Option<(&str, Fields<'_>)> {
 /// Calls `each` with every record, until it breaks.
 ///
 /// # Errors
-/// With the line and `expected`, where the text is not JSON; else whatever `each` says.
+/// When the text is not JSON: the error has the line and `expected`. Errors of `each` are returned as they are.
 pub(super) fn for_each<'a>(
     text: &'a str,
     expected: &str,
@@ -230,7 +230,7 @@ pub(super) fn for_each<'a>(
     }
 }
 
-/// The first record.
+/// The first record, if there is one.
 pub(super) fn first<'a>(text: &'a str, expected: &str) -> Result<Option<Record<'a>>, FormatError> {
     let mut first = None;
     for_each(text, expected, |record| {
@@ -243,7 +243,7 @@ pub(super) fn first<'a>(text: &'a str, expected: &str) -> Result<Option<Record<'
 struct Elements<'a, 'e, F> {
     text: &'a str,
     each: &'e mut F,
-    /// Why the walk ended before the array did.
+    /// The reason why reading stopped before the end of the array.
     stopped: &'e mut Option<Result<(), FormatError>>,
     n_read: &'e mut usize,
 }
@@ -278,12 +278,12 @@ impl<'a, F: FnMut(Record<'a>) -> Result<ControlFlow<()>, FormatError>> Visitor<'
 
 // ---------------------------------------------------------------- writing
 
-/// A JSON string.
+/// Formats a JSON string.
 pub(super) fn string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A JSON array of rendered values.
+/// Formats a JSON array of formatted values.
 pub(super) fn array<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
     let mut out = String::from("[");
     for (i, item) in items.into_iter().enumerate() {
@@ -296,7 +296,7 @@ pub(super) fn array<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String
     out
 }
 
-/// A JSON object of rendered values.
+/// Formats a JSON object of formatted values.
 pub(super) fn object<N: AsRef<str>, S: AsRef<str>>(fields: impl IntoIterator<Item = (N, S)>) -> String {
     let mut out = String::from("{");
     for (i, (name, value)) in fields.into_iter().enumerate() {
@@ -311,12 +311,12 @@ pub(super) fn object<N: AsRef<str>, S: AsRef<str>>(fields: impl IntoIterator<Ite
     out
 }
 
-/// A JSON array of pairs.
+/// Formats a JSON array of pairs.
 pub(super) fn pairs<N: fmt::Display>(pairs: impl IntoIterator<Item = (N, N)>) -> String {
     array(pairs.into_iter().map(|(a, b)| format!("[{a}, {b}]")))
 }
 
-/// A whole file of rendered records, one a line.
+/// Formats a whole file of formatted records, one per line.
 pub(super) fn file(container: Container, records: impl IntoIterator<Item = String>) -> String {
     let mut out = String::new();
     let (open, between, close) = match container {
@@ -331,7 +331,7 @@ pub(super) fn file(container: Container, records: impl IntoIterator<Item = Strin
         }
         is_first = false;
         if container == Container::Lines && record.contains(['\n', '\r']) {
-            // In JSON, raw line ends are white space between values only.
+            // In valid JSON, a raw line end can only be white space between values.
             out.push_str(&record.replace(['\n', '\r'], " "));
         } else {
             out.push_str(&record);
@@ -345,14 +345,14 @@ pub(super) fn file(container: Container, records: impl IntoIterator<Item = Strin
 
 // ---------------------------------------------------------------- records of tokens
 
-/// The fields of a token record that DynClean writes itself, in their usual order; `None` where
-/// one is left out. The first is the field of the tokens, which every record has.
+/// The fields of a token record that DynClean writes, in their usual order. `None` means that the field is left
+/// out. The first field has the tokens; every record has it.
 pub(super) type OwnFields<'a> = [(&'a str, Option<String>)];
 
-/// What of a record's fields must be kept to write it back, as a JSON object.
+/// The fields of a record that are needed to write it back, as a JSON object; `None` if there are none.
 ///
-/// Where the `own` fields come first and in their usual order, only the others; else all fields in
-/// order, with `null` for the own ones (or the `kept` value of one, see the caller).
+/// If the `own` fields come first and in their usual order, these are only the other fields. Otherwise these are
+/// all fields in order, with `null` for the own ones. `kept` is an own field whose value is kept.
 pub(super) fn further_fields(fields: &Fields, own: &[&str], kept: Option<(&str, &str)>) -> Option<String> {
     let of_own = fields.0.iter().map_while(|(name, _)| own.iter().position(|o| o == name));
     let (mut leading, mut last, mut is_usual) = (0, None, kept.is_none());
@@ -380,9 +380,9 @@ pub(super) fn further_fields(fields: &Fields, own: &[&str], kept: Option<(&str, 
     (out != "{}").then_some(out)
 }
 
-/// A token record: the own fields, and the further ones where they were.
+/// Formats a token record: the own fields, and the other fields in their original places.
 pub(super) fn token_record(own: &OwnFields, further: Option<&str>) -> String {
-    // What is no object says nothing.
+    // `further` is ignored if it is not an object.
     let template = further.and_then(|json| fields(json).ok()).unwrap_or_default();
     let is_own = |name: &str| own.iter().any(|(own, _)| *own == name);
     let in_order = Some(&template).filter(|t| own.first().is_some_and(|(tokens, _)| t.get(tokens).is_some()));

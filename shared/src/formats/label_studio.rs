@@ -5,10 +5,10 @@
 //!   "from_name": "label", "to_name": "text",
 //!   "value": {"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]}}]}]}]
 //! ```
-//! A task is a sentence. Its labels are those of the first annotation (`completions` in old versions) that was not
-//! cancelled, or of the first prediction. Where every task with predictions has annotations, predictions are the
-//! distant and annotations the gold layer. Tasks without either are left out. Offsets count characters. Unknown
-//! spans stand in `data.unknown`: `[[start, end], ...]`.
+//! A task is a sentence. Its labels come from its first annotation that was not cancelled (`completions` in old
+//! versions), or from its first prediction. If every task with predictions also has annotations, predictions are
+//! the distant layer and annotations are the gold layer. Tasks without either are left out. Offsets count
+//! characters. Unknown spans are in `data.unknown`: `[[start, end], ...]`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ const UNKNOWN: &str = "unknown";
 const EXPECTED: &str =
     "an array of tasks such as {\"data\": {\"text\": \"...\"}, \"annotations\": [{\"result\": [...]}]}";
 
-/// The label of one region of text.
+/// A labelled region of a text.
 #[derive(Deserialize)]
 struct Region {
     #[serde(default)]
@@ -53,22 +53,22 @@ struct Value {
     labels: Vec<String>,
 }
 
-/// What kind of result this is: `"labels"`, `"choices"`, ...
+/// The type of a result: `"labels"`, `"choices"`, ...
 fn kind(raw: &str) -> Option<String> {
     serde_json::from_str(json::fields(raw).ok()?.get("type")?).ok()
 }
 
-/// Results that say something about a task or a region, and are no labels of text.
+/// Types of results that describe a task or a region, and do not label text.
 const NO_LABELS: [&str; 9] =
     ["relation", "choices", "textarea", "rating", "number", "datetime", "pairwise", "ranker", "taxonomy"];
 
-/// A region of text with a label; `None` for other results (choices, relations, ...).
+/// Parses a labelled region of text; `None` for other results (choices, relations, ...).
 fn region(raw: &str) -> Option<serde_json::Result<Region>> {
     let fields = json::fields(raw).ok()?;
     (fields.get("type") == Some("\"labels\"")).then(|| serde_json::from_str(raw))
 }
 
-/// Position and fields of the entry of a layer that counts: the first that was not cancelled.
+/// Position and fields of the entry that is used: the layer's first entry that was not cancelled.
 fn chosen<'a>(task: &Fields<'a>, layer: &str) -> serde_json::Result<Option<(usize, Fields<'a>)>> {
     let Some(raw) = task.present(layer) else { return Ok(None) };
     for (position, entry) in json::items(raw)?.into_iter().enumerate() {
@@ -94,21 +94,21 @@ fn results<'a>(entry: &Fields<'a>) -> serde_json::Result<Vec<&'a str>> {
     entry.present("result").map_or(Ok(Vec::new()), json::items)
 }
 
-/// What is read of a file, and how.
+/// What to read of a file, and how.
 struct Plan {
     layout: LabelStudio,
     gold: Option<String>,
     notes: Vec<String>,
 }
 
-/// Which layers there are, the field of the text and the names of the controls.
+/// Finds the layers of a file, the field of the text and the names of the controls.
 fn plan(source: &Source, options: &ReadOptions) -> Result<Plan, FormatError> {
     let mut layout = LabelStudio { container: json::container(source.text), ..LabelStudio::default() };
     let mut named = false;
     let mut annotations = ANNOTATIONS;
-    // Tasks with an entry in each layer; in both.
+    // Numbers of tasks with annotations, with predictions, and with both.
     let (mut n_annotated, mut n_predicted, mut n_both) = (0, 0, 0);
-    // Whether a layer has labels.
+    // Whether annotations and predictions have any label.
     let (mut annotated, mut predicted) = (false, false);
     let mut is_first = true;
     json::for_each(source.text, EXPECTED, |record| {
@@ -179,7 +179,7 @@ fn plan(source: &Source, options: &ReadOptions) -> Result<Plan, FormatError> {
         None => None,
     };
     layout.counting = counting::of_file(|see| {
-        // What is wrong with a task is said when it is read.
+        // Errors in a task are reported later, when the task is read.
         let _ = json::for_each(source.text, EXPECTED, |record| {
             let task = record.fields()?;
             let text = data(&record, &task)?.get(&layout.text).and_then(|raw| serde_json::from_str::<String>(raw).ok());
@@ -202,7 +202,7 @@ fn plan(source: &Source, options: &ReadOptions) -> Result<Plan, FormatError> {
     Ok(Plan { layout, gold, notes })
 }
 
-/// The text that a region says to have; line ends stand as `\n` in two characters there.
+/// The text that a region contains. Line ends in it are the two characters `\n`.
 fn said(region: &Region) -> Option<Said> {
     let Value { start, end, text, .. } = &region.value;
     let text = text.as_ref()?.replace("\\n", " ");
@@ -214,16 +214,16 @@ fn data<'a>(record: &Record<'a>, task: &Fields<'a>) -> Result<Fields<'a>, Format
     record.fields_of(raw, "data")
 }
 
-/// What of the tasks could not be used.
+/// Numbers of tasks and results that could not be used.
 #[derive(Default)]
 struct Tally {
     unused: Unused,
-    /// Tasks that nobody labelled, or whose annotators skipped them.
+    /// Tasks without labels (`n_unlabelled`), and tasks that annotators skipped (`n_skipped`).
     n_unlabelled: usize,
     n_skipped: usize,
-    /// Tasks with several annotations, of which one is read.
+    /// Tasks with several annotations. Only one of them is read.
     n_several: usize,
-    /// Results of kinds that are not read.
+    /// Number of results by type, for types that are not read.
     others: BTreeMap<String, usize>,
 }
 
@@ -343,12 +343,12 @@ fn read_task(
     })
 }
 
-/// Where a region is.
+/// The place of a region.
 enum Placed {
     Tokens(u32, u32),
-    /// Not where tokens begin and end.
+    /// The region does not begin and end at token boundaries.
     Between,
-    /// What it says, and what is there instead.
+    /// The region's own text, and the different text at its offsets.
     Elsewhere(String, String),
     Outside,
 }
@@ -362,7 +362,7 @@ fn placed(text: &Text, ruler: &Ruler, region: &Region) -> Placed {
     text.align(start, end).map_or(Placed::Between, |(first, last)| Placed::Tokens(first, last))
 }
 
-/// Whether a task has more than its text and labels.
+/// Whether a task has more than its text and its labels.
 pub(super) fn has_further_fields(raw: &str, layout: &LabelStudio) -> bool {
     let has_others = |fields: &Fields, own: [&str; 2]| fields.0.iter().any(|(name, _)| !own.contains(&name.as_str()));
     let task = json::fields(raw).unwrap_or_default();
@@ -388,14 +388,14 @@ pub(super) fn write(corpus: &Corpus, layout: &LabelStudio) -> Written {
     Written { content, layout: Layout::LabelStudio(layout.clone()), notes: retokenised_note(n_retokenised) }
 }
 
-/// What users are told about sentences whose tokens the text alone does not give.
+/// Tells the user about sentences whose tokens cannot be found again from the text.
 pub(super) fn retokenised_note(n: usize) -> Vec<String> {
     let note =
         || format!("{} with other tokens when read back: this format holds text, and no tokens", count(n, "sentence"));
     (n > 0).then(note).into_iter().collect()
 }
 
-/// The task as it came, with the labels as they are now; `None` where it is not the sentence's.
+/// The original task with the current labels. `None` if it does not have the sentence's text.
 fn edited(corpus: &Corpus, sentence: u32, raw: &str, layout: &LabelStudio) -> Option<String> {
     let task = json::fields(raw).ok()?;
     let data = json::fields(task.get("data")?).ok()?;
@@ -422,7 +422,7 @@ fn edited(corpus: &Corpus, sentence: u32, raw: &str, layout: &LabelStudio) -> Op
     }
     let kept = now.len() == had.len() && now == had;
     now.extend(labels.added().filter_map(|(span, label)| new_region(&text, &ruler, span, label, layout)));
-    // Without an entry it would not be known that this task is labelled.
+    // Without an entry, nobody could see that this task is labelled.
     let layer = match entry.is_none() || !kept || now.len() > had.len() {
         true => Some(with_results(&task, layout, entry.as_ref(), &now)?),
         false => None,
@@ -450,7 +450,7 @@ fn set<'a>(fields: &mut Fields<'a>, name: &str, value: &'a str) {
     }
 }
 
-/// An object with one field replaced, added or (`None`) left out.
+/// An object with one field replaced or added, or left out if `value` is `None`.
 fn replaced(fields: &Fields, name: &str, value: Option<&str>) -> String {
     let mut out = Fields(fields.0.clone());
     match value {
@@ -469,7 +469,7 @@ fn fate<'a>(text: &Text, ruler: &Ruler, item: &str, labels: &mut Labels<'a>) -> 
     })
 }
 
-/// The field of the layer with other results in its entry.
+/// The field of the layer, with new results in the entry that is used.
 fn with_results(
     task: &Fields,
     layout: &LabelStudio,
@@ -513,11 +513,11 @@ fn new_region(text: &Text, ruler: &Ruler, span: (u32, u32), label: &str, layout:
     ]))
 }
 
-/// A task for a sentence that came from elsewhere.
+/// A new task, for a sentence from another format.
 fn made(corpus: &Corpus, sentence: u32, layout: &LabelStudio, n_retokenised: &mut usize) -> String {
     let (string, offsets) = joined(corpus.tokens.sentence(sentence));
     *n_retokenised += usize::from(Text::new(&string).token_offsets() != offsets.as_slice());
-    // The corpus's own tokens: labels are given by characters.
+    // Uses the corpus's own tokens, because labels are given by characters.
     let text = Text::with_tokens(&string, offsets).unwrap_or_else(|| Text::new(&string));
     let ruler = Ruler::new(&string, layout.counting);
     let mut labels = Labels::default();

@@ -1,4 +1,4 @@
-//! Text with labels at character offsets: between characters and tokens, both ways.
+//! Text with labels at character offsets. Converts between characters and tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -6,18 +6,18 @@ use std::ops::Range;
 use super::tokeniser::tokenise;
 use crate::corpus::Corpus;
 
-/// A text, its tokens and its characters.
+/// A text with its tokens and its characters.
 #[derive(Debug, Clone)]
 pub(super) struct Text<'a> {
     text: &'a str,
-    /// First byte of every character, and the length of the text.
+    /// First byte of each character; the last element is the length of the text.
     bytes: Vec<usize>,
-    /// Tokens ascending: first character, end (exclusive).
+    /// Tokens in ascending order: first character, end (exclusive).
     tokens: Vec<(usize, usize)>,
 }
 
 impl<'a> Text<'a> {
-    /// Tokens by the rule of [`tokenise`].
+    /// Splits a text into tokens with [`tokenise`].
     pub fn new(text: &'a str) -> Self {
         let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
         bytes.push(text.len());
@@ -26,7 +26,7 @@ impl<'a> Text<'a> {
         Self { text, bytes, tokens }
     }
 
-    /// Tokens as they are given; `None` where they are not in order or outside the text.
+    /// Uses the given tokens; `None` if they are not in order or not inside the text.
     pub fn with_tokens(text: &'a str, tokens: Vec<(usize, usize)>) -> Option<Self> {
         let n = text.chars().count();
         let are_ordered = tokens.windows(2).all(|pair| matches!(pair, [a, b] if a.1 <= b.0 && a.0 < b.0));
@@ -44,18 +44,18 @@ impl<'a> Text<'a> {
         self.bytes.len().saturating_sub(1)
     }
 
-    /// Some of the tokens.
+    /// The tokens in a range.
     pub fn tokens_in(&self, range: &Range<u32>) -> impl ExactSizeIterator<Item = &'a str> + '_ {
         let tokens = self.tokens.get(range.start as usize..range.end as usize).unwrap_or_default();
         tokens.iter().map(|&(start, end)| self.slice(start, end))
     }
 
-    /// The tokens' characters: first, end (exclusive).
+    /// The characters of each token: first, end (exclusive).
     pub fn token_offsets(&self) -> &[(usize, usize)] {
         &self.tokens
     }
 
-    /// The characters from `start` to before `end`; nothing where there are none.
+    /// The characters from `start` to `end` (exclusive); empty if they are not in the text.
     pub fn slice(&self, start: usize, end: usize) -> &'a str {
         match (self.bytes.get(start), self.bytes.get(end)) {
             (Some(&a), Some(&b)) => self.text.get(a..b).unwrap_or_default(),
@@ -63,10 +63,10 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The tokens (first, last) that these characters are, white space at their ends aside.
+    /// The tokens (first, last) of these characters, without white space at the ends.
     pub fn align(&self, start: usize, end: usize) -> Option<(u32, u32)> {
         self.align_exactly(start, end).or_else(|| {
-            // What is in no token is white space.
+            // Characters outside all tokens are white space.
             let first = self.tokens.partition_point(|t| t.0 < start);
             let last = self.tokens.partition_point(|t| t.1 <= end).checked_sub(1)?;
             let cuts_before = first.checked_sub(1).and_then(|t| self.tokens.get(t)).is_some_and(|t| t.1 > start);
@@ -77,8 +77,8 @@ impl<'a> Text<'a> {
 
     fn align_exactly(&self, start: usize, end: usize) -> Option<(u32, u32)> {
         let first = self.tokens.binary_search_by_key(&start, |t| t.0).ok()?;
-        // Ends ascend as starts do, but an empty token shares its end with none before it only if a
-        // character stands between; the last of equal ends is meant.
+        // Ends are in the same order as starts. An empty token may have the same end as the token before it; the
+        // last token with this end is used.
         let last = self.tokens.partition_point(|t| t.1 <= end).checked_sub(1)?;
         let fits = self.tokens.get(last).is_some_and(|t| t.1 == end) && first <= last;
         fits.then_some((first as u32, last as u32))
@@ -90,7 +90,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// What a label of the file has become.
+/// What happened to a label of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate<'a> {
     Keep,
@@ -98,17 +98,17 @@ pub(super) enum Fate<'a> {
     Drop,
 }
 
-/// The labels of one sentence as they are now.
+/// The current labels of one sentence.
 #[derive(Debug, Default)]
 pub(super) struct Labels<'a> {
     entities: BTreeMap<(u32, u32), &'a str>,
-    /// Unknown spans, first and last token.
+    /// Unknown spans as (first token, last token).
     pub unknown: BTreeSet<(u32, u32)>,
     seen: BTreeSet<(u32, u32)>,
 }
 
 impl<'a> Labels<'a> {
-    /// Of a sentence; its token indices plus `first`.
+    /// Adds the labels of a sentence. `first` is added to its token indices.
     pub fn add(&mut self, corpus: &'a Corpus, sentence: u32, first: u32) {
         for entity in corpus.entities_of(sentence) {
             let span = (entity.span.start + first, entity.span.end + first);
@@ -117,7 +117,7 @@ impl<'a> Labels<'a> {
         self.unknown.extend(corpus.unknown_of(sentence).iter().map(|s| (s.start + first, s.end + first)));
     }
 
-    /// What became of a label at a span; it counts as written.
+    /// What happened to a label at this span. The span then counts as written.
     pub fn fate(&mut self, span: (u32, u32), label: &str) -> Fate<'a> {
         self.seen.insert(span);
         match self.entities.get(&span) {
@@ -127,13 +127,13 @@ impl<'a> Labels<'a> {
         }
     }
 
-    /// The labels that no label of the file stood for, ascending.
+    /// The labels that are not in the file, in ascending order.
     pub fn added(&self) -> impl Iterator<Item = ((u32, u32), &'a str)> + '_ {
         self.entities.iter().filter(|(span, _)| !self.seen.contains(span)).map(|(&span, &label)| (span, label))
     }
 }
 
-/// A text for tokens that have none: them with a blank between each two.
+/// A text for tokens without text: the tokens, joined by spaces.
 pub(super) fn joined<'t>(tokens: impl Iterator<Item = &'t str>) -> (String, Vec<(usize, usize)>) {
     let mut text = String::new();
     let mut offsets = Vec::new();

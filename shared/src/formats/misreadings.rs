@@ -1,4 +1,4 @@
-//! Files that are easily read wrongly: read as they are meant, or refused in words that help. Never in silence.
+//! Tests with files that are easily misread. They must be read correctly, or refused with a helpful message.
 
 use super::*;
 
@@ -61,7 +61,7 @@ fn noted(layers: &Layers, parts: &[&str]) {
     }
 }
 
-/// Rows of a token and a tag; an empty tag ends a sentence.
+/// Rows of a token and a tag. An empty tag ends a sentence.
 fn rows(tags: &[&str]) -> String {
     let row = |(i, tag): (usize, &&str)| if tag.is_empty() { "\n".to_owned() } else { format!("t{i}\t{tag}\n") };
     tags.iter().enumerate().map(row).collect()
@@ -91,7 +91,7 @@ fn every_way_to_write_a_tag_is_read_and_written_back() {
             &["B-PER", "E-PER", "O", "S-LOC", "O", "B-X", "M-X", "E-X"],
             &[(0, "t0 t1", "PER"), (0, "t3", "LOC"), (0, "t5 t6 t7", "X")],
         ),
-        // A type may look like a prefix where the others do not.
+        // A type may look like a prefix if the other labels do not.
         (&["E-mail", "E-mail", "O", "person"], &[(0, "t0 t1", "E-mail"), (0, "t3", "person")]),
         (&["E-mail", "O", "O", "E-mail"], &[(0, "t0", "E-mail"), (0, "t3", "E-mail")]),
         (&["per", "per", "o", "loc"], &[(0, "t0 t1", "per"), (0, "t3", "loc")]),
@@ -130,7 +130,7 @@ fn changed_sentences_get_tags_in_the_spelling_of_the_file() {
         corpus.unknown = vec![crate::corpus::span::Span { sentence: 0, start: 0, end: 0 }];
         let by_tag = WriteOptions { unknown: Some(UnknownAs::Tag("IGNORE".into())), ..WriteOptions::default() };
         if tags[0] == "B" {
-            // A label that is not the only one of its file has a name.
+            // A label gets a name only if it is the only label of its file.
             continue;
         }
         let Content::Text(text) = write(&corpus, &by_tag).content else { panic!("one file") };
@@ -167,10 +167,10 @@ fn what_is_no_tag_is_refused_in_words() {
     // A mask of one type, and ids.
     refused(&rows(&["1", "0", "0", "1"]), &["numbers", "--tags"]);
     refused(&rows(&["12", "3", "0", "1"]), &["numbers", "--tags"]);
-    // Another annotation than entities: no token is outside.
+    // Annotations that are not entities: no token is outside.
     refused(&rows(&["NNP", "VBZ", "DT", "NN", "", "NNP"]), &["no O", "--label-column"]);
     refused(&rows(&["-", "(12", "12)", "-"]), &["no O", "--label-column"]);
-    // Begin and inside, but not everywhere.
+    // Some labels look like tags with begin and inside, but others do not.
     refused(&rows(&["PER-B", "PER-I", "O", "misc"]), &["PER-B", "PER-I"]);
     refused(&rows(&["HLA-B", "O", "O", "HLA-B"]), &["HLA-B"]);
     // Lemmas or words: nearly as many types as tokens.
@@ -179,7 +179,7 @@ fn what_is_no_tag_is_refused_in_words() {
     refused(&words, &["50 types", "--label-column"]);
     let json: Vec<String> = (0..100).map(|i| if i % 2 == 0 { "\"O\"".into() } else { format!("\"l{i}\"") }).collect();
     refused(&format!("{{\"tokens\": [{0}], \"tags\": [{0}]}}", json.join(", ")), &["50 types", "--label-column"]);
-    // Tags of two kinds.
+    // Tags of two spellings.
     refused(&rows(&["B-PER", "O", "b-LOC", "O"]), &["b-LOC"]);
 }
 
@@ -212,7 +212,7 @@ fn ids_are_read_by_their_names_in_whatever_spelling() {
     }
     let both = "{\"tokens\": [\"a\", \"b\"], \"ner_tags\": [\"B-PER\", 0]}";
     refused_with(both.as_bytes(), &named, &["names", "ids"]);
-    // A number among names is none of the ids.
+    // A number among names is not an id.
     let among = "{\"tokens\": [\"a\", \"b\"], \"ner_tags\": [\"B-PER\", \"0\"]}";
     refused_with(among.as_bytes(), &named, &["\"0\" is not a tag"]);
     let unknown = layers("{\"tokens\": [\"a\", \"b\"], \"ner_tags\": [\"1\", \"-100\"]}", &named).corpus;
@@ -249,7 +249,7 @@ fn headers_and_comments_are_no_tokens() {
     is(&layers.corpus, &[(0, "Ada L.", "pers")]);
     noted(&layers, &["TOKEN"]);
     assert_eq!(written(&layers.corpus), hipe);
-    // The last column holds other things, and the error says where tags are.
+    // The last column does not hold tags, and the error names the column that does.
     refused(hipe, &["column 3", "no O", "column 2"]);
     for header in ["word\ttag\n", "tokens\tner_tags\n\n", "Sentence\tLabel\n"] {
         let file = format!("{header}Ada\tPER\nwrote\tO\n\nAda\tPER\n");
@@ -363,7 +363,7 @@ fn errors_in_one_line_of_json_name_the_record() {
     ] {
         refused(&text, parts);
     }
-    // In JSON Lines, the line tells.
+    // In JSON Lines, the line number is enough.
     let error = read(format!("{good}\n{{\"text\": 3}}\n").as_bytes(), &options()).unwrap_err();
     assert!(error.line == 2 && !error.message.contains("record"), "{error}");
 }
@@ -396,7 +396,7 @@ fn brats_offsets_are_compared_with_the_text_of_their_lines() {
     let lf = lines.join("\n");
     let smile = "😀 Ann met Ron";
     let cases = [
-        // As they should be.
+        // Offsets as they should be.
         (crlf.as_str(), "T1\tPER 0 3\tAnn\nT2\tPER 34 37\tRon\n", ""),
         // CR LF counted as one; LF as two; line ends not counted.
         (&crlf, "T1\tPER 0 3\tAnn\nT2\tPER 32 35\tRon\n", "CR LF as one"),
@@ -415,7 +415,7 @@ fn brats_offsets_are_compared_with_the_text_of_their_lines() {
             said => noted(&layers, &[said, "d.ann"]),
         }
         assert_eq!(written(&layers.corpus), annotations);
-        // A new line counts as the others do.
+        // A new line uses the same way of counting.
         let mut cleaned = layers.corpus.clone();
         let gone = cleaned.entities.remove(1).span;
         cleaned.entities.push(Entity { span: crate::corpus::span::Span { start: gone.start, ..gone }, label: 1 });
@@ -425,12 +425,12 @@ fn brats_offsets_are_compared_with_the_text_of_their_lines() {
         let Content::Documents(again) = write(&moved, &WriteOptions::default()).content else { panic!("documents") };
         assert_eq!(entities_of(&brat::read(&again, &options()).unwrap().corpus), entities_of(&moved));
     }
-    // No way of counting fits all: what does not fit is left out, and named.
+    // No way of counting fits all labels: the label that does not fit is left out and named.
     let layers = brat::read(&document(&lf, "T1\tPER 0 3\tAnn\nT2\tPER 28 31\tRon\n"), &options()).unwrap();
     is(&layers.corpus, &[(0, "Ann", "PER")]);
     noted(&layers, &["1 label left out", "d.ann, line 2", "\"Ron\"", "\"led\""]);
     assert_eq!(written(&layers.corpus), "T1\tPER 0 3\tAnn\nT2\tPER 28 31\tRon\n");
-    // Two ways fit, and give other places.
+    // Two ways of counting fit, but give different places.
     let twice = "😀😀 Ron Ron so on";
     let layers = brat::read(&document(twice, "T1\tPER 9 12\tRon\n"), &options()).unwrap();
     is(&layers.corpus, &[]);
@@ -489,7 +489,7 @@ fn what_annotators_refused_is_left_out_and_counted() {
     assert_eq!(written(&layers.corpus), line("accept").repeat(2));
     let none = reads(&line("reject"), &[]);
     assert_eq!((none.corpus.n_sentences(), none.notes.len()), (0, 1));
-    // What a refused record has is not asked of the others.
+    // Fields of refused records are not expected in the others.
     refused(&[line("accept").replace("spans", "marks"), line("reject")].concat(), &["no record has a field of labels"]);
 }
 
@@ -512,11 +512,11 @@ fn tasks_that_nobody_labelled_are_no_gold() {
             "1 task with several annotations",
         ],
     );
-    // To be labelled, all are read; and what was labelled says so.
+    // With `unlabelled`, all tasks are read. After writing, they count as labelled.
     let all = super::read(file.as_bytes(), &ReadOptions { unlabelled: true, ..options() }).unwrap().corpus;
     assert_eq!(all.n_sentences(), 5);
     assert_eq!(layers(&written(&all), &options()).corpus.n_sentences(), 5);
-    // Predictions for all, annotations for some: these are no gold layer for all.
+    // All tasks have predictions, but only some have annotations, so the annotations are no gold layer for all.
     let predicted = |annotations: &str| {
         task(&format!(r#""annotations": [{annotations}], "predictions": [{{"result": [{region}]}}]"#))
     };

@@ -1,8 +1,7 @@
-//! Corpus file formats, each in a module of its own; docs/CORPORA.md describes them for users.
+//! Corpus file formats, each in its own module. docs/CORPORA.md describes them for users.
 //!
-//! [`read`] recognises a file by its content; the corpus remembers its [`Layout`], and [`write`]
-//! gives the same file back, but for labels that have changed. What a format has beyond tokens and
-//! spans travels in [`Corpus::extra`].
+//! [`read`] recognises a file by its content. The corpus remembers its [`Layout`], so that [`write`] gives the
+//! same file back, except for labels that have changed. Other content of a file is stored in [`Corpus::extra`].
 
 pub mod brat;
 mod builder;
@@ -39,34 +38,34 @@ pub use tokeniser::tokenise;
 
 use crate::corpus::{Corpus, Entity, layout};
 
-/// Why a corpus file cannot be read. `line` counts from 1.
+/// Error: a corpus file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct FormatError {
-    /// Line of the offending text, from 1.
+    /// The line with the error, counted from 1.
     pub line: usize,
     /// What is wrong and what was expected.
     pub message: String,
 }
 
-/// How to read a file, where its content leaves a choice.
+/// Options for reading a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// The format, instead of recognising it.
+    /// The format; `None` to recognise it.
     pub format: Option<Format>,
-    /// Column of the tokens, from 1 (CoNLL; default: the first).
+    /// Column of the tokens, from 1 (CoNLL; default: usually the first).
     pub token_column: Option<usize>,
-    /// Where the labels are: a column number from 1 (CoNLL; default: the last), else a field name.
+    /// The place of the labels: a column number from 1 (CoNLL; default: the last column), or the name of a field.
     pub label: Option<String>,
-    /// Where a second layer of labels is, of annotators, likewise.
+    /// The place of a second label layer (gold), in the same form.
     pub gold: Option<String>,
-    /// What tag ids mean.
+    /// The names of tag ids.
     pub tags: Option<TagNames>,
-    /// The scheme of the tags, instead of recognising it.
+    /// The scheme of the tags; `None` to recognise it.
     pub scheme: Option<Scheme>,
-    /// Entity type whose labels mean "unknown" (default: [`IGNORE`]).
+    /// The entity type whose labels mean "unknown" (default: [`IGNORE`]).
     pub ignore: Option<String>,
-    /// Whether JSON records may come without the field of the labels, because these are still to be made.
+    /// Whether JSON records may have no field with labels, because the text is not labelled yet.
     pub unlabelled: bool,
 }
 
@@ -76,60 +75,60 @@ impl ReadOptions {
     }
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layers {
     /// Text and labels.
     pub corpus: Corpus,
-    /// The second layer, numbered by the corpus's label set.
+    /// The entities of the second layer, numbered by the corpus's label set.
     pub gold: Option<Vec<Entity>>,
-    /// What could not be used, in words.
+    /// Messages about what could not be used.
     pub notes: Vec<String>,
 }
 
 /// How unknown spans are marked in formats with one tag per token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum UnknownAs {
-    /// Beside the tags: a last column of 0 and 1 (CoNLL), a field `unknown` (JSON).
+    /// By a mask beside the tags: a last column of 0 and 1 (CoNLL), or a field `unknown` (JSON).
     #[default]
     Mask,
-    /// By tags of this entity type (−100 where tags are ids).
+    /// By tags of this entity type (by −100 if the tags are ids).
     Tag(String),
 }
 
-/// How to write a file.
+/// Options for writing a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// The format, instead of the one the corpus came in.
+    /// The format; `None` for the format in which the corpus was read.
     pub format: Option<Format>,
-    /// How unknown spans are marked in formats with one tag per token. Default: as the file did, else a mask.
+    /// How unknown spans are marked in formats with one tag per token. Default: as in the file, or else by a mask.
     pub unknown: Option<UnknownAs>,
 }
 
-/// The content of a written corpus.
+/// The content to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Of the one file.
+    /// The content of a single file.
     Text(String),
-    /// Of a brat folder.
+    /// The documents of a brat folder.
     Documents(Vec<Document>),
 }
 
-/// A written corpus.
+/// The result of writing a corpus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// What goes to disk.
+    /// The content to write to disk.
     pub content: Content,
-    /// The layout it has.
+    /// The layout of the content.
     pub layout: Layout,
-    /// What the format cannot hold and was left out, in words.
+    /// Messages about what was left out because the format cannot store it.
     pub notes: Vec<String>,
 }
 
 /// Reads a corpus from the bytes of a file.
 ///
 /// # Errors
-/// With the line and what was expected there.
+/// When the file cannot be read. The error has the line and what was expected there.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Layers, FormatError> {
     let source = source::decode(bytes)?;
     let format = match options.format {
@@ -149,7 +148,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Layers, FormatError> 
     }
 }
 
-/// Writes a corpus in the format it came in, or another.
+/// Writes a corpus in the format in which it was read, or in another format.
 pub fn write(corpus: &Corpus, options: &WriteOptions) -> Written {
     let format = options.format.unwrap_or(corpus.layout.format());
     let mut converted;
@@ -180,7 +179,7 @@ pub fn write(corpus: &Corpus, options: &WriteOptions) -> Written {
     Written { notes, ..written }
 }
 
-/// Sentences whose record has something beyond text and labels, which another format does not hold.
+/// Number of sentences whose record has more than text and labels. Another format cannot store this.
 fn n_with_further_fields(corpus: &Corpus) -> usize {
     let others = |json: &str, own: &[&str]| {
         let fields = json::fields(json).unwrap_or_default();
@@ -202,7 +201,7 @@ fn n_with_further_fields(corpus: &Corpus) -> usize {
     }
 }
 
-/// The layout of a corpus that comes from another format.
+/// The default layout of a format, for a corpus that was read in another format.
 fn default_layout(format: Format, corpus: &Corpus) -> Layout {
     match format {
         Format::DyncleanJson => Layout::DyncleanJson(DyncleanJson::default()),
@@ -215,7 +214,7 @@ fn default_layout(format: Format, corpus: &Corpus) -> Layout {
     }
 }
 
-/// "1 label", "3 labels".
+/// Formats a number with a noun: "1 label", "3 labels".
 fn count(n: usize, noun: &str) -> String {
     let plural = match (n, noun.strip_suffix('y')) {
         (1, _) => noun.to_owned(),

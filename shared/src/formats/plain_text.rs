@@ -1,7 +1,7 @@
-//! Raw text to be labelled: a sentence a line, tokens by the rule of [`super::tokenise`].
+//! Raw text to be labelled: one sentence per line, tokens by the rule of [`super::tokenise`].
 //!
-//! It has no labels, so it is no [`super::Format`]: a corpus made from it is written as JSON with text
-//! and offsets, which keeps the text as it is, unless another format is asked for.
+//! Raw text has no labels, so it is not a [`super::Format`]. A corpus made from it is written as JSON with text
+//! and offsets, which keeps the text unchanged, unless the user asks for another format.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::source::decode;
 use super::{FormatError, scheme, tags, tokenise};
 use crate::corpus::Corpus;
 
-/// Reads raw text; lines without a token are no sentences.
+/// Reads raw text. Lines without a token are not sentences.
 ///
 /// # Errors
 /// When the text is empty, not UTF-8, or larger than 4 GiB.
@@ -33,15 +33,15 @@ pub fn read(bytes: &[u8]) -> Result<Corpus, FormatError> {
     Ok(builder.finish(Layout::TextJsonl(layout))?.corpus)
 }
 
-/// Whether a file is raw text rather than a labelled corpus: neither JSON nor columns with a tag (`O`,
-/// `B-PER`) in every line.
+/// Whether a file is raw text and not a labelled corpus. It is raw text if it is not JSON and not every line has a
+/// column with a tag (`O`, `B-PER`).
 pub fn is_plain(bytes: &[u8]) -> bool {
     let Ok(source) = decode(bytes) else { return false };
     !json::looks_like_json(source.text) && !has_columns_of_tags(source.text)
 }
 
 fn has_columns_of_tags(text: &str) -> bool {
-    // In two columns, a tag may be spelled in any way.
+    // With two columns, a tag may have any spelling.
     let is_row = |line: &str| {
         let mut columns = line.split_whitespace().skip(1).peekable();
         let first = columns.peek().copied();

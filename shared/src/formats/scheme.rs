@@ -1,33 +1,33 @@
-//! What the labels of a file mean, judged by all of them together.
+//! Finds out what the labels of a file mean, from all labels together.
 //!
-//! A file is read where one reading is sure. Elsewhere the error says what the labels look like, and the option
-//! that settles it.
+//! A file is read only if one reading is sure. Otherwise the error describes the labels and names the option that
+//! settles the question.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::tags;
 use crate::corpus::notation::{ENTITY, LETTERS, Notation, Scheme, Spelling};
 
-/// What stands between letter and type, the usual one first.
+/// The separators of letter and type, the usual one first.
 const SEPARATORS: [char; 5] = ['-', '_', ':', '.', '/'];
-/// A file of fewer tokens is too small for counting its types.
+/// A file with fewer tokens is too small for a limit on its types.
 const FEW_TOKENS: usize = 50;
-/// So many types are not too many, in however few tokens.
+/// Up to this many types are accepted for any number of tokens.
 const FEW_TYPES: usize = 15;
 
-/// The labels of a file as they come.
+/// The labels of a file, without interpretation.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// Every label once, in the order of the file; its number is its place.
+    /// Every label once, in file order. The number of a label is its index here.
     labels: Vec<String>,
     numbers: HashMap<String, usize>,
-    /// Which label follows which in a sentence; none: the beginning.
+    /// Pairs of labels where the second follows the first in a sentence. `None` is the beginning of a sentence.
     pairs: HashSet<(Option<usize>, usize)>,
     previous: Option<usize>,
     n_tokens: usize,
 }
 
-/// How the labels are to be read, and what users are told about it.
+/// How to read the labels, and what to tell the user about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Judged {
     pub notation: Notation,
@@ -41,7 +41,7 @@ impl From<Notation> for Judged {
 }
 
 impl Evidence {
-    /// Takes in the next label of a sentence.
+    /// Adds the next label of a sentence.
     pub fn see(&mut self, label: &str) {
         let number = self.number(label);
         self.pairs.insert((self.previous, number));
@@ -49,7 +49,7 @@ impl Evidence {
         self.n_tokens += 1;
     }
 
-    /// Takes in a label that the file may have, without a token.
+    /// Adds a label that the file may have, without a token.
     pub fn know(&mut self, label: &str) {
         self.number(label);
     }
@@ -63,7 +63,7 @@ impl Evidence {
         self.labels.len() - 1
     }
 
-    /// The sentence ends.
+    /// Ends the sentence.
     pub fn end_sentence(&mut self) {
         self.previous = None;
     }
@@ -73,23 +73,24 @@ impl Evidence {
         self.numbers.contains_key(label)
     }
 
-    /// Whether there is another label than this.
+    /// Whether there is any label other than this one.
     pub fn has_other_than(&self, label: &str) -> bool {
         self.labels.iter().any(|other| other != label)
     }
 
-    /// Whether the labels but `O` are whole numbers.
+    /// Whether all labels except `O` are whole numbers.
     pub fn are_numbers(&self) -> bool {
         let mut labels = self.labels.iter().filter(|label| !label.is_empty() && *label != "O").peekable();
         labels.peek().is_some() && labels.all(|label| label.parse::<i64>().is_ok())
     }
 
-    /// How the labels are to be read: as `wanted`, or as they look. `ignore` is the type that means "unknown".
+    /// Decides how to read the labels: as `wanted` says, or as they look. `ignore` is the type that means
+    /// "unknown".
     ///
     /// # Errors
-    /// What they look like and the option that settles it, where no reading is sure.
+    /// When no reading is sure. The text describes the labels and names the option that settles the question.
     pub fn judge(&self, wanted: Option<Scheme>, ignore: &str) -> Result<Judged, String> {
-        // `O` written small: only where there is no other.
+        // A lower-case `o` is the outside tag only if the file has no `O`.
         let has_small_o = self.has("o") && !self.has("O");
         let outside = if has_small_o { "o" } else { "O" };
         let labels: Vec<&str> =
@@ -126,7 +127,8 @@ impl Evidence {
         if self.are_brackets() {
             return Ok(Notation::from(Scheme::Brackets).into());
         }
-        // Tags, and labels that are none: the error names the first of those and its line.
+        // Some labels are tags and others are not. The error then names the first one that is not a tag, and its
+        // line.
         let usual = Spelling::default();
         if labels.iter().any(|label| matches!(usual.split(label), Some(('B' | 'I', _)))) {
             return Ok(of_tags(usual).into());
@@ -135,7 +137,7 @@ impl Evidence {
         Ok(Notation { scheme: Scheme::Plain, spelling: spelled(Spelling::default()) }.into())
     }
 
-    /// Checks that labels without letters can be entity types.
+    /// Checks whether labels without letters can be entity types.
     fn check_types(&self, labels: &[&str], outside: &str) -> Result<(), String> {
         let some = listed(labels.iter().copied());
         let other = "choose another one with --label-column, or say --tag-scheme plain if these are entity types";
@@ -188,7 +190,7 @@ impl Evidence {
             && self.labels.iter().any(|label| label.contains('*'))
     }
 
-    /// The scheme that tags of this spelling follow, or follow best.
+    /// The scheme that fits tags of this spelling, or fits them best.
     fn scheme(&self, spelling: Spelling) -> Scheme {
         let split = |label: &str| {
             let mut chars = label.chars();
@@ -209,7 +211,7 @@ impl Evidence {
         if has("LU") {
             return Scheme::Bilou;
         }
-        // A letter where no entity of its type precedes: `I` is not IOB2, `B` is not IOB1.
+        // A letter where no entity of its type comes before: `I` excludes IOB2, `B` excludes IOB1.
         let (mut inside_first, mut begin_first) = (false, false);
         for &(previous, label) in &self.pairs {
             let Some(Some((letter, kind))) = parts.get(label) else { continue };
@@ -223,7 +225,7 @@ impl Evidence {
     }
 }
 
-/// Whether a label may be a tag in some spelling.
+/// Whether a label may be a tag in any spelling.
 pub(super) fn may_be_tag(label: &str) -> bool {
     matches!(label, "O" | "o" | "B" | "I")
         || tags::brackets(label).is_some()
@@ -238,7 +240,7 @@ fn spellings() -> impl Iterator<Item = Spelling> {
     [(false, false), (true, false), (false, true), (true, true)].into_iter().flat_map(of)
 }
 
-/// Whether the labels can be nothing but tags of this spelling.
+/// Whether the labels can only be tags of this spelling.
 fn is_sure(spelling: Spelling, labels: &[&str]) -> bool {
     let Some(split) = labels.iter().map(|label| spelling.split(label)).collect::<Option<Vec<_>>>() else {
         return false;
@@ -246,7 +248,7 @@ fn is_sure(spelling: Spelling, labels: &[&str]) -> bool {
     let has = |letters: &str| split.iter().any(|(letter, _)| letters.contains(*letter));
     let usual = !spelling.is_suffix && spelling.separator == '-';
     if usual {
-        // `E-mail` alone is a type; an entity has a beginning.
+        // `E-mail` alone is a type: an entity would have a first token.
         return has("BI") && (!spelling.is_small || has("B")) || (!spelling.is_small && has("SUW"));
     }
     let mut letters: HashMap<&str, BTreeSet<char>> = HashMap::new();
@@ -256,7 +258,8 @@ fn is_sure(spelling: Spelling, labels: &[&str]) -> bool {
     has("BI") && letters.values().any(|letters| letters.len() > 1)
 }
 
-/// How tags without types are spelled, if these are some: letters, and tags of the type that means "unknown".
+/// The spelling of tags without types: single letters, and tags of the type that means "unknown". `None` if the
+/// labels are not such tags.
 fn untyped(labels: &[&str], ignore: &str) -> Option<Spelling> {
     [false, true].into_iter().find_map(|is_small| {
         let spelling = Spelling { is_small, is_untyped: true, ..Spelling::default() };
@@ -271,7 +274,7 @@ fn untyped(labels: &[&str], ignore: &str) -> Option<Spelling> {
     })
 }
 
-/// The first few of a list.
+/// The first few elements of a list, as text.
 fn listed<'l>(labels: impl Iterator<Item = &'l str>) -> String {
     let mut labels = labels.peekable();
     let short = |label: &str| match label.char_indices().nth(30) {

@@ -1,19 +1,19 @@
-//! From the bytes of a file to its text.
+//! Converts the bytes of a file to text.
 
 use super::FormatError;
 
-/// A file's text.
+/// The text of a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
-    /// Without the byte order mark.
+    /// The text without the byte order mark.
     pub text: &'a str,
-    /// Whether there was one.
+    /// Whether there was a byte order mark.
     pub bom: bool,
 }
 
 const BOM: &str = "\u{feff}";
 
-/// The text of a file in UTF-8, with or without a byte order mark.
+/// Decodes a UTF-8 file, with or without a byte order mark.
 pub(super) fn decode(bytes: &[u8]) -> Result<Source<'_>, FormatError> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(FormatError { line: 1, message: "this is UTF-16; save the file as UTF-8".into() });
@@ -39,12 +39,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Source<'_>, FormatError> {
     Ok(Source { text, bom })
 }
 
-/// What files are that are no text, by their first bytes, and the way to one that is.
+/// First bytes of files that are not text, each with advice on how to get text.
 const OTHER_KINDS: [(&[u8], &str); 12] = [
     (b"PAR1", PARQUET),
     (b"ARROW1", ARROW),
     (b"FEA1", ARROW),
-    // Arrow's streams, as the cache of `datasets` holds them.
+    // Arrow streams, as in the cache of `datasets`.
     (b"\xff\xff\xff\xff", ARROW),
     (b"x\x01", DOC_BIN),
     (b"x\x5e", DOC_BIN),
@@ -65,17 +65,18 @@ const DOC_BIN: &str = "this is compressed by zlib, as spaCy's DocBin (.spacy) is
 
 fn other_kind(bytes: &[u8]) -> Option<&'static str> {
     let kind = OTHER_KINDS.iter().find(|(first, _)| bytes.starts_with(first));
-    // `x^` and `x` with a control character may begin a text.
+    // A text may also begin with `x^`, or with `x` and a control character.
     kind.filter(|(first, _)| !first.starts_with(b"x") || std::str::from_utf8(bytes).is_err())
         .map(|(_, message)| *message)
 }
 
-/// The byte order mark, where the file had one.
+/// The byte order mark, if the file had one; otherwise an empty text.
 pub(super) fn bom(had: bool) -> &'static str {
     if had { BOM } else { "" }
 }
 
-/// Line (from 1) at which `part`, a slice of `text`, begins. Counts anew each time: for errors only.
+/// The line (from 1) at which `part`, a slice of `text`, begins. It counts from the start each time, so use it for
+/// errors only.
 pub(super) fn line_of(text: &str, part: &str) -> usize {
     let offset = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len());
     text.as_bytes().iter().take(offset).filter(|&&b| b == b'\n').count() + 1

@@ -1,12 +1,12 @@
-//! JSON with tokens and one tag per token: BOND (`str_words`, `tags`) and what Hugging Face datasets
-//! export (`tokens`, `ner_tags`), as an array or as JSON Lines.
+//! JSON with tokens and one tag per token, as an array or as JSON Lines: BOND (`str_words`, `tags`) and exports of
+//! Hugging Face datasets (`tokens`, `ner_tags`).
 //!
 //! ```json
 //! {"id": "0", "tokens": ["Ada", "Lovelace", "wrote"], "ner_tags": ["B-PER", "I-PER", "O"]}
 //! {"id": "1", "tokens": ["Ada", "wrote"], "ner_tags": [1, 0]}
 //! ```
-//! Ids need the names of the tags. Id −100 means "unknown", and so does a field `unknown` with
-//! `[[first token, last token], ...]`.
+//! Ids need the names of the tags. The id −100 means "unknown", and so does a span in the field `unknown`, which
+//! has the form `[[first token, last token], ...]`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -25,12 +25,12 @@ use crate::corpus::Corpus;
 use crate::corpus::labels::LabelSet;
 use crate::corpus::notation::{Notation, Scheme};
 
-/// Fields in which tags are looked for, in this order.
+/// Names of fields that may have the tags, in order of preference.
 pub(super) const TAG_FIELDS: [&str; 6] = ["ner_tags", "tags", "labels", "ner", "label", "tag_ids"];
-/// Fields in which tokens are looked for.
+/// Names of fields that may have the tokens.
 pub(super) const TOKEN_FIELDS: [&str; 3] = ["tokens", "words", "str_words"];
 const UNKNOWN: &str = "unknown";
-/// Tag id that losses leave out by convention.
+/// The tag id that losses ignore by convention.
 const IGNORED_ID: i64 = -100;
 const EXPECTED: &str = "records such as {\"tokens\": [\"Ada\", \"wrote\"], \"ner_tags\": [\"B-PER\", \"O\"]}";
 
@@ -38,13 +38,13 @@ const EXPECTED: &str = "records such as {\"tokens\": [\"Ada\", \"wrote\"], \"ner
 #[serde(untagged, expecting = "a tag is neither a name nor an id")]
 enum RawTag {
     Id(i64),
-    /// An id that pandas made a fraction.
+    /// An id that pandas changed to a decimal number.
     Fraction(f64),
     Name(String),
 }
 
 impl RawTag {
-    /// The id that this stands for, as a number or (`quoted`) as a string; `None` for a name.
+    /// The id, given as a number or (if `quoted`) as a string; `None` for a name.
     fn id(&self, quoted: bool) -> Option<i64> {
         match self {
             Self::Id(id) => Some(*id),
@@ -63,11 +63,11 @@ struct Tags<'a> {
     notation: Notation,
     ids: Option<&'a [(i64, String)]>,
     names: HashMap<i64, &'a str>,
-    /// Whether ids stand as strings.
+    /// Whether the ids are written as strings.
     quoted: bool,
 }
 
-/// The tags of a sentence by name, which of them are to be ignored, and how ids stand there.
+/// The names of a sentence's tags, a mask of the ignored ones, and the forms in which the tags are written.
 struct Names<'a> {
     names: Vec<Cow<'a, str>>,
     mask: Vec<bool>,
@@ -131,7 +131,7 @@ impl<'a> Tags<'a> {
     }
 }
 
-/// The field of the tokens and that of the tags, by the first record.
+/// Finds the fields of tokens and tags in the first record.
 fn field_names(source: &Source, format: Format, options: &ReadOptions) -> Result<(String, String), FormatError> {
     let Some(record) = json::first(source.text, EXPECTED)? else {
         return Ok(("tokens".into(), options.label.clone().unwrap_or_else(|| "ner_tags".into())));
@@ -210,7 +210,7 @@ pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Re
     builder.finish(if format == Format::Bond { Layout::Bond(layout) } else { Layout::TagsJsonl(layout) })
 }
 
-/// The labels of all sentences, by name, and whether they stand as ids.
+/// Collects the labels of all sentences by name. Also returns whether they are ids.
 fn collect(source: &Source, tags: &Tags) -> Result<(Evidence, bool), FormatError> {
     let mut labels = Evidence::default();
     let (mut has_ids, mut has_names) = (false, false);
@@ -230,7 +230,7 @@ fn collect(source: &Source, tags: &Tags) -> Result<(Evidence, bool), FormatError
     Ok((labels, has_ids))
 }
 
-/// What a sentence's tags are like.
+/// Facts about the tags of a sentence.
 struct Marks {
     ignores: bool,
     irregular: bool,
@@ -293,7 +293,7 @@ fn read_sentence<'r>(
     Ok((sentence, marks))
 }
 
-/// Tags of a sentence; unknown spans, where they go into the tags, as this layout marks them.
+/// Encodes a sentence. If unknown spans go into the tags, they are marked as in this layout.
 fn tag<'a>(
     layout: &'a TagJson,
     n_tokens: usize,
@@ -308,7 +308,7 @@ fn tag<'a>(
     }
 }
 
-/// The layout of BOND's files, with ids for the tags of these types.
+/// The layout of BOND files, with ids for the tags of these types.
 pub(super) fn bond_layout(labels: &LabelSet) -> TagJson {
     let tags = labels.types().iter().flat_map(|kind| [format!("B-{kind}"), format!("I-{kind}")]);
     let names = std::iter::once("O".to_owned()).chain(tags);
@@ -355,7 +355,7 @@ struct Writer<'a> {
     /// Whether unknown spans are marked by tags.
     in_tags: bool,
     losses: Losses,
-    /// Entities whose type has no id.
+    /// Number of entities whose type has no id.
     n_unnamed: usize,
 }
 
@@ -404,7 +404,7 @@ impl Writer<'_> {
         json::array(tagged.tags.iter().zip(mask).map(id))
     }
 
-    /// The tags of an unchanged sentence which the scheme would put otherwise.
+    /// The original tags of an unchanged sentence, if they are not the ones that the scheme gives.
     fn as_they_came(&self, extra: &str, n_tokens: usize, entities: &[Chunk], unknown: &[(u32, u32)]) -> Option<String> {
         let fields = json::fields(extra).ok()?;
         let raw = fields.present(&self.from.tags)?;

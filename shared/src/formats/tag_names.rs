@@ -1,20 +1,21 @@
-//! What tag ids mean.
+//! Names of tag ids.
 
 use std::collections::BTreeMap;
 
 use super::FormatError;
 use super::source::decode;
 
-/// Names of tag ids: what a `tag_to_id.json`, the `id2label` of a model, or a list says.
+/// Names of tag ids, from a `tag_to_id.json`, the `id2label` of a model, or a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagNames(Vec<(i64, String)>);
 
 impl TagNames {
     /// Reads `{"O": 0, "B-PER": 1}`, `{"0": "O", "1": "B-PER"}`, a model's `config.json` with `id2label`, a data
-    /// set's `dataset_info.json` with the `names` of a `ClassLabel`, `["O", "B-PER"]`, or one name a line from id 0.
+    /// set's `dataset_info.json` with the `names` of a `ClassLabel`, `["O", "B-PER"]`, or one name per line from
+    /// id 0.
     ///
     /// # Errors
-    /// When it is none of these, or an id has two names.
+    /// When the file has none of these forms, or an id has two names.
     pub fn read(bytes: &[u8]) -> Result<Self, FormatError> {
         let text = decode(bytes)?.text;
         let failed = |line: usize, message: String| FormatError { line, message };
@@ -67,18 +68,18 @@ impl TagNames {
         }
     }
 
-    /// Tags in the order of their ids, from 0.
+    /// Builds the names from tags in the order of their ids, from 0.
     pub fn from_list<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         Self(names.into_iter().enumerate().map(|(id, name)| (id as i64, name.to_owned())).collect())
     }
 
-    /// Ids and names.
+    /// All (id, name) pairs.
     pub fn pairs(&self) -> &[(i64, String)] {
         &self.0
     }
 }
 
-/// The names of class labels in the description of a data set's features, with the field that has them.
+/// Finds the names of class labels in the description of a data set's features, with the field of each.
 fn class_labels(value: &serde_json::Value, field: &str, found: &mut Vec<(String, TagNames)>) {
     let serde_json::Value::Object(fields) = value else { return };
     let names = fields.get("names").and_then(serde_json::Value::as_array);

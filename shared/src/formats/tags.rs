@@ -1,4 +1,4 @@
-//! One tag per token: schemes, decoding as conlleval does, encoding.
+//! One tag per token: schemes, encoding, and decoding in the way of conlleval.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use crate::corpus::notation::{ENTITY, Notation, Scheme, Spelling};
 /// An entity of one sentence: first token, last token, type.
 pub(super) type Chunk<'a> = (u32, u32, &'a str);
 
-/// What a tag says about its token.
+/// The meaning of a tag for its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tag<'a> {
     Outside,
@@ -49,12 +49,13 @@ fn parse(tag: &str, notation: Notation) -> Option<Tag<'_>> {
     Some(Tag::Inside { prefix, kind })
 }
 
-/// Whether this can be nothing but a tag: `O`, or a prefix and a type.
+/// Whether a text can only be a tag: `O`, or a letter and a type.
 pub(super) fn is_tag(text: &str) -> bool {
     text == "O" || Spelling::default().split(text).is_some()
 }
 
-/// What of a tag in brackets begins, and how many entities it ends: `(A(B*))` is `["A", "B"]` and 2.
+/// Parses a tag in brackets: the types that begin, and the number of entities that end. `(A(B*))` gives `["A",
+/// "B"]` and 2.
 pub(super) fn brackets(tag: &str) -> Option<(Vec<&str>, usize)> {
     let body = tag.trim_end_matches(')');
     let n_closed = tag.len() - body.len();
@@ -68,20 +69,20 @@ pub(super) fn brackets(tag: &str) -> Option<(Vec<&str>, usize)> {
         None => return None,
     };
     let are_kinds = kinds.iter().all(|kind| !kind.is_empty() && !kind.contains(['*', ')']));
-    // Without a star it is a whole entity: `(A)`.
+    // Without a star, the tag is a whole entity: `(A)`.
     let is_whole = has_star || (!kinds.is_empty() && kinds.len() == n_closed);
     (are_kinds && is_whole).then_some((kinds, n_closed))
 }
 
-/// A tag that is none, with its position.
+/// Error: a text is not a tag. `at` is its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadTag {
     pub at: usize,
     pub message: String,
 }
 
-/// The entities that tags mark, read as conlleval reads them: an `I-` that continues nothing begins
-/// an entity, a change of type ends one, whatever the scheme.
+/// Decodes tags to entities in the way of conlleval, for every scheme. An `I-` that continues no entity begins
+/// one, and a change of type ends one.
 pub(super) fn decode<'a>(tags: &[&'a str], notation: Notation) -> Result<Vec<Chunk<'a>>, BadTag> {
     if notation.scheme == Scheme::Brackets {
         return decode_brackets(tags);
@@ -116,7 +117,7 @@ pub(super) fn decode<'a>(tags: &[&'a str], notation: Notation) -> Result<Vec<Chu
     Ok(chunks)
 }
 
-/// Why this is no tag.
+/// Explains why a text is not a tag.
 fn no_tag(tag: &str, notation: Notation) -> String {
     let (outside, example) = (notation.outside(), notation.tag('B', "PER"));
     let letters = tag.trim_matches(notation.spelling.separator);
@@ -129,7 +130,7 @@ fn no_tag(tag: &str, notation: Notation) -> String {
     )
 }
 
-/// The entities of tags such as `(PER*`, inner ones too.
+/// Decodes tags such as `(PER*` to entities, including nested ones.
 fn decode_brackets<'a>(tags: &[&'a str]) -> Result<Vec<Chunk<'a>>, BadTag> {
     let mut chunks: Vec<Chunk> = Vec::new();
     let mut open: Vec<(u32, &str)> = Vec::new();
@@ -155,7 +156,7 @@ fn decode_brackets<'a>(tags: &[&'a str]) -> Result<Vec<Chunk<'a>>, BadTag> {
     }
 }
 
-/// The tags of `n_tokens` with these entities, which do not overlap and are ascending.
+/// Encodes entities as `n_tokens` tags. The entities must not overlap and must be in ascending order.
 pub(super) fn encode<'a>(n_tokens: usize, entities: &[Chunk<'a>], notation: Notation) -> Vec<Cow<'a, str>> {
     let mut tags: Vec<Cow<str>> = vec![Cow::Borrowed(notation.outside()); n_tokens];
     let mut previous: Option<(u32, &str)> = None;
@@ -180,7 +181,8 @@ pub(super) fn encode<'a>(n_tokens: usize, entities: &[Chunk<'a>], notation: Nota
     tags
 }
 
-/// The letter of a token that is the first or last of its entity; `follows`: right after another of its type.
+/// The letter of a token that is the first or last of its entity. `follows`: the entity directly follows another
+/// one of the same type.
 fn letter(scheme: Scheme, first: bool, last: bool, follows: bool) -> char {
     match (scheme, first, last) {
         (Scheme::Iob1, true, _) if follows => 'B',
@@ -196,14 +198,16 @@ fn letter(scheme: Scheme, first: bool, last: bool, follows: bool) -> char {
     }
 }
 
-/// Of overlapping entities only the widest (of equal ones the first), ascending; and how many were left out.
+/// Keeps only the widest of overlapping entities (of equally wide ones the first). Returns them in ascending
+/// order, and how many were left out.
 pub(super) fn without_overlaps<'a>(n_tokens: usize, entities: &[Chunk<'a>]) -> (Vec<Chunk<'a>>, usize) {
     let mut taken = vec![false; n_tokens];
     let mut by_width = entities.to_vec();
     by_width.sort_by_key(|&(start, end, _)| (std::cmp::Reverse(end.saturating_sub(start)), start));
     let mut kept = Vec::with_capacity(entities.len());
     for (start, end, kind) in by_width {
-        // What is taken is no narrower, so that it covers an end of whatever it overlaps.
+        // Entities kept so far are at least as wide, so an overlap always includes the start or the end of this
+        // one.
         let is_free = |at: u32| taken.get(at as usize) == Some(&false);
         if is_free(start) && is_free(end) {
             taken.iter_mut().take(end as usize + 1).skip(start as usize).for_each(|t| *t = true);
@@ -215,21 +219,23 @@ pub(super) fn without_overlaps<'a>(n_tokens: usize, entities: &[Chunk<'a>]) -> (
     (kept, left_out)
 }
 
-/// A sentence's labels as tags, and what of them tags cannot hold.
+/// The labels of a sentence as tags, and how much of them tags cannot express.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tagged<'a> {
     pub tags: Vec<Cow<'a, str>>,
-    /// One element per token where a mask is wanted: whether its label is unknown.
+    /// One element per token, if a mask is used: whether the token's label is unknown.
     pub mask: Vec<bool>,
-    /// Entities that overlap a wider one.
+    /// Number of entities that overlap a wider entity.
     pub overlapping: usize,
-    /// Entities that run into their neighbour.
+    /// Number of entities that merge with their neighbour.
     pub joined: usize,
-    /// Unknown spans of which tokens belong to an entity or another unknown span, or that touch one.
+    /// Number of unknown spans that share tokens with an entity or another unknown span, or that touch another
+    /// one.
     pub blurred: usize,
 }
 
-/// Tags for entities and unknown spans; unknown spans by tags of type `ignore`, else by a mask.
+/// Encodes entities and unknown spans. Unknown spans get tags of type `ignore`, or a mask if there is no such
+/// type.
 pub(super) fn tag<'a>(
     n_tokens: usize,
     entities: &[Chunk<'a>],
@@ -280,7 +286,7 @@ pub(super) fn tag<'a>(
     tagged
 }
 
-/// Number of marked elements before each position, and in all.
+/// The number of marked elements before each position; the last element is the number of all.
 fn counts_before(marked: &[bool]) -> Vec<u32> {
     let mut counts = Vec::with_capacity(marked.len() + 1);
     let mut n = 0;
@@ -292,7 +298,7 @@ fn counts_before(marked: &[bool]) -> Vec<u32> {
     counts
 }
 
-/// Which tokens at least one span covers, in time linear in tokens and spans.
+/// Marks the tokens that at least one span covers, in time linear in tokens and spans.
 fn covered(n_tokens: usize, spans: &[(u32, u32)]) -> Vec<bool> {
     let mut change = vec![0i64; n_tokens + 1];
     for &(start, end) in spans {
@@ -310,7 +316,7 @@ fn covered(n_tokens: usize, spans: &[(u32, u32)]) -> Vec<bool> {
     depth.take(n_tokens).collect()
 }
 
-/// Maximal runs of marked tokens: first and last token.
+/// The longest runs of marked tokens, as (first token, last token).
 pub(super) fn runs(mask: &[bool]) -> Vec<(u32, u32)> {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for (at, _) in mask.iter().enumerate().filter(|(_, masked)| **masked) {
@@ -323,10 +329,10 @@ pub(super) fn runs(mask: &[bool]) -> Vec<(u32, u32)> {
     runs
 }
 
-/// Entities and unknown spans of tags, a mask (or none) and the type that means unknown.
+/// The entities and the unknown spans of a sentence.
 pub(super) type Untagged<'a> = (Vec<Chunk<'a>>, Vec<(u32, u32)>);
 
-/// The inverse of [`tag`]: an entity with a masked token is none.
+/// The inverse of [`tag`]. An entity with a masked token is left out.
 pub(super) fn untag<'a>(
     tags: &[&'a str],
     mask: &[bool],
@@ -348,7 +354,8 @@ pub(super) fn untag<'a>(
     Ok((entities, unknown))
 }
 
-/// The entities of which all tags have an id, where tags stand as ids; and how many others there are.
+/// Keeps the entities whose tags all have an id, if the tags are ids. Also returns the number of the other
+/// entities.
 pub(super) fn with_ids<'a>(
     mut entities: Vec<Chunk<'a>>,
     ids: Option<&HashMap<&str, i64>>,
@@ -357,7 +364,7 @@ pub(super) fn with_ids<'a>(
     let Some(ids) = ids else { return (entities, 0) };
     let n = entities.len();
     entities.retain(|(start, end, kind)| {
-        // Three tokens show all tags of an entity, however wide.
+        // Three tokens are enough to get all tags of an entity, whatever its width.
         let last = end.saturating_sub(*start).min(2);
         encode(last as usize + 1, &[(0, last, kind)], notation).iter().all(|tag| ids.contains_key(tag.as_ref()))
     });
@@ -365,8 +372,8 @@ pub(super) fn with_ids<'a>(
     (entities, n_unnamed)
 }
 
-/// The id of a tag, where tags stand as ids. IOB1's tags of neighbours may lack one although each one's own tags
-/// have one: they get that of `O`.
+/// The id of a tag, if the tags are ids. In IOB1, a tag of a neighbouring entity may have no id, although each
+/// entity's own tags do. Such a tag gets the id of `O`.
 pub(super) fn id_of(tag: &str, ids: Option<&HashMap<&str, i64>>) -> Option<String> {
     ids.map(|ids| ids.get(tag).or(ids.get("O")).copied().unwrap_or_default().to_string())
 }
@@ -377,7 +384,7 @@ pub(super) fn unnamed_note(n: usize) -> Option<String> {
     })
 }
 
-/// What tags could not hold, over all sentences.
+/// What tags could not express, over all sentences.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     overlapping: usize,

@@ -1,4 +1,4 @@
-//! The formats together: detection, golden files, round trips, errors with lines, random corpora.
+//! Tests of all formats: detection, golden files, round trips, errors with lines, random corpora.
 
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn json_values(text: &str) -> Vec<serde_json::Value> {
     serde_json::Deserializer::from_str(text).into_iter().map(|v| v.unwrap()).collect()
 }
 
-/// Removes the first entity, as a cleaning does.
+/// Removes the first entity, like a cleaning.
 fn cleaned(corpus: &Corpus) -> Corpus {
     let mut corpus = corpus.clone();
     let removed = corpus.entities.remove(0);
@@ -80,7 +80,7 @@ fn conll_comes_back_byte_by_byte_but_for_what_is_cleaned() {
     assert_eq!(write_text(&again), expected);
 
     let by_tag = WriteOptions { unknown: Some(UnknownAs::Tag("IGNORE".into())), ..WriteOptions::default() };
-    // From the masked file too: its column goes.
+    // Written from the masked file too: the mask column is then left out.
     for corpus in [&cleaned, &again] {
         let written = write(corpus, &by_tag);
         assert!(text(&written).contains("EU NNP I-NP B-IGNORE\r\n"), "{}", text(&written));
@@ -123,7 +123,7 @@ fn tags_that_break_their_scheme_are_read_as_conlleval_does_and_kept() {
 
 #[test]
 fn columns_are_chosen_by_number() {
-    // As GermEval: number, token, outer layer, inner layer.
+    // As in GermEval: number, token, outer layer, inner layer.
     let file = "#\thttp://x\n1\tAda\tO\tB-PER\n2\twrote\tB-VRB\tO\n\n";
     let options = ReadOptions {
         token_column: Some(2),
@@ -297,12 +297,12 @@ fn brat_changes_only_the_lines_of_cleaned_spans() {
     let expected = brat()[0].annotations.replace("T1\tPER", "T1\tIGNORE") + "\nT6\tIGNORE 18 21\tThe\n";
     assert_eq!(written[0].annotations, expected);
     assert_eq!(seen(&brat::read(&written, &ReadOptions::default()).unwrap().corpus), seen(&cleaned));
-    // A span that is no entity any more, and not unknown either.
+    // The span is no entity any more, but it is not unknown either.
     let mut relabelled = corpus.clone();
     relabelled.entities.remove(0);
     let written = write(&relabelled, &WriteOptions::default());
     assert_eq!(written.notes, ["1 annotation referring to text-bound annotations that are no longer there"]);
-    // A type in brat is one word.
+    // In brat, a type is a single word.
     let labels = crate::corpus::labels::LabelSet::from_types(["GPE", "PER", "WORK OF ART"].map(String::from));
     let mut relabelled = corpus.with_labels(&labels).unwrap();
     relabelled.entities[0].label = 3;
@@ -420,7 +420,7 @@ fn sentences(token: &'static str) -> impl Strategy<Value = Vec<RandomSentence>> 
     proptest::collection::vec(sentence, 1..6)
 }
 
-/// A corpus; with `nested` entities may overlap, else of overlapping spans the first stays.
+/// Builds a corpus. If `nested`, entities may overlap; otherwise the first of overlapping spans is kept.
 fn corpus(sentences: &[RandomSentence], nested: bool) -> Corpus {
     let mut builder = builder::Builder::new(false);
     for (tokens, entities, unknown) in sentences {
@@ -429,7 +429,7 @@ fn corpus(sentences: &[RandomSentence], nested: bool) -> Corpus {
         let mut spans = std::collections::BTreeMap::new();
         let mut place = |start: usize, width: usize| {
             let (start, end) = (start % n, (start % n + width - 1).min(n - 1));
-            // Unknown spans that touch would be one: keep them apart.
+            // Unknown spans that touch would become one span, so they are kept apart.
             let free = !used[start..=end + 1].contains(&true) && (start == 0 || !used[start - 1]);
             if !nested && free {
                 used[start..=end].fill(true);
@@ -458,7 +458,7 @@ fn corpus(sentences: &[RandomSentence], nested: bool) -> Corpus {
     builder.finish(Layout::default()).unwrap().corpus
 }
 
-/// Writes in a format, reads back, writes again: the same corpus and the same bytes.
+/// Writes in a format, reads back, and writes again: checks that the corpus and the bytes are the same.
 fn there_and_back(corpus: &Corpus, format: Format, unknown: UnknownAs) -> Corpus {
     let written = write(corpus, &WriteOptions { format: Some(format), unknown: Some(unknown) });
     let Layout::Bond(TagJson { ids: Some(ids), .. }) = &written.layout else {
@@ -480,7 +480,7 @@ fn there_and_back(corpus: &Corpus, format: Format, unknown: UnknownAs) -> Corpus
     read(text(&written).as_bytes(), &ReadOptions { tags, ..ReadOptions::default() }).unwrap().corpus
 }
 
-/// The same sentences, entities and unknown spans, whatever their order.
+/// Checks that sentences, entities and unknown spans are the same, in any order.
 fn assert_same(a: &Corpus, b: &Corpus, format: Format) {
     let sorted = |corpus: &Corpus| {
         let mut entities: Vec<_> =
@@ -520,7 +520,7 @@ proptest! {
         let mut corpus = corpus(&sentences, true);
         for format in [Format::LabelStudio, Format::Brat] {
             if format == Format::Brat {
-                // Types have no blanks there.
+                // Types have no spaces there.
                 let types = corpus.labels.types().iter().map(|t| t.replace(' ', "_"));
                 corpus.labels = crate::corpus::labels::LabelSet::from_types(types);
             }

@@ -1,15 +1,14 @@
-//! JSON with raw text and labels at character offsets: Prodigy (`spans`), spaCy (`ents`, or pairs), Doccano
-//! (`label`, or `entities` with offsets), Label Studio's short export, as JSON Lines or as an array.
+//! JSON with raw text and labels at character offsets, as JSON Lines or as an array: Prodigy (`spans`), spaCy
+//! (`ents`, or pairs), Doccano (`label`, or `entities` with offsets), and Label Studio's short export.
 //!
 //! ```json
 //! {"text": "Ada wrote.", "spans": [{"start": 0, "end": 3, "label": "PER"}]}
 //! {"text": "Ada wrote.", "label": [[0, 3, "PER"]]}
 //! ["Ada wrote.", {"entities": [[0, 3, "PER"]]}]
 //! ```
-//! Offsets count characters (code points), the end is exclusive. Tokens are those of
-//! [`super::tokenise`], or a record's own `tokens` with `start` and `end` (Prodigy). Unknown spans
-//! stand in `unknown`: `[[start, end], ...]`. Records that an annotator rejected or ignored (Prodigy's `answer`) are
-//! left out.
+//! Offsets count characters (code points), and the end is exclusive. Tokens come from [`super::tokenise`], or from
+//! a record's own `tokens` with `start` and `end` (Prodigy). Unknown spans are in `unknown`: `[[start, end],
+//! ...]`. Records that an annotator rejected or ignored (Prodigy's `answer`) are left out.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -32,14 +31,14 @@ const UNKNOWN: &str = "unknown";
 const EXPECTED: &str =
     "records such as {\"text\": \"Ada wrote.\", \"spans\": [{\"start\": 0, \"end\": 3, \"label\": \"PER\"}]}";
 
-/// A labelled span as it stands in a record.
+/// A labelled span in a record.
 struct Mark<'a> {
     raw: &'a str,
     start: usize,
     end: usize,
-    /// One, but in Label Studio's short export, where there may be several or none.
+    /// One label. Only Label Studio's short export may have several labels or none.
     labels: Vec<String>,
-    /// The text that it says to have.
+    /// The text that the span contains, if it has one.
     said: Option<String>,
 }
 
@@ -85,12 +84,12 @@ fn shape(raw: &str) -> MarkShape {
     }
 }
 
-/// Whether these fields, beside a text, are of this format.
+/// Whether the object of a pair has a field of labelled spans.
 pub(super) fn has_spans(fields: &Fields) -> bool {
     ["entities", "spans", "ents"].iter().any(|name| fields.get(name).is_some())
 }
 
-/// The fields of a record; the text of a pair is one of them.
+/// The fields of a pair, with its text as the first field.
 fn fields_of<'a>(raw: &'a str, layout: &TextJson) -> Option<Fields<'a>> {
     let (text, mut fields) = json::pair(raw)?;
     fields.0.insert(0, (layout.text.clone(), text));
@@ -101,12 +100,12 @@ fn record_fields<'a>(record: &Record<'a>, layout: &TextJson) -> Result<Fields<'a
     fields_of(record.raw, layout).map_or_else(|| record.fields(), Ok)
 }
 
-/// Whether an annotator said that this record is not to be used.
+/// Whether an annotator rejected or ignored this record.
 fn is_refused(fields: &Fields) -> bool {
     matches!(fields.get(ANSWER), Some("\"reject\"" | "\"ignore\""))
 }
 
-/// The field of the labels, and how they are written.
+/// Finds the field of the labels, and their form.
 fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatError> {
     let mut found: Option<String> = options.label.clone();
     let mut shape_found = None;
@@ -135,7 +134,7 @@ fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatErro
     layout.shape = shape_found.unwrap_or(if is_triple { MarkShape::Triple } else { MarkShape::Object });
     layout.pair = pair;
     layout.counting = counting::of_file(|see| {
-        // What is wrong with a record is said when it is read.
+        // Errors in a record are reported later, when the record is read.
         let _ = json::for_each(source.text, EXPECTED, |record| {
             let fields = record_fields(&record, &layout)?;
             let items = fields.present(&layout.spans).and_then(|raw| json::items(raw).ok()).unwrap_or_default();
@@ -154,7 +153,7 @@ fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatErro
     Ok(layout)
 }
 
-/// A record's own tokens.
+/// The tokens that a record gives itself.
 fn own_tokens(fields: &Fields) -> Option<Vec<(usize, usize)>> {
     let offsets: Vec<Offsets> = serde_json::from_str(fields.present(TOKENS)?).ok()?;
     Some(offsets.into_iter().map(|t| (t.start, t.end)).collect())
@@ -170,16 +169,16 @@ fn tokens_of<'t>(text: &'t str, fields: &Fields) -> Option<Text<'t>> {
 /// Labels that could not be used.
 #[derive(Debug, Default)]
 pub(super) struct Unused {
-    /// Between tokens.
+    /// Number of labels that do not begin and end at token boundaries.
     pub n_misaligned: usize,
-    /// Of another text than they say.
+    /// Labels whose own text is not at their offsets.
     pub misfits: Misfits,
-    /// Regions without a type.
+    /// Number of regions without a type.
     pub n_untyped: usize,
 }
 
 impl Unused {
-    /// What users are told about them.
+    /// Tells the user about these labels.
     pub fn notes(&self) -> Vec<String> {
         let untyped = (self.n_untyped > 0)
             .then(|| format!("{} without a type: kept, but not read as labels", count(self.n_untyped, "region")));
@@ -214,7 +213,7 @@ pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Layers, For
     builder.finish(Layout::TextJsonl(layout))
 }
 
-/// What users are told about labels between tokens.
+/// Tells the user about labels that do not begin and end at token boundaries.
 pub(super) fn misaligned_note(n: usize) -> Option<String> {
     (n > 0)
         .then(|| format!("{} off the token boundaries: kept as they are, but they cannot be judged", count(n, "label")))
@@ -301,7 +300,7 @@ fn read_record(
     })
 }
 
-/// The beginning of a piece of JSON.
+/// The beginning of a JSON text.
 fn excerpt(raw: &str) -> String {
     let short: String = raw.chars().take(40).collect();
     if short.len() < raw.len() { format!("{short}…") } else { short }
@@ -325,7 +324,7 @@ pub(super) fn write(corpus: &Corpus, layout: &TextJson) -> Written {
     Written { content, layout: Layout::TextJsonl(layout.clone()), notes: Vec::new() }
 }
 
-/// The record as it came, with the labels as they are now; `None` where it is not the sentence's.
+/// The original record with the current labels. `None` if it does not have the sentence's text.
 fn edited(corpus: &Corpus, sentence: u32, raw: &str, layout: &TextJson) -> Option<String> {
     let fields = fields_of(raw, layout).or_else(|| json::fields(raw).ok())?;
     let string: String = serde_json::from_str(fields.get(&layout.text)?).ok()?;
@@ -375,7 +374,7 @@ fn edited(corpus: &Corpus, sentence: u32, raw: &str, layout: &TextJson) -> Optio
             n if n == layout.spans => out.push((name.as_str(), spans.as_deref().unwrap_or(value))),
             UNKNOWN => match &unknown {
                 Some(unknown) => out.push((UNKNOWN, unknown)),
-                // Listed, and nothing of it is unknown any more.
+                // The record had unknown spans, and none of them is unknown now.
                 None if !had_unknown.is_empty() => {}
                 None => out.push((UNKNOWN, value)),
             },
@@ -386,7 +385,7 @@ fn edited(corpus: &Corpus, sentence: u32, raw: &str, layout: &TextJson) -> Optio
     Some(rendered(out, layout))
 }
 
-/// A record of these fields, the text first where it is one of a pair.
+/// Formats a record with these fields. In a pair, the text comes first.
 fn rendered<S: AsRef<str>>(fields: Vec<(&str, S)>, layout: &TextJson) -> String {
     if !layout.pair {
         return json::object(fields);
@@ -396,7 +395,7 @@ fn rendered<S: AsRef<str>>(fields: Vec<(&str, S)>, layout: &TextJson) -> String 
     json::array([text, json::object(others)])
 }
 
-/// The characters of unknown spans; those of the record between tokens stay.
+/// The characters of unknown spans. Unknown spans of the record (`had`) that are not at token boundaries are kept.
 pub(super) fn unknown_field(text: &Text, labels: &Labels, had: &[(usize, usize)]) -> Option<String> {
     let mut left: std::collections::BTreeSet<(u32, u32)> = labels.unknown.clone();
     let mut spans: Vec<(usize, usize)> = Vec::new();
@@ -455,8 +454,8 @@ fn new_mark(
     })
 }
 
-/// A record for a sentence that came from elsewhere: its tokens with a blank between each two, and
-/// listed where the text alone would not give the same ones.
+/// A new record, for a sentence from another format. Its text is the tokens joined by spaces. The tokens are also
+/// listed if the text alone would give different tokens.
 fn made(corpus: &Corpus, sentence: u32, layout: &TextJson) -> String {
     let (string, offsets) = joined(corpus.tokens.sentence(sentence));
     let ruled = Text::new(&string);

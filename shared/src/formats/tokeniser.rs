@@ -1,16 +1,15 @@
-//! Tokens of raw text.
+//! Splits raw text into tokens.
 //!
-//! The rule: the word boundaries of Unicode (UAX #29); segments of white space are no tokens; and
-//! inside a segment a token also begins
+//! Tokens begin and end at the word boundaries of Unicode (UAX #29). Segments of white space are not tokens.
+//! Inside a segment, a token also begins
 //! - before an apostrophe (`'` or `’`) that follows something: `John's` is `John` `'s`;
 //! - before and after a colon, and before and after an underscore between letters or digits:
 //!   `EU:s` is `EU` `:` `s`;
-//! - before and after a full stop between a lower-case and an upper-case letter, where a blank was
-//!   forgotten: `London.The` is `London` `.` `The`.
+//! - before and after a full stop between a lower-case and an upper-case letter, where a space is
+//!   missing: `London.The` is `London` `.` `The`.
 //!
-//! The rule looks at the text only, never at labels, so that the same text always has the same
-//! tokens. Scripts written without blanks follow UAX #29: a token per ideograph, but long runs in
-//! Thai, Lao, Khmer and Burmese.
+//! The rule uses only the text, never labels, so the same text always has the same tokens. Scripts without spaces
+//! follow UAX #29: one token per ideograph, but long runs in Thai, Lao, Khmer and Burmese.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -56,7 +55,7 @@ fn is_apostrophe(c: char) -> bool {
     c == '\'' || c == '\u{2019}'
 }
 
-/// Whether a character between these two is a token of its own.
+/// Whether a character between these two is a token by itself.
 fn stands_alone(previous: Option<char>, c: char, next: Option<char>) -> bool {
     let (Some(previous), Some(next)) = (previous, next) else { return false };
     match c {

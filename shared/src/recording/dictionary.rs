@@ -13,7 +13,7 @@ pub struct Entry {
     pub spans: u32,
     /// Spans with these words in the annotated sentences.
     pub annotated: u32,
-    /// Number of those spans that have this entry's label.
+    /// Number of these annotated spans that have this entry's label.
     pub agreeing: u32,
     /// The label of the words in the annotated sentences (possibly `O`), if it is clear; otherwise the spans
     /// become unknown.

@@ -1,7 +1,7 @@
-//! What the page waits for, on a run of the size of CoNLL-2003: native with criterion, in wasm with
+//! Benchmarks of the page's slow steps, on a run of the size of CoNLL-2003: natively with criterion, in wasm with
 //! the criterion of wasm-bindgen-test. `cargo xtask bench shared` runs both.
 
-// A benchmark whose data do not fit together may well stop.
+// A benchmark may stop if its data do not fit together.
 #![allow(clippy::expect_used)]
 
 mod synthetic;
@@ -54,7 +54,7 @@ fn figures(criterion: &mut Criterion) {
         ("change of threshold, relabelling, all overlaps", Action::Relabel, false),
     ] {
         criterion.bench_function(name, |b| {
-            // A drag: another value each time, most of them near 0.
+            // Simulates dragging: another value each time, most of them near 0.
             let mut step = 0;
             b.iter(|| {
                 step = (step + 1) % 64;

@@ -1,4 +1,4 @@
-//! A made-up run of the size of CoNLL-2003's training set: the same on every machine.
+//! A synthetic run of the size of CoNLL-2003's training set. It is the same on every machine.
 
 use shared::corpus::labels::{LabelId, LabelSet, O};
 use shared::corpus::span::{Span, SpanId, SpanIndex};
@@ -14,16 +14,16 @@ const WIDTH: u32 = 8;
 const TYPES: usize = 4;
 const EPOCHS: usize = 5;
 
-/// xorshift32: speed matters here, quality hardly.
+/// xorshift32: it is fast, and its quality is good enough here.
 struct Dice(u32);
 
 impl Dice {
-    /// In −1..1, higher density near 0.
+    /// A number in −1..1, more often near 0.
     fn bell(&mut self) -> f32 {
         self.uniform() + self.uniform() - 1.0
     }
 
-    /// In 0..1.
+    /// A number in 0..1.
     fn uniform(&mut self) -> f32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 17;
@@ -32,8 +32,8 @@ impl Dice {
     }
 }
 
-/// Two entities a sentence. Of the positives about every fifth, of the negatives one in 150 has a
-/// model that holds another label right.
+/// A run with two entities per sentence. The model has learned another label for about every fifth positive and
+/// for one in 150 negatives.
 pub fn run() -> Dynamics {
     let mut dice = Dice(1);
     let mut tokens = TokenTable::default();
@@ -83,7 +83,7 @@ pub fn run() -> Dynamics {
 }
 
 fn epochs(dice: &mut Dice, assigned: &[LabelId], n_types: usize) -> Vec<EpochLogits> {
-    // How far a span's own label is ahead, over all epochs.
+    // The lead of each span's own label over the others, over all epochs.
     let lead: Vec<f32> = assigned
         .iter()
         .map(|&label| {
@@ -103,7 +103,7 @@ fn epochs(dice: &mut Dice, assigned: &[LabelId], n_types: usize) -> Vec<EpochLog
     (0..EPOCHS).map(|_| epoch(dice)).collect()
 }
 
-/// A fourth of the positives and as many negatives, given the extra class.
+/// A quarter of the positives and about as many negatives, with the extra class as label.
 fn samples(index: &SpanIndex, assigned: &[LabelId]) -> (Vec<SpanId>, Vec<LabelId>) {
     let n = index.len() as SpanId;
     let spans: Vec<SpanId> =

@@ -657,7 +657,7 @@ impl Parts {
             gold: self.gold,
             contradicted: self.contradicted,
             run: self.main,
-            // A threshold run without any epoch is of no use.
+            // A threshold run without any epoch is dropped.
             threshold_run: self.threshold.filter(|t| !t.run.epochs.is_empty()),
             complete: self.complete,
         })

@@ -110,7 +110,7 @@ fn spans_without_a_record_are_flagged_and_counted() {
 fn values_that_are_no_numbers_are_counted_by_span() {
     let first: String = (0..70).map(|i| format!("{{\"guid\":\"g{i}\",\"gold\":1,\"logits_1\":[0,1]}}\n")).collect();
     let second = first.replace("logits_1", "logits_2");
-    // One logit is null, all logits are null, a number is too large; the same span is affected at both epochs.
+    // One logit is null, all logits are null, or a number is too large. The span g3 is affected at both epochs.
     let first = first.replacen("\"g3\",\"gold\":1,\"logits_1\":[0,1]", "\"g3\",\"gold\":1,\"logits_1\":[null,1]", 1);
     let second = second
         .replacen("\"g3\",\"gold\":1,\"logits_2\":[0,1]", "\"g3\",\"gold\":1,\"logits_2\":[0,null]", 1)
