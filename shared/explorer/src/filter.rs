@@ -312,7 +312,8 @@ impl Words {
         match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             Some(words) if !words.is_empty() => Some(Self::Exactly(words.to_owned())),
             _ if text.is_empty() => None,
-            // The conversion is letter by letter, as for the text: a final sigma depends on its place.
+            // Letter by letter, like the text below: `str::to_lowercase` would convert a capital sigma according
+            // to its place.
             _ => Some(Self::Inside(text.chars().flat_map(char::to_lowercase).collect())),
         }
     }

@@ -56,8 +56,8 @@ fn merged(
     less: impl Fn(SpanId, SpanId) -> bool,
 ) -> Vec<SpanId> {
     let offset = offset.min(a.len() + b.len());
-    // Number of elements from `a` among the first `offset`: the smallest i such that a[i] comes after b[offset − i
-    // − 1].
+    // Number of elements from `a` among the first `offset`: the smallest `i` such that `a[i]` comes after
+    // `b[offset − i − 1]`.
     let (mut low, mut high) = (offset.saturating_sub(b.len()), offset.min(a.len()));
     while low < high {
         let i = low.midpoint(high);

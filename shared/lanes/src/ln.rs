@@ -1,7 +1,7 @@
 //! A natural logarithm that gives the same bits in the browser and on every CPU; see [`crate::exp`].
 //!
-//! x = 2ⁿ·m with √½ ≤ m < √2, so ln x = n·ln 2 + ln m. ln m = 2·artanh s with s = (m − 1)/(m + 1), |s| ≤ 0.172. It
-//! is computed by its series to s⁹, whose remainder is below 10⁻⁹·|ln m|. There are no branches, so it vectorises.
+//! x = 2ⁿ·m with √½ ≤ m < √2, so ln x = n·ln 2 + ln m. ln m = 2·artanh s with s = (m − 1)/(m + 1), |s| ≤ 0.172.
+//! The series to s⁹ is used; its remainder is below 10⁻⁹·|ln m|. There are no branches, so it vectorises.
 
 /// ln x for every x, with a relative error below 2.5·10⁻⁷. ln 0 is −∞. The result is NaN for negative numbers and
 /// NaN.

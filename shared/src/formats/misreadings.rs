@@ -130,7 +130,7 @@ fn changed_sentences_get_tags_in_the_spelling_of_the_file() {
         corpus.unknown = vec![crate::corpus::span::Span { sentence: 0, start: 0, end: 0 }];
         let by_tag = WriteOptions { unknown: Some(UnknownAs::Tag("IGNORE".into())), ..WriteOptions::default() };
         if tags[0] == "B" {
-            // A label gets a name only if it is the only label of its file.
+            // Not for untyped tags: a label without a type must be the only label of its file.
             continue;
         }
         let Content::Text(text) = write(&corpus, &by_tag).content else { panic!("one file") };

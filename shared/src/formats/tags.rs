@@ -54,8 +54,8 @@ pub(super) fn is_tag(text: &str) -> bool {
     text == "O" || Spelling::default().split(text).is_some()
 }
 
-/// Parses a tag in brackets: the types that begin, and the number of entities that end. `(A(B*))` gives `["A",
-/// "B"]` and 2.
+/// Parses a tag in brackets: the types that begin, and the number of entities that end. `(A(B*))` gives
+/// `["A", "B"]` and 2.
 pub(super) fn brackets(tag: &str) -> Option<(Vec<&str>, usize)> {
     let body = tag.trim_end_matches(')');
     let n_closed = tag.len() - body.len();

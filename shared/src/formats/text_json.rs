@@ -7,8 +7,8 @@
 //! ["Ada wrote.", {"entities": [[0, 3, "PER"]]}]
 //! ```
 //! Offsets count characters (code points), and the end is exclusive. Tokens come from [`super::tokenise`], or from
-//! a record's own `tokens` with `start` and `end` (Prodigy). Unknown spans are in `unknown`: `[[start, end],
-//! ...]`. Records that an annotator rejected or ignored (Prodigy's `answer`) are left out.
+//! a record's own `tokens` with `start` and `end` (Prodigy). Unknown spans are in `unknown`:
+//! `[[start, end], ...]`. Records that an annotator rejected or ignored (Prodigy's `answer`) are left out.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
