@@ -37,6 +37,9 @@ pub enum Signal {
     LongerRun,
     /// Lower-case share of the words of a capitalised entity × how much capitals say in this corpus, 0 to 1.
     LowerCase,
+    /// For an entity of several words that begins a sentence: the lower-case share of its first word × how much capitals
+    /// say in this corpus, 0 to 1. 0 if that word is seldom in lower case.
+    SentenceStart,
     /// Number of words after the first, 0 to 3.
     Width,
     /// Where the span is no whole capitalised run: the share of labelled entities that are capitalised, 0 to 1.
@@ -62,6 +65,7 @@ const POSITIVES: &[(Signal, f32)] = &[
     (Signal::Rival, 0.2),
     (Signal::LongerRun, 2.8),
     (Signal::LowerCase, 5.5),
+    (Signal::SentenceStart, 3.0),
     (Signal::Width, -0.3),
 ];
 
@@ -121,6 +125,7 @@ impl Signal {
             Self::WeakerThanRival => (aum - known.rival).clamp(0.0, 3.0),
             Self::LongerRun => yes(text.run.is_some()) * text.capitals.weight(),
             Self::LowerCase => yes(text.is_capitalised) * text.lower * text.capitals.weight(),
+            Self::SentenceStart => text.start_lower * text.capitals.weight(),
             Self::Width => text.width.saturating_sub(1).min(3) as f32,
             Self::NotARun => yes(!text.is_run) * text.capitals.entities,
             Self::WholeRun => yes(text.is_run),
@@ -169,7 +174,7 @@ pub fn trust(known: &Known) -> f32 {
 /// nothing of the span's neighbours.
 pub fn text_against(text: SpanEvidence) -> f32 {
     let known = Known { side: Side::Positives, aum: 0.0, rival: f32::INFINITY, overlapped: f32::NEG_INFINITY, text };
-    let of_text = |signal| matches!(signal, Signal::LongerRun | Signal::LowerCase);
+    let of_text = |signal| matches!(signal, Signal::LongerRun | Signal::LowerCase | Signal::SentenceStart);
     reasons(&known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
 }
 
