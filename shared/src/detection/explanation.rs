@@ -68,6 +68,10 @@ impl Judge {
             Signal::LowerCase | Signal::LowerCaseRun => {
                 format!("the words are in lower case elsewhere ({}%)", lower()?)
             }
+            Signal::SentenceStart => {
+                let first = tokens.words(self.index.span(span)?).next()?;
+                format!("“{first}” only begins the sentence")
+            }
             Signal::Width => "several words long".to_owned(),
             Signal::WholeRun => "capitalised like a whole name, and not labelled".to_owned(),
             Signal::JoinedRun => "two names joined by a short word".to_owned(),
@@ -103,6 +107,8 @@ mod tests {
         let the = judge.index.id(crate::corpus::span::Span { sentence: 1, start: 2, end: 2 }).unwrap();
         let line = judge.explain(tokens, the).line();
         assert!(line.contains("the words are in lower case elsewhere (67%)"), "{line}");
+        // *The dog* in the second sentence is not at the start of a sentence.
+        assert!(!line.contains("begins the sentence"), "{line}");
         assert_eq!(judge.explain(tokens, 9_999), Explanation::default());
     }
 }

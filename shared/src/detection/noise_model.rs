@@ -39,6 +39,9 @@ pub enum Signal {
     LongerRun,
     /// Lower-case share of a capitalised entity's words × the weight of capitals in this corpus, 0 to 1.
     LowerCase,
+    /// For an entity of several words at the start of a sentence: the lower-case share of its first word × the weight of
+    /// capitals in this corpus, 0 to 1. It is 0 if that word is seldom in lower case.
+    SentenceStart,
     /// Number of words after the first, 0 to 3.
     Width,
     /// If the span is not a whole capitalised run: the share of labelled entities that are capitalised, 0 to 1.
@@ -65,6 +68,7 @@ const POSITIVES: &[(Signal, f32)] = &[
     (Signal::Rival, 0.2),
     (Signal::LongerRun, 2.8),
     (Signal::LowerCase, 5.5),
+    (Signal::SentenceStart, 3.0),
     (Signal::Width, -0.3),
 ];
 
@@ -124,6 +128,7 @@ impl Signal {
             Self::WeakerThanRival => (aum - known.rival).clamp(0.0, 3.0),
             Self::LongerRun => yes(text.run.is_some()) * text.capitals.weight(),
             Self::LowerCase => yes(text.is_capitalised) * text.lower * text.capitals.weight(),
+            Self::SentenceStart => text.start_lower * text.capitals.weight(),
             Self::Width => text.width.saturating_sub(1).min(3) as f32,
             Self::NotARun => yes(!text.is_run) * text.capitals.entities,
             Self::WholeRun => yes(text.is_run),
@@ -172,7 +177,7 @@ pub fn trust(known: &Known) -> f32 {
 /// neighbours do not matter.
 pub fn text_against(text: SpanEvidence) -> f32 {
     let known = Known { side: Side::Positives, aum: 0.0, rival: f32::INFINITY, overlapped: f32::NEG_INFINITY, text };
-    let of_text = |signal| matches!(signal, Signal::LongerRun | Signal::LowerCase);
+    let of_text = |signal| matches!(signal, Signal::LongerRun | Signal::LowerCase | Signal::SentenceStart);
     reasons(&known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
 }
 

@@ -43,6 +43,9 @@ pub struct SpanEvidence {
     pub is_capitalised: bool,
     /// The smallest lower-case share of the span's words, 0 to 1. See [`case`].
     pub lower: f32,
+    /// For an entity of several words at the start of a sentence: the lower-case share of its first word, if that word
+    /// is capitalised only because it begins the sentence (*The* in *The Beatles*). Otherwise 0.
+    pub start_lower: f32,
     /// Whether a token of the span belongs to a labelled entity.
     pub is_covered: bool,
     /// Number of tokens.
@@ -134,12 +137,19 @@ impl Evidence {
             return SpanEvidence::default();
         };
         let is_run = capitals::is_whole_run(sentence, span.start as usize, span.end as usize);
+        let start_lower = match (words, lower) {
+            ([word, _, ..], [share, ..]) if is_entity && span.start == 0 => {
+                if word.has(Words::CAPITALISED) && !word.has(Words::NAME) { *share } else { 0.0 }
+            }
+            _ => 0.0,
+        };
         SpanEvidence {
             run: if is_entity { capitals::longer_run(sentence, span) } else { None },
             is_run,
             is_joined: is_run && !words.iter().all(|word| word.has(Words::NAME)),
             is_capitalised: words.iter().all(|word| word.has(Words::CAPITALISED)),
             lower: lower.iter().copied().fold(1.0, f32::min),
+            start_lower,
             is_covered: words.iter().any(|word| word.has(Words::COVERED)),
             width: span.width(),
             capitals: self.capitals,
@@ -200,6 +210,22 @@ mod tests {
             ..corpus
         };
         assert_eq!(Evidence::new(&bounded, 8).of(span(0, 3, 3), true).run, None);
+    }
+
+    #[test]
+    fn an_entity_may_begin_with_the_first_word_of_the_sentence() {
+        let corpus = corpus(
+            r#"[{"tokens": ["The", "Beatles", "sang"], "entities": [[0, 1, "ORG"]]},
+                {"tokens": ["Tom", "Jones", "and", "the", "The", "The"], "entities": [[0, 1, "PER"], [4, 5, "ORG"]]},
+                {"tokens": ["The", "the", "the"], "entities": [[0, 0, "ORG"]]}]"#,
+        );
+        let evidence = Evidence::new(&corpus, 8);
+        // *the*: three times in lower case, and twice capitalised inside a sentence.
+        assert_eq!(evidence.of(span(0, 0, 1), true).start_lower, 3.0 / 5.5);
+        assert_eq!(evidence.of(span(0, 0, 1), false).start_lower, 0.0, "only entities");
+        assert_eq!(evidence.of(span(1, 0, 1), true).start_lower, 0.0, "Tom is a name");
+        assert_eq!(evidence.of(span(1, 4, 5), true).start_lower, 0.0, "within a sentence");
+        assert_eq!(evidence.of(span(2, 0, 0), true).start_lower, 0.0, "one word: the lower-case share says it");
     }
 
     #[test]
