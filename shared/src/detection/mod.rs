@@ -1,4 +1,4 @@
-//! Which labels are suspicious: rankings, thresholds, and what annotated sentences contradict.
+//! Finds suspicious labels: rankings, thresholds, and the check against annotated sentences.
 
 pub mod dictionary_check;
 pub mod estimate;

@@ -11,7 +11,7 @@ pub struct Entry {
     pub label: String,
     /// Number of spans that this entry labels.
     pub spans: u32,
-    /// Spans with these words in the annotated sentences.
+    /// Number of spans with these words in the annotated sentences.
     pub annotated: u32,
     /// Number of these annotated spans that have this entry's label.
     pub agreeing: u32,

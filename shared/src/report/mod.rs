@@ -87,7 +87,7 @@ pub enum ReportError {
 /// Builds the report as HTML.
 ///
 /// # Errors
-/// When the decisions do not fit the dynamics.
+/// When the decisions do not fit the dynamics, or a chart cannot be drawn.
 pub fn html(input: &Input) -> Result<String, ReportError> {
     let Input { dynamics, judge, decisions, outcome } = *input;
     let labels = &dynamics.corpus.labels;
