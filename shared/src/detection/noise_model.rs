@@ -39,8 +39,8 @@ pub enum Signal {
     LongerRun,
     /// Lower-case share of a capitalised entity's words × the weight of capitals in this corpus, 0 to 1.
     LowerCase,
-    /// For an entity of several words at the start of a sentence: the lower-case share of its first word × the weight of
-    /// capitals in this corpus, 0 to 1. It is 0 if that word is seldom in lower case.
+    /// For an entity of several words at the start of a sentence: the lower-case share of its first word × the
+    /// weight of capitals in this corpus, 0 to 1. It is 0 if that word is seldom in lower case.
     SentenceStart,
     /// Number of words after the first, 0 to 3.
     Width,

@@ -43,8 +43,8 @@ pub struct SpanEvidence {
     pub is_capitalised: bool,
     /// The smallest lower-case share of the span's words, 0 to 1. See [`case`].
     pub lower: f32,
-    /// For an entity of several words at the start of a sentence: the lower-case share of its first word, if that word
-    /// is capitalised only because it begins the sentence (*The* in *The Beatles*). Otherwise 0.
+    /// For an entity of several words at the start of a sentence: the lower-case share of its first word, if that
+    /// word is capitalised only because it begins the sentence (*The* in *The Beatles*). Otherwise 0.
     pub start_lower: f32,
     /// Whether a token of the span belongs to a labelled entity.
     pub is_covered: bool,
