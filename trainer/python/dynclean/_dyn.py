@@ -117,7 +117,7 @@ def opening(
 
 
 def epoch_section(number: int, values: Array, is_margins: bool) -> bytes:
-    """Returns an epoch (from 1) of the main run. `values`: `[types, spans]` (`<f2` or `<f4`), or margins `[1, spans]`."""
+    """Returns an epoch of the main run, from 1. `values`: `[types, spans]` (`<f2`, `<f4`), or margins `[1, spans]`."""
     n_types, n_spans = values.shape
     if is_margins:
         return section(b"MARG", struct.pack("<IIQ", 0, number, n_spans), values.astype("<f4").tobytes())
