@@ -125,7 +125,7 @@ pub enum JobKind {
     Train,
     /// One training that records dynamics.
     TrainWithoutThresholds,
-    /// One training.
+    /// One training that records no dynamics.
     TrainPlain,
 }
 

@@ -19,7 +19,7 @@ REAL = ("aum", "confidence", "variability")
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Records 30 sentences of up to 12 tokens, random labels and logits, and four epochs. Some logits are not finite."""
+    """Records 30 sentences of up to 12 tokens with random labels and logits, four epochs, some logits not finite."""
     random = np.random.default_rng(3)
     sentences = []
     for i in range(30):
