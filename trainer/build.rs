@@ -1,5 +1,7 @@
-//! Names the build: by everything that decides which bytes a training leaves. Runs are bound to it. Puts the page into the
-//! program, where `DYNCLEAN_PAGE` names the folder of a built one.
+//! Build script. It names the build by a hash of everything that can change the bytes that a training writes:
+//! sources, settings and compiler. Runs are bound to this name.
+//!
+//! If `DYNCLEAN_PAGE` names the folder of a built page, the script also puts that page into the program.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -8,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Sources and settings, from the workspace's root.
+/// Sources and settings that the hash covers, relative to the workspace root.
 const SOURCES: [&str; 8] = [
     "Cargo.lock",
     "Cargo.toml",
@@ -19,7 +21,7 @@ const SOURCES: [&str; 8] = [
     "shared/lanes/Cargo.toml",
     "shared/lanes/src",
 ];
-/// What cargo says of the build.
+/// Build settings that the hash covers, as cargo's environment variables.
 const SETTINGS: [&str; 4] = ["TARGET", "OPT_LEVEL", "DEBUG", "CARGO_ENCODED_RUSTFLAGS"];
 
 fn main() {
@@ -29,7 +31,7 @@ fn main() {
         let path = root.join(source);
         println!("cargo::rerun-if-changed={}", path.display());
         for file in files(&path) {
-            // Where the repository lies does not matter.
+            // Hash the path relative to the root, so that the location of the repository does not matter.
             file.strip_prefix(&root).unwrap_or(&file).hash(&mut hash);
             fs::read(&file).unwrap_or_default().hash(&mut hash);
         }
@@ -47,7 +49,7 @@ fn main() {
     }
 }
 
-/// The files of the page with their names, as Rust; none where there is no page.
+/// Returns the files of the page with their names, as a Rust expression. Without a page the list is empty.
 fn page_files() -> String {
     println!("cargo::rerun-if-env-changed=DYNCLEAN_PAGE");
     let Some(folder) = env::var_os("DYNCLEAN_PAGE").map(PathBuf::from) else { return "&[]".to_owned() };
@@ -62,7 +64,7 @@ fn page_files() -> String {
     format!("&[\n{}]", files(&folder).into_iter().filter_map(file).collect::<String>())
 }
 
-/// All files in a folder, or the file itself, always in the same order.
+/// Returns all files in a folder, or the file itself, always in the same order.
 fn files(path: &Path) -> BTreeSet<PathBuf> {
     match fs::read_dir(path) {
         Ok(entries) => entries.flatten().flat_map(|entry| files(&entry.path())).collect(),

@@ -1,8 +1,8 @@
-//! CPU time of training and of the dynamics pass, as JSON on standard output, and the very same work
-//! exported for a peer: `cargo xtask bench train` runs both.
+//! Benchmark of training and of the dynamics pass. It prints the CPU time as JSON, and can export the same work
+//! for another program to compare with. `cargo xtask bench train` runs both.
 //!
-//! `cargo bench -p trainer --bench train -- --encoder DIR [--corpus FILE | --equal ROWS] [--sentences N]
-//! [--batch N] [--epochs N] [--export DIR]`; without a corpus, on the bundled sample.
+//! `cargo bench -p trainer --bench train -- --encoder DIR [--corpus FILE | --equal ROWS] [--sentences N] [--batch
+//! N] [--epochs N] [--export DIR]`. Without a corpus, the bundled sample is used.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -31,27 +31,28 @@ struct Args {
     /// Distantly labelled sentences.
     #[arg(long, conflicts_with = "equal")]
     corpus: Option<PathBuf>,
-    /// Instead of a corpus: sentences of exactly this many pieces, so that nothing is gained by not padding.
+    /// Instead of a corpus: sentences of exactly this many pieces, so that packing without padding is no
+    /// advantage.
     #[arg(long)]
     equal: Option<usize>,
-    /// Take this many sentences.
+    /// Number of sentences to use.
     #[arg(long, default_value_t = 400)]
     sentences: usize,
     #[arg(long, default_value_t = 16)]
     batch: usize,
-    /// Measured epochs, after one to warm up.
+    /// Number of measured epochs, after one epoch to warm up.
     #[arg(long, default_value_t = 2)]
     epochs: u32,
-    /// As the trainer's: cpu, cuda, cuda:N.
+    /// Device, as in the trainer: cpu, cuda, cuda:N.
     #[arg(long, default_value = "cpu", value_parser = place)]
     device: Place,
-    /// On a GPU: matrix products in f32, not in bf16.
+    /// On a GPU: matrix products in f32 instead of bf16.
     #[arg(long)]
     f32: bool,
-    /// Write the same work for a peer here.
+    /// Folder for exporting the same work for another program.
     #[arg(long)]
     export: Option<PathBuf>,
-    /// Given by cargo.
+    /// Passed by cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -143,7 +144,7 @@ fn measure(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// CPU time of the process, and the time on the wall.
+/// CPU time of the process, and wall-clock time.
 struct Clock {
     cpu: ProcessTime,
     wall: Instant,
@@ -159,14 +160,15 @@ impl Clock {
     }
 }
 
-/// Largest resident memory so far, where the system tells.
+/// Returns the largest resident memory so far, if the system reports it.
 fn peak_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
 
-/// The trainer's defaults for small encoders.
+/// Learning rates and warm-up are the trainer's defaults for small encoders. The rates stay constant after the
+/// warm-up.
 fn config(args: &Args) -> Config {
     Config {
         encoder: args.encoder.display().to_string(),
@@ -219,11 +221,11 @@ fn sample_sentences(n: usize) -> Result<Corpus> {
     corpus_of(&borrowed)
 }
 
-/// Sentences of common words, one piece each in every English vocabulary, with one entity each.
+/// Builds sentences of common words with one entity each. Each word is one piece in every English vocabulary.
 fn equal_sentences(rows: usize, n: usize) -> Result<Corpus> {
     const WORDS: [&str; 12] = ["the", "war", "of", "water", "and", "time", "city", "was", "river", "in", "house", "a"];
     ensure!(rows > 3, "--equal needs at least 4 pieces");
-    // Two rows are the sentence's marks.
+    // Two rows are the begin and end pieces of the sentence.
     let sentence = |i: usize| (0..rows - 2).map(|j| WORDS[(i * 7 + j * 5 + j * i) % WORDS.len()]).collect();
     let label = |i: usize| vec![((i % 2) as u32, 1, ["PER", "LOC", "ORG", "MISC"][i % 4])];
     corpus_of(&(0..n).map(|i| (sentence(i), label(i))).collect::<Vec<_>>())
@@ -240,7 +242,7 @@ fn corpus_of(sentences: &[Labelled]) -> Result<Corpus> {
     Ok(read(&serde_json::to_vec(&json)?, &ReadOptions::default())?.corpus)
 }
 
-/// Initial weights, sentences as pieces, labels and the order of every epoch, for the peer.
+/// Writes initial weights, sentences as pieces, labels and the order of every epoch for the other program.
 fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let (config, index) = (stage.config, &stage.train.index);
@@ -270,7 +272,7 @@ fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
         "head_rate": config.head_rate,
         "negative_rate": config.negative_rate,
         "sentences": sentences,
-        // Batch by batch.
+        // For each epoch, its batches.
         "orders": (1..=config.epochs).map(|epoch| stage.order(epoch)).collect::<Vec<_>>(),
     });
     std::fs::write(folder.join("work.json"), serde_json::to_vec(&work)?)?;

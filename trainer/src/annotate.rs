@@ -1,12 +1,13 @@
-//! Distant labels: every mention of a dictionary's form becomes an entity.
+//! Distant labels: every mention of a dictionary form becomes an entity.
 //!
-//! From left to right, the longest form at each token; matches never overlap. A form matches whole
-//! tokens: those that blanks give, or those of the rule for raw text ([`tokenise`]), so that it is
-//! found in corpora with tokens of either kind. At the same length, a form that matches case goes
-//! before one that ignores it.
+//! Matching goes from left to right and takes the longest form at each token, so matches never overlap. Among
+//! forms of the same length, a form that matches case wins over one that ignores case. A form matches whole
+//! tokens. It is split both at blanks and by the rule for raw text ([`tokenise`]), so that it matches in corpora
+//! of both kinds.
 //!
-//! Words are compared as Unicode says that they are the same: whether an accent is a character of its own or not
-//! (NFC), whichever apostrophe or hyphen stands there, and, whatever the case, by full case folding (`ß` is `ss`).
+//! Words are compared as Unicode defines equal words. An accent may be a character of its own or not (NFC). All
+//! apostrophes are equal, and all hyphens. If case is ignored, words are compared by full case folding (`ß` is
+//! `ss`).
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -21,46 +22,46 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::dictionary::Dictionary;
 
-/// What happens to a form that has several types.
+/// What to do with a form that has several types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Ambiguous {
-    /// It is an error
+    /// Stop with an error
     #[value(name = "error")]
     Refuse,
-    /// The first type counts, in the order of the files
+    /// Use the first type, in the order of the files
     First,
-    /// The form is not matched
+    /// Do not match the form
     Drop,
 }
 
-/// A dictionary, ready for matching.
+/// A dictionary that is ready for matching.
 pub struct Matcher {
     exact: Forms,
     any_case: Forms,
-    /// Types, and the type of each entry of the dictionary.
+    /// Entity types, and the type of each entry of the dictionary.
     labels: LabelSet,
     kinds: Vec<u16>,
-    /// The forms as they stand in the dictionary, without blanks, and whether their case does not matter.
+    /// The forms as written in the dictionary but without blanks, and whether their case is ignored.
     forms: Vec<(String, bool)>,
-    /// Forms with several types.
+    /// Number of forms with several types.
     n_ambiguous: usize,
 }
 
-/// Distant labels of a text, and how they came about.
+/// Distant labels of a text, and statistics about them.
 pub struct Annotated {
     /// The text with the matches as its entities.
     pub corpus: Corpus,
     /// Number of matches of each entry of the dictionary.
     pub matches: Vec<u64>,
-    /// Entities that are written otherwise than their forms: other characters that Unicode says are the same.
+    /// Number of entities that differ from their form in characters that Unicode treats as equal.
     pub n_normalised: usize,
 }
 
 impl Matcher {
-    /// Prepares a dictionary; `ignore_case` holds for all forms.
+    /// Prepares a dictionary. `ignore_case` applies to all forms.
     ///
     /// # Errors
-    /// Where a form has several types and that is to be refused: names both places.
+    /// When a form has several types and `ambiguous` refuses that. The error names both places.
     pub fn new(dictionary: &Dictionary, ignore_case: bool, ambiguous: Ambiguous) -> Result<Self> {
         let labels = LabelSet::from_types(dictionary.entries.iter().map(|entry| entry.kind.as_str()));
         ensure!(labels.n_types() < usize::from(u16::MAX), "the dictionary has {} entity types", labels.n_types());
@@ -111,12 +112,12 @@ impl Matcher {
         Ok(Self { exact, any_case, labels, kinds, forms, n_ambiguous })
     }
 
-    /// Number of forms with several types.
+    /// Returns the number of forms with several types.
     pub fn n_ambiguous(&self) -> usize {
         self.n_ambiguous
     }
 
-    /// Labels a text; entities that it had are dropped.
+    /// Labels a text. Its earlier entities are dropped.
     pub fn annotate(&self, text: Corpus) -> Annotated {
         let mut matches = vec![0; self.kinds.len()];
         let mut entities = Vec::new();
@@ -152,7 +153,8 @@ impl Matcher {
         }
     }
 
-    /// Whether words that match a form have other characters than it, but for case where that does not matter.
+    /// Returns whether words that match a form differ from it in their characters. Case is ignored if the form
+    /// ignores it.
     fn is_written_otherwise<'t>(&self, entry: usize, words: impl Iterator<Item = &'t str>) -> bool {
         let written: String = words.flat_map(str::split_whitespace).collect();
         self.forms.get(entry).is_some_and(|(form, folds)| match folds {
@@ -162,7 +164,8 @@ impl Matcher {
     }
 }
 
-/// A word as it is compared: composed, with one apostrophe and one hyphen, and folded where case does not matter.
+/// Returns the form of a word that is compared: composed, with one kind of apostrophe and hyphen, and folded if
+/// case is ignored.
 fn compared(word: &str, folds: bool) -> Cow<'_, str> {
     if word.is_ascii() && !(folds && word.bytes().any(|byte| byte.is_ascii_uppercase())) {
         return Cow::Borrowed(word);
@@ -173,13 +176,14 @@ fn compared(word: &str, folds: bool) -> Cow<'_, str> {
     }
     let plain = word.chars().map(plain);
     Cow::Owned(match folds {
-        // What folding gives need not be composed, nor what it gets: the caseless match of Unicode.
+        // Unicode's caseless match: decompose before folding and compose after it, because neither form is stable
+        // under folding.
         true => caseless::default_case_fold_str(&plain.nfd().collect::<String>()).nfc().collect(),
         false => plain.nfc().collect(),
     })
 }
 
-/// The usual apostrophe and hyphen for those that look the same.
+/// Returns the usual apostrophe or hyphen for characters that look the same.
 fn plain(c: char) -> char {
     match c {
         '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bc}' | '\u{2032}' | '\u{ff07}' | '\u{60}' | '\u{b4}' => '\'',
@@ -209,7 +213,7 @@ mod tests {
         corpus
     }
 
-    /// (sentence, start, end, type) of every match.
+    /// Returns (sentence, start, end, type) of every match.
     fn found(annotated: &Annotated) -> Vec<(u32, u32, u32, &str)> {
         let corpus = &annotated.corpus;
         let entity = |e: &Entity| (e.span.sentence, e.span.start, e.span.end, corpus.labels.name(e.label));
@@ -242,11 +246,11 @@ mod tests {
         let rows = "Zürich\tLOC\nO'Neill\tPER\nStraße\tLOC\tany-case\nJean‐Luc\tPER\nÅngström\tPER\tany-case\nΣίσυφος\tPER\tany-case\n";
         let matcher = Matcher::new(&dictionary(rows), false, Ambiguous::Refuse).unwrap();
         for (sentence, expected, n) in [
-            // As it stands there; decomposed; another case, which counts here.
+            // As written in the dictionary; decomposed; in another case, which matters here.
             ("in Zürich", Some((1, 1, "LOC")), 0),
             ("in Zu\u{308}rich", Some((1, 1, "LOC")), 1),
             ("in ZU\u{308}RICH", None, 0),
-            // Apostrophes, in tokens of either kind.
+            // Apostrophes, in both kinds of tokens.
             ("Mr. O'Neill", Some((1, 1, "PER")), 0),
             ("Mr. O’Neill", Some((1, 1, "PER")), 1),
             ("Mr. O ’Neill", Some((1, 2, "PER")), 1),
@@ -265,12 +269,12 @@ mod tests {
             let expected: Vec<_> = expected.map(|(start, end, kind)| (0, start, end, kind)).into_iter().collect();
             assert_eq!((found(&annotated), annotated.n_normalised), (expected, n), "{sentence}");
         }
-        // Two ways to write a form are one form, and so may not have two types.
+        // Two spellings of the same form count as one form, so they must not have two types.
         let twice = dictionary("Zürich\tLOC\nZu\u{308}rich\tORG\n");
         assert!(Matcher::new(&twice, false, Ambiguous::Refuse).is_err());
         let dropped = Matcher::new(&twice, false, Ambiguous::Drop).unwrap();
         assert!(found(&dropped.annotate(text(&["Zürich"]))).is_empty());
-        // The longest form still wins, and tokens stay as they are.
+        // The longest form still wins, and tokens stay unchanged.
         let longer = dictionary("Cafe\u{301}\tORG\nCafé Nord\tLOC\n");
         let matcher = Matcher::new(&longer, false, Ambiguous::Refuse).unwrap();
         let annotated = matcher.annotate(text(&["the Cafe\u{301} Nord Café"]));

@@ -5,76 +5,79 @@ use std::sync::Arc;
 use crate::ops::SentenceLengths;
 use crate::windows::{Window, best_reading};
 
-/// One sentence, ready for an encoder. A row is what the encoder sees as one position: a subword
-/// piece, or a word for encoders that read words.
+/// One sentence, ready for an encoder.
+///
+/// A row is one position of the encoder. It holds a subword piece, or a word if the encoder reads words.
 #[derive(Debug, Clone, Default)]
 pub struct SentenceInput {
-    /// Columns of indices that the encoder looks up, one element per row in each.
+    /// Columns of indices that the encoder looks up. Each column has one element per row.
     pub features: Vec<Vec<u32>>,
-    /// Rows of each stretch that attends to itself; one, unless the sentence is too long for the encoder.
+    /// Number of rows of each window. Rows attend only to rows of their own window. A sentence has several windows
+    /// only if it is too long for the encoder.
     pub lengths: Vec<usize>,
     /// Row of the first piece of each word.
     pub first: Vec<u32>,
     /// Row of the last piece of each word.
     pub last: Vec<u32>,
-    /// The stretches, where there are several; then a span's rows are not those of its words.
+    /// The windows, if there are several. A span's rows then come from one of them, and not from `first` and
+    /// `last`.
     pub windows: Vec<Window>,
-    /// Word shape of each row (0 where a row is no word).
+    /// Word shape of each row; 0 if the row is not a word.
     pub shapes: Vec<u32>,
 }
 
 impl SentenceInput {
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.lengths.iter().sum()
     }
 
-    /// Rows of its longest stretch.
+    /// Returns the number of rows of the longest window.
     pub fn longest(&self) -> usize {
         self.lengths.iter().copied().max().unwrap_or(0)
     }
 
-    /// Rows of the first and the last piece of the span of words `start..=end`: of one stretch, the one
-    /// in which it has the most context.
+    /// Returns the rows of the first and the last piece of the span of words `start..=end`. Both come from the
+    /// same window: the one in which the span has the most context.
     ///
     /// # Panics
-    /// When the sentence has no word `end`.
+    /// If the sentence has no word `end`.
     pub fn span_rows(&self, start: usize, end: usize) -> (u32, u32) {
         let in_one = best_reading(&self.windows, self.first.len(), start, end);
-        // Without windows; or a span wider than the sentence was prepared for.
+        // There are no windows, or the span is wider than the sentence was prepared for.
         in_one.unwrap_or((self.first[start], self.last[end]))
     }
 }
 
-/// Several sentences in one input.
+/// Several sentences as one input.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// As in [`SentenceInput`], all sentences one after the other.
+    /// Columns as in [`SentenceInput`], all sentences one after the other.
     pub features: Vec<Arc<[u32]>>,
-    /// Rows of each stretch.
+    /// Number of rows of each window.
     pub lengths: SentenceLengths,
     /// First row of each sentence.
     pub offsets: Vec<u32>,
     /// Word shape of each row.
     pub shapes: Arc<[u32]>,
-    /// Where the rows are, if stretches are padded to one length; then features and shapes have a row for each
-    /// row of padding too, with the index [`PADDING`].
+    /// Positions of the rows, if all windows are padded to one length. Features and shapes then also have elements
+    /// for the rows of padding, with the index [`PADDING`].
     pub padded: Option<Padded>,
 }
 
-/// The rows of a padded batch.
+/// Rows of a padded batch.
 #[derive(Debug, Clone)]
 pub struct Padded {
-    /// Rows of every stretch, padding included.
+    /// Number of rows of every window, including padding.
     pub length: usize,
-    /// The row that each row of the packed batch has become.
+    /// For each row of the packed batch, its row in the padded batch.
     pub rows: Arc<[u32]>,
 }
 
-/// The index of nothing, in the rows of padding.
+/// Index that stands for nothing, in rows of padding.
 pub const PADDING: u32 = u32::MAX;
 
-/// Lengths are padded to multiples of this: matrix units work on blocks of it.
+/// Lengths are padded to multiples of this number, because matrix units work on blocks of this size.
 const LENGTH_STEP: usize = 8;
 
 impl Batch {
@@ -98,7 +101,7 @@ impl Batch {
         }
     }
 
-    /// The same with all stretches padded to the length of the longest.
+    /// Pads all windows to the length of the longest, rounded up.
     pub fn padded(self) -> Self {
         let longest = self.lengths.iter().copied().max().unwrap_or(0).max(1);
         let length = longest.next_multiple_of(LENGTH_STEP);
@@ -121,22 +124,22 @@ impl Batch {
         }
     }
 
-    /// The row in this batch of a row of the packed one.
+    /// Returns the row in this batch for a row of the packed batch.
     ///
     /// # Panics
-    /// When there is no such row.
+    /// If there is no such row.
     pub fn row(&self, packed: u32) -> u32 {
         self.padded.as_ref().map_or(packed, |padded| padded.rows[packed as usize])
     }
 
-    /// Number of rows, padding included.
+    /// Returns the number of rows, including padding.
     pub fn n_rows(&self) -> usize {
         self.shapes.len()
     }
 }
 
-/// What a word looks like, as six yes-or-no questions in one number: what an encoder that
-/// lower-cases cannot see.
+/// Returns the shape of a word: the answers to six yes-or-no questions as one number. An encoder that lower-cases
+/// its input cannot see these properties.
 pub fn word_shape(word: &str) -> u32 {
     let letters = || word.chars().filter(|c| c.is_alphabetic());
     let questions = [
@@ -147,11 +150,11 @@ pub fn word_shape(word: &str) -> u32 {
         word.chars().any(|c| !c.is_alphanumeric()),
         letters().next().is_none(),
     ];
-    // 0 is kept for rows that are no word.
+    // 0 stands for rows that are not words.
     1 + questions.iter().enumerate().map(|(bit, &yes)| u32::from(yes) << bit).sum::<u32>()
 }
 
-/// Number of word shapes, "no word" included.
+/// Number of word shapes, including "not a word".
 pub const N_SHAPES: usize = 65;
 
 #[cfg(test)]

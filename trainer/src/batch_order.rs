@@ -1,16 +1,17 @@
-//! Which sentences of an epoch make a batch, and in which order.
+//! Division of an epoch's sentences into batches, and the order of the batches.
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Batches whose sentences are sorted by length together.
+/// Number of batches whose sentences are sorted by length together.
 const WINDOW: usize = 32;
 
-/// The sentences 0, 1, … (as many as there are `lengths`) in shuffled batches of `size`; the last may be smaller.
+/// Returns the sentences 0, 1, … in shuffled batches of `size`. There is one sentence per element of `lengths`.
+/// The last batch may be smaller.
 ///
-/// With `of_like_length`, for batches that are padded: among the sentences of 32 batches that follow each other in the
-/// shuffled order, those of like length come together, and the batches are shuffled again. Which sentences meet in a
-/// batch is then less random, by their length alone.
+/// `of_like_length` is for batches that are padded. It takes the sentences of 32 batches in the shuffled order,
+/// puts sentences of similar length into the same batch, and shuffles these batches. The composition of a batch is
+/// then less random, but it depends on length only.
 pub fn batches(lengths: &[usize], size: usize, of_like_length: bool, rng: &mut ChaCha8Rng) -> Vec<Vec<u32>> {
     let size = size.max(1);
     let mut order: Vec<u32> = (0..lengths.len() as u32).collect();
@@ -20,7 +21,7 @@ pub fn batches(lengths: &[usize], size: usize, of_like_length: bool, rng: &mut C
     }
     let mut all = Vec::new();
     for window in order.chunks_mut(size * WINDOW) {
-        // A stable sort: of equal length, the order stays random.
+        // The sort is stable, so sentences of equal length stay in random order.
         window.sort_by_key(|&sentence| lengths.get(sentence as usize));
         let mut batches: Vec<Vec<u32>> = window.chunks(size).map(<[u32]>::to_vec).collect();
         batches.shuffle(rng);
@@ -46,7 +47,7 @@ mod tests {
             all.sort_unstable();
             assert!(all.iter().copied().eq(0..1000));
         }
-        // Rows, padding included, per row that counts.
+        // Number of rows including padding, per row without padding.
         let padded = |batches: &[Vec<u32>]| {
             let length = |&s: &u32| lengths[s as usize];
             let rows: usize = batches.iter().map(|b| b.len() * b.iter().map(length).max().unwrap()).sum();
@@ -54,7 +55,7 @@ mod tests {
         };
         assert!(padded(&of(1, false)) > 1.6);
         assert!(padded(&of(1, true)) < 1.1);
-        // Batches of short sentences do not all come first.
+        // The batches of short sentences must not all come first.
         let means: Vec<usize> =
             of(1, true)[..32].iter().map(|b| b.iter().map(|&s| lengths[s as usize]).sum()).collect();
         assert!(!means.is_sorted());

@@ -1,9 +1,10 @@
-//! Checkpoints: where a training stands between two batches, so that it can go on from there as if it had never
-//! stopped.
+//! Checkpoints: the state of a training between two batches. A training that continues from it gives the same
+//! result as one that never stopped.
 //!
-//! A safetensors file: weights, AdamW's state and the best weights so far as tensors, everything else as JSON in
-//! the header's metadata, with a digest of all of it. No random generator is kept: every random stream has a name
-//! made of the seed, the epoch and the step (see [`crate::random`]), so the position is its state.
+//! A checkpoint is a safetensors file. Weights, AdamW's state and the best weights so far are tensors. Everything
+//! else is JSON in the metadata of the header, with a digest of everything. The state of random generators is not
+//! stored: the seed and the epoch or step determine every random stream (see [`crate::random`]), so the position
+//! is enough.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,48 +21,48 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::interrupt;
 use crate::run_dir::{Written, write_whole_at};
 
-/// Version of the layout.
+/// Version of the file layout.
 const VERSION: u32 = 1;
-/// The metadata's two entries.
+/// The two entries of the metadata.
 const STATE: &str = "dynclean_checkpoint";
 const DIGEST: &str = "xxh3_128";
 
-/// When checkpoints are written, besides the end of every epoch.
+/// When to write checkpoints, in addition to the end of every epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// As soon as so much time has passed since the last one.
+    /// When this much time has passed since the last one.
     pub every: Option<Duration>,
-    /// After so many steps.
+    /// After this many steps.
     pub steps: Option<usize>,
 }
 
-/// Where a training stands: all that is no tensor.
+/// Position of a training: everything except tensors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// The epoch at work, from 1; one more than there are when all are done.
+    /// Current epoch, from 1. When all epochs are done, the number of epochs plus 1.
     pub epoch: u32,
-    /// Batches of it that are done.
+    /// Number of finished batches in this epoch.
     pub batch: usize,
-    /// Optimizer steps since the beginning.
+    /// Optimizer steps since the beginning of the training.
     pub step: usize,
     /// Sum of the losses of this epoch's batches.
     pub loss_sum: f64,
-    /// Number of spans in them.
+    /// Number of spans in these losses.
     pub spans_in_loss: usize,
     /// Scores of the finished epochs.
     pub scores: Vec<EpochScore>,
-    /// The epoch that is best on dev so far, from 1; 0 before the first ends.
+    /// Best epoch on dev so far, from 1; 0 before the first epoch ends.
     pub best_epoch: u32,
-    /// What was recorded of the finished epochs.
+    /// What has been recorded of the finished epochs.
     pub recorded: Written,
-    /// Wall-clock seconds so far.
+    /// Wall-clock seconds since the beginning of the training.
     pub seconds: f64,
 }
 
-/// A checkpoint as it is read.
+/// A checkpoint that was read from disk.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    /// Where the training stood.
+    /// Position of the training.
     pub position: Position,
     /// The tensors that [`Checkpoints::save`] was given.
     pub tensors: HashMap<String, Tensor>,
@@ -70,7 +71,7 @@ pub struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 struct State {
     version: u32,
-    /// What the training is about: see [`Checkpoints::open`].
+    /// Identity of the training, see [`Checkpoints::open`].
     of: String,
     position: Position,
 }
@@ -78,7 +79,7 @@ struct State {
 /// The checkpoint file of one training.
 #[derive(Debug)]
 pub struct Checkpoints {
-    /// None where nothing is kept.
+    /// `None` if no checkpoints are kept.
     path: Option<PathBuf>,
     of: String,
     policy: Policy,
@@ -87,11 +88,14 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The file at `path`, for the training that `of` identifies, and what it holds. One of another training (say,
-    /// on labels cleaned by other thresholds) is not taken up, and replaced by the next that is written.
+    /// Opens the checkpoint file at `path` for the training that `of` identifies. Also returns the checkpoint in
+    /// it.
+    ///
+    /// A checkpoint of another training (for example on labels cleaned with other thresholds) is not returned. The
+    /// next checkpoint that is written replaces it.
     ///
     /// # Errors
-    /// When a checkpoint is there but damaged or of a newer program.
+    /// When the checkpoint is damaged or was written by a newer program.
     pub fn open(path: &Path, of: String, policy: Policy) -> Result<(Self, Option<Checkpoint>)> {
         let found = read(path).with_context(|| {
             format!(
@@ -105,24 +109,24 @@ impl Checkpoints {
         Ok((Self { path: Some(path.to_owned()), of, policy, last: Instant::now(), last_step }, found))
     }
 
-    /// For a training that starts anew if it is interrupted.
+    /// Keeps no checkpoints: an interrupted training starts again.
     pub fn none() -> Self {
         Self { path: None, of: String::new(), policy: Policy::default(), last: Instant::now(), last_step: 0 }
     }
 
-    /// Whether any are kept.
+    /// Returns whether checkpoints are kept.
     pub fn are_kept(&self) -> bool {
         self.path.is_some()
     }
 
-    /// Whether one is to be written after this step.
+    /// Returns whether a checkpoint must be written after this step.
     pub fn is_due(&self, step: usize) -> bool {
         self.policy.every.is_some_and(|every| self.last.elapsed() >= every)
             || self.policy.steps.is_some_and(|steps| step >= self.last_step + steps)
             || interrupt::check().is_err()
     }
 
-    /// Writes one; the former stays until this one is whole.
+    /// Writes a checkpoint. The earlier one stays until the new one is complete.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -135,7 +139,7 @@ impl Checkpoints {
         let metadata = HashMap::from([(STATE.to_owned(), state), (DIGEST.to_owned(), digest)]);
         let views = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
         write_whole_at(path, |_, temporary| {
-            // The library flattens an I/O error into its own; a full disk must stay recognisable.
+            // The library wraps I/O errors in its own type. Unwrap them, so that a full disk can be recognised.
             safetensors::serialize_to_file(views, Some(metadata), temporary).map_err(|error| match error {
                 safetensors::SafeTensorError::IoError(error) => anyhow!(error),
                 other => anyhow!(other),
@@ -146,11 +150,11 @@ impl Checkpoints {
     }
 }
 
-/// Digest of a checkpoint's content, whatever the layout of the file.
+/// Returns the digest of a checkpoint's content. It does not depend on the layout of the file.
 fn digest<V: View>(state: &str, tensors: impl Iterator<Item = (impl AsRef<str>, V)>) -> String {
     let mut hash = Xxh3::new();
     let mut update = |bytes: &[u8]| {
-        // Lengths first, so that nothing can move from one part to the next unseen.
+        // Hash the length before the bytes, so that moving bytes from one part to the next changes the digest.
         hash.update(&(bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
     };
@@ -163,7 +167,7 @@ fn digest<V: View>(state: &str, tensors: impl Iterator<Item = (impl AsRef<str>, 
     format!("{:032x}", hash.digest128())
 }
 
-/// What a checkpoint is about, and its content; nothing where there is no file.
+/// Reads the identity of a checkpoint's training, and the checkpoint. Returns `None` if there is no file.
 fn read(path: &Path) -> Result<Option<(String, Checkpoint)>> {
     let bytes = match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -240,7 +244,7 @@ mod tests {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x04;
             std::fs::write(&path, &damaged).unwrap();
-            // Padding of the header means nothing.
+            // A changed byte in the padding of the header has no effect.
             let is_padding = at < header && whole[at..header].iter().all(|&b| b == b' ');
             assert!(open().is_err() || is_padding, "byte {at}");
         }

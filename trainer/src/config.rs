@@ -1,20 +1,20 @@
-//! Settings of a training run, as they are kept with its results.
+//! Settings of a training run, as they are stored with its results.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use shared::recording::dynamics::{Negatives, SampleScheme};
 
-/// No entity has more tokens, so no candidate span needs more.
+/// Upper limit for the width of candidate spans, in tokens. No entity is wider.
 pub const WIDEST_SPAN: u32 = 10_000;
 
-/// Everything that, with the data, determines a run.
+/// All settings that, together with the data, determine a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// `builtin`, a model folder, or a model of the hub.
+    /// `builtin`, a model folder, or the name of a model on the hub.
     pub encoder: String,
-    /// Seed of everything random.
+    /// Seed of everything that is random.
     pub seed: u64,
-    /// Epochs of every stage.
+    /// Number of epochs of every stage.
     pub epochs: u32,
     /// Sentences per batch.
     pub batch: usize,
@@ -22,19 +22,19 @@ pub struct Config {
     pub encoder_rate: f32,
     /// Learning rate of the span classifier.
     pub head_rate: f32,
-    /// Steps over which the rates rise from 0.
+    /// Steps in which the learning rates rise from 0.
     pub warmup: usize,
-    /// What the rates do afterwards.
+    /// Course of the learning rates after the warm-up.
     pub schedule: Schedule,
-    /// Largest norm of a step's gradient; none where absent.
+    /// Largest gradient norm of a step; `None` means no limit.
     pub clip_norm: Option<f32>,
     /// Decoupled weight decay.
     pub weight_decay: f32,
     /// Which negatives enter the loss.
     pub negatives: Negatives,
-    /// With top negatives: the share of negatives left out of the loss.
+    /// With top negatives: the share of negatives that is left out of the loss.
     pub negative_rate: f32,
-    /// Whether pretrained word embeddings are trained too.
+    /// Whether pretrained word embeddings are also trained.
     pub train_embeddings: bool,
     /// Widest candidate span, in tokens.
     pub max_span_width: u32,
@@ -42,25 +42,25 @@ pub struct Config {
     pub scheme: SampleScheme,
     /// Which logits are recorded.
     pub record: Record,
-    /// Whether the span model is told the shape of words.
+    /// Whether the span model sees the shape of words.
     pub word_shapes: WordShapes,
-    /// Trainings of the first stage, alike but for their seeds, whose logits are averaged.
+    /// Number of trainings in the first stage. They differ only in their seeds, and their logits are averaged.
     pub ensemble: u32,
-    /// In which numbers, and by which operations. Left out where it is as it always was.
+    /// Number format and operations. The default is not written to the file.
     #[serde(default, skip_serializing_if = "Arithmetic::is_default")]
     pub arithmetic: Arithmetic,
 }
 
-/// In which numbers a training computes, and by which operations.
+/// Number format and operations of a training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arithmetic {
-    /// f32, by the kernels of the CPU, on packed batches in random order.
+    /// f32, with this program's own CPU kernels, on packed batches in random order.
     #[default]
     Kernels,
-    /// f32, by the tensor operations of a GPU, on padded batches of sentences of like length.
+    /// f32, with the tensor operations of a GPU, on padded batches of sentences of similar length.
     TensorsF32,
-    /// The same with matrix products in bf16.
+    /// Like [`Self::TensorsF32`], but with matrix products in bf16.
     TensorsBf16,
 }
 
@@ -69,7 +69,7 @@ impl Arithmetic {
         *self == Self::default()
     }
 
-    /// For people.
+    /// Returns a name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kernels => "kernels of the CPU",
@@ -79,18 +79,18 @@ impl Arithmetic {
     }
 }
 
-/// Learning rates after the warm-up.
+/// Course of the learning rates after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// They stay
+    /// The learning rates stay constant
     Constant,
-    /// They fall evenly, and would be 0 at the step after the last
+    /// The learning rates fall linearly, to 0 right after the last step
     Linear,
 }
 
 impl Schedule {
-    /// Factor on the rates at `step` (from 0) of `steps`.
+    /// Returns the factor on the learning rates at `step` (from 0) of `steps`.
     pub fn factor(self, step: usize, steps: usize, warmup: usize) -> f32 {
         if step < warmup {
             return (step + 1) as f32 / warmup as f32;
@@ -102,14 +102,14 @@ impl Schedule {
     }
 }
 
-/// Which logits training dynamics consist of.
+/// The logits that are recorded as training dynamics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Record {
-    /// Those of a pass without dropout after each epoch
+    /// Logits of an extra pass without dropout after each epoch
     #[value(name = "eval")]
     Evaluation,
-    /// Those of the training passes themselves: no extra pass, but noisier
+    /// Logits of the training passes themselves: no extra pass, but noisier
     #[value(name = "train")]
     Training,
 }
@@ -118,7 +118,7 @@ pub enum Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum WordShapes {
-    /// Where the encoder is blind to case
+    /// Only if the encoder ignores case
     Auto,
     /// Always
     On,
@@ -127,7 +127,7 @@ pub enum WordShapes {
 }
 
 impl WordShapes {
-    /// Whether there is one, with an encoder that is or is not blind to case.
+    /// Returns whether the embedding is used with an encoder that ignores case, or with one that does not.
     pub fn are_used(self, is_blind_to_case: bool) -> bool {
         match self {
             Self::Auto => is_blind_to_case,
@@ -138,12 +138,12 @@ impl WordShapes {
 }
 
 impl Config {
-    /// The same under another seed.
+    /// Returns the same settings with another seed.
     pub fn with_seed(&self, seed: u64) -> Self {
         Self { seed, ..self.clone() }
     }
 
-    /// As (name, value) pairs for people.
+    /// Returns the settings as (name, value) pairs for people.
     pub fn describe(&self) -> Vec<(String, String)> {
         let mut pairs = vec![
             ("epochs", self.epochs.to_string()),

@@ -1,7 +1,7 @@
-//! What is told on standard error: notes, warnings and the course of a job; results go to standard output.
+//! Messages on standard error: notes, warnings and progress. Results go to standard output instead.
 //!
-//! Colour only where a terminal wants it (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` are respected). A
-//! closed standard error is no reason to stop: what cannot be told is dropped.
+//! Colour is used only if the terminal wants it; `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` are respected. If
+//! standard error is closed, messages are dropped and the program goes on.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use anstyle::{AnsiColor, Style};
 
-/// How much is told.
+/// How much is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors only.
@@ -17,19 +17,19 @@ pub enum Verbosity {
     /// Notes, warnings and progress.
     #[default]
     Normal,
-    /// Also the settings in force, and a line per epoch beside a progress bar.
+    /// Also the settings in force, and a line per epoch even beside a progress bar.
     Verbose,
 }
 
-/// One for the whole process, as its standard error is.
+/// The setting of the whole process, because standard error belongs to the whole process.
 static VERBOSITY: AtomicU8 = AtomicU8::new(Verbosity::Normal as u8);
 
-/// Sets how much is told from now on.
+/// Sets how much is printed from now on.
 pub fn set_verbosity(verbosity: Verbosity) {
     VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
 }
 
-/// How much is told.
+/// Returns how much is printed.
 pub fn verbosity() -> Verbosity {
     match VERBOSITY.load(Ordering::Relaxed) {
         0 => Verbosity::Quiet,
@@ -38,27 +38,27 @@ pub fn verbosity() -> Verbosity {
     }
 }
 
-/// Something that the user should know and may want to change.
+/// Prints a warning: something that the user should know and may want to change.
 pub fn warning(text: impl Display) {
     tell(Verbosity::Normal, "warning", AnsiColor::Yellow, text);
 }
 
-/// Something that was left out or done differently.
+/// Prints a note: something was left out or done differently.
 pub fn note(text: impl Display) {
     tell(Verbosity::Normal, "note", AnsiColor::Cyan, text);
 }
 
-/// Why the command failed: told however quiet it is to be.
+/// Prints why the command failed, even at [`Verbosity::Quiet`].
 pub fn error(text: impl Display) {
     tell(Verbosity::Quiet, "error", AnsiColor::Red, text);
 }
 
-/// A step of the job.
+/// Prints a step of the job.
 pub fn status(text: impl Display) {
     line(Verbosity::Normal, text);
 }
 
-/// What only those want to know who asked for it.
+/// Prints a detail, only at [`Verbosity::Verbose`].
 pub fn detail(text: impl Display) {
     line(Verbosity::Verbose, text);
 }
@@ -70,7 +70,7 @@ fn tell(from: Verbosity, mark: &str, colour: AnsiColor, text: impl Display) {
 
 fn line(from: Verbosity, text: impl Display) {
     if verbosity() >= from {
-        // Nobody is left to tell that standard error is closed.
+        // Ignore a failure: if standard error is closed, nobody can be told.
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! From dynamics that other programs recorded to a `.dyn` file.
+//! Converts dynamics that other programs recorded to a `.dyn` file.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -12,58 +12,59 @@ use shared::recording::import::{self, Imported, Layout, Recording, Text};
 use crate::corpus_file::CorpusOptions;
 use crate::run_dir::write_whole_by;
 
-/// Bytes read at once.
+/// Number of bytes to read at once.
 const BUFFER: usize = 1 << 20;
 
-/// What is said of the text of a recording that came without it.
+/// The setting that is stored if a recording came without its text.
 const TEXT: &str = "text";
 const GUIDS: &str = "not given; guids stand for sentences";
 
-/// Whether the sentences of these dynamics are the guids of a recording that came without its text.
+/// Returns whether the sentences of these dynamics are only guids, because the recording came without its text.
 pub fn has_guids(info: &RunInfo) -> bool {
     info.settings.iter().any(|(name, value)| name == TEXT && value == GUIDS)
 }
 
-/// What is converted, and how.
+/// Input files and options of a conversion.
 #[derive(Debug, Clone)]
 pub struct Conversion {
-    /// Recorded dynamics: all epochs, in any order.
+    /// Files with the recorded dynamics: all epochs, in any order.
     pub dynamics: Vec<PathBuf>,
-    /// The corpus whose candidate spans the guids number.
+    /// The corpus whose candidate spans are numbered by the guids.
     pub corpus: Option<PathBuf>,
     /// The same text with gold labels.
     pub gold: Option<PathBuf>,
-    /// How both are read.
+    /// How both corpora are read.
     pub corpora: CorpusOptions,
-    /// Names of the logits after that of `O`.
+    /// Names of the logits after the one of `O`.
     pub labels: Option<Vec<String>>,
     /// Widest candidate span of the recording program, in tokens.
     pub max_span_width: u32,
-    /// How logits are kept.
+    /// Precision in which logits are stored.
     pub precision: Precision,
-    /// Which negatives were in the loss of the recorded run.
+    /// Negatives that were in the loss of the recorded run.
     pub negatives: Negatives,
 }
 
-/// What was converted.
+/// Statistics of a conversion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Converted {
-    /// Spans.
+    /// Number of spans.
     pub n_spans: usize,
-    /// Epochs.
+    /// Number of epochs.
     pub n_epochs: usize,
-    /// Spans without a record at one epoch or more.
+    /// Number of spans that lack a record in at least one epoch.
     pub n_incomplete: usize,
-    /// Spans with a value that is `null` or no finite number.
+    /// Number of spans with a value that is `null` or not finite.
     pub n_not_finite: usize,
-    /// Whether margins are all that is known.
+    /// Whether only margins are known, and no logits.
     pub is_margins: bool,
 }
 
 /// Reads all files in one pass.
 ///
 /// # Errors
-/// When a file cannot be read, is malformed (file and line), or does not fit the others or the corpus.
+/// When a file cannot be read, is malformed (the error names file and line), or does not fit the others or the
+/// corpus.
 pub fn read(conversion: &Conversion) -> Result<Imported> {
     ensure!(conversion.max_span_width > 0, "--max-span-width must be at least 1");
     let text = match &conversion.corpus {
@@ -132,7 +133,7 @@ pub fn write(imported: Imported, out: &Path) -> Result<Converted> {
     write_whole_by(out, |file| {
         file.write_all(&begin(&info, &corpus, gold.as_deref()))?;
         for (number, logits) in (1..).zip(run.epochs) {
-            // Each epoch is freed once it is written.
+            // Each epoch is freed as soon as it is written.
             file.write_all(&dyn_file::epoch(RunKind::Main, number, &logits))?;
         }
         Ok(file.write_all(&dyn_file::end())?)

@@ -14,22 +14,22 @@ use shared::formats::{
 use crate::console;
 use crate::run_dir::write_whole;
 
-/// The file of tag ids that BOND keeps beside its corpora.
+/// File with the tag ids, which BOND keeps beside its corpora.
 const TAG_TO_ID: &str = "tag_to_id.json";
 
 /// How the corpora of a command are read and written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CorpusOptions {
-    /// Reading.
+    /// Options for reading.
     pub read: ReadOptions,
-    /// Column or field of the labels of dev, test and gold files, where it is another.
+    /// Column or field of the labels in dev, test and gold files, if it differs from that of the training file.
     pub eval_label: Option<String>,
     /// How unknown spans are written.
     pub unknown: Option<UnknownAs>,
 }
 
 impl CorpusOptions {
-    /// In one line, as on the command line.
+    /// Describes the options in one line, as on the command line.
     fn describe(&self) -> String {
         let ReadOptions { format, token_column, label, gold, tags, scheme, ignore, unlabelled: _ } = &self.read;
         let options = [
@@ -47,17 +47,19 @@ impl CorpusOptions {
         given.collect::<Vec<_>>().join(", ")
     }
 
-    /// How files with gold labels are read: those labels are the second layer of the others.
+    /// Returns the options for files with gold labels. There, the gold column of other files is the main label
+    /// column.
     fn of_gold_files(&self) -> ReadOptions {
         let read = &self.read;
         let label = self.eval_label.clone().or(read.gold.clone()).or(read.label.clone());
         ReadOptions { label, gold: None, ..read.clone() }
     }
 
-    /// Reads a corpus with distant labels and, from the same file or another, its gold labels.
+    /// Reads a corpus with distant labels and its gold labels, from the same file or from another one.
     ///
     /// # Errors
-    /// Names the file, the line and what was expected, or where the gold file has another text.
+    /// The error names the file, the line and what was expected, or the place where the gold file has another
+    /// text.
     pub fn read_both(&self, path: &Path, gold_path: Option<&Path>) -> Result<(Corpus, Option<Corpus>)> {
         let Layers { corpus, gold, .. } = read_noting(path, &self.read)?;
         let gold = match gold_path {
@@ -71,17 +73,17 @@ impl CorpusOptions {
         Ok((corpus, gold))
     }
 
-    /// Reads a corpus of which the gold labels are wanted.
+    /// Reads the gold labels of a corpus.
     ///
     /// # Errors
-    /// Names the file, the line and what was expected.
+    /// The error names the file, the line and what was expected.
     pub fn read_gold(&self, path: &Path) -> Result<Corpus> {
         let Layers { corpus, gold, .. } = read_noting(path, &self.of_gold_files())?;
         Ok(with_layer(corpus, gold))
     }
 }
 
-/// Reads a corpus and tells what of it could not be used.
+/// Reads a corpus, and tells the user about parts that could not be used.
 fn read_noting(path: &Path, options: &ReadOptions) -> Result<Layers> {
     let layers = read(path, options)?;
     layers.notes.iter().for_each(|note| console::note(format_args!("{}: {note}", path.display())));
@@ -96,19 +98,20 @@ pub(crate) fn at(path: &Path) -> impl Fn(FormatError) -> anyhow::Error + '_ {
     move |error| anyhow!("{}, {error}", path.display())
 }
 
-/// Reads what tag ids mean: `tag_to_id.json`, a list of names, or one name a line.
+/// Reads the names of tag ids: `tag_to_id.json`, a list of names, or one name per line.
 ///
 /// # Errors
-/// Names the file, the line and what was expected.
+/// The error names the file, the line and what was expected.
 pub fn read_tags(path: &Path) -> Result<TagNames> {
     TagNames::read(&bytes_of(path)?).map_err(at(path))
 }
 
-/// Reads a corpus in any of the formats of [`formats`]; a folder is brat standoff. The names of tag
-/// ids are taken from a `tag_to_id.json` beside the file where the options give none.
+/// Reads a corpus in any of the formats of [`formats`]. A folder must be brat standoff.
+///
+/// If the options give no names of tag ids, they are read from a `tag_to_id.json` beside the file.
 ///
 /// # Errors
-/// Names the file, the line and what was expected.
+/// The error names the file, the line and what was expected.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
     if path.is_dir() {
         if !matches!(options.format, None | Some(Format::Brat)) {
@@ -121,7 +124,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
     read_bytes(&bytes_of(path)?, path, options)
 }
 
-/// As [`read`], where the file's content is known already.
+/// Does the same as [`read`] if the content of the file is already known.
 pub(crate) fn read_bytes(bytes: &[u8], path: &Path, options: &ReadOptions) -> Result<Layers> {
     let mut options = options.clone();
     options.format = Some(options.format.map_or_else(|| formats::detect(bytes), Ok).map_err(at(path))?);
@@ -131,13 +134,13 @@ pub(crate) fn read_bytes(bytes: &[u8], path: &Path, options: &ReadOptions) -> Re
     formats::read(bytes, &options).map_err(at(path))
 }
 
-/// The file that gives the tag ids of a corpus their names, where the options do not.
+/// Returns the file beside a corpus that names its tag ids, if the options do not name them.
 fn tags_beside(path: &Path, format: Option<Format>, options: &ReadOptions) -> Option<PathBuf> {
     let has_ids = matches!(format, Some(Format::Bond | Format::TagsJsonl | Format::Conll));
     Some(path.with_file_name(TAG_TO_ID)).filter(|beside| has_ids && options.tags.is_none() && beside.is_file())
 }
 
-/// The documents of a brat folder, by name; texts without annotations only where labels are still to be made.
+/// Reads the documents of a brat folder, by name. Texts without annotations are allowed only with `unlabelled`.
 fn documents(folder: &Path, unlabelled: bool) -> Result<Vec<Document>> {
     let texts = files_in(folder, ".txt")?;
     ensure!(!texts.is_empty(), "{} has no .txt files; expected pairs of NAME.txt and NAME.ann", folder.display());
@@ -153,7 +156,7 @@ fn documents(folder: &Path, unlabelled: bool) -> Result<Vec<Document>> {
     texts.into_iter().map(document).collect()
 }
 
-/// What users are told about annotations whose text is not there.
+/// Returns a message about annotation files that have no text file.
 fn annotations_without_text(folder: &Path) -> Result<Option<String>> {
     let texts = files_in(folder, ".txt")?;
     let alone: Vec<String> = files_in(folder, ".ann")?.into_keys().filter(|name| !texts.contains_key(name)).collect();
@@ -166,7 +169,7 @@ fn annotations_without_text(folder: &Path) -> Result<Option<String>> {
     })
 }
 
-/// The files with this ending in a folder and its subfolders, by their names without it.
+/// Returns the files with this ending in a folder and its subfolders, by their names without the ending.
 fn files_in(folder: &Path, ending: &str) -> Result<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     add_files(folder, "", ending, &mut files)?;
@@ -188,9 +191,10 @@ fn add_files(folder: &Path, prefix: &str, ending: &str, files: &mut BTreeMap<Str
     Ok(())
 }
 
-/// Writes a corpus in the format it came in, or the one the options name; brat standoff becomes a folder,
-/// and tag ids get a `tag_to_id.json` beside the file where there is none.
-/// Says what the format cannot hold.
+/// Writes a corpus in its own format, or in the one that the options name. Returns notes about everything that the
+/// format cannot hold.
+///
+/// Brat standoff becomes a folder. Tag ids get a `tag_to_id.json` beside the file if there is none.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -203,7 +207,7 @@ pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec
         Content::Text(text) => write_whole(path, text)?,
         Content::Documents(documents) => {
             for Document { name, text, annotations } in documents {
-                // The names may come from a dynamics file of someone else.
+                // The names may come from somebody else's dynamics file.
                 ensure!(
                     name.split('/').all(|part| !matches!(part, "" | "." | "..")) && !name.contains(['\\', ':']),
                     "a document of the corpus is named {name:?}, which would not stay in {}",
@@ -217,7 +221,7 @@ pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec
     Ok(notes)
 }
 
-/// Writes what tag ids mean, unless the file is there already and says the same.
+/// Writes the names of tag ids, unless a file with the same names exists already.
 fn write_tags(path: &Path, ids: &[(i64, String)]) -> Result<()> {
     if path.is_file() {
         ensure!(
@@ -231,7 +235,7 @@ fn write_tags(path: &Path, ids: &[(i64, String)]) -> Result<()> {
     write_whole(path, serde_json::to_string_pretty(&names)? + "\n")
 }
 
-/// Name of the cleaned version of a corpus: the extension stays.
+/// Returns the name of the cleaned version of a corpus. The extension stays the same.
 pub fn cleaned_name(corpus: &Path, layout: &Layout) -> String {
     let of_file = corpus.extension().and_then(|e| e.to_str()).filter(|_| !matches!(layout, Layout::Brat(_)));
     match of_file.unwrap_or(layout.extension()) {
@@ -247,15 +251,15 @@ pub struct CorpusFiles {
     pub train: PathBuf,
     /// The same sentences with gold labels, for evaluating the cleaning only.
     pub train_gold: Option<PathBuf>,
-    /// Held-out sentences with gold labels, to choose the best epoch.
+    /// Held-out sentences with gold labels, for choosing the best epoch.
     pub dev: PathBuf,
-    /// Sentences with gold labels to measure the gain on, where there are any.
+    /// Sentences with gold labels for measuring the gain, if there are any.
     pub test: Option<PathBuf>,
-    /// How they are read.
+    /// How the files are read.
     pub options: CorpusOptions,
 }
 
-/// The corpora of a run, all with one label set.
+/// The corpora of a run. All have the same label set.
 pub struct Corpora {
     /// See [`CorpusFiles`].
     pub train: Corpus,
@@ -263,12 +267,12 @@ pub struct Corpora {
     pub train_gold: Option<Corpus>,
     /// See [`CorpusFiles`].
     pub dev: Corpus,
-    /// See [`CorpusFiles`]; empty where there are none.
+    /// See [`CorpusFiles`]; empty if there is no test file.
     pub test: Corpus,
 }
 
 impl CorpusFiles {
-    /// Reads all files and numbers their labels alike.
+    /// Reads all files and gives their labels the same numbers.
     ///
     /// # Errors
     /// When a file cannot be read, is empty, or the gold sentences are not the training sentences.
@@ -301,7 +305,7 @@ impl CorpusFiles {
         })
     }
 
-    /// Checks that what is trained on can be found in the files with gold labels.
+    /// Checks that the files with gold labels contain types that the training labels have.
     fn check_types(&self, train: &Corpus, gold: [(Option<&Corpus>, Option<&PathBuf>); 2]) -> Result<()> {
         let trained = types_of(train);
         for (corpus, path) in gold {
@@ -320,7 +324,7 @@ impl CorpusFiles {
         Ok(())
     }
 
-    /// Digests of all files by their part, and the options: to notice when one changes under a run.
+    /// Returns the digests of all files by their role, and the options. A run uses them to notice changes.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -358,16 +362,16 @@ impl CorpusFiles {
     }
 }
 
-/// The entity types that occur.
+/// Returns the entity types that occur in the corpus.
 fn types_of(corpus: &Corpus) -> BTreeSet<String> {
     corpus.entities.iter().map(|entity| corpus.labels.name(entity.label).to_owned()).collect()
 }
 
-/// Checks that something can be scored by the gold labels of a corpus, and labels of the types `known`, from the file
-/// or model `from`.
+/// Checks that the gold labels of a corpus can score labels of the types `known`. `from` is the file or model with
+/// these types.
 ///
 /// # Errors
-/// When the corpus has no entity, or none of these types.
+/// When the corpus has no entity, or none with one of these types.
 pub fn check_can_score(gold: &Corpus, path: &Path, known: &BTreeSet<String>, from: &Path) -> Result<()> {
     let (types, path) = (types_of(gold), path.display());
     ensure!(!types.is_empty(), "{path} has no entities: nothing can be scored by it");
@@ -382,7 +386,7 @@ pub fn check_can_score(gold: &Corpus, path: &Path, known: &BTreeSet<String>, fro
     Ok(())
 }
 
-/// The corpus with the second layer as its labels, where it has one.
+/// Replaces the labels of the corpus by the second layer, if there is one.
 fn with_layer(corpus: Corpus, gold: Option<Vec<shared::corpus::Entity>>) -> Corpus {
     match gold {
         Some(entities) => Corpus { entities, unknown: Vec::new(), ..corpus },
@@ -393,7 +397,7 @@ fn with_layer(corpus: Corpus, gold: Option<Vec<shared::corpus::Entity>>) -> Corp
 /// Checks that two corpora have the same sentences.
 ///
 /// # Errors
-/// Names the first sentence that differs.
+/// The error names the first sentence that differs.
 pub fn same_text(a: &Corpus, a_path: &Path, b: &Corpus, b_path: &Path) -> Result<()> {
     let n = a.n_sentences().min(b.n_sentences()) as u32;
     if let Some(sentence) = (0..n).find(|&s| !a.tokens.sentence(s).eq(b.tokens.sentence(s))) {
@@ -438,7 +442,7 @@ mod tests {
             convert(&from, format, &out);
             from = out;
         }
-        // Tag ids lose their meaning with their names.
+        // Without their names, tag ids have no meaning.
         let (tags, bond) = (folder.path().join("tag_to_id.json"), folder.path().join("bond"));
         assert_eq!(read_tags(&tags).unwrap().pairs().len(), 3);
         std::fs::remove_file(tags).unwrap();

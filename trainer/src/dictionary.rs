@@ -1,7 +1,8 @@
-//! Dictionaries for distant labels: which surface form is an entity of which type.
+//! Dictionaries for distant labels. A dictionary says which surface form is an entity of which type.
 //!
-//! TSV or CSV without a header, `form, type`, and optionally `any-case` or `exact` (further columns are
-//! not read); or JSON, `{"form": "TYPE"}` or `{"TYPE": ["form", ...]}`.
+//! A dictionary is a TSV or CSV file without a header, or a JSON file. TSV and CSV have the columns `form, type`,
+//! and optionally `any-case` or `exact`; further columns are ignored. JSON is `{"form": "TYPE"}` or `{"TYPE":
+//! ["form", ...]}`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,32 +15,32 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 const ANY_CASE: &str = "any-case";
 const EXACT: &str = "exact";
 
-/// A surface form with its type.
+/// A surface form and its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The form, as it stands in the file.
+    /// The form as written in the file.
     pub form: String,
     /// The entity type.
     pub kind: String,
-    /// Whether case does not matter.
+    /// Whether case is ignored.
     pub ignore_case: bool,
-    /// Where it stands: (number of the file, line from 1; none in JSON).
+    /// Its place: number of the file, and line from 1 (`None` for JSON).
     place: (usize, Option<u64>),
 }
 
-/// One or several dictionary files.
+/// The entries of one or several dictionary files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dictionary {
-    /// In the order of the files.
+    /// All entries, in the order of the files.
     pub entries: Vec<Entry>,
     files: Vec<PathBuf>,
 }
 
 impl Dictionary {
-    /// Adds the entries of a file: JSON or CSV by the name's ending, else TSV.
+    /// Adds the entries of a file. The ending of its name selects JSON or CSV; any other file is TSV.
     ///
     /// # Errors
-    /// Names the file, the line and what was expected.
+    /// The error names the file, the line and what was expected.
     pub fn add_file(&mut self, path: &Path) -> Result<()> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let bytes = bytes.strip_prefix(BOM).unwrap_or(&bytes);
@@ -48,7 +49,7 @@ impl Dictionary {
         let added = match path.extension().and_then(|extension| extension.to_str()) {
             Some("json") => self.add_json(bytes),
             Some("csv") => self.add_rows(bytes, b',', true),
-            // A quotation mark in TSV is part of the form.
+            // In TSV a quotation mark belongs to the form.
             _ => self.add_rows(bytes, b'\t', false),
         };
         added.with_context(|| path.display().to_string())?;
@@ -70,7 +71,7 @@ impl Dictionary {
                 }
             })?;
             let line = row.position().map(|position| {
-                // A row's position is before the blank lines that were skipped.
+                // The reported position of a row is before the blank lines that were skipped.
                 let rest = bytes.get(position.byte() as usize..).unwrap_or_default();
                 let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
                 position.line() + blank.filter(|&&byte| byte == b'\n').count() as u64
@@ -113,7 +114,7 @@ impl Dictionary {
         Ok(())
     }
 
-    /// Where an entry stands, in words.
+    /// Describes the place of an entry in words.
     pub fn place(&self, entry: &Entry) -> String {
         let (file, line) = entry.place;
         let file = self.files.get(file).map_or(String::new(), |file| file.display().to_string());
@@ -121,7 +122,7 @@ impl Dictionary {
     }
 }
 
-/// A JSON object with all its pairs, those with the same key too.
+/// All pairs of a JSON object, including pairs with the same key.
 struct Pairs(Vec<(String, OneOrMany)>);
 
 #[derive(Deserialize)]

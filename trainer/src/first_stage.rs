@@ -1,8 +1,9 @@
-//! The first stage: trainings on the distant labels and with threshold samples, whose logits become `dynamics.dyn`.
+//! The first stage: trainings on the distant labels and with threshold samples. Their logits become
+//! `dynamics.dyn`.
 //!
-//! Every training records into a file of its own that grows by an epoch at a time; when all have ended,
-//! `dynamics.dyn` is put together from them, whole. The first's is `dynamics.dyn.partial`, a dynamics file that was
-//! cut off, so that a look at it is possible before.
+//! Every training records into its own file, which grows by one epoch at a time. When all trainings have ended,
+//! `dynamics.dyn` is built from these files and written whole. The file of the first training is
+//! `dynamics.dyn.partial`. It is a dynamics file that was cut off, so people can look at it before the stage ends.
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -22,23 +23,23 @@ use crate::run_dir::{GrowingFile, RunDir, Written};
 use crate::threshold_samples::draw;
 use crate::train::{EpochEnd, Stage, Trained, logits};
 
-/// Says, from the dynamics on the distant labels, up to which epoch threshold samples are of use.
+/// Returns the last epoch in which threshold samples are needed, given the dynamics on the distant labels.
 pub(crate) type LastEpoch<'a> = &'a dyn Fn(&Dynamics) -> Result<u32>;
 
-/// One training on each of both: as many as the ensemble has members.
+/// A member of the ensemble: one training on the distant labels and one with threshold samples.
 struct Member {
-    /// From 1; the first has the run's own seed.
+    /// Number from 1. The first member has the run's own seed.
     number: u32,
     config: Config,
 }
 
-/// A training of a member.
+/// One training of a member.
 struct Recording<'a> {
-    /// Of its checkpoint and its files.
+    /// Name used for its checkpoint and its files.
     name: String,
     kind: RunKind,
     stage: Stage<'a>,
-    /// What stands in the file before the first epoch.
+    /// Bytes at the beginning of the file, before the first epoch.
     opening: Vec<u8>,
 }
 
@@ -54,7 +55,7 @@ impl Member {
         (1..=config.ensemble.max(1)).map(member).collect()
     }
 
-    /// Name of its training of this kind.
+    /// Returns the name of its training of this kind.
     fn name(&self, kind: RunKind) -> String {
         let kind = match kind {
             RunKind::Main => "raw",
@@ -63,7 +64,7 @@ impl Member {
         if self.number == 1 { kind.to_owned() } else { format!("{kind}-{}", self.number) }
     }
 
-    /// What the progress bar says.
+    /// Returns the title for the progress bar.
     fn title(&self, kind: RunKind) -> String {
         let kind = match kind {
             RunKind::Main => "raw labels",
@@ -74,8 +75,10 @@ impl Member {
 }
 
 impl Job<'_> {
-    /// Trains on the distant labels and with threshold samples; writes `dynamics.dyn`. Threshold samples are recorded up to
-    /// the last epoch in which they are of use; without `last_epoch` after every epoch.
+    /// Trains on the distant labels and with threshold samples, and writes `dynamics.dyn`.
+    ///
+    /// Threshold samples are recorded up to the last epoch in which they are needed. Without `last_epoch` they are
+    /// recorded after every epoch.
     pub(crate) fn record(&self, last_epoch: Option<LastEpoch>) -> Result<ModelResult> {
         let path = self.dir.path(DYNAMICS);
         let members = Member::all(self.config);
@@ -96,7 +99,7 @@ impl Job<'_> {
             None => Ok::<u32, anyhow::Error>(epochs),
         };
         let (main, threshold, last) = if self.options.parallel_runs {
-            // Which epochs are of use shows when both have ended.
+            // The needed epochs are known only when the main run has ended, so the threshold run does all epochs.
             let (main, threshold) = side_by_side(main, || threshold(epochs))?;
             let last = last_of_use(&main)?;
             (main, threshold, last)
@@ -149,26 +152,27 @@ impl Job<'_> {
             };
             Ok(EpochLogits::from_rows(rows, n_types, Precision::F16)?)
         };
-        // Of an ensemble, too, the model that the cleaned one is compared with is a single one.
+        // With an ensemble, too, the cleaned model is compared with a single model: the first member's.
         self.write_down(recording, all.len(), epoch, |trained| match member.number {
             1 => self.dir.write_json(RAW, &self.result(trained, self.kind.first_model())?).map(|_| ()),
             _ => Ok(()),
         })
     }
 
-    /// Its model is not kept: no pass over dev, and no weights of a best epoch.
+    /// Trains with threshold samples and records their logits. The model is not kept, so dev is not scored and no
+    /// best weights are stored.
     fn threshold_run(&self, member: &Member, last_epoch: u32) -> Result<Written> {
         let title = member.title(RunKind::Threshold);
         let stage = self.stage(&title, &self.train.corpus, &member.config);
         let mut stage = Stage { dev: None, last_epoch, ..stage };
         let n_types = stage.n_labels - 1;
         let labels: Vec<Option<u16>> = stage.targets.iter().map(|t| t.map(|t| t as u16)).collect();
-        // All members get the same samples: only then can their logits be averaged.
+        // All members get the same samples, because otherwise their logits could not be averaged.
         let samples = draw(&labels, n_types, self.config.scheme, &mut stream(self.config.seed, "threshold samples"));
         for (&span, &label) in samples.spans.iter().zip(&samples.assigned) {
             stage.targets[span as usize] = Some(u32::from(label));
         }
-        // One label more: the extra class.
+        // One more label: the extra class.
         stage.n_labels += 1;
         let n_labels = stage.n_labels;
         let opening = dyn_file::samples(self.config.scheme, &samples.spans, &samples.assigned);
@@ -196,8 +200,8 @@ impl Job<'_> {
         self.write_down(recording, sentences.len(), epoch, |_| Ok(()))
     }
 
-    /// Trains and records; `passed_over` is the number of sentences that a pass for recording looks at. What
-    /// `finish` writes is on disk before the training counts as done.
+    /// Trains and records. `passed_over` is the number of sentences that a recording pass looks at. `finish`
+    /// writes its files before the training counts as done.
     fn write_down(
         &self,
         recording: Recording,
@@ -253,8 +257,10 @@ impl Job<'_> {
         Ok(written)
     }
 
-    /// All recordings as one: a single one's, with its bytes where they are the whole of it, or the means of an ensemble's
-    /// logits. Of the threshold samples the epochs up to `last`.
+    /// Combines all recordings into one. The logits of an ensemble are averaged. Epochs of threshold samples after
+    /// `last` are left out.
+    ///
+    /// The second value is the whole file as bytes, if there is a single recording and nothing was left out.
     fn recorded(
         &self,
         members: &[Member],
@@ -289,15 +295,15 @@ impl Job<'_> {
         files.pop().context("nothing was recorded")
     }
 
-    /// Where a training records, without `.partial`.
+    /// Returns the path where a training records, without `.partial`.
     fn recording_path(&self, name: &str) -> PathBuf {
         self.dir.path(&if name == "raw" { DYNAMICS.to_owned() } else { format!("{CHECKPOINTS}/{name}.dyn") })
     }
 
-    /// Removes what `dynamics.dyn` was made of.
+    /// Removes the recordings that `dynamics.dyn` was built from.
     fn forget_recordings(&self, members: &[Member]) -> Result<()> {
         for name in members.iter().flat_map(|m| [RunKind::Main, RunKind::Threshold].map(|kind| m.name(kind))) {
-            // First what says that the recording is whole.
+            // First remove the file that says that the recording is whole.
             self.dir.remove(&done_file(&name))?;
             let partial = GrowingFile::partial(&self.recording_path(&name));
             if partial.exists() {
@@ -309,21 +315,21 @@ impl Job<'_> {
     }
 }
 
-/// Says that a training is done, and what it recorded.
+/// Returns the name of the file that says that a training is done, and what it recorded.
 fn done_file(name: &str) -> String {
     format!("{CHECKPOINTS}/{name}.json")
 }
 
-/// Does both at the same time. When one fails the other ends, too, with a checkpoint.
+/// Does both at the same time. When one fails, the other stops too, and writes a checkpoint.
 fn side_by_side<A: Send, B: Send>(
     main: impl FnOnce() -> Result<A>,
     threshold: impl FnOnce() -> Result<B> + Send,
 ) -> Result<(A, B)> {
     let (main, threshold) = std::thread::scope(|scope| {
-        // The main run stays on this thread: it belongs to the pool that computes for both.
+        // The main run stays on this thread, which belongs to the thread pool that computes for both.
         let threshold = scope.spawn(|| threshold().inspect_err(|_| interrupt::request()));
         let main = main().inspect_err(|_| interrupt::request());
-        // This thread may be all that the pool has: it goes on computing for the other.
+        // This thread may be the only one of the pool, so it must go on computing for the other training.
         while !threshold.is_finished() {
             if rayon::yield_now() != Some(rayon::Yield::Executed) {
                 std::thread::sleep(Duration::from_millis(1));
@@ -333,7 +339,7 @@ fn side_by_side<A: Send, B: Send>(
     });
     match (main, threshold) {
         (Ok(main), Ok(threshold)) => Ok((main, threshold)),
-        // The cause, not what it led to.
+        // Return the error that caused the other one.
         (Err(error), Ok(_)) => Err(error),
         (Err(main), Err(error)) if !main.is::<Interrupted>() || error.is::<Interrupted>() => Err(main),
         (_, Err(error)) => Err(error),

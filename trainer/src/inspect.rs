@@ -1,4 +1,4 @@
-//! What a dynamics file holds.
+//! Content of a dynamics file, for people and as JSON.
 
 use std::path::Path;
 
@@ -12,11 +12,11 @@ use shared::detection::threshold::{Basis, Settings, Threshold};
 use shared::evaluation::quality::NoiseDetection;
 use shared::recording::dynamics::Dynamics;
 
-/// A dynamics file with its digest.
+/// An open dynamics file and its digest.
 pub struct Opened {
-    /// Its content.
+    /// The content.
     pub dynamics: Dynamics,
-    /// Its digest.
+    /// The digest.
     pub digest: String,
 }
 
@@ -30,10 +30,11 @@ pub fn open(path: &Path) -> Result<Opened> {
     Ok(Opened { dynamics, digest: shared::recording::dyn_file::digest(&bytes) })
 }
 
-/// Refuses thresholds for entity types that do not exist: a slip of the pen would change nothing otherwise.
+/// Refuses thresholds for entity types that do not exist. Otherwise a typing mistake would have no effect and
+/// nobody would notice.
 ///
 /// # Errors
-/// Names the type, and those that there are.
+/// The error names the unknown type and the types that exist.
 pub fn check_classes(settings: &Settings, labels: &LabelSet) -> Result<()> {
     match settings.unknown_class(labels) {
         None => Ok(()),
@@ -43,7 +44,7 @@ pub fn check_classes(settings: &Settings, labels: &LabelSet) -> Result<()> {
     }
 }
 
-/// The content in figures, as JSON, with what these settings decided.
+/// Returns the statistics of a dynamics file as JSON, with the result of cleaning with these settings.
 pub fn describe(
     opened: &Opened,
     judge: &Judge,
@@ -80,7 +81,7 @@ pub fn describe(
     })
 }
 
-/// A threshold in words.
+/// Describes a threshold in words.
 pub fn threshold_line(name: &str, threshold: Threshold) -> String {
     let Threshold { value, interval, basis } = threshold;
     let why = match basis {
@@ -106,7 +107,7 @@ pub fn threshold_line(name: &str, threshold: Threshold) -> String {
     format!("{name} below {value:.3} ({why}{interval})")
 }
 
-/// An estimate in words.
+/// Describes an estimate in words.
 pub fn estimate_line(estimate: &Estimate) -> String {
     let Estimate { judged, found, precision, wrong, remaining } = estimate;
     let (low, high) = wrong.interval;
@@ -117,7 +118,7 @@ pub fn estimate_line(estimate: &Estimate) -> String {
     )
 }
 
-/// Minimum, the nine deciles and maximum of a descending list.
+/// Returns minimum, nine deciles and maximum of a list in descending order.
 fn deciles(descending: &[f32]) -> Vec<f32> {
     let last = descending.len().saturating_sub(1);
     (0..=10).rev().filter_map(|tenth| descending.get(last * tenth / 10).copied()).collect()

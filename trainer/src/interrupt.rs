@@ -1,5 +1,5 @@
-//! Ending on request: Ctrl-C or a termination signal lets the batch at hand finish, so that a checkpoint can be
-//! written.
+//! Stops on request. After Ctrl-C or a termination signal the current batch still finishes, so that a checkpoint
+//! can be written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use crate::console;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
-/// Whether a signal is how the process is meant to end.
+/// Whether a signal is the normal way to end this process.
 static ENDS: AtomicBool = AtomicBool::new(false);
 
-/// Exit status of a command that was interrupted: 128 + SIGINT, as shells have it.
+/// Exit status of an interrupted command: 128 + SIGINT, as in shells.
 pub const EXIT_STATUS: u8 = 130;
 
-/// The work was ended before its time, on request.
+/// Error: the work stopped early because somebody asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interrupted;
 
@@ -26,25 +26,25 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// From now on a signal only asks to end; a second one ends at once.
+/// Handles signals from now on: the first one only asks the work to stop, the second one ends the process at once.
 ///
 /// # Errors
-/// When the system does not let signals be handled.
+/// If the system does not allow signal handlers.
 pub fn listen() -> Result<()> {
     ENDS.store(false, Ordering::Relaxed);
     handle()
 }
 
-/// From now on a signal is how the process is meant to end.
+/// From now on, a signal ends the process at once with exit status 0.
 ///
 /// # Errors
-/// As [`listen`].
+/// The same as [`listen`].
 pub fn end_on_signal() -> Result<()> {
     ENDS.store(true, Ordering::Relaxed);
     handle()
 }
 
-/// A process has one handler: what it does may change.
+/// Installs the one handler of this process. `ENDS` may change later what that handler does.
 fn handle() -> Result<()> {
     static HANDLED: AtomicBool = AtomicBool::new(false);
     if HANDLED.swap(true, Ordering::Relaxed) {
@@ -64,12 +64,12 @@ fn handle() -> Result<()> {
     .context("cannot listen for Ctrl-C")
 }
 
-/// Asks all trainings of this process to end, as a signal does.
+/// Asks all trainings of this process to stop, like a signal.
 pub fn request() {
     REQUESTED.store(true, Ordering::Relaxed);
 }
 
-/// Fails once the end was asked for.
+/// Fails if somebody has asked the work to stop.
 ///
 /// # Errors
 /// [`Interrupted`].

@@ -1,8 +1,8 @@
-//! The training side of DynClean. The `trainer` binary calls [`cli::main`], and nothing else.
+//! The training side of DynClean. The `trainer` binary only calls [`cli::main`].
 
 #![warn(missing_docs)]
 
-// The command line names the library as other programs would.
+// Lets the command line refer to the library as `trainer`, like any other program.
 extern crate self as trainer;
 
 pub mod annotate;

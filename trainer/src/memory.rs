@@ -1,10 +1,13 @@
-//! How freed memory is kept.
+//! Settings of the memory allocator.
 
-/// A training step allocates and frees the same activations again and again. By default glibc returns blocks of that
-/// size to the system at once and has them zeroed, page by page, when they come back: more than a tenth of a
-/// step. Elsewhere nothing happens. False where the allocator refuses a setting: then training is slower.
+/// Makes glibc keep freed memory for later use. Returns false if the allocator refuses a setting.
 ///
-/// To be called first thing in `main`.
+/// A training step allocates and frees the same activations again and again. By default glibc returns blocks of
+/// that size to the system at once, and the system zeroes them page by page when they are allocated again. This
+/// costs more than a tenth of a step. If a setting is refused, training works but is slower. On other systems the
+/// function does nothing and returns true.
+///
+/// Call this first in `main`.
 #[must_use]
 pub fn keep_freed_memory() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -13,14 +16,14 @@ pub fn keep_freed_memory() -> bool {
         /// The highest threshold that older versions of glibc accept.
         const OLDER: libc::c_int = 32 << 20;
         let set = |parameter, value| {
-            // SAFETY: `mallopt` takes two numbers and touches the allocator's own settings only; a value that it
-            // does not like leaves them as they were.
+            // SAFETY: `mallopt` takes two numbers and changes only the allocator's own settings. A value that it
+            // refuses changes nothing.
             #[allow(unsafe_code)]
             unsafe {
                 libc::mallopt(parameter, value) == 1
             }
         };
-        // All are set, also after one is refused.
+        // Set all of them, even if one is refused.
         let results = [
             set(libc::M_MMAP_THRESHOLD, ONE_GIB) || set(libc::M_MMAP_THRESHOLD, OLDER),
             set(libc::M_TRIM_THRESHOLD, ONE_GIB),

@@ -1,17 +1,19 @@
-//! Top-negative sampling (DynClean §3.2): of a batch's negatives, only those that look most like its
-//! positives enter the loss.
+//! Top-negative sampling (DynClean §3.2): only the negatives that are most similar to the positives of the same
+//! batch enter the loss.
 
 use anyhow::{Result, ensure};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use shared::corpus::labels::O;
 
-/// Takes all but a share of 1 − `rate` of the negatives out of `targets`: those stay whose hidden
-/// vectors have the largest sum of cosines to the positives', as `sums_of_cosines` says for the targets with
-/// `true`, one number per target. In a batch without positives a random share stays.
+/// Keeps a share of 1 − `rate` of the negatives in `targets` and sets the others to `None`.
+///
+/// The negatives that stay are those with the largest sum of cosines between their hidden vector and the hidden
+/// vectors of the positives. `sums_of_cosines` gets a mask with `true` for every positive and returns this sum for
+/// every target. In a batch without positives a random share stays.
 ///
 /// # Errors
-/// Those of `sums_of_cosines`.
+/// Errors of `sums_of_cosines`, or a wrong number of sums.
 pub fn most_similar_negatives(
     sums_of_cosines: impl FnOnce(&[bool]) -> Result<Vec<f32>>,
     targets: &mut [Option<u32>],
@@ -20,7 +22,7 @@ pub fn most_similar_negatives(
 ) -> Result<()> {
     let is_negative = |target: &Option<u32>| *target == Some(u32::from(O));
     let mut negatives: Vec<usize> = (0..targets.len()).filter(|&i| is_negative(&targets[i])).collect();
-    // Less a thousandth: 1 − 0.95 is a little more than 0.05 in binary.
+    // Subtract a thousandth, because 1 − 0.95 is a little more than 0.05 in binary.
     let keep = ((1.0 - rate) * negatives.len() as f32 - 1e-3).ceil() as usize;
     let positives: Vec<bool> = targets.iter().map(|t| t.is_some() && !is_negative(t)).collect();
     if positives.contains(&true) {
@@ -36,7 +38,7 @@ pub fn most_similar_negatives(
     Ok(())
 }
 
-/// For each row of `vectors` the sum of its cosines to the rows with `chosen[i]`.
+/// Returns for each row of `vectors` the sum of its cosines to the rows with `chosen[i]`.
 pub fn sums_of_cosines(vectors: &[f32], chosen: &[bool]) -> Vec<f32> {
     let width = (vectors.len() / chosen.len().max(1)).max(1);
     let mut direction = vec![0f32; width];
@@ -62,7 +64,7 @@ mod tests {
 
     #[test]
     fn negatives_like_the_positives_stay() {
-        // Positive along x; negatives along x, y, −x; one span left out beforehand.
+        // Positive along x; negatives along x, y and −x; the last span was left out beforehand.
         let hidden = [1.0, 0.0, 9.0, 0.1, 0.0, 2.0, -1.0, 0.0, 1.0, 0.0];
         let mut targets = [Some(2), Some(0), Some(0), Some(0), None];
         let cosines = |chosen: &[bool]| Ok(sums_of_cosines(&hidden, chosen));

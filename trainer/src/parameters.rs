@@ -1,4 +1,4 @@
-//! The trainable parameters of a model, in a fixed order, with their optimizer state.
+//! Trainable parameters of a model, in a fixed order, with their optimizer state.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::random::uniform;
 use crate::run_dir::write_whole_at;
 use crate::tensor_ops::{Layout, Placed, Store, Tape};
 
-/// Parts of a model that learn at rates of their own.
+/// Parts of a model that have their own learning rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// Token representations.
@@ -26,18 +26,20 @@ pub enum Group {
 /// Learning rates of one step.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Of the encoder.
+    /// Rate of the encoder.
     pub encoder: f32,
-    /// Of the head.
+    /// Rate of the head.
     pub head: f32,
-    /// Decoupled weight decay of matrices and tables. Vectors, which are biases and layer norms, do not decay.
+    /// Decoupled weight decay of matrices and tables. Vectors (biases and layer norms) do not decay.
     pub weight_decay: f32,
-    /// Largest Euclidean norm of all gradients together; longer ones are scaled down to it.
+    /// Largest Euclidean norm of all gradients together. Longer gradients are scaled down to it.
     pub clip_norm: Option<f32>,
 }
 
-/// Whether weight decay acts on a weight of this shape. Every vector is a bias or belongs to a layer norm: to pull
-/// these to 0 takes from the model, and does not simplify it.
+/// Returns whether weight decay acts on a weight of this shape.
+///
+/// It does not act on vectors. Every vector is a bias or belongs to a layer norm, and pulling these to 0 weakens
+/// the model without making it simpler.
 pub(crate) fn decays(shape: &[usize]) -> bool {
     shape.len() > 1
 }
@@ -45,49 +47,49 @@ pub(crate) fn decays(shape: &[usize]) -> bool {
 struct Parameter {
     name: String,
     group: Group,
-    /// Whether its rows are looked up.
+    /// Whether the parameter is a table whose rows are looked up.
     is_table: bool,
     var: Var,
     weight: Weight,
     optimizer: AdamW,
 }
 
-/// How a parameter starts where no checkpoint gives it.
+/// Starting value of a parameter that no checkpoint provides.
 #[derive(Debug, Clone, Copy)]
 pub enum Init {
-    /// Uniform in ±1/√n, as PyTorch starts linear layers with n inputs.
+    /// Uniform in ±1/√n, like PyTorch's linear layers with n inputs.
     FanIn(usize),
     /// Uniform in ±bound.
     Uniform(f32),
-    /// One value everywhere.
+    /// The same value everywhere.
     Constant(f32),
-    /// It does not: the checkpoint must have it.
+    /// No starting value: the checkpoint must have the parameter.
     Checkpoint,
 }
 
-/// A loss, ready for its backward pass.
+/// A loss that is ready for its backward pass.
 pub struct Loss {
-    /// A scalar.
+    /// The loss, a scalar.
     pub value: Tensor,
-    /// What led to it, where it is not candle that keeps it.
+    /// The operations that led to the loss, if candle does not keep them itself.
     pub tape: Option<Tape>,
 }
 
-/// Parameters under construction and in training.
+/// Parameters of a model that is being built or trained.
 pub struct Parameters {
     parameters: Vec<Parameter>,
     frozen: Vec<(String, Tensor, Weight)>,
     checkpoint: HashMap<String, Tensor>,
-    /// Names of those that no checkpoint gave.
+    /// Names of the parameters that no checkpoint provided.
     fresh: Vec<String>,
     rng: ChaCha8Rng,
     compute: Compute,
-    /// The weights and their optimizer, where they are on a device.
+    /// The weights and their optimizer, if they are on a device.
     store: Option<Store>,
 }
 
 impl Parameters {
-    /// Parameters that all start at random.
+    /// Creates an empty set of parameters. New parameters start at random.
     pub fn new(rng: ChaCha8Rng) -> Self {
         Self {
             parameters: Vec::new(),
@@ -100,17 +102,17 @@ impl Parameters {
         }
     }
 
-    /// The same for a model that computes in this way.
+    /// Sets how the model computes.
     pub fn computed_by(self, compute: Compute) -> Self {
         Self { compute, ..self }
     }
 
-    /// How the model computes.
+    /// Returns how the model computes.
     pub fn compute(&self) -> &Compute {
         &self.compute
     }
 
-    /// Adds the tensors of a weights file, safetensors or PyTorch's, to start from.
+    /// Adds the tensors of a safetensors or PyTorch weights file as starting values.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -119,7 +121,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// A parameter that the checkpoint must have.
+    /// Adds a parameter that the checkpoint must have.
     ///
     /// # Errors
     /// When it is missing or has another shape.
@@ -127,7 +129,7 @@ impl Parameters {
         self.get(name, shape, Init::Checkpoint, group)
     }
 
-    /// A tensor of the checkpoint that is not trained.
+    /// Adds a tensor of the checkpoint that is not trained.
     ///
     /// # Errors
     /// When it is missing or has another shape.
@@ -139,19 +141,19 @@ impl Parameters {
         Ok(weight)
     }
 
-    /// A parameter from the checkpoint, or a fresh one.
+    /// Adds a parameter, from the checkpoint or with a fresh value.
     ///
     /// # Errors
-    /// When the checkpoint has it in another shape.
+    /// When it has another shape in the checkpoint.
     pub fn get(&mut self, name: &str, shape: &[usize], init: Init, group: Group) -> Result<Weight> {
         let tensor = self.starting_value(name, shape, init)?;
         self.register(name, &tensor, group, false)
     }
 
-    /// A table of which rows are looked up, from the checkpoint, or a fresh one.
+    /// Adds a table whose rows are looked up, from the checkpoint or with fresh values.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// The same as [`get`](Self::get).
     pub fn table(&mut self, name: &str, shape: &[usize], init: Init, group: Group) -> Result<Weight> {
         let tensor = self.starting_value(name, shape, init)?;
         self.register(name, &tensor, group, true)
@@ -171,10 +173,10 @@ impl Parameters {
         Ok(tensor)
     }
 
-    /// A linear layer: `NAME.weight` `[outputs, inputs]` and `NAME.bias` `[outputs]` of the checkpoint.
+    /// Adds a linear layer from the checkpoint: `NAME.weight` `[outputs, inputs]` and `NAME.bias` `[outputs]`.
     ///
     /// # Errors
-    /// As [`pretrained`](Self::pretrained).
+    /// The same as [`pretrained`](Self::pretrained).
     pub fn pretrained_linear(&mut self, name: &str, inputs: usize, outputs: usize, group: Group) -> Result<Linear> {
         let weight = self.pretrained(&format!("{name}.weight"), &[outputs, inputs], group)?;
         let bias = self.pretrained(&format!("{name}.bias"), &[outputs], group)?;
@@ -198,15 +200,16 @@ impl Parameters {
         Ok(weight)
     }
 
-    /// Names of the parameters that started at random: none in a model that was trained before.
+    /// Returns the names of the parameters that started with fresh values. In a model that was trained before,
+    /// there are none.
     pub fn fresh(&self) -> &[String] {
         &self.fresh
     }
 
-    /// Once the model is built: drops the checkpoint, and brings the weights where they are computed with.
+    /// Finishes building the model: drops the checkpoint and copies the weights to the device that computes.
     ///
     /// # Errors
-    /// When the device has no room for them.
+    /// When the device does not have enough memory.
     pub fn finish(&mut self) -> Result<()> {
         self.checkpoint = HashMap::new();
         let Compute::Tensors(TensorCompute { device, dtype, .. }) = &self.compute else { return Ok(()) };
@@ -218,17 +221,17 @@ impl Parameters {
             parameter.weight.place(placed);
         }
         for (_, values, weight) in &self.frozen {
-            // Only tables are frozen, and rows are looked up in f32.
+            // Only tables are frozen, and their rows are looked up in f32.
             weight.place(Placed::frozen(&values.to_device(device)?, DType::F32)?);
         }
         self.store = Some(store);
         Ok(())
     }
 
-    /// The gradient of a loss with respect to every parameter, in place of what an earlier loss left.
+    /// Computes the gradient of a loss for every parameter. It replaces the gradients of an earlier loss.
     ///
     /// # Errors
-    /// When a parameter received none: it would silently never train.
+    /// When a parameter got no gradient, because it would never train and nobody would notice.
     pub fn backward(&self, loss: Loss) -> Result<()> {
         let Loss { value, tape } = loss;
         if let Some(tape) = tape {
@@ -244,7 +247,7 @@ impl Parameters {
         for mut gradient in self.parameters.iter().filter_map(|p| p.weight.gradient()) {
             gradient.clear();
         }
-        // What lies between the parameters and the loss is of no further use.
+        // The gradients of the values between the parameters and the loss are not needed any more.
         drop(value.backward()?);
         for parameter in &self.parameters {
             let received = parameter.weight.gradient().is_some_and(|gradient| gradient.part() != Part::None);
@@ -253,10 +256,10 @@ impl Parameters {
         Ok(())
     }
 
-    /// One optimizer step by the gradients of the last [`backward`](Self::backward).
+    /// Makes one optimizer step with the gradients of the last [`backward`](Self::backward).
     ///
     /// # Errors
-    /// When there was none.
+    /// When there are no gradients.
     pub fn step(&self, rates: Rates) -> Result<()> {
         if let Some(store) = &self.store {
             let gradient = |p: &Parameter| -> Result<_> {
@@ -280,7 +283,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// Euclidean norm of all gradients together.
+    /// Returns the Euclidean norm of all gradients together.
     fn gradient_norm(&self) -> f32 {
         let squares: f64 = self
             .parameters
@@ -291,7 +294,7 @@ impl Parameters {
         squares.sqrt() as f32
     }
 
-    /// Names and gradients of the trainable parameters, each flat.
+    /// Returns the names and gradients of the trainable parameters, each gradient as a flat list.
     ///
     /// # Errors
     /// When the device fails.
@@ -307,15 +310,15 @@ impl Parameters {
         self.parameters.iter().map(|p| Ok((p.name.as_str(), values(p)?))).collect()
     }
 
-    /// Names of the trainable parameters.
+    /// Returns the names of the trainable parameters.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(|p| p.name.as_str())
     }
 
-    /// A copy of all trainable values, where the model computes, in the order of [`names`](Self::names).
+    /// Copies all trainable values, on the device that computes, in the order of [`names`](Self::names).
     ///
     /// # Errors
-    /// When memory runs out.
+    /// When memory is full.
     pub fn snapshot(&self) -> Result<Vec<Tensor>> {
         match &self.store {
             Some(store) => Ok(store.values()?),
@@ -323,12 +326,12 @@ impl Parameters {
         }
     }
 
-    /// Whether all trainable values are finite.
+    /// Returns whether all trainable values are finite.
     ///
     /// # Errors
-    /// When memory runs out.
+    /// When memory is full.
     pub fn are_finite(&self) -> Result<bool> {
-        // Zero times anything finite is zero.
+        // 0 · x is 0 for every finite x, and not a number otherwise.
         let is_finite = |values: &Tensor| -> candle_core::Result<bool> {
             Ok(values.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0)
         };
@@ -340,10 +343,10 @@ impl Parameters {
         Ok(true)
     }
 
-    /// Sets all trainable values to those of a snapshot, from whatever device.
+    /// Sets all trainable values to those of a snapshot. The snapshot may be on any device.
     ///
     /// # Errors
-    /// When the snapshot is of another model.
+    /// When the snapshot belongs to another model.
     pub fn restore(&self, snapshot: &[Tensor]) -> Result<()> {
         if let Some(store) = &self.store {
             return Ok(store.set_values(snapshot)?);
@@ -354,11 +357,11 @@ impl Parameters {
         Ok(())
     }
 
-    /// All that training has changed, as tensors of the CPU: of every parameter NAME its value `weights/NAME`,
-    /// AdamW's means `first/NAME` and `second/NAME`, and its number of steps `steps/NAME`.
+    /// Returns everything that training has changed, as tensors on the CPU. For every parameter NAME these are its
+    /// value `weights/NAME`, AdamW's means `first/NAME` and `second/NAME`, and its number of steps `steps/NAME`.
     ///
     /// # Errors
-    /// When memory runs out.
+    /// When memory is full.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut tensors = Vec::with_capacity(4 * self.parameters.len());
         if let Some(store) = &self.store {
@@ -381,10 +384,10 @@ impl Parameters {
         Ok(tensors)
     }
 
-    /// Takes up a [`Parameters::state`]: training goes on as if it had never stopped.
+    /// Restores a [`Parameters::state`], so that training continues as if it had never stopped.
     ///
     /// # Errors
-    /// When it lacks a parameter, or has it in another shape.
+    /// When a parameter is missing or has another shape.
     pub fn set_state(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
         if let Some(store) = &self.store {
             let of_all = |part: &str| -> Result<Vec<Tensor>> {
@@ -410,7 +413,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// Writes all tensors, frozen ones included, as safetensors.
+    /// Writes all tensors to a safetensors file, including frozen ones.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -434,7 +437,7 @@ mod tests {
     use crate::ops::linear;
     use crate::random::stream;
 
-    /// Two layers of which the loss uses one, with input 3 and 4.
+    /// Builds parameters and a loss that uses one of them, with input (3, −4).
     fn layers() -> (Parameters, Loss) {
         let mut parameters = Parameters::new(stream(1, "test"));
         let used = parameters.get("used", &[1, 2], Init::Constant(1.0), Group::Head).unwrap();

@@ -1,7 +1,7 @@
 //! The main job: train, threshold run, thresholds, clean, retrain, evaluate, report.
 //!
-//! Every part writes its result whole and last, and does nothing where that is there already; a training that has
-//! not ended goes on from its checkpoint. docs/RUNS.md says what is in the folder.
+//! Every step writes its result as its last action, and writes it whole. A step whose result exists is skipped. A
+//! training that was interrupted continues from its checkpoint. docs/RUNS.md describes the files in the folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,60 +37,61 @@ use crate::saved_model;
 use crate::sweep::{SCORES, Sweep, SweepResult};
 use crate::train::{Prepared, Stage, Trained, evaluate};
 
-/// Dynamics of the run.
+/// File name of a run's dynamics.
 pub const DYNAMICS: &str = "dynamics.dyn";
-/// Folder of the model on the distant labels as they came, in a run.
+/// Folder, inside a run, of the model trained on the unchanged distant labels.
 pub const MODEL_RAW: &str = "model-raw";
-/// Folder of the model on the cleaned labels, in a run.
+/// Folder, inside a run, of the model trained on the cleaned labels.
 pub const MODEL_CLEANED: &str = "model-cleaned";
-/// Folder of the model of a training alone.
+/// Folder of the model of a single training.
 pub const MODEL: &str = "model";
-/// Trainings that have not ended, in the run's folder.
+/// Folder, inside a run, for the checkpoints of unfinished trainings.
 pub(crate) const CHECKPOINTS: &str = "checkpoint";
 const CONFIG: &str = "config.json";
-/// Scores of the model on the distant labels as they came.
+/// Scores of the model trained on the unchanged distant labels.
 pub(crate) const RAW: &str = "raw.json";
 const CLEANED_SCORES: &str = "cleaned-scores.json";
-/// What a run decided: settings, and no span by hand.
+/// The decisions of a run: settings, without any decision made by hand.
 pub const DECISIONS: &str = "decisions.json";
 const PROVENANCE: &str = "provenance.json";
 const METRICS: &str = "metrics.json";
 const REPORT: &str = "report.html";
 
-/// How the job is done; none of it changes the dynamics.
+/// Options of a job that are not settings of its trainings. They do not change the dynamics, except for rounding
+/// on another place.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// When checkpoints are written.
     pub checkpoints: Policy,
-    /// Models on other labels to measure the cleaning against; they need `--train-gold`.
+    /// Models on other labels to compare the cleaning with. They need `--train-gold`.
     pub references: Vec<Reference>,
-    /// Train with threshold samples at the same time as on the distant labels.
+    /// Run the training with threshold samples at the same time as the training on the distant labels.
     pub parallel_runs: bool,
     /// Where to compute.
     pub place: Place,
-    /// Settings of the cleaning that are tried; the one whose model is best on dev is taken.
+    /// Settings of the cleaning to try. The one whose model is best on dev is used.
     pub sweep: Sweep,
 }
 
-/// A model on labels that only a gold layer gives.
+/// A model on labels that are only known from a gold layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reference {
-    /// On the annotators' labels: what is to be had at most.
+    /// Trained on the annotators' labels: the best result that can be expected.
     Gold,
-    /// On the distant labels without those that gold contradicts: a cleaning by removal without a mistake.
+    /// Trained on the distant labels without those that gold contradicts: a cleaning by removal without mistakes.
     Oracle,
 }
 
-/// What a job gives.
+/// Result of a job.
 #[derive(Debug)]
 pub struct Done {
-    /// As in `metrics.json`.
+    /// The content of `metrics.json`.
     pub metrics: Metrics,
-    /// As in `sweep.json`, where there was one.
+    /// The content of `sweep.json`, if there was a sweep.
     pub sweep: Option<SweepResult>,
 }
 
-/// How one trained model does.
+/// Scores of one trained model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ModelResult {
     best_epoch: u32,
@@ -99,7 +100,7 @@ pub(crate) struct ModelResult {
     seconds: f64,
 }
 
-/// What determines a run: it cannot go on with anything else.
+/// Everything that determines a run. A run can only go on with the same values.
 #[derive(Debug, Serialize)]
 struct Bound<'a> {
     version: &'a str,
@@ -111,10 +112,10 @@ struct Bound<'a> {
     computed_by: Rounding,
 }
 
-/// What is in the encoder's files counts, not the name under which they were found.
+/// Settings that may change. Two folders with the same encoder files are the same encoder, whatever their path.
 const NOT_BINDING: &[&str] = &["config.encoder"];
 
-/// What is done with the data.
+/// Kind of job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobKind {
@@ -124,19 +125,19 @@ pub enum JobKind {
     Train,
     /// One training that records dynamics.
     TrainWithoutThresholds,
-    /// One training.
+    /// One training that records no dynamics.
     TrainPlain,
 }
 
 impl JobKind {
-    /// Folder of the model trained on the labels as they came.
+    /// Returns the folder of the model trained on the unchanged labels.
     pub(crate) fn first_model(self) -> &'static str {
         if self == Self::Run { MODEL_RAW } else { MODEL }
     }
 }
 
 impl Reference {
-    /// As in file names.
+    /// Returns the name that is used in file names.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gold => "gold",
@@ -144,13 +145,13 @@ impl Reference {
         }
     }
 
-    /// Folder of the model.
+    /// Returns the folder of the model.
     fn model(self) -> String {
         format!("model-{}", self.name())
     }
 }
 
-/// The job's data and settings.
+/// Data and settings of the job.
 pub(crate) struct Job<'a> {
     pub(crate) kind: JobKind,
     pub(crate) dir: &'a RunDir,
@@ -166,11 +167,14 @@ pub(crate) struct Job<'a> {
     pub(crate) contradicted: Vec<Entry>,
 }
 
-/// Does the whole job in the folder `out`; what an earlier, interrupted call finished is kept, and what it began
-/// goes on from its last checkpoint.
+/// Does the whole job in the folder `out`.
+///
+/// Parts that an earlier, interrupted call finished are kept. A training that it began continues from its last
+/// checkpoint.
 ///
 /// # Errors
-/// When a file cannot be read or written, a training fails, or with [`crate::interrupt::Interrupted`].
+/// When a file cannot be read or written, a training fails, or the job is interrupted
+/// ([`crate::interrupt::Interrupted`]).
 pub fn run(
     files: &CorpusFiles,
     corpora: Corpora,
@@ -184,7 +188,7 @@ pub fn run(
     let _lock = dir.lock(CONFIG)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
     job.announce(options.sweep.most_trainings(&adjust));
-    // Threshold samples are looked at within the window alone.
+    // Threshold samples are used only within the window, so the threshold run can stop after its last epoch.
     let last_epoch = |dynamics: &Dynamics| -> Result<u32> {
         let mut settings = Settings::automatic(dynamics, &dynamics.corpus.dense_labels(&dynamics.span_index()?));
         adjust(&mut settings);
@@ -216,16 +220,18 @@ pub fn run(
     let tried = sweep.as_ref().map_or(Vec::new(), SweepResult::tried);
     let metrics = job.report(&raw, &cleaned, test, tried, &recorded.dynamics, &cleaning)?;
     job.forget_other_sweeps(sweep.as_ref())?;
-    // What is in it now belongs to trainings that nobody asks for any more, on labels cleaned by other thresholds.
+    // The checkpoints that are left belong to trainings that are not needed any more, on labels cleaned with other
+    // thresholds.
     let _ = std::fs::remove_dir_all(dir.path(CHECKPOINTS));
     Ok(Done { metrics, sweep })
 }
 
-/// One training on the labels as they came, into the folder `out`; what an earlier call finished is kept, and what
-/// it began goes on from its last checkpoint.
+/// Does one training on the unchanged labels, in the folder `out`.
+///
+/// A result that an earlier call finished is kept. A training that it began continues from its last checkpoint.
 ///
 /// # Errors
-/// As [`run`].
+/// The same as [`run`].
 pub fn train(
     kind: JobKind,
     files: &CorpusFiles,
@@ -253,7 +259,7 @@ pub fn train(
     Ok(metrics)
 }
 
-/// What settings make of the dynamics.
+/// Result of cleaning with certain settings.
 pub(crate) struct Cleaning {
     pub(crate) judge: Judge,
     pub(crate) decisions: Decisions,
@@ -266,7 +272,7 @@ pub(crate) struct Cleaning {
 }
 
 impl Cleaning {
-    /// Whether the distant labels stay as they came.
+    /// Returns whether the cleaning changes no label.
     pub(crate) fn changes_nothing(&self) -> bool {
         self.summary.changed(Side::Positives) + self.summary.changed(Side::Negatives) == 0
     }
@@ -302,7 +308,7 @@ impl<'a> Job<'a> {
         let contradicted = dictionary_check::contradicted(&corpora.train, &corpora.dev);
         let (train, dev) = (prepare(corpora.train, Some(&files.train))?, prepare(corpora.dev, Some(&files.dev))?);
         let test = prepare(corpora.test, files.test.as_ref())?;
-        // From here on the folder is this job's: what could have failed at once has not.
+        // Bind the folder only now, after all checks that can fail early.
         let version = env!("CARGO_PKG_VERSION");
         let computed_by = Rounding::here(options.place);
         let bound =
@@ -314,7 +320,7 @@ impl<'a> Job<'a> {
         Ok(Self { kind, dir, files, config, options, spec, train, gold: corpora.train_gold, dev, test, contradicted })
     }
 
-    /// Checks that dynamics are whole, and those of this job.
+    /// Checks that dynamics are complete and belong to this job.
     fn check(&self, recorded: &inspect::Opened) -> Result<()> {
         let path = self.dir.path(DYNAMICS);
         let (there, own) = (&recorded.dynamics.corpus, &self.train.corpus);
@@ -327,7 +333,8 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Says how much there is to do, `cleaned` trainings on cleaned labels being the most.
+    /// Tells the user how many trainings there are. `cleaned` is the largest number of trainings on cleaned
+    /// labels.
     fn announce(&self, cleaned: u32) {
         let first = 2 * self.config.ensemble.max(1);
         let compared = if self.gold.is_some() { self.options.references.len() as u32 } else { 0 };
@@ -338,14 +345,14 @@ impl<'a> Job<'a> {
         ));
     }
 
-    /// What the run is about, for people.
+    /// Returns a name of the run for people.
     pub(crate) fn name(&self) -> String {
         let train = &self.files.train;
         let name = train.parent().and_then(Path::file_name).unwrap_or(train.as_os_str());
         name.to_string_lossy().into_owned()
     }
 
-    /// Trains on the labels as they came, and records nothing.
+    /// Trains on the unchanged labels without recording dynamics.
     fn train_only(&self) -> Result<ModelResult> {
         let name = self.kind.first_model();
         if let Some(done) = self.dir.read_json(RAW)? {
@@ -360,14 +367,15 @@ impl<'a> Job<'a> {
         Ok(result)
     }
 
-    /// Decides from what the dynamics file holds, so that whoever opens it decides the same.
+    /// Cleans the distant labels with these settings. It uses only the content of the dynamics file, so that
+    /// everyone who opens the file gets the same result.
     pub(crate) fn decide(&self, recorded: &inspect::Opened, judge: Judge, settings: Settings) -> Result<Cleaning> {
         let dynamics = &recorded.dynamics;
         let labels = &dynamics.corpus.labels;
         let decisions = Decisions::new(recorded.digest.clone(), settings);
         let decided = decisions.resolve(&judge, labels)?;
         let corpus = clean(&dynamics.corpus, &judge, &decided);
-        // Whatever the format: it is about the labels.
+        // The digest is of the labels, so it does not depend on the corpus format.
         let digest = dyn_file::digest(dynclean_json::write(&corpus).as_bytes());
         let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, labels);
         let noise =
@@ -375,13 +383,13 @@ impl<'a> Job<'a> {
         Ok(Cleaning { judge, decisions, decided, summary, noise, corpus, digest })
     }
 
-    /// Writes the decisions, where they come from, and the cleaned corpus.
+    /// Writes the decisions, their provenance, and the cleaned corpus.
     fn publish(&self, dynamics: &Dynamics, cleaning: &Cleaning) -> Result<()> {
         let Cleaning { judge, decisions, decided, corpus, .. } = cleaning;
         ensure!(!corpus.entities.is_empty(), "the cleaning removed every entity; choose other thresholds");
         let json = decisions.to_json();
         if std::fs::read(self.dir.path(DECISIONS)).is_ok_and(|earlier| earlier != json.as_bytes()) {
-            // They are about other decisions.
+            // The earlier metrics and report are about other decisions.
             self.dir.remove(METRICS)?;
             self.dir.remove(REPORT)?;
         }
@@ -395,7 +403,7 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Somebody may have removed a model to save room; it is missed where it is asked for.
+    /// Tells the user if a model's files are gone. Somebody may have removed them to save space.
     pub(crate) fn note_if_gone(&self, model: &str, scores: &str) {
         if !self.dir.path(model).join(saved_model::WEIGHTS).is_file() {
             let (model, scores) = (self.dir.path(model), self.dir.path(scores));
@@ -407,7 +415,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The model on the cleaned labels; where they are as they came, the one that is there.
+    /// Trains on the cleaned labels, unless that is done already. If the cleaning changed no label, the model on
+    /// the unchanged labels is copied.
     fn retrain(&self, cleaning: &Cleaning, raw: &ModelResult) -> Result<ModelResult> {
         // Other thresholds give another cleaned corpus, which needs another training.
         if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(CLEANED_SCORES)?
@@ -427,7 +436,7 @@ impl<'a> Job<'a> {
         }
         let name = cleaned_name(&cleaning.digest);
         let trained = self.train(&name, &self.stage("cleaned labels", &cleaning.corpus, self.config))?;
-        // From here on the model in the folder is no longer the one that these scores are of.
+        // Remove the old scores first: the next step replaces the model that they belong to.
         self.dir.remove(CLEANED_SCORES)?;
         let result = self.result(&trained, MODEL_CLEANED)?;
         self.dir.write_json(CLEANED_SCORES, &(&cleaning.digest, &result))?;
@@ -440,12 +449,12 @@ impl<'a> Job<'a> {
         let about = || format!("cannot read {}", from.display());
         let names = std::fs::read_dir(&from).with_context(about)?.map(|file| Ok(file?.file_name()));
         let mut names = names.collect::<std::io::Result<Vec<_>>>().with_context(about)?;
-        // The settings last: a folder that has them is complete.
+        // Copy the settings last, because a folder that has them counts as complete.
         names.sort_by_key(|name| name == saved_model::SETTINGS);
         names.iter().try_for_each(|name| copy_whole(&from.join(name), &self.dir.path(to).join(name)))
     }
 
-    /// A mark to measure the gain against: see [`Reference`].
+    /// Trains a model to compare with, see [`Reference`]. Returns `None` without gold labels.
     fn train_reference(&self, reference: Reference, dynamics: &Dynamics, judge: &Judge) -> Result<Option<ModelResult>> {
         let (Some(gold), name) = (&self.gold, reference.name()) else { return Ok(None) };
         let file = format!("{name}.json");
@@ -466,13 +475,14 @@ impl<'a> Job<'a> {
         Ok(Some(result))
     }
 
-    /// Trains, with nothing recorded but the model; its checkpoint stays until [`Job::forget`].
+    /// Trains without recording dynamics. The checkpoint stays until [`Job::forget`].
     pub(crate) fn train(&self, name: &str, stage: &Stage) -> Result<Trained> {
         let (mut checkpoints, from) = self.checkpoints(name, stage)?;
         stage.train(&mut checkpoints, from, 0, |_| Ok(Written::default()))
     }
 
-    /// The checkpoint file of a training of this name, and where it stood.
+    /// Opens the checkpoint file of the training with this name. Also returns its last checkpoint, if there is
+    /// one.
     pub(crate) fn checkpoints(&self, name: &str, stage: &Stage) -> Result<(Checkpoints, Option<Checkpoint>)> {
         let path = self.dir.path(&checkpoint_file(name));
         let (file, found) = Checkpoints::open(&path, stage.identity()?, self.options.checkpoints)?;
@@ -485,7 +495,7 @@ impl<'a> Job<'a> {
         Ok((file, found))
     }
 
-    /// Removes the checkpoint of a training whose result is on disk.
+    /// Removes the checkpoint of a training whose result has been written.
     pub(crate) fn forget(&self, name: &str) -> Result<()> {
         self.dir.remove(&checkpoint_file(name))
     }
@@ -530,7 +540,7 @@ impl<'a> Job<'a> {
         Ok(metrics)
     }
 
-    /// A training on the labels of `corpus`, which has the text of the training corpus.
+    /// Prepares a training on the labels of `corpus`, which must have the text of the training corpus.
     pub(crate) fn stage<'s>(&'s self, name: &'s str, corpus: &Corpus, config: &'s Config) -> Stage<'s> {
         let index = &self.train.index;
         let mut targets: Vec<Option<u32>> =
@@ -552,7 +562,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Scores a trained model on test and saves it.
+    /// Scores a trained model on test, and saves the model.
     pub(crate) fn result(&self, trained: &Trained, folder: &str) -> Result<ModelResult> {
         let progress = Progress::new("test", self.test.corpus.n_sentences() as u64, 0, 1);
         let test = evaluate(&trained.model, &self.test, &progress)?;
@@ -570,12 +580,12 @@ pub(crate) fn checkpoint_file(name: &str) -> String {
     format!("{CHECKPOINTS}/{name}.safetensors")
 }
 
-/// Name of the training on a cleaned corpus.
+/// Returns the name of the training on a cleaned corpus.
 pub(crate) fn cleaned_name(digest: &str) -> String {
     format!("cleaned-{digest}")
 }
 
-/// The distant labels, with every candidate span unknown whose gold label is another.
+/// Returns the distant labels, where every candidate span with a different gold label becomes unknown.
 fn without_contradicted(distant: &Corpus, gold: &Corpus, judge: &Judge) -> Corpus {
     let gold = gold.dense_labels(&judge.index);
     let spans = (0..).zip(judge.assigned.iter().zip(&gold));

@@ -1,4 +1,4 @@
-//! What a person sees while a run works: a bar on a terminal, plain lines elsewhere.
+//! Progress display of a run: a bar on a terminal, plain lines elsewhere.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -7,32 +7,33 @@ use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, P
 
 use crate::console::{self, Verbosity};
 
-/// The bars of this process, one below the other: two where runs go side by side.
+/// The bars of this process, one below the other. There are two when two runs work side by side.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// What a sentence that is trained on costs, in sentences that are only looked at: it is passed forward, and twice
-/// as much is computed on the way back.
+/// Cost of training on one sentence, in units of one sentence that is only scored. The backward pass costs twice
+/// as much as the forward pass.
 pub const TRAINED: u64 = 3;
 
-/// Progress of one stage, counted in sentences that a model looks at; see [`TRAINED`].
+/// Progress of one stage. It counts sentences that a model scores; a sentence trained on counts [`TRAINED`] times.
 pub struct Progress {
     bar: ProgressBar,
     stage: String,
     epochs: u32,
     epoch: u32,
     dev: Option<f64>,
-    /// Done by an earlier start.
+    /// Work done by an earlier start.
     before: u64,
 }
 
 impl Progress {
-    /// A bar for a stage that looks at `sentences` sentences in all, `before` of them by an earlier start.
+    /// Creates a bar for a stage of `sentences` units in all, of which an earlier start did `before`.
     pub fn new(stage: &str, sentences: u64, before: u64, epochs: u32) -> Self {
         let bar = BARS.add(ProgressBar::new(sentences).with_position(before));
         if console::verbosity() == Verbosity::Quiet {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        // Not the bar's own: it extrapolates from the last seconds, and a pass over dev is three times as fast.
+        // The bar's own estimate extrapolates from the last seconds. A pass over dev is three times as fast, so
+        // that estimate would jump.
         let eta = move |state: &ProgressState, w: &mut dyn std::fmt::Write| {
             let _ = write!(w, "{}", left(state.elapsed(), before, state.pos(), state.len().unwrap_or(0)));
         };
@@ -44,15 +45,16 @@ impl Progress {
         Self { bar, stage: stage.to_owned(), epochs, epoch: 0, dev: None, before }
     }
 
-    /// Begins an epoch, from 1.
+    /// Begins an epoch, counted from 1.
     pub fn begin_epoch(&mut self, epoch: u32) {
         self.epoch = epoch;
     }
 
-    /// So many more sentences are done; `loss` is the running mean per span in the loss.
+    /// Counts this many more sentences. `loss` is the running mean loss per span, or `None` if the sentences are
+    /// only scored.
     pub fn advance(&self, sentences: usize, loss: Option<f64>) {
         let mut message = match self.epoch {
-            // Only a pass over held-out sentences.
+            // Epoch 0: a pass over held-out sentences without training.
             0 => "scoring".to_owned(),
             epoch => format!("epoch {epoch}/{}", self.epochs),
         };
@@ -66,7 +68,7 @@ impl Progress {
         self.bar.inc(sentences as u64 * if loss.is_some() { TRAINED } else { 1 });
     }
 
-    /// An epoch is over; `dev`: its F1 on dev, where that was scored.
+    /// Ends an epoch. `dev` is its F1 on dev, if that was scored.
     pub fn end_epoch(&mut self, loss: f64, dev: Option<f64>) {
         self.dev = dev;
         self.line(&format!(
@@ -83,13 +85,13 @@ impl Progress {
         if self.bar.is_hidden() {
             console::status(text);
         } else if console::verbosity() == Verbosity::Verbose {
-            // Else the bar tells enough.
+            // At normal verbosity the bar says enough.
             self.bar.println(text);
         }
     }
 }
 
-/// How long the rest takes at the mean rate of this start, in words.
+/// Returns the remaining time in words, estimated from the mean speed of this start.
 fn left(elapsed: Duration, before: u64, done: u64, all: u64) -> String {
     match (done.saturating_sub(before), all.saturating_sub(done)) {
         (_, 0) => format!("took {}", HumanDuration(elapsed)),
@@ -100,7 +102,7 @@ fn left(elapsed: Duration, before: u64, done: u64, all: u64) -> String {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        // A training that had ended before has nothing to show.
+        // A training that an earlier start had finished has nothing to show.
         match self.bar.message().is_empty() {
             true => self.bar.finish_and_clear(),
             false => self.bar.abandon(),
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_rest_is_reckoned_by_what_this_start_did() {
-        // 20 of 100 in 40 s, of which 10 were there before: 80 more take 8 times as long.
+        // In 40 s, 10 more were done than before. 80 are left, so they take 8 times as long.
         assert_eq!(left(Duration::from_secs(40), 10, 20, 100), "ETA 5 minutes");
         assert_eq!(left(Duration::from_secs(40), 0, 20, 30), "ETA 20 seconds");
         assert_eq!(left(Duration::from_secs(1), 10, 10, 100), "ETA unknown");

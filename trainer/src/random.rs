@@ -1,4 +1,5 @@
-//! Seeded randomness: one independent stream per purpose, so that a change in one leaves the others.
+//! Seeded randomness. Each purpose has its own independent stream, so that a change in one does not affect the
+//! others.
 
 use candle_core::{Device, Result, Tensor};
 use rand::{Rng, RngExt, SeedableRng};
@@ -7,17 +8,18 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::ops::Dropout;
 
-/// The stream of this name under a run's seed.
+/// Returns the random stream with this name for a run's seed.
 pub fn stream(seed: u64, name: &str) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(xxh3_64_with_seed(name.as_bytes(), seed))
 }
 
-/// A seed of its own for a training of this name: no stream under it is one under the run's seed.
+/// Returns the seed for an extra training with this name. Its streams differ from all streams of the run's own
+/// seed.
 pub fn derived_seed(seed: u64, name: &str) -> u64 {
     xxh3_64_with_seed(format!("seed of {name}").as_bytes(), seed)
 }
 
-/// A tensor of numbers uniform in −bound..bound.
+/// Returns a tensor of numbers drawn uniformly from −bound..=bound.
 ///
 /// # Errors
 /// When the shape does not fit in memory.
@@ -26,21 +28,21 @@ pub fn uniform(rng: &mut ChaCha8Rng, shape: &[usize], bound: f32) -> Result<Tens
     Tensor::from_vec(values, shape, &Device::Cpu)
 }
 
-/// Where a forward pass takes its dropout masks from: fresh ones in training, none in evaluation.
+/// Source of the dropout masks of a forward pass: fresh masks in training, none in evaluation.
 pub struct Masks(Option<ChaCha8Rng>);
 
 impl Masks {
-    /// For training.
+    /// Masks for training.
     pub fn training(rng: ChaCha8Rng) -> Self {
         Self(Some(rng))
     }
 
-    /// For evaluation: no dropout.
+    /// Masks for evaluation: no dropout.
     pub fn evaluation() -> Self {
         Self(None)
     }
 
-    /// The next mask of this rate; none where nothing would be dropped.
+    /// Returns the next mask for this dropout rate, or `None` if nothing would be dropped.
     pub fn next(&mut self, rate: f32) -> Option<Dropout> {
         let mask = self.0.as_mut().map(|rng| Dropout { rate, seed: rng.next_u64() });
         mask.filter(|mask| mask.rate > 0.0)

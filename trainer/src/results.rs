@@ -1,4 +1,4 @@
-//! What a job gives in figures: `metrics.json`, and the same in a few lines for a terminal.
+//! Results of a job as numbers: `metrics.json`, and the same in a few lines for a terminal.
 
 use std::path::PathBuf;
 
@@ -11,68 +11,68 @@ use shared::evaluation::quality::NoiseDetection;
 use shared::evaluation::score::NerScore;
 use shared::report::Tried;
 
-/// `metrics.json` of a training alone.
+/// The content of `metrics.json` after a single training.
 #[derive(Debug, Serialize)]
 pub struct TrainMetrics {
-    /// Test scores, where there is a test corpus.
+    /// Test scores, if there is a test corpus.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<NerScore>,
-    /// Epoch that was best on dev.
+    /// Best epoch on dev.
     pub best_epoch: u32,
-    /// Its dev F1.
+    /// Dev F1 of that epoch.
     pub dev_f1: f64,
     /// Wall-clock seconds of the training.
     pub seconds: f64,
     /// Folder of the model.
     pub model: PathBuf,
-    /// The dynamics, where they were recorded.
+    /// The dynamics file, if dynamics were recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dynamics: Option<PathBuf>,
 }
 
-/// `metrics.json`.
+/// The content of `metrics.json` after a run.
 #[derive(Debug, Serialize)]
 pub struct Metrics {
-    /// Test scores of the model trained on the raw distant labels, on the cleaned ones, and on gold.
+    /// Test scores of the models trained on the raw distant labels, on the cleaned labels, and on gold.
     pub test: TestScores,
     /// Cleaned minus raw test F1, in points.
     pub gain_f1_points: f64,
-    /// What a sweep tried, in short.
+    /// Short list of the settings that a sweep tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<Tried>,
-    /// What dev contradicts, where that counted.
+    /// Labels that dev contradicts, if the dictionary check was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dictionary_check: Option<Contradicted>,
     /// Spans that left the training data.
     pub removed: Sides,
     /// Spans that got another label.
     pub relabelled: Sides,
-    /// Thresholds and counts.
+    /// Thresholds and numbers of changed labels.
     pub cleaning: CleaningSummary,
     /// Settings of the cleaning.
     pub settings: Settings,
     /// Noise detection against gold, where gold is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseDetection>,
-    /// Epoch that was best on dev.
+    /// Best epoch on dev.
     pub best_epoch: Pair<u32>,
-    /// Its dev F1.
+    /// Dev F1 of that epoch.
     pub dev_f1: Pair<f64>,
-    /// Wall-clock seconds of the two trainings that give the test scores.
+    /// Wall-clock seconds of the two trainings whose models were tested.
     pub seconds: Pair<f64>,
 }
 
 /// See [`Metrics::test`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TestScores {
-    /// On the distant labels as they came.
+    /// Model trained on the unchanged distant labels.
     pub raw: NerScore,
-    /// On the cleaned labels.
+    /// Model trained on the cleaned labels.
     pub cleaned: NerScore,
-    /// On annotators' labels, where they are given.
+    /// Model trained on the annotators' labels, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gold: Option<NerScore>,
-    /// On the distant labels without those that gold contradicts, where asked for.
+    /// Model trained on the distant labels without those that gold contradicts, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oracle: Option<NerScore>,
 }
@@ -80,23 +80,23 @@ pub struct TestScores {
 /// One value for the raw and one for the cleaned labels.
 #[derive(Debug, Serialize)]
 pub struct Pair<T> {
-    /// On the distant labels as they came.
+    /// Value for the unchanged distant labels.
     pub raw: T,
-    /// On the cleaned labels.
+    /// Value for the cleaned labels.
     pub cleaned: T,
 }
 
 /// Numbers of spans by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Sides {
-    /// Labelled with an entity type.
+    /// Spans labelled with an entity type.
     pub positives: u64,
-    /// Labelled `O`.
+    /// Spans labelled `O`.
     pub negatives: u64,
 }
 
 impl Sides {
-    /// Sums what is counted per distant label, `O` first.
+    /// Sums a count over the distant labels of each side. The counts begin with `O`.
     pub(crate) fn of(summary: &CleaningSummary, count: fn(&LabelCount) -> u64) -> Self {
         let counts = &summary.counts;
         Self { negatives: counts.first().map_or(0, count), positives: counts.iter().skip(1).map(count).sum() }

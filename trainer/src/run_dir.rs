@@ -1,4 +1,4 @@
-//! The folder of a run: what is in it, and how files get there whole.
+//! The folder of a run: its files, and how to write them whole.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Temporary files are named `.dynclean-….tmp`, so that those of a killed process can be told from others.
+/// Prefix and suffix of temporary files, so that files left by a killed process can be recognised.
 const TEMPORARY: (&str, &str) = (".dynclean-", ".tmp");
 const LOCK: &str = ".lock";
 
 /// A run's folder.
 pub struct RunDir(PathBuf);
 
-/// While this lives, no other trainer works in the folder; the system releases it when the process ends.
+/// Lock on a run's folder. While it exists, no other trainer works in the folder. The system releases it when the
+/// process ends.
 pub struct Lock {
     _file: File,
 }
@@ -32,12 +33,14 @@ impl RunDir {
         Ok(Self(folder.to_owned()))
     }
 
-    /// Takes the folder for this process, and makes sure that files can be written: that shows now, not after hours
-    /// of training. A run's folder holds the file `binding`; one that does not must be empty, for a run overwrites
-    /// and clears away what has the names of its files.
+    /// Locks the folder for this process, and checks that files can be written there. A problem then shows before
+    /// hours of training.
+    ///
+    /// A run's folder contains the file `binding`. A folder without this file must be empty, because a run
+    /// overwrites and removes files that have the names of its own files.
     ///
     /// # Errors
-    /// When it holds other things than a run, another process works in it, or it cannot be written to.
+    /// When the folder holds anything but a run, another process works in it, or it cannot be written to.
     pub fn lock(&self, binding: &str) -> Result<Lock> {
         self.is_empty_or_has(binding)?;
         let path = self.path(LOCK);
@@ -47,11 +50,12 @@ impl RunDir {
             Err(TryLockError::WouldBlock) => {
                 bail!("another trainer is at work in {}: wait until it is done, or end it", self.0.display())
             }
-            // A file system without locks does not keep anyone from training.
+            // On a file system that has no locks, work without one.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             locked => locked.with_context(about)?,
         }
-        // A directory entry may be allowed where data is not: of a full disk, too, one wants to know now.
+        // Creating a file may succeed although writing data fails, for example on a full disk. Write a byte to
+        // find out now.
         file.write_all(b".").and_then(|()| file.set_len(0)).with_context(about)?;
         Ok(Lock { _file: file })
     }
@@ -74,7 +78,7 @@ impl RunDir {
         Ok(())
     }
 
-    /// Removes the temporary files of a process that was killed, here and in these folders.
+    /// Removes temporary files of a killed process from this folder and from the given folders in it.
     pub fn remove_temporary_files(&self, folders: &[&str]) {
         let here = [self.0.clone()];
         let entries =
@@ -82,16 +86,16 @@ impl RunDir {
         for entry in entries.flat_map(Iterator::flatten) {
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
             if is_file && is_temporary(&entry.file_name().to_string_lossy()) {
-                // One that stays takes room and does no other harm.
+                // A file that cannot be removed only takes space.
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
 
-    /// Removes a file; that it was not there is no error.
+    /// Removes a file. It is no error if the file does not exist.
     ///
     /// # Errors
-    /// When it is there and cannot be removed.
+    /// When the file exists and cannot be removed.
     pub fn remove(&self, name: &str) -> Result<()> {
         let path = self.path(name);
         match fs::remove_file(&path) {
@@ -102,12 +106,12 @@ impl RunDir {
         }
     }
 
-    /// A file or folder in it.
+    /// Returns the path of a file or folder in this folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Writes a file whole: it appears under its name only when all bytes are on disk.
+    /// Writes a file whole: it gets its name only when all bytes are on disk.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -126,10 +130,10 @@ impl RunDir {
         self.write(name, json + "\n")
     }
 
-    /// Reads JSON that an earlier run wrote; `None` where there is none.
+    /// Reads JSON that an earlier run wrote. Returns `None` if there is no such file.
     ///
     /// # Errors
-    /// When the file is there but cannot be read.
+    /// When the file exists but cannot be read.
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let Some(bytes) = self.read(name)? else { return Ok(None) };
         let value = serde_json::from_slice(&bytes);
@@ -147,13 +151,13 @@ impl RunDir {
         }
     }
 
-    /// Binds the folder to one set of settings: a run that goes on in it must have the same, but for those
-    /// (as `path.of.keys`) that are not binding.
+    /// Binds the folder to one set of settings. A run that goes on in this folder must have the same settings,
+    /// except those in `not_binding` (written as `path.of.keys`).
     ///
     /// # Errors
-    /// When an earlier run with other settings is there; names every one that differs.
+    /// When an earlier run had other settings. The error names every setting that differs.
     pub fn bind(&self, name: &str, settings: &impl Serialize, not_binding: &[&str]) -> Result<()> {
-        // Through text, as the earlier ones went: f32 has other digits there than as a JSON value.
+        // Go through text, like the stored settings: an f32 has other digits as text than as a JSON value.
         let now: Value = serde_json::from_str(&serde_json::to_string(settings)?)?;
         match self.read(name)? {
             Some(bytes) => {
@@ -170,7 +174,7 @@ impl RunDir {
                 differing.retain(|(path, _)| !not_binding.contains(&path.as_str()));
                 let shown: Vec<String> =
                     differing.into_iter().map(|(path, change)| format!("{path}: {change}")).collect();
-                // Named in the pipeline's binding.
+                // `computed_by` is a field of the pipeline's `Bound`.
                 let rounding = if shown.iter().any(|line| line.starts_with("computed_by")) {
                     " (computed_by: another build of this program, or another kind of CPU, rounds differently; what it \
                      adds would not fit what is there to the last bit)"
@@ -191,7 +195,7 @@ impl RunDir {
     }
 }
 
-/// Lists the leaves in which two JSON values differ, as path and `old → new`.
+/// Lists the leaves that differ between two JSON values, as path and `old → new`.
 fn differences(path: &str, old: &Value, new: &Value, found: &mut Vec<(String, String)>) {
     if let (Value::Object(old), Value::Object(new)) = (old, new) {
         let added = new.keys().filter(|key| !old.contains_key(*key));
@@ -206,17 +210,17 @@ fn differences(path: &str, old: &Value, new: &Value, found: &mut Vec<(String, St
     }
 }
 
-/// Whether a file of this name was left half written.
+/// Returns whether a file with this name was left half written.
 fn is_temporary(name: &str) -> bool {
     (name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)) || is_of_safetensors(name)
 }
 
-/// The safetensors library writes to a temporary file of its own: `.tmp` and six letters or digits.
+/// Returns whether this is a temporary file of the safetensors library: `.tmp` and six letters or digits.
 fn is_of_safetensors(name: &str) -> bool {
     name.strip_prefix(".tmp").is_some_and(|rest| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-/// The error with what a person can do where a file cannot be written.
+/// Adds to an error what a person can do if a file cannot be written.
 fn cannot_write(path: &Path, error: anyhow::Error) -> anyhow::Error {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let kind = error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind);
@@ -241,7 +245,7 @@ pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     write_whole_by(path, |file| Ok(file.write_all(bytes.as_ref())?))
 }
 
-/// Writes a file whole, piece by piece: it gets its name when `write` has succeeded.
+/// Writes a file whole, piece by piece: it gets its name only after `write` has succeeded.
 ///
 /// # Errors
 /// When it cannot be written, or `write` fails.
@@ -249,8 +253,10 @@ pub fn write_whole_by(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) 
     write_whole_at(path, |file, _| write(file))
 }
 
-/// As [`write_whole_by`], for writers that ask for a path: that of the temporary file is the second argument.
-/// Where a link leads is written, and a device or pipe as it is.
+/// Does the same as [`write_whole_by`], for writers that need a path. The second argument of `write` is the path
+/// of the temporary file.
+///
+/// If `path` is a link, its target is replaced. A device or pipe is written directly.
 ///
 /// # Errors
 /// When it cannot be written, or `write` fails.
@@ -265,18 +271,19 @@ pub fn write_whole_at(path: &Path, write: impl FnOnce(&mut File, &Path) -> Resul
         fs::create_dir_all(folder)?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
-        // Temporary files are private; results are as open as the user's other files: the system takes the umask off.
+        // Temporary files are private by default. Results get the usual permissions of new files; the system
+        // applies the umask.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.tempfile_in(folder)?;
         let permissions = file.as_file().metadata()?.permissions();
         let temporary = file.path().to_owned();
         write(file.as_file_mut(), &temporary)?;
-        // By its name: some writers put a new file in the place of the one they are given.
+        // Open the file by its name: some writers replace the given file with a new one.
         OpenOptions::new().write(true).open(&temporary)?.sync_all()?;
         fs::set_permissions(&temporary, permissions)?;
         file.persist(path)?;
-        // The name, too, shall survive a power cut; not every file system can promise that.
+        // The name must survive a power cut, too. Not every file system can promise that.
         #[cfg(unix)]
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
@@ -284,25 +291,25 @@ pub fn write_whole_at(path: &Path, write: impl FnOnce(&mut File, &Path) -> Resul
     whole().map_err(|error| cannot_write(path, error))
 }
 
-/// Copies a file whole; of the original only the bytes are taken, not who may write it.
+/// Copies a file whole. It copies only the bytes, not the permissions.
 ///
 /// # Errors
-/// When it cannot be read, or the copy not be written.
+/// When the file cannot be read, or the copy cannot be written.
 pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
     let mut original = File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
     write_whole_by(to, |copy| Ok(io::copy(&mut original, copy).map(drop)?))
 }
 
-/// What a growing file held at some moment.
+/// Content of a growing file at some moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// Its length.
+    /// Length in bytes.
     pub bytes: u64,
-    /// XXH3-128 of its bytes, as 32 hexadecimal digits.
+    /// XXH3-128 of the bytes, as 32 hexadecimal digits.
     pub digest: String,
 }
 
-/// A file that grows piece by piece as `NAME.partial`, each piece on disk before the next.
+/// A file that grows piece by piece as `NAME.partial`. Each piece is on disk before the next is written.
 pub struct GrowingFile {
     file: File,
     partial: PathBuf,
@@ -311,7 +318,7 @@ pub struct GrowingFile {
 }
 
 impl GrowingFile {
-    /// Starts `path` as `path.partial`.
+    /// Creates `path.partial`, which grows in place of `path`.
     ///
     /// # Errors
     /// When it cannot be created.
@@ -321,10 +328,10 @@ impl GrowingFile {
         Ok(Self { file, partial, bytes: 0, hash: Xxh3::new() })
     }
 
-    /// Goes back to what `path.partial` held at an earlier moment; what came after is cut off.
+    /// Opens `path.partial` and goes back to its content at an earlier moment. Later bytes are cut off.
     ///
     /// # Errors
-    /// When it does not begin with these bytes any more.
+    /// When the file does not begin with these bytes.
     pub fn go_back(path: &Path, to: &Written) -> Result<Self> {
         let partial = Self::partial(path);
         let about = || format!("cannot read {}", partial.display());
@@ -339,22 +346,22 @@ impl GrowingFile {
         Ok(growing)
     }
 
-    /// Where `path` grows.
+    /// Returns the path where `path` grows.
     pub fn partial(path: &Path) -> PathBuf {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         PathBuf::from(partial)
     }
 
-    /// What it holds now.
+    /// Returns the length and digest of the current content.
     pub fn written(&self) -> Written {
         Written { bytes: self.bytes, digest: format!("{:032x}", self.hash.digest128()) }
     }
 
-    /// Appends and flushes to disk.
+    /// Appends bytes and flushes them to disk.
     ///
     /// # Errors
-    /// When the disk is full or gone.
+    /// When the bytes cannot be written.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
         written.map_err(|error| cannot_write(&self.partial, error.into()))?;
@@ -429,7 +436,7 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         copy_whole(&read_only, &result).unwrap();
         assert_eq!((fs::read(&result).unwrap().as_slice(), mode(&result)), (&b"whole"[..], mode(&other)));
-        // As safetensors does it: a private file in the place of the one that was there.
+        // Like the safetensors library: replace the file with a new, private one.
         write_whole_at(&result, |_, temporary| {
             fs::remove_file(temporary)?;
             fs::write(temporary, "new")?;
@@ -452,7 +459,7 @@ mod tests {
         file.append(b"e").unwrap();
         assert_eq!(fs::read(GrowingFile::partial(&path)).unwrap(), b"abe");
         let later = file.written();
-        // One byte less, and one byte changed.
+        // One byte is missing; then one byte is changed.
         fs::write(GrowingFile::partial(&path), b"ab").unwrap();
         assert!(GrowingFile::go_back(&path, &later).err().unwrap().to_string().contains("damaged"));
         fs::write(GrowingFile::partial(&path), b"aBe").unwrap();
@@ -483,7 +490,7 @@ mod tests {
     fn a_folder_with_other_things_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::open(folder.path()).unwrap();
-        // What a run that was killed at once leaves.
+        // Files that a run leaves if it is killed at once.
         run.write(".lock", "").unwrap();
         run.write(".dynclean-killed.tmp", "half the settings").unwrap();
         run.lock("config.json").unwrap();

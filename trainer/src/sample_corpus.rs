@@ -1,4 +1,4 @@
-//! The bundled sample as corpora.
+//! Corpora from the bundled sample.
 
 use anyhow::Result;
 use shared::corpus::labels::LabelSet;
@@ -7,10 +7,10 @@ use shared::corpus::{Corpus, Entity};
 
 use crate::sample::{KINDS, SampleSentence};
 
-/// Sentences with their distant or their gold labels.
+/// Builds a corpus of sentences with their distant or their gold labels.
 ///
 /// # Errors
-/// When the text does not fit the corpus columns.
+/// If the text does not fit the corpus columns.
 pub fn corpus(sentences: &[SampleSentence], distant: bool) -> Result<Corpus> {
     let mut corpus = Corpus { labels: LabelSet::from_types(KINDS), ..Corpus::default() };
     for (i, sentence) in (0u32..).zip(sentences) {

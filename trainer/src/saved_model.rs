@@ -1,7 +1,7 @@
-//! A trained model on disk: how a run saves it, and how it is opened again.
+//! Trained models on disk: the files of a model, and how to open it.
 //!
-//! A folder with `model.safetensors` (encoder and span classifier), the encoder's `config.json` and
-//! `tokenizer.json` (or vocabulary), and `dynclean.json`: settings and label set. The last is written
+//! A model is a folder. It contains `model.safetensors` (encoder and span classifier), the encoder's `config.json`
+//! and `tokenizer.json` (or vocabulary), and `dynclean.json` (settings and label set). `dynclean.json` is written
 //! last, so a folder that has it is complete.
 
 use std::path::{Path, PathBuf};
@@ -20,16 +20,16 @@ use crate::random::stream;
 use crate::span_model::{Found, SpanModel};
 use crate::train::{Prepared, find};
 
-/// Settings and labels.
+/// File with the settings and the label set.
 pub const SETTINGS: &str = "dynclean.json";
-/// Weights.
+/// File with the weights.
 pub const WEIGHTS: &str = "model.safetensors";
 
-/// A trained model, ready to label text.
+/// A trained model that can label text.
 pub struct SavedModel {
-    /// Where it was found.
+    /// The folder that contains the model.
     pub folder: PathBuf,
-    /// The types that it knows.
+    /// The entity types of the model.
     pub labels: LabelSet,
     max_span_width: u32,
     spec: EncoderSpec,
@@ -37,10 +37,10 @@ pub struct SavedModel {
 }
 
 impl SavedModel {
-    /// Opens a model folder; in the folder of a run, the model trained on the cleaned labels.
+    /// Opens a model folder. In the folder of a run, it opens the model trained on the cleaned labels.
     ///
     /// # Errors
-    /// When there is no model, or its files are damaged or do not fit together.
+    /// When there is no model, or its files are damaged or do not belong together.
     pub fn open(folder: &Path) -> Result<Self> {
         let folder = model_folder(folder)?;
         let file = folder.join(SETTINGS);
@@ -57,7 +57,7 @@ impl SavedModel {
         let mut parameters = Parameters::new(stream(config.seed, "weights"));
         let spec = match Vocabulary::open(&folder)? {
             Some(vocabulary) => {
-                // Others read their weights themselves.
+                // Other encoders read their weights themselves.
                 parameters.load_checkpoint(&folder.join(WEIGHTS))?;
                 EncoderSpec::Builtin(vocabulary)
             }
@@ -74,7 +74,7 @@ impl SavedModel {
         Ok(Self { folder, labels, max_span_width, spec, model })
     }
 
-    /// Its files.
+    /// Returns the model's files.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -84,7 +84,8 @@ impl SavedModel {
         entries.map(|entry| Ok(entry.with_context(about)?.path())).collect()
     }
 
-    /// What the model finds in a text, and the text with it as its entities; earlier ones are dropped.
+    /// Labels a text. Returns the text with the entities that the model finds, and these entities with their
+    /// margins. Earlier entities are dropped.
     ///
     /// # Errors
     /// When the tokenizer fails, or there are too many spans.
@@ -98,7 +99,8 @@ impl SavedModel {
     }
 }
 
-/// The folder itself, or the model that is the result of the run or the training in it.
+/// Returns the folder itself if it holds a model, or else the folder in it with the final model of the run or
+/// training.
 fn model_folder(folder: &Path) -> Result<PathBuf> {
     let is_model = |folder: &PathBuf| folder.join(SETTINGS).is_file();
     let inside = [MODEL_CLEANED, MODEL].map(|name| folder.join(name));
@@ -117,8 +119,8 @@ fn model_folder(folder: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Scores the labels of one corpus against those of another with the same text. Types count that
-/// either of them has.
+/// Scores the labels of one corpus against those of another corpus with the same text. Types of both corpora
+/// count.
 ///
 /// # Errors
 /// When there are too many types.

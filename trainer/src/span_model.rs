@@ -1,8 +1,8 @@
 //! The span classifier on top of an encoder (DynClean §3.1).
 //!
-//! Span vector `[h(first piece of first word); h(last piece of last word); width embedding]`, two
-//! hidden layers with ReLU and dropout, one logit per label. The first layer is linear in the three
-//! parts, so each is projected once per token or width (see [`crate::ops::span_sum`]).
+//! The vector of a span is `[h(first piece of first word); h(last piece of last word); width embedding]`. Two
+//! hidden layers with ReLU and dropout follow, and an output layer with one logit per label. The first layer is
+//! linear in the three parts, so each part is projected once per token or width (see [`crate::ops::span_sum`]).
 
 use std::sync::Arc;
 
@@ -25,21 +25,21 @@ const SHAPE_EMBEDDING: usize = 32;
 const HIDDEN: usize = 150;
 const DROPOUT: f32 = 0.2;
 
-/// Encoder, span head and their parameters.
+/// Encoder, span classifier and their parameters.
 pub struct SpanModel {
-    /// Everything that trains.
+    /// All trainable parameters.
     pub parameters: Parameters,
     encoder: Encoder,
     head: Head,
 }
 
 struct Head {
-    /// Present as the settings say; by default when the encoder is blind to case.
+    /// Present if the settings ask for it, or by default if the encoder ignores case.
     shapes: Option<Weight>,
     widths: Weight,
-    /// The rows of `widths`: 0, 1, …
+    /// Indices of all rows of `widths`: 0, 1, …
     all_widths: Arc<[u32]>,
-    /// The first layer in its three parts; the bias goes with the widths.
+    /// The first layer, in three parts. Its bias belongs to the width part.
     start: Linear,
     end: Linear,
     width: Linear,
@@ -47,21 +47,22 @@ struct Head {
     output: Linear,
 }
 
-/// What the model says about the spans of a batch.
+/// Output of the model for the spans of a batch.
 pub struct SpanOutput {
     /// `[spans, labels]`
     pub logits: Tensor,
     /// Last hidden layer, `[spans, 150]`.
     pub hidden: Tensor,
-    /// What led to the logits, where it is not candle that keeps it.
+    /// The operations that led to the logits, if candle does not keep them itself.
     tape: Option<Tape>,
 }
 
 impl SpanOutput {
-    /// For each span the sum of the cosines of its hidden vector to those of the spans with `chosen[i]`.
+    /// Returns for each span the sum of the cosines between its hidden vector and those of the spans with
+    /// `chosen[i]`.
     ///
     /// # Errors
-    /// When there is not one choice per span.
+    /// When the number of choices is not the number of spans.
     pub fn sums_of_cosines(&self, chosen: &[bool]) -> Result<Vec<f32>> {
         if self.tape.is_some() {
             return Ok(tensors::sums_of_cosines(&self.hidden, chosen)?);
@@ -70,10 +71,10 @@ impl SpanOutput {
         Ok(sums_of_cosines(&hidden, chosen))
     }
 
-    /// Cross entropy, summed over the spans with a target.
+    /// Returns the cross entropy, summed over the spans with a target.
     ///
     /// # Errors
-    /// When there is not one target per span, or a target has no logit.
+    /// When the number of targets is not the number of spans, or a target has no logit.
     pub fn loss(self, targets: Vec<Option<u32>>) -> Result<Loss> {
         Ok(match self.tape {
             None => Loss { value: cross_entropy(&self.logits, targets.into())?, tape: None },
@@ -86,10 +87,10 @@ impl SpanOutput {
 }
 
 impl SpanModel {
-    /// Builds the model; what no checkpoint gives starts from `parameters`' random stream.
+    /// Builds the model. Weights that no checkpoint provides start from the random stream of `parameters`.
     ///
     /// # Errors
-    /// When the encoder's weights are missing or do not fit.
+    /// When weights of the encoder are missing or do not fit.
     pub fn new(
         spec: &EncoderSpec,
         mut parameters: Parameters,
@@ -105,14 +106,14 @@ impl SpanModel {
         Ok(Self { parameters, encoder, head })
     }
 
-    /// Sentences as one input, packed or padded as this model computes.
+    /// Combines sentences to one input, packed or padded as this model needs.
     pub fn batch(&self, sentences: &[&SentenceInput]) -> Batch {
         let packed = Batch::pack(sentences);
         if self.parameters.compute().pads() { packed.padded() } else { packed }
     }
 
-    /// What the model says about the candidate spans of a [`batch`](Self::batch), sentence by sentence in the order
-    /// of their ids, ready for a loss.
+    /// Computes logits and hidden vectors of the candidate spans of a [`batch`](Self::batch), ready for a loss.
+    /// Spans are in the order of the sentences and, in a sentence, of their ids.
     ///
     /// # Errors
     /// When the batch does not fit the model.
@@ -122,10 +123,10 @@ impl SpanModel {
         Ok(SpanOutput { logits, hidden, tape: pass.into_tape() })
     }
 
-    /// Logits alone, without dropout, in the same order: all of them in a row, `n_labels` per span.
+    /// Computes only the logits, without dropout, in the same order: one list with `n_labels` values per span.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
+    /// The same as [`forward`](Self::forward).
     pub fn logits(&self, batch: &Batch, spans: Arc<SpanRows>) -> Result<Vec<f32>> {
         let mut masks = Masks::evaluation();
         let mut pass = Pass::new(self.parameters.compute(), batch, &mut masks, false)?;
@@ -176,7 +177,7 @@ impl Head {
         })
     }
 
-    /// Logits and last hidden layer.
+    /// Returns the logits and the last hidden layer.
     fn forward(&self, tokens: &Tensor, spans: Arc<SpanRows>, pass: &mut Pass) -> Result<(Tensor, Tensor)> {
         let tokens = match &self.shapes {
             Some(shapes) => {
@@ -193,13 +194,13 @@ impl Head {
         let first = pass.relu(&first, Some(DROPOUT))?;
         let second = pass.linear(&first, &self.second)?;
         let hidden = pass.relu(&second, Some(DROPOUT))?;
-        // Margins are small differences of logits: they are not rounded.
+        // Margins are small differences of logits, so logits are not rounded.
         let logits = pass.precise_linear(&hidden, &self.output)?;
         Ok((logits, hidden))
     }
 }
 
-/// Rows of the candidate spans of a batch's sentences, in the order of their ids.
+/// Returns the rows of the candidate spans of a batch's sentences, in the order of their ids.
 pub fn span_rows(sentences: &[&SentenceInput], batch: &Batch, max_width: u32) -> SpanRows {
     let mut rows = SpanRows::default();
     for (sentence, &offset) in sentences.iter().zip(&batch.offsets) {
@@ -219,15 +220,15 @@ pub fn span_rows(sentences: &[&SentenceInput], batch: &Batch, max_width: u32) ->
 /// A span that a model found, with its margin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
-    /// Where.
+    /// The span.
     pub span: Span,
-    /// Its type.
+    /// Its entity type.
     pub label: u16,
     /// Margin of the label over the next best.
     pub margin: f32,
 }
 
-/// Of overlapping finds, only the one with the largest margin (ties: the first).
+/// Keeps among overlapping entities only the one with the largest margin. With equal margins it keeps the first.
 pub fn without_overlaps(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by(|a, b| b.margin.total_cmp(&a.margin).then(a.span.cmp(&b.span)));
     let mut kept: Vec<Found> = Vec::new();
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn span_rows_follow_the_enumeration() {
-        // Two words of two pieces each behind a begin row; then one word.
+        // Two words of two pieces each after a begin row; then one word.
         let a = SentenceInput {
             first: vec![1, 3],
             last: vec![2, 4],

@@ -1,8 +1,9 @@
 //! The table of spans as Parquet, for DuckDB, Polars or Spark.
 //!
-//! Whole numbers are unsigned, texts dictionary-encoded strings, unknown values null: gold without a
-//! gold corpus, probabilities where only margins were recorded, metrics of flagged spans. Columns are
-//! written group by group in small batches: the table is never in memory.
+//! Whole numbers are unsigned, and texts are dictionary-encoded strings. Unknown values are null: gold without a
+//! gold corpus, probabilities if only margins were recorded, and metrics of flagged spans.
+//!
+//! Columns are written group by group in small batches, so the whole table is never in memory.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -19,12 +20,12 @@ use parquet::schema::types::ColumnPath;
 
 use crate::span_table::SpanTable;
 
-/// Rows whose columns lie together: what readers load and skip as one.
+/// Number of rows in a group. Readers load or skip a group as a whole.
 const ROWS_PER_GROUP: usize = 1 << 20;
-/// Rows handed to the writer at once.
+/// Number of rows that the writer gets at once.
 const ROWS_PER_BATCH: usize = 8192;
 
-/// The columns in order. `required` ones are known for every span.
+/// The columns in order. A `required` column has a value for every span.
 const SCHEMA: &str = "message spans {
     required int32 span_id (INTEGER(32, false));
     required int32 sentence (INTEGER(32, false));
@@ -45,9 +46,9 @@ const SCHEMA: &str = "message spans {
     required binary because (STRING);
 }";
 
-/// Columns of positions, which rise: differences take the least room.
+/// Columns of positions. Their values rise, so differences take the least space.
 const POSITIONS: [&str; 4] = ["span_id", "sentence", "start", "end"];
-/// Columns of measured values, which hardly repeat.
+/// Columns of measured values, which rarely repeat.
 const MEASURED: [&str; 5] = ["predicted_probability", "aum", "confidence", "variability", "trust"];
 
 /// Writes the table.
@@ -87,7 +88,7 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
     let name = |label: u16| names.get(usize::from(label)).cloned();
     let finite = |column: &[f32], id: usize| column.get(id).copied().filter(|v| v.is_finite());
 
-    // Parquet keeps unsigned numbers in the bits of signed ones.
+    // Parquet stores the bits of unsigned numbers in signed ones.
     group.required::<Int32Type>(|id| id as u32 as i32)?;
     group.required::<Int32Type>(|id| position(id).sentence as i32)?;
     group.required::<Int32Type>(|id| position(id).start as i32)?;
@@ -114,10 +115,10 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
     group.required::<ByteArrayType>(|id| table.because(id).into_bytes().into())
 }
 
-/// Stands for the place of an id beyond the enumeration, which a group never has.
+/// Stands for the span of an id that does not exist. A group never contains such an id.
 const NO_SPAN: shared::corpus::span::Span = shared::corpus::span::Span { sentence: 0, start: 0, end: 0 };
 
-/// A group of rows, whose columns are written one after the other.
+/// A group of rows. Its columns are written one after the other.
 struct Group<'a, W: Write + Send> {
     rows: Range<usize>,
     writer: SerializedRowGroupWriter<'a, W>,

@@ -1,4 +1,4 @@
-//! One row per candidate span, for other programs: labels, metrics, decision.
+//! Table with one row per candidate span, for other programs: labels, metrics, decision.
 
 use std::collections::BTreeMap;
 use std::io::BufWriter;
@@ -15,7 +15,8 @@ use crate::convert::has_guids;
 use crate::run_dir::write_whole_by;
 use crate::span_parquet;
 
-/// A label that is trusted less than this has its reasons in the table: those of all spans would be most of it.
+/// The table gives reasons only for labels with less trust than this. The reasons of all spans would make up most
+/// of it.
 const DOUBTED: f32 = 0.8;
 
 /// How a table is written.
@@ -28,10 +29,10 @@ pub enum TableFormat {
 }
 
 impl TableFormat {
-    /// The one that the ending of a name says.
+    /// Returns the format that matches the ending of a file name.
     ///
     /// # Errors
-    /// When it is another.
+    /// If the ending is neither `.csv` nor `.parquet`.
     pub fn of(name: &Path) -> Result<Self> {
         match name.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("csv") => Ok(Self::Csv),
@@ -41,7 +42,7 @@ impl TableFormat {
     }
 }
 
-/// The spans of a dynamics file with what was decided about them. Nothing is computed before it is asked for.
+/// The spans of a dynamics file and the decisions about them. Values are computed only when they are needed.
 pub struct SpanTable<'a> {
     pub(crate) dynamics: &'a Dynamics,
     pub(crate) judge: &'a Judge,
@@ -50,7 +51,7 @@ pub struct SpanTable<'a> {
 }
 
 impl<'a> SpanTable<'a> {
-    /// The table of these decisions.
+    /// Creates the table of these decisions.
     pub fn new(dynamics: &'a Dynamics, judge: &'a Judge, decided: &'a BTreeMap<SpanId, Decision>) -> Self {
         Self { dynamics, judge, decided, gold: dynamics.dense_gold(&judge.index) }
     }
@@ -58,7 +59,7 @@ impl<'a> SpanTable<'a> {
     /// Writes the table.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, out: &Path, format: TableFormat) -> Result<()> {
         match format {
             TableFormat::Csv => self.write_csv(out),
@@ -69,7 +70,7 @@ impl<'a> SpanTable<'a> {
     fn write_csv(&self, out: &Path) -> Result<()> {
         write_whole_by(out, |file| {
             let mut csv = csv::Writer::from_writer(BufWriter::new(file));
-            // Without text, the guid is all that tells a row what it is.
+            // Without text, only the guid tells the reader which item a row is.
             let has_guids = has_guids(&self.dynamics.info);
             let guid = |cell: &str| has_guids.then(|| cell.to_owned());
             let others = [
@@ -114,39 +115,39 @@ impl<'a> SpanTable<'a> {
         })
     }
 
-    /// Number of spans.
+    /// Returns the number of spans.
     pub(crate) fn len(&self) -> usize {
         self.judge.index.len()
     }
 
-    /// All spans in the order of their ids.
+    /// Returns all spans in the order of their ids.
     fn spans(&self) -> impl Iterator<Item = Span> + '_ {
         (0..self.dynamics.corpus.n_sentences() as u32).flat_map(|s| self.judge.index.spans_of(s))
     }
 
-    /// The name of a label.
+    /// Returns the name of a label.
     pub(crate) fn name(&self, label: LabelId) -> &str {
         self.dynamics.corpus.labels.name(label)
     }
 
-    /// Distant label.
+    /// Returns the distant label.
     pub(crate) fn label(&self, id: usize) -> LabelId {
         self.judge.assigned.get(id).copied().unwrap_or(O)
     }
 
-    /// Gold label, where known.
+    /// Returns the gold label, if known.
     pub(crate) fn gold(&self, id: usize) -> Option<LabelId> {
         self.gold.as_ref()?.get(id).copied()
     }
 
-    /// Why the label is doubted, where it is.
+    /// Returns the reasons to doubt the label, or an empty text if it is not doubted.
     pub(crate) fn because(&self, id: usize) -> String {
         let is_doubted = self.judge.metrics.trust.get(id).is_some_and(|&trust| trust < DOUBTED);
         let id = SpanId::try_from(id).ok().filter(|_| is_doubted);
         id.map_or(String::new(), |id| self.judge.explain(&self.dynamics.corpus.tokens, id).line())
     }
 
-    /// `keep`, `remove`, or `relabel:` with the new label.
+    /// Returns `keep`, `remove`, or `relabel:` with the new label.
     pub(crate) fn decision(&self, id: usize) -> String {
         match SpanId::try_from(id).ok().and_then(|id| self.decided.get(&id)) {
             None | Some(Decision::Keep) => "keep".to_owned(),
@@ -156,7 +157,7 @@ impl<'a> SpanTable<'a> {
     }
 }
 
-/// A value that may not be known.
+/// Formats a value; empty if it is not known.
 fn text(value: Option<&impl ToString>) -> String {
     value.map_or(String::new(), ToString::to_string)
 }

@@ -1,8 +1,8 @@
-//! A sweep: several settings of the cleaning, tried on the same dynamics; the one whose model is best on dev is
-//! taken.
+//! A sweep tries several settings of the cleaning on the same dynamics. It takes the one whose model is best on
+//! dev.
 //!
-//! Only retraining is repeated, and that once per cleaned corpus: settings that judge the same spans wrong share
-//! it. Test is looked at by the chosen one alone, or the choice would be made on test.
+//! Only retraining is repeated, once per cleaned corpus: settings that give the same cleaned corpus share the
+//! training. Only the chosen model is scored on test. Otherwise the choice would be made on test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,14 +23,15 @@ use crate::random::derived_seed;
 use crate::results::Sides;
 
 const RESULT: &str = "sweep.json";
-/// Scores of the trainings, one file per cleaned corpus.
+/// Folder for the scores of the trainings, one file per cleaned corpus.
 pub(crate) const SCORES: &str = "sweep";
 
-/// What is tried: every combination of the lists. An empty list leaves what the command line or the automatic says.
+/// The settings to try: every combination of the lists. If a list is empty, the setting stays as given on the
+/// command line, or automatic.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Sweep {
-    /// Epochs over which the metric is taken, as `"1-3"`, or `"auto"`.
+    /// Epochs over which the metric is computed, such as `"1-3"`, or `"auto"`.
     windows: Vec<WindowChoice>,
     /// `"aum"`, `"confidence"`.
     metrics: Vec<Metric>,
@@ -38,17 +39,17 @@ pub struct Sweep {
     negatives: Vec<Rule>,
     /// Rules for positives.
     positives: Vec<Rule>,
-    /// A threshold for every entity type by itself.
+    /// Whether every entity type gets its own threshold.
     per_class: Vec<bool>,
     /// `"remove"`, `"relabel"`.
     on_wrong: Vec<Action>,
-    /// Judge every suspicious negative, even where several overlap.
+    /// Whether to judge every suspicious negative, even if several overlap.
     keep_overlaps: Vec<bool>,
-    /// Correct what dev contradicts, where the dynamics say what that is.
+    /// Whether to correct labels that dev contradicts, if the dynamics list them.
     dictionary_check: Vec<bool>,
-    /// Which sides are judged by their thresholds, and which keep their labels.
+    /// Whether to also try leaving one or both sides unjudged.
     sides: TrySides,
-    /// Trainings on each cleaned corpus, with seeds of their own; dev F1 is their mean.
+    /// Number of trainings on each cleaned corpus, each with its own seed. Dev F1 is their mean.
     seeds: u32,
 }
 
@@ -69,36 +70,37 @@ impl Default for Sweep {
     }
 }
 
-/// What of the cleaning is tried on dev where nobody has settled it.
+/// Settings of the cleaning that a run tries on dev by itself, if the user has not set them
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Trials {
-    /// Nothing: clean as the settings say
+    /// Try nothing: clean as the settings say
     None,
-    /// Clean as the settings say, or leave every label as it came: one training
+    /// Clean as the settings say, or change no label: one training
     Usual,
-    /// Also each side judged or not, and what is wrong relabelled or removed: up to seven trainings
+    /// Also try without judging one side, and removing against relabelling wrong labels: up to seven trainings
     All,
 }
 
-/// Which sides a sweep leaves unjudged, too. The check of the dictionary is not a threshold: it stays.
+/// The sides that a sweep also tries to leave unjudged. The dictionary check is not a threshold: it stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum TrySides {
-    /// None: judge as the settings say.
+    /// Judge as the settings say.
     #[default]
     None,
-    /// Both together: judge as the settings say, or change no label.
+    /// Judge as the settings say, or change no label at all.
     Both,
-    /// Positives judged or not, where their threshold is automatic; and where all are, no label changed.
+    /// Judge the positives or not, if their threshold is automatic. If all thresholds are automatic, also try
+    /// changing no label at all.
     Positives,
-    /// Likewise both sides, negatives, positives, or neither.
+    /// Like `Positives`, and also judge the negatives or not.
     All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 enum WindowChoice {
-    /// That of the base settings.
+    /// The window of the base settings.
     Base,
     Epochs(Window),
 }
@@ -114,16 +116,16 @@ impl TryFrom<String> for WindowChoice {
     }
 }
 
-/// `sweep.json`.
+/// The content of `sweep.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SweepResult {
-    /// Trainings per cleaned corpus.
+    /// Number of trainings per cleaned corpus.
     pub seeds: u32,
-    /// Dev F1 of the model on the distant labels as they came (one seed).
+    /// Dev F1 of the model on the unchanged distant labels (one seed).
     pub raw_dev_f1: f64,
-    /// The chosen combination, from 0.
+    /// Index of the chosen combination, from 0.
     pub chosen: usize,
-    /// All, in the order of the lists, the last list running fastest.
+    /// All combinations in the order of the lists. The last list varies fastest.
     pub combinations: Vec<Combination>,
 }
 
@@ -132,20 +134,20 @@ pub struct SweepResult {
 pub struct Combination {
     /// The settings.
     pub settings: Settings,
-    /// The thresholds they gave.
+    /// The thresholds that these settings gave.
     pub thresholds: Thresholds,
     /// Spans that left the training data.
     pub removed: Sides,
     /// Spans that got another label.
     pub relabelled: Sides,
-    /// Against gold, where it is known: it decides nothing.
+    /// Comparison with gold, if known. It does not affect the choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseDetection>,
-    /// Digest of the cleaned corpus: combinations with the same share their trainings.
+    /// Digest of the cleaned corpus. Combinations with the same digest share their trainings.
     pub cleaned: String,
-    /// Dev F1 by seed; empty where the cleaning left no entity to learn from.
+    /// Dev F1 by seed. Empty if the cleaning left no entity to learn from.
     pub dev_f1: Vec<f64>,
-    /// Their mean.
+    /// Mean of `dev_f1`.
     pub mean_dev_f1: Option<f64>,
 }
 
@@ -156,8 +158,8 @@ struct Scores {
 }
 
 impl Sweep {
-    /// What a run tries by itself: [`Trials`]. Whether what is wrong is removed or relabelled is tried, too, where
-    /// `action_is_open`.
+    /// Returns the sweep that a run does by itself. With `action_is_open`, [`Trials::All`] also tries both
+    /// removing and relabelling.
     pub fn of_trials(trials: Trials, action_is_open: bool) -> Self {
         let (sides, tries_actions) = match trials {
             Trials::None => (TrySides::None, false),
@@ -171,9 +173,9 @@ impl Sweep {
     /// Reads the `[sweep]` table of a TOML file.
     ///
     /// # Errors
-    /// Names the file, the line and what was expected.
+    /// The error names the file, the line and what was expected.
     pub fn read(path: &Path) -> Result<Self> {
-        // Other tables may be there for other purposes.
+        // The file may have other tables for other purposes.
         #[derive(Deserialize)]
         struct File {
             sweep: Sweep,
@@ -194,7 +196,7 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// The lists that stand for an option.
+    /// Returns the lists that set the same thing as a command-line option.
     pub fn lists_of(option: &str) -> &'static [&'static str] {
         match option {
             "threshold" => &["negatives", "positives"],
@@ -210,7 +212,7 @@ impl Sweep {
         }
     }
 
-    /// Leaves out the lists that an option of the command line overrules; says which there were.
+    /// Empties the lists that a command-line option overrides. Returns the names of those that were not empty.
     pub fn leave_out(&mut self, option: &str) -> Vec<&'static str> {
         fn was_there<T>(list: &mut Vec<T>) -> bool {
             !std::mem::take(list).is_empty()
@@ -229,15 +231,15 @@ impl Sweep {
         Self::lists_of(option).iter().copied().filter(|list| is_left_out(list)).collect()
     }
 
-    /// Whether more windows than that of the settings are tried.
+    /// Returns whether windows other than the one of the settings are tried.
     pub fn varies_windows(&self) -> bool {
         !self.windows.is_empty()
     }
 
-    /// Checks, before anything is trained, what can be known of the settings to try: entity types and epochs.
+    /// Checks entity types and epochs of the settings to try, before any training.
     ///
     /// # Errors
-    /// Names the type or the window that does not exist.
+    /// The error names the entity type or the window that does not exist.
     pub fn check(&self, adjust: impl FnOnce(&mut Settings), labels: &LabelSet, epochs: u32) -> Result<()> {
         let mut settings = Settings { metric: Metric::Trust, ..Settings::paper() };
         adjust(&mut settings);
@@ -254,12 +256,13 @@ impl Sweep {
         check_classes(&settings, labels)
     }
 
-    /// Whether there is anything to choose between, or to average.
+    /// Returns whether there is more than one combination, or more than one seed.
     pub(crate) fn is_choice(&self, base: &Settings) -> bool {
         self.seeds > 1 || self.combinations(base) != [base.clone()]
     }
 
-    /// How many trainings this takes at most, where the settings that a run finds are adjusted like this.
+    /// Returns the largest possible number of trainings, if `adjust` is applied to the automatic settings of the
+    /// run.
     pub(crate) fn most_trainings(&self, adjust: impl Fn(&mut Settings)) -> u32 {
         let mut base =
             Settings { negatives: Rule::Auto, positives: Rule::Auto, dictionary_check: true, ..Settings::paper() };
@@ -268,10 +271,10 @@ impl Sweep {
         for mut settings in self.combinations(&base) {
             let judges = [settings.negatives, settings.positives] != [Rule::Keep; 2] || !settings.classes.is_empty();
             if !judges {
-                // Nothing is judged wrong that could be removed or relabelled.
+                // Without judging, removing and relabelling give the same result.
                 settings.action = base.action;
             }
-            // The model on labels that nobody changes is there already.
+            // The model on unchanged labels exists already.
             let is_there = !judges && !settings.dictionary_check && self.seeds == 1;
             if !is_there && !different.contains(&settings) {
                 different.push(settings);
@@ -280,7 +283,7 @@ impl Sweep {
         different.len() as u32 * self.seeds
     }
 
-    /// All combinations, each once.
+    /// Returns all combinations, each once.
     fn combinations(&self, base: &Settings) -> Vec<Settings> {
         let mut all = vec![base.clone()];
         vary(&mut all, &self.windows, |settings, window| match window {
@@ -294,7 +297,7 @@ impl Sweep {
         vary(&mut all, &self.on_wrong, |settings, &action| settings.action = action);
         vary(&mut all, &self.keep_overlaps, |settings, &keep| settings.overlap_suppression = !keep);
         vary(&mut all, &self.dictionary_check, |settings, &check| settings.dictionary_check = check);
-        // What somebody asked for is done: a rule given by hand is no default to be doubted.
+        // A rule that the user gave is always applied. Only automatic rules are tried against not judging.
         let unless_judged = |rule: Rule, judged: bool| if judged || rule != Rule::Auto { rule } else { Rule::Keep };
         let judged = [true, false];
         if self.sides == TrySides::All {
@@ -322,7 +325,7 @@ impl Sweep {
     }
 }
 
-/// Every one of `all` with every value of a list; an empty list changes nothing.
+/// Combines each of `all` with each value of a list. An empty list changes nothing.
 fn vary<T>(all: &mut Vec<Settings>, values: &[T], set: impl Fn(&mut Settings, &T)) {
     if values.is_empty() {
         return;
@@ -337,7 +340,7 @@ fn vary<T>(all: &mut Vec<Settings>, values: &[T], set: impl Fn(&mut Settings, &T
 }
 
 impl Job<'_> {
-    /// Tries all combinations and returns the cleaning whose models are best on dev; among equals the first.
+    /// Tries all combinations. Returns the cleaning whose models are best on dev; with equal scores, the first.
     pub(crate) fn sweep(
         &self,
         sweep: &Sweep,
@@ -349,7 +352,7 @@ impl Job<'_> {
             let judge = Judge::new(&recorded.dynamics, settings.window, settings.metric)?;
             self.decide(recorded, judge, settings.clone())
         };
-        // All are decided before the first is trained: a mistake in the last shows at once.
+        // Decide all combinations before the first training, so that a mistake in the last one shows at once.
         let decided = sweep.combinations(base).into_iter().map(|settings| {
             let cleaning = cleaning(&settings).with_context(|| format!("the combination {}", describe(&settings)))?;
             Ok(Combination {
@@ -381,8 +384,8 @@ impl Job<'_> {
             }
             done.insert(digest.clone(), combination.dev_f1.clone());
             let Some(mean) = combination.mean_dev_f1 else { continue };
-            // The last checkpoint of the best one's first training holds the model to be tested; the beaten one's
-            // is no longer needed.
+            // For the best combination, the last checkpoint of its first training holds the model to be tested.
+            // The checkpoint of the beaten combination is not needed any more.
             let beaten = match &best {
                 Some((f1, ..)) if mean <= *f1 => Some(digest),
                 _ => best.replace((mean, i, digest)).map(|(.., beaten)| beaten),
@@ -400,7 +403,7 @@ impl Job<'_> {
         Ok((cleaning, result))
     }
 
-    /// Forgets what an earlier start tried and this one did not.
+    /// Removes the scores of combinations that an earlier start tried and this one did not.
     pub(crate) fn forget_other_sweeps(&self, this: Option<&SweepResult>) -> Result<()> {
         if this.is_none() {
             self.dir.remove(RESULT)?;
@@ -414,7 +417,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Dev F1 of trainings on a cleaned corpus, by seed; those known from an earlier start are not repeated.
+    /// Returns the dev F1 of trainings on a cleaned corpus, by seed. Trainings that an earlier start finished are
+    /// not repeated.
     fn try_cleaning(&self, title: &str, cleaning: &Cleaning, seeds: u32) -> Result<Vec<f64>> {
         let file = scores_file(&cleaning.digest);
         let mut scores: Scores = self.dir.read_json(&file)?.unwrap_or_default();
@@ -425,7 +429,7 @@ impl Job<'_> {
             console::status(title);
         }
         for number in scores.dev_f1.len() as u32 + 1..=seeds {
-            // The first is the training that the run itself does on this corpus.
+            // The first training is the one that the run itself does on this corpus.
             let (name, config) = match number {
                 1 => (cleaned_name(&cleaning.digest), self.config.clone()),
                 _ => {
@@ -446,13 +450,13 @@ impl Job<'_> {
     }
 }
 
-/// Of the trainings on the cleaned corpus with this digest.
+/// Returns the name of the file with the scores of the trainings on this cleaned corpus.
 fn scores_file(digest: &str) -> String {
     format!("{SCORES}/{digest}.json")
 }
 
 impl Combination {
-    /// Whether the distant labels stay as they came: their model is there already.
+    /// Returns whether no label is changed. The model on the unchanged labels exists already.
     fn changes_nothing(&self) -> bool {
         let Sides { positives, negatives } = self.removed;
         let relabelled = &self.relabelled;
@@ -466,9 +470,9 @@ impl Combination {
 }
 
 impl SweepResult {
-    /// The combinations as the report shows them.
+    /// Returns the combinations as the report shows them.
     pub fn tried(&self) -> Vec<Tried> {
-        // Of those that change nothing one is enough.
+        // Show only one of the combinations that change no label.
         let unchanged = |(_, c): &(usize, &Combination)| c.changes_nothing();
         let all = || self.combinations.iter().enumerate();
         let shown = all().filter(unchanged).find(|(i, _)| *i == self.chosen).or(all().find(unchanged)).map(|(i, _)| i);
@@ -482,7 +486,7 @@ impl SweepResult {
         all().filter(|(i, c)| !c.changes_nothing() || Some(*i) == shown).map(tried).collect()
     }
 
-    /// A line per combination, for a terminal.
+    /// Returns a line per combination, for a terminal.
     pub fn summary(&self) -> String {
         let percent = |f1: f64| format!("{:5.1}", 100.0 * f1);
         let n = self.combinations.len();
@@ -504,7 +508,7 @@ impl SweepResult {
     }
 }
 
-/// Settings in one line.
+/// Describes settings in one line.
 fn describe(settings: &Settings) -> String {
     let rule = |rule: Rule| match rule {
         Rule::Auto => "auto".to_owned(),
@@ -553,7 +557,7 @@ mod tests {
             on-wrong = ["remove", "relabel"]
             seeds = 2
         "#;
-        // The base has the window 1-3 already.
+        // The base already has the window 1-3.
         let all = read(toml).unwrap().combinations(&Settings::paper());
         assert_eq!(all.len(), 2 * 3 * 2);
         assert_eq!((all[0].negatives, all[0].action), (Rule::Auto, Action::Remove));
@@ -608,7 +612,7 @@ mod tests {
         let most = |trials, adjust: fn(&mut Settings)| Sweep::of_trials(trials, true).most_trainings(adjust);
         assert_eq!(most(Trials::None, |_| ()), 1);
         assert_eq!(most(Trials::Usual, |_| ()), 1);
-        // Eight, of which two judge neither side.
+        // Eight combinations, of which two judge neither side.
         assert_eq!(most(Trials::All, |_| ()), 7);
         assert_eq!(most(Trials::All, |s| s.dictionary_check = false), 6);
         assert_eq!(most(Trials::Usual, |s| s.positives = Rule::Keep), 1);

@@ -1,4 +1,4 @@
-//! Text that is to be labelled: raw, or a corpus in any format, from a file or standard input.
+//! Text to be labelled: raw text, or a corpus in any format, from a file or standard input.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,28 +10,29 @@ use shared::formats::{self, ReadOptions, plain_text};
 use crate::console;
 use crate::corpus_file::{at, bytes_of, read, read_bytes};
 
-/// The name that stands for standard input or output.
+/// The file name that stands for standard input or output.
 pub const STANDARD: &str = "-";
 
-/// Whether standard input or output is meant.
+/// Returns whether the path stands for standard input or output.
 pub fn is_standard(path: &Path) -> bool {
     path == Path::new(STANDARD)
 }
 
-/// A text and what it came as.
+/// A text, and the form in which it came.
 pub struct TextInput {
-    /// Its sentences; labels that it had are there still.
+    /// The sentences. If the text had labels, they are still there.
     pub corpus: Corpus,
     /// Whether it was raw text.
     pub is_plain: bool,
 }
 
-/// Reads raw text or a corpus. Raw text is what comes from standard input or a file named `.txt` and is
-/// neither JSON nor columns of tags; `plain` makes it raw text whatever it looks like, a format in the
-/// options makes it that format.
+/// Reads raw text or a corpus.
+///
+/// Text from standard input or from a `.txt` file is raw text, unless it looks like JSON or columns of tags.
+/// `plain` makes any text raw text. A format in the options makes it that format.
 ///
 /// # Errors
-/// Names the file, the line and what was expected.
+/// The error names the file, the line and what was expected.
 pub fn read_text(path: &Path, plain: bool, options: &ReadOptions) -> Result<TextInput> {
     let options = ReadOptions { unlabelled: true, ..options.clone() };
     let is_plain = |bytes: &[u8]| plain || options.format.is_none() && plain_text::is_plain(bytes);

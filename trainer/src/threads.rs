@@ -1,14 +1,16 @@
-//! Threads of the numerical libraries.
+//! Number of threads of the numerical libraries.
 
-/// candle's elementwise operations wait for each other in a spin loop: on a busy machine four times
-/// slower than one thread alone. What is worth several threads here runs on rayon's.
+/// Makes candle use one thread for its elementwise operations.
 ///
-/// To be called first thing in `main`. A number that the user set stays.
+/// With several threads, these operations wait for each other in a spin loop. On a busy machine that is four times
+/// slower than one thread. Work here that gains from several threads runs on rayon's threads instead.
+///
+/// Call this first in `main`. A number that the user has set is kept.
 pub fn settle() {
     const VARIABLE: &str = "CANDLE_NUM_THREADS";
     if std::env::var_os(VARIABLE).is_none() {
-        // SAFETY: changing the environment is unsound only while another thread reads it; `main`
-        // has started none yet.
+        // SAFETY: changing the environment is unsound only while another thread reads it, and `main` has not
+        // started any thread yet.
         #[allow(unsafe_code)]
         unsafe {
             std::env::set_var(VARIABLE, "1");

@@ -1,4 +1,4 @@
-//! Choosing and mislabelling threshold samples (DynClean §3.3).
+//! Choice and mislabelling of threshold samples (DynClean §3.3).
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -7,18 +7,20 @@ use shared::corpus::labels::{LabelId, O};
 use shared::corpus::span::SpanId;
 use shared::recording::dynamics::SampleScheme;
 
-/// Spans with their wrong labels, ascending by span.
+/// Spans with their wrong labels, in ascending order of the spans.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ThresholdSamples {
     /// The spans.
     pub spans: Vec<SpanId>,
-    /// The label each is given; the extra class is number C + 1.
+    /// The wrong label of each span. The extra class has the number C + 1.
     pub assigned: Vec<LabelId>,
 }
 
-/// Draws #positives / C positives, stratified by type, and as many negatives. With a single type half of the positives are
-/// drawn: were all of them, the threshold run would never see the type. `labels` has one
-/// element per span, `None` where the label is unknown.
+/// Draws threshold samples: of each type 1 / C of its spans, rounded up, and as many negatives as positives. C is
+/// the number of types.
+///
+/// With a single type only half of the positives are drawn. With all of them the threshold run would never see the
+/// type. `labels` has one element per span, `None` if the label is unknown.
 pub fn draw(
     labels: &[Option<LabelId>],
     n_types: usize,
@@ -32,7 +34,7 @@ pub fn draw(
     for label in 1..=n_types as LabelId {
         let mut spans = with_label(label);
         spans.shuffle(rng);
-        // A type with few spans still gives one.
+        // A type with few spans still gives at least one.
         let share = spans.len().div_ceil(n_types.max(2));
         chosen.extend(spans.into_iter().take(share).map(|span| (span, label)));
     }
@@ -80,7 +82,7 @@ mod tests {
         let labels = labels();
         let samples = draw(&labels, 2, SampleScheme::FakeClass, &mut stream(1, "samples"));
         let of = |wanted: Option<LabelId>| samples.spans.iter().filter(|&&s| labels[s as usize] == wanted).count();
-        // 20 and 40 positives of two types: half of each; as many negatives as both together.
+        // 20 and 40 positives of two types: half of each, and as many negatives as positives.
         assert_eq!([of(Some(1)), of(Some(2)), of(Some(0)), of(None)], [10, 20, 30, 0]);
         assert!(samples.spans.is_sorted_by(|a, b| a < b));
         assert!(samples.assigned.iter().all(|&l| l == 3));

@@ -1,4 +1,4 @@
-//! One training: from fresh weights over all epochs, with logits of all spans after each.
+//! One training: from fresh weights over all epochs, with a callback after each epoch.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,23 +29,23 @@ use crate::random::{Masks, stream};
 use crate::run_dir::Written;
 use crate::span_model::{Found, SpanModel, span_rows, without_overlaps};
 
-/// Sentences per batch where nothing is trained: packed, and padded.
+/// Sentences per batch without training: packed, and padded.
 const EVALUATION_BATCH: usize = 32;
 const PADDED_EVALUATION_BATCH: usize = 128;
-/// Sentences of which those of like length are evaluated together, where they are padded.
+/// Number of sentences that are sorted by length before they are put into padded batches for evaluation.
 const EVALUATION_WINDOW: usize = 4096;
 
 /// A corpus, prepared for one encoder.
 pub struct Prepared {
     /// Text and labels.
     pub corpus: Corpus,
-    /// Its candidate spans.
+    /// Candidate spans of the corpus.
     pub index: SpanIndex,
     inputs: Vec<SentenceInput>,
 }
 
 impl Prepared {
-    /// Prepares a corpus; what is to be told about it is told by its `name`.
+    /// Prepares a corpus. `name` stands for the corpus in messages to the user.
     ///
     /// # Errors
     /// When there are too many spans, or the tokenizer fails.
@@ -60,9 +60,9 @@ impl Prepared {
     }
 }
 
-/// What one training learns from.
+/// Everything that one training needs.
 pub struct Stage<'a> {
-    /// Shown beside the progress bar.
+    /// Name that is shown beside the progress bar.
     pub name: &'a str,
     /// Settings.
     pub config: &'a Config,
@@ -72,60 +72,60 @@ pub struct Stage<'a> {
     pub train: &'a Prepared,
     /// Label of every training span; `None` for spans that are left out of the loss.
     pub targets: Vec<Option<u32>>,
-    /// Number of labels of the model: the label set's, `O`, and the extra class where there is one.
+    /// Number of labels of the model: the entity types, `O`, and the extra class if there is one.
     pub n_labels: usize,
-    /// Held-out sentences with gold labels, which choose the best epoch; without them the weights are the last's.
+    /// Held-out sentences with gold labels, which choose the best epoch. Without them the last epoch counts.
     pub dev: Option<&'a Prepared>,
-    /// After which epoch to end: at most the settings', by which the learning rates go.
+    /// Epoch after which to stop, at most `config.epochs`. The learning rates follow `config.epochs`.
     pub last_epoch: u32,
     /// Where to compute.
     pub place: Place,
 }
 
-/// After an epoch.
+/// State at the end of an epoch.
 pub struct EpochEnd<'a> {
     /// The model as it is now.
     pub model: &'a SpanModel,
-    /// Loss, and dev scores where there is dev.
+    /// Loss, and dev scores if there is a dev corpus.
     pub score: EpochScore,
-    /// To count the sentences passed over.
+    /// Counts the sentences that the callback passes over.
     pub progress: &'a Progress,
-    /// Logits of all training spans from the training passes, where those are recorded: one row per
-    /// span; NaN for spans of sentences that no batch trained on.
+    /// Logits of all training spans from the training passes, if those are recorded: one row per span. Rows are
+    /// NaN for spans of sentences that no batch trained on.
     pub training_logits: Option<&'a [f32]>,
 }
 
 /// A finished training.
 pub struct Trained {
-    /// The model, with the weights of its best epoch on dev; of its last without dev.
+    /// The model, with the weights of its best epoch on dev, or of the last epoch without dev.
     pub model: SpanModel,
-    /// That epoch, from 1.
+    /// That epoch, counted from 1.
     pub best_epoch: u32,
-    /// All epochs.
+    /// Scores of all epochs.
     pub scores: Vec<EpochScore>,
-    /// Wall-clock seconds it took, over all starts.
+    /// Wall-clock seconds of the training, over all starts.
     pub seconds: f64,
 }
 
 impl Trained {
-    /// Dev F1 of the best epoch.
+    /// Returns the dev F1 of the best epoch.
     pub fn dev_f1(&self) -> f64 {
         self.scores.iter().find(|s| s.epoch == self.best_epoch).map_or(0.0, |s| s.dev.f1)
     }
 }
 
-/// A training between two batches.
+/// A training that is in progress, between two batches.
 struct Underway {
     position: Position,
     /// Weights of the best epoch so far.
     best: Option<Vec<Tensor>>,
-    /// Logits of this epoch's training passes, where those are recorded.
+    /// Logits of this epoch's training passes, if those are recorded.
     training_logits: Option<Vec<f32>>,
-    /// When this process took it up, and the seconds before.
+    /// Time at which this process started or resumed it, and the seconds spent before.
     started: (Instant, f64),
 }
 
-/// Names of a checkpoint's tensors besides [`Parameters::state`].
+/// Names of a checkpoint's tensors in addition to [`Parameters::state`].
 const BEST: &str = "best/";
 const TRAINING_LOGITS: &str = "training_logits";
 
@@ -137,20 +137,22 @@ impl Underway {
 }
 
 impl Position {
-    /// Mean loss per span in the loss, over the batches of this epoch so far.
+    /// Returns the mean loss per span in the loss, over the batches of this epoch so far.
     fn mean_loss(&self) -> f64 {
         self.loss_sum / self.spans_in_loss.max(1) as f64
     }
 
-    /// The best epoch on dev so far.
+    /// Returns the best epoch on dev so far.
     fn best(&self) -> Option<&EpochScore> {
         self.scores.iter().find(|score| score.epoch == self.best_epoch)
     }
 }
 
 impl Stage<'_> {
-    /// Identifies the training: its settings, its labels. What is in the encoder's files binds the run's folder,
-    /// not the name under which they were found.
+    /// Returns a hash of the training's settings and labels.
+    ///
+    /// The encoder's name is not part of it, because the run's folder is bound to the content of the encoder's
+    /// files.
     ///
     /// # Errors
     /// When the settings cannot be written down.
@@ -165,12 +167,14 @@ impl Stage<'_> {
         Ok(format!("{:032x}", hash.digest128()))
     }
 
-    /// Trains, from the beginning or from a checkpoint on. `recorded` is the number of sentences that `on_epoch`
-    /// passes over, for the estimate of the remaining time; `on_epoch` says what it has recorded so far.
+    /// Trains from the beginning or from a checkpoint.
+    ///
+    /// `on_epoch` is called after every epoch and returns how much it has recorded so far. `recorded` is the
+    /// number of sentences that `on_epoch` passes over. It is needed to estimate the remaining time.
     ///
     /// # Errors
-    /// When the loss is not finite, `on_epoch` fails, a checkpoint cannot be written, or with [`Interrupted`] when
-    /// the end was asked for; then a checkpoint is there to go on from.
+    /// When the loss is not finite, `on_epoch` fails, or a checkpoint cannot be written. [`Interrupted`] when
+    /// somebody asked to stop; a checkpoint to continue from is then written.
     pub fn train(
         &self,
         checkpoints: &mut Checkpoints,
@@ -209,7 +213,7 @@ impl Stage<'_> {
                 Ok((score, recorded))
             });
             let (score, recorded) = match ended {
-                // Between its batches and its end, an epoch is as it was after its last batch.
+                // Nothing has changed since the last batch of the epoch, so this state can be saved.
                 Err(error) if error.is::<Interrupted>() => {
                     self.save(&model, &mut underway, checkpoints)?;
                     return Err(error);
@@ -239,7 +243,7 @@ impl Stage<'_> {
         Underway { position, best: None, training_logits: self.empty_logits(), started: (Instant::now(), 0.0) }
     }
 
-    /// Sets the model to a checkpoint's state.
+    /// Sets the model to the state of a checkpoint.
     fn take_up(&self, checkpoint: Checkpoint, model: &SpanModel) -> Result<Underway> {
         let Checkpoint { position, tensors } = checkpoint;
         model.parameters.set_state(&tensors).context("the checkpoint does not fit the model")?;
@@ -276,7 +280,7 @@ impl Stage<'_> {
         checkpoints.save(&underway.position, tensors)
     }
 
-    /// Room for the logits of one epoch's training passes, where those are recorded.
+    /// Allocates the logits of one epoch's training passes, if those are recorded.
     fn empty_logits(&self) -> Option<Vec<f32>> {
         match self.config.record {
             Record::Evaluation => None,
@@ -305,7 +309,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The rest of an epoch's pass over the shuffled sentences.
+    /// Trains on the remaining batches of an epoch.
     fn batches(
         &self,
         model: &SpanModel,
@@ -351,7 +355,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The batch before the one at this position, where there is one.
+    /// Returns the batch before this position, if there is one.
     fn batch_before(&self, position: &Position) -> Option<Vec<u32>> {
         match position.batch.checked_sub(1) {
             Some(before) => self.order(position.epoch).get(before).cloned(),
@@ -360,7 +364,7 @@ impl Stage<'_> {
         }
     }
 
-    /// The end of a training whose numbers have gone astray.
+    /// Returns the error of a training whose numbers are not finite any more.
     fn diverged(&self, what: &str) -> anyhow::Error {
         anyhow!(
             "{}: {what}. Lower --encoder-rate or --head-rate, with another --out: these settings will always end here",
@@ -368,16 +372,16 @@ impl Stage<'_> {
         )
     }
 
-    /// The batches of an epoch.
+    /// Returns the batches of an epoch.
     pub fn order(&self, epoch: u32) -> Vec<Vec<u32>> {
         let lengths: Vec<usize> = self.train.inputs.iter().map(SentenceInput::longest).collect();
         let Config { batch, seed, arithmetic, .. } = *self.config;
-        // Padding is wasted work: the fewer of it, the better.
+        // Sentences of similar length need less padding.
         let of_like_length = arithmetic != Arithmetic::Kernels;
         batch_order::batches(&lengths, batch, of_like_length, &mut stream(seed, &format!("order {epoch}")))
     }
 
-    /// One batch; the summed loss and the number of spans in it, or nothing where none counts.
+    /// Trains on one batch. Returns the summed loss and the number of spans in it, or `None` if no span counts.
     fn step(
         &self,
         model: &SpanModel,
@@ -424,7 +428,7 @@ impl Stage<'_> {
         Ok(Some((value, spans)))
     }
 
-    /// Copies a batch's logits to the rows of their spans.
+    /// Copies a batch's logits to the rows of its spans.
     fn note(&self, recorder: &mut [f32], sentences: &[u32], logits: &Tensor) -> Result<()> {
         let logits = logits.flatten_all()?.to_vec1::<f32>()?;
         let mut rest = logits.as_slice();
@@ -439,10 +443,10 @@ impl Stage<'_> {
     }
 }
 
-/// Logits of all candidate spans of these sentences, in evaluation mode, `n_labels` per span.
+/// Returns the logits of all candidate spans of these sentences, without dropout, `n_labels` per span.
 ///
 /// # Errors
-/// When the model does not fit the corpus, or with [`Interrupted`].
+/// When the model does not fit the corpus. [`Interrupted`] when somebody asked to stop.
 pub fn logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
     if model.parameters.compute().pads() {
         return padded_logits(model, data, sentences, progress);
@@ -456,7 +460,7 @@ pub fn logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &
     Ok(all)
 }
 
-/// The same where batches are padded: sentences of like length together.
+/// Does the same as [`logits`] with padded batches. Sentences of similar length are put together.
 fn padded_logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
     let mut all = Vec::new();
     for window in sentences.chunks(EVALUATION_WINDOW) {
@@ -482,7 +486,7 @@ fn padded_logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress
     Ok(all)
 }
 
-/// Logits of one batch.
+/// Returns the logits of one batch.
 fn batch_logits(model: &SpanModel, data: &Prepared, sentences: &[u32]) -> Result<Vec<f32>> {
     let inputs: Vec<&SentenceInput> = sentences.iter().map(|&s| data.input(s)).collect();
     let batch = model.batch(&inputs);
@@ -494,7 +498,7 @@ fn batch_logits(model: &SpanModel, data: &Prepared, sentences: &[u32]) -> Result
     if logits.iter().all(|logit| logit.is_finite()) { Ok(logits) } else { bail!(NoNumbers) }
 }
 
-/// A model whose training went astray.
+/// Error: the model's logits are not finite numbers.
 #[derive(Debug)]
 struct NoNumbers;
 
@@ -506,20 +510,20 @@ impl fmt::Display for NoNumbers {
 
 impl std::error::Error for NoNumbers {}
 
-/// What the model finds: spans whose best label is a type, without overlaps, in the order of the text.
+/// Returns the entities that the model finds: spans whose best label is a type, without overlaps, in text order.
 ///
 /// # Errors
-/// As [`logits`].
+/// The same as [`logits`].
 pub fn find(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<Vec<Found>> {
     let n_labels = data.corpus.labels.n_types() + 1;
     let sentences: Vec<u32> = (0..data.inputs.len() as u32).collect();
     let mut all = Vec::new();
-    // A part at a time: the logits of a large text would not fit in memory.
+    // Work in parts, because the logits of a large text would not fit in memory.
     let at_once = if model.parameters.compute().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH };
     for part in sentences.chunks(at_once) {
         let logits = logits(model, data, part, progress)?;
         let ids = |sentence: &u32| data.index.of_sentence(*sentence);
-        // A model of a threshold run has one label more: it is not an answer.
+        // The model of a threshold run has one more label, the extra class. It is never predicted.
         let width = logits.len().checked_div(part.iter().map(|s| ids(s).len()).sum()).unwrap_or(n_labels);
         let mut rows = logits.chunks_exact(width.max(1));
         for &sentence in part {
@@ -535,19 +539,19 @@ pub fn find(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<V
     Ok(all)
 }
 
-/// What the model finds, as entities.
+/// Returns the entities that the model finds.
 ///
 /// # Errors
-/// As [`logits`].
+/// The same as [`logits`].
 pub fn predict(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<Vec<Entity>> {
     let found = find(model, data, progress)?;
     Ok(found.iter().map(|f| Entity { span: f.span, label: f.label }).collect())
 }
 
-/// Scores the model's entities against the corpus's.
+/// Scores the model's entities against those of the corpus.
 ///
 /// # Errors
-/// As [`logits`].
+/// The same as [`logits`].
 pub fn evaluate(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<NerScore> {
     let predicted = predict(model, data, progress)?;
     let labels: &LabelSet = &data.corpus.labels;

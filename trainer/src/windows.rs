@@ -1,16 +1,16 @@
-//! Sentences with more pieces than an encoder has positions: overlapping windows of whole words.
+//! Divides sentences that are too long for an encoder into overlapping windows of whole words.
 //!
-//! Windows overlap by half or more, so that every candidate span lies whole in at least one. A span
-//! is read in the window in which it has the most context: the one with the largest number of words
-//! on that side of the span where there are fewer, a side that ends with the sentence counting as
-//! endless; of equal ones the first. Start and end vector thus come from one and the same reading.
+//! Windows overlap by half or more, so that every candidate span lies whole in at least one. A span is read in the
+//! window where it has the most context. The context of a span is the number of words to its left or right in the
+//! window, whichever is smaller. A side where the window reaches the end of the sentence counts as infinite. Among
+//! windows with equal context the first is used. A span's start and end vectors thus come from the same window.
 
 use std::ops::Range;
 
-/// One reading of a part of a sentence.
+/// Rows of one part of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// Its first word.
+    /// Index of its first word in the sentence.
     pub start: usize,
     /// Row of the first piece of each of its words.
     pub first: Vec<u32>,
@@ -23,7 +23,7 @@ impl Window {
         self.start..self.start + self.first.len()
     }
 
-    /// Rows of a span's first and last piece; `None` where the span is not whole in this window.
+    /// Returns the rows of a span's first and last piece, or `None` if the span is not whole in this window.
     fn rows(&self, start: usize, end: usize) -> Option<(u32, u32)> {
         let first = self.first.get(start.checked_sub(self.start)?)?;
         let last = self.last.get(end.checked_sub(self.start)?)?;
@@ -31,8 +31,8 @@ impl Window {
     }
 }
 
-/// Rows of the first and last piece of the span `start..=end` of a sentence of `n_words`, in the window
-/// with the most context; `None` where no window has the span whole.
+/// Returns the rows of the first and last piece of the span `start..=end` in the window with the most context.
+/// `n_words` is the length of the sentence. Returns `None` if no window contains the whole span.
 pub fn best_reading(windows: &[Window], n_words: usize, start: usize, end: usize) -> Option<(u32, u32)> {
     let mut best = None;
     for window in windows {
@@ -48,9 +48,10 @@ pub fn best_reading(windows: &[Window], n_words: usize, start: usize, end: usize
     best.map(|(_, rows)| rows)
 }
 
-/// Ranges of words of at most `limit` pieces each, such that every span of up to `max_width` words is
-/// whole in one of them. One range where everything fits; else any `max_width` words in a row must fit
-/// in `limit`.
+/// Returns ranges of words of at most `limit` pieces each, such that every span of up to `max_width` words is
+/// whole in one of them. `sizes` holds the number of pieces of each word.
+///
+/// There is one range if everything fits. Otherwise any `max_width` words in a row must fit in `limit`.
 pub fn windows(sizes: &[usize], limit: usize, max_width: usize) -> Vec<Range<usize>> {
     let mut windows = Vec::new();
     let mut start = 0;
@@ -65,7 +66,7 @@ pub fn windows(sizes: &[usize], limit: usize, max_width: usize) -> Vec<Range<usi
         if end >= sizes.len() {
             return windows;
         }
-        // The first span that this window has not whole begins here at the earliest.
+        // The earliest start of a span that is not whole in this window.
         let first_cut = (end + 1).saturating_sub(max_width);
         let half = start + (end - start) / 2;
         start = first_cut.min(half).max(start + 1);
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
     use crate::random::stream;
 
-    /// Rows as an encoder without begin and end pieces would have them.
+    /// Builds the rows that an encoder without begin and end pieces would give.
     fn readings(sizes: &[usize], ranges: &[Range<usize>]) -> Vec<Window> {
         let mut row = 0;
         let read = |words: &Range<usize>| {
@@ -102,19 +103,21 @@ mod tests {
 
     #[test]
     fn a_span_is_read_where_it_has_the_most_context() {
-        // Ten words of one piece, six to a window: 0–5, 3–8, 6–9 (by half of six).
+        // Ten words of one piece each, six to a window: 0–5, 3–8, 6–9 (moved by half of six).
         let sizes = [1; 10];
         let ranges = windows(&sizes, 6, 3);
         assert_eq!(ranges, [0..6, 3..9, 6..10]);
         let readings = readings(&sizes, &ranges);
         let row = |start, end| best_reading(&readings, 10, start, end);
-        // The first window begins with the sentence: only the words behind count.
+        // The first window begins with the sentence, so only the words to the right count.
         assert_eq!(row(0, 2), Some((0, 2)));
-        // Words 3–4: one word behind in the first window, none before in the second.
+        // Words 3–4: one word to the right in the first window, no word to the left in the second.
         assert_eq!(row(3, 4), Some((3, 4)));
-        // Word 5 ends the first window; the second has two words before and three behind: rows 6 to 11.
+        // Word 5 is the last of the first window. The second window (rows 6 to 11) has two words to its left and
+        // three to its right.
         assert_eq!(row(5, 5), Some((8, 8)));
-        // Words 6–8: nothing behind in the second window, nothing before in the third: the first of equals.
+        // Words 6–8: no word to the right in the second window, none to the left in the third. The first of equals
+        // is used.
         assert_eq!(row(6, 8), Some((9, 11)));
         assert_eq!(row(8, 9), Some((14, 15)));
         assert_eq!(row(2, 9), None);

@@ -1,7 +1,7 @@
-"""DynClean in Python: record training dynamics, read them, apply the cleaning, hand it to other libraries.
+"""DynClean in Python: record training dynamics, read them, apply the cleaning, and pass it to other libraries.
 
-docs/PYTHON.md shows all of it. numpy is the only requirement: other libraries are imported by what needs them, when it
-is called.
+docs/PYTHON.md shows all functions. numpy is the only requirement. A function that needs another library imports it when
+it is called.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Its base class is of transformers, which is imported only where the callback is asked for.
+    # Its base class comes from transformers, which is imported only if the callback is used.
     if name == "DynCleanCallback":
         from ._callback import DynCleanCallback
 

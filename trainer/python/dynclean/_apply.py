@@ -1,4 +1,4 @@
-"""`apply`: the decisions of the page or of the program, carried out on sentences."""
+"""`apply`: applies the decisions of the page or of the program to sentences."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Changes = dict[int, dict[tuple[int, int], tuple[str, "str | None"]]]
 
 
 def apply(decisions: str | os.PathLike[str], dataset: Any, dynamics: str | os.PathLike[str] | None = None) -> Any:
-    """The dataset with wrong labels removed or replaced; the input stays as it is.
+    """Returns the dataset with wrong labels removed or replaced. The input is not changed.
 
     `decisions`: `provenance.json`, which lists every change, or `decisions.json` of the page, which holds settings and
-    what was decided by hand. What settings mean is known to the program alone: for `decisions.json`, `trainer clean
-    --decisions` is called, and `dynamics` names the `.dyn` file.
+    the decisions made by hand. Only the program can apply settings. So for `decisions.json`, `dynamics` must name the
+    `.dyn` file, and `trainer clean --decisions` is called.
 
     `dataset`: the sentences that were recorded, as dictionaries, or a `datasets.Dataset` with `tokens` and `ner_tags`.
-    What comes back is of the same kind. A removed span is listed under `unknown`, or has the tag -100. Where an entity
-    was removed or got another label, the field `incorrect` lists it as it was: `[start, end, "TYPE"]`.
+    The result has the same form. A removed span is listed under `unknown`, or its tokens have the tag -100. If an
+    entity was removed or got another label, the field `incorrect` lists its old label: `[start, end, "TYPE"]`.
 
-    Errors: DynCleanError where a change does not fit: another token, or another label than the change says.
+    Errors: DynCleanError if a change does not fit, because the dataset has another token or another label there.
     """
     told = _json(decisions)
     is_hf = hasattr(dataset, "column_names")
@@ -64,7 +64,7 @@ def _json(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _ask(
     decisions: str | os.PathLike[str], dataset: list[Checked], dynamics: str | os.PathLike[str] | None
 ) -> dict[str, Any]:
-    """The changes that these decisions come to, by the program."""
+    """Returns the changes that follow from these decisions, computed by the program."""
     if dynamics is None:
         raise DynCleanError(
             f"{os.fspath(decisions)} holds settings, not changes: name the recording, dynamics='run.dyn'"

@@ -18,15 +18,15 @@ from ._tags import IGNORED, to_tags
 
 
 class DynCleanCallback(TrainerCallback):  # type: ignore[misc]
-    """Writes a `.dyn` file from a `Trainer` of token classification.
+    """Writes a `.dyn` file from a `Trainer` for token classification.
 
-    `sentences`: those of `train_dataset`, in its order (`dynclean.from_hf` gives them). After every epoch the training
-    data pass through the model once more, without dropout, and the margins of all spans are recorded; how they follow
-    from those of tokens is documented at `Recorder.add_tags`. The Trainer needs a fast tokenizer as `processing_class`,
-    the model BIO names in `id2label`. Only the main process records.
+    `sentences`: the sentences of `train_dataset`, in its order (`dynclean.from_hf` returns them). After every epoch the
+    training data pass through the model once more, without dropout, and the margins of all spans are recorded.
+    `Recorder.add_tags` documents how the margins of spans are computed from those of tokens. The Trainer needs a fast
+    tokenizer as `processing_class`, and the model needs BIO names in `id2label`. Only the main process records.
 
-    The file of a training that is cut off is `PATH.partial`. A training that goes on from a checkpoint is refused.
-    `options` are those of `Recorder`.
+    If the training is cut off, the file is `PATH.partial`. A training that continues from a checkpoint is refused.
+    `options` are the options of `Recorder`.
     """
 
     def __init__(self, path: str | os.PathLike[str], sentences: Iterable[Mapping[str, Any]], **options: Any):
@@ -91,7 +91,7 @@ class DynCleanCallback(TrainerCallback):  # type: ignore[misc]
             self.recorder.close()
 
     def _first_pieces(self, sentence: int, pieces: Array, labels: Array, tokenizer: Any) -> Array:
-        """Row of the first piece of every word, -1 where it was not read or its label is unknown."""
+        """Returns the row of the first piece of every word, or -1 if it was not read or its label is unknown."""
         words = list(self.sentences[sentence]["tokens"])
         encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=len(pieces))
         where = f"sentence {sentence} (from 0)"

@@ -1,4 +1,4 @@
-"""The `.dyn` container, read and written as docs/FORMAT.md lays it out."""
+"""Reads and writes the `.dyn` file format, which docs/FORMAT.md defines."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Info:
 
 @dataclass
 class Recording:
-    """What a `.dyn` file holds of the main run.
+    """The main run in a `.dyn` file.
 
     `distant`, `gold`: `[n, 4]`, sentence, start, end (inclusive), label number. `unknown`: `[n, 3]`.
-    `epochs`: per epoch `[types, spans]`, logits relative to that of `O`; where only margins are known, `[1, spans]`.
+    `epochs`: per epoch `[types, spans]`, logits relative to that of `O`, or `[1, spans]` if only margins are known.
     `labels`: names by number, `O` first.
     """
 
@@ -62,7 +62,7 @@ class Recording:
 
 
 def section(tag: bytes, *parts: bytes) -> bytes:
-    """A section: tag, length, checksum, payload."""
+    """Returns a section: tag, length, checksum, payload."""
     payload = b"".join(parts)
     return tag + struct.pack("<QQ", len(payload), xxh3_64(payload)) + payload
 
@@ -89,7 +89,7 @@ def _entities(sentences: Sequence[Checked], labels: Sequence[str], with_unknown:
 def opening(
     info: Info, labels: Sequence[str], sentences: Sequence[Checked], gold: Sequence[Checked] | None, is_margins: bool
 ) -> bytes:
-    """The bytes before the first epoch. `labels`: names by number, `O` first."""
+    """Returns the bytes before the first epoch. `labels`: names by number, `O` first."""
     settings = [_string(name) + _string(value) for name, value in info.settings]
     tokens = [token.encode("utf-8") for s in sentences for token in s.tokens]
     text = b"".join(tokens)
@@ -117,7 +117,7 @@ def opening(
 
 
 def epoch_section(number: int, values: Array, is_margins: bool) -> bytes:
-    """An epoch of the main run, from 1. `values`: `[types, spans]` in `<f2` or `<f4`, or margins `[1, spans]`."""
+    """Returns an epoch of the main run, from 1. `values`: `[types, spans]` (`<f2`, `<f4`), or margins `[1, spans]`."""
     n_types, n_spans = values.shape
     if is_margins:
         return section(b"MARG", struct.pack("<IIQ", 0, number, n_spans), values.astype("<f4").tobytes())
@@ -129,7 +129,7 @@ def epoch_section(number: int, values: Array, is_margins: bool) -> bytes:
 
 
 class _Payload:
-    """A section's payload, read from its front."""
+    """The payload of a section, which is read from the beginning to the end."""
 
     def __init__(self, data: memoryview, where: str):
         self.data, self.at, self.where = data, 0, where
@@ -190,9 +190,9 @@ def _ranges(ends: Array) -> Iterable[tuple[int, int]]:
 
 
 def read_recording(path: str | os.PathLike[str]) -> Recording:
-    """Reads a `.dyn` file. One that was cut off gives its finished epochs, with `complete` false.
+    """Reads a `.dyn` file. If it was cut off, returns its finished epochs and sets `complete` to false.
 
-    Errors: DynCleanError where it is no such file, is newer than this package, damaged, or ends before its first epoch.
+    Errors: DynCleanError if it is not a `.dyn` file, is newer than this package, is damaged, or has no whole epoch.
     """
     name = os.fspath(path)
     with open(name, "rb") as file:
@@ -279,7 +279,7 @@ class _Reader:
     def epoch(self, p: _Payload, is_margins: bool) -> None:
         run, number, n_spans = p.numbers("IIQ")
         if run != 0:
-            return  # The threshold run: what it is for is decided by the program.
+            return  # Only the program uses the threshold run.
         if "distant" not in self.found:
             raise p.damaged("it comes before DIST")
         n_types, dtype = 1, "<f4"

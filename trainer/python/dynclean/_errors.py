@@ -1,5 +1,5 @@
-"""What goes wrong, and what a user can do about it."""
+"""Errors, with advice for the user."""
 
 
 class DynCleanError(ValueError):
-    """Input that cannot be used. The message names the file or record, and the remedy."""
+    """Input that cannot be used. The message names the file or record, and says what to do."""

@@ -1,4 +1,4 @@
-"""Hugging Face `datasets`: sentences from and to columns of tokens and BIO tags, and a dataset card."""
+"""Hugging Face `datasets`: converts sentences from and to columns of tokens and BIO tags, and writes dataset cards."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ._tags import IGNORED, from_tags, to_tags, types_of_tags
 
 
 def to_hf(sentences: Iterable[Mapping[str, Any]], tags: Sequence[str] | None = None) -> Any:
-    """A `datasets.Dataset` with the columns `tokens` and `ner_tags` (a ClassLabel of `O`, `B-X`, `I-X`).
+    """Returns a `datasets.Dataset` with the columns `tokens` and `ner_tags` (a ClassLabel of `O`, `B-X`, `I-X`).
 
-    Tokens of unknown spans have the tag -100, which losses leave out. One tag per token holds no overlaps: of
-    overlapping entities the widest is kept, and a warning counts the others. Further fields become columns, but for
-    `incorrect`.
+    Tokens of unknown spans have the tag -100, which losses ignore. A token has only one tag, so among overlapping
+    entities the widest is kept, and a warning counts the others. Further fields become columns, except `incorrect`.
 
-    `tags`: the names of the tags in the order of their ids; without it `O`, then those of the types that occur, sorted.
+    `tags`: the names of the tags in the order of their ids. The default is `O` and then the tags of the types that
+    occur, sorted.
 
-    Errors: DynCleanError where `tags` are not BIO or lack a type of the sentences.
+    Errors: DynCleanError if `tags` are not BIO or lack a type of the sentences.
     """
     import datasets
     import pyarrow
@@ -47,7 +47,7 @@ def to_hf(sentences: Iterable[Mapping[str, Any]], tags: Sequence[str] | None = N
     features = datasets.Features(
         tokens=datasets.Sequence(datasets.Value("string")), ner_tags=datasets.Sequence(datasets.ClassLabel(names=names))
     )
-    # Encoding names would refuse -100; numbers are stored as they are.
+    # Names cannot express -100. Numbers are stored without a check.
     table = pyarrow.table({"tokens": [s.tokens for s in checked], "ner_tags": rows}, features.arrow_schema)
     others = dict.fromkeys(field for sentence in given for field in sentence)
     for field in others:
@@ -61,12 +61,13 @@ _OWN = ("tokens", "entities", "unknown", "incorrect", "ner_tags")
 
 
 def from_hf(dataset: Any, tokens: str = "tokens", tags: str = "ner_tags") -> list[Sentence]:
-    """Sentences from a `datasets.Dataset` with a column of words and one of BIO tags: names, or ids of a ClassLabel.
+    """Returns the sentences of a `datasets.Dataset` with a column of words and a column of BIO tags.
 
-    Tags of -100 are unknown; those that touch are one span. An `I-X` that continues nothing begins an entity; a warning
-    counts these. Other columns are kept as fields, but for `entities` and `unknown`.
+    Tags are names, or ids of a ClassLabel. Tokens with the tag -100 are unknown, and adjacent ones form one unknown
+    span. An `I-X` tag that does not continue an entity begins one, and a warning counts these tags. Other columns are
+    kept as fields, except `entities`, `unknown` and `incorrect`.
 
-    Errors: DynCleanError where a column is missing, ids have no names, or tags are not BIO.
+    Errors: DynCleanError if a column is missing, ids have no names, or tags are not BIO.
     """
     for column in (tokens, tags):
         if column not in dataset.column_names:
@@ -109,7 +110,7 @@ def _tag_name(tag: Any, names: list[str] | None, where: str, column: str) -> str
 
 
 def dataset_card(provenance: str | os.PathLike[str] | Mapping[str, Any]) -> str:
-    """A dataset card (Markdown with YAML) that tells what was cleaned, from `provenance.json` of `trainer clean`."""
+    """Returns a dataset card (Markdown with YAML) about the cleaning, from `provenance.json` of `trainer clean`."""
     told = provenance if isinstance(provenance, Mapping) else json.loads(Path(provenance).read_text("utf-8"))
     for field in ("changes", "settings", "written_by", "dynamics"):
         if field not in told:

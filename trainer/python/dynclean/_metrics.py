@@ -1,9 +1,9 @@
-"""Metrics of training dynamics, from their definitions.
+"""Metrics of training dynamics, as they are defined in the papers.
 
-For a span with label y and logits z at E epochs: the margin is z_y minus the largest other logit, and AUM its mean
-(Pleiss et al. 2020, eq. 1 and 2); confidence and variability are mean and population standard deviation of
-softmax(z)_y (Swayamdipta et al. 2020, section 2); correctness counts the epochs at which y has the largest logit
-(the lowest label on ties); forgetting counts changes from right to wrong (Toneva et al. 2019).
+A span has a label y and logits z in E epochs. The margin is z_y minus the largest other logit, and AUM is its mean
+(Pleiss et al. 2020, eq. 1 and 2). Confidence and variability are the mean and the population standard deviation of
+softmax(z)_y (Swayamdipta et al. 2020, section 2). Correctness counts the epochs in which y has the largest logit (with
+equal logits, the lowest label counts). Forgetting counts changes from right to wrong (Toneva et al. 2019).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _AT_ONCE = 1 << 16
 
 
 def metrics(epochs: Sequence[Array], labels: Array, is_margins: bool) -> dict[str, Array]:
-    """The metrics of all spans over these epochs, which must not be empty.
+    """Returns the metrics of all spans over these epochs, which must not be empty.
 
     `epochs`: per epoch `[types, spans]`, logits relative to that of `O`, or margins `[1, spans]`. `labels`: `[spans]`.
-    Returns columns `[spans]`. A span with a value that is no finite number has NaN and counts of 0, since nothing is
-    known of it. Where only margins are known, confidence and variability are NaN.
+    Returns columns `[spans]`. For a span with a value that is not finite, metrics are NaN and counts are 0, because
+    nothing is known about it. If only margins are known, confidence and variability are NaN.
     """
     parts = [
         _part([epoch[:, i : i + _AT_ONCE] for epoch in epochs], labels[i : i + _AT_ONCE], is_margins)
@@ -47,7 +47,7 @@ def _part(epochs: Sequence[Array], labels: Array, is_margins: bool) -> dict[str,
             probabilities.append(p[labels, rows] / p.sum(axis=0))
             own = z[labels, rows]
             z[labels, rows] = -np.inf
-            # A logit of another label that is no number must not vanish in the maximum.
+            # The maximum must not hide another label's logit that is not finite.
             finite = np.isfinite(epoch).all(axis=0)
             margins.append(np.where(finite, own - z.max(axis=0), np.nan))
     margin, correct = np.array(margins, np.float32), np.array(right)

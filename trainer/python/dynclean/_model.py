@@ -1,4 +1,4 @@
-"""`load_model`: a model that `trainer` saved, in PyTorch."""
+"""`load_model`: opens a model that `trainer` saved, in PyTorch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ._sentences import Array, Spans
 class Found(NamedTuple):
     """An entity that the model found.
 
-    `start`, `end`: of a text, characters from 0, end exclusive; of a list of words, words from 0, end inclusive.
-    `margin`: logit of the label minus the next. `probability`: softmax over all labels.
+    `start`, `end`: in a text, characters from 0, end exclusive. In a list of words, words from 0, end inclusive.
+    `margin`: logit of the label minus the next highest logit. `probability`: softmax over all labels.
     """
 
     start: int
@@ -30,12 +30,13 @@ class Found(NamedTuple):
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
-    """Opens the model folder, or the run folder, that `trainer` wrote; `builtin` encoders are refused.
+    """Opens a model folder or run folder that `trainer` wrote. Models with the `builtin` encoder are refused.
 
-    `model(text)` gives the entities of a sentence: a string, cut by the rule of docs/CORPORA.md, or a list of words.
-    They are those of `trainer predict`: of overlapping finds the one with the largest margin.
+    `model(text)` returns the entities of a sentence. `text` is a string, which is split by the rule of
+    docs/CORPORA.md, or a list of words. The entities are those of `trainer predict`: among overlapping ones, the one
+    with the largest margin.
 
-    It is a span model (`logits` over all spans), no `AutoModelForTokenClassification`.
+    The model is a span model (`logits` over all spans), not an `AutoModelForTokenClassification`.
     """
     folder = Path(path)
     for inside in (folder, folder / "model-cleaned", folder / "model"):
@@ -45,7 +46,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
 
 class Model:
-    """Encoder and span classifier."""
+    """A model with an encoder and a span classifier."""
 
     def __init__(self, folder: Path):
         import torch
@@ -64,7 +65,7 @@ class Model:
         config = AutoConfig.from_pretrained(folder)
         self.encoder = AutoModel.from_config(config).float().eval()
         odd = self.encoder.load_state_dict(weights, strict=False)
-        # A pooler is no part of a token's vector; position ids are counted anew.
+        # The vectors of tokens do not need a pooler.
         missing = [name for name in odd.missing_keys if not name.startswith("pooler.")]
         if missing or odd.unexpected_keys:
             raise DynCleanError(f"{folder}: the weights do not fit config.json: {[*missing, *odd.unexpected_keys][:3]}")
@@ -83,9 +84,9 @@ class Model:
             self.limit = min(self.limit, int(most or self.limit))
 
     def logits(self, words: Sequence[str]) -> Array:
-        """Logits of all candidate spans `[spans, labels]`, in the order of docs/FORMAT.md.
+        """Returns the logits of all candidate spans, `[spans, labels]`, in the order of docs/FORMAT.md.
 
-        Errors: DynCleanError where the encoder cannot read the sentence at once.
+        Errors: DynCleanError if the encoder cannot read the sentence at once.
         """
         torch, head = self.torch, self.head
         pieces = [self.tokenizer.encode(word, add_special_tokens=False).ids or [self.unknown] for word in words]
@@ -109,7 +110,7 @@ class Model:
             return np.asarray((x @ head["output.weight"].T + head["output.bias"]).numpy())
 
     def __call__(self, text: str | Sequence[str]) -> list[Found]:
-        """The entities, by their place in the sentence."""
+        """Returns the entities, in the order of the sentence."""
         if isinstance(text, str):
             places = tokenise(text)
             found = self._find([text[a:b] for a, b in places])
@@ -133,14 +134,14 @@ class Model:
 
 
 def _prefix_space(part: Any) -> None:
-    """A blank before every word, where the tokenizer is byte-level."""
+    """Makes a byte-level tokenizer put a blank before every word."""
     for inner in (part or {}).get("pretokenizers") or [part or {}]:
         if inner.get("type") == "ByteLevel":
             inner["add_prefix_space"] = True
 
 
 def word_shape(word: str) -> int:
-    """Six yes-or-no questions about a word in one number from 1 to 64; 0 is kept for what is no word."""
+    """Returns the answers to six yes-or-no questions about a word as a number from 1 to 64. 0 means "not a word"."""
     import regex
 
     letters = regex.findall(r"\p{Alphabetic}", word)
@@ -156,12 +157,12 @@ def word_shape(word: str) -> int:
 
 
 def tokenise(text: str) -> list[tuple[int, int]]:
-    """Tokens of a text by the rule of docs/CORPORA.md: place of the first character, and of the one after the last."""
+    """Splits a text by the rule of docs/CORPORA.md. Returns the character range of each token, end exclusive."""
     import regex
 
     alone = regex.compile(r"(?s)(?<=.):(?=.)|(?<=[^_])_(?=[^_])|(?<=\p{Lowercase})\.(?=\p{Uppercase})")
     tokens = []
-    # With the flag w, \b are the word boundaries of UAX #29.
+    # With the flag w, \b matches the word boundaries of UAX #29.
     for segment in regex.finditer(r"(?sw).+?\b", text):
         piece, offset = segment.group(), segment.start()
         cuts = {0, len(piece), *(m.start() for m in regex.finditer("['\u2019]", piece))}

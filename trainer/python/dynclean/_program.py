@@ -1,4 +1,4 @@
-"""The program `trainer`: found and called. All decisions about labels are its own."""
+"""Finds and calls the program `trainer`, which makes all decisions about labels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ _HOW = f"`pip install dynclean` brings it; or set {VARIABLE} to its path"
 
 
 def find_program() -> str | None:
-    """Path of the program: `DYNCLEAN_TRAINER`, else beside this Python, else on the search path; None where it is not.
+    """Returns the path of the program, or None if it is not found.
 
-    Errors: DynCleanError where the variable names no program.
+    It is taken from `DYNCLEAN_TRAINER`, else from the scripts folder of this Python, else from the search path.
+
+    Errors: DynCleanError if the variable does not name a program.
     """
     named = os.environ.get(VARIABLE)
     if named:
@@ -36,7 +38,7 @@ def find_program() -> str | None:
 
 
 def _is_ours(path: str) -> bool:
-    """Whether it is DynClean's: another program may be called so, too."""
+    """Returns whether this is DynClean's program. Another program may have the same name."""
     try:
         told = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.SubprocessError):
@@ -45,7 +47,7 @@ def _is_ours(path: str) -> bool:
 
 
 def program() -> str:
-    """As `find_program`; DynCleanError where there is none."""
+    """Does the same as `find_program`, but raises DynCleanError if the program is not found."""
     found = find_program()
     if found is None:
         raise DynCleanError(f"this needs DynClean's program `trainer`, which was not found: {_HOW}")
@@ -55,7 +57,7 @@ def program() -> str:
 def run(arguments: Sequence[str | Path]) -> str:
     """Runs the program and returns its standard output.
 
-    Errors: DynCleanError with what the program said, where it fails.
+    Errors: DynCleanError with the program's message, if it fails.
     """
     command = [program(), *map(str, arguments)]
     told = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)

@@ -19,7 +19,7 @@ _END = section(b"END ")
 
 
 def to_numpy(values: Any) -> Array:
-    """An array, or a tensor of any device and precision, as a numpy array."""
+    """Converts an array, or a tensor of any device and precision, to a numpy array."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = values.float().numpy() if values.is_floating_point() else values.numpy()
@@ -27,23 +27,24 @@ def to_numpy(values: Any) -> Array:
 
 
 class Recorder:
-    """Records, after every epoch, what a model says about every candidate span.
+    """Records a model's logits for every candidate span after every epoch.
 
     `sentences`: the training sentences with the labels that are trained on, as in DynClean JSON (docs/CORPORA.md).
     `spans`: int32 `[spans, 3]`, sentence, start and end of every candidate, in the order of their ids.
-    `labels`: names by number, `O` first; the model's logits must be in this order. Without the argument: the types
-    that occur, sorted. `targets`: int64 `[spans]`, label number of every span, -100 where it is unknown: a target for
-    `torch.nn.functional.cross_entropy`.
+    `labels`: names by number, `O` first. The model's logits must be in this order. The default is the types that
+    occur, sorted. `targets`: int64 `[spans]`, the label number of every span, or -100 if it is unknown. It can be used
+    as the target of `torch.nn.functional.cross_entropy`.
 
-    `margins`: only the margin of the assigned label is known, not all logits. `tags`: the model tags tokens; these are
-    the names of its tags (BIO) in the order of its logits, and `add_tags` records the margins of spans that follow.
+    `margins`: only the margin of the assigned label is known, not all logits. `tags`: set this if the model tags
+    tokens. These are the names of its tags (BIO) in the order of its logits. `add_tags` then computes and records the
+    margins of spans.
 
-    The file grows as `PATH.partial`, epoch by epoch, and takes its name in `close`. A training that is cut off leaves
-    the `.partial` file with all finished epochs; `read`, the page and `trainer` open it.
+    The file grows as `PATH.partial`, epoch by epoch, and gets its name in `close`. If the training is cut off, the
+    `.partial` file holds all finished epochs. `read`, the page and `trainer` can open it.
 
     `negatives`: `"all"` if all `O` spans were in the loss, else `"top"`. `gold`: the same sentences with gold labels,
-    only to measure by. `precision`: `"f32"`, or `"f16"` for half the size (relative error of at most 2^-11). `name` is
-    shown; without it, that of the file.
+    used only for evaluation. `precision`: `"f32"`, or `"f16"` for half the size (relative error of at most 2^-11).
+    `name`: a name to show. The default is the name of the file.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Recorder:
         self._begin_epoch()
         told = [(str(key), str(value)) for key, value in (settings or {}).items()]
         info = Info(name or Path(self.path).stem, "DynClean for Python", encoder, seed, negatives, max_span_width, told)
-        # Open until `close`: every epoch is appended.
+        # The file stays open until `close`, because every epoch is appended.
         self._file = open(self.partial, "wb")  # noqa: SIM115
         self._append(opening(info, self.labels, checked, checked_gold, self.margins))
 
@@ -113,16 +114,17 @@ class Recorder:
             column[span] = value
 
     def ids(self, sentence: int) -> range:
-        """Ids of the candidate spans of a sentence (from 0)."""
+        """Returns the ids of the candidate spans of a sentence (from 0)."""
         return range(*self._spans.first[sentence : sentence + 2].tolist())
 
     def add(self, spans: Any, values: Any) -> None:
-        """Records some spans of the current epoch, each once.
+        """Records spans of the current epoch. Each span may be recorded once per epoch.
 
-        `spans`: ids `[n]`. `values`: logits `[n, labels]` in the order of `labels`; with `margins` `[n]`, logit of the
-        assigned label minus the largest other. What is no finite number flags its span: nothing is decided about it.
+        `spans`: ids `[n]`. `values`: logits `[n, labels]` in the order of `labels`; with `margins`, `[n]`: the logit of
+        the assigned label minus the largest other. A value that is not finite flags its span: nothing is decided about
+        this span.
 
-        Errors: DynCleanError where shapes do not fit, an id does not exist, or a span was recorded in this epoch.
+        Errors: DynCleanError if shapes do not fit, an id does not exist, or a span was already recorded in this epoch.
         """
         self._check_open()
         ids, rows = to_numpy(spans), to_numpy(values)
@@ -146,13 +148,14 @@ class Recorder:
     def add_tags(self, sentence: int, logits: Any) -> None:
         """Records all spans of a sentence (from 0) from `logits` `[tokens, tags]` of a token classifier.
 
-        The logits of a word are those of its first piece. Fewer rows than tokens: the rest was not read, and its spans
-        are flagged, as are those with NaN.
+        The logits of a word are those of its first piece. If there are fewer rows than tokens, the remaining tokens
+        were not read. Spans with such tokens are flagged, and also spans with NaN.
 
-        The margin of a tag at a token is its logit minus the largest other. A span's score for a type k is the smallest
-        of: the margin of `B-k` at its first token, of `I-k` at its others, and minus that of `I-k` at the token after
-        it. It is above 0 exactly where the largest tags, read off, give this span this type. The margin of a span
-        labelled k is its score for k; that of a span labelled `O` is minus its highest score.
+        The margin of a tag at a token is its logit minus the largest other logit. A span's score for a type k is the
+        smallest of these values: the margin of `B-k` at its first token, the margins of `I-k` at its other tokens, and
+        minus the margin of `I-k` at the token after it. The score is above 0 exactly if the tags with the largest
+        logits make this span an entity of this type. The margin of a span labelled k is its score for k. The margin of
+        a span labelled `O` is minus its highest score.
         """
         if self._tag_margins is None:
             raise DynCleanError("add_tags needs the names of the tags: Recorder(..., tags=['O', 'B-PER', 'I-PER'])")
@@ -172,7 +175,7 @@ class Recorder:
     def end_epoch(self) -> None:
         """Writes the epoch. Spans that were not recorded in it are flagged: nothing is decided about them.
 
-        Errors: DynCleanError where nothing was recorded.
+        Errors: DynCleanError if nothing was recorded.
         """
         self._check_open()
         if len(self.spans) and not self._recorded.any():
@@ -182,9 +185,9 @@ class Recorder:
         self._begin_epoch()
 
     def close(self) -> None:
-        """Ends the file and gives it its name. An epoch that was begun and not ended is dropped.
+        """Completes the file and gives it its name. An epoch that was not ended is dropped.
 
-        Errors: DynCleanError where no epoch was ended; the `.partial` file is removed then.
+        Errors: DynCleanError if no epoch was ended. Then the `.partial` file is removed.
         """
         if self._file.closed:
             return
@@ -203,7 +206,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What was cut off by an error stays `.partial`.
+        # After an error the file stays `.partial`.
         if kind is None:
             self.close()
         else:

@@ -1,7 +1,7 @@
-"""Sentences as plain dictionaries, checked; and the candidate spans of sentences.
+"""Checks sentences, which are plain dictionaries, and numbers their candidate spans.
 
-A sentence is what DynClean JSON has: `{"tokens": [...], "entities": [[start, end, "TYPE"], ...]}`, token
-indices from 0, end inclusive, and optionally `"unknown": [[start, end], ...]`: spans that are neither
+A sentence has the form of DynClean JSON: `{"tokens": [...], "entities": [[start, end, "TYPE"], ...]}`. Token indices
+start at 0, and the end is inclusive. `"unknown": [[start, end], ...]` is optional; it lists spans that are neither
 entities nor `O`. Other fields are kept.
 """
 
@@ -22,7 +22,7 @@ Entity = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class Checked:
-    """A sentence whose spans lie inside it and have one label each."""
+    """A checked sentence. Its spans lie inside it, and each span has one label."""
 
     tokens: list[str]
     entities: list[Entity]
@@ -30,9 +30,9 @@ class Checked:
 
 
 def check(sentences: Iterable[Mapping[str, Any]], source: str = "sentences") -> list[Checked]:
-    """The sentences with every span checked.
+    """Returns the sentences after checking every span.
 
-    Errors: DynCleanError names the sentence (from 0) and the span.
+    Errors: DynCleanError, which names the sentence (from 0) and the span.
     """
     if isinstance(sentences, Mapping):
         raise DynCleanError(f"{source}: give a list of sentences, not one sentence: [sentence]")
@@ -75,14 +75,14 @@ def _span(given: Sequence[Any], length: int, n_tokens: int, where: str) -> tuple
 
 
 def types_of(*layers: Iterable[Checked]) -> list[str]:
-    """The entity types that occur, sorted by name."""
+    """Returns the entity types that occur, sorted by name."""
     return sorted({label for layer in layers for sentence in layer for _, _, label in sentence.entities})
 
 
 class Spans:
     """The candidate spans of sentences: all of 1 to `max_width` tokens, numbered from 0.
 
-    The order is that of docs/FORMAT.md: sentences as given, then start ascending, then end ascending.
+    The order is that of docs/FORMAT.md: by sentence, then by start, then by end.
     """
 
     def __init__(self, lengths: Iterable[int], max_width: int):
@@ -93,7 +93,7 @@ class Spans:
         n, width = self.lengths, self.max_width
         counts = np.where(n <= width, n * (n + 1) // 2, width * (width + 1) // 2 + (n - width) * width)
         self.first: Array = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        """First span id of every sentence, and the number of spans: `[sentences + 1]`."""
+        """First span id of every sentence, and then the number of all spans: `[sentences + 1]`."""
         if len(self) >= 2**32 - 1:
             raise DynCleanError(f"the sentences have {len(self)} candidate spans, too many to number: split them")
 
@@ -101,7 +101,7 @@ class Spans:
         return int(self.first[-1])
 
     def rows(self) -> Array:
-        """Sentence, start and end of every span: `[spans, 3]`, int32."""
+        """Returns sentence, start and end of every span: `[spans, 3]`, int32."""
         sentence = np.repeat(np.arange(len(self.lengths)), self.lengths)
         start = np.arange(len(sentence)) - np.repeat(np.cumsum(self.lengths) - self.lengths, self.lengths)
         widths = np.minimum(self.max_width, self.lengths[sentence] - start)
@@ -110,10 +110,10 @@ class Spans:
         return np.stack([np.repeat(sentence, widths), starts, starts + further], axis=1).astype(np.int32)
 
     def ids(self, spans: Array) -> Array:
-        """Ids of spans inside their sentences, `[n, 3]` -> `[n]`; -1 where one is wider than the candidates."""
+        """Returns the ids `[n]` of spans `[n, 3]` inside their sentences, or -1 for spans wider than the candidates."""
         sentence, start, end = (column.astype(np.int64) for column in np.reshape(spans, (-1, 3)).T)
         n = self.lengths[sentence]
-        # Starts up to `full` have all widths; after them one candidate less each.
+        # The first `full` starts have spans of all widths. Each later start has one candidate less.
         full = np.minimum(np.maximum(n - self.max_width + 1, 0), start)
         rest = start - full
         before = full * self.max_width + rest * (n - full) - rest * (rest - 1) // 2
@@ -122,7 +122,7 @@ class Spans:
 
 
 def without_overlaps(entities: Iterable[Entity]) -> tuple[list[Entity], int]:
-    """Of overlapping entities the widest (of equals the first), and how many others were left out."""
+    """Keeps the widest of overlapping entities, or the first of equal width. Also returns how many were left out."""
     kept: list[Entity] = []
     left_out = 0
     for entity in sorted(entities, key=lambda e: (e[0] - e[1], e[0])):
@@ -134,7 +134,7 @@ def without_overlaps(entities: Iterable[Entity]) -> tuple[list[Entity], int]:
 
 
 def free_runs(sentence: Checked, kept: Iterable[Entity]) -> list[tuple[int, int]]:
-    """Runs of tokens inside unknown spans and outside the entities: `[(start, end), ...]`, end inclusive."""
+    """Returns runs of tokens inside unknown spans and outside entities: `[(start, end), ...]`, end inclusive."""
     tokens = {t for start, end in sentence.unknown for t in range(start, end + 1)}
     tokens -= {t for start, end, _ in kept for t in range(start, end + 1)}
     runs: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""`show`: the page, with a recording opened, inside a notebook."""
+"""`show`: opens the page with a recording inside a notebook."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ._program import program
 
 
 class Shown:
-    """A running `trainer serve`. In a notebook it shows as a frame; `url` opens in any browser of this machine."""
+    """A running `trainer serve`. A notebook shows it as a frame. `url` opens in any browser on this machine."""
 
     def __init__(self, path: Path, page: Path | None, height: int):
         self.height = height
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         folder = path
         if path.is_file():
-            # The program serves the folder of a run: a recording elsewhere gets one of its own.
+            # The program serves only the folder of a run, so copy a single recording to a new folder.
             self._temporary = tempfile.TemporaryDirectory()
             folder = Path(self._temporary.name)
             shutil.copyfile(path, folder / "dynamics.dyn")
@@ -51,7 +51,7 @@ class Shown:
         raise DynCleanError(f"`trainer serve` failed: {said or self._process.returncode}")
 
     def close(self) -> None:
-        """Ends the server."""
+        """Stops the server."""
         atexit.unregister(self.close)
         self._process.terminate()
         try:
@@ -75,12 +75,12 @@ class Shown:
 def show(path: str | os.PathLike[str], page: str | os.PathLike[str] | None = None, height: int = 700) -> Shown:
     """Serves the page with a `.dyn` file, or the folder of a run, on a free port of this machine.
 
-    `page`: the folder of a built page; else the page inside the program. `height`: of the frame, in pixels. It ends
-    with `close()`, or with Python.
+    `page`: the folder of a built page. The default is the page inside the program. `height`: height of the frame, in
+    pixels. The server stops at `close()`, or when Python ends.
 
-    The address is one of this machine: in a notebook that runs elsewhere, take a tunnel (docs/CLI.md).
+    The address is valid only on this machine. For a notebook on another machine, use a tunnel (docs/CLI.md).
 
-    Errors: DynCleanError where the program or the page is not found, or the file is not there.
+    Errors: DynCleanError if the program, the page or the file is not found.
     """
     run = Path(path).absolute()
     if not run.exists():

@@ -1,4 +1,4 @@
-"""spaCy: sentences from and to `DocBin`."""
+"""spaCy: converts sentences from and to `DocBin`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ._sentences import Sentence, check, free_runs, without_overlaps
 
 
 def to_spacy(sentences: Iterable[Mapping[str, Any]], spans_key: str = "sc") -> Any:
-    """A `spacy.tokens.DocBin` with a Doc per sentence, tokens joined by blanks.
+    """Returns a `spacy.tokens.DocBin` with one Doc per sentence. Its tokens are joined by blanks.
 
-    - `doc.ents`: the entities. Of overlapping ones the widest is kept; a warning counts the others.
-    - Tokens of unknown spans are missing annotation: the component `ner` learns nothing from them.
-    - `doc.spans[spans_key]`: all entities, overlapping or not, for `spancat`. A span group cannot say *unknown*:
-      `spancat` takes every span that is not in it for wrong, unknown ones too.
-    - `doc.spans["incorrect_spans"]`: the labels that `apply` took away (field `incorrect`). A `ner` that is made with
+    - `doc.ents`: the entities. Among overlapping ones the widest is kept, and a warning counts the others.
+    - Tokens of unknown spans have no annotation, so the component `ner` learns nothing from them.
+    - `doc.spans[spans_key]`: all entities for `spancat`, also overlapping ones. A span group cannot mark spans as
+      unknown: `spancat` treats every span outside the group as wrong, also unknown ones.
+    - `doc.spans["incorrect_spans"]`: the labels that `apply` removed or replaced (field `incorrect`). A `ner` with
       `incorrect_spans_key="incorrect_spans"` learns that they are wrong.
     """
     import spacy
@@ -52,14 +52,15 @@ def to_spacy(sentences: Iterable[Mapping[str, Any]], spans_key: str = "sc") -> A
 
 
 def from_spacy(docs: Any, nlp: Any = None, spans_key: str | None = None) -> list[Sentence]:
-    """Sentences from Docs or a `DocBin`, one per Doc.
+    """Returns the sentences of Docs or of a `DocBin`, one per Doc.
 
-    Entities are `doc.ents`, or with `spans_key` those of the span group. Tokens without entity annotation are unknown;
-    runs of them are one span. White space between tokens is lost; a token that is white space stays one.
+    Entities are `doc.ents`, or the spans of the span group `spans_key` if that is given. Tokens without entity
+    annotation are unknown, and adjacent ones form one unknown span. White space between tokens is lost, but tokens that
+    consist of white space are kept.
 
-    `nlp`: a pipeline whose vocabulary a DocBin is opened with; without it a blank one.
+    `nlp`: a pipeline whose vocabulary is used to open a DocBin. The default is a blank pipeline.
 
-    Errors: DynCleanError where a Doc has no entity annotation at all, or no such span group.
+    Errors: DynCleanError if a Doc has no entity annotation at all, or no such span group.
     """
     if hasattr(docs, "get_docs"):
         import spacy

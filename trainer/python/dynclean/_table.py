@@ -1,4 +1,4 @@
-"""`read`: a `.dyn` file as a table with one row per candidate span."""
+"""`read`: reads a `.dyn` file into a table with one row per candidate span."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _SHOWN = 20
 
 
 class Table:
-    """Columns of equal length, one row per candidate span; row i is span i of docs/FORMAT.md.
+    """Columns of equal length, with one row per candidate span. Row i is span i of docs/FORMAT.md.
 
-    | column | type | what |
+    | column | type | meaning |
     |---|---|---|
-    | `sentence`, `start`, `end` | int32 | token indices from 0 inside the sentence, end inclusive |
+    | `sentence`, `start`, `end` | int32 | sentence from 0; token indices from 0 in the sentence, end inclusive |
     | `text`, `label` | str | tokens joined by blanks; distant label, `O` for none |
-    | `gold` | str | gold label; only where the file has gold |
-    | `aum`, `confidence`, `variability` | float32 | over `window`; NaN where not known |
-    | `correctness`, `forgetting` | int64 | epochs, changes from right to wrong; 0 where not known |
-    | `trust` | float32 | probability that the label is right, by the program |
-    | `because`, `decision` | str | by the program: its reasons; `keep`, `remove` or `relabel:TYPE` |
+    | `gold` | str | gold label; only if the file has gold labels |
+    | `aum`, `confidence`, `variability` | float32 | metrics over `window`; NaN if unknown |
+    | `correctness`, `forgetting` | int64 | epochs, changes from right to wrong; 0 if unknown |
+    | `trust` | float32 | probability that the label is right, from the program |
+    | `because`, `decision` | str | from the program: its reasons; `keep`, `remove` or `relabel:TYPE` |
 
-    The last three are there only where the program was asked. `window`: first and last epoch, from 1, inclusive.
+    The last three columns exist only if the program was called. `window`: first and last epoch, from 1, inclusive.
     """
 
     def __init__(self, columns: dict[str, Array], name: str, window: tuple[int, int]):
@@ -55,13 +55,13 @@ class Table:
         return f"<{self.name}: {len(self)} spans, epochs {self.window[0]}-{self.window[1]}: {', '.join(self)}>"
 
     def to_pandas(self) -> Any:
-        """As a `pandas.DataFrame`, with the span id as index."""
+        """Converts the table to a `pandas.DataFrame`, with the span id as index."""
         import pandas
 
         return pandas.DataFrame(self.columns, index=pandas.RangeIndex(len(self), name="span_id"))
 
     def to_polars(self) -> Any:
-        """As a `polars.DataFrame`."""
+        """Converts the table to a `polars.DataFrame`."""
         import polars
 
         strings = {name for name, column in self.columns.items() if column.dtype == object}
@@ -73,7 +73,7 @@ class Table:
         )
 
     def to_arrow(self) -> Any:
-        """As a `pyarrow.Table`."""
+        """Converts the table to a `pyarrow.Table`."""
         import pyarrow
 
         return pyarrow.table(
@@ -84,7 +84,7 @@ class Table:
         )
 
     def _repr_html_(self) -> str:
-        """The 20 most doubted rows: lowest trust, or else lowest AUM. No script."""
+        """Returns the 20 most doubtful rows as HTML without scripts: lowest trust first, or else lowest AUM."""
         by = "trust" if "trust" in self.columns else "aum"
         doubted = np.argsort(self.columns[by], kind="stable")[:_SHOWN]
 
@@ -107,14 +107,15 @@ def read(
 ) -> Table:
     """Reads a `.dyn` file into a `Table`.
 
-    The metrics are computed here. Trust, reasons and decision come from `trainer inspect --spans`, and so does the
-    window where none is given; `options` are further options of that command, such as `"--metric", "aum"`. Without the
-    program, or with `decide=False`, these three columns are missing, and the window is that of the paper (Zhang et al.
-    2025): the first three epochs. That the program was not found is a warning.
+    The metrics are computed here. Trust, reasons and decision come from `trainer inspect --spans`. `options` are
+    further options of that command, such as `"--metric", "aum"`. If no window is given, that command chooses it.
 
-    `window`: first and last epoch, from 1, inclusive; it may end after the epochs that there are.
+    Without the program, or with `decide=False`, these three columns are missing, and the default window is that of the
+    paper (Zhang et al. 2025): the first three epochs. If the program is not found, there is a warning.
 
-    Errors: DynCleanError where the file or the window cannot be used, or the program refuses the options.
+    `window`: first and last epoch, from 1, inclusive. It may end after the last epoch of the file.
+
+    Errors: DynCleanError if the file or the window cannot be used, or the program refuses the options.
     """
     recording = read_recording(path)
     if not recording.complete:
@@ -154,7 +155,7 @@ def _columns(recording: Recording, first: int, last: int) -> dict[str, Array]:
 
 
 def _dense(entities: Array, spans: Any) -> Array:
-    """The label number of every span, 0 where no entity is: `[spans]`."""
+    """Returns the label number of every span, 0 for spans without an entity: `[spans]`."""
     labels = np.zeros(len(spans), np.int64)
     ids = spans.ids(entities[:, :3])
     labels[ids[ids >= 0]] = entities[ids >= 0, 3]
@@ -162,7 +163,7 @@ def _dense(entities: Array, spans: Any) -> Array:
 
 
 def _decided(recording: Recording, options: Sequence[str]) -> tuple[dict[str, Array], tuple[int, int]]:
-    """What the program says: columns, and the window that it took."""
+    """Returns the columns that the program computes, and the window that it used."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "spans.csv"
         told = run(["inspect", Path(recording.path).absolute(), "--json", "--spans", out, *options])
@@ -173,7 +174,7 @@ def _decided(recording: Recording, options: Sequence[str]) -> tuple[dict[str, Ar
             cells = [[row[i] for i in wanted] for row in rows]
     if len(cells) != len(recording.spans):
         raise DynCleanError(f"the program has {len(cells)} spans where {recording.path} has {len(recording.spans)}")
-    # An empty list of rows has no columns to take apart.
+    # `reshape` also gives three columns if there are no rows.
     trust, because, decision = np.array(cells, object).reshape(-1, 3).T
     trust = np.array([float(cell) if cell else np.nan for cell in trust], np.float32)
     window = json.loads(told)["settings"]["window"]

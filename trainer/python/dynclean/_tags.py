@@ -1,4 +1,4 @@
-"""Token tags (BIO): between entities and tags, and from a token classifier's logits to margins of spans."""
+"""Token tags (BIO): converts entities and tags, and computes margins of spans from a token classifier's logits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ._errors import DynCleanError
 from ._sentences import Array, Checked, Entity, free_runs, without_overlaps
 
 IGNORED = -100
-"""The id that losses leave out, by convention of PyTorch and Hugging Face."""
+"""The id that losses ignore, by convention of PyTorch and Hugging Face."""
 
 
 def types_of_tags(tags: Sequence[str], source: str) -> list[str]:
-    """The types of a tag set `O`, `B-X`, `I-X`, in the order of their first tags.
+    """Returns the types of a tag set `O`, `B-X`, `I-X`, in the order of their first tags.
 
-    Errors: DynCleanError where a tag is something else, or one of a pair is missing.
+    Errors: DynCleanError if a tag has another form, or one tag of a pair is missing.
     """
     types = list(dict.fromkeys(tag[2:] for tag in tags if tag[:2] in ("B-", "I-")))
     expected = {"O", *(f"{letter}-{name}" for name in types for letter in "BI")}
@@ -30,7 +30,10 @@ def types_of_tags(tags: Sequence[str], source: str) -> list[str]:
 
 
 def to_tags(sentence: Checked) -> tuple[list[str | None], int]:
-    """One BIO tag per token, None where unknown; and how many overlapping entities were left out (the widest stays)."""
+    """Returns one BIO tag per token, or None if it is unknown, and the number of entities that were left out.
+
+    Among overlapping entities the widest is kept.
+    """
     kept, left_out = without_overlaps(sentence.entities)
     tags: list[str | None] = ["O"] * len(sentence.tokens)
     for start, end in free_runs(sentence, kept):
@@ -41,7 +44,10 @@ def to_tags(sentence: Checked) -> tuple[list[str | None], int]:
 
 
 def from_tags(tags: Iterable[str | None]) -> tuple[list[Entity], list[tuple[int, int]], int]:
-    """Entities, unknown spans, and how many `I-X` continue nothing: each begins an entity, as in conlleval."""
+    """Returns entities, unknown spans, and the number of `I-X` tags that do not continue an entity.
+
+    Each of these `I-X` tags begins an entity, as in conlleval.
+    """
     entities: list[Entity] = []
     unknown: list[tuple[int, int]] = []
     irregular = 0
@@ -60,7 +66,7 @@ def from_tags(tags: Iterable[str | None]) -> tuple[list[Entity], list[tuple[int,
 
 
 class TagMargins:
-    """Margins of spans from the logits of a token classifier; `Recorder.add_tags` says what they are."""
+    """Computes margins of spans from the logits of a token classifier. `Recorder.add_tags` defines them."""
 
     def __init__(self, tags: Sequence[str], labels: Sequence[str], source: str):
         types = types_of_tags(tags, source)
@@ -72,9 +78,10 @@ class TagMargins:
         self.inside = [list(tags).index(f"I-{label}") for label in labels[1:]]
 
     def __call__(self, logits: Array, labels: Array, max_width: int) -> Array:
-        """`logits`: `[tokens, tags]`, NaN where a token was not read; `labels`: label number of every candidate span.
+        """Returns the margins of all candidate spans of a sentence: `[spans]`, float32.
 
-        Returns `[spans]`, float32; NaN where a token that counts was not read.
+        `logits`: `[tokens, tags]`, NaN for tokens that were not read. `labels`: label number of every candidate span.
+        A margin is NaN if it depends on a token that was not read.
         """
         n = len(logits)
         top = np.sort(logits, axis=1)[:, -2:]

@@ -1,6 +1,6 @@
 """XXH3-64 with seed 0: the checksum of the sections of a `.dyn` file.
 
-Written from the published description of XXH3; numpy does the long inputs.
+Written from the published description of XXH3. Long inputs are hashed with numpy.
 """
 
 from __future__ import annotations
@@ -88,13 +88,13 @@ def _up_to_240(data: Bytes) -> int:
 
 
 def _keys(at: int, stripes: int) -> np.ndarray[Any, Any]:
-    """The secret of consecutive stripes, 8 words each: it moves on by 8 bytes a stripe."""
+    """Returns the secrets of consecutive stripes, 8 words each. Each secret starts 8 bytes after the one before."""
     words = [np.frombuffer(_SECRET, "<u8", 8, at + 8 * i) for i in range(stripes)]
     return np.array(words, np.uint64).reshape(stripes, 8)
 
 
 def _sums(data: np.ndarray[Any, Any], keys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """What stripes `[..., stripes, 8]` add to the accumulators: `[..., 8]`."""
+    """Returns the values `[..., 8]` that stripes `[..., stripes, 8]` add to the accumulators."""
     keyed = data ^ keys
     products = (keyed & np.uint64(0xFFFFFFFF)) * (keyed >> np.uint64(32))
     neighbours = data.reshape(*data.shape[:-1], 4, 2)[..., ::-1].reshape(data.shape)
@@ -110,7 +110,7 @@ def _long(data: Bytes) -> int:
     state, keys = np.array(start, np.uint64), _keys(0, _STRIPES)
     for first in range(0, blocks, _AT_ONCE):
         part = words[first * _BLOCK // 8 : min(first + _AT_ONCE, blocks) * _BLOCK // 8]
-        # What a block adds does not hang on the accumulators, so many blocks are summed at once.
+        # The values that a block adds do not depend on the accumulators, so many blocks are summed at once.
         for added in _sums(part.reshape(-1, _STRIPES, 8), keys):
             state = state + added
             state = (state ^ (state >> np.uint64(47)) ^ scramble) * np.uint64(_PRIME32_1)
@@ -126,7 +126,7 @@ def _long(data: Bytes) -> int:
 
 
 def xxh3_64(data: Bytes) -> int:
-    """The XXH3-64 hash of `data` (seed 0), as an unsigned integer of 64 bits."""
+    """Returns the XXH3-64 hash of `data` (seed 0), as an unsigned integer of 64 bits."""
     if len(data) <= 16:
         return _up_to_16(data)
     return _up_to_240(data) if len(data) <= 240 else _long(data)

@@ -1,4 +1,4 @@
-"""What `cargo xtask wheel` runs where the wheel is installed, with no Rust on the search path: demo, page, package."""
+"""Checks an installed wheel: demo, page and package. `cargo xtask wheel` runs it without Rust on the search path."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main() -> None:
         headers, page = get(root)
         assert headers["Content-Type"] == "text/html; charset=utf-8"
         assert b"<title>DynClean" in page
-        # The run is opened: the address leads to the page.
+        # The page opens the run: the address of the run leads to the page.
         assert get(place)[1] == page
         name = page.decode().split('data-wasm="')[-1].split("data-wasm=")[-1].lstrip("./").split()[0].strip('">')
         headers, code = get(root + name)

@@ -1,4 +1,4 @@
-"""What all tests share. `DYNCLEAN_TRAINER` names the program; without it, tests that need it are skipped and say so."""
+"""Shared by all tests. `DYNCLEAN_TRAINER` names the program. Without it, tests that need the program are skipped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sentences() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def trainer() -> str:
-    """Path of the program."""
+    """Returns the path of the program."""
     named = os.environ.get("DYNCLEAN_TRAINER")
     if not named:
         pytest.skip("DYNCLEAN_TRAINER is not set: this compares with the program `trainer`")
@@ -41,7 +41,7 @@ def trainer() -> str:
 @pytest.fixture(scope="session")
 def run_trainer(trainer: str) -> Any:
     def run(*arguments: object, said: bool = False) -> str:
-        """Standard output, or standard error where that is asked for by `said`."""
+        """Returns standard output, or standard error if `said` is set."""
         told = subprocess.run([trainer, *map(str, arguments)], capture_output=True, text=True, check=False)
         assert told.returncode == 0, told.stderr
         return told.stderr if said else told.stdout
@@ -51,7 +51,7 @@ def run_trainer(trainer: str) -> Any:
 
 @pytest.fixture
 def no_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As if the program were nowhere."""
+    """Makes the program impossible to find."""
     monkeypatch.delenv("DYNCLEAN_TRAINER", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
@@ -59,7 +59,7 @@ def no_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def peer() -> ModuleType:
-    """The reader that another hand wrote from docs/FORMAT.md."""
+    """Returns the independent reader, which was written from docs/FORMAT.md."""
     if sys.version_info < (3, 10):
         pytest.skip("tests/peers/read_dyn.py needs Python 3.10")
     spec = importlib.util.spec_from_file_location("read_dyn", ROOT / "tests" / "peers" / "read_dyn.py")

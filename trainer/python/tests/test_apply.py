@@ -1,4 +1,4 @@
-"""Decisions carried out: by hand, and against `trainer clean`."""
+"""Applies decisions, and compares the results with `trainer clean` and with results worked out by hand."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_changes_by_hand(tmp_path: Path, sentences: Any) -> None:
         },
         {"tokens": ["Paris"], "entities": [[0, 0, "LOC"]], "incorrect": [[0, 0, "PER"]], "id": 7},
         {"tokens": [], "entities": []},
-        # A label ends that the span is unknown.
+        # A span that gets a label is not unknown any more.
         {"tokens": ["Bob", "saw", "Ada"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]], "unknown": []},
     ]
     assert json.dumps(sentences) == before
@@ -86,7 +86,7 @@ def test_decisions_need_the_recording(tmp_path: Path, sentences: Any) -> None:
 
 def test_decisions_are_what_the_program_makes_of_them(tmp_path: Path, sentences: Any, run_trainer: Any) -> None:
     run, corpus = tmp_path / "run.dyn", tmp_path / "train.json"
-    # In an order that the program would not write.
+    # An order that the program would not write.
     sentences[0]["entities"].reverse()
     corpus.write_text(json.dumps(sentences))
     with Recorder(run, sentences) as recorder:

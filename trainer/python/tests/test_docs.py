@@ -1,4 +1,4 @@
-"""Every Python example of docs/PYTHON.md runs, in order, on a tiny corpus."""
+"""Runs every Python example of docs/PYTHON.md, in order, on a tiny corpus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CORPUS = [
 
 
 def span_model(n_labels: int) -> Any:
-    """A model that scores all spans of a sentence by their first and last word."""
+    """Returns a model that scores all spans of a sentence by their first and last word."""
     import torch
 
     class SpanModel(torch.nn.Module):  # type: ignore[misc]
@@ -56,7 +56,7 @@ def test_every_example_runs(tmp_path: Path, run_trainer: Any, monkeypatch: pytes
     assert len(blocks) == 9
     for block in blocks:
         if "decisions.json" in block:
-            # What the page would export.
+            # The files that the page would export.
             outputs = ["--write-decisions", "decisions.json", "--provenance", "provenance.json"]
             run_trainer("clean", "run.dyn", "--corpus", "train.json", "--out", "cleaned.json", *outputs)
         exec(compile(block, "docs/PYTHON.md", "exec"), namespace)

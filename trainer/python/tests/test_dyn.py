@@ -1,4 +1,4 @@
-"""The file format: read as another hand reads it, written so that another hand reads it."""
+"""The file format: compares reading and writing with an independent reader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dynclean._sentences import Spans
 from dynclean._xxh3 import xxh3_64
 
 
-# Of the bytes (7 i^2 + 13 i + 5) mod 256, by the package xxhash.
+# Hashes of the bytes (7 i^2 + 13 i + 5) mod 256, from the package xxhash.
 @pytest.mark.parametrize(
     ("length", "expected"),
     [
@@ -55,7 +55,7 @@ def test_checksums(length: int, expected: int) -> None:
 
 
 def test_checksum_of_more_than_is_hashed_at_once() -> None:
-    # By the package xxhash: 5 MiB of zeros and a one.
+    # From the package xxhash: 5 MiB of zeros and a one.
     assert xxh3_64(bytes(5 << 20) + b"\1") == 0x6FF339791C829183
 
 
@@ -97,13 +97,13 @@ def test_golden_files_are_read(version: int) -> None:
 
 
 def write(path: Path, sentences: Any, **options: Any) -> Recorder:
-    """Two epochs of 22 spans; the logit of label k of span i at epoch e is i + 10 k + 100 e, and 2 more for O."""
+    """Records two epochs of 22 spans. Label k of span i in epoch e has the logit i + 10 k + 100 e, and 2 more for O."""
     recorder = Recorder(path, sentences, **options)
     n, labels = len(recorder.spans), len(recorder.labels)
     for epoch in (1, 2):
         logits = np.arange(n)[:, None] + 10 * np.arange(labels) + 100.0 * epoch
         logits[:, 0] += 2
-        # In two parts, the second first; span 3 is left out.
+        # In two parts, the second part first. Span 3 is left out.
         recorder.add(np.arange(10, n), logits[10:])
         recorder.add([i for i in range(10) if i != 3], np.delete(logits[:10], 3, axis=0))
         recorder.end_epoch()
@@ -136,7 +136,7 @@ def test_what_is_recorded_another_hand_reads(tmp_path: Path, sentences: Any, pee
         "unknown": [[3, 0, 0]],
     }
     assert found["gold"]["entities"] == [[0, 0, 1, 2], [0, 4, 4, 1], [1, 0, 0, 1], [3, 2, 2, 1]]
-    # 10 - 2 and 20 - 2 above O; the span that was left out is no number.
+    # 10 - 2 and 20 - 2 above O. The span that was left out has NaN.
     columns = [[None if i == 3 else value for i in range(22)] for value in (8.0, 18.0)]
     epochs = found["runs"]["main"]["epochs"]
     assert epochs == [{"epoch": e, "precision": precision, "columns": columns} for e in (1, 2)]
@@ -158,7 +158,7 @@ def test_a_training_that_is_cut_off_keeps_its_epochs(tmp_path: Path, sentences: 
     found = read_recording(partial)
     assert (len(found.epochs), found.complete, path.exists()) == (2, False, False)
     assert json.loads(run_trainer("inspect", partial, "--json"))["epochs"] == 2
-    # Inside the second epoch.
+    # Cut off inside the second epoch.
     partial.write_bytes(partial.read_bytes()[:-5])
     assert len(read_recording(partial).epochs) == 1
 
@@ -186,7 +186,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, sentences: Any) -> None:
     assert "before the labels" in error(whole[:12])
     assert "checksum" in error(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
     assert "first epoch" in error(whole[: whole.index(b"EPOC") + 40])
-    # Two times the same epoch.
+    # The same epoch twice.
     at = whole.index(b"EPOC")
     end = whole.index(b"EPOC", at + 4)
     assert "epoch 1" in error(whole[:end] + whole[at:end])
@@ -198,7 +198,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, sentences: Any) -> None:
         (b"EPOC", lambda p: p + b"\0", "more bytes"),
         (b"EPOC", lambda p: p[:-1], "too early"),
         (b"EPOC", lambda p: p[:8] + struct.pack("<Q", 21) + p[16:], "of 21 spans"),
-        # Columns of 8 + 4 x 4 bytes: the third begins at 48 and has the ends, the fourth at 72 and has the labels.
+        # Columns of 8 + 4 x 4 bytes. The third (from 48) has the ends, the fourth (from 72) has the labels.
         (b"DIST", lambda p: p[:56] + struct.pack("<I", 9) + p[60:], "outside its sentence"),
         (b"DIST", lambda p: p[:80] + struct.pack("<H", 3) + p[82:], "unknown type"),
         (b"INFO", lambda p: p.replace(struct.pack("<II", 0, 8), struct.pack("<II", 2, 8)), "does not exist"),

@@ -1,4 +1,4 @@
-"""Hugging Face datasets and Trainer. Each is really used: a dataset is cast and trained on for a step."""
+"""Hugging Face datasets and Trainer. The tests use the real libraries: they cast a dataset and train for a step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_tags_of_a_dataset(sentences: Any) -> None:
     assert dataset.features["ner_tags"].feature.names == TAGS
     assert dataset["ner_tags"][:] == [[3, 4, 0, 0, 1], [3], [], [-100, 0, 1]]
     assert dataset["id"][:] == [None, "p", None, None]
-    # Other order, a type more.
+    # Another order, and one more type.
     tags = ["B-PER", "I-PER", "O", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
     assert to_hf(sentences, tags)["ner_tags"][0] == [0, 1, 2, 2, 3]
     with pytest.raises(DynCleanError, match="lack LOC"):
@@ -108,7 +108,7 @@ WORDS = ["Ada", "Love", "##lace", "wrote", "in", "London", "Paris", "Bob", "saw"
 
 @pytest.fixture
 def parts(sentences: Any, tmp_path: Path) -> Any:
-    """A tiny BERT of random weights, its tokenizer, and the sentences as it reads them."""
+    """Returns a tiny BERT with random weights, its tokenizer, and the sentences as it reads them."""
     pytest.importorskip("accelerate", reason="accelerate is not installed")
     torch = pytest.importorskip("torch", reason="torch is not installed")
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
@@ -182,8 +182,8 @@ def test_the_callback_records_what_the_model_says(parts: Any, sentences: Any, tm
     assert (found["info"]["name"], found["info"]["negatives"], found["labels"]) == ("tiny", "all", ["LOC", "PER"])
     assert [epoch["epoch"] for epoch in found["runs"]["main"]["epochs"]] == [1, 2]
     last = found["runs"]["main"]["epochs"][-1]["margins"]
-    # The model after the last epoch, asked directly: sentence 0, whose pieces are
-    # [CLS] Ada Love ##lace wrote in [SEP]: London does not fit.
+    # Call the model after the last epoch. The pieces of sentence 0 are
+    # [CLS] Ada Love ##lace wrote in [SEP]; London does not fit.
     pieces = [["[CLS]", "Ada", "Love", "##lace", "wrote", "in", "[SEP]"], ["[CLS]", "Paris", "[SEP]"]]
     ids = [[parts[2].convert_tokens_to_ids(piece) for piece in sentence] for sentence in pieces]
     with torch.no_grad():
@@ -194,7 +194,7 @@ def test_the_callback_records_what_the_model_says(parts: Any, sentences: Any, tm
         return float(row[TAGS.index(tag)] - max(others))
 
     ada, love, wrote, paris = first[1], first[2], first[4], second[1]
-    # [0, 1] is PER, and ends before "wrote".
+    # [0, 1] is PER and ends before "wrote".
     expected = min(margin(ada, "B-PER"), margin(love, "I-PER"), -margin(wrote, "I-PER"))
     assert last[1] == pytest.approx(expected, abs=1e-4)
     # [0, 0] is O.
@@ -202,7 +202,7 @@ def test_the_callback_records_what_the_model_says(parts: Any, sentences: Any, tm
     assert last[0] == pytest.approx(-max(scores), abs=1e-4)
     # Paris is PER.
     assert last[15] == pytest.approx(margin(paris, "B-PER"), abs=1e-4)
-    # London was not read: spans that have it, or end before it, are not known. Nor are those with the unknown Bob.
+    # London was not read, so spans that contain it or end before it are not known. Spans with Bob are unknown, too.
     rows = read(path, decide=False)
     unread = (rows["sentence"] == 0) & (rows["end"] >= 3)
     bob = (rows["sentence"] == 3) & (rows["start"] == 0)

@@ -1,4 +1,4 @@
-"""Metrics against values worked out by hand, and against those of `tests/peers/metrics.py`."""
+"""Compares metrics with values worked out by hand, and with those of `tests/peers/metrics.py`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_worked_by_hand() -> None:
 
 
 def test_margins_by_hand() -> None:
-    # The second span was not recorded at the first epoch.
+    # The second span was not recorded in the first epoch.
     epochs = [np.array([m], np.float32) for m in ([1.0, np.nan], [-0.5, 1.0], [0.0, 2.0])]
     found = metrics(epochs, np.array([9, 0]), True)
     assert found["aum"].tolist() == [pytest.approx(0.5 / 3), pytest.approx(np.nan, nan_ok=True)]

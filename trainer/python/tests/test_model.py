@@ -1,4 +1,4 @@
-"""A model that the program trained, in PyTorch: the same entities, margins and tokens."""
+"""Opens a model that the program trained in PyTorch, and compares entities, margins and tokens."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def test_texts_have_the_tokens_of_the_program(model: Path, run_trainer: Any, tmp
     ],
 )
 def test_the_rule_for_tokens(text: str, tokens: list[str]) -> None:
-    # The cases of the program's own test of the rule.
+    # The same cases as in the program's own test of this rule.
     assert [text[a:b] for a, b in tokenise(text)] == tokens
 
 
 def test_shapes_of_words() -> None:
-    # Bits: capital first 1, all capitals 2, capital later 4, digit 8, other sign 16, no letter 32; and 1 more.
+    # Bits: capital first 1, all capitals 2, capital later 4, digit 8, other sign 16, no letter 32; plus 1.
     shapes = {"ada": 1, "Ada": 2, "EU": 8, "McX": 6, "B2": 10, "x-y": 17, "3.5": 57, "A": 2, "": 33}
     assert {word: word_shape(word) for word in shapes} == shapes
 

@@ -1,4 +1,4 @@
-"""The table, against `trainer inspect --spans` and without the program."""
+"""Compares the table with `trainer inspect --spans`, and reads it without the program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REAL = ("aum", "confidence", "variability")
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """30 sentences of up to 12 tokens, random labels and logits, four epochs; some logits are no numbers."""
+    """Records 30 sentences of up to 12 tokens with random labels and logits, four epochs, some logits not finite."""
     random = np.random.default_rng(3)
     sentences = []
     for i in range(30):
@@ -32,7 +32,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gold = [{**sentence, "entities": sentence["entities"][1:]} for sentence in sentences]
     with Recorder(path, sentences, gold=gold, max_span_width=5) as recorder:
         spans = np.arange(len(recorder.spans))
-        # Most labels are learned, some are not.
+        # Most labels are learned, but not all.
         easy = random.random(len(spans)) < 0.8
         for _ in range(4):
             logits = random.normal(size=(len(spans), 3)) * 2
@@ -131,7 +131,7 @@ def test_as_pandas() -> None:
     pytest.importorskip("pandas", reason="pandas is not installed")
     frame = table_of_v1().to_pandas()
     assert frame.index.name == "span_id"
-    # Only the span at id 4 has a logit that is no number.
+    # Only the span with id 4 has a logit that is not finite.
     assert frame[frame.aum.isna()].index.tolist() == [4]
     assert frame.groupby("label").size().to_dict() == {"O": 8, "ORG": 1, "PER": 1}
 
@@ -153,7 +153,7 @@ def test_as_arrow() -> None:
 def test_as_html(tmp_path: Path) -> None:
     sentences = [{"tokens": ["<b>", *"abcdefgh"], "entities": [[0, 0, "PER"]]}]
     with Recorder(tmp_path / "h.dyn", sentences) as recorder:
-        # All spans have other margins; that of <b>, labelled PER, is the lowest.
+        # All spans have different margins. The lowest is that of <b>, which is labelled PER.
         n = len(recorder.spans)
         recorder.add(np.arange(n), np.stack([np.arange(n) + 1.0, np.zeros(n)], axis=1))
         recorder.end_epoch()

@@ -1,4 +1,4 @@
-"""spaCy: what ner and spancat are given, and a step of training with each."""
+"""spaCy: checks the data for ner and spancat, and trains each for a step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLEANED: list[dict[str, Any]] = [
 
 
 def opened(sentences: Any) -> Any:
-    """As another process reads it from disk."""
+    """Returns the Docs as another process reads them from disk."""
     data = to_spacy(sentences).to_bytes()
     return list(spacy.tokens.DocBin().from_bytes(data).get_docs(spacy.blank("en").vocab))
 
@@ -33,7 +33,7 @@ def test_what_is_removed_is_missing_annotation() -> None:
 
     docs = opened(CLEANED)
     examples = [Example(spacy.tokens.Doc(d.vocab, words=[t.text for t in d]), d) for d in docs]
-    # None: spaCy's own word for "not known".
+    # None is spaCy's value for "not known".
     assert examples[0].get_aligned_ner() == ["U-PER", "O", None, None]
     assert examples[1].get_aligned_ner() == ["B-ORG", "I-ORG", "L-ORG"]
     assert [(s.text, s.label_) for s in docs[0].spans["incorrect_spans"]] == [("London", "LOC")]
@@ -88,7 +88,7 @@ def test_ner_learns_nothing_from_missing_and_something_from_incorrect_spans() ->
     from spacy.training import Example
 
     def loss(**fields: Any) -> float:
-        """Of a sentence of two tokens of which nothing is known but `fields`."""
+        """Returns the loss of a sentence of two tokens with only these fields."""
         spacy.util.fix_random_seed(0)
         nlp = spacy.blank("en")
         nlp.add_pipe("ner", config={"incorrect_spans_key": "incorrect_spans"})

@@ -1,4 +1,4 @@
-"""BIO tags: entities from and to tags, and margins of spans from those of tokens."""
+"""BIO tags: conversion of entities and tags, and margins of spans computed from those of tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 def test_tags_of_entities_that_overlap_and_of_unknown_spans() -> None:
     sentence = Checked(list("abcdefg"), [(1, 1, "LOC"), (0, 2, "PER"), (6, 6, "LOC")], [(2, 4), (6, 6)])
-    # The widest entity stays; an entity's tokens keep their tags under an unknown span.
+    # The widest entity is kept. Tokens of an entity keep their tags inside an unknown span.
     assert to_tags(sentence) == (["B-PER", "I-PER", "I-PER", None, None, "O", "B-LOC"], 1)
 
 
@@ -30,14 +30,14 @@ def test_entities_of_irregular_tags() -> None:
 
 
 def test_margins_by_hand(tmp_path: Path, peer: ModuleType) -> None:
-    # Margins of tags at the three tokens, tags O, B-PER, I-PER:
+    # Margins of the tags O, B-PER, I-PER at the three tokens:
     #   O -3, B 3, I -4;   O -1, B -5, I 1;   O 2, B -6, I -2
     logits = [[0.0, 3.0, -1.0], [1.0, -3.0, 2.0], [4.0, -2.0, 2.0]]
     sentences = [{"tokens": ["Ada", "Lovelace", "wrote"], "entities": [[0, 1, "PER"]]}]
     with Recorder(tmp_path / "t.dyn", sentences, tags=["O", "B-PER", "I-PER"]) as recorder:
         recorder.add_tags(0, logits)
         recorder.end_epoch()
-        # The last token was not read: nothing is known of spans that have it, or end just before it.
+        # The last token was not read, so nothing is known of spans that contain it or end just before it.
         recorder.add_tags(0, logits[:2])
         recorder.end_epoch()
     epochs = peer.read((tmp_path / "t.dyn").read_bytes())["runs"]["main"]["epochs"]
@@ -56,7 +56,7 @@ def test_a_score_is_above_zero_exactly_where_the_tags_say_so() -> None:
     for _ in range(300):
         logits = random.normal(size=(6, 5))
         tags = [TAGS[i] for i in logits.argmax(axis=1)]
-        # Read off strictly: B-X and the I-X that follow it.
+        # Read the tags strictly: B-X and the I-X tags after it.
         entities = set()
         for start, tag in enumerate(tags):
             if tag[0] == "B":

@@ -1,5 +1,5 @@
-//! The command `dynclean`, as the Python wheel is called: it is the program `trainer` beside it. A file of its own, and not
-//! a second copy of that.
+//! The command `dynclean`, named like the Python wheel. It only starts the program `trainer` in the same folder.
+//! It is a small program of its own, not a second copy of `trainer`.
 
 use std::process::{Command, ExitCode};
 
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// It takes our place, so that signals reach it; returns why it cannot.
+/// Replaces this process with the child, so that signals reach it. Returns the error if that fails.
 #[cfg(unix)]
 fn become_child(command: &mut Command) -> std::io::Error {
     use std::os::unix::process::CommandExt;

@@ -1,4 +1,4 @@
-//! Finding the device: what `--device` means on this machine, in this build.
+//! Choice of the device: the meaning of `--device` on this machine and in this build.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use candle_core::{DType, Device};
 use super::Compute;
 use crate::config::Arithmetic;
 
-/// Where a training computes.
+/// The device on which a training computes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Place {
-    /// The CPU, by kernels of our own.
+    /// The CPU, with this program's own kernels.
     #[default]
     Cpu,
-    /// The CPU, as a GPU computes: to test that.
+    /// The CPU, with the tensor operations of a GPU. For tests.
     CpuTensors,
-    /// The NVIDIA GPU of this number, from 0.
+    /// The NVIDIA GPU with this number, from 0.
     Cuda(usize),
     /// The GPU of a Mac.
     Metal,
@@ -34,10 +34,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// Understands `auto` (none), `cpu`, `cuda`, `cuda:N`, `metal`, `cpu-tensors`.
+/// Parses `auto` (`None`), `cpu`, `cuda`, `cuda:N`, `metal` or `cpu-tensors`.
 ///
 /// # Errors
-/// Names what can be given.
+/// The error lists the values that are allowed.
 pub fn parse_place(text: &str) -> Result<Option<Place>, String> {
     let place = match text {
         "auto" => return Ok(None),
@@ -56,7 +56,8 @@ pub fn parse_place(text: &str) -> Result<Option<Place>, String> {
 }
 
 impl Place {
-    /// The best place there is: the first GPU, if this build can use one and it answers.
+    /// Returns the best available place: the first GPU if this build can use one and it can be opened, else the
+    /// CPU.
     pub fn best() -> Self {
         let candidates: &[Self] = if cfg!(feature = "cuda") {
             &[Self::Cuda(0)]
@@ -68,16 +69,16 @@ impl Place {
         candidates.iter().copied().find(|place| place.device().is_ok()).unwrap_or_default()
     }
 
-    /// Whether it is a GPU.
+    /// Returns whether the place is a GPU.
     pub fn is_gpu(self) -> bool {
         matches!(self, Self::Cuda(_) | Self::Metal)
     }
 
-    /// The device, opened. Each call opens it anew, with a queue of its own: trainings side by side do not wait for
-    /// each other's operations.
+    /// Opens the device. Each call opens it again with its own queue, so that trainings side by side do not wait
+    /// for each other's operations.
     ///
     /// # Errors
-    /// Says what is missing: support in this build, the driver, a library, or the card.
+    /// The error says what is missing: support in this build, the driver, a library, or the card.
     pub fn device(self) -> Result<Device> {
         match self {
             Self::Cpu | Self::CpuTensors => Ok(Device::Cpu),
@@ -86,10 +87,10 @@ impl Place {
         }
     }
 
-    /// The computation at this place.
+    /// Returns how to compute at this place with this arithmetic.
     ///
     /// # Errors
-    /// As [`device`](Self::device); or when the place does not compute in these numbers.
+    /// The same as [`device`](Self::device), or when the place does not support the arithmetic.
     pub fn compute(self, arithmetic: Arithmetic) -> Result<Compute> {
         let dtype = match (self, arithmetic) {
             (Self::Cpu, Arithmetic::Kernels) => return Ok(Compute::Kernels),
@@ -105,7 +106,7 @@ impl Place {
 fn cuda(number: usize) -> Result<Device> {
     use candle_core::cuda_backend::cudarc::driver::CudaContext;
 
-    // Without them, what comes next would panic.
+    // Without these libraries, the calls below would panic.
     if !is_library_there(&["libcuda.so.1", "libcuda.so", "nvcuda.dll"]) {
         bail!(
             "there is no CUDA driver on this machine (libcuda.so.1 is not found): install NVIDIA's driver, or use \
@@ -132,7 +133,7 @@ fn cuda(number: usize) -> Result<Device> {
     Device::new_cuda(number).with_context(|| format!("GPU {number} cannot be opened"))
 }
 
-/// The names under which a library of CUDA is installed.
+/// Returns the names under which a CUDA library may be installed.
 #[cfg(feature = "cuda")]
 fn library_names(library: &str) -> Vec<String> {
     let versions = ["", ".13", ".12", ".11", ".10"];
@@ -141,12 +142,12 @@ fn library_names(library: &str) -> Vec<String> {
     unix.chain(windows).collect()
 }
 
-/// Whether a shared library can be loaded under one of these names.
+/// Returns whether a shared library can be loaded under one of these names.
 #[cfg(feature = "cuda")]
 fn is_library_there(names: &[impl AsRef<str>]) -> bool {
     names.iter().any(|name| {
-        // SAFETY: loading runs the library's initialisers; these are NVIDIA's own, which candle is about to load by
-        // the same names and to use.
+        // SAFETY: loading a library runs its initialisers. These libraries are NVIDIA's own, and candle is about
+        // to load and use them under the same names.
         #[allow(unsafe_code)]
         let loaded = unsafe { libloading::Library::new(name.as_ref()) };
         loaded.is_ok()

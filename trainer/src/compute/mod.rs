@@ -1,7 +1,7 @@
-//! Where and how a model computes.
+//! Devices for models, and their operations.
 //!
-//! A model is written once, by the operations of a [`Pass`]. On the CPU these are the kernels of [`crate::ops`], on
-//! packed sentences; on a GPU the tensor operations of [`crate::tensor_ops`], on padded ones.
+//! A model is written once, with the operations of a [`Pass`]. On the CPU these are the kernels of [`crate::ops`],
+//! on packed sentences. On a GPU they are the tensor operations of [`crate::tensor_ops`], on padded sentences.
 
 mod device;
 mod pass;
@@ -20,31 +20,31 @@ pub use rounding::Rounding;
 /// How a model computes.
 #[derive(Debug, Clone, Default)]
 pub enum Compute {
-    /// By kernels of our own, on the CPU: same seed, same bytes.
+    /// With this program's own kernels on the CPU: the same seed gives the same bytes.
     #[default]
     Kernels,
-    /// By tensor operations on a device.
+    /// With tensor operations on a device.
     Tensors(TensorCompute),
 }
 
-/// Tensor operations on a device.
+/// Settings for tensor operations on a device.
 #[derive(Debug, Clone)]
 pub struct TensorCompute {
-    /// Where.
+    /// The device.
     pub device: Device,
-    /// Of matrix products: f32 or bf16.
+    /// Type of the numbers in matrix products: f32 or bf16.
     pub dtype: DType,
     pub(crate) masks: Arc<MaskPool>,
 }
 
 impl Compute {
-    /// By tensor operations on this device, matrix products in this dtype.
+    /// Computes with tensor operations on this device, with matrix products in this dtype.
     pub fn tensors(device: Device, dtype: DType) -> Self {
         let masks = Arc::new(MaskPool::new(&device));
         Self::Tensors(TensorCompute { device, dtype, masks })
     }
 
-    /// Whether batches are padded.
+    /// Returns whether batches are padded.
     pub fn pads(&self) -> bool {
         matches!(self, Self::Tensors(_))
     }

@@ -1,4 +1,4 @@
-//! One forward pass: the operations that a model is written in.
+//! A forward pass: the operations in which models are written.
 
 use std::sync::Arc;
 
@@ -11,8 +11,9 @@ use crate::ops::{self, Dropout, Linear, Norm, SpanRows, Weight};
 use crate::random::Masks;
 use crate::tensor_ops::{self as tensors, Padding, Tape};
 
-/// The operations of a forward pass over a batch, with what they need besides their inputs: the layout of the rows
-/// and dropout masks. Where an operation has a dropout rate, it may be none: then no random number is drawn.
+/// The operations of a forward pass over a batch. It knows the layout of the rows and supplies the dropout masks.
+///
+/// The dropout rate of an operation may be `None`. Then no random number is drawn.
 pub struct Pass<'a> {
     batch: &'a Batch,
     masks: &'a mut Masks,
@@ -25,11 +26,11 @@ enum Way<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// A pass over a batch, packed or padded as the computation needs it. Tensor operations can go back over it only
-    /// where it is `differentiable`.
+    /// Begins a pass over a batch, which must be packed or padded as the computation needs it. Tensor operations
+    /// have a backward pass only if `differentiable` is set.
     ///
     /// # Errors
-    /// When the batch is not padded, but must be, or the other way round.
+    /// When a batch that must be padded is not padded, or a batch that must be packed is padded.
     pub fn new(compute: &'a Compute, batch: &'a Batch, masks: &'a mut Masks, differentiable: bool) -> Result<Self> {
         let way = match (compute, &batch.padded) {
             (Compute::Kernels, None) => Way::Kernels,
@@ -44,12 +45,12 @@ impl<'a> Pass<'a> {
         Ok(Self { batch, masks, way })
     }
 
-    /// The batch.
+    /// Returns the batch.
     pub fn batch(&self) -> &'a Batch {
         self.batch
     }
 
-    /// What happened, where it is not candle that keeps it.
+    /// Returns the recorded operations, if candle does not keep them itself.
     pub fn into_tape(self) -> Option<Tape> {
         match self.way {
             Way::Kernels => None,
@@ -57,7 +58,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The rows `ids` of a table.
+    /// Looks up the rows `ids` of a table.
     pub fn embedding(&mut self, table: &Weight, ids: Arc<[u32]>) -> Result<Tensor> {
         Ok(match &mut self.way {
             Way::Kernels => ops::embedding(table, ids)?,
@@ -65,12 +66,12 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// A fully connected layer.
+    /// Applies a fully connected layer.
     pub fn linear(&mut self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
         self.linears(x, &[layer])
     }
 
-    /// Several layers on the same input, their outputs beside each other.
+    /// Applies several layers to the same input, and puts their outputs beside each other.
     pub fn linears(&mut self, x: &Tensor, layers: &[&Linear]) -> Result<Tensor> {
         Ok(match &mut self.way {
             Way::Kernels => ops::linears(x, layers)?,
@@ -78,7 +79,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// A fully connected layer in f32, whatever the dtype of the others.
+    /// Applies a fully connected layer in f32, even if other layers use another dtype.
     pub fn precise_linear(&mut self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
         Ok(match &mut self.way {
             Way::Kernels => ops::linear(x, layer)?,
@@ -86,7 +87,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Layer norm.
+    /// Applies layer norm.
     pub fn layer_norm(&mut self, x: &Tensor, norm: &Norm) -> Result<Tensor> {
         Ok(match &mut self.way {
             Way::Kernels => ops::layer_norm(x, norm)?,
@@ -94,7 +95,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// `LN(residual + dropout(x))`.
+    /// Computes `LN(residual + dropout(x))`.
     pub fn residual_norm(&mut self, x: &Tensor, rate: Option<f32>, residual: &Tensor, norm: &Norm) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
         Ok(match &mut self.way {
@@ -106,7 +107,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Self-attention inside each stretch, with dropout of the probabilities.
+    /// Applies self-attention inside each window, with dropout on the probabilities.
     pub fn attention(&mut self, qkv: &Tensor, heads: usize, rate: Option<f32>) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
         Ok(match &mut self.way {
@@ -119,7 +120,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// `x·Φ(x)`.
+    /// Applies GELU, `x·Φ(x)`.
     pub fn gelu(&mut self, x: &Tensor) -> Result<Tensor> {
         Ok(match &mut self.way {
             Way::Kernels => ops::gelu(x)?,
@@ -127,7 +128,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// GELU by the hyperbolic tangent.
+    /// Applies the GELU variant with the hyperbolic tangent.
     pub fn gelu_tanh(&mut self, x: &Tensor) -> Result<Tensor> {
         Ok(match &mut self.way {
             Way::Kernels => x.gelu()?,
@@ -135,7 +136,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// `dropout(max(x, 0))`.
+    /// Computes `dropout(max(x, 0))`.
     pub fn relu(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
         Ok(match &mut self.way {
@@ -147,7 +148,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Dropout.
+    /// Applies dropout.
     pub fn dropout(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
         Ok(match &mut self.way {
@@ -159,7 +160,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Each row next to its neighbours in the same stretch.
+    /// Puts each row beside its neighbours in the same window.
     pub fn neighbours(&mut self, x: &Tensor) -> Result<Tensor> {
         Ok(match &mut self.way {
             Way::Kernels => ops::neighbours(x, &self.batch.lengths)?,
@@ -167,7 +168,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// For each span the sum of its three parts.
+    /// Returns for each span the sum of its three parts.
     pub fn span_sum(&mut self, starts: &Tensor, ends: &Tensor, widths: &Tensor, rows: Arc<SpanRows>) -> Result<Tensor> {
         Ok(match &mut self.way {
             Way::Kernels => ops::span_sum(starts, ends, widths, rows)?,
@@ -175,7 +176,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// The sum of two tensors of one shape and dtype.
+    /// Adds two tensors of the same shape and dtype.
     pub fn add(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let sum = (a + b)?;
         if let Way::Tensors { tape, .. } = &mut self.way {
@@ -184,7 +185,7 @@ impl<'a> Pass<'a> {
         Ok(sum)
     }
 
-    /// Two tensors of one dtype beside each other, along the last dimension.
+    /// Puts two tensors of the same dtype beside each other, along the last dimension.
     pub fn beside(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let both = Tensor::cat(&[a, b], D::Minus1)?;
         if let Way::Tensors { tape, .. } = &mut self.way {

@@ -1,29 +1,31 @@
-//! What decides how results are rounded, besides data and settings.
+//! Properties of the program and the machine that decide how results are rounded.
 
 use gemm_common::cache::CACHE_INFO;
 use serde::Serialize;
 
 use super::Place;
 
-/// The build of this program and the kind of the CPU. Trainings of another build, or on another kind of CPU, may end
-/// with other last bits.
+/// The build of this program and the kind of the CPU.
+///
+/// Trainings with another build, or on another kind of CPU, may differ in the last bits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rounding {
-    /// Of the sources, their dependencies, the compiler and its settings.
+    /// Hash of the sources, their dependencies, the compiler and its settings.
     build: &'static str,
-    /// None where a GPU computes: there, no bits are promised.
+    /// `None` on a GPU, where equal bits are not promised.
     cpu: Option<String>,
 }
 
 impl Rounding {
-    /// Of this process.
+    /// Returns the properties of this process.
     pub fn here(place: Place) -> Self {
         Self { build: env!("DYNCLEAN_BUILD"), cpu: (!place.is_gpu()).then(cpu) }
     }
 }
 
-/// What matrix products depend on: the vectors of the CPU, whether it fuses multiplication and addition, and its
-/// first-level cache, by which long sums are divided.
+/// Describes the properties that matrix products depend on: the vectors of the CPU, whether it fuses
+/// multiplication and addition, and its first-level cache. The size of this cache decides how long sums are
+/// divided.
 fn cpu() -> String {
     let [first, ..] = *CACHE_INFO;
     let cache = format!("{} KiB in {} ways", first.cache_bytes / 1024, first.associativity);

@@ -1,4 +1,4 @@
-//! config.json: which transformer a checkpoint is, in one form for all families.
+//! Reads config.json: the architecture of a checkpoint, in one form for all model families.
 
 use std::path::{Path, PathBuf};
 
@@ -6,22 +6,22 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Name of the configuration in a model folder.
+/// Name of the configuration file in a model folder.
 pub const CONFIG: &str = "config.json";
 
-/// Families differ in the names of tensors and settings, in positions and in token types.
+/// Family of models. Families differ in the names of tensors and settings, in positions and in token types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// BERT (Devlin et al. 2019).
     Bert,
-    /// RoBERTa (Liu et al. 2019) and its likes, XLM-RoBERTa and CamemBERT: positions count from the
+    /// RoBERTa (Liu et al. 2019) and models like it, such as XLM-RoBERTa and CamemBERT: positions count from the
     /// padding index.
     Roberta,
     /// DistilBERT (Sanh et al. 2019): no token types.
     DistilBert,
 }
 
-/// By `model_type`.
+/// Families by `model_type`.
 const MODEL_TYPES: [(&str, Family); 5] = [
     ("bert", Family::Bert),
     ("roberta", Family::Roberta),
@@ -35,7 +35,7 @@ const MODEL_TYPES: [(&str, Family); 5] = [
 pub enum Activation {
     /// `x·Φ(x)`.
     Gelu,
-    /// GELU by the hyperbolic tangent.
+    /// GELU with the hyperbolic tangent.
     GeluTanh,
     /// `max(x, 0)`.
     Relu,
@@ -48,28 +48,28 @@ const ACTIVATIONS: [(&str, Activation); 4] = [
     ("relu", Activation::Relu),
 ];
 
-/// What shapes the computation.
+/// The settings that define the computation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
-    /// Names, positions, token types.
+    /// Decides about names, positions and token types.
     pub family: Family,
     /// Width of the vectors.
     pub hidden_size: usize,
     /// Number of layers.
     pub layers: usize,
-    /// Attention heads; a divisor of the width.
+    /// Number of attention heads, which divides the width.
     pub heads: usize,
     /// Width inside the feed-forward layers.
     pub intermediate_size: usize,
-    /// Rows of the word embeddings.
+    /// Number of rows of the word embeddings.
     pub vocab_size: usize,
-    /// Rows of the position embeddings.
+    /// Number of rows of the position embeddings.
     pub positions: usize,
-    /// Rows of the token type embeddings; none for DistilBERT.
+    /// Number of rows of the token type embeddings; `None` for DistilBERT.
     pub token_types: Option<usize>,
     /// Added to the variance in layer norms.
     pub layer_norm_eps: f32,
-    /// Of the feed-forward layers.
+    /// Activation of the feed-forward layers.
     pub activation: Activation,
     /// Dropout rate after embeddings and layers.
     pub dropout: f32,
@@ -92,7 +92,7 @@ impl Fields {
         Ok(Self { file, object })
     }
 
-    /// `None` where the field is missing or null.
+    /// Returns the value of a field, or `None` if it is missing or null.
     fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let value = self.object.get(name).cloned().unwrap_or(Value::Null);
         serde_json::from_value(value).with_context(|| format!("{}: field {name:?}", self.file.display()))
@@ -104,7 +104,7 @@ impl Fields {
 }
 
 impl Architecture {
-    /// Reads config.json. Fields that early checkpoints do not have take the values of their time.
+    /// Reads config.json. Fields that early checkpoints do not have get the values that were usual then.
     ///
     /// # Errors
     /// When the file cannot be read, or asks for something that is not supported.
@@ -114,7 +114,7 @@ impl Architecture {
     }
 
     fn from_fields(fields: &Fields) -> Result<Self> {
-        // The first BERT checkpoints were published without a type.
+        // The first BERT checkpoints have no type.
         let model_type: String = fields.get("model_type")?.unwrap_or_else(|| "bert".to_owned());
         let Some(&(_, family)) = MODEL_TYPES.iter().find(|(name, _)| *name == model_type) else {
             let names = MODEL_TYPES.map(|(name, _)| name).join(", ");
@@ -142,7 +142,7 @@ impl Architecture {
             vocab_size: fields.need("vocab_size")?,
             positions: fields.get("max_position_embeddings")?.unwrap_or(512),
             token_types: if is_distil { None } else { Some(fields.get("type_vocab_size")?.unwrap_or(usual_types)) },
-            // DistilBERT has it in its code.
+            // DistilBERT has this value in its code.
             layer_norm_eps: if is_distil { 1e-12 } else { fields.get("layer_norm_eps")?.unwrap_or(1e-12) },
             activation,
             dropout: fields.get(name("hidden_dropout_prob", "dropout"))?.unwrap_or(0.1),
@@ -163,17 +163,17 @@ impl Architecture {
         ensure!(self.token_types != Some(0), "type_vocab_size must be at least 1");
         let rates = [self.dropout, self.attention_dropout];
         ensure!(rates.iter().all(|rate| (0.0..1.0).contains(rate)), "dropout rates must be in 0..1, not {rates:?}");
-        // Begin, one word, end.
+        // There must be room for the begin piece, one word and the end piece.
         ensure!(self.max_pieces() > 2, "max_position_embeddings {} leaves no room for words", self.positions);
         Ok(())
     }
 
-    /// Most pieces that the encoder can read at once, begin and end included.
+    /// Returns the largest number of pieces that the encoder can read at once, including begin and end.
     pub fn max_pieces(&self) -> usize {
         self.positions.saturating_sub(self.first_position() as usize)
     }
 
-    /// Position of the first piece.
+    /// Returns the position of the first piece.
     pub fn first_position(&self) -> u32 {
         if self.family == Family::Roberta { self.padding.saturating_add(1) } else { 0 }
     }

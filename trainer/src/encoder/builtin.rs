@@ -1,8 +1,8 @@
-//! A small encoder that is trained from scratch: for the demo, and where no pretrained one can be had.
+//! A small encoder that is trained from scratch, for the demo and for use without a pretrained encoder.
 //!
-//! A word is the sum of embeddings of its lower-cased form, prefix, suffix and shape, so that unseen
-//! names still say something; three residual convolutions of width 3 let it see three words to each
-//! side: `x ← LN(x + dropout(gelu(W·[x₋₁; x; x₊₁])))`.
+//! A word is the sum of four embeddings: of its lower-cased form, prefix, suffix and shape. So even unseen names
+//! carry some information. Three residual convolutions of width 3 let a word see three words to each side: `x ←
+//! LN(x + dropout(gelu(W·[x₋₁; x; x₊₁])))`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::ops::{Linear, Norm, Weight};
 use crate::parameters::{Group, Init, Parameters};
 use crate::run_dir::write_whole;
 
-/// In config.json.
+/// The `model_type` in config.json.
 const MODEL_TYPE: &str = "dynclean-builtin";
 /// Width of the vectors.
 pub const HIDDEN: usize = 128;
@@ -29,8 +29,8 @@ const AFFIX_BUCKETS: u64 = 2048;
 const DROPOUT: f32 = 0.2;
 const EPS: f32 = 1e-5;
 
-/// The words that have an embedding of their own: those that occur at least twice in the training
-/// text. The others share one, which is thereby trained.
+/// The words that have their own embedding: those that occur at least twice in the training text. All other words
+/// share one embedding, which is trained on the words that occur once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vocabulary {
     words: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The vocabulary of a training text.
+    /// Builds the vocabulary of a training text.
     pub fn of(text: &TokenTable) -> Self {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for word in (0..text.n_sentences() as u32).flat_map(|s| text.sentence(s)) {
@@ -52,14 +52,14 @@ impl Vocabulary {
         Self { words, index }
     }
 
-    /// Reads what [`Self::save`] wrote; `None` where the folder's config.json is of another encoder.
+    /// Reads a vocabulary that [`Self::save`] wrote. Returns `None` if config.json belongs to another encoder.
     ///
     /// # Errors
     /// When config.json cannot be read.
     pub fn open(folder: &Path) -> Result<Option<Self>> {
         #[derive(Deserialize)]
         struct File {
-            // Encoders of the hub may do without.
+            // Encoders from the hub may lack this field.
             #[serde(default)]
             model_type: String,
             #[serde(default)]
@@ -72,7 +72,7 @@ impl Vocabulary {
         Ok((model_type == MODEL_TYPE).then(|| Self::from_words(words)))
     }
 
-    /// A sentence as rows: one per word, four indices each.
+    /// Converts a sentence to rows: one per word, with four indices each.
     pub fn input(&self, words: &[&str]) -> SentenceInput {
         let rows: Vec<u32> = (0..words.len() as u32).collect();
         let column = |f: &dyn Fn(&str) -> u32| words.iter().map(|w| f(w)).collect::<Vec<u32>>();
@@ -135,7 +135,7 @@ pub struct Builtin {
 }
 
 impl Builtin {
-    /// Fresh weights for this vocabulary.
+    /// Creates the encoder with fresh weights for this vocabulary.
     pub fn new(vocabulary: &Vocabulary, parameters: &mut Parameters) -> Result<Self> {
         let affixes = AFFIX_BUCKETS as usize;
         let tables =
@@ -152,7 +152,7 @@ impl Builtin {
         Ok(Self { tables, norm, layers })
     }
 
-    /// `[rows, HIDDEN]`.
+    /// Returns the vectors of all rows, `[rows, HIDDEN]`.
     pub fn forward(&self, pass: &mut Pass) -> Result<Tensor> {
         let mut columns = self.tables.iter().zip(&pass.batch().features);
         let (table, ids) = columns.next().context("the built-in encoder reads word features")?;

@@ -1,4 +1,4 @@
-//! Weights of a model folder, under names that do not depend on where a checkpoint comes from.
+//! Weights of a model folder, under the same names for all kinds of checkpoints.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::torch_zip;
 
-/// Weights, in the order in which they are looked for.
+/// Names of the weights file, in the order of preference.
 pub const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
-/// Checkpoints of a whole task model have the encoder under one of these.
+/// Prefixes of the encoder's tensors in checkpoints of a whole task model.
 const PREFIXES: [&str; 3] = ["bert.", "roberta.", "distilbert."];
 
-/// Bytes read at a time.
+/// Number of bytes read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// The weights file of a model folder.
+/// Returns the weights file of a model folder.
 ///
 /// # Errors
-/// When there is none.
+/// When there is no weights file.
 pub fn find(folder: &Path) -> Result<PathBuf> {
     let [safetensors, torch] = WEIGHTS.map(|name| folder.join(name));
     if safetensors.is_file() {
@@ -35,10 +35,10 @@ pub fn find(folder: &Path) -> Result<PathBuf> {
     bail!("{} has neither {} nor {}{more}", folder.display(), WEIGHTS[0], WEIGHTS[1])
 }
 
-/// The floating-point tensors of a weights file in single precision.
+/// Reads the floating-point tensors of a weights file, in single precision.
 ///
 /// # Errors
-/// When it cannot be read; the message names the file.
+/// When the file cannot be read. The error names the file.
 pub fn read(file: &Path) -> Result<Vec<(String, Tensor)>> {
     let tensors = read_as_they_are(file).with_context(|| {
         format!("cannot read the weights in {} (if it is damaged, copy it again or train it anew)", file.display())
@@ -62,14 +62,14 @@ fn read_as_they_are(file: &Path) -> Result<Vec<(String, Tensor)>> {
 
 fn usual_name(name: &str) -> String {
     let name = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
-    // Names of the first BERT checkpoints.
+    // The first BERT checkpoints use these names.
     name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 }
 
-/// A digest of the content of several files.
+/// Returns a digest of the content of several files.
 ///
 /// # Errors
-/// When one cannot be read.
+/// When a file cannot be read.
 pub fn digest(files: &[PathBuf]) -> Result<String> {
     let mut hash = Xxh3::new();
     let mut buffer = vec![0; CHUNK];

@@ -1,4 +1,4 @@
-//! Encoders: from words to one vector per row.
+//! Encoders: they turn words into one vector per row.
 
 pub mod architecture;
 mod builtin;
@@ -28,14 +28,14 @@ use tokenizer_files::TOKENIZER;
 
 pub use builtin::Vocabulary;
 
-/// The name by which the encoder that needs no download is asked for.
+/// Name of the built-in encoder, which needs no download.
 pub const BUILTIN: &str = "builtin";
 
-/// What an encoder is, before its weights: enough to prepare text and to choose rates.
+/// An encoder without its weights. It is enough to prepare text and to choose learning rates.
 pub enum EncoderSpec {
     /// A checkpoint in Hugging Face layout.
     Pretrained(Box<Pretrained>),
-    /// Trained from scratch.
+    /// An encoder that is trained from scratch.
     Builtin(Vocabulary),
 }
 
@@ -48,7 +48,7 @@ pub struct Pretrained {
 }
 
 impl Pretrained {
-    /// Reads configuration and tokenizer; the weights are only looked for.
+    /// Reads configuration and tokenizer. It checks that the weights file exists, but does not read it.
     ///
     /// # Errors
     /// When a file is missing or damaged, or the model is not supported.
@@ -58,7 +58,7 @@ impl Pretrained {
         Ok(Self { architecture, pieces, weights: checkpoint::find(folder)?, folder: folder.to_owned() })
     }
 
-    /// The files that, with the program, determine what the encoder computes.
+    /// Returns the files that, together with the program, determine the encoder's result.
     fn files(&self) -> Vec<PathBuf> {
         let tokenizer = [
             &[TOKENIZER, tokenizer_files::SETTINGS, tokenizer_files::WORD_PIECES],
@@ -96,7 +96,7 @@ impl Pretrained {
         Ok(inputs)
     }
 
-    /// Writes config.json and tokenizer.json, and what else of the original is needed beside weights.
+    /// Writes config.json, tokenizer.json and the other files that a model folder needs besides the weights.
     fn save(&self, folder: &Path) -> Result<()> {
         for name in [CONFIG, tokenizer_files::SETTINGS] {
             let (from, to) = (self.folder.join(name), folder.join(name));
@@ -112,7 +112,7 @@ impl Pretrained {
     }
 }
 
-/// Rates and batch that suit an encoder.
+/// Default learning rates, batch size and epochs for an encoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Defaults {
     /// Learning rate of the encoder.
@@ -121,17 +121,17 @@ pub struct Defaults {
     pub head_rate: f32,
     /// Sentences per batch.
     pub batch: usize,
-    /// Steps over which the rates rise from 0.
+    /// Steps in which the learning rates rise from 0.
     pub warmup: usize,
-    /// What the rates do afterwards.
+    /// Course of the learning rates after the warm-up.
     pub schedule: Schedule,
-    /// Epochs.
+    /// Number of epochs.
     pub epochs: u32,
 }
 
 impl EncoderSpec {
-    /// Opens `builtin` (its vocabulary is taken from `train`), a folder in Hugging Face layout, or a
-    /// model of the hub by its id; the hub as the environment says.
+    /// Opens an encoder. `name` is `builtin` (with the vocabulary of `train`), a folder in Hugging Face layout, or
+    /// the id of a model on the hub. Environment variables configure the hub.
     ///
     /// # Errors
     /// When there is no such encoder, it is not supported, or a file is missing.
@@ -139,10 +139,10 @@ impl EncoderSpec {
         Self::open_by(name, train, Hub::from_env)
     }
 
-    /// As [`open`](Self::open), with this hub; it is asked for only where one is needed.
+    /// Does the same as [`open`](Self::open) with another hub. `hub` is called only if a hub is needed.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The same as [`open`](Self::open).
     pub fn open_by(name: &str, train: &TokenTable, hub: impl FnOnce() -> Result<Hub>) -> Result<Self> {
         if name == BUILTIN {
             return Ok(Self::Builtin(Vocabulary::of(train)));
@@ -151,7 +151,7 @@ impl EncoderSpec {
         opened.map(|spec| Self::Pretrained(Box::new(spec))).with_context(|| format!("encoder {name}"))
     }
 
-    /// Rates and batch that suit this encoder: the paper's for base-sized ones, higher rates and
+    /// Returns default settings for this encoder: those of the paper for base-sized encoders, and higher rates and
     /// smaller batches for small ones.
     pub fn defaults(&self) -> Defaults {
         let (linear, constant) = (Schedule::Linear, Schedule::Constant);
@@ -168,7 +168,7 @@ impl EncoderSpec {
         }
     }
 
-    /// Width of the vectors.
+    /// Returns the width of the vectors.
     pub fn hidden_size(&self) -> usize {
         match self {
             Self::Pretrained(spec) => spec.architecture.hidden_size,
@@ -176,7 +176,7 @@ impl EncoderSpec {
         }
     }
 
-    /// Whether the encoder cannot see case, so that the span model must be told word shapes.
+    /// Returns whether the encoder ignores case, so that the span model needs word shapes.
     pub fn is_blind_to_case(&self) -> bool {
         match self {
             Self::Pretrained(spec) => spec.pieces.is_lower_casing(),
@@ -184,8 +184,8 @@ impl EncoderSpec {
         }
     }
 
-    /// Prepares the sentences of a corpus for candidate spans of up to `max_width` words. Says on
-    /// standard error, by the corpus's `name`, how many sentences are too long to be read at once, if any.
+    /// Prepares the sentences of a corpus for candidate spans of up to `max_width` words. If sentences are too
+    /// long to be read at once, a warning says how many. `name` stands for the corpus in messages.
     ///
     /// # Errors
     /// When the tokenizer fails on a word.
@@ -199,8 +199,9 @@ impl EncoderSpec {
         }
     }
 
-    /// What determines the encoder's result beside the program: the content of its files, wherever they
-    /// are. The built-in one hangs on the training text alone.
+    /// Returns a digest of the content of the encoder's files, which does not depend on their path. Together with
+    /// the program, this content determines the encoder's result. The built-in encoder depends only on the
+    /// training text.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -211,7 +212,7 @@ impl EncoderSpec {
         }
     }
 
-    /// Builds the encoder; pretrained weights are read here.
+    /// Builds the encoder. Pretrained weights are read here.
     ///
     /// # Errors
     /// When weights are missing or do not fit the configuration.
@@ -226,15 +227,16 @@ impl EncoderSpec {
         }
     }
 
-    /// Reads the weights as a training does: whether they can be used is to be known before anything is begun.
+    /// Reads the weights as a training does, to find out early whether they can be used.
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// The same as [`build`](Self::build).
     pub fn check_weights(&self) -> Result<()> {
         self.build(&mut Parameters::new(stream(0, "weights")), false).map(drop)
     }
 
-    /// Writes what, with the weights, makes a model folder: config.json and tokenizer.json, or the vocabulary.
+    /// Writes the files that a model folder needs besides the weights: config.json with tokenizer.json or the
+    /// vocabulary.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -246,7 +248,7 @@ impl EncoderSpec {
     }
 }
 
-/// The folder of an encoder that was given by folder or hub id.
+/// Returns the folder of an encoder, given by a folder or a hub id.
 fn folder_of(name: &str, hub: impl FnOnce() -> Result<Hub>) -> Result<PathBuf> {
     let folder = Path::new(name);
     if folder.is_dir() {
@@ -265,14 +267,14 @@ fn folder_of(name: &str, hub: impl FnOnce() -> Result<Hub>) -> Result<PathBuf> {
 
 /// An encoder with its weights.
 pub enum Encoder {
-    /// Transformer.
+    /// A transformer.
     Transformer(transformer::Transformer),
-    /// Convolutions over word features.
+    /// The built-in encoder: convolutions over word features.
     Builtin(builtin::Builtin),
 }
 
 impl Encoder {
-    /// `[rows, hidden]`: one vector per row of the pass's batch.
+    /// Returns one vector per row of the pass's batch, `[rows, hidden]`.
     ///
     /// # Errors
     /// When an index of the batch is outside the encoder's tables.

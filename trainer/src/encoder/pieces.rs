@@ -1,4 +1,4 @@
-//! From words to subword pieces and back to words.
+//! Conversion of words to subword pieces.
 
 use std::path::Path;
 
@@ -10,30 +10,30 @@ use super::tokenizer_files;
 use crate::batch::{SentenceInput, word_shape};
 use crate::windows::{Window, best_reading, windows};
 
-/// Names of the pieces around a sentence and of the unknown piece, where the tokenizer's
-/// post-processor does not say.
+/// Names of the pieces around a sentence and of the unknown piece. They are used if the tokenizer's post-processor
+/// does not give the pieces.
 const SPECIAL: [[&str; 3]; 2] = [["[CLS]", "[SEP]", "[UNK]"], ["<s>", "</s>", "<unk>"]];
 
-/// A Hugging Face tokenizer, used word by word as with `is_split_into_words=True`.
+/// A Hugging Face tokenizer that is used word by word, as with `is_split_into_words=True`.
 pub struct Pieces {
     tokenizer: Tokenizer,
     begin: u32,
     end: u32,
     unknown: u32,
-    /// Pieces that the encoder has vectors for.
+    /// Number of pieces for which the encoder has vectors.
     vocab_size: usize,
     first_position: u32,
-    /// The padding piece, where it has a position of its own.
+    /// The padding piece, if it has a position of its own.
     padding: Option<u32>,
-    /// Most rows in one window, begin and end included.
+    /// Largest number of rows in a window, including begin and end.
     limit: usize,
 }
 
 /// A sentence as the encoder reads it.
 pub struct Reading {
-    /// Its rows.
+    /// The rows of the sentence.
     pub input: SentenceInput,
-    /// Words of which only the first pieces are read, because they alone fill a window.
+    /// Number of words that were cut to their first pieces, because otherwise spans would not fit in a window.
     pub shortened: usize,
 }
 
@@ -41,7 +41,7 @@ impl Pieces {
     /// Opens the tokenizer of a model folder.
     ///
     /// # Errors
-    /// When it cannot be read or lacks the pieces that stand around a sentence.
+    /// When it cannot be read or lacks the pieces around a sentence.
     pub fn open(folder: &Path, architecture: &Architecture) -> Result<Self> {
         let tokenizer = tokenizer_files::open(folder)?;
         let id = |name: &str| tokenizer.token_to_id(name);
@@ -64,17 +64,17 @@ impl Pieces {
         Ok(pieces)
     }
 
-    /// The tokenizer, to save it.
+    /// Returns the tokenizer, for saving it.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
-    /// Most pieces that are read at once, begin and end included.
+    /// Returns the largest number of pieces that are read at once, including begin and end.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Whether upper and lower case look the same to the tokenizer.
+    /// Returns whether upper and lower case look the same to the tokenizer.
     pub fn is_lower_casing(&self) -> bool {
         let normal = |word: &str| {
             let mut text = NormalizedString::from(word);
@@ -97,7 +97,7 @@ impl Pieces {
         let encoding =
             self.tokenizer.encode_fast(word, false).map_err(|e| anyhow!("the tokenizer fails on {word:?}: {e}"))?;
         let mut pieces = encoding.get_ids().to_vec();
-        // Words of characters that the tokenizer drops still need a row.
+        // A word needs a row even if the tokenizer drops all its characters.
         if pieces.is_empty() {
             pieces.push(self.unknown);
         }
@@ -105,9 +105,10 @@ impl Pieces {
         Ok(pieces)
     }
 
-    /// A sentence as rows: piece ids and positions. One that is longer than the encoder's position
-    /// limit is read in several windows (see [`crate::windows`]). There, words are cut so short that
-    /// any `max_width` of them fit in a window.
+    /// Converts a sentence to rows with piece ids and positions.
+    ///
+    /// A sentence that is longer than the encoder's limit is read in several windows (see [`crate::windows`]). Its
+    /// long words are then cut, so that any `max_width` words fit in a window.
     ///
     /// # Errors
     /// When the tokenizer fails, or a window does not have room for `max_width` words.
@@ -158,8 +159,8 @@ impl Pieces {
         input.shapes.push(shape);
     }
 
-    /// Positions of the pieces of a window. RoBERTa gives text that reads as the padding piece the
-    /// padding's position, and counts on without it.
+    /// Returns the positions of the pieces of a window. RoBERTa gives a padding piece in the text the position of
+    /// padding, and does not count it.
     fn positions(&self, pieces: &[u32]) -> Vec<u32> {
         let mut next = self.first_position;
         let position = |&piece: &u32| {

@@ -1,4 +1,4 @@
-//! A tokenizer from what a model folder has: tokenizer.json, or the vocabularies of older checkpoints.
+//! Opens the tokenizer of a model folder: tokenizer.json, or the vocabulary files of older checkpoints.
 
 use std::path::Path;
 
@@ -14,22 +14,22 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
-/// The tokenizer with everything it needs.
+/// File with a complete tokenizer.
 pub const TOKENIZER: &str = "tokenizer.json";
-/// Settings beside it.
+/// Settings in the same folder.
 pub const SETTINGS: &str = "tokenizer_config.json";
-/// WordPiece vocabulary, one piece a line.
+/// WordPiece vocabulary, one piece per line.
 pub const WORD_PIECES: &str = "vocab.txt";
-/// Byte-level BPE: pieces with their numbers, and merges.
+/// Byte-level BPE: the pieces with their numbers, and the merges.
 pub const BYTE_PAIRS: [&str; 2] = ["vocab.json", "merges.txt"];
 
-/// tokenizer_config.json, as far as it matters here.
+/// The fields of tokenizer_config.json that are used here.
 #[derive(Debug, Default, Deserialize)]
 struct Settings {
     do_lower_case: Option<bool>,
     tokenize_chinese_chars: Option<bool>,
     strip_accents: Option<bool>,
-    /// Sometimes 10³⁰, for "no limit".
+    /// Some files have 10³⁰, which means "no limit".
     model_max_length: Option<f64>,
 }
 
@@ -44,26 +44,26 @@ impl Settings {
     }
 }
 
-/// Most pieces in one input, begin and end included, where tokenizer_config.json says.
+/// Returns the largest number of pieces in one input, including begin and end, if tokenizer_config.json gives it.
 ///
 /// # Errors
-/// When the file is there but cannot be read.
+/// When the file exists but cannot be read.
 pub fn model_max_length(folder: &Path) -> Result<Option<usize>> {
     let length = Settings::read(folder)?.model_max_length.filter(|&n| (0.0..1e9).contains(&n));
     Ok(length.map(|n| n as usize))
 }
 
-/// Whether a folder has what [`open`] needs.
+/// Returns whether a folder has the files that [`open`] needs.
 pub fn are_complete(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
     has(TOKENIZER) || has(WORD_PIECES) || BYTE_PAIRS.into_iter().all(has)
 }
 
-/// Opens the tokenizer, ready for words one by one: without padding and truncation, and with a blank
-/// before every word where it is byte-level, as `add_prefix_space=True` does.
+/// Opens the tokenizer for use word by word. Padding and truncation are switched off. A byte-level tokenizer adds
+/// a blank before every word, as with `add_prefix_space=True`.
 ///
 /// # Errors
-/// When there is none that is understood, or it cannot be read.
+/// When there is no supported tokenizer, or it cannot be read.
 pub fn open(folder: &Path) -> Result<Tokenizer> {
     let path = |name: &str| folder.join(name);
     let file = path(TOKENIZER);
@@ -103,7 +103,7 @@ fn with_prefix_space(pre_tokenizer: PreTokenizerWrapper) -> PreTokenizerWrapper 
     }
 }
 
-/// The tokenizer library takes names as text.
+/// Returns a file name as text, because the tokenizer library takes names as text.
 fn name_of(file: &Path) -> Result<&str> {
     file.to_str().with_context(|| format!("the name of {} is not Unicode; rename the folder", file.display()))
 }
@@ -120,12 +120,12 @@ fn add_special(tokenizer: &mut Tokenizer, names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// BERT's tokenizer around vocab.txt.
+/// Builds BERT's tokenizer from vocab.txt.
 fn word_piece(folder: &Path) -> Result<Tokenizer> {
     let file = folder.join(WORD_PIECES);
     let settings = Settings::read(folder)?;
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    // Special pieces are in brackets.
+    // Skip special pieces, which are in brackets.
     let is_cased = text.lines().any(|piece| !piece.starts_with('[') && piece.chars().any(|c| c.is_ascii_uppercase()));
     let model = WordPiece::from_file(name_of(&file)?).unk_token("[UNK]".to_owned()).build();
     let mut tokenizer = Tokenizer::new(model.map_err(|e| anyhow!("{}: {e}", file.display()))?);
@@ -143,7 +143,7 @@ fn word_piece(folder: &Path) -> Result<Tokenizer> {
     Ok(tokenizer)
 }
 
-/// RoBERTa's tokenizer around vocab.json and merges.txt.
+/// Builds RoBERTa's tokenizer from vocab.json and merges.txt.
 fn byte_level(folder: &Path) -> Result<Tokenizer> {
     let files = BYTE_PAIRS.map(|name| folder.join(name));
     let [vocabulary, merges] = &files;

@@ -1,5 +1,5 @@
-//! pytorch_model.bin: what `torch.save(model.state_dict())` writes since PyTorch 1.6, a zip archive of a
-//! pickled dictionary and one file per storage. Nothing in the pickle is executed.
+//! Reads pytorch_model.bin, the format of `torch.save(model.state_dict())` since PyTorch 1.6. It is a zip archive
+//! with a pickled dictionary and one file per storage. Nothing in the pickle is executed.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -11,7 +11,7 @@ use candle_core::{Device, Tensor};
 use half::{bf16, f16};
 use zip::ZipArchive;
 
-/// A tensor of the state dictionary: a view of a storage, which others may share.
+/// A tensor of the state dictionary. It is a view of a storage, and several tensors may share one storage.
 struct Stored {
     name: String,
     storage: String,
@@ -22,10 +22,10 @@ struct Stored {
     strides: Vec<usize>,
 }
 
-/// The floating-point tensors in single precision.
+/// Reads the floating-point tensors, in single precision.
 ///
 /// # Errors
-/// When the file is of the older format, damaged, or no state dictionary.
+/// When the file has the older format, is damaged, or holds no state dictionary.
 pub fn read(file: &Path) -> Result<Vec<(String, Tensor)>> {
     let mut archive = match ZipArchive::new(BufReader::new(File::open(file)?)) {
         Ok(archive) => archive,
@@ -43,7 +43,7 @@ pub fn read(file: &Path) -> Result<Vec<(String, Tensor)>> {
     let Object::Dict(entries) = stack.finalize()? else { bail!("data.pkl holds no state dictionary") };
     let mut stored: Vec<Stored> = entries.into_iter().filter_map(|(name, value)| stored(name, value)).collect();
     ensure!(!stored.is_empty(), "data.pkl holds no tensors of floating-point numbers");
-    // Tied weights share a storage, which is read once.
+    // Tied weights share a storage. Sort, so that each storage is read once.
     stored.sort_by(|a, b| a.storage.cmp(&b.storage));
     let (mut current, mut bytes) = (None, Vec::new());
     let mut tensors = Vec::with_capacity(stored.len());
@@ -61,7 +61,7 @@ pub fn read(file: &Path) -> Result<Vec<(String, Tensor)>> {
     Ok(tensors)
 }
 
-/// An entry of the dictionary, if it is a tensor of floating-point numbers.
+/// Returns an entry of the dictionary, if it is a tensor of floating-point numbers.
 fn stored(name: Object, value: Object) -> Option<Stored> {
     let name = name.unicode().ok()?;
     let (callable, arguments) = value.reduce().ok()?;
@@ -95,11 +95,11 @@ fn size(object: Object) -> Option<usize> {
 }
 
 impl Stored {
-    /// The values in row-major order; `None` where the view reaches beyond its storage.
+    /// Returns the values in row-major order, or `None` if the view reaches beyond its storage.
     fn values(&self, bytes: &[u8]) -> Option<Vec<f32>> {
         let available = bytes.len() / self.bytes_per_value;
         let n = self.shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size))?;
-        // Also a limit on what is allocated.
+        // This also limits how much memory is allocated.
         if n > available || self.shape.len() != self.strides.len() {
             return None;
         }
@@ -124,7 +124,7 @@ impl Stored {
         })
     }
 
-    /// Where in the storage the value with the row-major index `i` is.
+    /// Returns the position in the storage of the value with the row-major index `i`.
     fn position(&self, mut i: usize) -> Option<usize> {
         let mut at = self.offset;
         for (&size, &stride) in self.shape.iter().zip(&self.strides).rev() {
@@ -155,7 +155,7 @@ mod tests {
             stored.values(&bytes)
         };
         assert_eq!(view(2, &[2, 3], &[3, 1]), Some(vec![2.0, 3.0, 4.0, 5.0, 6.0, 7.0]));
-        // Transposed, and every other column.
+        // A transposed view, and a view of every other column.
         assert_eq!(view(2, &[3, 2], &[1, 3]), Some(vec![2.0, 5.0, 3.0, 6.0, 4.0, 7.0]));
         assert_eq!(view(0, &[2, 2], &[4, 2]), Some(vec![0.0, 2.0, 4.0, 6.0]));
         assert_eq!(view(7, &[], &[]), Some(vec![7.0]));

@@ -1,7 +1,7 @@
 //! BERT, RoBERTa and DistilBERT.
 //!
-//! `x₀ = LN(word + position + type)`; per layer `a = LN(x + W_o·attention(x))`,
-//! `x = LN(a + W_2·f(W_1·a))`. Rows are pieces; dropout as in the checkpoint's configuration.
+//! `x₀ = LN(word + position + type)`. Each layer computes `a = LN(x + W_o·attention(x))` and `x = LN(a +
+//! W_2·f(W_1·a))`. Rows are pieces. Dropout is as in the checkpoint's configuration.
 
 use anyhow::{Result, bail};
 use candle_core::Tensor;
@@ -11,7 +11,7 @@ use crate::compute::Pass;
 use crate::ops::{Linear, Norm, Weight};
 use crate::parameters::{Group, Init, Parameters};
 
-/// Where a family's checkpoints have the tensors of a layer.
+/// Names of a layer's tensors in the checkpoints of a family.
 struct Names {
     layers: &'static str,
     query: &'static str,
@@ -112,8 +112,9 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// Takes the weights from the checkpoint of `parameters`. Word embeddings stay as they are
-    /// unless `train_embeddings`: most rows never occur in a small corpus.
+    /// Takes the weights from the checkpoint of `parameters`.
+    ///
+    /// Word embeddings are trained only with `train_embeddings`, because most rows never occur in a small corpus.
     ///
     /// # Errors
     /// When a tensor is missing or has another shape.
@@ -135,10 +136,10 @@ impl Transformer {
         Ok(Self { config: config.clone(), words, positions, types, norm, layers })
     }
 
-    /// `[rows, hidden_size]`; the features of the pass's batch are piece ids and positions.
+    /// Returns `[rows, hidden_size]`. The features of the pass's batch must be piece ids and positions.
     ///
     /// # Errors
-    /// When a piece or position is outside the tables.
+    /// When a piece or a position is outside the tables.
     pub fn forward(&self, pass: &mut Pass) -> Result<Tensor> {
         let [pieces, positions] = pass.batch().features.as_slice() else {
             bail!("transformers read pieces and positions")
@@ -147,7 +148,7 @@ impl Transformer {
         let positions = pass.embedding(&self.positions, positions.clone())?;
         let x = match &self.types {
             Some(types) => {
-                // A single text is all of type 0.
+                // A single text has type 0 everywhere.
                 let types = pass.embedding(types, vec![0u32; pieces.len()].into())?;
                 pass.add(&words, &types)?
             }

@@ -1,7 +1,7 @@
-//! Where a model's files are kept: the layout of Python's `huggingface_hub`.
+//! The cache for model files, in the layout of Python's `huggingface_hub`.
 //!
-//! `models--ORGANISATION--NAME/` has `blobs/` (the content of files), `snapshots/COMMIT/` (their names, as links to the
-//! blobs) and `refs/REVISION` (the commit that a branch or tag was at).
+//! `models--ORGANISATION--NAME/` contains `blobs/` (the content of files), `snapshots/COMMIT/` (the names of
+//! files, as links to the blobs) and `refs/REVISION` (the commit of a branch or tag).
 
 use std::fs;
 use std::io;
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use super::ModelId;
 
-/// The part of the cache that belongs to one model at one revision.
+/// The part of the cache that belongs to one revision of one model.
 pub struct CachedModel {
     folder: PathBuf,
     revision: String,
 }
 
-/// Whether this names a commit, as git does: what else a server says is no part of a path.
+/// Returns whether this is a git commit hash. Other text from a server must not become part of a path.
 pub fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.chars().all(|c| c.is_ascii_hexdigit())
 }
@@ -30,9 +30,9 @@ impl CachedModel {
         self.folder.join("refs").join(&self.revision)
     }
 
-    /// The folder of the files at the revision, as far as they are there.
+    /// Returns the folder with the files of the revision. Some of its files may be missing.
     pub fn snapshot(&self) -> Option<PathBuf> {
-        // Python keeps no reference for a commit that was asked for by its hash.
+        // For a commit that was requested by its hash, Python stores no reference.
         let of_reference = fs::read_to_string(self.reference()).ok();
         let commit = of_reference.unwrap_or_else(|| self.revision.clone());
         is_commit(commit.trim()).then(|| self.snapshot_of(commit.trim()))
@@ -42,24 +42,24 @@ impl CachedModel {
         self.folder.join("snapshots").join(commit)
     }
 
-    /// A file at the revision, where it is there.
+    /// Returns a file of the revision, if it is in the cache.
     pub fn get(&self, name: &str) -> Option<PathBuf> {
         self.snapshot().map(|snapshot| snapshot.join(name)).filter(|file| file.is_file())
     }
 
-    /// The folder for the contents of files, which is made.
+    /// Returns the folder for the contents of files, after creating it.
     pub fn blobs(&self) -> io::Result<PathBuf> {
         let blobs = self.folder.join("blobs");
         fs::create_dir_all(&blobs)?;
         Ok(blobs)
     }
 
-    /// Gives a blob its name at a commit, which becomes that of the revision.
+    /// Gives a blob a file name in the snapshot of a commit, and makes the revision point to this commit.
     pub fn name(&self, blob: &str, commit: &str, name: &str) -> io::Result<PathBuf> {
         let snapshot = self.snapshot_of(commit);
         fs::create_dir_all(&snapshot)?;
         let named = snapshot.join(name);
-        // Where it leads to nothing, it is made anew.
+        // A link whose target is gone is replaced.
         if !named.is_file() {
             let _ = fs::remove_file(&named);
             link(&self.folder.join("blobs").join(blob), &Path::new("../../blobs").join(blob), &named)?;
@@ -73,7 +73,7 @@ impl CachedModel {
     }
 }
 
-/// A relative link, as the cache may be moved; a copy where there are no links.
+/// Makes a relative link, so that the cache can be moved. Where links are not possible, makes a copy.
 fn link(original: &Path, relative: &Path, named: &Path) -> io::Result<()> {
     #[cfg(unix)]
     let linked = std::os::unix::fs::symlink(relative, named);

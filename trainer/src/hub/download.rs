@@ -1,7 +1,7 @@
-//! One file of a model, from the hub to the cache: with retries, from where it broke off, checked by its hash.
+//! Downloads one file of a model from the hub to the cache. It retries, continues an interrupted download, and
+//! checks the hash.
 //!
-//! The server may be a mirror that nobody vouches for. What it says becomes a part of a path only where it can be
-//! nothing but a plain name.
+//! The server may be an untrusted mirror. Its answers become part of a path only if they are plain names.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -19,30 +19,30 @@ use super::cache::{CachedModel, is_commit};
 use super::progress::Bar;
 use crate::console;
 
-/// Failures in a row, without a byte gained, after which a download is given up.
+/// Number of failures in a row, without any new byte, after which a download stops.
 const ATTEMPTS: u32 = 4;
-/// The wait after the first of them; it doubles.
+/// Wait after the first of these failures. The wait doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest wait that a server may ask for.
+/// Longest wait that is accepted from a server.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A server that says nothing for so long is gone.
+/// Time without any data after which a connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(15);
 const REDIRECTS: u32 = 10;
 const PIECE: usize = 1 << 16;
 
-/// Why a file could not be had.
+/// Reason why a file could not be downloaded.
 #[derive(Debug)]
 pub enum Failure {
-    /// The server refuses. It may have said for how long.
+    /// The server refuses, and may say how long to wait.
     Status(u16, Option<Duration>),
     /// The connection failed.
     Connection(String),
-    /// What came is not the file.
+    /// The received bytes are not the file.
     Content(String),
-    /// What the server says is not what a hub says.
+    /// The server does not answer like a hub.
     NoHub(String),
-    /// The file cannot be kept.
+    /// The file cannot be stored.
     Disk(io::Error),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// Whether it may go well another time.
+    /// Returns whether another attempt may succeed.
     fn may_pass(&self) -> bool {
         match self {
             Self::Status(status, _) => matches!(status, 408 | 429 | 500..=599),
@@ -66,7 +66,7 @@ impl Failure {
         }
     }
 
-    /// The wait before the attempt after this many failures in a row.
+    /// Returns the wait before the next attempt, after this many failures in a row.
     fn wait(&self, failures: u32) -> Duration {
         let own = FIRST_WAIT * 2u32.saturating_pow(failures.saturating_sub(1));
         match self {
@@ -88,18 +88,18 @@ impl From<ureq::Error> for Failure {
     }
 }
 
-/// What the hub says of a file.
+/// The hub's information about a file.
 struct Found {
     commit: String,
     etag: String,
-    /// Where its content is.
+    /// Address of the content.
     place: Url,
 }
 
-/// Speaks to a hub.
+/// HTTP client of a hub.
 pub struct Client {
     agent: ureq::Agent,
-    /// Sent to the hub itself, and to no host that it names.
+    /// Sent only to the hub itself, and to no other host that it redirects to.
     token: Option<String>,
     hub: Url,
 }
@@ -107,14 +107,16 @@ pub struct Client {
 type Response = http::Response<ureq::Body>;
 
 impl Client {
+    /// Creates a client.
+    ///
     /// # Errors
-    /// When the endpoint is no address.
+    /// When the endpoint is not a valid address.
     pub fn new(endpoint: &str, token: Option<&str>) -> Result<Self, Failure> {
         let hub = Url::parse(&format!("{endpoint}/"));
         let hub = hub.map_err(|error| Failure::NoHub(format!("{endpoint} is no address: {error}")))?;
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            // Every step is looked at: the first says what the file is, the last is its content.
+            // Redirects are handled here: the first answer describes the file, the last one has its content.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("dynclean/", env!("CARGO_PKG_VERSION")))
@@ -125,10 +127,10 @@ impl Client {
         Ok(Self { agent: config.build().new_agent(), token: token.map(str::to_owned), hub })
     }
 
-    /// Brings a file of a model into the cache.
+    /// Downloads a file of a model to the cache.
     ///
     /// # Errors
-    /// When it cannot be had, after as many attempts as may help.
+    /// When the download fails, also after all attempts that may help.
     pub fn fetch(&self, model: &CachedModel, path: &str, name: &str) -> Result<std::path::PathBuf, Failure> {
         let address = self.hub.join(path).map_err(|error| Failure::NoHub(error.to_string()))?;
         let mut bar = Bar::new(name);
@@ -167,7 +169,7 @@ impl Client {
         let _lock = lock(&blobs.join(format!("{blob}.lock")))?;
         if !blobs.join(&blob).is_file() {
             let part = blobs.join(format!("{blob}.part"));
-            // It may be whole: then there is nothing to ask for.
+            // The file may be complete already. Then nothing is downloaded.
             if has_hash(&part, &found.etag)? != Some(true) {
                 self.transfer(&found.place, &part, bar, gained)?;
                 if has_hash(&part, &found.etag)? == Some(false) {
@@ -181,7 +183,7 @@ impl Client {
         Ok(model.name(&blob, &found.commit, name)?)
     }
 
-    /// Asks the hub what a file is.
+    /// Asks the hub for the commit, etag and address of a file.
     fn look(&self, address: &Url) -> Result<Found, Failure> {
         let mut address = address.clone();
         for _ in 0..REDIRECTS {
@@ -189,7 +191,7 @@ impl Client {
             let next = redirect(&response, &address)?;
             let (linked, commit) = ("x-linked-etag", "x-repo-commit");
             match next {
-                // The hub names some files differently from how it serves them.
+                // The hub redirects some names of files to others on the same server.
                 Some(next) if next.origin() == self.hub.origin() && text(&response, linked).is_none() => address = next,
                 next => {
                     if next.is_none() && !response.status().is_success() {
@@ -212,13 +214,13 @@ impl Client {
         Err(too_many_redirects())
     }
 
-    /// Completes the file `part`; `gained` is how many bytes came.
+    /// Downloads the missing bytes of the file `part`. `gained` counts the bytes that were received.
     fn transfer(&self, place: &Url, part: &Path, bar: &mut Bar, gained: &mut u64) -> Result<(), Failure> {
         let mut file = OpenOptions::new().create(true).append(true).open(part)?;
         let mut there = file.metadata()?.len();
         let mut response = self.content(place, there)?;
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE && there > 0 {
-            // There is nothing after what is there, but it is not the file.
+            // The server has no more bytes, but the bytes that are there are not the file. Start again.
             file.set_len(0)?;
             there = 0;
             response = self.content(place, 0)?;
@@ -233,7 +235,7 @@ impl Client {
                 }
                 of.rsplit('/').next().and_then(|n| n.parse().ok())
             }
-            // It does not know of parts.
+            // The server ignores ranges and sends the whole file.
             status if status.is_success() => {
                 file.set_len(0)?;
                 there = 0;
@@ -272,7 +274,7 @@ impl Client {
         }
     }
 
-    /// The answer with a file's bytes from `first` on.
+    /// Requests the bytes of a file from `first` on, and returns the answer.
     fn content(&self, place: &Url, first: u64) -> Result<Response, Failure> {
         let mut place = place.clone();
         for _ in 0..REDIRECTS {
@@ -302,7 +304,7 @@ fn text<'a>(response: &'a Response, header: &str) -> Option<&'a str> {
     response.headers().get(HeaderName::try_from(header).ok()?)?.to_str().ok()
 }
 
-/// Where an answer leads, if it leads elsewhere.
+/// Returns the target of a redirect, or `None` if the answer is not a redirect.
 fn redirect(response: &Response, from: &Url) -> Result<Option<Url>, Failure> {
     let to = response.status().is_redirection().then(|| text(response, LOCATION.as_str())).flatten();
     let to = to.map(|to| from.join(to)).transpose();
@@ -318,13 +320,14 @@ fn too_many_redirects() -> Failure {
     Failure::NoHub(format!("the server redirects more than {REDIRECTS} times"))
 }
 
-/// The name of a content in the cache: its etag, as Python has it, where that is a plain name.
+/// Returns the name of a content in the cache: its etag, as in Python, if that is a plain name, or else its hash.
 fn blob_name(etag: &str) -> String {
     let is_plain = etag.len() <= 128 && etag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if is_plain { etag.to_owned() } else { hex(&Sha256::digest(etag)) }
 }
 
-/// Whether a file's content is that of the etag, where the etag is a hash: SHA-256 for large files, git's for others.
+/// Returns whether a file's content matches the etag, if the etag is a hash. The hub uses SHA-256 for large files
+/// and git's hash for others.
 fn has_hash(file: &Path, etag: &str) -> io::Result<Option<bool>> {
     let is_hex = etag.chars().all(|c| c.is_ascii_hexdigit());
     let mut content = match File::open(file) {
@@ -352,11 +355,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Waits until no other process is at the same file.
+/// Waits until no other process works on the same file.
 fn lock(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).append(true).open(path)?;
     match file.lock() {
-        // A file system without locks keeps nobody from downloading.
+        // On a file system that has no locks, work without one.
         Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
         _ => Ok(file),
     }
@@ -381,7 +384,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
         let check = |etag: &str| has_hash(file.path(), etag).unwrap();
-        // FIPS 180-2's example, and what `git hash-object` says.
+        // The example of FIPS 180-2, and the output of `git hash-object`.
         let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(check(sha256), Some(true));
         assert_eq!(check(&sha256.replace("ad", "ae")), Some(false));

@@ -1,4 +1,4 @@
-//! Encoders from the Hugging Face hub, kept in the cache that Python's `huggingface_hub` has too.
+//! Encoders from the Hugging Face hub, in the same cache as Python's `huggingface_hub`.
 
 mod cache;
 mod download;
@@ -21,8 +21,8 @@ use download::{Client, Failure};
 const ENDPOINT: &str = "https://huggingface.co";
 const MAIN: &str = "main";
 
-/// A model of the hub: `name`, `organisation/name`, each with `@revision` if need be (a branch, a tag or
-/// a commit).
+/// Id of a model on the hub: `name` or `organisation/name`, optionally with `@revision` (a branch, a tag or a
+/// commit).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelId {
     repository: String,
@@ -30,7 +30,7 @@ pub struct ModelId {
 }
 
 impl ModelId {
-    /// `None` for what cannot be a model id, such as most paths.
+    /// Parses a model id. Returns `None` for text that cannot be one, such as most paths.
     pub fn parse(text: &str) -> Option<Self> {
         let (repository, revision) = text.split_once('@').unwrap_or((text, MAIN));
         let is_name = |name: &str| {
@@ -59,7 +59,7 @@ impl std::fmt::Display for ModelId {
     }
 }
 
-/// Where models come from and where they are kept.
+/// Address of the hub and location of the cache.
 #[derive(Debug, Clone)]
 pub struct Hub {
     endpoint: String,
@@ -69,11 +69,11 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// As the environment says, by the same variables as in Python: `HF_ENDPOINT`, `HF_HUB_CACHE` or
+    /// Reads the settings from the same environment variables as in Python: `HF_ENDPOINT`, `HF_HUB_CACHE` or
     /// `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE`.
     ///
     /// # Errors
-    /// When there is no home folder for the cache, or the endpoint is no address.
+    /// When there is no home folder for the cache, or the endpoint is not a valid address.
     pub fn from_env() -> Result<Self> {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let home = || {
@@ -95,15 +95,16 @@ impl Hub {
         Ok(Self { endpoint: endpoint.trim_end_matches('/').to_owned(), cache, token, offline })
     }
 
-    /// With `offline`, only what is in the cache is used.
+    /// With `offline`, uses only the files in the cache.
     #[must_use]
     pub fn or_offline(self, offline: bool) -> Self {
         Self { offline: self.offline || offline, ..self }
     }
 
-    /// The folder with a model's files, which are downloaded where the cache does not have them. A model
-    /// that is there whole is taken without asking the hub for a newer one. `check` sees the folder
-    /// with only config.json, before the large files come.
+    /// Returns the folder with a model's files. Files that the cache does not have are downloaded.
+    ///
+    /// If the cache has the whole model, the hub is not asked for a newer one. `check` gets the folder when it
+    /// contains only config.json, before the large files are downloaded.
     ///
     /// # Errors
     /// When the hub cannot be reached or does not have the model, or `check` refuses it.
@@ -118,7 +119,8 @@ impl Hub {
                 self.cache.display()
             );
         }
-        // Twice where the model changed on the hub in between: all files must be of one commit.
+        // Try twice, because the model may change on the hub during the download. All files must have the same
+        // commit.
         for _ in 0..2 {
             self.download(id, &check)?;
             if let Some(folder) = self.cached(id) {
@@ -128,30 +130,31 @@ impl Hub {
         bail!("the model {id} changed on the hub while it was downloaded; try again")
     }
 
-    /// Downloads a model, where the cache does not have it, and copies it to `out`, where given; returns
-    /// the folder to use as encoder.
+    /// Downloads a model that is not in the cache, and copies it to `out` if that is given. Returns the folder to
+    /// use as encoder.
     ///
     /// # Errors
-    /// As [`folder`](Self::folder), when the model cannot be used as an encoder, or a file cannot be written.
+    /// The same as [`folder`](Self::folder), or when the model cannot be used as an encoder, or a file cannot be
+    /// written.
     pub fn fetch(&self, model: &str, out: Option<&Path>) -> Result<PathBuf> {
         let id = ModelId::parse(model).with_context(|| {
             format!("{model:?} is no model id; one is NAME or ORGANISATION/NAME, with @REVISION if need be")
         })?;
         let folder = self.folder(&id, |folder| Architecture::open(folder).map(drop))?;
-        // What cannot be used is to be known now, not where there is no network.
+        // Find out now whether the model can be used, and not later on a machine without a network.
         let opened = Pretrained::open(&folder).map(|spec| EncoderSpec::Pretrained(Box::new(spec)));
         opened.and_then(|spec| spec.check_weights()).with_context(|| format!("encoder {id}"))?;
         let Some(out) = out else { return Ok(folder) };
         let weights = WEIGHTS.into_iter().find(|name| folder.join(name).is_file());
         let small = [CONFIG, TOKENIZER, SETTINGS, WORD_PIECES].into_iter().chain(BYTE_PAIRS);
-        // Weights last: a folder that has them has the rest.
+        // Copy the weights last: a folder that has them is complete.
         for name in small.chain(weights).filter(|name| folder.join(name).is_file()) {
             copy_whole(&folder.join(name), &out.join(name))?;
         }
         Ok(out.to_owned())
     }
 
-    /// The folder of a model that is in the cache with all it needs.
+    /// Returns the folder of a model if the cache has all files that it needs.
     fn cached(&self, id: &ModelId) -> Option<PathBuf> {
         let folder = CachedModel::new(&self.cache, id).snapshot()?;
         let has = |name: &str| folder.join(name).is_file();
@@ -159,7 +162,7 @@ impl Hub {
         is_whole.then_some(folder)
     }
 
-    /// Downloads what an encoder needs and the cache does not have.
+    /// Downloads the files that an encoder needs and the cache does not have.
     fn download(&self, id: &ModelId, check: &impl Fn(&Path) -> Result<()>) -> Result<()> {
         let client = Client::new(&self.endpoint, self.token.as_deref()).map_err(|e| self.explain(&e, id, CONFIG))?;
         let files = Files { hub: self, id, model: CachedModel::new(&self.cache, id), client };
@@ -176,7 +179,7 @@ impl Hub {
             }
         }
         files.optional(SETTINGS)?;
-        // Weights last: where they are, the rest is.
+        // Download the weights last: a folder that has them is complete.
         for name in WEIGHTS {
             if files.optional(name)?.is_some() {
                 return Ok(());
@@ -185,7 +188,7 @@ impl Hub {
         bail!("the model {id} has neither {} nor {}, or has them in several parts", WEIGHTS[0], WEIGHTS[1])
     }
 
-    /// What went wrong, and what to do.
+    /// Explains a failure and says what the user can do.
     fn explain(&self, failure: &Failure, id: &ModelId, file: &str) -> Error {
         let endpoint = &self.endpoint;
         let cache = self.cache.display();
@@ -238,7 +241,7 @@ impl Files<'_> {
         self.fetch(name).map_err(|failure| self.hub.explain(&failure, self.id, name))
     }
 
-    /// `None` where the model does not have the file.
+    /// Returns `None` if the model does not have the file.
     fn optional(&self, name: &str) -> Result<Option<PathBuf>> {
         match self.fetch(name) {
             Ok(path) => Ok(Some(path)),
@@ -252,7 +255,7 @@ impl Files<'_> {
             return Ok(path);
         }
         let ModelId { repository, revision } = self.id;
-        // A revision with a slash is one part of the hub's path.
+        // The hub's path contains the revision as one part, even if it has a slash.
         let path = format!("{repository}/resolve/{}/{name}", revision.replace('/', "%2F"));
         self.client.fetch(&self.model, &path, name)
     }

@@ -1,10 +1,10 @@
-//! What a person sees of a download: a bar on a terminal, a line elsewhere.
+//! Progress of a download: a bar on a terminal, a line elsewhere.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::console::{self, Verbosity};
 
-/// Smaller files are there before a bar is drawn.
+/// Size from which a bar is shown. Smaller files arrive before a bar can be drawn.
 const SHOWN_FROM: u64 = 1 << 20;
 
 pub struct Bar {
@@ -17,7 +17,8 @@ impl Bar {
         Self { name: name.to_owned(), bar: None }
     }
 
-    /// `there` bytes are there already, of `whole` where that is known. It may begin again after a failure.
+    /// Begins with `there` bytes that exist already, of `whole` bytes if that is known. It may be called again
+    /// after a failure.
     pub fn begin(&mut self, there: u64, whole: Option<u64>) {
         let Some(whole) = whole.filter(|&whole| whole >= SHOWN_FROM) else { return };
         let bar = self.bar.get_or_insert_with(|| {

@@ -1,4 +1,4 @@
-//! AdamW (Loshchilov & Hutter 2019, algorithm 2), one pass per parameter, in place.
+//! AdamW (Loshchilov & Hutter 2019, algorithm 2), in place, with one pass per parameter.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,10 +13,10 @@ const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// State of one weight: running means of its gradient and of the squared gradient.
+/// Optimizer state of one weight: running means of its gradient and of the squared gradient.
 ///
-/// Of a table in which some rows were looked up, only these rows move; the others keep value and state, as in
-/// PyTorch's `SparseAdam`.
+/// In a table whose rows are looked up, only the rows that were looked up change. The other rows keep their value
+/// and state, as in PyTorch's `SparseAdam`.
 #[derive(Debug, Clone)]
 pub struct AdamW {
     moments: RefCell<Moments>,
@@ -30,19 +30,19 @@ struct Moments {
 }
 
 impl AdamW {
-    /// Fresh state for a weight of this many elements.
+    /// Creates a fresh state for a weight with this many elements.
     pub fn new(elements: usize) -> Self {
         let moments = Moments { first: vec![0.0; elements], second: vec![0.0; elements] };
         Self { moments: moments.into(), steps: 0.into() }
     }
 
-    /// Running means of the gradient and of its square, and the number of steps so far: to go on from later.
+    /// Returns the running means of the gradient and of its square, and the number of steps, for continuing later.
     pub fn state(&self) -> (Vec<f32>, Vec<f32>, i32) {
         let Moments { first, second } = self.moments.borrow().clone();
         (first, second, self.steps.get())
     }
 
-    /// Takes up a state of this weight's optimizer; false where it is of another size.
+    /// Sets the state. Returns false if it has another size.
     pub fn set_state(&self, first: Vec<f32>, second: Vec<f32>, steps: i32) -> bool {
         let mut moments = self.moments.borrow_mut();
         let fits = first.len() == moments.first.len() && second.len() == moments.second.len();
@@ -53,7 +53,7 @@ impl AdamW {
         fits
     }
 
-    /// One step with the given learning rate and (decoupled) weight decay; the gradient counts `scale` times.
+    /// Makes one step with this learning rate and (decoupled) weight decay. The gradient is multiplied by `scale`.
     ///
     /// # Errors
     /// When the weight has no gradient, or its values are not contiguous f32 on the CPU.
@@ -148,7 +148,7 @@ mod tests {
         Weight::trained(&Var::new(values, &Device::Cpu).unwrap())
     }
 
-    /// One step with this gradient.
+    /// Makes one step with this gradient.
     fn step(optimizer: &AdamW, weight: &Weight, gradient: &[f32], scale: f32, weight_decay: f32) -> Vec<f32> {
         weight.gradient().unwrap().clear();
         weight.accumulate(|sums, _| sums.copy_from_slice(gradient));
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn steps_by_hand() {
-        // First step of Adam: the corrected moments are g and g², so the step is rate·g/(|g| + ε).
+        // In Adam's first step the corrected moments are g and g², so the step is rate·g/(|g| + ε).
         let (weight, optimizer) = (weight(&[1.0, -2.0, 0.5]), AdamW::new(3));
         let after = step(&optimizer, &weight, &[0.5, -4.0, 0.0], 1.0, 0.0);
         for (found, expected) in after.iter().zip([0.9, -1.9, 0.5]) {
@@ -191,7 +191,7 @@ mod tests {
         table.accumulate_rows(&[0, 2], &[1.0, -1.0, 2.0, 2.0]);
         optimizer.step(&table, 1.0, 0.1, 0.0).unwrap();
         table.gradient().unwrap().clear();
-        // Row 0 has momentum now, but is not looked up again.
+        // Row 0 has momentum now, but it is not looked up again.
         table.accumulate_rows(&[2], &[2.0, 2.0]);
         optimizer.step(&table, 1.0, 0.1, 0.0).unwrap();
         let after = table.values().flatten_all().unwrap().to_vec1::<f32>().unwrap();

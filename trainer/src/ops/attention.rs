@@ -1,8 +1,8 @@
 //! Multi-head self-attention inside each sentence of a packed batch.
 //!
-//! Sentences lie one after the other without padding, so nothing is computed for padding and no mask
-//! is needed. Per sentence and head: `P = softmax(Q·Kᵀ/√d)`, `out = dropout(P)·V` (Vaswani et al.
-//! 2017, eq. 1). The backward pass computes P again instead of keeping it.
+//! Sentences lie one after the other without padding, so nothing is computed for padding and no mask is needed.
+//! For each sentence and head: `P = softmax(Q·Kᵀ/√d)`, `out = dropout(P)·V` (Vaswani et al. 2017, eq. 1). The
+//! backward pass computes P again instead of storing it.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use super::{of_cpu, values};
 /// Number of rows of each sentence of a packed batch.
 pub type SentenceLengths = Arc<[usize]>;
 
-/// Attention over `qkv` `[rows, 3 · heads · d]`, queries, keys and values beside each other; the rows of all sentences
-/// add up to `rows`. The result is `[rows, heads · d]`.
+/// Applies attention. `qkv` is `[rows, 3 · heads · d]`, with queries, keys and values beside each other. `lengths`
+/// must add up to `rows`. The result is `[rows, heads · d]`.
 ///
 /// # Errors
 /// When shapes do not fit or the tensor is not contiguous f32 on the CPU.
@@ -44,12 +44,12 @@ struct Attention {
 #[derive(Clone, Copy)]
 struct SentenceRows<'a> {
     qkv: &'a [f32],
-    /// Position of its first probability among those of the batch, for the dropout mask.
+    /// Index of its first probability among those of the batch, for the dropout mask.
     first_probability: usize,
     length: usize,
 }
 
-/// Queries, keys and values, by their position.
+/// Positions of queries, keys and values in a row.
 const Q: usize = 0;
 const K: usize = 1;
 const V: usize = 2;
@@ -69,12 +69,12 @@ impl Attention {
             .collect()
     }
 
-    /// One head's queries, keys or values, `[length, d]`, in `qkv` or its gradient.
+    /// Returns one head's queries, keys or values, `[length, d]`, in `qkv` or in its gradient.
     fn part<'a>(&self, qkv: &'a [f32], length: usize, part: usize, head: usize) -> Matrix<'a> {
         Matrix::strided(&qkv[self.at(part, head)..], length, self.width / self.heads, 3 * self.width)
     }
 
-    /// Column of a head's queries, keys or values.
+    /// Returns the first column of a head's queries, keys or values.
     fn at(&self, part: usize, head: usize) -> usize {
         part * self.width + head * (self.width / self.heads)
     }
@@ -97,7 +97,7 @@ impl Attention {
         });
     }
 
-    /// Multiplies with the dropout mask of one head.
+    /// Multiplies values by the dropout mask of one head.
     fn drop(&self, s: SentenceRows, head: usize, values: &mut [f32]) {
         if let Some(mask) = self.mask {
             let first = (s.first_probability + head * s.length * s.length) as u32;
@@ -123,7 +123,7 @@ impl Attention {
         }
     }
 
-    /// Fills the gradient of one sentence's queries, keys and values.
+    /// Computes the gradient of one sentence's queries, keys and values.
     fn backward(&self, s: SentenceRows, g: &[f32], dqkv: &mut [f32]) {
         let (d, n) = (self.width / self.heads, s.length);
         if n == 0 {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn attention_by_hand() {
-        // One head of width 1: scores q·k are 0 and ln 3 for the first row, so its weights are 1/4 and 3/4.
+        // One head of width 1. The scores q·k of the first row are 0 and ln 3, so its weights are 1/4 and 3/4.
         let qkv = Tensor::new(&[[1f32, 0.0, 8.0], [0.0, 3f32.ln(), 4.0]], &Device::Cpu).unwrap();
         let out = attention(&qkv, 1, &[2usize].into(), None).unwrap().to_vec2::<f32>().unwrap();
         for (found, expected) in out.iter().flatten().zip([5.0, 6.0]) {

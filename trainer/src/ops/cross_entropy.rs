@@ -1,4 +1,4 @@
-//! Cross entropy, summed over the rows that count.
+//! Cross entropy, summed over the rows with a target.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use shared::exp::exp_nonpositive;
 
 use super::values;
 
-/// Σ over rows with a target of −log softmax(logits)[target]; logits `[rows, labels]`, one target per
-/// row, `None` for rows that do not enter the loss. The result is a scalar.
+/// Returns Σ −log softmax(logits)[target] over the rows with a target, as a scalar. `logits` is `[rows, labels]`.
+/// There is one target per row, `None` for rows that do not enter the loss.
 ///
 /// # Errors
-/// When there is not one target per row, or a target has no logit.
+/// When the number of targets is not the number of rows, or a target has no logit.
 pub fn cross_entropy(logits: &Tensor, targets: Arc<[Option<u32>]>) -> Result<Tensor> {
     let (rows, labels) = logits.dims2()?;
     if targets.len() != rows || targets.iter().flatten().any(|&t| t as usize >= labels) {

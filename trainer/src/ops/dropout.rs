@@ -1,5 +1,5 @@
-//! Dropout whose mask is a function of a seed and the position alone: reproducible for any number of
-//! threads, and never stored.
+//! Dropout with a mask that depends only on a seed and the position. It is reproducible for any number of threads
+//! and is never stored.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -12,17 +12,18 @@ const CHUNK: usize = 8192;
 /// One dropout mask.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout {
-    /// Probability of an element to become 0; the others are divided by 1 − rate.
+    /// Probability that an element becomes 0. The others are divided by 1 − rate.
     pub rate: f32,
     /// Seed of the mask.
     pub seed: u64,
 }
 
 impl Dropout {
-    /// What the element at this position is multiplied with: 0 or 1 / (1 − rate).
+    /// Returns the factor for the element at this position: 0 or 1 / (1 − rate).
     #[inline(always)]
     pub(crate) fn factor(&self, position: u32) -> f32 {
-        // MurmurHash3's finaliser, twice, with one half of the seed each: 32-bit operations vectorise.
+        // MurmurHash3's finaliser, twice, each time with one half of the seed. Its 32-bit operations can be
+        // vectorised.
         let mut h = position ^ self.seed as u32;
         for salt in [(self.seed >> 32) as u32, 0x9e37_79b9] {
             h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
@@ -35,7 +36,7 @@ impl Dropout {
     }
 }
 
-/// Applies a dropout mask; without one (in evaluation) the tensor passes unchanged.
+/// Applies a dropout mask. Without a mask (in evaluation) the tensor is unchanged.
 ///
 /// # Errors
 /// When the tensor is not contiguous f32 on the CPU.
@@ -86,7 +87,7 @@ mod tests {
         let mask = |seed| dropout(&ones, Some(Dropout { rate: 0.2, seed })).unwrap().to_vec1::<f32>().unwrap();
         let (a, b) = (mask(1), mask(2));
         let dropped = |m: &[f32]| m.iter().filter(|&&v| v == 0.0).count();
-        // 20,000 expected; four standard deviations are 506.
+        // 20,000 are expected; four standard deviations are 506.
         assert!(dropped(&a).abs_diff(20_000) < 506, "{}", dropped(&a));
         assert!(a.iter().all(|&v| v == 0.0 || v == 1.25));
         let both = a.iter().zip(&b).filter(|&(&x, &y)| x == 0.0 && y == 0.0).count();

@@ -1,4 +1,4 @@
-//! Embedding look-up: rows of a table by index.
+//! Embedding look-up: rows of a table, by index.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use super::weight::Weight;
 use super::{of_cpu, values};
 
-/// The rows `ids` of `table` `[n, d]`: `[ids.len(), d]`. The gradient is that of these rows alone.
+/// Returns the rows `ids` of `table` `[n, d]`, as `[ids.len(), d]`. Only these rows get a gradient.
 ///
 /// # Errors
 /// When an index is outside the table.
@@ -45,7 +45,7 @@ impl CustomOp1 for Embedding {
     }
 }
 
-/// Rows in which row `ids[i]` is the sum of all rows i of `g`, each `d` wide, that name it.
+/// Returns a table in which row `ids[i]` is the sum of all rows i of `g` with this id. Rows are `d` wide.
 #[inline(always)]
 pub(super) fn scatter_add(g: &[f32], d: usize, ids: &[u32], rows: usize) -> Vec<f32> {
     let mut table = vec![0f32; rows * d];

@@ -1,4 +1,4 @@
-//! GELU in its exact form: `x·Φ(x)` with Φ the normal distribution function (Hendrycks & Gimpel 2016).
+//! Exact GELU: `x·Φ(x)`, where Φ is the normal distribution function (Hendrycks & Gimpel 2016).
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -20,8 +20,8 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 struct Gelu;
 struct GeluGradient;
 
-/// Φ(x) by the rational approximation 7.1.26 of Abramowitz & Stegun, error at most 1.5·10⁻⁷;
-/// `e` is exp(−x²/2), which the gradient needs as well.
+/// Returns Φ(x), with the rational approximation 7.1.26 of Abramowitz & Stegun; its error is at most 1.5·10⁻⁷. `e`
+/// is exp(−x²/2), which the gradient also needs.
 #[inline(always)]
 fn normal_distribution(x: f32, e: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
@@ -60,7 +60,7 @@ impl CustomOp2 for GeluGradient {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        // 1/√(2π): the normal density at 0.
+        // 1/√(2π), the normal density at 0.
         const DENSITY: f32 = 0.398_942_3;
         let (x, g) = (values(s1, l1)?, values(s2, l2)?);
         let mut dx = vec![0f32; x.len()];
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn gradients_match_finite_differences() {
         check(&[random(&[7, 5], 1)], |t| gelu(t[0].values()));
-        // The form by the hyperbolic tangent is candle's.
+        // The variant with the hyperbolic tangent is candle's.
         check(&[random(&[7, 5], 1)], |t| t[0].values().gelu());
     }
 

@@ -1,4 +1,4 @@
-//! Analytic gradients against central differences.
+//! Compares analytic gradients with central differences.
 
 use candle_core::{Device, Result, Tensor, Var};
 use rand::{RngExt, SeedableRng};
@@ -6,14 +6,14 @@ use rand_chacha::ChaCha8Rng;
 
 use super::weight::{Part, Weight};
 
-/// A tensor of seeded numbers in −1..1.
+/// Returns a tensor of seeded random numbers in −1..1.
 pub fn random(shape: &[usize], seed: u64) -> Tensor {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// The same as a weight.
+/// Returns the same numbers as a weight.
 pub fn weight(shape: &[usize], seed: u64) -> Weight {
     trained(&random(shape, seed))
 }
@@ -22,12 +22,12 @@ fn trained(values: &Tensor) -> Weight {
     Weight::trained(&Var::from_tensor(values).unwrap())
 }
 
-/// Checks d(Σ weights·f(inputs))/d(input) for every element of every input, whether the operation takes it as a
-/// weight or, by `values()`, as a tensor.
+/// Checks d(Σ uneven·f(inputs))/d(input) for every element of every input. `f` may use an input as a weight or,
+/// through `values()`, as a tensor.
 pub fn check(inputs: &[Tensor], f: impl Fn(&[Weight]) -> Result<Tensor>) {
     let weights = |inputs: &[Tensor]| -> Vec<Weight> { inputs.iter().map(trained).collect() };
     let original = weights(inputs);
-    // Uneven weights, so that a gradient that is wrong by a constant cannot hide.
+    // Uneven factors, so that a gradient with a constant error is noticed.
     let uneven = random(f(&original).unwrap().dims(), 99);
     let loss = |t: &[Weight]| -> Tensor { (f(t).unwrap() * &uneven).unwrap().sum_all().unwrap() };
     let gradients = loss(&original).backward().unwrap();

@@ -1,6 +1,7 @@
-//! Layer normalisation over the last dimension (Ba et al. 2016): `LN(z) = (z − mean) / sqrt(variance + eps) · w + b`
-//! with the population variance; and what transformers do around each block in one pass,
-//! `LN(residual + dropout(x))`.
+//! Layer normalisation over the last dimension (Ba et al. 2016): `LN(z) = (z − mean) / sqrt(variance + eps) · w +
+//! b`, with the population variance.
+//!
+//! There is also `LN(residual + dropout(x))` in one pass, which transformers compute around each block.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -10,7 +11,7 @@ use super::vectors::{lane_sum, vectorised};
 use super::weight::Weight;
 use super::{ROWS, of_cpu, values};
 
-/// Weight and bias of a layer norm, as wide as what is normalised.
+/// Weight and bias of a layer norm. Their size is that of the normalised dimension.
 #[derive(Clone)]
 pub struct Norm {
     /// Scale, `[d]`.
@@ -30,7 +31,7 @@ pub fn layer_norm(x: &Tensor, norm: &Norm) -> Result<Tensor> {
     x.apply_op1(LayerNorm(norm.clone()))
 }
 
-/// `LN(residual + dropout(x))`; without a mask, `LN(residual + x)`.
+/// Computes `LN(residual + dropout(x))`, or `LN(residual + x)` without a mask.
 ///
 /// # Errors
 /// When shapes do not fit or a tensor is not contiguous f32 on the CPU.
@@ -49,7 +50,7 @@ struct ResidualNorm {
     mask: Option<Dropout>,
 }
 
-/// Where the rows come from.
+/// Source of the rows.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Plain(&'a [f32]),
@@ -63,7 +64,7 @@ impl Source<'_> {
         }
     }
 
-    /// Puts the row that begins at this element into `z`.
+    /// Copies the row that begins at this element to `z`.
     #[inline(always)]
     fn row(&self, start: usize, z: &mut [f32]) {
         let range = start..start + z.len();
@@ -88,7 +89,7 @@ impl Source<'_> {
     }
 }
 
-/// Mean and reciprocal standard deviation of a row.
+/// Returns the mean and the reciprocal standard deviation of a row.
 #[inline(always)]
 fn moments(row: &[f32], eps: f32) -> (f32, f32) {
     let n = row.len() as f32;
@@ -127,7 +128,7 @@ impl Norm {
         Ok(y)
     }
 
-    /// The gradient of what is normalised; those of weight and bias go where they belong.
+    /// Returns the gradient of the normalised input. The gradients of weight and bias are added to theirs.
     fn backward(&self, source: Source, g: &[f32]) -> Result<Vec<f32>> {
         let mut dz = vec![0f32; g.len()];
         let sums: Vec<Vec<f32>> = of_cpu(self.weight.values(), |weight| {
@@ -154,7 +155,8 @@ impl Norm {
     }
 }
 
-/// Fills dz for some rows, the first of which begins at element `start`; returns their share of dw, then of db.
+/// Computes dz for some rows; `start` is the first element of the first row. Returns their share of dw, then of
+/// db.
 #[inline(always)]
 fn block_gradient(source: Source, start: usize, dz: &mut [f32], weight: &[f32], g: &[f32], eps: f32) -> Vec<f32> {
     let n = weight.len();
@@ -241,7 +243,7 @@ mod tests {
 
     #[test]
     fn gradients_match_finite_differences() {
-        // More rows than one block, and a width that is no multiple of the lanes.
+        // More rows than one block, and a width that is not a multiple of the lanes.
         let inputs = [random(&[ROWS + 3, 19], 1), random(&[19], 2), random(&[19], 3)];
         check(&inputs, |t| layer_norm(t[0].values(), &norm(&t[1], &t[2], 1e-5)));
         let inputs = [random(&[3, 19], 1), random(&[3, 19], 4), random(&[19], 2), random(&[19], 3)];

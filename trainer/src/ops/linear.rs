@@ -7,7 +7,7 @@ use super::vectors::vectorised;
 use super::weight::Weight;
 use super::{of_cpu, values};
 
-/// Weight `[n, k]` and, if any, bias `[n]` of a layer.
+/// Weight `[n, k]` and optional bias `[n]` of a layer.
 #[derive(Clone)]
 pub struct Linear {
     /// Weight, `[n, k]`.
@@ -27,7 +27,7 @@ pub fn linear(x: &Tensor, layer: &Linear) -> Result<Tensor> {
 /// Applies several layers to the same input and puts their outputs beside each other.
 ///
 /// # Errors
-/// As [`linear`].
+/// The same as [`linear`].
 pub fn linears(x: &Tensor, layers: &[&Linear]) -> Result<Tensor> {
     let k = x.dims().last().copied().unwrap_or_default();
     let mut outputs = 0;
@@ -41,7 +41,7 @@ pub fn linears(x: &Tensor, layers: &[&Linear]) -> Result<Tensor> {
     }
     let Some(first) = layers.first() else { candle_core::bail!("linear: no layer") };
     let op = Layers { layers: layers.iter().map(|&layer| layer.clone()).collect(), inputs: k, outputs };
-    // A weight is an operand only so that there is a backward pass where the input needs none.
+    // Pass a weight as an operand, so that there is a backward pass even if the input needs no gradient.
     x.apply_op2(first.weight.values(), op)
 }
 
@@ -52,7 +52,8 @@ struct Layers {
 }
 
 impl Layers {
-    /// Calls `f` with each layer, the values of its weight, its first output and the number of its outputs.
+    /// Calls `f` for each layer, with the values of its weight, the index of its first output and the number of
+    /// its outputs.
     fn each(&self, mut f: impl FnMut(&Linear, &[f32], usize, usize) -> Result<()>) -> Result<()> {
         let mut at = 0;
         for layer in &self.layers {
@@ -64,7 +65,7 @@ impl Layers {
         Ok(())
     }
 
-    /// One row of outputs of the input 0.
+    /// Returns one row of biases: the outputs for an input of zeros.
     fn biases(&self) -> Result<Vec<f32>> {
         let mut row = Vec::with_capacity(self.outputs);
         self.each(|layer, _, at, n| {
@@ -141,7 +142,7 @@ impl CustomOp2 for Layers {
     }
 }
 
-/// Puts the sum of the rows of `g`, `stride` elements from one to the next, into `sums`, or adds it.
+/// Writes the sum of the rows of `g` to `sums`, or adds it. Rows are `stride` elements apart.
 fn add_rows(sums: &mut [f32], add: bool, g: &[f32], stride: usize) {
     if !add {
         sums.fill(0.0);
@@ -169,7 +170,7 @@ mod tests {
         let inputs = [random(&[5, 3], 1), random(&[4, 3], 2), random(&[4], 3), random(&[2, 3], 4)];
         check(&inputs[..3], |t| linear(t[0].values(), &layer(&t[1], Some(&t[2]))));
         check(&inputs, |t| linears(t[0].values(), &[&layer(&t[1], Some(&t[2])), &layer(&t[3], None)]));
-        // A weight used twice gets both gradients.
+        // A weight that is used twice gets both gradients.
         check(&inputs[..2], |t| {
             let layer = layer(&t[1], None);
             linear(t[0].values(), &layer)? + linear(&(t[0].values() * 2.0)?, &layer)?

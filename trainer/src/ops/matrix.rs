@@ -1,4 +1,4 @@
-//! Matrix products on slices: a safe face for the `gemm` crate.
+//! Matrix products on slices: a safe wrapper around the `gemm` crate.
 
 use gemm::Parallelism;
 
@@ -13,17 +13,17 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// `rows` × `columns`, row by row.
+    /// Creates a matrix of `rows` × `columns`, stored row by row.
     pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(data, rows, columns, columns)
     }
 
-    /// `rows` × `columns` with `row_stride` elements from row to row.
+    /// Creates a matrix of `rows` × `columns` whose rows are `row_stride` elements apart.
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
-    /// The transposed view.
+    /// Returns the transposed view.
     pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -34,7 +34,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Elements from the first to the last, both included.
+    /// Returns the number of elements from the first to the last, including both.
     fn extent(&self) -> usize {
         extent(self.rows, self.columns, self.row_stride, self.column_stride)
     }
@@ -44,46 +44,46 @@ fn extent(rows: usize, columns: usize, row_stride: usize, column_stride: usize) 
     if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + (columns - 1) * column_stride + 1 }
 }
 
-/// Where a product goes: row by row, `row_stride` elements from row to row.
+/// Target of a product. Its rows are `row_stride` elements apart.
 pub(super) struct Target<'a> {
     pub data: &'a mut [f32],
     pub row_stride: usize,
-    /// Add to what is there instead of overwriting it.
+    /// Whether to add to the existing values instead of overwriting them.
     pub add: bool,
 }
 
-/// `target ← scale·a·b`, or `target ← target + scale·a·b`.
+/// Computes `target ← scale·a·b`, or `target ← target + scale·a·b`.
 ///
 /// # Panics
-/// When shapes do not fit: a mistake of the caller, not of the data.
+/// When shapes do not fit. That is an error of the caller, not of the data.
 pub(super) fn multiply(target: Target, scale: f32, a: Matrix, b: Matrix, parallel: bool) {
     let (m, n) = (a.rows, b.columns);
     assert!(
         target.row_stride >= n && extent(m, n, target.row_stride, 1) <= target.data.len(),
         "target outside its slice"
     );
-    // SAFETY: the assertion above puts every element that is written inside the slice, which is
-    // borrowed exclusively and initialised; rows do not overlap because row_stride ≥ n.
+    // SAFETY: the assertion above guarantees that every written element is inside the slice, which is borrowed
+    // exclusively and initialised. Rows do not overlap, because row_stride ≥ n.
     #[allow(unsafe_code)]
     unsafe {
         gemm_into(target.data.as_mut_ptr(), target.row_stride, target.add, scale, a, b, parallel);
     }
 }
 
-/// `a·b`, row by row.
+/// Returns `a·b`, row by row.
 ///
 /// # Panics
 /// When shapes do not fit.
 pub(super) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     let (m, n) = (a.rows, b.columns);
-    // Zeros would be written once to be overwritten: of the time of a training step, 4 %.
+    // The memory is not set to zero first. That would take 4 % of the time of a training step.
     let mut out = Vec::with_capacity(m * n);
     if a.columns == 0 {
         out.resize(m * n, 0.0);
         return out;
     }
-    // SAFETY: there is room for m·n elements, rows of n after one another. Without `add`, gemm reads none of them
-    // and writes all (k > 0), after which they are initialised.
+    // SAFETY: there is room for m·n elements, in rows of n without gaps. Without `add`, gemm reads none of them
+    // and writes all of them (k > 0), so they are initialised afterwards.
     #[allow(unsafe_code)]
     unsafe {
         gemm_into(out.as_mut_ptr(), n, false, 1.0, a, b, true);
@@ -92,18 +92,20 @@ pub(super) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     out
 }
 
+/// Computes a product at a raw pointer.
+///
 /// # Safety
-/// `target` must be valid for writes of `a.rows` rows of `b.columns` elements, `row_stride` apart, that do not
-/// overlap each other or the operands; where `add`, they must be initialised.
+/// `target` must be valid for writing `a.rows` rows of `b.columns` elements that are `row_stride` apart. The rows
+/// must not overlap each other or the operands. With `add`, they must be initialised.
 #[allow(unsafe_code)]
 unsafe fn gemm_into(target: *mut f32, row_stride: usize, add: bool, scale: f32, a: Matrix, b: Matrix, parallel: bool) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner dimensions");
     assert!(a.extent() <= a.data.len() && b.extent() <= b.data.len(), "operand outside its slice");
     let parallelism = if parallel { Parallelism::Rayon(0) } else { Parallelism::None };
-    // SAFETY: `gemm` reads a at i·row_stride + j·column_stride for i < m, j < k, and b likewise for
-    // k × n; the largest such index is `extent() − 1`, which the assertion above puts inside the
-    // slices. The target is the caller's promise.
+    // SAFETY: `gemm` reads a at i·row_stride + j·column_stride for i < m, j < k, and b in the same way for k × n.
+    // The largest such index is `extent() − 1`, and the assertion above guarantees that it is inside the slice.
+    // The caller guarantees the target.
     unsafe {
         gemm::gemm(
             m,
@@ -144,7 +146,7 @@ mod tests {
         let target = Target { data: &mut out, row_stride: 2, add: true };
         multiply(target, 1.0, Matrix::new(&b, 3, 2).transposed(), Matrix::new(&a, 2, 3).transposed(), false);
         assert_eq!(product(Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2)), [4.0, 5.0, 10.0, 11.0]);
-        // (a·b)ᵀ = [[4, 10], [5, 11]] on top of what was there.
+        // (a·b)ᵀ = [[4, 10], [5, 11]] is added to the earlier values.
         assert_eq!(out, [12.0, 20.0, 25.0, 33.0]);
     }
 

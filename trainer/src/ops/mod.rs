@@ -1,11 +1,12 @@
-//! Differentiable operations for training on the CPU, each fused into one pass each way.
+//! Differentiable operations for training on the CPU. Each one is fused into a single pass forward and a single
+//! pass backward.
 //!
-//! candle's own fused layer norm and softmax have no backward pass (a model built from them trains
-//! without a gradient and without an error), and its elementary ones make a pass over memory per
-//! arithmetic operation. Every operation here is checked against finite differences.
+//! candle's fused layer norm and softmax have no backward pass: a model built from them trains without a gradient
+//! and without an error. candle's elementary operations pass over the memory once per arithmetic operation. Every
+//! operation here is checked against finite differences.
 //!
-//! All take contiguous f32 tensors on the CPU. Sums over rows are made in blocks of fixed size and
-//! added in order, so that results do not depend on the number of threads.
+//! All operations take contiguous f32 tensors on the CPU. Sums over rows are computed in blocks of fixed size, and
+//! the blocks are added in order. So results do not depend on the number of threads.
 
 mod adamw;
 mod attention;
@@ -39,10 +40,10 @@ pub use weight::{Gradient, Part, Weight};
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
 
-/// Rows handled by one task.
+/// Number of rows handled by one task.
 const ROWS: usize = 64;
 
-/// The values of a contiguous f32 tensor.
+/// Returns the values of a contiguous f32 tensor.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
@@ -50,12 +51,12 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// Width of the last dimension.
+/// Returns the width of the last dimension.
 fn last_dim(layout: &Layout) -> usize {
     layout.dims().last().copied().unwrap_or(1)
 }
 
-/// What `read` makes of the values of a contiguous f32 tensor on the CPU.
+/// Calls `read` with the values of a contiguous f32 tensor on the CPU.
 fn of_cpu<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {

@@ -1,15 +1,16 @@
-//! Each row of a packed batch next to its neighbours in the same sentence: the input of a
-//! convolution of width 3 as one matrix product.
+//! Puts each row of a packed batch beside its neighbours in the same sentence. A convolution of width 3 is then
+//! one matrix product.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::attention::SentenceLengths;
 use super::values;
 
-/// `[rows, d]` → `[rows, 3·d]`: previous row, own row, next row; zeros beyond a sentence's ends.
+/// Returns `[rows, 3·d]` for `[rows, d]`: previous row, own row, next row. Beyond a sentence's ends there are
+/// zeros.
 ///
 /// # Errors
-/// When the sentences' rows do not add up.
+/// When the lengths of the sentences do not add up to the number of rows.
 pub fn neighbours(x: &Tensor, lengths: &SentenceLengths) -> Result<Tensor> {
     if lengths.iter().sum::<usize>() != x.dims2()?.0 {
         candle_core::bail!("neighbours: sentences do not add up to {:?}", x.dims());
@@ -17,7 +18,8 @@ pub fn neighbours(x: &Tensor, lengths: &SentenceLengths) -> Result<Tensor> {
     x.apply_op1(Neighbours { lengths: lengths.clone() })
 }
 
-/// The rows beside a row and itself, inside its sentence of `length` rows from `first`.
+/// Returns the range of a row and its neighbours in its sentence, which has `length` rows and begins at row
+/// `first`.
 fn around(row: usize, first: usize, length: usize) -> (usize, usize) {
     let from = if row > first { row - 1 } else { row };
     let to = if row + 1 < first + length { row + 2 } else { row + 1 };

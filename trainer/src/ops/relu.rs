@@ -22,7 +22,8 @@ struct Relu {
 }
 
 impl Relu {
-    /// `from`, through the mask, where x is above 0 (or NaN, which must reach the loss).
+    /// Returns `from`, multiplied by the mask, where x is above 0, and else 0. NaN in x also passes: it must reach
+    /// the loss.
     fn pass(&self, x: &[f32], from: &[f32]) -> Vec<f32> {
         let mut out = vec![0f32; x.len()];
         let chunks = out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).zip(from.par_chunks(CHUNK));
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn gradients_match_finite_differences() {
-        // Away from the kink, where differences say nothing.
+        // Stay away from the kink at 0, where finite differences are wrong.
         let x = random(&[6, 5], 1);
         let x = (x.sign().unwrap() * 0.1).unwrap().add(&x).unwrap();
         for mask in [None, Some(Dropout { rate: 0.3, seed: 5 })] {
@@ -83,7 +84,7 @@ mod tests {
         let (x, mask) = (random(&[7, 9], 2), Some(Dropout { rate: 0.3, seed: 5 }));
         let values = |t: Tensor| t.to_vec2::<f32>().unwrap();
         assert_eq!(values(relu(&x, mask).unwrap()), values(dropout(&x.relu().unwrap(), mask).unwrap()));
-        // NaN must reach the loss, which stops the training.
+        // NaN must reach the loss, which then stops the training.
         let nan = Tensor::new(&[f32::NAN], &Device::Cpu).unwrap();
         assert!(relu(&nan, None).unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
     }

@@ -1,8 +1,8 @@
-//! First hidden layer of the span classifier, assembled from parts that are computed once per token.
+//! First hidden layer of the span classifier, built from parts that are computed once per token.
 //!
-//! The layer is linear in [h(start); h(end); width], so its output for a span is the sum of a row
-//! that depends on the start token, one that depends on the end token, and one that depends on the
-//! width: eight times fewer operations than multiplying each span's vector.
+//! The layer is linear in [h(start); h(end); width]. Its output for a span is therefore the sum of three rows: one
+//! for the start token, one for the end token, and one for the width. This takes eight times fewer operations than
+//! multiplying the vector of each span.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::embedding::scatter_add;
 use super::vectors::vectorised;
 use super::{ROWS, of_cpu, values};
 
-/// Where the parts of each span are.
+/// Rows of the parts of each span.
 #[derive(Debug, Default, Clone)]
 pub struct SpanRows {
     /// Row of the first word of each span in the start parts.
@@ -24,7 +24,8 @@ pub struct SpanRows {
     pub width: Vec<u32>,
 }
 
-/// For each span: `starts[start] + ends[end] + widths[width]`; all `[_, d]`, result `[spans, d]`.
+/// Returns for each span `starts[start] + ends[end] + widths[width]`. All parts are `[_, d]`, the result is
+/// `[spans, d]`.
 ///
 /// # Errors
 /// When a row is outside its tensor.
@@ -92,7 +93,7 @@ impl CustomOp3 for SpanSum {
         let gradient = gradient.contiguous()?;
         let scatter = |ids: &[u32], like: &Tensor| -> Result<Option<Tensor>> {
             let (rows, d) = like.dims2()?;
-            // The gradient of a look-up: rows added up where they came from.
+            // The gradient of a look-up: rows are added to the rows that they were copied from.
             let sums = of_cpu(&gradient, |g| vectorised(|| scatter_add(g, d, ids, rows)))?;
             Ok(Some(Tensor::from_vec(sums, (rows, d), &Device::Cpu)?))
         };

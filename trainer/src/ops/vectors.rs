@@ -1,11 +1,11 @@
-//! Loops compiled for the widest vectors that the CPU at hand has.
+//! Loops that are compiled for the widest vectors of the CPU.
 //!
-//! A program that runs on every x86-64 CPU may use vectors of 4 floats only. Compiled once more for AVX2
-//! and AVX-512 and chosen at run time, the same loops take a fraction of the time, and the results do not
-//! change by a bit: no multiplication and addition is fused that is not fused in the source.
+//! A program that runs on every x86-64 CPU may only use vectors of 4 floats. Here, the same loops are also
+//! compiled for AVX2 and AVX-512, and one version is chosen at run time. This takes a fraction of the time and
+//! gives exactly the same bits: a multiplication and an addition are fused only if the source fuses them.
 
-/// Runs `work`. What it calls must be `#[inline(always)]`: what is not inlined is compiled for the smallest
-/// vectors.
+/// Runs `work`, compiled for the CPU's vectors. Functions that it calls must be `#[inline(always)]`, because other
+/// functions are compiled for the smallest vectors.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
@@ -19,10 +19,10 @@ pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Lanes of a sum: fixed, so that its bits do not depend on the CPU.
+/// Number of lanes of a sum. It is fixed, so that the bits of the sum do not depend on the CPU.
 const LANES: usize = 16;
 
-/// Sum of `f` over a row.
+/// Returns the sum of `f` over a row.
 #[inline(always)]
 pub(super) fn lane_sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let (chunks, rest) = row.as_chunks::<LANES>();
@@ -35,7 +35,7 @@ pub(super) fn lane_sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + rest.iter().map(|&v| f(v)).sum::<f32>()
 }
 
-/// Sum of the products of two rows of the same length.
+/// Returns the sum of the products of two rows of the same length.
 #[inline(always)]
 pub(super) fn lane_dot(a: &[f32], b: &[f32]) -> f32 {
     let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());

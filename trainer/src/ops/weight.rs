@@ -1,9 +1,8 @@
-//! Parameters as operations take them: values, and a place of their own where gradients are added.
+//! Weights as the operations use them: values, and a place where their gradients are added.
 //!
-//! candle's backward pass adds every gradient to a fresh tensor of zeros: for weights, which are many
-//! times larger than what flows between layers, that costs more than all activations. Here an operation's
-//! backward pass writes a weight's gradient where the optimizer reads it, in memory that is kept from
-//! step to step.
+//! candle's backward pass adds every gradient to a new tensor of zeros. Weights are many times larger than the
+//! tensors between layers, so for weights that costs more than all activations. Here, an operation's backward pass
+//! writes a weight's gradient to the place where the optimizer reads it. This memory is reused in every step.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,12 +10,12 @@ use candle_core::{Result, Tensor, Var};
 
 use crate::tensor_ops::Placed;
 
-/// A tensor of the model.
+/// A weight of the model: a tensor that is trained or frozen.
 #[derive(Clone)]
 pub struct Weight {
     values: Tensor,
     gradient: Option<Arc<Mutex<Gradient>>>,
-    /// On a device, once the model is whole; `values` and `gradient` then mean nothing any more.
+    /// The weight on a device, after the model is built. Then `values` and `gradient` are not used any more.
     placed: Arc<OnceLock<Placed>>,
 }
 
@@ -24,37 +23,37 @@ pub struct Weight {
 #[derive(Debug)]
 pub struct Gradient {
     sums: Vec<f32>,
-    /// Elements of a row.
+    /// Number of elements in a row.
     width: usize,
     state: State,
 }
 
-/// What the sums are.
+/// State of the sums.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    /// Nothing yet; the sums are those of an earlier step.
+    /// No gradient yet. The sums are left from an earlier step.
     Stale,
-    /// Nothing yet; the sums are 0.
+    /// No gradient yet. The sums are 0.
     Zero,
-    /// 0 but in these rows, ascending.
+    /// The sums are 0 except in these rows, in ascending order.
     Rows(Vec<u32>),
-    /// Any of them may differ from 0.
+    /// Any sum may differ from 0.
     Dense,
 }
 
-/// Which part of a gradient there is.
+/// The part of a gradient that was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// None: no operation used the weight.
+    /// Nothing: no operation used the weight.
     None,
-    /// These rows of a table, ascending; the others are 0.
+    /// These rows of a table, in ascending order. The other rows are 0.
     Rows(&'a [u32]),
-    /// All.
+    /// Everything.
     All,
 }
 
 impl Weight {
-    /// A tensor that is trained.
+    /// Creates a weight that is trained.
     pub fn trained(variable: &Var) -> Self {
         let values = variable.as_tensor().clone();
         let width = values.dims().last().copied().unwrap_or(1);
@@ -62,23 +61,23 @@ impl Weight {
         Self { values, gradient: Some(Arc::new(Mutex::new(gradient))), placed: Arc::default() }
     }
 
-    /// A tensor that stays as it is.
+    /// Creates a weight that is not trained.
     pub fn frozen(values: Tensor) -> Self {
         Self { values, gradient: None, placed: Arc::default() }
     }
 
-    /// Its values on the CPU; of a weight that was placed on a device, those from which it started.
+    /// Returns the values on the CPU. For a weight on a device these are its starting values.
     pub fn values(&self) -> &Tensor {
         &self.values
     }
 
-    /// Says where on a device it is from now on.
+    /// Sets the place of the weight on a device.
     pub(crate) fn place(&self, placed: Placed) {
-        // A second time would be a mistake of ours, and without effect.
+        // A second call would be a programming error, and has no effect.
         let _ = self.placed.set(placed);
     }
 
-    /// The weight on its device.
+    /// Returns the weight on its device.
     ///
     /// # Errors
     /// When it has no place there.
@@ -89,14 +88,14 @@ impl Weight {
         }
     }
 
-    /// The gradient so far; none for a frozen weight.
+    /// Returns the gradient so far, or `None` for a frozen weight.
     pub fn gradient(&self) -> Option<MutexGuard<'_, Gradient>> {
-        // A poisoned lock means that a panic is already on its way to the user.
+        // If the lock is poisoned, a panic is already being reported.
         self.gradient.as_ref().map(|gradient| gradient.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets `write` put its share into the gradient's sums: it overwrites them, or adds to them where
-    /// its second argument says so. Nothing happens for a frozen weight.
+    /// Lets `write` add its share to the sums of the gradient. `write` must overwrite the sums, or add to them if
+    /// its second argument is true. For a frozen weight it is not called.
     pub(super) fn accumulate(&self, write: impl FnOnce(&mut [f32], bool)) {
         if let Some(mut gradient) = self.gradient() {
             let adds = matches!(gradient.state, State::Dense | State::Rows(_));
@@ -130,12 +129,12 @@ impl Weight {
 }
 
 impl Gradient {
-    /// All sums; what `part` does not cover is no gradient.
+    /// Returns all sums. Only those that `part` covers belong to the gradient.
     pub fn sums(&self) -> &[f32] {
         &self.sums
     }
 
-    /// Which of them count.
+    /// Returns the part of the sums that belongs to the gradient.
     pub fn part(&self) -> Part<'_> {
         match &self.state {
             State::Stale | State::Zero => Part::None,
@@ -144,10 +143,10 @@ impl Gradient {
         }
     }
 
-    /// Forgets the gradient, as before every backward pass.
+    /// Deletes the gradient, before a new backward pass.
     pub fn clear(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Stale) {
-            // Row by row: a table is much larger than what one batch looks up in it.
+            // Clear row by row, because a table is much larger than the rows that one batch looks up.
             State::Rows(rows) => {
                 for row in rows {
                     let start = row as usize * self.width;
@@ -160,7 +159,7 @@ impl Gradient {
         };
     }
 
-    /// Elements of a row.
+    /// Returns the number of elements in a row.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -186,7 +185,7 @@ mod tests {
         weight.accumulate(one);
         assert_eq!(weight.gradient().unwrap().part(), Part::All);
         assert_eq!(sums(), [4.0, 5.0, 1.0, 1.0, 7.0, 9.0]);
-        // What an earlier step left does not come back, whichever kind of share is the first.
+        // Sums of an earlier step do not come back, whichever kind of share comes first.
         clear();
         weight.accumulate_rows(&[1], &[1.0, 1.0]);
         assert_eq!(sums(), [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);

@@ -1,14 +1,15 @@
-//! The only source of chance in the sample.
+//! The only source of randomness in the sample.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Draws by integer arithmetic on the raw stream instead of `rand`'s distributions: those may
-/// give other values in another release, and the sample must stay the same byte for byte.
+/// Random numbers by integer arithmetic on the raw stream. `rand`'s distributions may give other values in another
+/// release, and the sample must stay the same byte for byte.
 pub(super) struct Dice(ChaCha8Rng);
 
 impl Dice {
-    /// Streams of one seed are independent, so a change to the dictionary leaves the text alone.
+    /// Creates a stream. Streams of one seed are independent, so a change to the dictionary does not change the
+    /// text.
     pub(super) fn new(seed: u64, stream: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -17,12 +18,12 @@ impl Dice {
         Self(rng)
     }
 
-    /// Uniform in `0..n`, or 0 when `n` is 0. The bias is below n / 2³², far too small to matter.
+    /// Returns a uniform number in `0..n`, or 0 if `n` is 0. The bias is below n / 2³², too small to matter.
     pub(super) fn below(&mut self, n: usize) -> usize {
         ((u64::from(self.0.next_u32()) * n as u64) >> 32) as usize
     }
 
-    /// Uniform in `low..=high`.
+    /// Returns a uniform number in `low..=high`.
     pub(super) fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high.saturating_sub(low) + 1)
     }
@@ -31,7 +32,8 @@ impl Dice {
         self.below(100) < percent
     }
 
-    /// In `0..n` with density −ln(x): a few ranks recur, most are rare, as with names in news.
+    /// Returns a number in `0..n` with density −ln(x). A few ranks are frequent and most are rare, like names in
+    /// news.
     pub(super) fn skewed(&mut self, n: usize) -> usize {
         let top = self.below(n) + 1;
         self.below(top)

@@ -1,8 +1,8 @@
-//! The gazetteer behind the distant labels, and the matching itself.
+//! The dictionary behind the distant labels, and the matching.
 //!
-//! It is wrong in the ways real ones are. Incomplete: an obscure name is missing more often than a
-//! famous one. Ambiguous: one type per form, though a town is also a club and a surname. Too short:
-//! it may know "Harwick" and not "Harwick Jazz Festival". Too eager: some names are everyday words.
+//! It has the errors of real dictionaries. It is incomplete: obscure names are missing more often than famous
+//! ones. It is ambiguous: each form has one type, although a town may also be a club and a surname. It has parts
+//! of names: it may know "Harwick" but not "Harwick Jazz Festival". And some of its names are everyday words.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,18 +14,18 @@ use super::{Entity, KINDS, LOC, MISC, ORG, PER};
 pub struct Entry {
     pub form: Vec<String>,
     pub kind: &'static str,
-    /// Matches "frost" and "FROST" where the form is "Frost".
+    /// Whether the form "Frost" also matches "frost" and "FROST".
     pub ignore_case: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dictionary {
-    /// Sorted by form; no form twice.
+    /// Sorted by form. Each form occurs once.
     pub entries: Vec<Entry>,
 }
 
 impl Dictionary {
-    /// One line per entry: form, type, `exact` or `any-case`, between tabs.
+    /// Returns one line per entry: form, type, and `exact` or `any-case`, separated by tabs.
     pub fn to_tsv(&self) -> String {
         let mut text = String::new();
         for entry in &self.entries {
@@ -49,8 +49,8 @@ impl Dictionary {
 
     pub(super) fn build(world: &World, dice: &mut Dice) -> Self {
         let mut builder = Builder { entries: BTreeMap::new() };
-        // The first to claim a form gets it, so the order decides what an ambiguous form means:
-        // some clubs beat their town, and towns beat the people named after them.
+        // The first entry with a form keeps it, so the order decides the type of an ambiguous form. Some clubs win
+        // over their town, and towns win over the people named after them.
         let mut quota = Quota::new(dice);
         for club in world.pool(Pool::Club) {
             if quota.grants(CLUB_BY_TOWN) {
@@ -69,14 +69,14 @@ impl Dictionary {
             let mut quota = Quota::new(dice);
             for (rank, name) in names.iter().enumerate() {
                 if quota.grants(falling(coverage(pool), rank, names.len())) {
-                    // Slips of the editors, never in the best-known names.
+                    // Errors of the editors. The best-known names have none.
                     let slip = rank * 10 > names.len() && dice.chance(SLIP);
                     let kind = if slip { dice.pick(&KINDS) } else { pool.kind() };
                     builder.add(&name.words, kind);
                 }
             }
         }
-        // Parts of names stand alone: a surname, a given name, a firm's first word.
+        // Parts of names also become entries: a surname, a given name, the first word of a firm.
         let surnames = distinct(world.pool(Pool::Person).iter().map(|name| &name.short[..]));
         let mut quota = Quota::new(dice);
         for (rank, surname) in surnames.iter().enumerate() {
@@ -99,8 +99,8 @@ impl Dictionary {
     }
 }
 
-// Shares in percent, tuned so that the distant labels of train have a precision of 0.70 to 0.80
-// and a recall of 0.60 to 0.70; a test keeps them there.
+// Shares in percent. They are chosen so that the distant labels of train have a precision of 0.70 to 0.80 and a
+// recall of 0.60 to 0.70. A test checks this.
 const CLUB_BY_TOWN: usize = 18;
 const COMMON_WORD: usize = 85;
 const SLIP: usize = 4;
@@ -111,7 +111,8 @@ const FIRM_FOR_SURNAME: usize = 8;
 
 const ANY_CASE_SURNAMES: [&str; 3] = ["Frost", "Storm", "Church"];
 
-/// Percent of a pool's names in the dictionary, at the famous and at the obscure end.
+/// Returns how many percent of a pool's names are in the dictionary, for the most famous and the most obscure
+/// name.
 fn coverage(pool: Pool) -> (usize, usize) {
     match pool {
         Pool::City | Pool::Country | Pool::Demonym | Pool::People => (85, 55),
@@ -124,8 +125,8 @@ fn coverage(pool: Pool) -> (usize, usize) {
     }
 }
 
-/// Grants in proportion, evenly spread. Independent draws would let a few famous names decide how
-/// noisy a seed is.
+/// Grants a share of requests, evenly spread. With independent draws, a few famous names would decide how noisy
+/// the sample of a seed is.
 struct Quota {
     credit: usize,
 }
@@ -147,7 +148,7 @@ fn falling((famous, obscure): (usize, usize), rank: usize, of: usize) -> usize {
     famous - (famous - obscure) * rank / of
 }
 
-/// Each form once, in the order of fame of those who bear it.
+/// Returns each form once, in the order in which it first occurs. Names come in order of fame.
 fn distinct<'a>(forms: impl Iterator<Item = &'a [String]>) -> Vec<&'a [String]> {
     let mut seen = BTreeSet::new();
     forms.filter(|form| seen.insert(*form)).collect()
@@ -170,7 +171,7 @@ impl Builder {
     }
 }
 
-/// A dictionary made ready for matching.
+/// A dictionary that is ready for matching.
 pub struct Matcher<'a> {
     exact: BTreeMap<&'a [String], &'static str>,
     any_case: BTreeMap<Vec<String>, &'static str>,
@@ -178,8 +179,8 @@ pub struct Matcher<'a> {
 }
 
 impl Matcher<'_> {
-    /// From left to right the longest form at each token; matches never overlap. An exact match goes
-    /// before one that ignores case.
+    /// Finds entities from left to right, with the longest form at each token. Matches never overlap. An exact
+    /// match wins over one that ignores case.
     pub fn annotate(&self, tokens: &[String]) -> Vec<Entity> {
         let lower = lowercase(tokens);
         let (mut found, mut start) = (Vec::new(), 0);

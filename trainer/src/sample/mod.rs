@@ -1,5 +1,5 @@
-//! The bundled sample: an invented corpus with gold labels, and distant labels that come from
-//! matching an incomplete and ambiguous dictionary against the text.
+//! The bundled sample: an invented corpus with gold labels and distant labels. The distant labels come from
+//! matching an incomplete and ambiguous dictionary with the text.
 
 mod dice;
 mod dictionary;
@@ -31,7 +31,7 @@ pub struct SampleSentence {
     pub distant: Vec<Entity>,
 }
 
-/// A typed span; the end is inclusive.
+/// A span with a type. The end is inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entity {
     pub start: usize,
@@ -47,7 +47,7 @@ pub struct Sample {
     pub dictionary: Dictionary,
 }
 
-/// The same seed gives the same sample on every platform.
+/// Generates the sample of a seed. The same seed gives the same sample on every platform.
 pub fn generate(seed: u64) -> Sample {
     let world = World::new(&mut Dice::new(seed, 0));
     let dictionary = Dictionary::build(&world, &mut Dice::new(seed, 1));

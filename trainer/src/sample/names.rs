@@ -44,7 +44,7 @@ const CITY: &str = "Vasko Ostrevo Calamar Tirrena Kolvik Nyhamra Tarsova Zembra 
     Khorvat Anjari Lumbasa Tsukara Hanmori Belmora Sarvanto Dravik Ileshi Quimara Petrovar Jandal \
     Santa_Idra Sidi_Barran Port_Almeda Belmonte_Alto Puerto_Linda San_Averno Bad_Erlen Novi_Brod \
     London Paris Tokyo Nairobi Lima Oslo Chicago Mumbai Cairo Lisbon Toronto Sydney";
-/// Country, adjective, people.
+/// Country, its adjective, and its people.
 const COUNTRY: &str = "Veldania:Veldanian:Veldanians Kaltia:Kaltian:Kaltians Merova:Merovan:Merovans \
     Ardland:Ardlandic:Ardlanders Corsenia:Corsenian:Corsenians Tamoria:Tamorian:Tamorians \
     Ilvania:Ilvanian:Ilvanians Pelagia:Pelagian:Pelagians Zuhara:Zuharan:Zuharans \
@@ -79,7 +79,7 @@ const ADJECTIVE: &str = "Quiet Broken Golden Silent Electric Crooked Northern Ho
     Gentle Burning Secret Second Last Paper Velvet Wooden Blue Crimson";
 const METAL: &str = "Amber Silver Golden Crystal Copper Emerald Ivory Cobalt";
 
-/// One kind of thing that has names.
+/// A kind of thing that has names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pool {
     Person,
@@ -189,7 +189,8 @@ impl Pool {
         }
     }
 
-    /// How many names at most, and their grammar. `None` for the pools made by hand below.
+    /// Returns the largest number of names, and their grammar. Returns `None` for pools that are built by hand
+    /// below.
     fn grammar(self) -> Option<(usize, &'static str)> {
         Some(match self {
             Self::Person | Self::City | Self::Country | Self::Demonym | Self::People => return None,
@@ -302,12 +303,12 @@ impl Pool {
     }
 }
 
-/// A name as it stands in a text.
+/// A name as it occurs in a text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Name {
     pub(super) words: Vec<String>,
-    /// What people say for short: the surname of a person, the town of a club, the first part of a
-    /// firm. Empty where there is no such thing.
+    /// Short form that people use: the surname of a person, the town of a club, the first part of a firm. Empty if
+    /// there is none.
     pub(super) short: Vec<String>,
     pub(super) feminine: bool,
 }
@@ -332,7 +333,7 @@ impl World {
                 world.pools[pool as usize] = names;
             }
             if pool == Pool::Town {
-                // Persons are named after towns, venues and firms after both.
+                // People are named after towns. Venues and firms are named after towns and people.
                 let names = world.persons(700, dice);
                 world.pools[Pool::Person as usize] = names;
             }
@@ -344,7 +345,7 @@ impl World {
         &self.pools[pool as usize]
     }
 
-    /// A famous name more often than an obscure one.
+    /// Draws a name. Famous names are more frequent than obscure ones.
     pub(super) fn draw(&self, pool: Pool, dice: &mut Dice) -> &Name {
         let names = self.pool(pool);
         &names[dice.skewed(names.len())]
@@ -352,7 +353,7 @@ impl World {
 
     fn by_grammar(&self, size: usize, grammar: &str, dice: &mut Dice) -> Vec<Name> {
         let (mut names, mut seen) = (Vec::new(), BTreeSet::new());
-        // A small grammar has fewer forms than asked for, so the tries are bounded.
+        // A small grammar may have fewer forms than requested, so the number of tries is limited.
         for _ in 0..size * 8 {
             if names.len() == size {
                 break;
@@ -383,7 +384,7 @@ impl World {
                 words.push(initial.to_owned());
             }
             let short = match dice.below(100) {
-                // Surnames that are towns as well, the better known ones.
+                // Surnames that are also towns. Better-known towns are more frequent.
                 0..10 => self.draw(Pool::Town, dice).words.clone(),
                 10..22 => vec![dice.pick(&common).to_owned()],
                 _ => vec![dice.pick(&last).to_owned()],
@@ -403,7 +404,7 @@ impl World {
 /// Fills the slots of the name grammars.
 struct Parts<'a> {
     world: &'a World,
-    /// The words of the first slot, which serve as the short name.
+    /// The words of the first slot, which are the short form of the name.
     short: Vec<String>,
 }
 
@@ -451,12 +452,12 @@ fn word_list(slot: &str) -> &'static str {
         "common_firm" => COMMON_FIRM,
         "common_band" => COMMON_BAND,
         "common_title" => COMMON_TITLE,
-        // Shows up in the text, where a test finds it.
+        // A test looks for this in the text.
         _ => "{unknown}",
     }
 }
 
-/// Names that are everyday words too, with the type a gazetteer gives them.
+/// Returns names that are also everyday words, with the type that a dictionary gives them.
 pub(super) fn common_words() -> Vec<(&'static str, &'static str)> {
     let typed = |words, kind| list(words).into_iter().map(move |word| (word, kind));
     typed(COMMON_LAST, PER)

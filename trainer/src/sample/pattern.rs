@@ -1,12 +1,12 @@
-//! The small grammar in which names and sentences are written.
+//! The small grammar of names and sentences.
 //!
-//! A pattern is words between blanks, `[one|another {slot}|]` for a choice of equal weights
-//! (nesting is fine, an empty choice is nothing) and `{slot}` for whatever the caller puts there.
-//! `@a` becomes "a" or "an" once the next word is known.
+//! A pattern is a list of words between blanks. `[one|another {slot}|]` is a choice with equal probabilities;
+//! choices may be nested, and an empty choice gives nothing. `{slot}` is replaced by words of the caller. `@a`
+//! becomes "a" or "an", depending on the next word.
 
 use super::dice::Dice;
 
-/// Puts the words of a slot at the end of the sentence so far.
+/// Appends the words for a slot to the sentence.
 pub(super) trait Slots {
     fn fill(&mut self, slot: &str, dice: &mut Dice, words: &mut Vec<String>);
 }
@@ -69,7 +69,7 @@ fn choices(inside: &str) -> Vec<&str> {
     found
 }
 
-/// Resolves `@a` and writes the first word with a capital.
+/// Replaces `@a` and capitalises the first word.
 pub(super) fn polish(words: &mut [String]) {
     for at in 0..words.len() {
         if words[at] == "@a" {
@@ -88,7 +88,7 @@ pub(super) fn polish(words: &mut [String]) {
 fn sounds_like_vowel(word: &str) -> bool {
     let any = |word: &str, heads: &[&str]| heads.iter().any(|head| word.starts_with(head));
     if word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        // Spelt out: "an NFA report".
+        // Read letter by letter: "an NFA report".
         return any(word, &["A", "E", "F", "H", "I", "L", "M", "N", "O", "R", "S", "X"]);
     }
     if word.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,8 +1,7 @@
-//! The sentences, by topic, in the grammar of `pattern`. What each slot is filled with stands in
-//! `text::Writer`.
+//! The sentences, by topic, in the grammar of `pattern`. `text::Writer` defines the content of each slot.
 //!
-//! All of it was written for this sample. Everyday words that are names as well ("frost", "banks",
-//! "harvest", "will") are here on purpose: the dictionary trips over them.
+//! All sentences were written for this sample. Everyday words that are also names ("frost", "banks", "harvest",
+//! "will") are used on purpose: the dictionary labels them wrongly.
 
 #[rustfmt::skip]
 pub(super) const TEMPLATES: &[&[&str]] = &[

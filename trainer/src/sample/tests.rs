@@ -6,7 +6,7 @@ use super::pattern::expand;
 use super::templates::TEMPLATES;
 use super::*;
 
-/// The samples of the first seeds, made once for all tests.
+/// The samples of the first seeds, generated once for all tests.
 static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| (0..8).map(generate).collect());
 
 fn sentences(sample: &Sample) -> impl Iterator<Item = &SampleSentence> {
@@ -20,7 +20,7 @@ fn names(split: &[SampleSentence]) -> Vec<(&[String], &str)> {
         .collect()
 }
 
-/// Everything that is written out, hashed with FNV-1a.
+/// Returns the FNV-1a hash of everything that is written out.
 fn digest(sample: &Sample) -> u64 {
     let mut text = sample.dictionary.to_tsv();
     for sentence in sentences(sample) {
@@ -33,8 +33,8 @@ fn digest(sample: &Sample) -> u64 {
 fn a_seed_fixes_every_byte() {
     assert_eq!(generate(7), SAMPLES[7]);
     assert_ne!(digest(&SAMPLES[6]), digest(&SAMPLES[7]));
-    // Holds on every platform. Changed on purpose? Then put the new value here, and measure again
-    // whatever was measured on the sample.
+    // The same on every platform. After an intended change, put the new value here and repeat all measurements on
+    // the sample.
     assert_eq!(digest(&SAMPLES[1]), 14_360_474_542_391_594_354);
 }
 
@@ -121,7 +121,7 @@ fn distant_labels_are_what_a_naive_matcher_finds() {
     }
     let sample = &SAMPLES[5];
     let entries = &sample.dictionary.entries;
-    // Slow, as it tries every entry at every token: without train it still sees 500 sentences.
+    // This is slow, because it tries every entry at every token. 500 sentences are checked without train.
     for sentence in sample.dev.iter().chain(&sample.test) {
         let (mut expected, mut start) = (Vec::new(), 0);
         while start < sentence.tokens.len() {

@@ -1,4 +1,4 @@
-//! Sentences: a template, the names drawn into it, and their gold spans.
+//! Sentences: a template, names drawn for its slots, and their gold spans.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use super::pattern::{Slots, expand, polish};
 use super::templates::TEMPLATES;
 use super::{Entity, ORG, PER};
 
-/// Longer sentences are thrown away and drawn again.
+/// Longer sentences are dropped and drawn again.
 const MAX_TOKENS: usize = 39;
-/// Every ninth template is kept for dev and test, so that these hold contexts train has not.
+/// Every ninth template is used only in dev and test, so that these contain contexts that train does not have.
 const HELD_OUT: usize = 9;
 
-/// Writes sentences; none of them twice, whichever split it is for.
+/// Writes sentences. No sentence is written twice, in any split.
 pub(super) struct Author<'a> {
     world: &'a World,
     dice: Dice,
@@ -30,7 +30,7 @@ impl<'a> Author<'a> {
         let mut deck: Vec<&str> =
             all.filter(|(at, _)| held_out_too || at % HELD_OUT != HELD_OUT / 2).map(|(_, template)| template).collect();
         let mut sentences = Vec::with_capacity(count);
-        // A shuffled deck instead of free draws: every template turns up about equally often.
+        // Use a shuffled deck instead of free draws, so that all templates are about equally frequent.
         loop {
             self.dice.shuffle(&mut deck);
             for template in &deck {
@@ -59,7 +59,7 @@ struct Writer<'a> {
     world: &'a World,
     gold: Vec<Entity>,
     used: BTreeSet<Vec<String>>,
-    /// The person named last, whom pronouns mean.
+    /// The person named last, to whom pronouns refer.
     person: Name,
 }
 
@@ -71,7 +71,7 @@ impl Writer<'_> {
         self.gold.push(Entity { start, end: words.len() - 1, kind });
     }
 
-    /// A name that the sentence does not hold yet, if a few draws find one.
+    /// Draws a name that the sentence does not contain yet, if a few tries find one.
     fn fresh(&self, pool: Pool, dice: &mut Dice) -> Name {
         let mut name = self.world.draw(pool, dice);
         for _ in 0..20 {
@@ -138,7 +138,7 @@ impl Slots for Writer<'_> {
             "he" => self.pronoun("she", "he", words),
             "him" => self.pronoun("her", "him", words),
             "his" => self.pronoun("her", "his", words),
-            // A club by its full name, its nickname, or just its town.
+            // A club by its full name, its nickname, or only its town.
             "side" => match dice.below(100) {
                 0..48 => self.name(Pool::Club, dice, words),
                 48..68 => self.name(Pool::Nickname, dice, words),
@@ -218,7 +218,7 @@ impl Slots for Writer<'_> {
                 let sum = format!("{}.{}", dice.between(1, 79), dice.between(1, 9));
                 words.extend(["$".to_owned(), sum, "million".to_owned()]);
             }
-            // Shows up in the text, where a test finds it.
+            // A test looks for this in the text.
             _ => words.push(format!("{{{slot}}}")),
         }
     }
@@ -235,7 +235,7 @@ fn ordinal(n: usize) -> String {
     format!("{n}{ending}")
 }
 
-/// Slots that are just a name of one pool.
+/// Returns the pool of a slot that is a single name.
 fn pool_of(slot: &str) -> Option<Pool> {
     Some(match slot {
         "town" => Pool::Town,

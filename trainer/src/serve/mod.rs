@@ -1,6 +1,6 @@
-//! A static server for the page and a run, for people who have none at hand.
+//! A static web server for the page and a run, for people without another one.
 //!
-//! Every connection is a task of its own, and has time-outs: a client that stalls holds up nobody.
+//! Every connection is a task of its own with time-outs, so a client that stalls does not block the others.
 
 pub mod page;
 mod site;
@@ -22,23 +22,23 @@ use tokio_io_timeout::TimeoutStream;
 pub use site::Site;
 use site::{RUN, Served};
 
-/// How long a client is waited for.
+/// How long to wait for a client.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
-    /// From the start of a request, or the end of the one before, to the end of its headers.
+    /// Time from the start of a request, or from the end of the one before, to the end of its headers.
     request: Duration,
-    /// While it takes no more of an answer.
+    /// Time in which the client accepts no more bytes of an answer.
     answer: Duration,
 }
 
 const PATIENCE: Patience = Patience { request: Duration::from_secs(60), answer: Duration::from_secs(60) };
-/// The pause when no connection can be accepted, such as with too many open files.
+/// Pause if no connection can be accepted, for example because too many files are open.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves on the loopback address until the process ends; `announce` gets the address to open.
+/// Serves on the loopback address until the process ends. `announce` gets the address to open.
 ///
 /// # Errors
-/// When the port is taken, or the page or the run is not there.
+/// When the port is in use, or the page or the run does not exist.
 pub fn serve(site: &Site, port: u16, announce: impl FnOnce(&str)) -> Result<()> {
     serve_with(PATIENCE, site, port, announce)
 }
@@ -72,6 +72,6 @@ async fn converse(stream: TcpStream, served: Arc<Served>, patience: Patience) {
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(patience.request);
-    // A browser that hangs up is no reason to stop serving.
+    // Ignore errors: if a browser closes the connection, the server goes on.
     let _ = http.serve_connection(TokioIo::new(Box::pin(stream)), service).await;
 }

@@ -1,4 +1,4 @@
-//! What is served, and how a request is answered.
+//! The served files, and the answers to requests.
 
 use std::fs::Metadata;
 use std::io;
@@ -26,23 +26,23 @@ use super::page;
 use crate::inspect;
 use crate::pipeline::{DECISIONS, DYNAMICS};
 
-/// Where a run's files are. Asked for itself, it leads to the page with the run opened.
+/// Address of a run's files. The address itself redirects to the page with the run opened.
 pub const RUN: &str = "run/";
-/// The names of this machine in an address.
+/// Names of this machine in an address.
 const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// What is served: the page at `/`, a run's files at `/run/`.
+/// What to serve: the page at `/`, a run's files at `/run/`.
 pub struct Site {
-    /// Folder of the built page; `None` for the one inside the program.
+    /// Folder of the built page; `None` for the page inside the program.
     pub page: Option<PathBuf>,
-    /// A run's folder.
+    /// Folder of a run, if there is one.
     pub run: Option<PathBuf>,
 }
 
-/// The body of an answer.
+/// Body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A site whose folders are there, by their real paths.
+/// A site whose folders exist, with their real paths.
 pub struct Served {
     /// `None` for the page inside the program.
     page: Option<PathBuf>,
@@ -51,11 +51,12 @@ pub struct Served {
 
 struct Run {
     folder: PathBuf,
-    /// Where `/run/` leads, and the state of the run's files at which it did: finding out takes reading all dynamics.
+    /// Where `/run/` redirects to, and the state of the run's files at that time. It is kept because it takes
+    /// reading all dynamics.
     start: Mutex<Option<([Stamp; 2], String)>>,
 }
 
-/// What changes with a file's content; `None` where there is no such file.
+/// A value that changes with a file's content; `None` if the file does not exist.
 type Stamp = Option<(SystemTime, u64)>;
 
 fn stamp(metadata: &Metadata) -> (SystemTime, u64) {
@@ -63,8 +64,10 @@ fn stamp(metadata: &Metadata) -> (SystemTime, u64) {
 }
 
 impl Served {
+    /// Checks that the site's files exist.
+    ///
     /// # Errors
-    /// When the page or the run's dynamics are not there.
+    /// When the page or the run's dynamics do not exist.
     pub fn new(site: &Site) -> Result<Self> {
         let page = site.page.as_deref().map(|folder| -> Result<PathBuf> {
             let missing = || {
@@ -88,19 +91,19 @@ impl Served {
             );
             Ok(Arc::new(Run { folder, start: Mutex::default() }))
         });
-        // The run is what people name; the page is there as a rule.
+        // Report a problem with the run first: the user named the run, and the page usually exists.
         let run = run.transpose()?;
         Ok(Self { page: page.transpose()?, run })
     }
 
-    /// Answers one request; errors are answers, too.
+    /// Answers one request. Errors are answers, too.
     pub async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         let mut response = match self.find(request).await {
             Ok(response) => response,
             Err(refusal) => text(refusal.0, &refusal.1),
         };
         let headers = response.headers_mut();
-        // A browser keeps what it has got, and asks whether it is still so.
+        // Browsers store files, but must ask whether they have changed.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let resource_policy = HeaderName::from_static("cross-origin-resource-policy");
@@ -144,10 +147,10 @@ impl Served {
     }
 }
 
-/// Why a request is not answered by a file: a status and a text.
+/// Reason why a request gets no file: a status and a text.
 struct Refusal(StatusCode, String);
 
-/// Does work with files where it holds up no other connection.
+/// Runs work with files where it does not block other connections.
 async fn blocking<S: Clone + Send + 'static, T: Send + 'static>(
     subject: &S,
     work: impl FnOnce(&S) -> T + Send + 'static,
@@ -157,9 +160,11 @@ async fn blocking<S: Clone + Send + 'static, T: Send + 'static>(
     done.map_err(|_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "This answer could not be worked out.\n".to_owned()))
 }
 
-/// Refuses requests that a browser sends here under another name than this machine's. Whoever owns a name can let it
-/// lead here, and the browser then takes this server for a part of their website, which may read its answers (DNS
-/// rebinding). The port does not matter: through a tunnel it is another one, and no website can choose these names.
+/// Refuses requests that a browser sends under another name than this machine's.
+///
+/// The owner of a domain name can let it lead to this machine. The browser then takes this server for a part of
+/// the owner's website, and lets the website read the answers (DNS rebinding). The port does not matter: it
+/// changes through a tunnel, and no website can choose the names of this machine.
 fn check_host(headers: &HeaderMap, of_target: Option<&Authority>) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -182,7 +187,8 @@ fn check_host(headers: &HeaderMap, of_target: Option<&Authority>) -> Result<(), 
     ))
 }
 
-/// The real path of a file in a folder; `None` for anything that is not in it, by its path or by links on the way.
+/// Returns the real path of a file in a folder. Returns `None` if there is no such file, or if its path or a link
+/// on the way leads out of the folder.
 fn file_in(folder: &Path, name: &str) -> Option<(PathBuf, Metadata)> {
     let is_plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     let file = is_plain.then(|| folder.join(name).canonicalize().ok())??;
@@ -190,17 +196,17 @@ fn file_in(folder: &Path, name: &str) -> Option<(PathBuf, Metadata)> {
     (file.starts_with(folder) && metadata.is_file()).then_some((file, metadata))
 }
 
-/// A file, or the part that is asked for, or that it has not changed.
+/// Answers with a file, with the requested part of it, or with "not modified".
 async fn file_response<B>(request: &Request<B>, file: &Path, metadata: &Metadata) -> io::Result<Response<Body>> {
     let (modified, length) = stamp(metadata);
-    // Dates in headers are of whole seconds, in which a file can change twice.
+    // Dates in headers have whole seconds, and a file can change twice in a second.
     let tag = format!("\"{:x}-{length:x}\"", modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos());
     let mut headers = request.headers().clone();
     if headers.contains_key(IF_NONE_MATCH) {
         if has(&headers, &tag) {
             return Ok(tagged(text(StatusCode::NOT_MODIFIED, ""), &tag));
         }
-        // It goes before dates.
+        // The tag has priority over dates.
         headers.remove(IF_MODIFIED_SINCE);
     }
     if headers.get(IF_RANGE).is_some_and(|given| given != tag.as_str()) {
@@ -217,14 +223,14 @@ async fn file_response<B>(request: &Request<B>, file: &Path, metadata: &Metadata
     Ok(tagged(response, &tag))
 }
 
-/// Whether the browser has what bears this tag.
+/// Returns whether the browser has the content with this tag.
 fn has(headers: &HeaderMap, tag: &str) -> bool {
     let given = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut given = given.flat_map(|value| value.split(',')).map(str::trim);
     given.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
 }
 
-/// A file of the page inside the program, or that it has not changed.
+/// Answers with a file of the page inside the program, or with "not modified".
 pub(super) fn page_response(headers: &HeaderMap, name: &str, bytes: &'static [u8]) -> Response<Body> {
     let tag = format!("\"{:x}\"", xxh3_64(bytes));
     if has(headers, &tag) {
@@ -236,7 +242,7 @@ pub(super) fn page_response(headers: &HeaderMap, name: &str, bytes: &'static [u8
     tagged(response, &tag)
 }
 
-/// Says of what type the content is; all text here is UTF-8.
+/// Sets the content type. All text files here are UTF-8.
 fn set_type(response: &mut Response<Body>, kind: &str) {
     let charset = if kind.starts_with("text/") { "; charset=utf-8" } else { "" };
     if let Ok(value) = HeaderValue::from_str(&format!("{kind}{charset}")) {
@@ -269,11 +275,11 @@ fn redirect(to: &str) -> Response<Body> {
 }
 
 impl Run {
-    /// The page's address with this run opened as it was decided.
+    /// Returns the address of the page with this run opened, as the run decided it.
     fn start(&self) -> String {
         let of = |name: &str| self.folder.join(name).metadata().ok().map(|metadata| stamp(&metadata));
         let now = [DYNAMICS, DECISIONS].map(of);
-        // What is behind the lock is whole at all times.
+        // A panic cannot leave half a value behind this lock, so a poisoned lock is usable.
         let mut known = self.start.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
             Some((then, start)) if *then == now => start.clone(),
@@ -286,7 +292,7 @@ impl Run {
     }
 }
 
-/// What a run decided, as the part of an address, where that is not what the page would show of itself.
+/// Returns a run's decisions as a part of an address, if the page would not choose the same by default.
 fn own_decisions(run: &Path) -> Option<String> {
     let recorded = inspect::open(&run.join(DYNAMICS)).ok()?;
     let decisions = Decisions::read(&std::fs::read(run.join(DECISIONS)).ok()?, &recorded.digest).ok()?;

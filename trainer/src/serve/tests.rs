@@ -14,11 +14,11 @@ use super::*;
 use crate::inspect;
 use crate::pipeline::{DECISIONS, DYNAMICS};
 
-/// No test waits this long.
+/// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(3600);
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/v2.dyn");
 
-/// A served page and run, in a folder that also has a file outside of both.
+/// A served page and run, in a folder that also contains a file outside of both.
 struct Fixture {
     folder: tempfile::TempDir,
     port: u16,
@@ -59,7 +59,7 @@ impl Fixture {
         TcpStream::connect(("127.0.0.1", self.port)).unwrap()
     }
 
-    /// The whole answer to these lines.
+    /// Sends these lines and returns the whole answer.
     fn send(&self, lines: &[&str]) -> Answer {
         let mut stream = self.connect();
         stream.write_all((lines.join("\r\n") + "\r\n\r\n").as_bytes()).unwrap();
@@ -71,7 +71,7 @@ impl Fixture {
         Answer { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    /// The answer to a request as a browser sends it, with more headers.
+    /// Returns the answer to a request like a browser's, with additional headers.
     fn ask(&self, method: &str, target: &str, headers: &[&str]) -> Answer {
         let (first, host) = (format!("{method} {target} HTTP/1.1"), format!("Host: 127.0.0.1:{}", self.port));
         self.send(&[&[first.as_str(), &host, "Connection: close"], headers].concat())
@@ -132,7 +132,7 @@ fn what_has_not_changed_is_not_sent_again() {
     }
     let since = format!("If-Modified-Since: {date}");
     assert_eq!(site.ask("GET", target, &[&since]).status, 304);
-    // Changed within the second: the date is the same, the tag is not, and goes before it.
+    // The file changes within the second: the date stays the same, the tag does not. The tag has priority.
     let modified = file.metadata().unwrap().modified().unwrap();
     std::fs::write(&file, "9876543210").unwrap();
     let open = std::fs::File::options().write(true).open(&file).unwrap();
@@ -200,7 +200,7 @@ fn links_do_not_lead_out() {
     assert!(refused.contains("dynamics.dyn") && refused.contains("leads out"), "{refused}");
 }
 
-/// What a website can do: let its own name lead to this machine, and ask under that name.
+/// A website can let its own name lead to this machine, and ask under that name.
 #[test]
 fn only_this_machines_names_are_answered() {
     let site = Fixture::new();
@@ -234,7 +234,7 @@ fn only_this_machines_names_are_answered() {
 #[test]
 fn a_client_that_stalls_stops_nobody() {
     let site = Fixture::new();
-    // Larger than what the system takes on its own.
+    // Larger than the buffers of the system.
     let large = std::fs::File::create(site.path("run/large")).unwrap();
     large.set_len(1 << 30).unwrap();
     let mut stalled = Vec::new();
@@ -262,7 +262,7 @@ fn a_client_that_stalls_is_given_up() {
     std::fs::File::create(site.path("run/large")).unwrap().set_len(1 << 30).unwrap();
     let mut stream = site.connect();
     stream.write_all(b"GET /run/large HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    // Of this nothing is read; it ends when the server closes the connection.
+    // Read nothing of the answer. The loop ends when the server closes the connection.
     while stream.write_all(&[b'x'; 4096]).is_ok() {}
 }
 
@@ -284,12 +284,12 @@ fn a_run_opens_as_it_was_decided_and_is_decoded_once() {
     decide(&settings);
     let decided = start();
     assert!(decided.starts_with("/?run=run/dynamics.dyn#"), "{decided}");
-    // Other bytes under the same date: read again, they would be no dynamics.
+    // Write other bytes with the same date. If the file were read again, it would not be valid dynamics.
     let (bytes, modified) = (std::fs::read(&dynamics).unwrap(), dynamics.metadata().unwrap().modified().unwrap());
     overwrite(&dynamics, &vec![0; bytes.len()], modified);
     assert_eq!(start(), decided);
     overwrite(&dynamics, &bytes, modified);
-    // What changed is seen.
+    // Changes are noticed.
     std::fs::remove_file(site.path("run").join(DECISIONS)).unwrap();
     assert_eq!(start(), "/?run=run/dynamics.dyn");
 }
@@ -325,7 +325,7 @@ fn the_page_inside_the_program_is_answered_like_a_file() {
     };
     let (status, kind, tag) = answer("index.html", None);
     assert_eq!((status, kind.as_deref()), (200, Some("text/html; charset=utf-8")));
-    // What a browser needs to compile while it loads.
+    // A browser needs this type to compile while it loads.
     assert_eq!(answer("web_bg.wasm", None).1.as_deref(), Some("application/wasm"));
     assert_eq!(answer("index.html", Some(&tag)).0, 304);
     assert_eq!(answer("index.html", Some("\"other\"")).0, 200);

@@ -1,4 +1,4 @@
-//! Activations. Forward in the dtype of their input, backward in f32.
+//! Activations. The forward pass computes in the dtype of the input, the backward pass in f32.
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI, PI};
 
@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 
 use super::{Tape, single};
 
-/// `x·Φ(x)` with Φ the normal distribution function.
+/// Applies GELU, `x·Φ(x)`, where Φ is the normal distribution function.
 ///
 /// # Errors
 /// When the device fails.
@@ -24,7 +24,7 @@ pub fn gelu(tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
     Ok(y)
 }
 
-/// GELU by the hyperbolic tangent: `½x·(1 + tanh u)`, `u = √(2/π)·(x + 0.044715·x³)`.
+/// Applies GELU with the hyperbolic tangent: `½x·(1 + tanh u)`, `u = √(2/π)·(x + 0.044715·x³)`.
 ///
 /// # Errors
 /// When the device fails.
@@ -45,12 +45,12 @@ pub fn gelu_tanh(tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
     Ok(y)
 }
 
-/// `max(x, 0)·mask`; the mask has shape and dtype of `x`.
+/// Computes `max(x, 0)·mask`. The mask has the shape and dtype of `x`.
 ///
 /// # Errors
 /// When shapes do not fit.
 pub fn relu(tape: &mut Tape, x: &Tensor, mask: Option<Tensor>) -> Result<Tensor> {
-    // Unlike a maximum, this lets NaN through: it must reach the loss.
+    // Unlike a maximum, this lets NaN through, which must reach the loss.
     let positive = (x + x.abs()?)?.affine(0.5, 0.0)?;
     let y = match &mask {
         Some(mask) => (&positive * mask)?,

@@ -1,4 +1,4 @@
-//! AdamW (Loshchilov & Hutter 2019, algorithm 2) on long tensors, a dozen operations for all of their weights.
+//! AdamW (Loshchilov & Hutter 2019, algorithm 2) on long tensors: a dozen operations for all their weights.
 
 use candle_core::{Result, Tensor};
 
@@ -13,23 +13,23 @@ pub struct Moments {
     pub second: Tensor,
 }
 
-/// What one step does.
+/// Settings of one step.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
     /// Factor on the gradient.
     pub scale: f64,
     /// Learning rate.
     pub rate: f64,
-    /// Decoupled weight decay,
+    /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// of this many elements, the first.
+    /// Number of elements that decay. They come first.
     pub decaying: usize,
     /// Number of this step, from 1.
     pub number: i32,
 }
 
 impl Step {
-    /// Values and moments after the step; all f32 and of one shape.
+    /// Returns values and moments after the step. All tensors are f32 and have the same shape.
     pub fn apply(self, values: &Tensor, moments: &Moments, gradient: &Tensor) -> Result<(Tensor, Moments)> {
         let g = if self.scale == 1.0 { gradient.clone() } else { gradient.affine(self.scale, 0.0)? };
         let first = (moments.first.affine(BETA1, 0.0)? + g.affine(1.0 - BETA1, 0.0)?)?;
@@ -52,7 +52,7 @@ impl Step {
     }
 }
 
-/// `new` where `moves` (u8) is 1, else `old`.
+/// Returns `new` where `moves` (u8) is 1, else `old`.
 pub fn where_moved(moves: &Tensor, new: (Tensor, Moments), old: (&Tensor, &Moments)) -> Result<(Tensor, Moments)> {
     let choose = |new: &Tensor, old: &Tensor| moves.where_cond(new, old);
     let moments = Moments { first: choose(&new.1.first, &old.1.first)?, second: choose(&new.1.second, &old.1.second)? };

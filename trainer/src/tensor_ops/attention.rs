@@ -1,11 +1,12 @@
-//! Multi-head self-attention inside each stretch of a padded batch: `P = softmax(Q·Kᵀ/√d)`, `out = dropout(P)·V`.
+//! Multi-head self-attention inside each window of a padded batch: `P = softmax(Q·Kᵀ/√d)`, `out = dropout(P)·V`.
 
 use candle_core::{Result, Tensor};
 
 use super::{Padding, Tape, single};
 
-/// Attention over `qkv` `[rows, 3 · heads · d]`, queries, keys and values beside each other; the result is
-/// `[rows, heads · d]` in the same dtype. The mask, of the probabilities, is f32 `[blocks, heads, length, length]`.
+/// Applies attention. `qkv` is `[rows, 3 · heads · d]`, with queries, keys and values beside each other. The
+/// result is `[rows, heads · d]` in the same dtype. The mask for the probabilities is f32 `[blocks, heads, length,
+/// length]`.
 ///
 /// # Errors
 /// When shapes do not fit.
@@ -44,7 +45,7 @@ pub fn attention(
             Some(mask) => (dp * mask)?,
             None => dp,
         };
-        // The derivative of softmax: P∘(dP − ⟨dP, P⟩)
+        // The derivative of softmax: P∘(dP − ⟨dP, P⟩).
         let dp = (dp * &p)?;
         let along = dp.sum_keepdim(3)?;
         let ds = (dp - p.broadcast_mul(&along)?)?.affine(scale, 0.0)?;

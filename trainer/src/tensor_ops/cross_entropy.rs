@@ -1,14 +1,14 @@
-//! Cross entropy, summed over the rows that count, in f32.
+//! Cross entropy, summed over the rows with a target, in f32.
 
 use candle_core::{D, Result, Tensor};
 
 use super::{Tape, single};
 
-/// Σ over rows with a target of −log softmax(logits)[target]; logits `[rows, labels]`, one target per row, `None` for
-/// rows that do not enter the loss. The result is a scalar.
+/// Returns Σ −log softmax(logits)[target] over the rows with a target, as a scalar. `logits` is `[rows, labels]`.
+/// There is one target per row, `None` for rows that do not enter the loss.
 ///
 /// # Errors
-/// When there is not one target per row, or a target has no logit.
+/// When the number of targets is not the number of rows, or a target has no logit.
 pub fn cross_entropy(tape: &mut Tape, logits: &Tensor, targets: &[Option<u32>]) -> Result<Tensor> {
     let (rows, labels) = logits.dims2()?;
     if targets.len() != rows || targets.iter().flatten().any(|&t| t as usize >= labels) {
@@ -28,7 +28,7 @@ pub fn cross_entropy(tape: &mut Tape, logits: &Tensor, targets: &[Option<u32>]) 
     let z = z.broadcast_sub(&z.max_keepdim(D::Minus1)?)?;
     let powers = z.exp()?;
     let sums = powers.sum_keepdim(D::Minus1)?;
-    // log Σ exp z, where the row counts, less the target's z.
+    // log Σ exp z of the rows with a target, minus the z of the target.
     let loss = (sums.log()?.mul(&counts)?.sum_all()? - z.mul(&one_hot)?.sum_all()?)?;
     let dtype = logits.dtype();
     tape.record(&loss, &[logits], move |g| {

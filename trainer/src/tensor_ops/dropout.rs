@@ -1,8 +1,8 @@
-//! Dropout masks as windows of one long random mask.
+//! Dropout masks that are parts of one long random mask.
 //!
-//! Making a mask on a GPU takes several operations, and seeding its generator costs more than a whole training step.
-//! So the device keeps, per rate, one long mask, the same in every run and on every device, and a mask is the window
-//! of it that starts where the seed says: no operation at all.
+//! Making a mask on a GPU takes several operations, and seeding its generator costs more than a whole training
+//! step. So the device keeps one long mask per rate, which is the same in every run and on every device. A mask is
+//! a window of the long mask. The seed decides where the window starts, so no operation is needed.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,13 +13,13 @@ use rayon::prelude::*;
 use super::Tape;
 use crate::ops::Dropout;
 
-/// Elements of the long mask, unless a mask takes more than half of that.
+/// Number of elements of the long mask. It is longer only if a mask takes more than half of that.
 const SHORTEST: usize = 1 << 24;
-/// Windows start at multiples of this: GPUs read 16 bytes at a time, where they may.
+/// Windows start at multiples of this number, because GPUs prefer to read 16 bytes at a time.
 const ALIGNMENT: usize = 8;
 const CHUNK: usize = 1 << 16;
 
-/// Long masks of a device, by rate and dtype.
+/// The long masks of a device, by rate and dtype.
 #[derive(Debug)]
 pub struct MaskPool {
     device: Device,
@@ -27,15 +27,15 @@ pub struct MaskPool {
 }
 
 impl MaskPool {
-    /// None yet.
+    /// Creates an empty pool.
     pub fn new(device: &Device) -> Self {
         Self { device: device.clone(), masks: Mutex::default() }
     }
 
-    /// The mask of this shape: 0 or 1 / (1 − rate), a function of rate, seed and shape alone.
+    /// Returns a mask of this shape, with elements 0 or 1 / (1 − rate). It depends only on rate, seed and shape.
     ///
     /// # Errors
-    /// When memory runs out.
+    /// When memory is full.
     pub fn mask(&self, dropout: Dropout, shape: &[usize], dtype: DType) -> Result<Tensor> {
         let n: usize = shape.iter().product();
         let length = (2 * n).next_power_of_two().max(SHORTEST);
@@ -44,7 +44,7 @@ impl MaskPool {
         self.long(dropout.rate, length, dtype)?.narrow(0, start, n)?.reshape(shape)
     }
 
-    /// At least the first `length` elements of the long mask.
+    /// Returns the long mask with at least `length` elements.
     fn long(&self, rate: f32, length: usize, dtype: DType) -> Result<Tensor> {
         let mut masks = self.masks.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (rate.to_bits(), dtype);
@@ -64,7 +64,7 @@ impl MaskPool {
     }
 }
 
-/// `x·mask`; without a mask the tensor passes unchanged. The mask has shape and dtype of `x`.
+/// Computes `x·mask`. Without a mask the tensor is unchanged. The mask has the shape and dtype of `x`.
 ///
 /// # Errors
 /// When shapes do not fit.

@@ -1,4 +1,4 @@
-//! Embedding look-up: rows of a table by index.
+//! Embedding look-up: rows of a table, by index.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::gather::{NONE, sum_of_copies};
 use super::{Tape, TensorGradient, indices};
 use crate::ops::Weight;
 
-/// The rows `ids` of `table` `[n, d]` in f32: `[ids.len(), d]`; zeros for padding, whose index is `u32::MAX`. The
-/// gradient is that of these rows alone.
+/// Returns the rows `ids` of `table` `[n, d]` in f32, as `[ids.len(), d]`. Padding, with the index `u32::MAX`,
+/// gives zeros. Only these rows get a gradient.
 ///
 /// # Errors
 /// When an index is outside the table.
@@ -31,12 +31,12 @@ pub fn embedding(tape: &mut Tape, table: &Weight, ids: Arc<[u32]>) -> Result<Ten
     Ok(rows)
 }
 
-/// Sums over the rows of `g` that come from the same row of a table of `n` rows.
+/// Sums the rows of `g` that come from the same row of a table of `n` rows.
 fn gradient(g: &Tensor, ids: &[u32], n: usize) -> Result<TensorGradient> {
     let mut distinct: Vec<u32> = ids.iter().copied().filter(|&id| id != NONE).collect();
     distinct.sort_unstable();
     distinct.dedup();
-    // First among the rows that occur: a table is much larger than what one batch looks up in it.
+    // Sum first among the rows that occur, because a table is much larger than the rows that one batch looks up.
     let mut place = vec![NONE; n];
     for (i, &id) in (0u32..).zip(&distinct) {
         place[id as usize] = i;

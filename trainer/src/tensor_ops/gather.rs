@@ -1,20 +1,20 @@
-//! Rows by index, whose backward pass is rows by index again.
+//! Look-up of rows by index, with a backward pass that is also a look-up of rows.
 //!
-//! The gradient of a row is the sum of the gradients of all its copies. Adding them where they belong (`index_add`)
-//! is nearly serial on a GPU. But the indices are known on the host: it writes down, for each row, where its copies
-//! are, as many columns as the most copied row has copies, and the sum is one over looked-up rows. Missing copies
-//! have the index [`NONE`], for which candle's `index_select` gives zeros.
+//! The gradient of a row is the sum of the gradients of all its copies. Adding them one by one (`index_add`) is
+//! nearly serial on a GPU. But the host knows the indices. For each row it lists the positions of its copies, with
+//! as many columns as the most frequent row has copies. The gradient is then a sum over looked-up rows. Missing
+//! copies have the index [`NONE`], for which candle's `index_select` gives zeros.
 
 use candle_core::{Result, Tensor};
 
 use super::{Tape, indices, sum_of_rows};
 use crate::ops::SpanRows;
 
-/// The index of no row: a row of zeros.
+/// The index of no row. It gives a row of zeros.
 pub const NONE: u32 = u32::MAX;
 
-/// For each of `rows` rows, where its copies are: `copies · rows` positions in `ids`, or [`NONE`]; all first copies,
-/// then all second ones, and so on.
+/// Returns for each of `rows` rows the positions of its copies in `ids`, or [`NONE`]. The list has a multiple of
+/// `rows` elements: first the first copies of all rows, then all second copies, and so on.
 pub(super) fn inverse(ids: &[u32], rows: usize) -> Vec<u32> {
     let mut counts = vec![0usize; rows];
     let mut copies = vec![NONE; rows];
@@ -30,7 +30,7 @@ pub(super) fn inverse(ids: &[u32], rows: usize) -> Vec<u32> {
     copies
 }
 
-/// What all rows of `g` `[ids.len(), d]` add up to, row by row of the `rows` that they were copied from: `[rows, d]`.
+/// Sums the rows of `g` `[ids.len(), d]` that are copies of the same row. Returns `[rows, d]`.
 pub(super) fn sum_of_copies(g: &Tensor, ids: &[u32], rows: usize) -> Result<Tensor> {
     let d = g.dims2()?.1;
     if rows == 0 {
@@ -44,10 +44,10 @@ pub(super) fn sum_of_copies(g: &Tensor, ids: &[u32], rows: usize) -> Result<Tens
     }
 }
 
-/// Rows `ids` of `x` `[n, d]`, zeros for [`NONE`]: `[ids.len(), d]`.
+/// Returns the rows `ids` of `x` `[n, d]`, as `[ids.len(), d]`, with zeros for [`NONE`].
 ///
 /// # Errors
-/// When an index is outside.
+/// When an index is outside the tensor.
 fn look_up(x: &Tensor, ids: &[u32]) -> Result<Tensor> {
     let rows = x.dims2()?.0;
     if let Some(outside) = ids.iter().find(|&&id| id != NONE && id as usize >= rows) {
@@ -56,7 +56,8 @@ fn look_up(x: &Tensor, ids: &[u32]) -> Result<Tensor> {
     x.index_select(&indices(ids, x)?, 0)
 }
 
-/// For each span: `starts[start] + ends[end] + widths[width]`; all `[_, d]`, result `[spans, d]`.
+/// Returns for each span `starts[start] + ends[end] + widths[width]`. All parts are `[_, d]`, the result is
+/// `[spans, d]`.
 ///
 /// # Errors
 /// When a row is outside its tensor.
@@ -71,11 +72,11 @@ pub fn span_sum(tape: &mut Tape, starts: &Tensor, ends: &Tensor, widths: &Tensor
     Ok(sum)
 }
 
-/// `[rows, d]` → `[rows, 3·d]`: previous row, own row, next row; zeros beyond the ends of a stretch. Of each stretch of
-/// `length` rows only the first `lengths[i]` count.
+/// Returns `[rows, 3·d]` for `[rows, d]`: previous row, own row, next row. Beyond the ends of a window there are
+/// zeros. Of the `length` rows of window i only the first `lengths[i]` count.
 ///
 /// # Errors
-/// When the stretches do not add up.
+/// When the windows do not add up to the number of rows.
 pub fn neighbours(tape: &mut Tape, x: &Tensor, lengths: &[usize], length: usize) -> Result<Tensor> {
     let (rows, d) = x.dims2()?;
     if lengths.len() * length != rows {

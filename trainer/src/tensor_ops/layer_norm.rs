@@ -18,7 +18,8 @@ pub fn layer_norm(tape: &mut Tape, x: &Tensor, norm: &Norm) -> Result<Tensor> {
     Ok(y)
 }
 
-/// `LN(residual + x·mask)`; without a mask, `LN(residual + x)`. The mask is f32, as `x` in shape.
+/// Computes `LN(residual + x·mask)`, or `LN(residual + x)` without a mask. The mask is f32 and has the shape of
+/// `x`.
 ///
 /// # Errors
 /// When shapes do not fit.
@@ -52,7 +53,7 @@ fn forward(z: &Tensor, norm: &Norm) -> Result<Tensor> {
     candle_nn::ops::layer_norm(z, &weight, &bias, norm.eps)
 }
 
-/// The gradient of the input; those of weight and bias are added to theirs.
+/// Returns the gradient of the input. The gradients of weight and bias are added to theirs.
 fn backward(g: &Tensor, z: &Tensor, norm: &Norm) -> Result<Tensor> {
     let weight = norm.weight.placed()?;
     let centred = z.broadcast_sub(&z.mean_keepdim(D::Minus1)?)?;

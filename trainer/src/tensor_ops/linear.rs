@@ -5,8 +5,8 @@ use candle_core::{DType, Result, Tensor};
 use super::{Placed, Tape, TensorGradient, sum_of_rows};
 use crate::ops::{Linear, Weight};
 
-/// Applies several layers to the same input and puts their outputs beside each other, as one matrix product in
-/// `dtype`, which is also that of the result.
+/// Applies several layers to the same input and puts their outputs beside each other. It is one matrix product in
+/// `dtype`, which is also the dtype of the result.
 ///
 /// # Errors
 /// When shapes do not fit.

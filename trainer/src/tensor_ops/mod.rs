@@ -1,17 +1,17 @@
-//! The differentiable operations of [`crate::ops`] once more, from tensor operations that every device has: the way a
-//! GPU computes. Nothing here is written for one device, so that on the CPU the very same computation is tested.
+//! The differentiable operations of [`crate::ops`] for GPUs, built from tensor operations that every device has.
+//! Nothing here is written for one device, so the same computation is tested on the CPU.
 //!
-//! Three things make them fast on a GPU, where starting an operation costs more than its arithmetic:
-//! - gradients are analytic and go over a [`Tape`] of our own: candle's backward pass adds every gradient to fresh
-//!   zeros, and its fused softmax and layer norm have none;
-//! - nothing is scattered: the backward pass of a look-up is a look-up by the inverse indices (see `gather`), and
-//!   sums over rows are matrix products with a row of ones;
-//! - weights, moments and gradients lie one after the other in few long tensors (see `store`), so that a step of
-//!   AdamW is a dozen operations, whatever the number of weights.
+//! On a GPU, starting an operation costs more than its arithmetic. Three things make the operations fast there:
+//! - Gradients are analytic and use a [`Tape`] of this crate. candle's backward pass adds every gradient to new
+//!   zeros, and candle's fused softmax and layer norm have no gradient.
+//! - Nothing is scattered. The backward pass of a look-up is a look-up with the inverse indices (see `gather`),
+//!   and sums over rows are matrix products with a row of ones.
+//! - Weights, moments and gradients are stored one after the other in a few long tensors (see `store`). So a step
+//!   of AdamW is a dozen operations for any number of weights.
 //!
-//! Batches are padded: [`Padding`] says where the rows are. Rows of padding hold numbers that nothing reads, and
-//! receive gradient 0. Matrix products are made in the dtype of [`Pass`](crate::compute::Pass), f32 or bf16; layer
-//! norm, softmax, the last layer, the loss and the optimizer are f32.
+//! Batches are padded, and [`Padding`] describes the rows. Rows of padding hold numbers that nothing reads, and
+//! get the gradient 0. Matrix products use the dtype of [`Pass`](crate::compute::Pass), f32 or bf16. Layer norm,
+//! softmax, the last layer, the loss and the optimizer use f32.
 
 mod activation;
 mod adamw;
@@ -44,22 +44,24 @@ pub use weight::{Placed, TensorGradient};
 
 use candle_core::{DType, Device, Result, Tensor};
 
-/// Where the rows of a padded batch are: `blocks` stretches of `length` rows each, of which only the first count.
+/// Rows of a padded batch: `blocks` windows of `length` rows each. In each window only the first rows count.
 #[derive(Debug, Clone)]
 pub struct Padding {
-    /// Number of stretches.
+    /// Number of windows.
     pub blocks: usize,
-    /// Rows of each, padding included.
+    /// Number of rows of each window, including padding.
     pub length: usize,
-    /// Added to attention scores, `[blocks, 1, 1, length]`: 0, and at padding so low that its probability is 0.
+    /// Added to attention scores, `[blocks, 1, 1, length]`. It is 0, or for padding so low that the probability is
+    /// 0.
     pub key_bias: Tensor,
 }
 
-/// Low enough for a probability of exactly 0, and finite, so that not even a stretch of padding alone makes NaN.
+/// Low enough for a probability of exactly 0, but finite, so that even a window of nothing but padding gives no
+/// NaN.
 const NEVER: f32 = -1e30;
 
 impl Padding {
-    /// For stretches with these numbers of rows that count, padded to `length`.
+    /// Creates the padding of windows with these numbers of rows to `length` rows.
     ///
     /// # Errors
     /// When the device fails.
@@ -71,19 +73,21 @@ impl Padding {
     }
 }
 
-/// The sum of the rows of `x` `[n, d]`: `[1, d]`. A product with ones: candle sums over the first dimension one
-/// strided column at a time, and in bf16 without a wider accumulator on some devices.
+/// Returns the sum of the rows of `x` `[n, d]`, as `[1, d]`.
+///
+/// It is a matrix product with ones. candle's sum over the first dimension works on one strided column at a time,
+/// and on some devices it has no wider accumulator for bf16.
 fn sum_of_rows(x: &Tensor) -> Result<Tensor> {
     let ones = Tensor::ones((1, x.dims2()?.0), x.dtype(), x.device())?;
     ones.matmul(x)
 }
 
-/// Indices on the device of `like`.
+/// Returns indices as a tensor on the device of `like`.
 fn indices(ids: &[u32], like: &Tensor) -> Result<Tensor> {
     Tensor::new(ids, like.device())
 }
 
-/// In f32.
+/// Converts a tensor to f32.
 fn single(x: &Tensor) -> Result<Tensor> {
     x.to_dtype(DType::F32)
 }

@@ -1,13 +1,13 @@
-//! The scores of top-negative sampling, where the vectors are.
+//! Scores of top-negative sampling, computed on the device.
 
 use candle_core::{D, DType, Result, Tensor};
 
 use super::{single, sum_of_rows};
 
-/// For each row of `vectors` `[n, d]` the sum of its cosines to the rows with `chosen[i]`.
+/// Returns for each row of `vectors` `[n, d]` the sum of its cosines to the rows with `chosen[i]`.
 ///
 /// # Errors
-/// When there is not one choice per row.
+/// When the number of choices is not the number of rows.
 pub fn sums_of_cosines(vectors: &Tensor, chosen: &[bool]) -> Result<Vec<f32>> {
     let vectors = single(vectors)?;
     let n = vectors.dims2()?.0;

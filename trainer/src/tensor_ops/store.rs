@@ -1,8 +1,8 @@
-//! All weights that train, one after the other in few long tensors, with their optimizer.
+//! All trained weights, one after the other in a few long tensors, with their optimizer.
 //!
-//! There is one long tensor per group that learns at a rate of its own, tables apart from the others: of a table only
-//! the rows move that were looked up. In each, matrices come before vectors, in the order of the model, so that what
-//! is multiplied with the same input lies together.
+//! There is one long tensor per group with its own learning rate. Tables have separate tensors, because only the
+//! rows that were looked up change. In each tensor, matrices come before vectors, in the order of the model. So
+//! weights that are multiplied with the same input are adjacent.
 
 use std::cell::{Cell, RefCell};
 
@@ -12,26 +12,26 @@ use super::adamw::{Moments, Step, where_moved};
 use super::weight::{Part, Placed, TensorGradient};
 use crate::parameters::{Group, Rates, decays};
 
-/// What the store has to know of a weight.
+/// Properties of a weight that the store needs.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// Its values on the CPU.
+    /// Values of the weight on the CPU.
     pub values: Tensor,
-    /// Whose rate it learns at.
+    /// The group whose learning rate it uses.
     pub group: Group,
-    /// Whether its rows are looked up.
+    /// Whether it is a table whose rows are looked up.
     pub is_table: bool,
 }
 
-/// The weights that train.
+/// The trained weights on a device.
 pub struct Store {
     regions: Vec<Region>,
-    /// Per weight, its region and its number there.
+    /// For each weight, the index of its region and its index in that region.
     places: Vec<(usize, usize)>,
 }
 
 struct Member {
-    /// Number of the weight in the model.
+    /// Index of the weight in the model.
     weight: usize,
     start: usize,
     shape: Vec<usize>,
@@ -42,7 +42,7 @@ impl Member {
         self.shape.iter().product()
     }
 
-    /// Its part of a long tensor.
+    /// Returns its part of a long tensor.
     fn of(&self, whole: &Tensor) -> Result<Tensor> {
         whole.narrow(0, self.start, self.elements())?.reshape(self.shape.as_slice())
     }
@@ -53,17 +53,17 @@ struct Region {
     is_table: bool,
     members: Vec<Member>,
     values: Var,
-    /// In the dtype of matrix products, where that is not f32.
+    /// The values in the dtype of matrix products, if that is not f32.
     rounded: Option<Var>,
     moments: RefCell<Moments>,
     steps: Cell<i32>,
 }
 
 impl Store {
-    /// Copies the weights to a device; with them come their places, in the same order.
+    /// Copies the weights to a device. Also returns their places, in the same order.
     ///
     /// # Errors
-    /// When the device has no room.
+    /// When the device does not have enough memory.
     pub fn new(layouts: &[Layout], dtype: DType, device: &Device) -> Result<(Self, Vec<Placed>)> {
         let kinds = [Group::Encoder, Group::Head].into_iter().flat_map(|group| [(group, false), (group, true)]);
         let (mut regions, mut placed) = (Vec::new(), Vec::new());
@@ -86,7 +86,7 @@ impl Store {
         Ok((Self { regions, places }, placed.into_iter().map(|(.., placed)| placed).collect()))
     }
 
-    /// The Euclidean norm of all gradients together.
+    /// Returns the Euclidean norm of all gradients together.
     fn gradient_norm(gradients: &[RegionGradient]) -> Result<f64> {
         let mut squares = 0f64;
         for gradient in gradients {
@@ -95,10 +95,10 @@ impl Store {
         Ok(squares.sqrt())
     }
 
-    /// One step by these gradients, one per weight.
+    /// Makes one optimizer step. There is one gradient per weight.
     ///
     /// # Errors
-    /// When the device has no room.
+    /// When the device does not have enough memory.
     pub fn step(&self, gradients: &[TensorGradient], rates: Rates) -> Result<()> {
         let gradients = self.regions.iter().map(|region| region.gradient(gradients)).collect::<Result<Vec<_>>>()?;
         let scale = match rates.clip_norm {
@@ -111,19 +111,19 @@ impl Store {
         Ok(())
     }
 
-    /// A copy of the values of every weight, on the device.
+    /// Copies the values of every weight, on the device.
     ///
     /// # Errors
-    /// When the device has no room.
+    /// When the device does not have enough memory.
     pub fn values(&self) -> Result<Vec<Tensor>> {
         let copies = self.regions.iter().map(|r| r.values.as_tensor().copy()).collect::<Result<Vec<_>>>()?;
         self.of_each_weight(&copies)
     }
 
-    /// AdamW's means of every weight, and its number of steps.
+    /// Returns AdamW's means of every weight, and the number of its steps.
     ///
     /// # Errors
-    /// Never, unless the store is not what it should be.
+    /// Only if the store is inconsistent.
     pub fn moments(&self) -> Result<Vec<(Tensor, Tensor, i32)>> {
         let moments: Vec<Moments> = self.regions.iter().map(|r| r.moments.borrow().clone()).collect();
         let first = self.of_each_weight(&moments.iter().map(|m| m.first.clone()).collect::<Vec<_>>())?;
@@ -140,7 +140,7 @@ impl Store {
     /// Sets the values of all weights.
     ///
     /// # Errors
-    /// When there are too few, or of another shape.
+    /// When there are too few tensors, or a tensor has another shape.
     pub fn set_values(&self, values: &[Tensor]) -> Result<()> {
         self.regions.iter().try_for_each(|region| region.set_values(&region.together(values)?))
     }
@@ -148,7 +148,7 @@ impl Store {
     /// Sets the state of AdamW.
     ///
     /// # Errors
-    /// When there are too few tensors, or of another shape.
+    /// When there are too few tensors, or a tensor has another shape.
     pub fn set_moments(&self, first: &[Tensor], second: &[Tensor], steps: &[i32]) -> Result<()> {
         for region in &self.regions {
             *region.moments.borrow_mut() = Moments { first: region.together(first)?, second: region.together(second)? };
@@ -161,7 +161,7 @@ impl Store {
     }
 }
 
-/// The sum of a long tensor, in two stages: one sum over all is the work of one block of a GPU's threads.
+/// Returns the sum of a long tensor, in two stages. A single sum would run in one block of a GPU's threads.
 fn sum(x: &Tensor) -> Result<f32> {
     const ROW: usize = 1024;
     let n = x.elem_count();
@@ -178,9 +178,9 @@ fn sum(x: &Tensor) -> Result<f32> {
 
 /// The gradients of a region's weights, one after the other.
 struct RegionGradient {
-    /// f32.
+    /// Sums of the gradients in f32.
     sums: Tensor,
-    /// Of tables, 1 for the elements that move, u8.
+    /// For tables: 1 for the elements that change, 0 for the others, u8.
     moves: Option<Tensor>,
 }
 
@@ -202,7 +202,7 @@ impl Region {
         let values = Var::from_tensor(&Tensor::cat(&values, 0)?.to_device(device)?)?;
         let rounded = match dtype {
             DType::F32 => None,
-            // Rows are looked up in f32.
+            // Rows of tables are looked up in f32.
             _ if is_table => None,
             _ => Some(Var::from_tensor(&values.as_tensor().to_dtype(dtype)?)?),
         };
@@ -219,7 +219,8 @@ impl Region {
         self.members.iter().map(place).collect()
     }
 
-    /// Tensors of its weights, of all weights' tensors, as one long tensor of f32 on its device.
+    /// Joins the tensors of the region's weights to one long f32 tensor on its device. `all` has the tensors of
+    /// all weights.
     fn together(&self, all: &[Tensor]) -> Result<Tensor> {
         let mut parts = Vec::with_capacity(self.members.len());
         for member in &self.members {
@@ -240,7 +241,7 @@ impl Region {
     }
 
     fn gradient(&self, all: &[TensorGradient]) -> Result<RegionGradient> {
-        // Neighbours of one dtype are put together before they become f32: fewer operations.
+        // Join adjacent tensors of the same dtype before converting them to f32. This takes fewer operations.
         let mut runs: Vec<Vec<Tensor>> = Vec::new();
         let mut moves = Vec::new();
         for member in &self.members {
@@ -271,7 +272,7 @@ impl Region {
             Group::Head => rates.head,
         };
         let weight_decay = f64::from(rates.weight_decay);
-        // What decays comes first.
+        // Weights that decay come first.
         let decaying = self.members.iter().filter(|member| decays(&member.shape)).map(Member::elements).sum();
         let step = Step { scale, rate: f64::from(rate), weight_decay, decaying, number: self.steps.get() };
         let values = self.values.as_detached_tensor();

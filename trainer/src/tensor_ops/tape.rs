@@ -1,11 +1,11 @@
-//! What happened in a forward pass, to go back over it: reverse-mode differentiation.
+//! Reverse-mode differentiation: a record of the forward pass, for the backward pass.
 
 use std::collections::HashMap;
 
 use candle_core::{Result, Tensor, TensorId};
 
-/// From the gradient of an operation's result to those of its inputs, in their order; gradients of weights go to the
-/// weights.
+/// Computes the gradients of an operation's inputs, in their order, from the gradient of its result. Gradients of
+/// weights are added to the weights.
 type Backward = Box<dyn FnOnce(&Tensor) -> Result<Vec<Tensor>>>;
 
 struct Node {
@@ -14,24 +14,26 @@ struct Node {
     backward: Backward,
 }
 
-/// The operations of a pass in the order in which they were done; nothing is kept in evaluation.
+/// The operations of a forward pass, in order. In evaluation nothing is recorded.
 pub struct Tape {
     nodes: Option<Vec<Node>>,
 }
 
 impl Tape {
-    /// For training.
+    /// Creates a tape for training.
     pub fn recording() -> Self {
         Self { nodes: Some(Vec::new()) }
     }
 
-    /// For evaluation: what an operation needs for its backward pass is freed at once.
+    /// Creates a tape for evaluation. It keeps nothing that a backward pass would need.
     pub fn silent() -> Self {
         Self { nodes: None }
     }
 
-    /// Notes that `result` was made of `inputs`. `backward` gets the gradient of the result, contiguous and in its
-    /// dtype, and answers with one gradient per input, each in the shape and dtype of the input.
+    /// Records that `result` was computed from `inputs`.
+    ///
+    /// `backward` gets the gradient of the result, contiguous and in its dtype. It must return one gradient per
+    /// input, each with the shape and dtype of the input.
     pub fn record(
         &mut self,
         result: &Tensor,
@@ -44,15 +46,15 @@ impl Tape {
         }
     }
 
-    /// Goes back from `loss`, a scalar; every weight that had a part in it gets its gradient. What the tape kept is
-    /// freed on the way.
+    /// Computes the gradients of `loss`, a scalar. Every weight that contributed to it gets its gradient. The
+    /// memory of the tape is freed step by step.
     ///
     /// # Errors
     /// When the device fails.
     pub fn backward(self, loss: &Tensor) -> Result<Gradients> {
         let mut gradients = Gradients(HashMap::from([(loss.id(), loss.ones_like()?)]));
         for node in self.nodes.into_iter().flatten().rev() {
-            // Nothing that counts hangs on it.
+            // The loss does not depend on this result.
             let Some(gradient) = gradients.0.remove(&node.result) else { continue };
             for (input, gradient) in node.inputs.into_iter().zip((node.backward)(&gradient.contiguous()?)?) {
                 let sum = match gradients.0.remove(&input) {
@@ -66,11 +68,11 @@ impl Tape {
     }
 }
 
-/// Gradients of what no operation of the tape had made.
+/// Gradients of tensors that no operation of the tape computed.
 pub struct Gradients(HashMap<TensorId, Tensor>);
 
 impl Gradients {
-    /// The gradient of such a tensor, if the loss hangs on it.
+    /// Returns the gradient of such a tensor, if the loss depends on it.
     pub fn get(&self, tensor: &Tensor) -> Option<&Tensor> {
         self.0.get(&tensor.id())
     }

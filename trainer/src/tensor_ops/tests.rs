@@ -1,5 +1,5 @@
-//! The tensor operations against the kernels of the CPU, which are checked against finite differences and PyTorch:
-//! whole models on random batches, loss, logits, every gradient, and several steps of AdamW.
+//! Compares the tensor operations with the CPU kernels, which are checked against finite differences and PyTorch.
+//! It compares whole models on random batches: loss, logits, every gradient, and several steps of AdamW.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::span_model::{SpanModel, span_rows};
 const LABELS: usize = 4;
 const WIDTH: u32 = 3;
 
-/// Sentences of 0 to 12 words, some of which come often and some once.
+/// Sentences of 0 to 12 words. Some words occur often, some once.
 fn text(seed: u64, sentences: usize) -> TokenTable {
     let mut rng = stream(seed, "text");
     let mut table = TokenTable::default();
@@ -41,7 +41,7 @@ fn model(compute: &Compute, spec: &EncoderSpec) -> SpanModel {
     SpanModel::new(spec, parameters, LABELS, WIDTH, true, WordShapes::On).unwrap()
 }
 
-/// The built-in encoder, whose tables are trained, and sentences for it.
+/// Returns the built-in encoder, whose tables are trained, and sentences for it.
 fn example() -> (EncoderSpec, Vec<SentenceInput>) {
     let text = text(5, 14);
     let spec = EncoderSpec::Builtin(Vocabulary::of(&text));
@@ -78,8 +78,8 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
     norm(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>())
 }
 
-/// That the second does as the first; tolerances, of loss and logits and of gradients, are relative to the size of
-/// what is compared.
+/// Checks that the second result equals the first. The tolerances are relative to the size of the compared
+/// numbers: `tolerance` for loss and logits, `of_gradients` for gradients.
 fn compare(expected: &Seen, found: &Seen, tolerance: f32, of_gradients: f32) {
     assert!((expected.0 - found.0).abs() < tolerance * expected.0, "loss {} against {}", found.0, expected.0);
     assert!(difference(&expected.1, &found.1) < tolerance * norm(&expected.1), "logits");
@@ -109,7 +109,8 @@ fn products_in_bf16_stay_near() {
     let sentences: Vec<&SentenceInput> = inputs.iter().collect();
     let (a, b) = (model(&Compute::Kernels, &spec), model(&Compute::tensors(Device::Cpu, DType::BF16), &spec));
     let masks = &mut Masks::evaluation();
-    // bf16 has 8 significant bits: a rounding changes a number by up to 0.4 %, and a gradient goes through dozens.
+    // bf16 has 8 significant bits. Rounding changes a number by up to 0.4 %, and a gradient is rounded dozens of
+    // times.
     compare(&see(&a, &sentences, masks), &see(&b, &sentences, masks), 0.02, 0.1);
 }
 
@@ -123,7 +124,7 @@ fn steps_of_the_optimizer_do_as_the_kernels() {
         tensors.into_iter().map(|(name, t)| (name, t.to_dtype(DType::F32).unwrap())).collect::<Vec<_>>()
     };
     for step in 0..6 {
-        // Batches with different words: rows of tables that do not occur must not move.
+        // The batches have different words. Rows of tables that do not occur must not change.
         let sentences = &all[2 * step..2 * step + 3];
         let rates = Rates { encoder: 1e-3, head: 2e-3, weight_decay: 0.1, clip_norm: (step > 2).then_some(1.0) };
         for model in [&a, &b] {
@@ -137,7 +138,7 @@ fn steps_of_the_optimizer_do_as_the_kernels() {
         let away = difference(&expected, &found);
         assert!(away < 1e-3 * norm(&expected) + 1e-7, "{name}: {away} away from norm {}", norm(&expected));
     }
-    // What one way of computing has written down, the other takes up, and goes on alike.
+    // One way of computing continues from a state that the other has saved, with the same results.
     let written = a.parameters.state().unwrap().into_iter().collect();
     let taken_up = model(&Compute::tensors(Device::Cpu, DType::F32), &spec);
     taken_up.parameters.set_state(&written).unwrap();
@@ -147,7 +148,7 @@ fn steps_of_the_optimizer_do_as_the_kernels() {
         a.iter().zip(b).all(|((_, a), (_, b))| difference(&flat(a), &flat(b)) == 0.0)
     };
     assert!(same(&state(&a), &state(&taken_up)), "a state is what it was");
-    // A snapshot is a copy, and brings back what it was taken of.
+    // A snapshot is a copy, and restores the values from which it was taken.
     let before = taken_up.parameters.snapshot().unwrap();
     let then = state(&taken_up);
     taken_up.parameters.step(Rates { encoder: 0.1, head: 0.1, weight_decay: 0.0, clip_norm: None }).unwrap();
@@ -168,12 +169,12 @@ fn masks_are_windows_of_their_rate() {
     let (a, b) = (mask(0.2, 1 << 40, &[300, 400]), mask(0.2, 77, &[300, 400]));
     assert_eq!(a, mask(0.2, 1 << 40, &[400, 300]), "the same seed, the same window");
     let dropped = |m: &[f32]| m.iter().filter(|&&v| v == 0.0).count();
-    // 24,000 expected of 120,000; four standard deviations are 555.
+    // 24,000 of 120,000 are expected; four standard deviations are 555.
     assert!(dropped(&a).abs_diff(24_000) < 555, "{}", dropped(&a));
     assert!(a.iter().all(|&v| v == 0.0 || v == 1.25));
     let both = a.iter().zip(&b).filter(|&(&a, &b)| a == 0.0 && b == 0.0).count();
     assert!(both.abs_diff(4_800) < 300, "masks of two seeds are independent: {both}");
-    // Another rate in between, and a mask that needs a longer pool, change nothing.
+    // Another rate in between, or a mask that needs a longer pool, has no effect.
     assert!(mask(0.5, 3, &[1000]).iter().all(|&v| v == 0.0 || v == 2.0));
     mask(0.2, 5, &[9_000_000]);
     assert_eq!(a, mask(0.2, 1 << 40, &[300, 400]));
@@ -194,7 +195,7 @@ fn dropout_masks_reach_every_gradient() {
     }
 }
 
-/// Analytic gradients of one operation against central differences.
+/// Compares analytic gradients of one operation with central differences.
 fn check(inputs: &[Tensor], f: impl Fn(&mut Tape, &[Tensor]) -> Result<Tensor>) {
     let uneven = {
         let shape = f(&mut Tape::silent(), inputs).unwrap();
@@ -235,7 +236,7 @@ fn random(shape: &[usize], seed: u64) -> Tensor {
 
 #[test]
 fn gradients_match_finite_differences() {
-    // What the models above do not use.
+    // Operations that the models above do not use.
     check(&[random(&[3, 4], 1)], |tape, t| gelu_tanh(tape, &t[0]));
     check(&[random(&[3, 4], 2)], |tape, t| relu(tape, &t[0], None));
 }
@@ -247,7 +248,7 @@ fn attention_sees_nothing_of_padding() {
     let mask = ((random(&[blocks, heads, length, length], 7) + 1.0).unwrap()).sqr().unwrap();
     let qkv = random(&[blocks * length, 3 * heads * d], 3);
     let real = Tensor::new(&[1f32, 1., 1., 1., 1., 1., 0., 0.], &Device::Cpu).unwrap().reshape((8, 1)).unwrap();
-    // Only rows that count are looked at.
+    // Look only at rows that count.
     let seen = |tape: &mut Tape, t: &[Tensor]| {
         let y = attention(tape, &t[0], heads, &padding, Some(mask.clone()))?;
         let kept = y.broadcast_mul(&real)?;
@@ -256,7 +257,7 @@ fn attention_sees_nothing_of_padding() {
         Ok(kept)
     };
     check(std::slice::from_ref(&qkv), seen);
-    // Changing what lies in the padding changes nothing, and its gradient is 0.
+    // Changing the padding has no effect, and its gradient is 0.
     let changed =
         (qkv.broadcast_mul(&real).unwrap() + random(&[8, 18], 5).broadcast_mul(&(1.0 - &real).unwrap())).unwrap();
     let of = |qkv: &Tensor| flat(&seen(&mut Tape::silent(), std::slice::from_ref(qkv)).unwrap());

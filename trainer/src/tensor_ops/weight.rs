@@ -7,30 +7,31 @@ use candle_core::{DType, Result, Tensor};
 /// The gradient of a weight, summed over the operations that use it.
 #[derive(Debug, Clone)]
 pub struct TensorGradient {
-    /// In the weight's shape; the dtype is that of the operation.
+    /// In the shape of the weight and the dtype of the operation.
     pub sums: Tensor,
-    /// Of a table: 1 for the rows that were looked up, 0 for the others, u8 `[rows]`. They do not move, as on the CPU.
+    /// For a table: 1 for the rows that were looked up, 0 for the others, u8 `[rows]`. The others do not change,
+    /// as on the CPU.
     pub touched: Option<Tensor>,
 }
 
-/// Values of a weight, as parts of the long tensors that hold all of them, and its gradient.
+/// The values of a weight, as parts of long tensors that hold many weights, and its gradient.
 #[derive(Debug)]
 pub struct Placed {
-    /// In f32.
+    /// Values in f32.
     values: Part,
-    /// In the dtype of matrix products.
+    /// Values in the dtype of matrix products.
     rounded: Part,
     shape: Vec<usize>,
-    /// None for a frozen weight.
+    /// `None` for a frozen weight.
     gradient: Option<Mutex<Option<TensorGradient>>>,
 }
 
-/// A stretch of a long tensor `[n]`, which shares its memory and so sees every step.
+/// A part of a long tensor `[n]`. It shares the memory of the tensor, and so sees every update.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// All of it.
+    /// The whole tensor.
     pub whole: Tensor,
-    /// First element.
+    /// Index of the first element.
     pub start: usize,
 }
 
@@ -41,12 +42,12 @@ impl Part {
 }
 
 impl Placed {
-    /// A weight that trains.
+    /// Creates a weight that is trained.
     pub fn trained(values: Part, rounded: Part, shape: &[usize]) -> Self {
         Self { values, rounded, shape: shape.to_vec(), gradient: Some(Mutex::default()) }
     }
 
-    /// A weight that stays.
+    /// Creates a weight that is not trained.
     ///
     /// # Errors
     /// When the device fails.
@@ -56,21 +57,21 @@ impl Placed {
         Ok(Self { values: Part { whole, start: 0 }, rounded, shape: values.dims().to_vec(), gradient: None })
     }
 
-    /// Its shape.
+    /// Returns the shape.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Its values in f32.
+    /// Returns the values in f32.
     ///
     /// # Errors
-    /// Never, unless the store is not what it should be.
+    /// Only if the store is inconsistent.
     pub fn values(&self) -> Result<Tensor> {
         self.values.of_shape(&self.shape)
     }
 
-    /// Several weights `[nᵢ, k]` (or `[nᵢ]`) below each other, rounded to the dtype of matrix products or not. Where
-    /// they lie so in memory already, nothing is copied.
+    /// Returns several weights `[nᵢ, k]` (or `[nᵢ]`) below each other, in the dtype of matrix products or in f32.
+    /// If they are adjacent in memory, nothing is copied.
     ///
     /// # Errors
     /// When their shapes do not fit together.
@@ -95,16 +96,16 @@ impl Placed {
     }
 
     fn slot(&self) -> Option<MutexGuard<'_, Option<TensorGradient>>> {
-        // A poisoned lock means that a panic is already on its way to the user.
+        // If the lock is poisoned, a panic is already being reported.
         self.gradient.as_ref().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether it trains.
+    /// Returns whether the weight is trained.
     pub fn is_trained(&self) -> bool {
         self.gradient.is_some()
     }
 
-    /// Adds to the gradient. Nothing happens for a frozen weight.
+    /// Adds to the gradient. A frozen weight ignores it.
     pub(super) fn add(&self, gradient: TensorGradient) -> Result<()> {
         let Some(mut slot) = self.slot() else { return Ok(()) };
         *slot = Some(match slot.take() {
@@ -113,7 +114,7 @@ impl Placed {
                 sums: (earlier.sums + gradient.sums)?,
                 touched: match (earlier.touched, gradient.touched) {
                     (Some(a), Some(b)) => Some(a.maximum(&b)?),
-                    // Some operation used all of it.
+                    // Some operation used the whole weight.
                     _ => None,
                 },
             },
@@ -121,12 +122,12 @@ impl Placed {
         Ok(())
     }
 
-    /// The gradient of the last backward pass, if any.
+    /// Returns the gradient of the last backward pass, if any.
     pub fn gradient(&self) -> Option<TensorGradient> {
         self.slot().and_then(|slot| slot.clone())
     }
 
-    /// Forgets the gradient, as before every backward pass.
+    /// Deletes the gradient, before a new backward pass.
     pub fn clear(&self) {
         if let Some(mut slot) = self.slot() {
             *slot = None;
