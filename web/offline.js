@@ -1,14 +1,14 @@
-// Keeps the page's files, so that it opens where there is no network. Where there is one, it goes first: what is kept
-// never takes the place of a newer version.
+// Keeps copies of the page's files, so that the page also opens without a network. If there is a network, the page
+// is loaded from it: a kept copy never replaces a newer version.
 const KEPT = "dynclean";
 
 addEventListener("install", () => skipWaiting());
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 
-// The page, once it runs, says of which files it consists; those of older versions go.
+// The running page sends the list of its files. Files of older versions are deleted.
 addEventListener("message", (event) => event.waitUntil(keep(event.data)));
 
-// A name with a digest of the content never has another one.
+// A file name with a digest always has the same content.
 const LASTING = /-[0-9a-f]{12,}[._]/;
 
 const keep = async (files) => {
@@ -25,7 +25,7 @@ const keep = async (files) => {
 
 addEventListener("fetch", (event) => {
   const { url, method } = event.request;
-  // The page's files lie in its own folder; runs, which may be large, below it.
+  // The page's files are in its own folder. Runs are in folders below it; they may be large and are not kept.
   if (method === "GET" && new URL(".", url).href === registration.scope) event.respondWith(answer(event.request));
 });
 
@@ -34,7 +34,7 @@ const answer = async (request) => {
     return await fetch(request);
   } catch (error) {
     const cache = await caches.open(KEPT);
-    // What follows `?` is for the page itself.
+    // The part after `?` is only for the page itself.
     const kept = await cache.match(request, { ignoreSearch: true });
     if (kept) return kept;
     throw error;

@@ -1,9 +1,10 @@
-// Starts the page. Trunk.toml's `pattern_script` names the program's two files on the script
-// element, so that the Content-Security-Policy can forbid scripts inside the page.
+// Starts the page. `pattern_script` in Trunk.toml names the program's two files on the script element. So the
+// Content-Security-Policy can forbid scripts inside the page.
 const { js, wasm } = document.querySelector("script[data-wasm]").dataset;
 const url = (name) => new URL(name, document.baseURI).href;
 
-// Lets the page open without a network. Where the browser has no such thing, or refuses, it needs one.
+// Keeps the page's files for use without a network. If the browser cannot do that, or refuses, the page needs a
+// network.
 const keepForOffline = async (files) => {
   try {
     await navigator.serviceWorker.register(url("offline.js"));

@@ -1,4 +1,4 @@
-// Runs the same program as the page, from the module that the page has already compiled.
+// Runs the same program as the page. The page has already compiled the module and sends it here.
 const begin = async ({ data: [glue, module] }) => {
   removeEventListener("message", begin);
   const program = await import(glue);

@@ -1,5 +1,5 @@
-//! Makes `web/sample.dyn`, the file behind "open the sample", from a run on the bundled sample: its first
-//! sentences and epochs.
+//! Makes `web/sample.dyn`, the file that "Open the sample" opens. It contains the first sentences and epochs of a
+//! run on the bundled sample.
 //!
 //! cargo run --release -p tests --example sample -- RUN/dynamics.dyn web/sample.dyn
 
@@ -53,7 +53,7 @@ fn first_sentences(whole: Dynamics) -> Dynamics {
     }
 }
 
-/// The first spans (they are numbered by sentence) at the first epochs.
+/// Returns the rows of the first `n` spans at the first epochs. Spans are numbered by sentence.
 fn first_rows(run: &Run, n: usize) -> Run {
     let epochs = run.epochs.iter().take(EPOCHS).map(|epoch| {
         let rows: Vec<f32> = (0..n).flat_map(|span| epoch.row(span)).collect();

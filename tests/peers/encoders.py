@@ -1,11 +1,11 @@
-"""Tiny encoders of every supported family with what transformers computes from them, for the test `encoders`.
+"""Makes tiny encoders of every supported family, and what transformers computes with them, for the test `encoders`.
 
     python encoders.py OUT        needs torch and transformers (golden files: torch 2.15.0, transformers 5.23.0)
 
-Writes OUT/<family>/ with config.json, tokenizer files and random weights, and golden.json: pieces, words and last
-hidden states of a few sentences that are already split into words. The folders differ on purpose in what checkpoints
-on disk differ in: with and without a prefix of the task model, safetensors and pytorch_model.bin (single and half
-precision, tied weights that share their storage), tokenizer.json or vocabularies only, three activations.
+Writes OUT/<family>/ with config.json, tokenizer files and random weights, and golden.json. golden.json holds pieces,
+words and last hidden states of a few sentences that are already split into words. The folders differ on purpose, as
+real checkpoints do: with and without a prefix of the task model, safetensors and pytorch_model.bin (single and half
+precision, tied weights that share their storage), tokenizer.json or only vocabularies, three activations.
 """
 
 import json
@@ -29,9 +29,9 @@ SENTENCES = [
     ["the", "UNIVERSITY", "of", "Göttingen", "(", "1737", ")"],
     # Decomposed accents, Cyrillic, Chinese, an emoji.
     ["Mu\u0308ller", "Москва", "東京大学", "🙂", "Łódź"],
-    # A word of nothing but control characters, one of blanks only, a zero-width space, unknown letters.
+    # A word of control characters only, a word of blanks only, a zero-width space, unknown letters.
     ["a", "\u0001\u0002", "\u00a0", "\u200b", "ᚠᚢᚦ", "b"],
-    # Punctuation inside of words, digits, an apostrophe.
+    # Punctuation inside words, digits, an apostrophe.
     ["don't", "Osc-Dis", "3.50", "24/12/2001", "B2B", "U.S.", "...", "--", "http://x.org/a_b?c=1"],
     # Text that looks like special tokens.
     ["[SEP]", "<s>", "<pad>", "[PAD]", "</s>", "▁", "Ġ"],
@@ -42,7 +42,7 @@ SIZES = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, interme
 
 
 def random_weights(model, seed):
-    """Large enough that attention is not uniform and every bias counts."""
+    """Sets weights that are large enough: attention is not uniform, and every bias counts."""
     generator = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=generator)
@@ -64,7 +64,7 @@ def word_piece(lower):
 
 def byte_level():
     t = Tokenizer(models.BPE())
-    # As published: words inside of a text get their blank from the text itself.
+    # As in published models: a word inside a text gets its blank from the text itself.
     t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     trainer = trainers.BpeTrainer(
@@ -95,7 +95,7 @@ def fast(tokenizer, kind, **settings):
 
 
 def pieces_of(words, tokenizer):
-    """Pieces and the word of each, as transformers splits; words of which it leaves nothing stand as unknown."""
+    """Returns pieces as transformers splits words, and the word of each. A word without pieces becomes unknown."""
     encoded = tokenizer(words, is_split_into_words=True)
     pieces, owners = list(encoded.input_ids), list(encoded.word_ids(0))
     for word in range(len(words)):
@@ -107,7 +107,7 @@ def pieces_of(words, tokenizer):
 
 
 def golden(folder, model, tokenizer):
-    """What transformers says of every sentence by itself."""
+    """Writes what transformers computes for every sentence by itself."""
     sentences = []
     for words in SENTENCES:
         pieces, owners = pieces_of(words, tokenizer)
@@ -128,7 +128,7 @@ def write(out, name):
 
 
 def bert_uncased(out):
-    """As sentence-transformers and most uncased checkpoints: no prefix, tokenizer.json, safetensors."""
+    """Like sentence-transformers and most uncased checkpoints: no prefix, tokenizer.json, safetensors."""
     folder, tokenizer = write(out, "bert-uncased"), word_piece(lower=True)
     config = transformers.BertConfig(**SIZES, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=96)
     model = random_weights(transformers.BertModel(config, add_pooling_layer=False), 1)
@@ -138,7 +138,7 @@ def bert_uncased(out):
 
 
 def bert_cased(out):
-    """As BioBERT: vocab.txt only, the encoder under `bert.` in a task model, pytorch_model.bin."""
+    """Like BioBERT: only vocab.txt, the encoder under `bert.` in a task model, pytorch_model.bin."""
     folder, tokenizer = write(out, "bert-cased"), word_piece(lower=False)
     config = transformers.BertConfig(
         **SIZES, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=96, hidden_act="gelu_new")
@@ -153,7 +153,7 @@ def bert_cased(out):
 
 
 def roberta(out):
-    """As roberta-base: both kinds of tokenizer files, positions from 2, tied weights in pytorch_model.bin."""
+    """Like roberta-base: both kinds of tokenizer files, positions from 2, tied weights in pytorch_model.bin."""
     folder, tokenizer = write(out, "roberta"), byte_level()
     config = transformers.RobertaConfig(
         **SIZES, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=98, type_vocab_size=1, layer_norm_eps=1e-5)
@@ -167,7 +167,7 @@ def roberta(out):
 
 
 def xlm_roberta(out):
-    """As xlm-roberta-base: pieces by a unigram model, safetensors of a task model."""
+    """Like xlm-roberta-base: pieces by a unigram model, safetensors of a task model."""
     folder, tokenizer = write(out, "xlm-roberta"), unigram()
     config = transformers.XLMRobertaConfig(
         **SIZES, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=98, type_vocab_size=1, layer_norm_eps=1e-5,
@@ -179,7 +179,7 @@ def xlm_roberta(out):
 
 
 def distilbert(out):
-    """As distilbert-base-uncased: no token types, names of its own; here in half precision."""
+    """Like distilbert-base-uncased: no token types, its own names; here in half precision."""
     folder, tokenizer = write(out, "distilbert"), word_piece(lower=True)
     config = transformers.DistilBertConfig(
         dim=16, n_layers=2, n_heads=2, hidden_dim=24, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=96)

@@ -1,10 +1,10 @@
-"""Loss, logits, gradients and steps of AdamW of BERT + span classifier by PyTorch, for trainer's test `gradients`.
+"""Computes loss, logits, gradients and steps of AdamW of BERT + span classifier by PyTorch, for the test `gradients`.
 
 Run: python3 gradients.py > ../golden/gradients.json       (torch >= 1.13, CPU, no other package)
 
-Written against the papers, not against the Rust code: sentences are padded and masked, the span
-vector is concatenated, everything is an elementary PyTorch operation. Weights come from a formula
-that both sides evaluate, so that the file stays small.
+Written from the papers, not from the Rust code: sentences are padded and masked, the span vector is concatenated,
+and everything is an elementary PyTorch operation. Both sides compute the weights by the same formula, so that the
+file stays small.
 """
 
 import json
@@ -25,7 +25,7 @@ SENTENCES = [
 
 
 def weight(name, shape):
-    """Numbers in -bound..bound from an integer hash of the name and the position."""
+    """Returns numbers in -bound..bound from an integer hash of the name and the position."""
     salt = 0
     for byte in name.encode():
         salt = (salt * 31 + byte) % 2**32
@@ -44,7 +44,7 @@ def weight(name, shape):
     t = t * bound
     if name.endswith("LayerNorm.weight"):
         t = t + 1
-    # Rounded to single precision, which the Rust side computes in.
+    # Rounded to single precision, in which the Rust side computes.
     return t.float().double().requires_grad_()
 
 
@@ -101,7 +101,7 @@ def encode(p, pieces, real):
 
 
 def forward(p):
-    """Summed loss, logits [N, LABELS] and targets of all spans."""
+    """Returns the summed loss, the logits [N, LABELS] and the targets of all spans."""
     longest = max(len(s["pieces"]) for s in SENTENCES)
     pieces = torch.tensor([s["pieces"] + [0] * (longest - len(s["pieces"])) for s in SENTENCES])
     real = torch.tensor([[i < len(s["pieces"]) for i in range(longest)] for s in SENTENCES])
@@ -127,8 +127,8 @@ def forward(p):
 
 
 def steps(p):
-    """Losses before each of some steps of AdamW with clipping, and the entries of largest gradient after the last."""
-    # As Hugging Face's Trainer groups them: biases and layer norms do not decay.
+    """Does some steps of AdamW with clipping. Returns the loss before each, and the entries of largest gradient after all."""
+    # Hugging Face's Trainer uses the same groups: biases and layer norms do not decay.
     decays = lambda name: not (name.endswith(".bias") or "LayerNorm" in name)
     of = lambda head, decay: [t for name, t in p.items() if name.startswith("span_head") == head and decays(name) == decay]
     group = lambda head, decay: {"params": of(head, decay), "lr": HEAD_RATE if head else ENCODER_RATE,
@@ -157,7 +157,7 @@ def main():
     gradients = {}
     for name, tensor in p.items():
         g = tensor.grad.flatten()
-        # The norm, and the entries of largest size: where an error would show.
+        # The norm, and the largest entries, where an error would show.
         largest = g.abs().topk(min(8, len(g))).indices.tolist()
         gradients[name] = {"shape": list(tensor.shape), "norm": g.norm().item(), "entries": [[i, g[i].item()] for i in sorted(largest)]}
     print(json.dumps({"sentences": SENTENCES, "targets": targets, "loss": loss.item(), "logits": logits.tolist(), "gradients": gradients, "steps": steps(parameters())}, indent=1))

@@ -1,10 +1,10 @@
-"""Metrics of training dynamics by numpy in double precision, for the test `metrics`.
+"""Computes metrics of training dynamics by numpy in double precision, for the test `metrics`.
 
 Run: python3 metrics.py       (numpy; reads ../golden/metrics/real.json, writes the two other files)
 
 Written from the definitions of the papers (shared/src/metrics/mod.rs names them), not from the Rust code.
-real.json: logits relative to `O` and labels of 300 spans of a real run, numbers only, [epoch][span][label].
-adversarial.json: made here. expected.json: the metrics of both. Numbers that JSON lacks are strings.
+real.json: logits relative to `O` and labels of 300 spans of a real run, only numbers, [epoch][span][label].
+adversarial.json: made here. expected.json: the metrics of both. Numbers that JSON cannot hold are strings.
 """
 
 import json
@@ -22,7 +22,7 @@ def metrics(logits, labels):
     y = np.asarray(labels)
     e, n, count = z.shape
     flagged = ~np.isfinite(z).all(axis=(0, 2))
-    # Any finite numbers will do where nothing is said in the end.
+    # Any finite numbers will do: the results of these spans are replaced in the end.
     z = np.where(flagged[None, :, None], 0.0, z)
     rows = np.arange(n)
     own = z[:, rows, y]
@@ -77,7 +77,7 @@ def adversarial():
 
 
 def plain(value, digits=9):
-    """Lists of numbers with few digits; what JSON lacks becomes a string."""
+    """Returns lists of numbers with few digits. Numbers that JSON cannot hold become strings."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -98,7 +98,7 @@ def main():
     dump("adversarial.json", cases)
     expected = {}
     for name, case in {"real": real, **cases}.items():
-        # As they are stored, and the real ones as few windows as show something, to keep the file small.
+        # Logits as they are stored. The real ones have only as few windows as are needed, to keep the file small.
         n = len(case["epochs"])
         chosen = [(1, 3), (2, n)] if name == "real" else windows(n)
         logits = np.asarray(case["epochs"], dtype=np.float32)

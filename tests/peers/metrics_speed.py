@@ -1,7 +1,7 @@
-"""Time of all metrics by vectorised numpy, for `cargo xtask bench shared`: 1.27 million spans, 5 epochs, 5 labels.
+"""Measures the time of all metrics by vectorised numpy, for `cargo xtask bench shared`: 1.27 million spans, 5 epochs, 5 labels.
 
-Prints the median of the CPU milliseconds of 7 runs in one thread, in single precision, the layout that suits
-numpy best: one contiguous column per label.
+Prints the median of the CPU milliseconds of 7 runs in one thread, in single precision. The layout is the one that
+suits numpy best: one contiguous column per label.
 """
 
 import time

@@ -1,9 +1,9 @@
-"""Reads a .dyn file and prints what it holds as JSON: what tests/golden/*.json come from.
+"""Reads a .dyn file and prints its content as JSON. It has made tests/golden/v*.json.
 
 Run: python3 read_dyn.py ../golden/v1.dyn > ../golden/v1.json
 
-Written from docs/FORMAT.md alone, with Python's standard library. Where the package xxhash is
-installed, checksums are verified too. Values that are no finite numbers are printed as null.
+Written from docs/FORMAT.md alone, with Python's standard library. If the package xxhash is installed, checksums are
+verified, too. Values that are not finite numbers are printed as null.
 """
 
 import json
@@ -19,7 +19,7 @@ except ImportError:
 
 
 class Payload:
-    """A payload that is read from its front."""
+    """A payload that is read from its start."""
 
     def __init__(self, data):
         self.data, self.at = data, 0

@@ -1,5 +1,5 @@
-"""Reads the table that `trainer inspect RUN.dyn --spans OUT.parquet` writes, by two independent readers, and
-compares it with the CSV of the same run.
+"""Reads the table that `trainer inspect RUN.dyn --spans OUT.parquet` writes, with two independent readers. Compares
+it with the CSV of the same run.
 
 Run: python3 read_parquet.py OUT.parquet OUT.csv        (duckdb and pyarrow, for development only)
 """
@@ -22,7 +22,7 @@ MEASURED = ["aum", "confidence", "variability"]
 
 
 def single(text):
-    """The f32 of a CSV field; None where it is not known."""
+    """Returns the f32 of a CSV field; None if it is not known."""
     value = float(text) if text else math.nan
     return pa.scalar(value, pa.float32()).as_py() if math.isfinite(value) else None
 

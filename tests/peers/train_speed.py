@@ -1,11 +1,11 @@
-"""The same training as the trainer's benchmark `train`, by PyTorch: same weights, batches and dropout rates.
+"""Runs the training of the trainer's benchmark `train` by PyTorch: same weights, batches and dropout rates.
 
 Run: python3 train_speed.py FOLDER [--bf16] [--device cuda]        (torch >= 2.3 and safetensors)
 
-FOLDER holds work.json and weights.safetensors, written by the benchmark with --export; --encoder names the encoder's
-folder where it is not the one the benchmark had. Scaled dot product attention and fused AdamW are on; batches are
-padded to their longest sentence, as is usual. One thread, unless TORCH_THREADS says otherwise. Prints JSON; the first
-epoch warms up and is not counted.
+FOLDER holds work.json and weights.safetensors, which the benchmark writes with --export. --encoder names the
+encoder's folder if it is not the one of the benchmark. Scaled dot product attention and fused AdamW are on. Batches
+are padded to their longest sentence, as is usual. It uses one thread, unless TORCH_THREADS says otherwise. It prints
+JSON. The first epoch is a warm-up and is not counted.
 """
 
 import argparse
@@ -22,7 +22,7 @@ HEAD_DROPOUT = 0.2
 
 
 class Dropout:
-    """Rates as in the checkpoint's configuration; off in evaluation."""
+    """Dropout with the rates of the checkpoint's configuration. It is off in evaluation."""
 
     training = True
 
@@ -76,7 +76,7 @@ class Model:
         if head + "shapes.weight" in w:
             x = torch.cat([x, F.embedding(batch["shapes"], w[head + "shapes.weight"])], -1)
         x = drop(x, HEAD_DROPOUT)
-        # Projected once per token, as the trainer does.
+        # Projected once per token, as in the trainer.
         starts = F.linear(x, w[head + "first.start.weight"])
         ends = F.linear(x, w[head + "first.end.weight"])
         widths = F.linear(w[head + "widths.weight"], w[head + "first.width.weight"], w[head + "first.bias"])
@@ -102,7 +102,7 @@ def collate(sentences, max_width, device):
         labels += s["labels"]
     lengths = torch.tensor([len(s["pieces"]) for s in sentences])
     mask = torch.arange(longest)[None] < lengths[:, None]
-    # Where nothing is padded, no mask is needed, and the fastest attention can be taken.
+    # Without padding, no mask is needed, and the fastest attention can be used.
     mask = None if bool(mask.all()) else mask[:, None, None, :].to(device)
     columns = {"start": start, "end": end, "width": width, "labels": labels}
     return {"pieces": pieces.to(device), "shapes": shapes.flatten().to(device), "mask": mask,
@@ -110,7 +110,7 @@ def collate(sentences, max_width, device):
 
 
 def top_negatives(hidden, labels, rate):
-    """The rows that enter the loss: positives, and the negatives most like them (DynClean, section 3.2)."""
+    """Returns the rows of the loss: positives, and the negatives most like them (DynClean, section 3.2)."""
     positive = labels > 0
     unit = F.normalize(hidden.detach().float(), dim=-1)
     scores = unit @ unit[positive].sum(0)
@@ -142,7 +142,7 @@ def main():
     optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     sentences = work["sentences"]
-    # As the trainer on a GPU: more sentences at once, those of like length together.
+    # As in the trainer on a GPU: more sentences at once, and sentences of similar length together.
     evaluated = sorted(sentences, key=lambda s: len(s["pieces"])) if on_gpu else sentences
     at_once = 128 if on_gpu else 32
 

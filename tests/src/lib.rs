@@ -1,7 +1,7 @@
-//! What the tests share: where things are, when a test cannot run, and what parsers must keep.
+//! Code that the tests share: paths, skipping of tests, and the invariants of parsers.
 //!
-//! A test is skipped only where the thing that it needs is no part of set-up, or where someone leaves it out by name.
-//! Every skip is told. What set-up installs and is not there is a failure.
+//! A test is skipped only if it needs something that set-up does not install, or if someone leaves it out by name.
+//! Every skip is reported. It is a failure if something that set-up installs is missing.
 
 pub mod parsers;
 
@@ -11,12 +11,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Variables of [`installed`] whose tests are to be left out, separated by commas.
+/// Variable with a comma-separated list of things that are left out. Each is named by its variable (see
+/// [`installed`]).
 pub const WITHOUT: &str = "DYNCLEAN_WITHOUT";
-/// A file to which every skip adds a line.
+/// Variable that names a file. Every skip adds a line to it.
 pub const SKIPPED: &str = "DYNCLEAN_SKIPPED";
 
-/// The trainer binary: the one that cargo built with these tests, or another that DYNCLEAN_TRAINER names.
+/// Returns the path of the trainer: the binary that cargo built with these tests, or the one that DYNCLEAN_TRAINER
+/// names.
 #[macro_export]
 macro_rules! trainer {
     () => {
@@ -24,15 +26,15 @@ macro_rules! trainer {
     };
 }
 
-/// The path in an environment variable, if it is set.
+/// Returns the path in an environment variable, if the variable is set.
 pub fn given(variable: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env::var_os(variable).filter(|value| !value.is_empty())?);
     assert!(path.exists(), "{variable} names {}, which is not there", path.display());
     Some(path)
 }
 
-/// Something that only some machines have, and set-up does not install: where its variable is not set, the test is
-/// skipped.
+/// Returns the path of something that only some machines have and set-up does not install. If its variable is not
+/// set, the test is skipped.
 pub fn path_from_env(variable: &str, what: &str, test: &str) -> Option<PathBuf> {
     let path = given(variable);
     if path.is_none() {
@@ -41,7 +43,8 @@ pub fn path_from_env(variable: &str, what: &str, test: &str) -> Option<PathBuf> 
     path
 }
 
-/// Something that set-up installs: as its variable says, or where set-up leaves it. That it is missing is a failure.
+/// Returns the path of something that set-up installs: the one in its variable, or else `own`. If it is missing,
+/// the test fails.
 pub fn installed(variable: &str, what: &str, test: &str, own: impl FnOnce() -> Option<PathBuf>) -> Option<PathBuf> {
     let without = env::var(WITHOUT).unwrap_or_default();
     if without.split(',').any(|name| name.trim() == variable) {
@@ -57,22 +60,22 @@ pub fn installed(variable: &str, what: &str, test: &str, own: impl FnOnce() -> O
     path
 }
 
-/// Tells that a test does not run, and why.
+/// Reports that a test does not run, and why.
 pub fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED {test}: {why}\n");
-    // Not by `eprintln!`, which the test harness swallows when a test passes.
+    // The test harness swallows `eprintln!` output of a test that passes, so this writes directly.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(list) = env::var_os(SKIPPED) {
         OpenOptions::new().create(true).append(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
     }
 }
 
-/// The real corpora, which are not part of the project.
+/// Returns the folder of the real corpora, which are not part of the project.
 pub fn corpora(test: &str) -> Option<PathBuf> {
     path_from_env("DYNCLEAN_DATA", "a folder with the corpora wikigold, wnut16 and conll03", test)
 }
 
-/// Where `cargo xtask` keeps what it installs: the user's cache folder.
+/// Returns the folder in which `cargo xtask` keeps the tools it installs: the user's cache folder.
 fn tools() -> PathBuf {
     let folder = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = folder("XDG_CACHE_HOME")
@@ -84,20 +87,20 @@ fn tools() -> PathBuf {
     }
 }
 
-/// The folder of all-MiniLM-L6-v2.
+/// Returns the folder of the encoder all-MiniLM-L6-v2.
 pub fn minilm(test: &str) -> Option<PathBuf> {
     installed("DYNCLEAN_MINILM", "the encoder all-MiniLM-L6-v2", test, || {
         folder_with(&tools().join("minilm/unpacked"), "model.safetensors")
     })
 }
 
-/// axe-core's script.
+/// Returns the path of axe-core's script.
 pub fn axe(test: &str) -> Option<PathBuf> {
     let own = tools().join("axe/node_modules/axe-core/axe.min.js");
     installed("DYNCLEAN_AXE", "axe-core's axe.min.js", test, || own.is_file().then_some(own))
 }
 
-/// The built page. One that is older than its sources is not taken for it.
+/// Returns the folder of the built page. Fails if the page is older than its sources.
 pub fn page(test: &str) -> Option<PathBuf> {
     let page = installed("DYNCLEAN_DIST", "the built page", test, || {
         let own = root().join("dist");
@@ -113,7 +116,7 @@ pub fn page(test: &str) -> Option<PathBuf> {
     Some(page)
 }
 
-/// A program of one of these names on PATH, or the one that its variable names.
+/// Returns a program: the one that the variable names, or one on PATH with one of these names.
 pub fn program(variable: &str, names: &[&str], test: &str) -> Option<PathBuf> {
     let file = |name: &&str| format!("{name}{}", env::consts::EXE_SUFFIX);
     let search_path = env::var_os("PATH").unwrap_or_default();
@@ -125,7 +128,7 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// The folder, in this one or below, that holds a file.
+/// Returns this folder or a folder below it that holds a file of this name.
 fn folder_with(folder: &Path, name: &str) -> Option<PathBuf> {
     if folder.join(name).is_file() {
         return Some(folder.to_owned());
@@ -138,7 +141,7 @@ fn modified(path: &Path) -> SystemTime {
     fs::metadata(path).unwrap().modified().unwrap()
 }
 
-/// When something in a folder last changed.
+/// Returns the time of the last change in a folder.
 fn newest(path: &Path) -> SystemTime {
     match fs::read_dir(path) {
         Ok(entries) => entries.map(|entry| newest(&entry.unwrap().path())).max().unwrap_or(SystemTime::UNIX_EPOCH),
@@ -146,7 +149,7 @@ fn newest(path: &Path) -> SystemTime {
     }
 }
 
-/// A server that ends with its test, however that ends.
+/// A server that ends together with its test, even if the test fails.
 pub struct Server(pub std::process::Child);
 
 impl Drop for Server {

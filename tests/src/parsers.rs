@@ -1,7 +1,7 @@
-//! What every parser of outside bytes must keep, one function per parser. The fuzz targets of
+//! Invariants that every parser of outside bytes must keep, one function per parser. The fuzz targets in
 //! `tests/fuzz` and the smoke test `parsers_smoke` run the same functions.
 //!
-//! A parser is added by its function, its line in [`ALL`] and a target of two lines in `tests/fuzz`.
+//! To add a parser, add its function, its line in [`ALL`], and a target of two lines in `tests/fuzz`.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +24,11 @@ use shared::report;
 pub struct Parser {
     /// Name of the fuzz target and of its folder of inputs.
     pub name: &'static str,
-    /// Feeds it bytes; panics where an invariant does not hold.
+    /// Gives bytes to the parser. Panics if an invariant is broken.
     pub check: fn(&[u8]),
 }
 
-/// All parsers that take bytes from outside.
+/// All parsers of bytes from outside.
 pub const ALL: &[Parser] = &[
     Parser { name: "dyn_file", check: dyn_file },
     Parser { name: "decisions", check: decisions },
@@ -44,10 +44,10 @@ pub const ALL: &[Parser] = &[
     Parser { name: "recording", check: recording },
 ];
 
-/// The `.dyn` container, and all that is computed from what it holds.
+/// The `.dyn` container, and everything that is computed from its content.
 pub fn dyn_file(bytes: &[u8]) {
     dyn_file_as_is(bytes);
-    // Checksums would keep nearly all changed bytes from the decoders behind them.
+    // Without valid checksums, nearly all changed bytes would be refused before the decoders.
     let mended = with_valid_checksums(bytes);
     if mended != bytes {
         dyn_file_as_is(&mended);
@@ -56,7 +56,7 @@ pub fn dyn_file(bytes: &[u8]) {
 
 fn dyn_file_as_is(bytes: &[u8]) {
     let read = dyn_file::read(bytes);
-    // The page reads in pieces: it must find the same.
+    // The page reads a file in pieces. It must get the same result.
     let mut scan = Scan::new(bytes.len() as u64);
     let fed = bytes.chunks(61).try_for_each(|piece| scan.feed(piece));
     let scanned = fed.and_then(|()| scan.finish());
@@ -70,7 +70,7 @@ fn dyn_file_as_is(bytes: &[u8]) {
         let whole = Dynamics { run: Run { epochs: run.epochs, ..scanned.dynamics.run }, ..scanned.dynamics };
         assert_eq!(dyn_file::write(&whole), dyn_file::write(&dynamics));
     }
-    // Bytes and not values are compared: NaN does not equal itself.
+    // Compares bytes instead of values, because NaN does not equal itself.
     let written = dyn_file::write(&dynamics);
     let again = dyn_file::read(&written).expect("what was read can be written and read");
     assert_eq!(dyn_file::write(&again), written, "a second round trip changes nothing");
@@ -102,7 +102,7 @@ fn dyn_file_as_is(bytes: &[u8]) {
     }
 }
 
-/// Figures, cleaned corpus and report of one judge, against one another.
+/// Checks that the figures, the cleaned corpus and the report of one judge agree.
 fn everything_computes(dynamics: &Dynamics, judge: &Judge, settings: &Settings) {
     let labels = &dynamics.corpus.labels;
     let gold = dynamics.dense_gold(&judge.index);
@@ -126,9 +126,9 @@ fn everything_computes(dynamics: &Dynamics, judge: &Judge, settings: &Settings) 
     report::html(&input).expect("a report can be made of every judge");
 }
 
-/// The bytes with the checksum of every whole section put right.
+/// Returns the bytes with the right checksum in every complete section.
 pub fn with_valid_checksums(bytes: &[u8]) -> Vec<u8> {
-    // Signature and version; then tag, length, checksum, payload (docs/FORMAT.md).
+    // A signature and a version. Then, per section: tag, length, checksum, payload (docs/FORMAT.md).
     const PREAMBLE: usize = 12;
     const HEADER: usize = 20;
     let mut mended = bytes.to_vec();
@@ -146,7 +146,7 @@ pub fn with_valid_checksums(bytes: &[u8]) -> Vec<u8> {
 
 /// `decisions.json`.
 pub fn decisions(bytes: &[u8]) {
-    // The digest that the file names is taken as the right one, so that its content is looked at.
+    // Uses the digest that the file itself names, so that its content is read.
     let named = serde_json::from_slice::<serde_json::Value>(bytes).ok();
     let digest = named.as_ref().and_then(|json| json.get("dynamics")?.as_str()).unwrap_or_default();
     let Ok(decisions) = Decisions::read(bytes, digest) else { return };
@@ -160,7 +160,7 @@ pub fn decisions(bytes: &[u8]) {
     dynclean_json::read(written.as_bytes()).expect("a cleaned corpus can be read");
 }
 
-/// Two sentences, two types, two epochs.
+/// Returns dynamics with two sentences, two types and two epochs.
 fn small_dynamics() -> Dynamics {
     let json = br#"[{"tokens": ["a", "b", "c"], "entities": [[0, 1, "X"], [2, 2, "Y"]], "unknown": [[1, 1]]},
                     {"tokens": ["d"], "entities": []}]"#;
@@ -205,7 +205,7 @@ pub fn label_studio(bytes: &[u8]) {
     corpus(bytes, Format::LabelStudio);
 }
 
-/// Whatever the content looks like.
+/// Any corpus: the format is detected from the content.
 pub fn any_corpus(bytes: &[u8]) {
     match formats::detect(bytes) {
         Ok(format) => corpus(bytes, format),
@@ -238,10 +238,11 @@ fn assert_explained(error: &FormatError) {
     assert!(error.line >= 1 && !error.message.is_empty(), "{error:?}");
 }
 
-/// What was read is written and read again with the same labels; and in every other format without a panic.
+/// Checks that a corpus can be written and read again with the same labels, and that every other format can be
+/// written without a panic.
 fn can_be_written(layers: &Layers, read: impl Fn(&str) -> Result<Layers, FormatError>) {
     let corpus = &layers.corpus;
-    // Where all records were left out, JSON Lines has none.
+    // If all records were left out, the JSON Lines file is empty.
     let text = match formats::write(corpus, &WriteOptions::default()).content {
         Content::Text(text) if corpus.n_sentences() > 0 || !text.is_empty() => Some(text),
         _ => None,
@@ -258,8 +259,8 @@ fn can_be_written(layers: &Layers, read: impl Fn(&str) -> Result<Layers, FormatE
     }
 }
 
-/// A corpus written in a format, without a note that something of it is lost, is read from it again: the same labels
-/// on the same text.
+/// Checks that a corpus comes back from a format with the same labels on the same text, if no note says that
+/// something is lost.
 fn comes_back(corpus: &Corpus, format: Format) {
     let written = formats::write(corpus, &WriteOptions { format: Some(format), ..WriteOptions::default() });
     if corpus.tokens.n_tokens() == 0 {
@@ -278,10 +279,11 @@ fn comes_back(corpus: &Corpus, format: Format) {
     assert_eq!(labels_by_text(&again), labels_by_text(corpus), "{format:?}\n{:?}", written.content);
 }
 
-/// A sentence's text, its entities as (text, type), and its unknown spans.
+/// The text of a sentence, its entities as (text, type), and its unknown spans.
 type SentenceLabels = (String, Vec<(String, String)>, Vec<String>);
 
-/// Per sentence with text: entities and unknown spans by their text, blanks aside; types as brat can hold them.
+/// Returns entities and unknown spans of every sentence that has text. Spans are compared by their text without
+/// blanks. Types are changed to what brat can hold.
 fn labels_by_text(corpus: &Corpus) -> Vec<SentenceLabels> {
     let text = |words: &mut dyn Iterator<Item = &str>| -> String {
         words.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect()
@@ -323,14 +325,14 @@ pub fn brat(bytes: &[u8]) {
     assert_eq!(again.corpus.tokens, layers.corpus.tokens);
 }
 
-/// What tag ids mean.
+/// The names of tag ids.
 pub fn tag_names(bytes: &[u8]) {
     if let Err(error) = TagNames::read(bytes) {
         assert_explained(&error);
     }
 }
 
-/// Dynamics that Python programs recorded: JSON Lines and CSV, with spans of a corpus and without.
+/// Dynamics that Python programs have recorded: JSON Lines and CSV, with and without the spans of a corpus.
 pub fn recording(bytes: &[u8]) {
     let index = small_dynamics().span_index().expect("8 spans");
     for mut recording in [Recording::of_guids(), Recording::of_spans(&index)] {

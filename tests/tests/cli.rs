@@ -1,4 +1,4 @@
-//! The command line through the built binary: commands that fit together, exit codes, machine output.
+//! The command line of the built binary: commands that work together, exit codes, and output for machines.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tests::Server;
 
-/// The binary, in a folder of its own.
+/// The binary with a folder of its own.
 struct Trainer {
     binary: std::path::PathBuf,
     folder: tempfile::TempDir,
@@ -20,7 +20,7 @@ impl Trainer {
         Self { binary: tests::trainer!(), folder: tempfile::tempdir().unwrap() }
     }
 
-    /// With the bundled sample in `s`.
+    /// Makes a trainer with the bundled sample in the folder `s`.
     fn with_sample() -> Self {
         let trainer = Self::new();
         trainer.ok("sample --out s");
@@ -37,7 +37,7 @@ impl Trainer {
         self.command(arguments).output().unwrap()
     }
 
-    /// Standard output of a command that succeeds.
+    /// Returns the standard output of a command that must succeed.
     fn ok(&self, arguments: &str) -> String {
         let output = self.output(arguments);
         assert!(output.status.success(), "{arguments}:\n{}", String::from_utf8_lossy(&output.stderr));
@@ -49,7 +49,7 @@ impl Trainer {
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{arguments}: {e}\n{text}"))
     }
 
-    /// Standard error of a command that fails with this exit code.
+    /// Returns the standard error of a command that must fail with this exit code.
     fn fails(&self, code: i32, arguments: &str) -> String {
         let output = self.output(arguments);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -72,7 +72,7 @@ impl Trainer {
     }
 }
 
-/// Learns enough in one epoch that scores are not zero.
+/// Options with which one epoch teaches enough for scores above zero.
 const QUICK: &str = "--epochs 1 --encoder-rate 3e-3 --head-rate 3e-3 --warmup 0 --seed 3";
 
 #[test]
@@ -85,7 +85,7 @@ fn a_run_its_models_and_its_report_come_back() {
     assert_eq!(printed, metrics);
     assert!(metrics["test"]["raw"]["f1"].as_f64().unwrap() > 0.2, "{}", metrics["test"]["raw"]);
 
-    // A saved model has exactly the scores of the run: evaluated, and by way of labelled files.
+    // A saved model has exactly the scores of the run, evaluated directly or from the files it labels.
     for (model, of) in [("run", "cleaned"), ("run/model-raw", "raw")] {
         assert_eq!(trainer.json(&format!("evaluate --model {model} --corpus s/test.json")), metrics["test"][of]);
         let told = trainer.json(&format!("predict --model {model} --input s/test.json --out p.json --margins m.csv"));
@@ -94,7 +94,7 @@ fn a_run_its_models_and_its_report_come_back() {
         assert_eq!(String::from_utf8(trainer.read("m.csv")).unwrap().lines().count() as u64, 1 + n);
         assert_eq!(trainer.json("evaluate --predictions p.json --corpus s/test.json"), metrics["test"][of]);
     }
-    // Before there is a cleaned model, the raw one is not taken for it.
+    // If the cleaned model is missing, the raw model is not used in its place.
     let (cleaned, aside) = (trainer.folder.path().join("run/model-cleaned"), trainer.folder.path().join("aside"));
     std::fs::rename(&cleaned, &aside).unwrap();
     for command in ["evaluate --model run --corpus s/test.json", "predict --model run --input s/test.json --out q.json"]
@@ -107,7 +107,7 @@ fn a_run_its_models_and_its_report_come_back() {
     trainer.ok(report);
     assert!(trainer.read("r.html") == trainer.read("run/report.html"), "the report of the run");
 
-    // A training alone is the first stage of the run; without a threshold run, the same but for its samples.
+    // A training alone is the first stage of the run. Without a threshold run, only the samples are missing.
     let train = format!("train --config run.toml --encoder builtin {QUICK}");
     let alone = trainer.json(&format!("{train} --no-dynamics --out alone"));
     assert_eq!(alone["test"], metrics["test"]["raw"]);
@@ -117,7 +117,7 @@ fn a_run_its_models_and_its_report_come_back() {
     let (short, full) = (trainer.json("inspect recorded/dynamics.dyn"), trainer.json("inspect run/dynamics.dyn"));
     assert_eq!(short["scores"], full["scores"]);
     assert!(short["threshold_samples"].is_null() && full["threshold_samples"].is_number());
-    // One folder, one job.
+    // A folder can be used for only one job.
     assert!(trainer.fails(1, &format!("{train} --out alone")).contains("other settings"));
 }
 
@@ -136,7 +136,7 @@ fn raw_text_is_labelled_in_any_format() {
     trainer.ok("predict --model m --input news.txt --to conll --out labelled.conll");
     let columns = String::from_utf8(trainer.read("labelled.conll")).unwrap();
     assert!(columns.starts_with("The\tO\nmayor\tO\nof\tO\nHarwick\t"), "{columns}");
-    // All formats hold the same, and are read back.
+    // All formats hold the same entities and can be read back.
     let conll = trainer.json("predict --model m --input news.txt --to conll --out labelled.conll");
     for format in ["dynclean", "bond", "tags-jsonl", "label-studio", "brat"] {
         let told = trainer.json(&format!("predict --model m --input news.txt --to {format} --out {format}/out"));
@@ -147,7 +147,7 @@ fn raw_text_is_labelled_in_any_format() {
         let expected: u64 = conll["entities"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
         assert_eq!(entities as u64, expected, "{format}");
     }
-    // Standard input and output carry the same; a labelled corpus keeps its format.
+    // Standard input and output give the same result. A labelled corpus keeps its format.
     let mut child = trainer.command("predict --model m --input - --out -");
     let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(&trainer.read("news.txt")).unwrap();
@@ -233,7 +233,7 @@ fn mistakes_show_before_anything_is_trained() {
     refused(3, "other.json", &["other.json", "person", "PER"]);
     trainer.write("none.json", r#"[{"tokens": ["Ada"], "entities": []}]"#);
     refused(3, "none.json", &["none.json", "no entities"]);
-    // Weights that were cut off. The folder is nobody's after that.
+    // The weights are cut off. The run must refuse them before it claims the folder.
     let (golden, encoder) = (
         Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/encoders/distilbert"),
         trainer.folder.path().join("encoder"),
@@ -259,7 +259,7 @@ fn a_model_that_its_last_step_ruined_is_noticed() {
     let options = "--epochs 1 --batch 5000 --warmup 0 --encoder-rate 1e38 --head-rate 1e38";
     let message = trainer.fails(1, &format!("{run} {options}"));
     assert!(message.contains("raw labels: the model's logits are no numbers after epoch 1"), "{message}");
-    // The loss is a sum: no norm is right for every batch.
+    // The loss is a sum, so no clipping norm is right for every batch.
     assert!(message.contains("Lower --encoder-rate") && !message.contains("--clip-norm"), "{message}");
 }
 
@@ -282,7 +282,7 @@ fn no_input_is_overwritten() {
     trainer.write("b/corpus.txt", "Ada  wrote.\n");
     let annotate = "annotate --dictionary d.tsv --text b/corpus.txt --to brat --out b";
     assert!(trainer.fails(2, annotate).contains("overwritten"));
-    // Tag ids that mean something else there.
+    // Tag ids with another meaning are already in the folder.
     std::fs::create_dir(trainer.folder.path().join("ids")).unwrap();
     trainer.write("ids/tag_to_id.json", r#"{"O": 0, "B-X": 1}"#);
     assert!(trainer.fails(1, "convert --corpus s/dev.json --to bond --out ids/x.json").contains("other names"));
@@ -330,7 +330,7 @@ fn an_interrupted_run_says_that_it_can_go_on() {
     let trainer = Trainer::with_sample();
     let run = "run --train s/train-distant.json --dev s/dev.json --test s/test.json --encoder builtin --out run";
     let child = trainer.command(&format!("{run} --epochs 100")).stderr(Stdio::piped()).spawn().unwrap();
-    // The folder is there once the run has begun.
+    // The file exists once the run has begun.
     let begun = trainer.folder.path().join("run/config.json");
     while !Path::new(&begun).is_file() {
         std::thread::sleep(Duration::from_millis(20));
@@ -367,7 +367,7 @@ fn a_server_answers_until_it_is_told_to_end() {
     assert!(get("/run/").contains("location: /?run=run/dynamics.dyn\r\n"));
     let port = place.rsplit(':').next().unwrap();
     assert!(trainer.fails(1, &format!("serve --page page --port {port}")).contains(port));
-    // A connection that is open does not keep it.
+    // An open connection does not keep the server running.
     let _open = TcpStream::connect(place).unwrap();
     assert!(Command::new("kill").args(["-INT", &server.0.id().to_string()]).status().unwrap().success());
     assert_eq!(server.0.wait().unwrap().code(), Some(0));

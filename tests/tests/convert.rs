@@ -1,4 +1,4 @@
-//! Recorded dynamics become a `.dyn` file, and its spans a table for other programs.
+//! Converts recorded dynamics to a `.dyn` file, and its spans to a table for other programs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,10 +21,10 @@ const CORPUS: &str = r#"[{"tokens": ["Ada", "met", "Rome"], "entities": [[0, 0, 
                          {"tokens": ["so"], "entities": []}]"#;
 const GOLD: &str = r#"[{"tokens": ["Ada", "met", "Rome"], "entities": [[0, 0, "PER"]]},
                        {"tokens": ["so"], "entities": []}]"#;
-/// Indices of the recording: PER is 1, LOC is 2. Spans up to 2 tokens: Ada, Ada met, met, met Rome, Rome, so.
+/// Labels in the recording: PER is 1, LOC is 2. Spans of up to 2 tokens: Ada, Ada met, met, met Rome, Rome, so.
 const LABELS: [usize; 6] = [1, 0, 0, 0, 2, 0];
 
-/// A number that a few fraction digits write exactly, for logit k of a span at an epoch.
+/// Returns logit k of a span at an epoch. A few digits after the point write it exactly.
 fn logit(epoch: u32, span: usize, k: usize) -> f32 {
     ((epoch as usize * 31 + span * 7 + k * 13) % 23) as f32 * 0.375 - 4.0
 }

@@ -1,4 +1,4 @@
-//! A real corpus through every format and back.
+//! Writes a real corpus in every format and reads it back.
 
 use shared::corpus::Corpus;
 use shared::formats::{self, Content, Format, Layers, Layout, ReadOptions, TagJson, TagNames, WriteOptions};
@@ -10,7 +10,7 @@ fn back(written: &formats::Written, format: Format) -> Layers {
     }
     match &written.content {
         Content::Text(text) => {
-            // DynClean JSON, BOND and Label Studio are arrays; each must be known by its fields.
+            // DynClean JSON, BOND and Label Studio are all arrays. Each must be recognised by its fields.
             assert_eq!(formats::detect(text.as_bytes()), Ok(format));
             formats::read(text.as_bytes(), &options)
         }
@@ -19,7 +19,7 @@ fn back(written: &formats::Written, format: Format) -> Layers {
     .unwrap_or_else(|e| panic!("{format:?}: {e}"))
 }
 
-/// Entities as (sentence, surface without blanks, type): what text formats keep too.
+/// Returns entities as (sentence, surface without blanks, type). Text formats keep all three.
 fn surfaces(corpus: &Corpus) -> Vec<(u32, String, String)> {
     let surface = |e: &shared::corpus::Entity| {
         let text: String = corpus.tokens.surface(e.span).split(' ').collect();
@@ -45,7 +45,7 @@ fn wikigold_survives_every_format() {
             assert_eq!(again.tokens, corpus.tokens, "{format:?}");
             assert!(written.notes.is_empty(), "{format:?}: {:?}", written.notes);
         }
-        // What was written is what comes back from the corpus read, to the byte.
+        // Writing the corpus that was read gives the same bytes again.
         assert_eq!(formats::write(&again, &WriteOptions::default()).content, written.content, "{format:?}");
     }
 }

@@ -1,11 +1,11 @@
-//! Every command that the docs give works: the shell blocks of a chapter, one after the other, in a folder with the
-//! sample. Blocks marked `sh no-run` need what is not here (a network, private files, a notebook).
+//! Runs every command in the docs. The shell blocks of a chapter run one after the other, in a folder with the
+//! sample. Blocks marked `sh no-run` are left out: they need a network, private files or a notebook.
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The blocks of a text that are to be run.
+/// Returns the blocks of a text that must run.
 fn blocks(text: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();
@@ -53,7 +53,7 @@ fn the_commands_of_every_chapter_work() {
         (!output.status.success())
             .then(|| format!("{name}: {}\n{script}\n{}", output.status, String::from_utf8_lossy(&output.stderr)))
     };
-    // Most of them train: two at a time, as tests have two cores.
+    // Most chapters train a model. Two run at a time, because tests have two cores.
     let (first, second): (Vec<_>, Vec<_>) = chapters.iter().enumerate().partition(|(i, _)| i % 2 == 0);
     let failed = std::thread::scope(|scope| {
         let second = scope.spawn(|| second.into_iter().filter_map(|(_, chapter)| run(chapter)).collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! Every family of encoders against `transformers`: pieces and vectors of tiny random checkpoints, made
-//! by `peers/encoders.py`, and what happens at the edges: long sentences, odd words, damaged files.
+//! Compares every family of encoders with `transformers`: pieces and vectors of tiny random checkpoints, made by
+//! `peers/encoders.py`. Also tests edge cases: long sentences, odd words, damaged files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use trainer::span_model::{SpanModel, span_rows};
 
 const FAMILIES: [&str; 5] = ["bert-uncased", "bert-cased", "roberta", "xlm-roberta", "distilbert"];
 
-/// Positions of the golden encoders, begin and end included.
+/// Number of positions of the golden encoders, including begin and end.
 const POSITIONS: usize = 96;
 
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ fn text<W: AsRef<str>>(sentences: &[Vec<W>]) -> TokenTable {
     table
 }
 
-/// Vectors of all rows, the sentences in one batch.
+/// Returns the vectors of all rows. All sentences are in one batch.
 fn vectors(spec: &EncoderSpec, inputs: &[SentenceInput]) -> Vec<Vec<f32>> {
     vectors_by(Compute::Kernels, spec, inputs)
 }
@@ -72,7 +72,7 @@ fn vectors_by(compute: Compute, spec: &EncoderSpec, inputs: &[SentenceInput]) ->
     (0..n_rows).map(|row| all[batch.row(row) as usize].clone()).collect()
 }
 
-/// As the CPU computes, and as a GPU does.
+/// Returns the way in which the CPU computes, and the way in which a GPU computes.
 fn both() -> [Compute; 2] {
     [Compute::Kernels, Compute::tensors(Device::Cpu, DType::F32)]
 }
@@ -127,7 +127,7 @@ fn every_variable_of_every_family_learns() {
         model.parameters.backward(output.loss(targets).unwrap()).unwrap();
         for (name, gradient) in model.parameters.gradients().unwrap() {
             let norm: f32 = gradient.iter().map(|g| g * g).sum();
-            // The bias of the keys alone has none in theory: it adds the same to all scores of a row.
+            // In theory, the bias of the keys has no gradient: it adds the same number to all scores of a row.
             let is_key_bias = name.ends_with("key.bias") || name.ends_with("k_lin.bias");
             assert!(is_key_bias || norm > 0.0, "{family}: the gradient of {name} is zero");
         }
@@ -154,7 +154,7 @@ fn tokenizers_come_from_vocabularies_too() {
     for (input, expected) in inputs.iter().zip(&golden) {
         assert_eq!(input.features[0], expected.pieces, "{:?}", expected.words);
     }
-    // A cased vocabulary is not lower-cased where nothing says so.
+    // A cased vocabulary is not lower-cased if nothing asks for it.
     let temporary = tempfile::tempdir().unwrap();
     copy("bert-cased", temporary.path(), &["tokenizer_config.json"]);
     assert!(!open(temporary.path()).is_blind_to_case());
@@ -180,7 +180,7 @@ fn a_saved_model_reads_as_its_origin() {
             vectors(&spec, &inputs),
             "{family}"
         );
-        // The digest hangs on the content, not on the place.
+        // The digest depends on the content, not on the folder.
         let moved = tempfile::tempdir().unwrap();
         copy(family, moved.path(), &["golden.json"]);
         assert_eq!(open(moved.path()).digest().unwrap(), spec.digest().unwrap());
@@ -200,14 +200,14 @@ fn long_sentences_are_read_in_parts_and_lose_no_span() {
         let inputs: Vec<&SentenceInput> = inputs.iter().collect();
         let batch = Batch::pack(&inputs);
         let rows = span_rows(&inputs, &batch, 8);
-        // All spans of up to 8 of 150 words, and that of the other sentence.
+        // All spans of up to 8 words in the first sentence of 150 words, and one span of the other sentence.
         assert_eq!(rows.start.len(), 150 * 8 - 28 + 1);
         let mut starts = vec![0];
         input.lengths.iter().for_each(|n| starts.push(starts[starts.len() - 1] + n));
         let part = |row: u32| starts.partition_point(|&start| start <= row as usize);
         assert!(rows.start.iter().zip(&rows.end).all(|(&start, &end)| start <= end && part(start) == part(end)));
 
-        // Each part is read as if it were a sentence.
+        // Each part is read like a sentence.
         let all = vectors(&spec, std::slice::from_ref(input));
         let window = &input.windows[1];
         let alone = &words[window.start..window.start + window.first.len()];
@@ -228,7 +228,7 @@ fn a_word_that_is_longer_than_the_encoder_reads_is_cut() {
         }
         assert_eq!(inputs[1].first.len(), 3);
     }
-    // A width that cannot fit is refused, but only where it matters.
+    // A width that is too large is refused only if a sentence needs parts.
     let spec = open(&folder("bert-cased"));
     let words = vec!["x"; 500];
     assert!(spec.prepare(&text(&[words[..90].to_vec()]), 400, "text").is_ok());
@@ -246,13 +246,13 @@ fn damaged_and_unsupported_folders_are_refused_with_the_remedy() {
     let file = |name: &str| temporary.path().join(name);
     copy("roberta", temporary.path(), &["golden.json"]);
     let torch = std::fs::read(file("pytorch_model.bin")).unwrap();
-    // What PyTorch wrote before 1.6 begins with a pickled number.
+    // A file from PyTorch before 1.6 begins with a pickled number.
     std::fs::write(file("pytorch_model.bin"), b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.").unwrap();
     let message = build(temporary.path());
     assert!(message.contains("pytorch_model.bin") && message.contains("save_pretrained"), "{message}");
     std::fs::write(file("pytorch_model.bin"), "version https://git-lfs.github.com/spec/v1\noid sha256:0\n").unwrap();
     assert!(build(temporary.path()).contains("git lfs pull"));
-    // Cut off or with any byte changed: an error or other numbers, never a panic.
+    // A file that is cut off or has a changed byte gives an error or other numbers, but never a panic.
     for length in (0..torch.len()).step_by(997) {
         std::fs::write(file("pytorch_model.bin"), &torch[..length]).unwrap();
         assert!(build(temporary.path()).contains("pytorch_model.bin"));
@@ -266,7 +266,7 @@ fn damaged_and_unsupported_folders_are_refused_with_the_remedy() {
     std::fs::remove_file(file("pytorch_model.bin")).unwrap();
     let message = refusal(temporary.path());
     assert!(message.contains("model.safetensors") && message.contains("pytorch_model.bin"), "{message}");
-    // Tensors of another size than config.json says.
+    // The tensors have other sizes than config.json says.
     candle_core::safetensors::save(
         &[(
             "roberta.embeddings.word_embeddings.weight",
@@ -278,7 +278,7 @@ fn damaged_and_unsupported_folders_are_refused_with_the_remedy() {
     .unwrap();
     let message = build(temporary.path());
     assert!(message.contains("model.safetensors") && message.contains("word_embeddings"), "{message}");
-    // A tokenizer of another model, with more pieces than the encoder has vectors.
+    // The tokenizer is from another model, and has more pieces than the encoder has vectors.
     let config = std::fs::read_to_string(file("config.json")).unwrap();
     std::fs::write(file("config.json"), config.replace("\"vocab_size\": 330", "\"vocab_size\": 300")).unwrap();
     let error = open(temporary.path()).prepare(&text(&[vec!["a"], vec!["Müller", "x"]]), 8, "dev.json").unwrap_err();

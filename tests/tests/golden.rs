@@ -1,5 +1,6 @@
-//! Files of every format version stay readable: `golden/vN.dyn` against what an independent reader,
-//! written from docs/FORMAT.md, finds in them (`golden/vN.json` by `peers/read_dyn.py`).
+//! Checks that files of every format version stay readable. Each `golden/vN.dyn` is compared with
+//! `golden/vN.json`, which `peers/read_dyn.py` made. That reader is independent: it was written from
+//! docs/FORMAT.md.
 
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn number(value: f32) -> Value {
-    // As the peer prints them; an f32 is exact in an f64.
+    // The peer prints numbers in the same way. An f64 holds every f32 exactly.
     if value.is_finite() { json!(f64::from(value)) } else { Value::Null }
 }
 
@@ -57,7 +58,7 @@ fn entities(entities: &[Entity], unknown: &[Span]) -> Value {
     json!({"entities": rows.collect::<Vec<_>>(), "unknown": unknown.iter().copied().map(span).collect::<Vec<_>>()})
 }
 
-/// What our reader finds, laid out as the peer prints it.
+/// Describes what our reader finds, in the layout of the peer.
 fn described(version: u32, d: &Dynamics) -> Value {
     let sentences: Vec<Vec<&str>> =
         (0..d.corpus.n_sentences() as u32).map(|s| d.corpus.tokens.sentence(s).collect()).collect();
@@ -86,8 +87,7 @@ fn described(version: u32, d: &Dynamics) -> Value {
     })
 }
 
-/// The peer's JSON with the values of columns as single precision: serde_json's last bit of a double
-/// is not always right.
+/// Returns the peer's JSON with the values of columns and margins in single precision.
 fn narrowed(value: Value, is_value: bool) -> Value {
     match value {
         Value::Number(n) if is_value => n.as_f64().map_or(Value::Null, |v| number(v as f32)),
@@ -115,7 +115,7 @@ fn every_version_reads_as_by_the_independent_reader() {
     }
 }
 
-/// Invented content with everything a file can hold.
+/// Returns invented content with nearly everything that a file can hold.
 fn content(main: Vec<EpochLogits>, name: &str) -> Dynamics {
     let distant = r#"[{"tokens": ["Zoë", "met", "Ørsted", "A/S"], "entities": [[2, 3, "ORG"], [0, 0, "PER"]],
                        "unknown": [[1, 2]], "id": "d1", "meta": {"page": 3, "tags": ["a", null]}},
@@ -152,10 +152,10 @@ fn content(main: Vec<EpochLogits>, name: &str) -> Dynamics {
     }
 }
 
-/// How the golden files were made. A version's file is made once and never again: what later programs
-/// write differently, they must still read.
+/// Makes the golden files that are missing. The file of a version is made only once. Later programs may write
+/// other bytes, but they must still read it.
 ///
-/// `cargo test -p tests --test golden -- --ignored`, then `read_dyn.py` as its docstring says.
+/// Run `cargo test -p tests --test golden -- --ignored`, then `read_dyn.py` as its docstring says.
 #[test]
 #[ignore = "makes files that are missing"]
 fn make_missing_golden_files() {

@@ -1,8 +1,9 @@
-//! A GPU against the CPU, through the built binary: the same training on both, by the same operations and with the
-//! same dropout masks, must lose the same and give the same margins, up to rounding.
+//! Compares a GPU with the CPU, through the built binary. Both train with the same operations and the same dropout
+//! masks. Losses and margins must be equal, up to rounding.
 //!
-//! Runs where DYNCLEAN_GPU names a device for --device, such as `cuda`, and the trainer, or the one in DYNCLEAN_TRAINER, is for it. (With
-//! `cpu-tensors` it checks itself, without a GPU.) Without, only what a machine without a GPU is told.
+//! The test runs if DYNCLEAN_GPU names a device for --device, such as `cuda`, and the trainer (or the one in
+//! DYNCLEAN_TRAINER) is built for it. With `cpu-tensors`, the test checks itself without a GPU. Without
+//! DYNCLEAN_GPU, only the messages for machines without a GPU are tested.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -25,7 +26,7 @@ fn sample(binary: &Path, folder: &Path) {
     assert!(trainer(binary, &["sample", "--out", text(&folder.join("sample"))]).status.success());
 }
 
-/// Trains on the sample, without a threshold run; the recorded dynamics.
+/// Trains on the sample without a threshold run. Returns the recorded dynamics.
 fn train(binary: &Path, folder: &Path, encoder: &str, device: &str, dtype: &str) -> Dynamics {
     let out = folder.join(format!("{device}-{dtype}").replace(':', "-"));
     let file = |name: &str| text(&folder.join("sample").join(name)).to_owned();
@@ -60,15 +61,15 @@ fn train(binary: &Path, folder: &Path, encoder: &str, device: &str, dtype: &str)
     dyn_file::read(&std::fs::read(out.join("dynamics.dyn")).unwrap()).unwrap()
 }
 
-/// AUM of all spans.
+/// Returns the AUM of all spans.
 fn aum(dynamics: &Dynamics) -> Vec<f32> {
     let index = dynamics.span_index().unwrap();
     let labels = dynamics.corpus.dense_labels(&index);
     Metrics::compute(&dynamics.run, &labels, Window::first_epochs(EPOCHS)).unwrap().aum
 }
 
-/// Largest relative difference of the training losses, and root mean square of the differences of AUM, relative to
-/// the AUM's standard deviation.
+/// Returns the largest relative difference of the training losses, and the root mean square of the differences of
+/// AUM, relative to the standard deviation of the AUM.
 fn apart(a: &Dynamics, b: &Dynamics) -> (f64, f64) {
     let losses = |d: &Dynamics| d.run.scores.iter().map(|s| s.train_loss).collect::<Vec<f64>>();
     let (losses_a, losses_b) = (losses(a), losses(b));
@@ -92,7 +93,7 @@ fn a_gpu_trains_as_the_cpu() {
     let binary = tests::trainer!();
     let folder = tempfile::tempdir().unwrap();
     sample(&binary, folder.path());
-    // Without a GPU it would take a quarter of an hour, and say nothing more.
+    // Without a GPU, this encoder would take a quarter of an hour and show nothing new.
     let minilm = (device != "cpu-tensors").then(|| tests::minilm(TEST)).flatten();
     let minilm = minilm.map(|folder| text(&folder).to_owned());
     for encoder in ["builtin".to_owned()].into_iter().chain(minilm) {
@@ -100,7 +101,7 @@ fn a_gpu_trains_as_the_cpu() {
         std::fs::create_dir(&here).unwrap();
         std::fs::rename(folder.path().join("sample"), here.join("sample")).unwrap();
         let cpu = train(&binary, &here, &encoder, "cpu-tensors", "f32");
-        // Not the same run twice where the device is the CPU.
+        // If the device is the CPU, the same run is not done twice.
         let f32 = if device == "cpu-tensors" { cpu.clone() } else { train(&binary, &here, &encoder, &device, "f32") };
         let bf16 = train(&binary, &here, &encoder, &device, "bf16");
         for (dtype, dynamics, tolerances) in [("f32", &f32, (2e-3, 0.02)), ("bf16", &bf16, (1e-2, 0.15))] {
@@ -125,7 +126,8 @@ fn what_is_missing_for_a_gpu_is_named() {
         let output = trainer(&binary, &arguments);
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    // By number, so that a card that is there is not found either. Before any file is read.
+    // No machine has a GPU of this number, so the test also works on machines with a GPU. The error comes before
+    // any file is read.
     let (code, message) = refused("cuda:99", &[]);
     assert_eq!(code, Some(2), "{message}");
     let reasons = ["this build has no GPU support", "there is no CUDA driver", "there is no GPU 99", "finds no GPU"];

@@ -1,6 +1,7 @@
-//! Loss, logits and every gradient of encoder and span classifier against PyTorch, and steps of AdamW with clipping.
+//! Compares loss, logits and every gradient of encoder and span classifier with PyTorch. Also compares steps of
+//! AdamW with clipping.
 //!
-//! `peers/gradients.py` made the golden file; weights come from the same formula on both sides.
+//! `peers/gradients.py` made the golden file. Both sides compute the weights by the same formula.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,16 +28,16 @@ struct Golden {
     steps: Steps,
 }
 
-/// Steps of AdamW on one and the same batch.
+/// Steps of AdamW, all on the same batch.
 #[derive(Deserialize)]
 struct Steps {
     encoder_rate: f32,
     head_rate: f32,
     weight_decay: f32,
     clip_norm: f32,
-    /// Before each step.
+    /// Loss before each step.
     losses: Vec<f64>,
-    /// Entries of every variable after the last.
+    /// Entries of every variable after the last step.
     after: HashMap<String, Vec<(usize, f64)>>,
 }
 
@@ -56,7 +57,7 @@ struct Gradient {
     entries: Vec<(usize, f64)>,
 }
 
-/// As in the script: numbers from an integer hash of name and position.
+/// Returns weights by the formula of the script: numbers from an integer hash of name and position.
 fn weight(name: &str, shape: &[usize]) -> Tensor {
     let salt = name.bytes().fold(0u32, |salt, byte| salt.wrapping_mul(31).wrapping_add(u32::from(byte)));
     let bound = if shape.len() > 1 { 0.4 } else { 0.2 };
@@ -73,7 +74,7 @@ fn weight(name: &str, shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// A model folder in Hugging Face layout with the golden weights.
+/// Writes a model folder in Hugging Face layout with the golden weights.
 fn write_model(folder: &Path, golden: &Golden) {
     let config = serde_json::json!({
         "model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -94,7 +95,7 @@ fn write_model(folder: &Path, golden: &Golden) {
             "max_input_chars_per_word": 100, "vocab": vocabulary},
     });
     std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
-    // As a task model has it: the encoder under a prefix.
+    // A task model has the encoder under a prefix.
     let prefix = |name: &str| if name.starts_with("span_head") { name.to_owned() } else { format!("bert.{name}") };
     let tensors: HashMap<String, Tensor> =
         golden.gradients.iter().map(|(name, g)| (prefix(name), weight(name, &g.shape))).collect();
@@ -106,7 +107,7 @@ fn gradients_match_pytorch_for_every_variable() {
     check(Compute::Kernels);
 }
 
-/// The way a GPU computes, on the CPU.
+/// Computes in the way of a GPU, but on the CPU.
 #[test]
 fn gradients_of_padded_batches_match_pytorch_for_every_variable() {
     check(Compute::tensors(Device::Cpu, DType::F32));
@@ -145,7 +146,7 @@ fn check_steps(compute: Compute) {
     let names: Vec<String> = model.parameters.names().map(str::to_owned).collect();
     assert_eq!(names.len(), after.len());
     for (name, values) in names.iter().zip(model.parameters.snapshot().unwrap()) {
-        // Its gradient is rounding: see below.
+        // Its gradient is only rounding error: see below.
         if name.ends_with("key.bias") {
             continue;
         }
@@ -162,7 +163,7 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("../golden/gradients.json")).unwrap()
 }
 
-/// The model with the golden weights, and the sentences as it reads them.
+/// Returns the model with the golden weights, and the sentences as its input.
 fn model(golden: &Golden, compute: Compute) -> (SpanModel, Vec<SentenceInput>) {
     let folder = tempfile::tempdir().unwrap();
     write_model(folder.path(), golden);

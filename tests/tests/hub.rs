@@ -1,4 +1,4 @@
-//! Encoders by hub id, against a server on this machine that answers as the hub does, or as no hub should.
+//! Downloads encoders by hub id. A server on this machine answers as the hub does, or as no hub should.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -14,18 +14,18 @@ use sha2::{Digest, Sha256};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// What goes wrong with one request for the content of weights.
+/// A failure of one request for the content of weights.
 #[derive(Clone, Copy)]
 enum Trouble {
-    /// This status.
+    /// The server answers with this status.
     Status(u16),
     /// The connection ends after this many bytes.
     CutAfter(usize),
-    /// A byte is another one.
+    /// One byte of the content is changed.
     Damaged,
 }
 
-/// A hub with the model `org/tiny`, whose files lie in a golden folder.
+/// A hub with the model `org/tiny`. Its files are those of a golden folder.
 struct LocalHub {
     address: SocketAddr,
     state: Arc<State>,
@@ -35,9 +35,9 @@ struct LocalHub {
 struct State {
     files: BTreeMap<String, Vec<u8>>,
     requests: Mutex<Vec<String>>,
-    /// Of the next requests for weights.
+    /// Failures of the next requests for weights.
     troubles: Mutex<VecDeque<Trouble>>,
-    /// In place of the true ones.
+    /// Sent in place of the true commit. The next field does the same for the ETag.
     commit: Mutex<Option<&'static str>>,
     etag: Mutex<Option<&'static str>>,
     is_over: AtomicBool,
@@ -51,7 +51,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// As the hub has it: SHA-256 of large files, git's hash of small ones.
+/// Returns the ETag of a file on the hub: SHA-256 for large files, git's hash for small files.
 fn etag(name: &str, bytes: &[u8]) -> String {
     if is_large(name) {
         return hex(&Sha256::digest(bytes));
@@ -85,7 +85,7 @@ impl LocalHub {
                 if answering.is_over.load(Ordering::Relaxed) {
                     return;
                 }
-                // A client that goes away is its own matter.
+                // A client that disconnects is not an error of the server.
                 let _ = answering.answer(stream.unwrap());
             }
         });
@@ -96,12 +96,12 @@ impl LocalHub {
         format!("http://{}", self.address)
     }
 
-    /// The requests since the last call, each with its range.
+    /// Returns the requests since the last call, each with its range.
     fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state.requests.lock().unwrap())
     }
 
-    /// The requests for the content of weights since the last call, by their range.
+    /// Returns the ranges of the requests for weights since the last call.
     fn ranges(&self) -> Vec<String> {
         let of = |request: String| request.strip_prefix("/store/").map(|r| r.split_once(' ').unwrap().1.to_owned());
         self.requests().into_iter().filter_map(of).collect()
@@ -121,7 +121,7 @@ impl Drop for LocalHub {
 }
 
 impl State {
-    /// Answers one request; the connection ends with it.
+    /// Answers one request and closes the connection.
     fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
         let mut lines = BufReader::new(&stream).lines();
         let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
@@ -154,7 +154,7 @@ impl State {
         let commit = self.commit.lock().unwrap().unwrap_or(COMMIT);
         let etag = self.etag.lock().unwrap().map_or_else(|| etag(name, bytes), |e| format!("{e}-{name}"));
         let etag = format!("\"{etag}\"");
-        // Large files lie elsewhere.
+        // Large files are in another place, so the answer is a redirect.
         if of_model.is_some() && is_large(name) {
             let place = format!("/store/{name}");
             return respond(302, &[("X-Repo-Commit", commit), ("X-Linked-Etag", &etag), ("Location", &place)], b"", 0);
@@ -179,7 +179,7 @@ impl State {
     }
 }
 
-/// The trainer with a cache of its own and this endpoint.
+/// Runs the trainer with its own cache and this endpoint.
 fn trainer(binary: &Path, home: &Path, endpoint: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary);
     for variable in ["HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
@@ -219,20 +219,20 @@ fn models_are_downloaded_once_and_then_taken_from_the_cache() {
         refused(&run(&["fetch", "org/tiny", "--offline"]), &["org/tiny", "cache", "--offline"]);
         assert!(hub.requests().is_empty());
 
-        // An earlier download broke off.
+        // An earlier download was interrupted.
         let blobs = home.path().join("hub/models--org--tiny/blobs");
         std::fs::create_dir_all(&blobs).unwrap();
         let bytes = std::fs::read(golden.join(weights)).unwrap();
         std::fs::write(blobs.join(format!("{}.part", etag(weights, &bytes))), &bytes[..1000]).unwrap();
         let folder = stdout(&run(&["fetch", "org/tiny"]));
         same(&folder);
-        // As Python lays its cache out.
+        // The cache has the same layout as Python's cache.
         assert_eq!(folder, home.path().join("hub/models--org--tiny/snapshots").join(COMMIT));
         let requests = hub.requests();
         assert!(requests.iter().any(|r| r.contains("/resolve/main/config.json ")), "{requests:?}");
         assert!(requests.iter().any(|r| r.ends_with(&format!("/{weights} bytes=1000-"))), "{requests:?}");
 
-        // There whole, it is not asked for again; a tag is, but its files are there already.
+        // A complete model is not requested again. A tag is looked up, but its files are already in the cache.
         assert_eq!(stdout(&run(&["fetch", "org/tiny"])), folder);
         assert!(hub.requests().is_empty());
         assert_eq!(stdout(&run(&["fetch", "org/tiny@v1"])), folder);
@@ -242,7 +242,7 @@ fn models_are_downloaded_once_and_then_taken_from_the_cache() {
         refused(&run(&["fetch", "org/private"]), &["org/private", "HF_TOKEN"]);
         refused(&run(&["fetch", "./org/tiny"]), &["./org/tiny", "ORGANISATION/NAME"]);
 
-        // The hub goes away.
+        // The hub is no longer reachable.
         drop(hub);
         let out = home.path().join("copy");
         assert_eq!(stdout(&run(&["fetch", "org/tiny", "--out", out.to_str().unwrap()])), out);
@@ -282,12 +282,13 @@ fn a_run_takes_its_encoder_from_the_hub() {
     };
     let run = |encoder| {
         let output = trainer(&binary, home.path(), &endpoint, &arguments(encoder));
-        // So small a run may end with nothing to clean; the encoder is not to blame.
+        // Such a small run may end with nothing to clean. That is not the encoder's fault.
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let message = run("org/tiny");
     assert!(home.path().join("run/model-raw/tokenizer.json").is_file(), "{message}");
-    // It goes on with the same files under another name, and without the hub; not with other files.
+    // The run goes on with the same files under another name, and without the hub. It does not go on with other
+    // files.
     assert!(run("org/tiny@v1").contains("not repeated"));
     drop(hub);
     assert!(run("org/tiny").contains("not repeated"));
@@ -303,7 +304,7 @@ fn a_run_takes_its_encoder_from_the_hub() {
     assert!(run("org/tiny").contains("pytorch_model.bin"));
 }
 
-/// What the weights of a family are called, and what is in them.
+/// Returns the name and the content of a family's weights file.
 fn weights(family: &str) -> (&'static str, Vec<u8>) {
     let name = ["model.safetensors", "pytorch_model.bin"].into_iter().find(|name| golden(family).join(name).is_file());
     let name = name.unwrap();
@@ -322,7 +323,7 @@ fn a_download_that_fails_is_tried_again_from_where_it_broke_off() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("503") && told.contains("the next attempt"), "{told}");
 
-    // In the end it is given up, and what came is kept for the next time.
+    // In the end, the download is given up. The bytes that arrived are kept for the next time.
     let home = tempfile::tempdir().unwrap();
     let fetch = || trainer(&binary, home.path(), &hub.endpoint(), &["fetch", "org/tiny"]);
     hub.trouble(&[Trouble::CutAfter(1000)]);
@@ -338,7 +339,8 @@ fn what_is_whole_is_not_asked_for_and_what_is_damaged_is_not_kept() {
     let binary = tests::trainer!();
     let (name, bytes) = weights("bert-uncased");
     let hub = LocalHub::start("bert-uncased");
-    // The process ended between the last byte and the name; more bytes than there are; wrong ones.
+    // Three cases: the process ended before the file got its name; there are too many bytes; there are wrong
+    // bytes.
     let longer = [&bytes[..], b"more"].concat();
     let mut other = bytes.clone();
     other[0] ^= 1;
@@ -364,7 +366,7 @@ fn what_is_whole_is_not_asked_for_and_what_is_damaged_is_not_kept() {
     assert!(!home.path().join("hub/models--org--tiny/snapshots").join(COMMIT).join(name).exists());
 }
 
-/// A mirror says what files are called in the cache.
+/// File names in the cache come from the answers of the mirror.
 #[test]
 fn a_mirror_writes_nothing_outside_the_cache() {
     let binary = tests::trainer!();

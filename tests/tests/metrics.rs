@@ -1,5 +1,5 @@
-//! All metrics against values that numpy computed in double precision (`peers/metrics.py`), on spans of
-//! a real run and on adversarial ones, over several windows.
+//! Compares all metrics with values that numpy computed in double precision (`peers/metrics.py`). The spans come
+//! from a real run and from adversarial cases, over several windows.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use shared::recording::dynamics::{EpochLogits, Precision, Run};
 #[derive(Deserialize)]
 struct Case {
     labels: Vec<LabelId>,
-    /// By epoch, span and label.
+    /// Logits by epoch, span and label.
     epochs: Vec<Vec<Vec<Value>>>,
 }
 
@@ -31,7 +31,7 @@ struct Expected {
     mean_distribution: Vec<Vec<Value>>,
 }
 
-/// A number, or the string that stands for one which JSON lacks.
+/// Returns a number. A string stands for a number that JSON cannot hold.
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| value.as_str().unwrap().parse().unwrap())
 }
@@ -47,7 +47,7 @@ impl Case {
     }
 }
 
-/// 10⁻⁵, absolute up to 1 and relative beyond; NaN where NaN is due.
+/// Checks that two numbers differ by at most 10⁻⁵: absolute up to 1, relative above. NaN must meet NaN.
 fn assert_close(found: f32, expected: &Value, what: &str) {
     let expected = number(expected);
     let is_close = (f64::from(found) - expected).abs() <= 1e-5 * expected.abs().max(1.0);

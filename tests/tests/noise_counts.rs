@@ -1,4 +1,4 @@
-//! The enumeration of candidate spans against the noise counts that the paper's code publishes.
+//! Compares the enumeration of candidate spans with the noise counts that the paper's code publishes.
 
 use shared::corpus::labels::O;
 use shared::corpus::span::DEFAULT_MAX_WIDTH;

@@ -1,5 +1,5 @@
-//! Every parser of outside bytes over the kept inputs of its fuzz target and over random changes of
-//! them, on the stable compiler: a guard between the long runs of `cargo xtask fuzz`.
+//! Runs every parser of outside bytes on the kept inputs of its fuzz target, and on random changes of them. It
+//! needs only the stable compiler. It is a guard between the long runs of `cargo xtask fuzz`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tests::parsers::{ALL, Parser};
 
-/// Changed inputs for each parser.
+/// Number of changed inputs for each parser.
 const CHANGES: u32 = 3000;
 
 fn inputs_of(parser: &Parser) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(parser.name);
     let mut files: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    // A folder's order is not fixed; the changes below shall be.
+    // The order of files in a folder is not fixed, but the changes below must be.
     files.sort();
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Seeded: the same changes on every machine.
+/// Random numbers from a seed, so that the changes are the same on every machine.
 struct Dice(ChaCha8Rng);
 
 impl Dice {
@@ -28,7 +28,7 @@ impl Dice {
     }
 }
 
-/// One to four changes: bytes, cuts, repeats, pieces of another input, numbers at the edge of their type.
+/// Makes one to four changes: bytes, cuts, repeats, pieces of another input, numbers at the edge of their type.
 fn changed(inputs: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = inputs[dice.below(inputs.len())].clone();
     for _ in 0..=dice.below(4) {

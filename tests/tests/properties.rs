@@ -21,7 +21,7 @@ use shared::recording::dynamics::{
     Dynamics, EpochLogits, EpochScore, Negatives, Precision, Run, RunInfo, SampleScheme, ThresholdRun,
 };
 
-/// Logits as rows, by epoch; multiples of 1/8, so that sums and half precision are exact.
+/// Logits as rows, by epoch. They are multiples of 1/8, so that sums and half precision are exact.
 #[derive(Debug, Clone)]
 struct Logits {
     n_types: usize,
@@ -34,7 +34,7 @@ impl Logits {
         Run { epochs: epochs.collect(), scores: vec![] }
     }
 
-    /// Every span's row changed.
+    /// Returns logits in which every row is changed.
     fn changed(&self, change: impl Fn(usize, &[f32]) -> Vec<f32>) -> Self {
         let width = self.n_types + 1;
         let rows = |rows: &Vec<f32>| rows.chunks(width).enumerate().flat_map(|(i, row)| change(i, row)).collect();
@@ -47,7 +47,7 @@ fn logits(n_spans: usize, n_types: usize, n_epochs: usize) -> impl Strategy<Valu
     prop::collection::vec(rows, n_epochs).prop_map(move |epochs| Logits { n_types, epochs })
 }
 
-/// Logits and labels of up to 600 spans: more than one block of the vectorised loops.
+/// Returns logits and labels of up to 600 spans, which is more than one block of the vectorised loops.
 fn labelled_logits() -> impl Strategy<Value = (Logits, Vec<LabelId>)> {
     (1..600usize, 1..6usize, 1..6usize).prop_flat_map(|(n_spans, n_types, n_epochs)| {
         let labels = prop::collection::vec(0..=n_types as LabelId, n_spans);
@@ -55,14 +55,15 @@ fn labelled_logits() -> impl Strategy<Value = (Logits, Vec<LabelId>)> {
     })
 }
 
-/// A whole file's content: some sentences without tokens, unknown spans, gold, a threshold run.
+/// Returns the content of a whole file. It may have sentences without tokens, unknown spans, gold labels and a
+/// threshold run.
 fn dynamics() -> impl Strategy<Value = Dynamics> {
     let lengths = prop::collection::vec(0..6u32, 1..6);
     (lengths, 1..5u32, 1..4usize, 1..5usize, any::<[bool; 4]>()).prop_flat_map(
         |(lengths, max_width, n_types, n_epochs, [half, is_all, has_gold, has_samples])| {
             let index = SpanIndex::new(lengths.iter().copied(), max_width).unwrap();
             let n = index.len();
-            // A label per candidate, mostly `O`; one more than the types stands for unknown.
+            // A label for each candidate, mostly `O`. The label after the last type stands for unknown.
             let label = prop_oneof![5 => Just(O), 3 => 1..=n_types as LabelId, 1 => Just(n_types as LabelId + 1)];
             let distant = prop::collection::vec(label, n);
             let gold = prop::collection::vec(prop_oneof![3 => Just(O), 1 => 1..=n_types as LabelId], n);
@@ -121,7 +122,7 @@ fn dynamics() -> impl Strategy<Value = Dynamics> {
     )
 }
 
-/// Every other entity contradicted, for `O` or for nothing clear.
+/// Returns entries that contradict every second entity. They ask for `O`, or for no clear label.
 fn contradicted(corpus: &Corpus, is_clear: bool) -> Vec<Entry> {
     let entry = |entity: &Entity| Entry {
         words: corpus.tokens.surface(entity.span),
@@ -148,7 +149,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     (rule(), rule(), classes, any::<[bool; 4]>(), metric, 0.0..1.0f32, 1..4u32).prop_map(
         |(negatives, positives, classes, choices, metric, relabel_probability, last)| {
             let [relabel, overlap_suppression, per_class, dictionary_check] = choices;
-            // Trust is a probability: other thresholds are refused where settings are read.
+            // Trust is a probability. Other thresholds are refused when settings are read.
             let fit = |rule: Rule| match rule {
                 Rule::Fixed(value) if metric == Metric::Trust => Rule::Fixed((value + 6.0) / 12.0),
                 rule => rule,

@@ -1,5 +1,5 @@
-//! Runs that end before their time: killed at many moments, interrupted, out of room. Started again, they must end
-//! with the bytes of an undisturbed run.
+//! Runs that end too early: killed at many moments, interrupted, or without room on disk. When they are started
+//! again, they must end with the same bytes as an undisturbed run.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-/// A trainer and a corpus so small that a whole run takes about a second.
+/// A trainer and a small corpus. A whole run takes about a second.
 struct Bench {
     binary: PathBuf,
     folder: tempfile::TempDir,
@@ -37,7 +37,8 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// The command of a run into the folder `out`: rates so high that something is learned in two epochs.
+    /// Returns the command of a run into the folder `out`. Its rates are so high that something is learned in two
+    /// epochs.
     fn command(&self, out: &str, options: &[&str]) -> Command {
         self.command_with("builtin", out, options)
     }
@@ -62,22 +63,23 @@ impl Bench {
         output
     }
 
-    /// The message of a run that must fail, in words.
+    /// Returns the message of a run that must fail.
     fn fail(&self, out: &str, options: &[&str]) -> String {
         message(self.command(out, options).output().unwrap())
     }
 
-    /// Starts a run and lets it go on until the file is there.
+    /// Starts a run and waits until the file exists.
     fn until_there_is(&self, file: &str, out: &str, options: &[&str]) -> Child {
         self.until_written(self.command(out, options), out, (file, 1)).expect("the run ended before")
     }
 
-    /// Starts a run and lets it go on until the file was written so many times; none where the run ends before.
+    /// Starts a run and waits until the file was written this many times. Returns `None` if the run ends before
+    /// that.
     fn until_written(&self, mut command: Command, out: &str, (file, times): (&str, usize)) -> Option<Child> {
         let path = self.path(out).join(file);
         let mut child = command.spawn().unwrap();
         let mut last = version(&path);
-        // What an earlier start left counts once.
+        // A file from an earlier start counts once.
         let mut seen = usize::from(!last.is_empty());
         while seen < times {
             if let Some(status) = child.try_wait().unwrap() {
@@ -92,7 +94,7 @@ impl Bench {
         Some(child)
     }
 
-    /// All files of a finished run, metrics without wall-clock seconds.
+    /// Returns all files of a finished run. Metrics are without wall-clock seconds.
     fn results(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(&self.path(out), "", &mut files);
@@ -146,7 +148,7 @@ fn message(output: Output) -> String {
     message
 }
 
-/// What changes when a file is written anew; for `FOLDER/BEGINNING*`, one of all such files.
+/// Returns a value that changes when a file is written anew. For `FOLDER/BEGINNING*`, it covers all such files.
 fn version(path: &Path) -> Vec<(u64, SystemTime, u64)> {
     let of_file = |metadata: Metadata| (metadata.ino(), metadata.modified().unwrap(), metadata.len());
     let name = path.file_name().unwrap().to_str().unwrap();
@@ -155,11 +157,11 @@ fn version(path: &Path) -> Vec<(u64, SystemTime, u64)> {
     };
     let entries = std::fs::read_dir(path.parent().unwrap()).into_iter().flatten().flatten();
     let named = entries.filter(|entry| entry.file_name().to_str().unwrap().starts_with(beginning));
-    // Files come and go while they are listed.
+    // Files may appear and disappear while they are listed.
     named.filter_map(|entry| Some(of_file(entry.metadata().ok()?))).collect()
 }
 
-/// Kills a run that is at work.
+/// Kills a run that is still working.
 fn kill(mut child: Child) {
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(9), "the run had ended before it was killed");
@@ -172,7 +174,7 @@ fn killed_at_any_moment_it_ends_as_if_undisturbed() {
     bench.succeed("undisturbed", &options);
     let expected = bench.results("undisturbed");
     assert!(expected.contains_key("model-cleaned/model.safetensors") && expected.contains_key("provenance.json"));
-    // In the order of a run.
+    // In the order in which a run writes them.
     for (moment, at) in [
         ("config.json", 1),
         ("checkpoint/raw.safetensors", 2),
@@ -188,7 +190,7 @@ fn killed_at_any_moment_it_ends_as_if_undisturbed() {
     {
         let out = format!("killed-{moment}");
         kill(bench.until_written(bench.command(&out, &options), &out, at).unwrap_or_else(|| panic!("no {at:?}")));
-        // How often checkpoints are written is no part of the result.
+        // The number of checkpoints does not change the result.
         bench.succeed(&out, &[]);
         bench.assert_same(&out, &expected, &format!("killed at {at:?}"));
     }
@@ -197,13 +199,14 @@ fn killed_at_any_moment_it_ends_as_if_undisturbed() {
 #[test]
 fn killed_again_and_again_it_still_ends() {
     let bench = Bench::new();
-    // Everything that has a state of its own: logits of the training passes, several members, two runs at a time.
+    // Options for everything that has its own state: logits of the training passes, several members, two runs at a
+    // time.
     let options = ["--record", "train", "--ensemble", "2", "--reference", "none", "--clip-norm", "1"];
     bench.succeed("undisturbed", &options);
     let expected = bench.results("undisturbed");
     let options = [&options[..], &["--checkpoint-steps", "2", "--parallel-runs"]].concat();
     let mut kills = 0;
-    // Every start is longer than the one before.
+    // Every start lasts longer than the one before.
     while let Some(child) =
         bench.until_written(bench.command("killed", &options), "killed", ("checkpoint/*", 3 << kills))
     {
@@ -214,7 +217,8 @@ fn killed_again_and_again_it_still_ends() {
     bench.assert_same("killed", &expected, "killed again and again");
 }
 
-/// The way a GPU computes, on the CPU: its weights and moments lie elsewhere, so it has checkpoints of its own kind.
+/// Computes in the way of a GPU, but on the CPU. Weights and moments are stored elsewhere, so the checkpoints
+/// differ.
 #[test]
 fn a_training_by_tensor_operations_goes_on_as_well() {
     let bench = Bench::new();
@@ -257,7 +261,8 @@ fn the_number_of_threads_changes_no_byte() {
     assert!(dynamics[0] == dynamics[1] && dynamics[0] == dynamics[2]);
 }
 
-/// Pretrained encoders, whose trainings have other parameters, and the options that no other test of whole runs gives.
+/// Tests pretrained encoders, whose training has other parameters, and options that no other test of whole runs
+/// uses.
 #[test]
 fn pretrained_encoders_go_on_on_other_threads() {
     let bench = Bench::new();
@@ -324,12 +329,12 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     let whole = std::fs::read(&checkpoint).unwrap();
     let dynamics = std::fs::read(bench.path("run").join("dynamics.dyn.partial")).unwrap();
 
-    // Other settings: named, with both values.
+    // Other settings are refused. The message names them with both values.
     let refused = bench.fail("run", &[&options[..], &["--max-span-width", "5"]].concat());
     assert!(refused.contains("other settings") && refused.contains("config.max_span_width: 8 → 5"), "{refused}");
     assert!(!refused.contains("epochs"), "{refused}");
 
-    // Another build, or another kind of CPU: their last bits differ.
+    // Another build or another kind of CPU is refused, because the last bits of its results differ.
     let settings = bench.path("run").join("config.json");
     let bound = std::fs::read_to_string(&settings).unwrap();
     let mut other: Value = serde_json::from_str(&bound).unwrap();
@@ -343,7 +348,7 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     assert!(refused.contains("another kind of CPU"), "{refused}");
     std::fs::write(&settings, bound).unwrap();
 
-    // No room: the limit on a file's size is below a checkpoint's.
+    // There is no room: the limit on a file's size is below the size of a checkpoint.
     let mut limited = Command::new("sh");
     let run = bench.command("run", &options);
     limited
@@ -354,7 +359,7 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     assert!(full.contains("threshold.safetensors") && full.contains("make room"), "{full}");
     assert!(std::fs::read(&checkpoint).unwrap() == whole, "the former checkpoint is still there");
 
-    // One damaged byte.
+    // One byte of the checkpoint is damaged.
     let mut damaged = whole.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
@@ -363,7 +368,7 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     assert!(refused.contains("threshold.safetensors") && refused.contains("Delete it"), "{refused}");
     assert!(std::fs::read(bench.path("run").join("dynamics.dyn.partial")).unwrap() == dynamics);
 
-    // A damaged recording of the finished run.
+    // One byte of the recording of the finished run is damaged.
     let mut damaged = dynamics.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
@@ -372,19 +377,19 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     assert!(refused.contains("dynamics.dyn.partial") && refused.contains("delete"), "{refused}");
     std::fs::write(bench.path("run").join("dynamics.dyn.partial"), &dynamics).unwrap();
 
-    // As it says.
+    // Deleting the checkpoint helps, as the message says.
     std::fs::remove_file(&checkpoint).unwrap();
     bench.succeed("run", &options);
     bench.assert_same("run", &expected, "after all that");
 
-    // Settings that are gone: the results in the folder are of nobody knows which.
+    // Without the settings, nobody knows which settings the results in the folder belong to.
     std::fs::rename(&settings, bench.path("config.json")).unwrap();
     let refused = bench.fail("run", &options);
     assert!(refused.contains("config.json") && refused.contains("new or empty folder"), "{refused}");
     std::fs::rename(bench.path("config.json"), &settings).unwrap();
     bench.assert_same("run", &expected, "after that, too");
 
-    // Dynamics that were cut off after an epoch, or are another run's.
+    // The dynamics were cut off after an epoch, or are from another run.
     let dynamics = bench.path("run").join("dynamics.dyn");
     let whole = std::fs::read(&dynamics).unwrap();
     std::fs::write(&dynamics, &whole[..whole.len() / 2]).unwrap();
@@ -397,7 +402,7 @@ fn what_cannot_go_on_says_why_and_loses_nothing() {
     std::fs::write(&dynamics, &whole).unwrap();
     bench.assert_same("run", &expected, "after that as well");
 
-    // A folder that cannot be: noticed before training.
+    // A folder that cannot exist is noticed before training.
     std::fs::write(bench.path("file"), "").unwrap();
     let refused = bench.fail("file/run", &options);
     assert!(refused.contains("file/run") && !refused.contains("epoch 1/2"), "{refused}");
@@ -411,7 +416,7 @@ fn a_loss_that_is_no_number_names_its_batch() {
     for part in ["raw labels", "epoch 1, step", "training sentences [", "--encoder-rate", "another --out"] {
         assert!(first.contains(part), "{part:?} is not in: {first}");
     }
-    // From the checkpoint before it, it happens again at the same place.
+    // From the checkpoint before it, the failure happens again at the same place.
     let again = bench.fail("nan", &options);
     let error = |message: &str| message.lines().find(|l| l.starts_with("error")).unwrap().to_owned();
     assert!(again.contains("goes on at epoch 1"), "{again}");
@@ -439,7 +444,7 @@ fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
     let (sweep, metrics) = (json("sweep.json"), json("metrics.json"));
     assert!(metrics["test"]["oracle"]["f1"].is_number() && metrics["test"].get("gold").is_none());
     let combinations = sweep["combinations"].as_array().unwrap();
-    // There are two epochs: both windows judge the same, and are trained on once.
+    // There are only two epochs, so both windows judge the same. Their cleaned corpus is trained on only once.
     assert_eq!(combinations[0]["cleaned"], combinations[2]["cleaned"]);
     assert_ne!(combinations[0]["cleaned"], combinations[1]["cleaned"]);
     assert_eq!(files.keys().filter(|f| f.starts_with("sweep/")).count(), 2);
@@ -459,7 +464,7 @@ fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
     assert!(report.contains("<h2>Settings tried</h2>") && report.contains("<th>oracle P</th>"));
     assert_eq!(report.matches(">taken<").count(), 1);
 
-    // The same in one go, and once more without anything left to do.
+    // The same sweep without interruption, and then once more when nothing is left to do.
     bench.succeed("at-once", &options);
     bench.assert_same("at-once", &files, "killed in between, or in one go");
     bench.succeed("at-once", &options);

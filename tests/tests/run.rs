@@ -1,4 +1,4 @@
-//! The main job through the built binary: on the bundled sample, and on real data where it is there.
+//! The main job through the built binary: on the bundled sample, and on real data if there is any.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The bundled sample, written to a folder.
+/// Writes the bundled sample to a folder.
 fn sample(binary: &Path, folder: &Path) -> PathBuf {
     let data = folder.join("sample");
     succeed(binary, &["sample", "--out", text(&data), "--seed", "1"]);
@@ -52,7 +52,7 @@ fn files(data: &Path) -> Vec<String> {
         .into()
 }
 
-/// `trainer demo` into a folder, until its page is served; a pipe opens no browser.
+/// Runs `trainer demo` until it serves the page. The output is a pipe, so no browser opens.
 fn demo(binary: &Path, folder: &Path) {
     let page = folder.join("page");
     std::fs::create_dir(&page).unwrap();
@@ -75,7 +75,7 @@ fn the_whole_job_on_the_sample() {
     let folder = tempfile::tempdir().unwrap();
     let (files, out) = (files(&folder.path().join("sample")), folder.path().join("seed-1"));
     demo(&binary, folder.path());
-    // What the demo does is this run: it is there already.
+    // The demo has already done this run.
     let arguments = run_arguments(&files, "builtin", &out, ("6", "1"));
     succeed(&binary, &arguments);
 
@@ -86,7 +86,7 @@ fn the_whole_job_on_the_sample() {
     assert!(f1("cleaned") > f1("raw") + 0.01, "the cleaning helps: {} and {}", f1("cleaned"), f1("raw"));
     let on_dev = |which: &str| metrics["dev_f1"][which].as_f64().unwrap();
     assert!(on_dev("cleaned") >= on_dev("raw"), "no label changed is one of the trials: {}", metrics["dev_f1"]);
-    // The labels themselves come closer to what annotators say.
+    // After the cleaning, the labels agree better with the annotators.
     let agreement = |labels: &Path| {
         let printed = succeed(&binary, &["evaluate", "--predictions", text(labels), "--corpus", &files[1], "--json"]);
         serde_json::from_slice::<Value>(&printed.stdout).unwrap()["f1"].as_f64().unwrap()
@@ -97,11 +97,12 @@ fn the_whole_job_on_the_sample() {
     for side in ["positives", "negatives"] {
         assert!(number(&["removed", side]) + number(&["relabelled", side]) > 0.0, "{side}");
     }
-    // Twice the base rates, .257 and .0054, would not come by chance.
+    // The base rates are .257 and .0054, so these values do not come by chance.
     assert!(number(&["noise", "false_negatives", "average_precision"]) > 0.2);
     assert!(number(&["noise", "false_positives", "precision"]) > 0.3);
 
-    // The labels were cleaned by trust, or no label is changed, which is no training. What is best on dev was taken.
+    // There are two trials: labels cleaned by trust, and no label changed, which needs no training. The better one
+    // on dev is chosen.
     let tried = metrics["sweep"].as_array().unwrap();
     let dev_f1 = |t: &Value| t["dev_f1"].as_f64().unwrap();
     let best = tried.iter().map(dev_f1).fold(f64::MIN, f64::max);
@@ -113,7 +114,7 @@ fn the_whole_job_on_the_sample() {
     let first_best = tried.iter().position(|t| dev_f1(t) == best);
     assert!(tried.iter().enumerate().all(|(i, t)| t["chosen"] == (Some(i) == first_best)), "{tried:?}");
 
-    // The cleaning is what `clean` does with the same decisions, and without a trial the automatic ones are taken.
+    // `clean` gives the same corpus with the same decisions. Without trials, the automatic settings are used.
     let again = folder.path().join("again.json");
     let (dynamics, decisions) = (out.join("dynamics.dyn"), out.join("decisions.json"));
     let clean = ["clean", text(&dynamics), "--corpus", &files[0], "--out", text(&again)];
@@ -122,7 +123,7 @@ fn the_whole_job_on_the_sample() {
         assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(out.join("cleaned.json")).unwrap());
     };
     same(&["--decisions", text(&decisions)]);
-    // The threshold run ends with the window, and its model is scored nowhere.
+    // The threshold run ends with the window. Its model gets no scores.
     let recorded = shared::recording::dyn_file::read(&std::fs::read(&dynamics).unwrap()).unwrap();
     let samples = recorded.threshold_run.unwrap().run;
     let last_of_window = number(&["settings", "window", "last"]) as usize;
@@ -137,7 +138,7 @@ fn the_whole_job_on_the_sample() {
     assert!(report.contains("<svg") && !report.contains("<script"));
     assert!(report.len() < 3_000_000, "{} bytes", report.len());
 
-    // Done once, it is not done again; with another setting it refuses to mix results.
+    // A finished run is not repeated. With another setting, it refuses to mix results.
     let before = std::fs::metadata(out.join("dynamics.dyn")).unwrap().modified().unwrap();
     succeed(&binary, &arguments);
     assert_eq!(std::fs::metadata(out.join("dynamics.dyn")).unwrap().modified().unwrap(), before);
@@ -197,7 +198,7 @@ fn an_ensemble_is_the_mean_of_runs_of_other_seeds() {
     let both = logits(3, "2");
     let (first, second) = (logits(3, "1"), logits(trainer::random::derived_seed(3, "member 2"), "1"));
     assert_ne!(first, second);
-    // In half precision.
+    // The logits are in half precision.
     let is_mean = |((&both, &a), &b): ((&f32, &f32), &f32)| (both - (a + b) / 2.0).abs() <= 0.002 * (1.0 + both.abs());
     assert!(both.iter().zip(&first).zip(&second).all(is_mean));
 }
@@ -210,7 +211,8 @@ fn same_seed_same_bytes_for_any_number_of_threads() {
     let files = files(&data);
     let dynamics = |threads: &str| {
         let out = folder.path().join(threads);
-        // Cleaned labels take the same way; that a whole run is the same is tested on fewer sentences.
+        // Reference and trials are left out, because they train in the same way. Another test compares whole runs
+        // on fewer sentences.
         let options = vec!["--reference", "none", "--trials", "none"];
         let arguments = [run_arguments(&files, "builtin", &out, ("1", "3")), options].concat();
         let output = Command::new(&binary).args(&arguments).env("RAYON_NUM_THREADS", threads).output().unwrap();
@@ -258,8 +260,8 @@ fn the_whole_job_on_wikigold_with_a_pretrained_encoder() {
     succeed(&binary, &[run_arguments(&files, text(&encoder), &out, ("2", "3")), vec!["--reference", "none"]].concat());
     let metrics = json(&out.join("metrics.json"));
     let number = |path: &[&str]| path.iter().fold(&metrics, |v, key| &v[*key]).as_f64().unwrap();
-    // Two epochs only; over seeds raw F1 is near .4 then, and average precision clearly over the
-    // base rates .521 and .0057.
+    // With only two epochs, raw F1 is near .4 over seeds. Average precision is clearly above the base rates .521
+    // and .0057.
     assert!(number(&["test", "raw", "f1"]) > 0.25);
     assert!(number(&["test", "cleaned", "f1"]) > 0.25);
     assert!(number(&["noise", "false_positives", "average_precision"]) > 0.55);

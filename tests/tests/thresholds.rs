@@ -1,7 +1,7 @@
-//! The automatic threshold on runs over three real corpora and the bundled sample: never worse than
-//! AUM < 0 at finding the wrong labels, which it does not know.
+//! Tests the automatic threshold on runs over three real corpora and the bundled sample. The threshold does not
+//! know which labels are wrong. Even so, it must find them at least as well as AUM < 0.
 //!
-//! The golden files hold columns of four runs, no text: AUM in hundredths, counted.
+//! The golden files hold columns of four runs without text: counts of spans by AUM in hundredths.
 
 use serde::Deserialize;
 use shared::detection::ranking::Ascending;
@@ -11,23 +11,23 @@ use shared::detection::threshold::Automatic;
 struct Golden {
     negatives: Side,
     positives: Side,
-    /// Of the positive samples, in hundredths.
+    /// AUM of every positive sample in hundredths: held out, and trained on.
     held_out_and_trained: Vec<(i32, i32)>,
 }
 
 #[derive(Deserialize)]
 struct Side {
-    /// (AUM in hundredths, spans, wrong ones among them), ascending; of negatives, those that overlap no
-    /// more suspicious one. Those above 7 are left out.
+    /// (AUM in hundredths, number of spans, number of wrong ones), ascending. Negatives that overlap a more
+    /// suspicious negative are left out. Values above 7 are left out.
     real: Vec<(i32, u32, u32)>,
-    /// Wrong labels on this side.
+    /// Number of wrong labels on this side.
     wrong: u32,
-    /// AUM of the samples' given labels, in hundredths.
+    /// AUM of the samples for their given labels, in hundredths.
     samples: Vec<i32>,
 }
 
 impl Side {
-    /// F1 of judging everything below this AUM wrong.
+    /// Returns the F1 of judging every span below this AUM as wrong.
     fn f1(&self, threshold: f32) -> f64 {
         let below = self.real.iter().filter(|&&(aum, ..)| aum as f32 / 100.0 < threshold);
         let (judged, found) = below.fold((0, 0), |sum, &(_, spans, wrong)| (sum.0 + spans, sum.1 + wrong));
@@ -41,7 +41,7 @@ fn aum(hundredths: i32) -> f32 {
 
 #[test]
 fn the_automatic_threshold_is_never_worse_than_zero_on_the_runs_kept() {
-    // Negatives, positives.
+    // Documented thresholds: negatives, positives.
     let runs =
         [("wikigold", [0.40, 0.37]), ("conll03-slice", [1.08, 0.59]), ("wnut16", [0.0, 0.0]), ("sample", [1.62, 0.15])];
     for (name, expected) in runs {

@@ -1,4 +1,4 @@
-//! The page's address says what is shown: `#decisions=…&view=…`.
+//! Stores the settings and the view in the page's address: `#decisions=…&view=…`.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::state::App;
 use crate::work::Work;
 use crate::{link, work};
 
-/// Browsers refuse addresses that change all the time.
+/// Delay before the address follows a change. Browsers refuse addresses that change too often.
 const PAUSE: Duration = Duration::from_millis(400);
 
-/// What is looked at.
+/// The view that an address stores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct View {
@@ -32,9 +32,9 @@ struct View {
     form_order: FormOrder,
     colouring: Colouring,
     log_counts: bool,
-    /// Of the data map.
+    /// Axes of the data map.
     axes: Axes,
-    /// Of the data map.
+    /// The visible part of the data map; `None` shows all of it.
     zoom: Option<Extent>,
     span: Option<SpanId>,
 }
@@ -55,15 +55,15 @@ impl Default for View {
     }
 }
 
-/// What an address says about the settings.
+/// The decisions that an address carries.
 pub struct Linked {
-    /// As `decisions.json`.
+    /// The decisions as the text of a `decisions.json`.
     pub json: String,
     decisions: Decisions,
 }
 
 impl Linked {
-    /// Whether it says nothing that this work does not say.
+    /// Returns whether the address has no decisions by hand and the same settings as this work.
     pub fn is_of(&self, work: &Work) -> bool {
         self.decisions.overrides.is_empty() && self.settings() == &work.settings
     }
@@ -74,24 +74,24 @@ impl Linked {
 }
 
 thread_local! {
-    /// What the address said when the page was loaded, until the file that it is about is open. Afterwards the
-    /// address only follows what is shown.
+    /// The address (from `#` on) when the page was loaded or when the user changed it. It is removed when its file
+    /// is open. From then on, the address only follows the view.
     static GIVEN: RefCell<Option<String>> = const { RefCell::new(None) };
-    /// Whether the page itself had put that there: it was loaded again.
+    /// Whether the page itself had written that address, so that the page was only reloaded.
     static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Goes with every address that the page puts there, and stays with it when the page is loaded again.
+/// The history state that marks an address as written by the page. It survives a reload.
 const OWN: &str = "dynclean";
 
-/// Corners of an area of the data map: more take too long, and nobody draws them.
+/// Largest number of corners of an area on the data map. More would take too long, and nobody draws so many.
 const MOST_CORNERS: usize = 4096;
 
 fn given() -> Option<String> {
     GIVEN.with_borrow(Clone::clone)
 }
 
-/// Takes the address at its word: what it says holds when its file is open.
+/// Reads the address now and whenever the user changes it. It takes effect when its file is open.
 pub fn read(app: App) {
     let take = || {
         GIVEN.set(window().location().hash().ok().filter(|hash| !hash.is_empty()));
@@ -106,12 +106,13 @@ pub fn read(app: App) {
     std::mem::forget(handle);
 }
 
-/// Whether the address is not a link, but what the page put there before it was loaded again.
+/// Returns whether the page wrote the address itself before a reload. Otherwise the address is a link.
 pub fn is_own() -> bool {
     IS_OWN.get()
 }
 
-/// The decisions in the address, if they are about the file with this digest.
+/// Returns the decisions in the address. If they are about a file with another digest or cannot be read, tells the
+/// user and returns `None`.
 pub fn decisions(app: App, digest: &str) -> Option<Linked> {
     let json = share::decisions_of(&given()?)?;
     match Decisions::read(json.as_bytes(), digest) {
@@ -123,13 +124,13 @@ pub fn decisions(app: App, digest: &str) -> Option<Linked> {
     }
 }
 
-/// The digest of the file that the address is about.
+/// Returns the digest of the file that the address is about.
 pub fn digest() -> Option<String> {
     let json = share::decisions_of(&given()?)?;
     serde_json::from_str::<Decisions>(&json).ok().map(|decisions| decisions.dynamics)
 }
 
-/// Shows what the address says is looked at, if it is about the file with this digest.
+/// Shows the view that the address stores, if the address is about the file with the digest `of`.
 pub fn restore_view(app: App, of: &str) {
     if digest().as_deref() != Some(of) {
         return;
@@ -157,7 +158,7 @@ pub fn restore_view(app: App, of: &str) {
     }
     app.map_colouring.set(view.colouring);
     app.log_counts.set(view.log_counts);
-    // The other recording is not open.
+    // Axes of a comparison are left out, because the other recording is not open.
     if !view.axes.compare() {
         app.axes.set(view.axes);
         app.zoom.set(view.zoom.filter(|part| is_shown(part, view.axes)));
@@ -167,9 +168,9 @@ pub fn restore_view(app: App, of: &str) {
     }
 }
 
-/// Whether a part of a map with these axes, which may be anything in an address, can be drawn.
+/// Returns whether this part of a map with these axes can be drawn. An address may contain any numbers.
 fn is_shown(part: &Extent, axes: Axes) -> bool {
-    // How far AUMs and epochs go is not known yet.
+    // The real ranges of AUMs and epochs are not known yet, so wide ones are used.
     let whole = |axis: Axis| axis.range(u32::from(u16::MAX), [(-1e5, 1e5); 2]);
     let inside = |(low, high): (f32, f32), (least, most): (f32, f32)| {
         low >= least && high <= most && high - low >= 0.9e-3 * (most - least).min(1.0)
@@ -178,16 +179,16 @@ fn is_shown(part: &Extent, axes: Axes) -> bool {
 }
 
 thread_local! {
-    /// Whether the address is to follow soon.
+    /// Whether the address is going to be updated.
     static DUE: Cell<bool> = const { Cell::new(false) };
-    /// Whether an address that carries everything was put there since the last change: it stays.
+    /// Whether the address is a complete link that was made after the last change. Such an address stays.
     static SHARED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets the address follow what is shown.
+/// Updates the address when the view or the settings change.
 pub fn follow(app: App) {
     Effect::new(move |_| {
-        // Read all, so that a change of any is seen.
+        // Reads both, so that the effect runs when either of them changes.
         let (_, _) = (view(app), app.settings.get());
         SHARED.set(false);
         if app.file.with(Option::is_none) || DUE.replace(true) {
@@ -229,11 +230,11 @@ fn with_view(app: App, fragment: &str) -> String {
 }
 
 fn replace(hash: &str) {
-    // Refused where addresses change too often: the next change says it again.
+    // The browser refuses this if addresses change too often. The next change writes the address again.
     let _ = window().history().and_then(|history| history.replace_state_with_url(&OWN.into(), "", Some(hash)));
 }
 
-/// Puts the address that carries everything into the address bar and on the clipboard.
+/// Puts the complete link into the address bar and on the clipboard.
 pub fn share(app: App, fragment: &str, complete: bool) {
     replace(&with_view(app, fragment));
     SHARED.set(true);
@@ -254,7 +255,7 @@ pub fn share(app: App, fragment: &str, complete: bool) {
     };
     wasm_bindgen_futures::spawn_local(async move {
         let clipboard = window().navigator().clipboard();
-        // There is none where the page came by plain http from another machine.
+        // A page that came by plain http from another machine has no clipboard.
         let is_written = !clipboard.is_undefined()
             && wasm_bindgen_futures::JsFuture::from(clipboard.write_text(&address)).await.is_ok();
         if is_written {
@@ -268,7 +269,7 @@ pub fn share(app: App, fragment: &str, complete: bool) {
     });
 }
 
-/// Asks for the address that carries everything.
+/// Asks the worker for the complete link.
 pub fn ask() {
     link::share();
 }

@@ -1,10 +1,10 @@
-//! Hands bytes to the user as a file.
+//! Saves bytes as a file on the user's disk.
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
-/// Lets the browser save `bytes` (an `ArrayBuffer`) under this name.
+/// Makes the browser save `bytes` (an `ArrayBuffer`) under this name.
 pub fn save(name: &str, bytes: &JsValue) -> Result<(), JsValue> {
     let kind = BlobPropertyBag::new();
     kind.set_type(match name.rsplit('.').next() {
@@ -21,6 +21,6 @@ pub fn save(name: &str, bytes: &JsValue) -> Result<(), JsValue> {
     anchor.set_href(&url);
     anchor.set_download(name);
     anchor.click();
-    // The click has taken its reference; the browser keeps the bytes until they are saved.
+    // The click holds its own reference to the bytes. The browser keeps them until they are saved.
     Url::revoke_object_url(&url)
 }

@@ -1,5 +1,5 @@
-//! What the worker keeps to list surface forms: made when the list is first looked at, and as much of it again as a
-//! change asks for.
+//! The list of surface forms that the worker keeps for the open file. It is made when the list is first shown. A
+//! change rebuilds only the parts that it affects.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,9 @@ use shared::corpus::Corpus;
 /// The surface forms of the open file.
 pub struct FormCache {
     forms: SurfaceForms,
-    /// Of the window and metric in force.
+    /// Metric values of the forms for the current window and metric.
     learned: Option<Learned>,
-    /// Which forms pass this filter; without one all do.
+    /// The filter, and which forms pass it. Without a filter, all forms pass.
     passing: Option<(Filter, Vec<bool>)>,
 }
 
@@ -27,18 +27,18 @@ impl FormCache {
         Self { forms: SurfaceForms::new(corpus, &judge.index, &judge.assigned), learned: None, passing: None }
     }
 
-    /// Another judge is in force.
+    /// Drops everything that depends on the judge. Called when another judge is in force.
     pub fn forget_judge(&mut self) {
         (self.learned, self.passing) = (None, None);
     }
 
-    /// Decisions have changed, of which the filter may speak.
+    /// Drops the filter result if the filter depends on decisions. Called when decisions have changed.
     pub fn forget_decisions(&mut self) {
         self.passing = self.passing.take().filter(|(filter, _)| filter.decided.is_none());
     }
 
-    /// The rows asked for. `select`: the spans that pass a filter; the form that the filter itself names is left
-    /// aside, so that it can be chosen among the others.
+    /// Returns the rows of a query. `select` returns the spans that pass a filter. If the filter names a form,
+    /// that part is ignored, so that the list still shows the other forms.
     pub fn rows(
         &mut self,
         query: FormQuery,

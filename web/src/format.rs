@@ -1,10 +1,11 @@
-//! Numbers as people read them: those that are typed, and all of [`explorer::format`].
+//! Reads numbers that the user types, and re-exports [`explorer::format`], which writes numbers for people.
 
 use wasm_bindgen::JsValue;
 
 pub use explorer::format::*;
 
-/// The number that somebody has typed, if it is one. Read by the browser: a reader of our own is 10 kB of tables.
+/// Reads a number that the user has typed; `None` if it is not a finite number. The browser parses it, because a
+/// parser of our own would add 10 kB of tables.
 pub fn number(text: &str) -> Option<f32> {
     let text = text.trim();
     let value = JsValue::from_str(text).unchecked_into_f64() as f32;

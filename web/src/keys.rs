@@ -1,4 +1,4 @@
-//! The keyboard: what a key does, wherever the focus is, except where it has a meaning of its own.
+//! Keyboard shortcuts. They work wherever the focus is, except where a key has its own meaning.
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -9,7 +9,7 @@ use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use crate::state::App;
 
-/// Keys and what they do, for the help.
+/// The keys and their effects, for the help.
 pub const KEYS: &[(&str, &str)] = &[
     ("J or ↓, K or ↑", "next, previous span of the table; the first in sight where the selected one is out of sight"),
     ("W", "list words in place of spans, and back: there, every key decides about all spans with the same words"),
@@ -27,14 +27,14 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Tab, then ← → ↑ ↓, +, −, 0", "on the map: move it, nearer, farther, all"),
 ];
 
-/// Listens to the keyboard as long as the page lives.
+/// Listens to the keyboard for as long as the page exists.
 pub fn listen(app: App) {
     let handle = window_event_listener(ev::keydown, move |event: KeyboardEvent| {
         if app.file.with_untracked(Option::is_none) || app.help.get_untracked() || event.default_prevented() {
             return;
         }
         let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
-        // There, keys are about the entries.
+        // In a menu, keys act on its entries.
         if target.as_ref().is_some_and(|target| target.closest("[role=menu]").ok().flatten().is_some()) {
             return;
         }
@@ -46,7 +46,7 @@ pub fn listen(app: App) {
     leave_lists();
 }
 
-/// A list from which the mouse has chosen gives the focus up: the next key is meant for the spans.
+/// Takes the focus away from a list after a choice with the mouse, so that the next key acts on the spans.
 fn leave_lists() {
     let by_mouse = StoredValue::new(false);
     let mouse = window_event_listener(ev::pointerdown, move |_| by_mouse.set_value(true));
@@ -60,7 +60,7 @@ fn leave_lists() {
     std::mem::forget((mouse, keys, change));
 }
 
-/// Whether a key typed there is text, or chooses from a list.
+/// Returns whether keys typed in this element enter text or choose from a list.
 fn is_field(target: &Element) -> bool {
     target.matches("input:not([type=checkbox]):not([type=file]), select, textarea").unwrap_or(false)
 }
@@ -69,7 +69,7 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
     let in_field = target.is_some_and(is_field);
     let key = event.key();
     if event.ctrl_key() || event.meta_key() {
-        // A field has an undo of its own.
+        // A field has its own undo.
         return !in_field
             && match (key.to_lowercase().as_str(), event.shift_key()) {
                 ("z", false) => app.undo(),
@@ -81,7 +81,7 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
         return false;
     }
     if in_field {
-        // Out of the search and back to the spans.
+        // Esc leaves the search field, so that keys act on the spans again.
         if key == "Escape"
             && let Some(field) = target.and_then(|t| t.dyn_ref::<HtmlElement>())
         {
@@ -90,7 +90,7 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
         }
         return false;
     }
-    // Who speaks to the machine, or hits keys by accident, may have none (WCAG 2.1.4).
+    // Users who dictate, or who hit keys by accident, can switch these keys off (WCAG 2.1.4).
     if key.chars().count() == 1 && !app.letters.get_untracked() {
         return false;
     }
@@ -106,7 +106,7 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
                 let _ = search.focus();
             }
         }
-        // Of spans with the same words where there are more than one.
+        // In the word list, or with Shift, acts on all spans with the same words if there is more than one.
         "r" | "R" => {
             let is_one = !app.words.get_untracked() && !event.shift_key();
             let all = (!is_one).then(|| element("relabel-all")).flatten();
@@ -125,12 +125,13 @@ fn step(app: App, by: isize) {
     if app.words.get_untracked() { app.step_form(by) } else { app.step(by) }
 }
 
-/// The element with this test id.
+/// Returns the element with this test id.
 fn element(id: &str) -> Option<HtmlElement> {
     document().query_selector(&format!("[data-testid='{id}']")).ok().flatten()?.dyn_into().ok()
 }
 
-/// A keeps, X removes, a digit relabels, U leaves it to the rules: the selected span, or all like it.
+/// Handles a key that decides: A keeps, X removes, a digit relabels, U goes back to the rules. It acts on the
+/// selected span or on all spans like it.
 fn decide(app: App, key: &str, all_alike: bool) -> bool {
     let n_labels = app.file.with_untracked(|f| f.as_ref().map_or(0, |f| f.labels.len()));
     let decision = match key {

@@ -1,5 +1,5 @@
-//! The page. One program in two places: [`start`] runs in the window and shows, [`work`] runs in a
-//! web worker, which owns the opened file and does all that takes longer than a frame.
+//! The page. The same program runs in two places. [`start`] runs in the window and draws the views. [`work`] runs
+//! in a web worker: it owns the open file and does all work that takes longer than a frame.
 
 mod address;
 mod download;
@@ -22,7 +22,7 @@ mod worker;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Shows the page. `glue` and `worker` are the addresses of the scripts that a worker needs.
+/// Shows the page. `glue` and `worker` are the addresses of the two scripts that a worker needs.
 #[wasm_bindgen]
 pub fn start(glue: String, worker: String) {
     stop::show_panics();
@@ -38,7 +38,7 @@ pub fn start(glue: String, worker: String) {
     state::open_from_address();
 }
 
-/// Serves the page's requests, in a worker.
+/// Answers the page's requests. Runs in a worker.
 #[wasm_bindgen]
 pub fn work() {
     worker::serve();

@@ -1,5 +1,5 @@
-//! The window's side of the worker: one request at a time, changes in between gathered into one, and
-//! a new worker should one die.
+//! The window's connection to the worker. It sends one request at a time, and combines the changes made meanwhile
+//! into the next request. If a worker dies, it starts a new one.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,9 +19,9 @@ use crate::{address, download, format, work};
 
 /// Addresses of the scripts that a worker needs.
 pub struct Scripts {
-    /// wasm-bindgen's.
+    /// Address of the script that wasm-bindgen generates.
     pub glue: String,
-    /// Ours.
+    /// Address of our worker script.
     pub worker: String,
 }
 
@@ -44,7 +44,7 @@ impl Source {
 }
 
 impl Source {
-    /// For the worker: where it is, and what goes with the message.
+    /// Returns the place as the worker reads it, and the value to attach to the message.
     fn place(&self) -> (Place, JsValue) {
         match self {
             Self::File(file) => (Place::File { name: file.name() }, file.into()),
@@ -53,13 +53,13 @@ impl Source {
     }
 }
 
-/// What is to be done when a file is open.
+/// What the page does once a file is open.
 struct Then {
-    /// To tell: whether something went wrong, and what.
+    /// A notice to show: whether it is an error, and its text.
     notice: Option<(bool, String)>,
-    /// What is set and decided holds again: a worker has died.
+    /// Whether to restore the settings and decisions, because a worker has died.
     restores: bool,
-    /// What was still to be asked of that worker.
+    /// Decisions about words that the dead worker had not received yet.
     decided_alike: Vec<(Alike, Option<Decision>)>,
 }
 
@@ -71,14 +71,14 @@ enum Job {
     Link,
 }
 
-/// The reply that is due.
+/// The reply that the window waits for.
 enum Waiting {
     Opened(Source, Then),
     Compared(Source),
     Taken,
     Exported,
     Linked,
-    /// Whether it says which spans were decided about with others.
+    /// Whether the reply lists spans for decisions about words.
     Seen {
         decides: bool,
     },
@@ -88,14 +88,14 @@ struct Link {
     app: App,
     scripts: Scripts,
     worker: Option<Worker>,
-    /// Counts workers, so that a dead one's last words are not taken for the new one's.
+    /// Number of the current worker. Late messages from an earlier worker are ignored.
     generation: u32,
     ready: bool,
     waiting: Option<Waiting>,
     jobs: VecDeque<Job>,
     look: Option<Look>,
     frame_asked: bool,
-    /// For so many frames after opening a file the first look waits for the size of the map.
+    /// Number of frames that the first look after opening a file may still wait for the size of the map.
     patience: u8,
     open: Option<Source>,
     /// Whether the page says that the open file is being read again.
@@ -104,7 +104,7 @@ struct Link {
     is_pointed: bool,
 }
 
-/// Views know their sizes a frame after they are there.
+/// Largest number of frames to wait: a view knows its size only a frame after it appears.
 const PATIENCE: u8 = 4;
 
 thread_local! {
@@ -135,11 +135,11 @@ pub fn start(app: App, scripts: Scripts) {
     start_worker();
 }
 
-/// Opens a file; what is looked at changes when it is open, and then the notice is told.
+/// Opens a file. The view changes when the file is open, and then `notice` is shown.
 pub fn open(source: Source, notice: Option<String>) {
     with(|link| {
         link.app.busy.set(Some(format!("Opening {} …", source.name())));
-        // Only the last file chosen counts.
+        // Only the file chosen last is opened.
         link.jobs.retain(|job| !matches!(job, Job::Open(..)));
         link.jobs.push_back(Job::Open(
             source,
@@ -149,7 +149,7 @@ pub fn open(source: Source, notice: Option<String>) {
     advance();
 }
 
-/// Whether another file is going to take the place of the open one.
+/// Returns whether another file is about to replace the open one.
 pub fn is_opening() -> bool {
     let opens = |link: &mut Link| {
         matches!(link.waiting, Some(Waiting::Opened(..))) || link.jobs.iter().any(|job| matches!(job, Job::Open(..)))
@@ -157,13 +157,13 @@ pub fn is_opening() -> bool {
     with(opens).unwrap_or(false)
 }
 
-/// Asks for the span under the pointer.
+/// Asks for the span at this pixel of the data map.
 pub fn point(at: (u32, u32)) {
     with(|link| link.is_pointed = true);
     look(|look| look.hover = Some(at));
 }
 
-/// The pointer is on no span any more.
+/// Tells that the pointer has left the data map.
 pub fn point_away() {
     with(|link| {
         link.is_pointed = false;
@@ -180,13 +180,13 @@ pub fn compare(source: Source) {
     advance();
 }
 
-/// Lets what a `decisions.json` holds be in force.
+/// Applies the settings and decisions in the text of a `decisions.json`.
 pub fn take(json: String) {
     with(|link| link.jobs.push_back(Job::Take(json)));
     advance();
 }
 
-/// Makes the address that carries everything.
+/// Makes the complete link.
 pub fn share() {
     with(|link| link.jobs.push_back(Job::Link));
     advance();
@@ -201,7 +201,7 @@ pub fn export(what: Export) {
     advance();
 }
 
-/// Adds to what is to be looked at next.
+/// Adds a change to the next look.
 pub fn look(change: impl FnOnce(&mut Look)) {
     with(|link| change(link.look.get_or_insert_default()));
     advance();
@@ -242,7 +242,7 @@ fn start_worker() {
     }
 }
 
-/// Sends what is due, if the worker is free.
+/// Sends the next request if the worker is free.
 fn advance() {
     let ask_for_frame = with(|link| {
         if !link.ready || link.waiting.is_some() {
@@ -252,7 +252,8 @@ fn advance() {
             Some(Job::Open(..)) if link.look.as_ref().is_none_or(|look| look.decided_alike.is_empty()) => {
                 link.send_job()
             }
-            // An export is of what the user sees, and a decision about words is of the file that is open.
+            // Pending changes go first: an export must contain what the user sees, and a decision about words is
+            // about the file that is still open.
             Some(_) if link.look.is_some() => link.send_look(),
             Some(_) => link.send_job(),
             None if link.look.is_some() && !link.frame_asked => {
@@ -268,7 +269,7 @@ fn advance() {
             with(|link| {
                 link.frame_asked = false;
                 if link.patience > 0 && link.look.as_ref().is_some_and(|look| look.map.is_none()) {
-                    // Asked for first, the map is there first.
+                    // Waits for the map's query, so that the map is drawn first.
                     link.patience -= 1;
                 } else if link.ready && link.waiting.is_none() && link.jobs.is_empty() {
                     link.patience = 0;
@@ -369,7 +370,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             }
             with(|link| {
                 if !then.restores {
-                    // What was asked for was about the file before.
+                    // Requests made before are about the previous file.
                     let n_jobs = link.jobs.len();
                     link.jobs.retain(|job| matches!(job, Job::Open(..)));
                     if link.jobs.len() < n_jobs {
@@ -378,7 +379,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
                 }
                 link.open = Some(source);
                 link.patience = PATIENCE;
-                // The views add what they look at.
+                // The views add their own queries.
                 link.look = Some(look);
             });
             if !then.restores {
@@ -391,12 +392,12 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             app.compared.set(Some(*compared));
             app.axes.set(Axes { x: Axis::Aum, y: Axis::OtherAum });
             app.filter_by(|filter| {
-                // An area drawn over the AUMs of another file says nothing about these.
+                // An area drawn over the AUMs of an earlier comparison means nothing for this file.
                 filter.forget_other();
                 filter.decided = Some(Decided::Differently);
             });
             app.said.set(Some("Compared".to_owned()));
-            // So that agreement comes, whatever else is looked at.
+            // Sends a look even if no view asks for anything, so that the agreement arrives.
             look(|_| {});
         }
         (Reply::Linked { fragment, complete }, _) => address::share(app, &fragment, complete),
@@ -470,7 +471,7 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
     }
     if let Some((reason, settings)) = seen.refused {
         app.tell(true, format!("These settings cannot hold, and the ones before do: {reason}."));
-        // Where others have been asked for since, the reply to them says more.
+        // If newer settings have been requested since, the reply to them decides.
         if with(|link| link.look.as_ref().is_none_or(|look| look.settings.is_none())) == Some(true) {
             app.settings.set(*settings);
             work::keep_soon(app);
@@ -496,7 +497,7 @@ fn show_map(app: App, map: Map, pixels: &JsValue) {
     app.map.set(Some(map));
 }
 
-/// Starts a new worker and opens in it what was open, unless it died of that.
+/// Starts a new worker and opens the same file in it, unless that file made the worker die.
 fn on_death(cause: &str) {
     let again = with(|link| {
         if let Some(worker) = link.worker.take() {
@@ -504,12 +505,12 @@ fn on_death(cause: &str) {
         }
         link.jobs.clear();
         let decided_alike = link.look.take().map(|look| look.decided_alike).unwrap_or_default();
-        // Perhaps the worker has died of just that.
+        // Decisions that were already sent are not repeated: they may have made the worker die.
         let is_lost = matches!(link.waiting, Some(Waiting::Seen { decides: true }));
         let app = link.app;
         app.busy.set(None);
         if !link.ready {
-            // The next one would end alike.
+            // Another worker would fail in the same way.
             app.tell(true, format!("DynClean's worker does not start ({cause}): reload the page."));
             return false;
         }

@@ -1,13 +1,13 @@
-//! What a browser remembers of the page itself, whatever file is open.
+//! Settings of the page itself that the browser remembers, whatever file is open.
 
 use leptos::prelude::window;
 
-/// What is remembered under this name.
+/// Returns the value that is stored under this name.
 pub fn recall(name: &str) -> Option<String> {
     window().local_storage().ok().flatten()?.get_item(name).ok().flatten()
 }
 
-/// Remembers a value, or forgets it. Where storage is forbidden, it lasts as long as the page.
+/// Stores a value under this name, or deletes it for `None`. If the browser forbids storage, nothing is stored.
 pub fn remember(name: &str, value: Option<&str>) {
     if let Ok(Some(store)) = window().local_storage() {
         let _ = match value {

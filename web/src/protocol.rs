@@ -1,5 +1,5 @@
-//! What window and worker say to each other: bincode in a byte array, and beside it, where there is
-//! one, a buffer or file that is handed over without being copied.
+//! Messages between the window and the worker. Each message is bincode in a byte array. It may carry a buffer or a
+//! file, which is handed over without a copy.
 
 use explorer::axis::Axes;
 use explorer::colour::Ground;
@@ -26,16 +26,16 @@ use shared::formats::Format;
 use shared::recording::dynamics::SampleScheme;
 use wasm_bindgen::{JsCast, JsValue};
 
-/// To the worker. One at a time: the next is sent when the reply is there.
+/// A request to the worker. The window sends the next one only after the reply.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Request {
-    /// Opens a file: what stays open if it fails is the file before.
+    /// Opens a file. If that fails, the previous file stays open.
     Open(Place),
-    /// Opens another recording of the same corpus beside the open file, to be compared with it.
+    /// Opens another recording of the same corpus, to compare it with the open file.
     Compare(Place),
-    /// Asks what a `decisions.json` about the open file holds.
+    /// Reads the text of a `decisions.json` about the open file.
     Take(String),
-    /// Changes what is looked at; the reply has what changed by it.
+    /// Changes the view. The reply holds everything that changed.
     Look(Box<Look>),
     /// Makes a file for download.
     Export(Export),
@@ -48,64 +48,64 @@ pub enum Request {
 pub enum Place {
     /// A `File`, attached to the message.
     File {
-        /// Its name.
+        /// Name of the file.
         name: String,
     },
-    /// On the page's own server; absolute.
+    /// Absolute address of a file on the page's own server.
     Url(String),
 }
 
-/// A change of what is looked at; `None`: as before.
+/// A change of the view. Parts that are `None` stay as they were.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Look {
-    /// Thresholds and all that.
+    /// Settings: thresholds, metric, window and the rest.
     pub settings: Option<Settings>,
     /// Decisions by hand; `None` takes one back.
     pub by_hand: Vec<(SpanId, Option<Decision>)>,
-    /// Which spans are looked at.
+    /// The filter on spans.
     pub filter: Option<Filter>,
     /// Ends the comparison with another recording.
     pub forget_other: bool,
-    /// The data map.
+    /// The picture of the data map.
     pub map: Option<MapQuery>,
-    /// The rows in sight.
+    /// The visible rows of the table.
     pub rows: Option<RowQuery>,
-    /// The surface forms in sight; with a limit of 0 none from now on.
+    /// The visible surface forms. With a limit of 0, no more forms are sent.
     pub forms: Option<FormQuery>,
-    /// Spans with the same words and label that are to be decided about: the reply says which those are.
+    /// Decisions about all spans with the same words and label. The reply lists the spans.
     pub decided_alike: Vec<(Alike, Option<Decision>)>,
-    /// The span in detail.
+    /// The span to show in detail.
     pub detail: Option<SpanId>,
-    /// A pixel of the data map whose nearest span is wanted in detail.
+    /// A pixel of the data map. The nearest span is shown in detail.
     pub pick: Option<(u32, u32)>,
-    /// A pixel of the data map whose nearest span is wanted in short.
+    /// A pixel of the data map. The nearest span is shown in short.
     pub hover: Option<(u32, u32)>,
 }
 
 /// All spans with the same words and the same distant label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Alike {
-    /// Those of a surface form.
+    /// All spans of a surface form.
     Form(Form),
-    /// Those that are like this one.
+    /// All spans with the same words and label as this one.
     Span(SpanId),
 }
 
-/// What is to be decided about spans with the same words and label.
+/// A decision about all spans with the same words and label.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DecidedAlike {
     /// The words.
     pub words: String,
     /// The spans.
     pub spans: Vec<SpanId>,
-    /// What to do with them; `None`: what the rules say.
+    /// The decision; `None` leaves the spans to the rules.
     pub decision: Option<Decision>,
 }
 
-/// Rows of the table.
+/// A request for rows of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowQuery {
-    /// Of which list.
+    /// The list that the rows are in.
     pub list: List,
     /// First row.
     pub offset: usize,
@@ -113,10 +113,10 @@ pub struct RowQuery {
     pub limit: usize,
 }
 
-/// Rows of the list of surface forms.
+/// A request for rows of the list of surface forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormQuery {
-    /// In what order.
+    /// The order of the list.
     pub order: FormOrder,
     /// First row.
     pub offset: usize,
@@ -127,34 +127,34 @@ pub struct FormQuery {
 /// A list of spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum List {
-    /// By AUM.
+    /// Sorted by the metric, lowest first.
     Ranked(Listing),
-    /// Those decided by hand.
+    /// The spans decided by hand.
     ByHand,
-    /// Those that the open recording and the one it is compared with judge differently.
+    /// The spans that the open and the compared recording judge differently.
     Flips,
 }
 
-/// What the data map shows.
+/// A request for the picture of the data map.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MapQuery {
     /// Width in device pixels.
     pub width: u32,
     /// Height in device pixels.
     pub height: u32,
-    /// Device pixels per pixel.
+    /// Device pixels per CSS pixel, rounded.
     pub scale: u32,
-    /// What its axes are.
+    /// The axes.
     pub axes: Axes,
-    /// The part that is shown.
+    /// The visible part of the plane.
     pub extent: Extent,
-    /// What colours mean.
+    /// The meaning of the colours.
     pub colouring: Colouring,
-    /// Background.
+    /// The background: light or dark.
     pub ground: Ground,
 }
 
-/// What the colours of the data map mean.
+/// The meaning of the colours of the data map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Colouring {
     /// Number of spans.
@@ -165,62 +165,63 @@ pub enum Colouring {
     Correctness,
     /// The entity type that most spans have.
     Class,
-    /// Kept, removed, relabelled.
+    /// Whether spans are kept, removed or relabelled.
     Decision,
-    /// Distant label differs from gold.
+    /// Whether the distant label differs from the gold label.
     Gold,
 }
 
 /// A file for download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Export {
-    /// The cleaned corpus; `None`: in the format it came in.
+    /// The cleaned corpus; `None` keeps the format of the input.
     Corpus(Option<Format>),
     /// `decisions.json`.
     Decisions,
-    /// `provenance.json`: where every change comes from.
+    /// `provenance.json`: the origin of every change.
     Provenance,
     /// The report: one HTML file.
     Report,
 }
 
-/// From the worker.
+/// A reply from the worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    /// It runs.
+    /// The worker runs.
     Ready,
-    /// It has panicked and runs no more.
+    /// The worker has panicked and stopped; with the panic message.
     Died(String),
-    /// Of the large file that it is reading, this share is done. The reply proper comes later.
+    /// The share of a large file that has been read so far. The actual reply comes later.
     Progress(f32),
-    /// The data map that a [`Look`] asks for, its pixels attached, before the rest is known. The reply proper comes later.
+    /// The data map that a [`Look`] asks for, before the rest is known. Its pixels are attached. The actual reply
+    /// comes later.
     Picture(Map),
-    /// To [`Request::Open`].
+    /// The reply to [`Request::Open`].
     Opened(Box<Opened>),
-    /// To [`Request::Take`], and to [`Request::Open`] where the file is `decisions.json`: what it holds.
-    /// Nothing has changed yet.
+    /// The content of a `decisions.json`: the reply to [`Request::Take`], and to [`Request::Open`] for such a
+    /// file. Nothing has changed yet.
     Decided(Box<Settings>, Vec<(SpanId, Decision)>),
-    /// To [`Request::Open`]: why not.
+    /// The reason why [`Request::Open`], [`Request::Compare`] or [`Request::Take`] failed.
     Refused(String),
-    /// To [`Request::Look`]; the data map's pixels are attached if it changed.
+    /// The reply to [`Request::Look`]. The pixels of the data map are attached if it changed.
     Seen(Box<Seen>),
-    /// To [`Request::Export`]; the bytes are attached.
+    /// The reply to [`Request::Export`]. The bytes are attached.
     Exported {
         /// Proposed name.
         name: String,
-        /// What the format cannot hold, in words.
+        /// Texts about information that the format cannot hold.
         notes: Vec<String>,
     },
-    /// To [`Request::Compare`].
+    /// The reply to [`Request::Compare`].
     Compared(Box<Compared>),
-    /// To [`Request::Link`].
+    /// The reply to [`Request::Link`].
     Linked {
-        /// What follows `#`.
+        /// The part of the address after `#`.
         fragment: String,
-        /// Whether the decisions by hand are in it: not where they are too many.
+        /// Whether the decisions by hand are included. They are left out if there are too many.
         complete: bool,
     },
-    /// To a request that could not be done: why.
+    /// The reason why another request failed.
     Failed(String),
 }
 
@@ -245,19 +246,19 @@ pub struct Opened {
     pub labels: Vec<String>,
     /// Whether gold labels are in the file.
     pub has_gold: bool,
-    /// What annotated sentences contradict.
+    /// Number of dictionary entries that annotated sentences contradict, and of their spans.
     pub contradicted: Contradicted,
-    /// Whether probabilities are known: not where only margins were recorded.
+    /// Whether probabilities are known. They are not if only margins were recorded.
     pub has_probabilities: bool,
     /// How the threshold samples were mislabelled, if there are any.
     pub scheme: Option<SampleScheme>,
     /// Whether the run that wrote the file had finished.
     pub complete: bool,
-    /// The automatic settings: where a person starts.
+    /// The automatic settings, with which the page starts.
     pub automatic: Settings,
 }
 
-/// A recording that the open one is compared with.
+/// A recording that the open file is compared with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
     /// Name of its file.
@@ -270,34 +271,34 @@ pub struct Compared {
     pub aum: (f32, f32),
 }
 
-/// What changed by a [`Look`].
+/// Everything that a [`Look`] has changed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Seen {
     /// Counts and quality.
     pub figures: Option<Figures>,
     /// Distributions of the metric: negatives, positives.
     pub histograms: Option<[SideHistogram; 2]>,
-    /// The range of the AUMs, where it may have changed.
+    /// The range of the AUMs, if it may have changed.
     pub aum: Option<(f32, f32)>,
-    /// How many spans pass the filter.
+    /// Number of spans that pass the filter.
     pub passing: Option<usize>,
-    /// Precision over recall of all thresholds, where gold is known: negatives, positives.
+    /// Precision–recall curves over all thresholds, if gold labels are known: negatives, positives.
     pub curves: Option<[Vec<CurvePoint>; 2]>,
     /// Agreement with the other recording: negatives, positives.
     pub agreement: Option<[Agreement; 2]>,
-    /// Rows.
+    /// Rows of the table.
     pub rows: Option<Rows>,
     /// Surface forms.
     pub forms: Option<FormRows>,
-    /// What is to be decided about spans with the same words and label: nothing has changed yet.
+    /// Decisions about all spans with the same words and label. Nothing has changed yet.
     pub decided_alike: Vec<DecidedAlike>,
-    /// A span; `Some(None)` where none is near the picked pixel.
+    /// A span in detail; `Some(None)` if no span is near the picked pixel.
     pub detail: Option<Option<Detail>>,
-    /// A span in short; `Some(None)` where none is near the pixel.
+    /// A span in short; `Some(None)` if no span is near the pixel.
     pub hover: Option<Option<Hover>>,
-    /// What the attached pixels show.
+    /// Description of the attached pixels.
     pub map: Option<Map>,
-    /// Why the settings that were asked for cannot hold, and those that do.
+    /// Why the requested settings are not possible, and the settings that stay in force.
     pub refused: Option<(String, Box<Settings>)>,
 }
 
@@ -306,17 +307,18 @@ pub struct Seen {
 pub struct Figures {
     /// Thresholds and counts.
     pub summary: CleaningSummary,
-    /// Detection of false positives and of false negatives, where gold is known.
+    /// Quality of the detection of false positives and of false negatives, if gold labels are known.
     pub quality: Option<[Quality; 2]>,
-    /// What the threshold samples let expect of the judged negatives and positives.
+    /// Expected wrong labels, estimated without gold labels: negatives, positives.
     pub estimate: [Option<Estimate>; 2],
-    /// How far the text counts, in words; empty where labels are not judged by it.
+    /// How much the text counts in the trust, in words. Empty if labels are not judged by trust.
     pub capitals: String,
     /// Spans decided by hand.
     pub by_hand: usize,
 }
 
-/// Noise detection on one side. (`shared`'s own type is laid out for JSON, which bincode cannot do.)
+/// Quality of the noise detection on one side. (The type in `shared` is laid out for JSON, which bincode cannot
+/// encode.)
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Precision, recall, F1.
@@ -325,7 +327,7 @@ pub struct Quality {
     pub average_precision: f64,
 }
 
-/// The metric of one side's real spans and of its threshold samples, in the same bins.
+/// Histograms of one side: the metric of its real spans and of its threshold samples, in the same bins.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SideHistogram {
     /// Left edge of the first bin.
@@ -336,14 +338,14 @@ pub struct SideHistogram {
     pub real: Vec<u32>,
     /// Threshold samples per bin.
     pub samples: Vec<u32>,
-    /// Of the real spans, those that pass the filter; empty without one.
+    /// Real spans per bin that pass the filter; empty without a filter.
     pub passing: Vec<u32>,
 }
 
 /// Rows of the table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rows {
-    /// Rows in the list.
+    /// Number of rows in the list.
     pub total: usize,
     /// Number of the first row.
     pub offset: usize,
@@ -354,9 +356,9 @@ pub struct Rows {
 /// Rows of the list of surface forms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FormRows {
-    /// Forms in the list.
+    /// Number of forms in the list.
     pub total: usize,
-    /// Forms that would be in it without a filter.
+    /// Number of forms in the list without the filter.
     pub all: usize,
     /// Number of the first row.
     pub offset: usize,
@@ -375,12 +377,12 @@ pub struct InContext {
     pub after: String,
 }
 
-/// One span of the table.
+/// A row of the table: one span.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Which.
+    /// Id of the span.
     pub id: SpanId,
-    /// Its words and some around them.
+    /// The span with some words around it.
     pub text: InContext,
     /// Distant label.
     pub distant: LabelId,
@@ -388,24 +390,24 @@ pub struct Row {
     pub predicted: Option<LabelId>,
     /// Gold label, where known.
     pub gold: Option<LabelId>,
-    /// The metric by which spans are judged.
+    /// Value of the metric by which spans are judged.
     pub value: f32,
     /// Margin at every epoch.
     pub margins: Vec<f32>,
-    /// What happens to it.
+    /// The decision about the span.
     pub decision: Decision,
-    /// Whether a person said so.
+    /// Whether the decision was made by hand.
     pub by_hand: bool,
-    /// Whether annotated sentences contradict its label, and the settings heed it.
+    /// Whether annotated sentences contradict the label and the settings take that into account.
     pub contradicted: bool,
 }
 
 /// One span with everything about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
-    /// As in the table, with its whole sentence.
+    /// The row of the table, but with the whole sentence.
     pub row: Row,
-    /// Sentence, from 0.
+    /// Number of the sentence, from 0.
     pub sentence: u32,
     /// First token, from 0.
     pub start: u32,
@@ -413,30 +415,30 @@ pub struct Detail {
     pub end: u32,
     /// AUM.
     pub aum: f32,
-    /// What the settings alone would do.
+    /// The decision by the rules alone.
     pub by_rule: Decision,
-    /// Probability that the distant label is wrong, where the dynamics say anything.
+    /// Probability that the distant label is wrong, if the dynamics give one.
     pub wrong: Option<f32>,
-    /// Why that is so.
+    /// The reasons for this probability.
     pub because: Explanation,
-    /// What needs probabilities, where they are known.
+    /// Values that need probabilities, if these are known.
     pub probabilities: Option<Probabilities>,
-    /// Epochs of the window at which the distant label was predicted.
+    /// Number of epochs in the window at which the distant label was predicted.
     pub correctness: u16,
-    /// Times it was forgotten.
+    /// Number of times the label was forgotten.
     pub forgetting: u16,
-    /// The same words elsewhere.
+    /// The same words elsewhere in the corpus.
     pub same_form: SameForm,
-    /// AUM in the other recording, where there is one.
+    /// AUM in the compared recording, if there is one.
     pub other_aum: Option<f32>,
 }
 
-/// One span in short.
+/// A short description of one span.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hover {
-    /// The pixel asked about.
+    /// The pixel in the request.
     pub at: (u32, u32),
-    /// Its words and some around them.
+    /// The span with some words around it.
     pub text: InContext,
     /// Distant label.
     pub distant: LabelId,
@@ -444,45 +446,45 @@ pub struct Hover {
     pub predicted: Option<LabelId>,
     /// AUM.
     pub aum: f32,
-    /// What happens to it.
+    /// The decision about the span.
     pub decision: Decision,
 }
 
-/// What is known of a span whose logits were recorded, and not only its margins.
+/// Values of a span that need logits. They are unknown if only margins were recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Probabilities {
     /// Mean probability of the predicted label.
     pub predicted: f32,
     /// Mean probability of the distant label.
     pub confidence: f32,
-    /// Its standard deviation.
+    /// Standard deviation of the probability of the distant label.
     pub variability: f32,
 }
 
-/// What the pixels of a data map show.
+/// Description of the pixels of a data map.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Map {
-    /// To which query.
+    /// The query that the pixels answer.
     pub query: MapQuery,
     /// Values at the weak and the strong end of the colour ramp.
     pub ramp: (f32, f32),
-    /// Spans in the picture, of those that pass the filter.
+    /// Number of spans in the picture that pass the filter.
     pub shown: usize,
 }
 
-/// A message's bytes.
+/// Encodes a message as bytes.
 pub fn encode<T: Serialize>(message: &T) -> Uint8Array {
     // Encoding plain structures into memory cannot fail.
     let bytes = bincode::serde::encode_to_vec(message, bincode::config::standard()).unwrap_or_default();
     Uint8Array::from(bytes.as_slice())
 }
 
-/// A message with what is attached to it.
+/// Packs a message with its attachment.
 pub fn pack<T: Serialize>(message: &T, attachment: &JsValue) -> Array {
     Array::of2(&encode(message), attachment)
 }
 
-/// Takes a message apart; `None` if it is none of ours.
+/// Splits a message into its content and its attachment. Returns `None` if it is not one of ours.
 pub fn unpack<T: DeserializeOwned>(data: JsValue) -> Option<(T, JsValue)> {
     let parts: Array = data.dyn_into().ok()?;
     let bytes: Uint8Array = parts.get(0).dyn_into().ok()?;

@@ -1,5 +1,5 @@
-//! A dynamics file as the page holds it: everything but the logits of the main run. Of those only metrics and
-//! margins are kept; for another window they are read again.
+//! A dynamics file as the worker holds it. It has everything except most logits of the main run. The worker keeps
+//! metrics and margins instead, and reads the logits again for another window.
 
 use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanIndex;
@@ -13,16 +13,16 @@ use shared::recording::dynamics::Dynamics;
 use crate::source::Source;
 use crate::worker;
 
-/// Share of the time of opening a file that checking it takes, about; the rest goes to the metrics.
+/// Approximate share of the opening time that the check of the file takes. The rest is for the metrics.
 const FIRST_PASS: f32 = 0.4;
 
-/// Tells the page how far the reading of a large file is.
+/// Reports to the page how much of a large file has been read.
 struct Progress {
-    /// Not of small files.
+    /// Whether progress is reported. It is not for small files.
     is_wanted: bool,
-    /// Shares of the whole at which this part of it begins and ends.
+    /// The shares of the whole work at which this part begins and ends.
     part: (f32, f32),
-    /// Tenths told.
+    /// Number of tenths that have been reported.
     told: u32,
 }
 
@@ -47,15 +47,15 @@ pub struct Recording {
     columns: Columns,
     /// Digest of the file.
     pub digest: String,
-    /// Its content; of the main run only the positives.
+    /// Content of the file. The main run has only the rows of the positives.
     pub dynamics: Dynamics,
-    /// Of the main run.
+    /// Margins of the main run.
     pub margins: Margins,
 }
 
-/// What is known about the spans of a file before any of them is judged.
+/// Facts about the spans of a file before any span is judged.
 pub struct Measured {
-    /// The enumeration.
+    /// The enumeration of the candidate spans.
     pub index: SpanIndex,
     /// Distant label of every span.
     pub assigned: Vec<LabelId>,
@@ -66,7 +66,7 @@ pub struct Measured {
 }
 
 impl Recording {
-    /// Reads a file; `with_margins`: and keeps the margins.
+    /// Reads a file, and keeps the margins if `with_margins` is set.
     pub async fn open(source: Source, with_margins: bool) -> Result<(Self, Measured), String> {
         let mut scan = Scan::new(source.size());
         let mut progress = Progress::of(&source, 0.0, FIRST_PASS);
@@ -86,14 +86,14 @@ impl Recording {
         Ok((recording, Measured { index, assigned, metrics, settings }))
     }
 
-    /// Judges it by the automatic settings.
+    /// Judges the spans by the automatic settings.
     pub fn judge(&self, measured: Measured) -> Result<(Judge, Settings), String> {
         let Measured { index, assigned, metrics, settings } = measured;
         let judge = Judge::with_metrics(&self.dynamics, index, assigned, settings.window, settings.metric, metrics);
         Ok((judge.map_err(|e| e.to_string())?, settings))
     }
 
-    /// Another window or metric.
+    /// Judges the spans again, with another window or metric.
     pub async fn judge_again(&self, before: &Judge, window: Window, metric: Metric) -> Result<Judge, String> {
         let (index, assigned) = (before.index.clone(), before.assigned.clone());
         let metrics = if window == before.window {
@@ -106,7 +106,7 @@ impl Recording {
     }
 }
 
-/// Metrics, and margins if wanted, of all spans.
+/// Returns the metrics of all spans, and the margins if `with_margins` is set.
 async fn read(
     source: &Source,
     columns: &Columns,

@@ -1,4 +1,4 @@
-//! An opened file in the worker, and the answers about it.
+//! An open file in the worker, and the answers to requests about it.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
@@ -35,13 +35,13 @@ use crate::protocol::{
 use crate::recording::{Measured, Recording};
 use crate::source::Source;
 
-/// Bins of an AUM distribution.
+/// Bins of a histogram.
 const BINS: usize = 160;
 /// Tokens shown before and after a span in the table.
 const CONTEXT: (usize, usize) = (7, 24);
 /// Tokens shown before and after a span under the pointer.
 const SHORT: (usize, usize) = (5, 5);
-/// Within so many pixels a click finds a span.
+/// A click finds a span within this many CSS pixels.
 const REACH: u32 = 12;
 /// Points of a precision–recall curve.
 const CURVE_POINTS: usize = 120;
@@ -52,7 +52,7 @@ pub struct Exported {
     pub name: String,
     /// Content.
     pub bytes: Vec<u8>,
-    /// What the format cannot hold, in words.
+    /// Texts about information that the format cannot hold.
     pub notes: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ impl Exported {
     }
 }
 
-/// A file that has been read, and of which nothing is judged yet.
+/// A file that has been read but not judged.
 pub struct Unjudged {
     file: String,
     recording: Recording,
@@ -77,7 +77,7 @@ impl Unjudged {
         Ok(Self { file, recording, measured, map: None })
     }
 
-    /// What the page shows about the file as such.
+    /// Returns the facts about the file that the page shows.
     pub fn opened(&self) -> Opened {
         let Dynamics { info, corpus, gold, contradicted, run, threshold_run, complete } = &self.recording.dynamics;
         let mut facts = vec![
@@ -105,7 +105,8 @@ impl Unjudged {
         }
     }
 
-    /// The data map that is asked for, where its colours need no judgement: there before everything else.
+    /// Returns the requested data map if its colours need no judgement. So the map is shown before everything
+    /// else.
     pub fn picture(&mut self, query: MapQuery) -> Option<(Map, Vec<u8>)> {
         if query.axes.compare() || query.colouring != Colouring::Density {
             return None;
@@ -119,7 +120,7 @@ impl Unjudged {
         Some((map, rgba))
     }
 
-    /// Judges it.
+    /// Judges the spans.
     pub fn judge(self) -> Result<Session, String> {
         let Self { file, recording, measured, map } = self;
         let (judge, settings) = recording.judge(measured)?;
@@ -153,7 +154,7 @@ fn cloud(points: Points, query: &MapQuery) -> Cloud {
     Cloud::new(points, query.extent, (query.width as usize, query.height as usize), query.scale as usize)
 }
 
-/// Ends of the colour ramp, and pixels.
+/// Returns the ends of the colour ramp, and the pixels.
 fn density(cloud: &Cloud, query: &MapQuery) -> ((f32, f32), Vec<u8>) {
     ((1.0, cloud.dense() as f32), cloud.paint_density(query.ground))
 }
@@ -171,30 +172,30 @@ pub struct Session {
     detail: Option<SpanId>,
     map: Option<(MapQuery, Clouds)>,
     filter: Filter,
-    /// None without a filter.
+    /// `None` without a filter.
     selection: Option<Selection>,
-    /// Whether the page has no histograms yet.
+    /// Whether the page still needs the histograms.
     histograms_are_new: bool,
-    /// Made when surface forms are first looked at.
+    /// `None` until surface forms are first shown.
     forms: Option<FormCache>,
     form_rows: Option<FormQuery>,
     other: Option<Other>,
-    /// Whether the page has not heard of the agreement yet.
+    /// Whether the page still needs the agreement.
     other_is_new: bool,
-    /// For the settings in force.
+    /// Spans that are judged differently in the other recording, under the current settings.
     flips: Vec<SpanId>,
-    /// For which settings the curves that the page has are.
+    /// The settings that the page's curves belong to: window, metric and two switches.
     curves: Option<(Window, Metric, [bool; 2])>,
 }
 
-/// The spans that pass the filter, and, where there is a filter, all of them.
+/// The spans that pass the filter. If there is a filter, also all spans.
 struct Clouds {
     passing: Cloud,
     all: Option<Cloud>,
 }
 
 impl Session {
-    /// Takes up another recording of the same corpus, under its own automatic settings.
+    /// Starts a comparison with another recording of the same corpus, under that recording's automatic settings.
     pub async fn compare(&mut self, file: String, source: Source) -> Result<Compared, String> {
         let (recording, measured) = Recording::open(source, false).await?;
         let (judge, settings) = recording.judge(measured)?;
@@ -206,7 +207,7 @@ impl Session {
         Ok(Compared { file, encoder: info.encoder, seed: info.seed, aum })
     }
 
-    /// What follows `#` in an address that carries the settings, and whether the decisions by hand are in it.
+    /// Returns the part of a link after `#`, and whether it includes the decisions by hand.
     pub fn link(&self) -> (String, bool) {
         let mut decisions = self.decisions();
         let complete = decisions.overrides.len() <= report::LINKED;
@@ -216,11 +217,11 @@ impl Session {
         (share::fragment(&decisions), complete)
     }
 
-    /// What a `decisions.json` about this file holds: settings, and decisions by hand.
+    /// Reads a `decisions.json` about this file. Returns its settings and its decisions by hand.
     pub fn read_decisions(&self, json: &[u8]) -> Result<(Settings, Vec<(SpanId, Decision)>), String> {
         let labels = &self.recording.dynamics.corpus.labels;
         let decisions = Decisions::read(json, &self.recording.digest).map_err(|e| e.to_string())?;
-        // Refuses spans, labels, epochs and probabilities that there are not.
+        // Refuses spans, labels, epochs and probabilities that do not exist.
         decisions.resolve(&self.judge, labels).map_err(|e| e.to_string())?;
         let (Window { first, last }, n_epochs) = (decisions.settings.window, self.recording.dynamics.run.epochs.len());
         if first as usize > n_epochs {
@@ -241,7 +242,7 @@ impl Session {
         Ok((decisions.settings.clone(), by_hand.collect()))
     }
 
-    /// Looks differently; also the pixels of the data map, if it changed.
+    /// Changes the view. Returns everything that changed, and the pixels of the data map if it changed.
     pub async fn look(&mut self, look: Look) -> Result<(Seen, Option<Vec<u8>>), String> {
         let mut seen = Seen::default();
         let decides = look.settings.is_some() || !look.by_hand.is_empty();
@@ -249,7 +250,7 @@ impl Session {
         if let Some(settings) = look.settings {
             match self.judge_by(settings).await {
                 Ok(is_other) => moved = is_other,
-                // All else that is asked for holds.
+                // The other parts of the request still apply.
                 Err(reason) => seen.refused = Some((reason, Box::new(self.settings.clone()))),
             }
         }
@@ -272,7 +273,7 @@ impl Session {
         }
         let is_decided_anew = decides || look.forget_other || seen.agreement.is_some();
         if is_decided_anew {
-            // The filter that they were listed by may not be the one in force.
+            // The forms may be listed by an earlier filter than the current one, so they are always told.
             self.forms.iter_mut().for_each(FormCache::forget_decisions);
         }
         let decision_counts = self.filter.decided.is_some() && is_decided_anew;
@@ -319,7 +320,7 @@ impl Session {
         Ok((seen, pixels))
     }
 
-    /// Lets settings hold; whether spans are judged over other epochs or by another metric than before.
+    /// Applies settings. Returns whether the window or the metric has changed.
     async fn judge_by(&mut self, settings: Settings) -> Result<bool, String> {
         let is_other = (settings.window, settings.metric) != (self.judge.window, self.judge.metric);
         if is_other {
@@ -340,12 +341,12 @@ impl Session {
         Some(DecidedAlike { spans: spans_of(corpus, &self.judge, &form), words: form.words.join(" "), decision })
     }
 
-    /// AUM of every span in the other recording, where there is one.
+    /// Returns the AUM of every span in the other recording; empty without a comparison.
     fn other_aum(&self) -> &[f32] {
         self.other.as_ref().map_or(&[], |other| &other.aum)
     }
 
-    /// The spans that pass a filter; none without one.
+    /// Returns the spans that pass a filter; `None` if the filter is empty.
     fn select(&self, filter: &Filter) -> Option<Selection> {
         let facts = Facts {
             judgement: &self.judge.under(&self.settings),
@@ -358,7 +359,7 @@ impl Session {
         (!filter.is_empty()).then(|| Selection::new(filter, &facts))
     }
 
-    /// The surface forms, made if they are not there; to be put back.
+    /// Takes the surface forms out, and makes them if there are none. The caller must put them back.
     fn take_forms(&mut self) -> FormCache {
         self.forms.take().unwrap_or_else(|| FormCache::new(&self.recording.dynamics.corpus, &self.judge))
     }
@@ -371,7 +372,7 @@ impl Session {
         rows
     }
 
-    /// The span shown nearest to a pixel of the data map.
+    /// Returns the visible span nearest to a pixel of the data map.
     fn at_pixel(&self, (column, row): (u32, u32)) -> Option<SpanId> {
         let (query, clouds) = self.map.as_ref()?;
         let reach = (REACH * query.scale) as usize;
@@ -391,7 +392,7 @@ impl Session {
         })
     }
 
-    /// Precision over recall, where the page does not have it already.
+    /// Returns the precision–recall curves, unless the page already has them.
     fn curves(&mut self) -> Option<[Vec<shared::evaluation::quality::CurvePoint>; 2]> {
         let gold = self.gold.as_deref()?;
         let switches = [self.settings.overlap_suppression, self.settings.dictionary_check];
@@ -416,7 +417,7 @@ impl Session {
         }
     }
 
-    /// The metric's distributions of both sides.
+    /// Returns the histograms of the metric for both sides.
     fn histograms(&self) -> [SideHistogram; 2] {
         Side::BOTH.map(|side| {
             let real = self.judge.ranked(side);
@@ -443,7 +444,7 @@ impl Session {
             }
             List::ByHand => {
                 let mut spans: Vec<SpanId> = self.by_hand.keys().copied().collect();
-                // Stable: among equals in the order of the corpus.
+                // The sort is stable: spans with equal values stay in corpus order.
                 spans.sort_by(|&a, &b| self.judge.value(a).total_cmp(&self.judge.value(b)));
                 few(&mut spans.into_iter())
             }
@@ -506,7 +507,7 @@ impl Session {
         })
     }
 
-    /// The data map, if the query is new or what it shows has changed.
+    /// Returns the data map if the query is new or the content of the map has changed.
     fn look_at_map(&mut self, query: Option<MapQuery>, moved: bool, decides: bool) -> Option<(Map, Vec<u8>)> {
         let before = self.map.take();
         let new = query.or(before.as_ref().map(|(query, _)| *query))?;
@@ -527,7 +528,7 @@ impl Session {
         painted
     }
 
-    /// What a data map shows: the spans that pass the filter.
+    /// Passes the points of a data map to `look`. Only spans that pass the filter are shown.
     fn with_points<T>(&self, query: &MapQuery, look: impl FnOnce(Points) -> T) -> T {
         let [x, y] = [query.axes.x, query.axes.y].map(|axis| axis.column(&self.judge.metrics, self.other_aum()));
         let passes = |span: SpanId| self.selection.as_ref().is_none_or(|selection| selection.contains(span));
@@ -597,7 +598,7 @@ impl Session {
         }
     }
 
-    /// The range in which 98 % of the AUMs of the sides shown lie.
+    /// Returns the range of AUM that contains 98 % of the spans on the visible sides.
     fn usual_aum(&self, side: Option<Side>) -> (f32, f32) {
         let aum = &self.judge.metrics.aum;
         let is_shown = |&span: &SpanId| side.is_none_or(|only| self.judge.side(span) == only);
@@ -608,7 +609,7 @@ impl Session {
         at(Some(cut)).zip(at(ranked.len().checked_sub(cut + 1))).unwrap_or((0.0, 1.0))
     }
 
-    /// The settings, and the decisions by hand.
+    /// Returns the settings and the decisions by hand.
     fn decisions(&self) -> Decisions {
         let labels = &self.recording.dynamics.corpus.labels;
         let mut decisions = Decisions::new(self.recording.digest.clone(), self.settings.clone());
@@ -624,7 +625,7 @@ impl Session {
         decisions
     }
 
-    /// A file for download.
+    /// Makes a file for download.
     pub fn export(&self, what: Export) -> Result<Exported, String> {
         let labels = &self.recording.dynamics.corpus.labels;
         let decisions = self.decisions();
@@ -633,7 +634,7 @@ impl Session {
             Export::Decisions => Ok(Exported::text("decisions.json", decisions.to_json())),
             Export::Report => {
                 let (dynamics, judge) = (&self.recording.dynamics, &self.judge);
-                // Test scores are not in the file: those are in the trainer's report.
+                // The file has no test scores. They are in the trainer's report.
                 let input = report::Input { dynamics, judge, decisions: &decisions, outcome: None };
                 Ok(Exported::text("report.html", report::html(&input).map_err(|e| e.to_string())?))
             }
@@ -646,7 +647,7 @@ impl Session {
                 let written = formats::write(&cleaned, &WriteOptions { format, ..WriteOptions::default() });
                 let (bytes, extension) = match written.content {
                     Content::Text(text) => (text.into_bytes(), written.layout.extension()),
-                    // A folder, which a browser can only save packed.
+                    // A folder: a browser can save it only as an archive.
                     Content::Documents(documents) => (zipped(&documents)?, "zip"),
                 };
                 Ok(Exported { name: format!("{}-cleaned.{extension}", self.stem()), bytes, notes: written.notes })
@@ -654,7 +655,7 @@ impl Session {
         }
     }
 
-    /// A name for files made from this one: the corpus's, or the file's own.
+    /// Returns a base name for exported files: the name of the corpus, or else of the file.
     fn stem(&self) -> String {
         let named = if self.recording.dynamics.info.name.trim().is_empty() {
             &self.file
@@ -675,7 +676,7 @@ fn probabilities(metrics: &Metrics, at: usize) -> Option<Probabilities> {
     })
 }
 
-/// A brat folder as one file.
+/// Packs a brat folder into one file.
 fn zipped(documents: &[Document]) -> Result<Vec<u8>, String> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);

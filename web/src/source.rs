@@ -1,5 +1,5 @@
-//! Where bytes come from: a file on the user's disk, or what was fetched. Both are read part by part, and the
-//! browser holds what is not in use.
+//! Sources of bytes: a file on the user's disk, or a fetched file. Both are read part by part. The browser holds
+//! the parts that are not in use.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -9,17 +9,18 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
-/// Bytes of a part where a file is read from front to back.
+/// Bytes of a part when a file is read from start to end.
 const PIECE: u64 = 4 << 20;
 
-/// Reading a file larger than this takes long enough to be told how far it is. Up to here a file is held between two
-/// readings: asking a browser for a part of a file takes about as long as reading a megabyte of it.
+/// Largest size in bytes of a small file. A larger file takes so long to read that progress is reported. A small
+/// file is held between two readings, because asking a browser for a part takes about as long as reading a
+/// megabyte.
 const LARGE: u64 = 100 << 20;
 
-/// Something to read.
+/// A file that can be read in parts.
 pub struct Source {
     blob: Blob,
-    /// All of it, in parts of [`PIECE`] bytes, while it is held.
+    /// The whole file in parts of [`PIECE`] bytes, as long as it is held.
     held: RefCell<Vec<Uint8Array>>,
 }
 
@@ -28,17 +29,17 @@ impl Source {
         Self { blob, held: RefCell::default() }
     }
 
-    /// In bytes.
+    /// Returns the size in bytes.
     pub fn size(&self) -> u64 {
         self.blob.size() as u64
     }
 
-    /// Whether reading it takes long.
+    /// Returns whether reading the file takes long.
     pub fn is_large(&self) -> bool {
         self.size() > LARGE
     }
 
-    /// Asks the browser for parts, which it reads while other work goes on.
+    /// Asks the browser for parts. It reads them while other work goes on.
     pub fn ask(&self, parts: &[Range<u64>]) -> Asked {
         let held = self.held.borrow();
         if !held.is_empty() {
@@ -54,20 +55,20 @@ impl Source {
         Asked::Due(JsFuture::from(Promise::all(&buffers)))
     }
 
-    /// Lets go of what [`Source::all`] holds.
+    /// Releases the parts that [`Source::all`] holds.
     pub fn let_go(&self) {
         self.held.take();
     }
 
-    /// The first `n` bytes, or as many as there are.
+    /// Returns the first `n` bytes, or all bytes if there are fewer.
     pub async fn first(&self, n: u64) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         self.ask(std::slice::from_ref(&(0..n.min(self.size())))).get(&mut bytes).await?;
         Ok(bytes)
     }
 
-    /// Gives all bytes, piece by piece, to `take`, with the share of them that has been given before. A file that is not
-    /// large is held from then on.
+    /// Passes all bytes to `take`, part by part. The second argument is the share of the file that was passed
+    /// before. A small file is held from then on.
     pub async fn all(&self, mut take: impl FnMut(&[u8], f32) -> Result<(), String>) -> Result<(), String> {
         let mut taken = 0;
         let mut piece = Vec::new();
@@ -89,7 +90,7 @@ impl Source {
     }
 }
 
-/// Where a part of a file lies in what is held of it.
+/// Returns the held bytes of a part of the file.
 fn of_held(held: &[Uint8Array], part: &Range<u64>) -> impl Iterator<Item = Uint8Array> {
     let pieces = held.get((part.start / PIECE) as usize..part.end.div_ceil(PIECE) as usize).unwrap_or_default();
     let starts = (part.start / PIECE * PIECE..).step_by(PIECE as usize);
@@ -99,9 +100,9 @@ fn of_held(held: &[Uint8Array], part: &Range<u64>) -> impl Iterator<Item = Uint8
     })
 }
 
-/// Copies parts one after the other in place of what `bytes` holds.
+/// Replaces the content of `bytes` with the parts, one after the other.
 fn copy(parts: &[Uint8Array], bytes: &mut Vec<u8>) {
-    // At once: growing part by part would leave holes in the memory.
+    // Resizes once: growing part by part would leave holes in the memory.
     bytes.clear();
     bytes.resize(parts.iter().map(|part| part.length() as usize).sum(), 0);
     let mut rest = bytes.as_mut_slice();
@@ -112,14 +113,14 @@ fn copy(parts: &[Uint8Array], bytes: &mut Vec<u8>) {
     }
 }
 
-/// Parts, held or on their way.
+/// Requested parts: already held, or still being read.
 pub enum Asked {
     Held(Vec<Uint8Array>),
     Due(JsFuture),
 }
 
 impl Asked {
-    /// Their bytes, one after the other, in place of what `bytes` holds.
+    /// Waits for the parts, and replaces the content of `bytes` with them, one after the other.
     pub async fn get(self, bytes: &mut Vec<u8>) -> Result<(), String> {
         copy(&self.parts().await?, bytes);
         Ok(())

@@ -1,4 +1,4 @@
-//! What the page shows, as signals, and what a user can do to it.
+//! The state of the page as signals, and the actions of a user.
 
 use std::collections::BTreeMap;
 
@@ -25,134 +25,134 @@ use crate::protocol::{
 use crate::work::{self, Work};
 use crate::{link, memory, theme};
 
-/// The page's state. Every field is a handle: copies are the same state.
+/// The page's state. Every field is a handle, so copies share the same state.
 #[derive(Clone, Copy)]
 pub struct App {
     /// The open file.
     pub file: RwSignal<Option<Opened>>,
-    /// What the worker is doing that takes long.
+    /// Long work that the worker is doing, in words.
     pub busy: RwSignal<Option<String>>,
-    /// Whether what is set and decided is stored.
+    /// Whether settings and decisions are stored.
     pub kept: RwSignal<Kept>,
-    /// What was just undone, or done otherwise than by what is in sight.
+    /// A short message about the last action, such as an undo.
     pub said: RwSignal<Option<String>>,
-    /// What the user has to be told, oldest first.
+    /// Notices to the user, oldest first.
     pub notices: RwSignal<Vec<Notice>>,
-    /// Thresholds and all that.
+    /// Settings: thresholds, metric, window and the rest.
     pub settings: RwSignal<Settings>,
     /// Decisions by hand.
     pub by_hand: RwSignal<BTreeMap<SpanId, Decision>>,
     /// Counts and quality.
     pub figures: RwSignal<Option<Figures>>,
-    /// AUM distributions: negatives, positives.
+    /// Histograms of the metric: negatives, positives.
     pub histograms: RwSignal<[SideHistogram; 2]>,
-    /// Whether counts are drawn by their logarithm.
+    /// Whether counts are drawn on a logarithmic scale.
     pub log_counts: RwSignal<bool>,
-    /// Which spans are looked at; changed by [`App::set_filter`].
+    /// The filter on spans. [`App::set_filter`] changes it.
     pub filter: RwSignal<Filter>,
-    /// How many pass it.
+    /// Number of spans that pass the filter.
     pub passing: RwSignal<usize>,
-    /// What was changed.
+    /// The changes that can be undone and redone.
     pub history: RwSignal<History<View>>,
-    /// Precision over recall: negatives, positives.
+    /// Precision–recall curves: negatives, positives.
     pub curves: RwSignal<Option<[Vec<CurvePoint>; 2]>>,
     /// The recording that the open one is compared with.
     pub compared: RwSignal<Option<Compared>>,
-    /// How they agree: negatives, positives.
+    /// Agreement with that recording: negatives, positives.
     pub agreement: RwSignal<Option<[Agreement; 2]>>,
     /// Axes of the data map.
     pub axes: RwSignal<Axes>,
     /// The range of the AUMs.
     pub aum: RwSignal<(f32, f32)>,
-    /// The part of the data map that is shown; none: all.
+    /// The visible part of the data map; `None` shows all of it.
     pub zoom: RwSignal<Option<Extent>>,
     /// The span under the pointer.
     pub hover: RwSignal<Option<Hover>>,
     /// Colours on the data map.
     pub map_colouring: RwSignal<Colouring>,
-    /// What the pixels show.
+    /// Description of the pixels of the data map.
     pub map: RwSignal<Option<Map>>,
-    /// The pixels.
+    /// The pixels of the data map.
     pub map_pixels: RwSignal<Option<ImageData>, LocalStorage>,
-    /// Which spans the table lists.
+    /// The list that the table shows.
     pub list: RwSignal<List>,
-    /// Which they were before a filter by decision chose others.
+    /// The list to return to when the filter by decision is dropped.
     list_before: RwSignal<List>,
-    /// The rows that are there.
+    /// The rows of the table that are loaded.
     pub rows: RwSignal<Rows>,
     /// Whether surface forms are listed in place of spans.
     pub words: RwSignal<bool>,
-    /// In what order.
+    /// The order of the surface forms.
     pub form_order: RwSignal<FormOrder>,
-    /// Those that are there.
+    /// The surface forms that are loaded.
     pub forms: RwSignal<FormRows>,
     /// The span that is selected.
     pub selected: RwSignal<Option<SpanId>>,
-    /// The first row in sight, and how many there are.
+    /// The first visible row, and the number of visible rows.
     pub sight: RwSignal<(usize, usize)>,
-    /// The number of a row that is to be scrolled to.
+    /// The number of a row to scroll to.
     pub scroll_to: RwSignal<Option<usize>>,
-    /// Everything about it.
+    /// Everything about the selected span.
     pub detail: RwSignal<Option<Detail>>,
-    /// Whether single letters, digits and signs are keys.
+    /// Whether single letters, digits and signs work as keys.
     pub letters: RwSignal<bool>,
-    /// Dark theme.
+    /// Whether the theme is dark.
     pub dark: RwSignal<bool>,
     /// Whether the help is open.
     pub help: RwSignal<bool>,
-    /// Which step of the guide is shown.
+    /// The step of the guide that is shown.
     pub guide: RwSignal<Option<usize>>,
 }
 
-/// Something the user has to be told.
+/// A message to the user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
-    /// Whether something went wrong.
+    /// Whether it reports an error.
     pub is_error: bool,
-    /// What to tell.
+    /// The text.
     pub text: String,
-    /// What can be done about it, in words.
+    /// An action that the user can choose, with the text of its button.
     pub act: Option<(&'static str, Act)>,
-    /// What is to be copied by hand.
+    /// A link to copy by hand.
     pub link: Option<String>,
 }
 
-/// What a notice offers.
+/// An action that a notice offers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Act {
-    /// Back to the automatic settings, without decisions by hand.
+    /// Returns to the automatic settings, without decisions by hand.
     StartAfresh,
-    /// Lets this hold.
+    /// Applies this work.
     TakeUp(Box<Work>),
 }
 
-/// Of the browser's storage: single letters are no keys.
+/// Name of the entry in the browser's storage that switches single letters off as keys.
 const LETTERS: &str = "dynclean-no-letters";
 
-/// Which spans are looked at, and listed.
+/// The filter, and the list that the table shows.
 type View = (Filter, List);
 type Step = history::Step<View>;
 type Values = history::Values<View>;
 
-/// Whether what is set and decided is in the browser's database.
+/// Whether settings and decisions are in the browser's database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kept {
-    /// Nothing is to be stored.
+    /// There is nothing to store.
     #[default]
     Nothing,
-    /// It will be in a moment.
+    /// They will be stored in a moment.
     Soon,
-    /// It is.
+    /// They are stored.
     Stored,
-    /// It cannot be: it lasts as long as the page.
+    /// They cannot be stored. They last as long as the page.
     Failed,
 }
 
-/// The list that a file is opened with.
+/// The list that is shown when a file is opened.
 const JUDGED: List = List::Ranked(Listing { judged_only: true });
 
 impl App {
-    /// Nothing open.
+    /// Returns the state without an open file.
     pub fn new() -> Self {
         Self {
             file: RwSignal::new(None),
@@ -195,7 +195,7 @@ impl App {
         }
     }
 
-    /// Whether single letters, digits and signs are keys from now on; remembered.
+    /// Switches single letters, digits and signs on or off as keys, and remembers it.
     pub fn set_letters(&self, are_keys: bool) {
         self.letters.set(are_keys);
         memory::remember(LETTERS, (!are_keys).then_some("yes"));
@@ -204,13 +204,13 @@ impl App {
     /// Tells the user something.
     pub fn tell(&self, is_error: bool, text: String) {
         self.notices.update(|notices| {
-            // Said again, it is not said twice.
+            // A repeated notice replaces the earlier one.
             notices.retain(|n| n.text != text);
             notices.push(Notice { is_error, text, act: None, link: None });
         });
     }
 
-    /// Tells the user something that can be answered.
+    /// Tells the user something, and offers an action.
     pub fn offer(&self, text: String, label: &'static str, act: Act) {
         self.notices
             .update(|notices| notices.push(Notice { is_error: false, text, act: Some((label, act)), link: None }));
@@ -224,7 +224,7 @@ impl App {
         });
     }
 
-    /// Takes a notice away, having done what it offers or not.
+    /// Removes a notice. Does its action if the user has accepted it.
     pub fn answer(&self, notice: &Notice, accepted: bool) {
         self.notices.update(|notices| notices.retain(|n| n.text != notice.text));
         let Some((_, act)) = &notice.act else { return };
@@ -289,7 +289,7 @@ impl App {
         self.file.set(Some(opened));
     }
 
-    /// Shows nothing.
+    /// Closes the file.
     pub fn close(&self) {
         self.file.set(None);
         self.map_pixels.set(None);
@@ -302,7 +302,8 @@ impl App {
         self.apply(Some(settings), Vec::new(), None);
     }
 
-    /// Changes settings and decisions by hand, so that it can be taken back. `words`: which all decisions are about.
+    /// Changes settings and decisions by hand, as one step that can be undone. `words` are the words that all
+    /// decisions are about, if there are such words.
     pub fn apply(&self, settings: Option<Settings>, by_hand: Vec<(SpanId, Option<Decision>)>, words: Option<String>) {
         let now = self.settings.get_untracked();
         let settings = settings.filter(|settings| *settings != now).map(|settings| Box::new((now, settings)));
@@ -320,7 +321,7 @@ impl App {
         self.enact(values);
     }
 
-    /// Lets settings and decisions by hand take the place of those there are, so that it can be taken back.
+    /// Replaces all settings and decisions by hand, as one step that can be undone.
     pub fn replace(&self, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
         let mut new: BTreeMap<SpanId, Option<Decision>> =
             self.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect());
@@ -328,19 +329,19 @@ impl App {
         self.watch_metric(|| self.apply(Some(settings), new.into_iter().collect(), None));
     }
 
-    /// Takes the last change back; whether there was one.
+    /// Undoes the last change. Returns whether there was one.
     pub fn undo(&self) -> bool {
         let step = self.history.try_update(|history| history.undo()).flatten();
         step.map(|step| self.go(&step, step.before(), "Undone")).is_some()
     }
 
-    /// Does again what was taken back last; whether there was anything.
+    /// Redoes the change that was undone last. Returns whether there was one.
     pub fn redo(&self) -> bool {
         let step = self.history.try_update(|history| history.redo()).flatten();
         step.map(|step| self.go(&step, step.after(), "Done again")).is_some()
     }
 
-    /// Lets the values before or after a change hold; says and shows what it is about.
+    /// Applies the values before or after a change. Tells the user what the change was, and shows its span.
     fn go(&self, step: &Step, values: Values, how: &str) {
         self.watch_metric(|| self.enact(values));
         let labels = self.file.with_untracked(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
@@ -371,7 +372,7 @@ impl App {
         self.said.set(Some(format!("{how}: {}", parts.join(" "))));
     }
 
-    /// Selects a span, and shows its row if that is there.
+    /// Selects a span. Scrolls to its row if the row is loaded.
     fn show_span(&self, span: SpanId) {
         self.select(span);
         if let Some(at) = self.rows.with_untracked(|rows| rows.rows.iter().position(|row| row.id == span)) {
@@ -381,7 +382,7 @@ impl App {
 
     fn enact(&self, (settings, by_hand, view): Values) {
         if let Some((mut filter, list)) = view {
-            // The other recording may be closed by now.
+            // The other recording may have been closed in the meantime.
             let is_compared = self.compared.with_untracked(Option::is_some);
             if !is_compared {
                 filter.forget_other();
@@ -416,12 +417,12 @@ impl App {
         work::keep_soon(*self);
     }
 
-    /// Changes which spans are looked at.
+    /// Sets the filter.
     pub fn set_filter(&self, filter: Filter) {
         let before = self.filter.get_untracked();
         if filter != before {
             if filter.decided != before.decided {
-                // What is decided says which spans there are to list.
+                // A filter by decision also chooses the list.
                 if before.decided.is_none() {
                     self.list_before.set(self.list.get_untracked());
                 }
@@ -437,7 +438,7 @@ impl App {
         }
     }
 
-    /// Looks at other spans, so that it can be taken back.
+    /// Sets the filter and the list, as one step that can be undone.
     pub fn replace_filter(&self, filter: Filter, list: Option<List>) {
         let view = || (self.filter.get_untracked(), self.list.get_untracked());
         let before = view();
@@ -451,7 +452,7 @@ impl App {
         }
     }
 
-    /// Drops all that is selected, so that it can be taken back.
+    /// Clears the filter, as one step that can be undone.
     pub fn clear_filter(&self) {
         if self.filter.with_untracked(|filter| !filter.is_empty()) {
             self.replace_filter(Filter::default(), None);
@@ -470,7 +471,7 @@ impl App {
     pub fn set_rule(&self, side: Side, rule: Rule) {
         self.change(|settings| {
             let rule = match rule {
-                // A probability.
+                // Trust is a probability.
                 Rule::Fixed(value) if settings.metric == Metric::Trust => Rule::Fixed(value.clamp(0.0, 1.0)),
                 rule => rule,
             };
@@ -481,14 +482,14 @@ impl App {
         });
     }
 
-    /// Changes the window, kept in order and inside the run.
+    /// Sets the window. Keeps it in order and inside the run.
     pub fn set_window(&self, first: u32, last: u32) {
         let n = self.file.with_untracked(|f| f.as_ref().map_or(1, |f| f.n_epochs)).max(1);
         let first = first.clamp(1, n);
         self.change(|settings| settings.window = Window { first, last: last.clamp(first, n) });
     }
 
-    /// One side's rule.
+    /// Returns the rule of one side.
     pub fn rule(&self, side: Side) -> Rule {
         self.settings.with(|settings| match side {
             Side::Negatives => settings.negatives,
@@ -496,12 +497,13 @@ impl App {
         })
     }
 
-    /// By what spans are judged.
+    /// Returns the metric by which spans are judged.
     pub fn metric(&self) -> Metric {
         self.settings.with(|settings| settings.metric)
     }
 
-    /// Changes the metric; thresholds in the units of the other one mean nothing.
+    /// Sets the metric, and resets the settings that depend on it. Fixed thresholds become automatic, because they
+    /// mean nothing in the units of another metric.
     pub fn set_metric(&self, metric: Metric) {
         let change = |settings: &mut Settings| {
             if settings.metric != metric {
@@ -519,16 +521,17 @@ impl App {
         self.watch_metric(|| self.change(change));
     }
 
-    /// Takes other settings as a whole.
+    /// Applies other settings as a whole.
     pub fn preset(&self, settings: Settings) {
         self.watch_metric(|| self.change(|now| *now = settings));
     }
 
-    /// What was picked from one metric's distribution says nothing about the other's.
+    /// Changes settings as an undo step of its own. Drops the filter by metric values if the metric has changed,
+    /// because the values mean nothing for another metric.
     fn watch_metric(&self, change: impl FnOnce()) {
         let metric = || self.settings.with_untracked(|settings| settings.metric);
         let before = metric();
-        // No gesture: undo takes back this change alone.
+        // Ends the gesture, so that undo takes back only this change.
         self.history.update(History::end_gesture);
         change();
         self.history.update(History::end_gesture);
@@ -537,7 +540,7 @@ impl App {
         }
     }
 
-    /// Sets the threshold of one class, or leaves it to the rule of all positives.
+    /// Sets the threshold of one class; `None` leaves it to the rule for all positives.
     pub fn set_class(&self, class: &str, threshold: Option<f32>) {
         self.change(|settings| {
             match threshold {
@@ -550,7 +553,8 @@ impl App {
         });
     }
 
-    /// One side's threshold: known at once where the user gave it, else by the worker's figures.
+    /// Returns the threshold of one side. A fixed threshold is known at once; others come with the worker's
+    /// figures.
     pub fn threshold(&self, side: Side) -> f32 {
         match self.rule(side) {
             Rule::Fixed(value) => value,
@@ -563,7 +567,7 @@ impl App {
         self.apply(None, vec![(span, decision)], None);
     }
 
-    /// Decides about all spans that have the words and the label of this one.
+    /// Decides about all spans with the same words and label as this one.
     pub fn decide_alike(&self, span: SpanId, decision: Option<Decision>) {
         self.decide_all(Alike::Span(span), decision);
     }
@@ -576,7 +580,7 @@ impl App {
         }
     }
 
-    /// The surface form that is looked at, if the list has it, and its number.
+    /// Returns the chosen surface form and its number, if it is loaded.
     pub fn chosen_form(&self) -> Option<(usize, FormRow)> {
         let chosen = self.filter.with_untracked(|filter| filter.form.clone())?;
         self.forms.with_untracked(|forms| {
@@ -585,24 +589,26 @@ impl App {
         })
     }
 
-    /// Looks at a surface form, and at its most suspicious span in detail.
+    /// Chooses a surface form, and shows its most suspicious span in detail.
     pub fn choose_form(&self, row: &FormRow) {
         self.filter_by(|filter| filter.form = Some(Form { words: row.words.clone(), label: row.label }));
         self.select(row.lowest.0);
     }
 
-    /// This row, if it is in sight.
+    /// Returns this row if it is visible.
     fn in_sight(&self, row: Option<usize>) -> Option<usize> {
         let (first, n) = self.sight.get_untracked();
         row.filter(|row| (first..first + n).contains(row))
     }
 
-    /// The number of the row after (1) or before (−1) this one; without one the first in sight.
+    /// Returns the number of the row after (1) or before (−1) this one. Without a row, returns the first visible
+    /// one.
     fn beside(&self, row: Option<usize>, by: isize) -> Option<usize> {
         row.map_or(Some(self.sight.get_untracked().0), |row| row.checked_add_signed(by))
     }
 
-    /// Looks at the next (1) or previous (−1) surface form of the list; the first in sight where none is.
+    /// Chooses the next (1) or previous (−1) surface form of the list. If no visible form is chosen, chooses the
+    /// first visible one.
     pub fn step_form(&self, by: isize) {
         let next = self.beside(self.in_sight(self.chosen_form().map(|(number, _)| number)), by);
         let row = self.forms.with_untracked(|forms| {
@@ -615,14 +621,15 @@ impl App {
         }
     }
 
-    /// Decides about all spans of the surface form that is looked at; whether there is one.
+    /// Decides about all spans of the chosen surface form. Returns whether a form is chosen.
     pub fn decide_form(&self, decision: Option<Decision>) -> bool {
         let Some(form) = self.filter.with_untracked(|filter| filter.form.clone()) else { return false };
         self.decide_all(Alike::Form(form), decision);
         true
     }
 
-    /// Selects the next (1) or previous (−1) span of the table; the first in sight where none is selected there.
+    /// Selects the next (1) or previous (−1) span of the table. If no visible span is selected, selects the first
+    /// visible one.
     pub fn step(&self, by: isize) {
         let (is_to_come, target) = self.rows.with_untracked(|rows| {
             let selected = self.selected.get_untracked();
@@ -638,7 +645,8 @@ impl App {
                 self.select(span);
                 self.scroll_to.set(Some(number));
             }
-            // The rows in sight are still to come: the next key must not be about one out of sight.
+            // The visible rows are not loaded yet. Nothing is selected, so that the next key does not act on a
+            // span out of sight.
             None if is_to_come => self.selected.set(None),
             None => {}
         }
@@ -653,12 +661,12 @@ impl App {
         });
     }
 
-    /// Opens a file the user chose, and tells something when it is open.
+    /// Opens a file that the user chose. Shows `notice` when it is open.
     pub fn open(&self, file: File, notice: Option<String>) {
         link::open(link::Source::File(file), notice);
     }
 
-    /// Compares the open file with another of the same corpus.
+    /// Compares the open file with another recording of the same corpus.
     pub fn compare(&self, file: File) {
         link::compare(link::Source::File(file));
     }
@@ -683,7 +691,7 @@ impl App {
     }
 }
 
-/// Whether a row is about this form.
+/// Returns whether a row is about this form.
 pub fn is_of(row: &FormRow, form: &Form) -> bool {
     row.label == form.label && row.words == form.words
 }
@@ -701,7 +709,7 @@ pub fn open_sample() {
     open_url("sample.dyn".to_owned());
 }
 
-/// Opens a file on the page's server; relative to the page.
+/// Opens a file on the page's server. `run` is relative to the page.
 fn open_url(run: String) {
     let base = document().base_uri().ok().flatten().unwrap_or_default();
     let url = web_sys::Url::new_with_base(&run, &base).map_or(run, |url| url.href());

@@ -1,13 +1,12 @@
-//! The last resort: a panic in the window leaves its views unusable, so the message is put into the
-//! document by hand.
+//! Shows panics of the window. A panic makes the views unusable, so the message is added to the document directly.
 
 use wasm_bindgen::JsValue;
 
-/// Shows panics of the window's program to the user.
+/// Makes panics in the window visible to the user.
 pub fn show_panics() {
     std::panic::set_hook(Box::new(|info| {
         console_error_panic_hook::hook(info);
-        // In a panic nothing can be done about an error.
+        // An error during a panic cannot be handled.
         let _ = show(&info.to_string());
     }));
 }

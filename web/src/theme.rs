@@ -1,4 +1,4 @@
-//! Light or dark: as the system says, until the user chooses.
+//! The light or dark theme. It follows the system until the user chooses.
 
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
@@ -8,7 +8,7 @@ use crate::memory;
 
 const KEY: &str = "dynclean-theme";
 
-/// Whether the page is dark; follows the system until it is toggled.
+/// Returns whether the page is dark. The signal follows the system until the user changes the theme.
 pub fn watch() -> RwSignal<bool> {
     let window = window();
     let system = window.match_media("(prefers-color-scheme: dark)").ok().flatten();
@@ -31,7 +31,7 @@ pub fn watch() -> RwSignal<bool> {
     dark
 }
 
-/// Changes it, and remembers.
+/// Changes the theme and remembers it.
 pub fn toggle(dark: RwSignal<bool>) {
     let now = !dark.get_untracked();
     apply(dark, now);
@@ -40,7 +40,7 @@ pub fn toggle(dark: RwSignal<bool>) {
 
 fn apply(dark: RwSignal<bool>, now: bool) {
     if let Some(root) = document().document_element() {
-        // Attribute names that are valid do not fail.
+        // Setting an attribute with a valid name does not fail.
         let _ = root.set_attribute("data-theme", name(now));
     }
     dark.set(now);

@@ -1,8 +1,7 @@
-//! Work in progress, kept in the browser's database under the file's digest: nothing is lost when the
-//! page is reloaded.
+//! Keeps work in progress in the browser's database, under the file's digest. So a reload loses nothing.
 //!
-//! Work that other work takes the place of, because an address or a file brought it or another tab did it, is set aside beside it,
-//! and offered whenever the file is opened, until somebody answers.
+//! An address, a file or another tab can replace the work. The replaced work is then set aside in the same record.
+//! It is offered each time the file is opened, until the user answers.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -24,19 +23,19 @@ use crate::{address, link};
 const DATABASE: &str = "dynclean";
 const STORE: &str = "work";
 const TAKE_UP: &str = "Take up mine";
-/// Dragging a line is stored once.
+/// Delay before changes are stored, so that dragging a line is stored only once.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What a person has set and decided about one file.
+/// The settings and decisions of a person for one file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Work {
-    /// When, in milliseconds since 1970.
+    /// Time of saving, in milliseconds since 1970.
     pub saved_at: f64,
-    /// Thresholds and all that.
+    /// Settings: thresholds, metric, window and the rest.
     pub settings: Settings,
-    /// Decisions by hand, by span id: the digest says of which enumeration.
+    /// Decisions by hand, by span id. The digest of the record says which enumeration the ids belong to.
     pub by_hand: Vec<(SpanId, Decision)>,
-    /// Which load of the page it was done in.
+    /// Identifies the load of the page in which the work was done.
     #[serde(default)]
     pub session: f64,
 }
@@ -48,17 +47,17 @@ impl Work {
         Self { saved_at: js_sys::Date::now(), settings, by_hand, session: SESSION.with(|&session| session) }
     }
 
-    /// Whether the same is set and decided.
+    /// Returns whether both have the same settings and decisions.
     fn is_like(&self, other: &Self) -> bool {
         (&self.settings, &self.by_hand) == (&other.settings, &other.by_hand)
     }
 
-    /// Whether nothing was done.
+    /// Returns whether nothing was changed.
     fn is_new(&self, automatic: &Settings) -> bool {
         self.settings == *automatic && self.by_hand.is_empty()
     }
 
-    /// In words: "12 decisions by hand, of 3 May 2026, 14:05".
+    /// Describes the work: "settings and 12 decisions by hand, last changed 03/05/2026, 14:05:00".
     fn described(&self) -> String {
         let date = js_sys::Date::new(&JsValue::from_f64(self.saved_at));
         let when = String::from(date.to_locale_string("en-GB", &JsValue::UNDEFINED));
@@ -67,37 +66,37 @@ impl Work {
     }
 }
 
-/// What an address or a file brought while there is own work on the file.
+/// Work that an address or a file has brought, while the user has own work on the file.
 struct Linked {
     own: Work,
-    /// None until it holds. As long as this holds nothing is stored; what a file brought is stored at once, so there
-    /// it is own work.
+    /// The brought work; `None` until it is applied. As long as the page shows exactly this work, nothing is
+    /// stored. Work from a file must be stored at once, so for a file this is the user's own work.
     brought: Option<Work>,
 }
 
 thread_local! {
-    /// Which load of the page this is.
+    /// Identifies this load of the page.
     static SESSION: f64 = js_sys::Math::random();
-    /// Whether the work on the open file is being loaded: till then none of it is stored.
+    /// Whether the work on the open file is still being loaded. Nothing is stored until then.
     static IS_LOADING: Cell<bool> = const { Cell::new(false) };
-    /// About the open file. Until something is changed, own work stays where it is.
+    /// Brought and own work on the open file. Until something is changed, own work stays where it is stored.
     static LINKED: RefCell<Option<Linked>> = const { RefCell::new(None) };
-    /// What the last `decisions.json` brought: as it is, it is nobody's own work.
+    /// The work from the last `decisions.json`. As long as it is unchanged, it does not count as own work.
     static OF_FILE: RefCell<Option<Work>> = const { RefCell::new(None) };
-    /// When the work that was loaded, and what was noted after it, had been stored.
+    /// Times of saving of the work that was loaded: from the database, and from the note.
     static LOADED: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
-    /// Whether a change is still to be stored.
+    /// Whether a change waits to be stored.
     static DUE: Cell<bool> = const { Cell::new(false) };
-    /// Writes to the database that have not ended.
+    /// Number of writes to the database that have not ended.
     static UNDER_WAY: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The digest and the automatic settings of the file that is open.
+/// Returns the digest and the automatic settings of the open file.
 fn open_file(app: App) -> Option<(String, Settings)> {
     app.file.with_untracked(|f| f.as_ref().map(|f| (f.digest.clone(), f.automatic.clone())))
 }
 
-/// What the address brought holds now.
+/// Records that the work from the address is applied now.
 pub fn is_linked(app: App) {
     LINKED.with_borrow_mut(|linked| {
         if let Some(linked) = linked {
@@ -106,10 +105,10 @@ pub fn is_linked(app: App) {
     });
 }
 
-/// Lets what a `decisions.json` holds be in force; own work is set aside and offered.
+/// Applies the content of a `decisions.json`. Own work is set aside and offered.
 pub fn load_file(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
     let Some((_, automatic)) = open_file(app) else { return };
-    // Of no session: of a session only the last work is set aside, and this may be the second file.
+    // Session 0: such work never replaces work that was set aside before. This may be the second file.
     let own = Work { session: 0.0, ..Work::of(app) };
     let is_own = !own.is_new(&automatic)
         && OF_FILE.with_borrow(|file| file.as_ref().is_none_or(|file| !file.is_like(&own)))
@@ -128,7 +127,7 @@ pub fn load_file(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>)
     OF_FILE.set(Some(now));
 }
 
-/// Brings back what was done on the file that was just opened: what its address says, or what is stored.
+/// Restores the work on the file that was just opened: from its address, or from the database.
 pub fn bring_back(app: App) {
     let Some((digest, automatic)) = open_file(app) else { return };
     IS_LOADING.set(true);
@@ -158,8 +157,8 @@ pub fn bring_back(app: App) {
             _ => stored,
         };
         let linked = address::decisions(app, &digest);
-        // The address of a page that is loaded again says what is stored, less the decisions by hand, and less what
-        // was changed in the last moment.
+        // After a reload, the address has the stored settings, but no decisions by hand and no changes of the last
+        // moment.
         let reloaded =
             linked.as_ref().zip(stored.as_ref()).is_some_and(|(linked, work)| address::is_own() || linked.is_of(work));
         match (linked, stored) {
@@ -190,7 +189,7 @@ pub fn bring_back(app: App) {
     });
 }
 
-/// Work that was offered is taken up, or is not: then it can still be had by undoing.
+/// Answers an offer. Accepted work is applied. Refused work can still be reached by undo.
 pub fn answer(app: App, work: &Work, is_wanted: bool) {
     LINKED.with_borrow_mut(|linked| {
         linked.take_if(|linked| linked.own.is_like(work));
@@ -207,12 +206,12 @@ pub fn answer(app: App, work: &Work, is_wanted: bool) {
     }
 }
 
-/// Lets stored work hold.
+/// Applies stored work.
 pub fn take_up(app: App, work: &Work) {
     app.replace(work.settings.clone(), work.by_hand.clone());
 }
 
-/// Stores what is set and decided now, changes that come close together at once.
+/// Stores settings and decisions soon. Changes that come close together are stored as one.
 pub fn keep_soon(app: App) {
     app.kept.set(Kept::Soon);
     if !DUE.replace(true) {
@@ -220,14 +219,14 @@ pub fn keep_soon(app: App) {
     }
 }
 
-/// Stores at once what is still due: before another file takes the place of this one.
+/// Stores waiting changes now. Called before another file replaces this one.
 pub fn keep_if_due(app: App) {
     if DUE.replace(false) {
         keep(app);
     }
 }
 
-/// Notes what has not reached the database when the page is left.
+/// Writes a note when the page is left, if the database does not have everything yet.
 pub fn keep_on_leaving(app: App) {
     let handle = window_event_listener(leptos::ev::pagehide, move |_| {
         if (DUE.get() || UNDER_WAY.get() > 0) && may_be_stored(app) {
@@ -237,8 +236,8 @@ pub fn keep_on_leaving(app: App) {
     std::mem::forget(handle);
 }
 
-/// The database answers later, when the page is gone; this storage answers at once, but has room for a few
-/// megabytes only.
+/// Returns the storage for notes. The database answers too late when the page is left. This storage answers at
+/// once, but has room for only a few megabytes.
 fn notes() -> Option<web_sys::Storage> {
     window().local_storage().ok().flatten()
 }
@@ -252,7 +251,7 @@ fn note(app: App) {
     let own = LINKED.with_borrow(|linked| linked.as_ref().map(|linked| linked.own.clone()));
     let stored = Stored { work: Some(Work::of(app)), aside: own.into_iter().collect() };
     if let Some(notes) = notes() {
-        // Where there is no room, what is in the database is what remains.
+        // If there is no room, only the content of the database remains.
         let _ = notes.set_item(&name_of_note(&digest), &stored.to_json());
     }
 }
@@ -267,7 +266,7 @@ fn take_note(digest: &str) -> Stored {
     taken.unwrap_or_default()
 }
 
-/// Stores what is set and decided now.
+/// Stores settings and decisions now.
 fn keep(app: App) {
     let Some((digest, automatic)) = open_file(app).filter(|_| may_be_stored(app)) else {
         app.kept.set(Kept::Nothing);
@@ -279,7 +278,7 @@ fn keep(app: App) {
     store(app, digest, Work::of(app), &automatic);
 }
 
-/// Whether what is set and decided may take the place of what is stored.
+/// Returns whether the current work may replace the stored work.
 fn may_be_stored(app: App) -> bool {
     let is_changed = |linked: &Linked| linked.brought.as_ref().is_some_and(|brought| !brought.is_like(&Work::of(app)));
     !IS_LOADING.get() && LINKED.with_borrow(|linked| linked.as_ref().is_none_or(is_changed))
@@ -299,7 +298,7 @@ fn store(app: App, digest: String, work: Work, automatic: &Settings) {
     });
 }
 
-/// Changes what is stored about a file, soon.
+/// Changes the record of a file in the background.
 fn write(app: App, digest: String, how: impl FnOnce(&mut Stored) + 'static) {
     UNDER_WAY.set(UNDER_WAY.get() + 1);
     let done = change(digest, Box::new(how));
@@ -307,7 +306,7 @@ fn write(app: App, digest: String, how: impl FnOnce(&mut Stored) + 'static) {
         let is_stored = match done.await {
             Ok(()) => true,
             Err(error) => {
-                // Private windows may have no database: the work then lasts as long as the page.
+                // Private windows may have no database. The work then lasts as long as the page.
                 let what = "This browser does not keep your work. Export your decisions before you leave the page";
                 app.tell(true, format!("{what} ({error})."));
                 false
@@ -320,9 +319,9 @@ fn write(app: App, digest: String, how: impl FnOnce(&mut Stored) + 'static) {
     });
 }
 
-/// Puts work with what was set aside before.
+/// Adds work to the list of work that was set aside.
 fn set_aside(aside: &mut Vec<Work>, work: Work) {
-    // Of what another tab goes on doing, the last.
+    // Keeps only the last work of each session, because another tab may go on working.
     aside.retain(|other| !other.is_like(&work) && (work.session == 0.0 || other.session != work.session));
     aside.push(work);
 }
@@ -330,7 +329,7 @@ fn set_aside(aside: &mut Vec<Work>, work: Work) {
 async fn database() -> Result<Database, idb::Error> {
     let mut request = Factory::new()?.open(DATABASE, Some(1))?;
     request.on_upgrade_needed(|event| {
-        // The error, if there is one, comes with the request.
+        // If there is an error, the request reports it, too.
         if let Ok(database) = event.database() {
             let _ = database.create_object_store(STORE, ObjectStoreParams::new());
         }
@@ -338,7 +337,7 @@ async fn database() -> Result<Database, idb::Error> {
     request.await
 }
 
-/// What is stored about a file.
+/// The stored record of a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Stored {
     work: Option<Work>,
@@ -347,11 +346,11 @@ struct Stored {
 
 impl Stored {
     fn of_json(mut json: String) -> Self {
-        // Earlier pages stored the work alone.
+        // Earlier versions of the page stored only the work.
         if json.starts_with("{\"saved_at\"") {
             json = format!("{{\"work\":{json},\"aside\":[]}}");
         }
-        // What this page cannot read is as good as nothing.
+        // A record that this page cannot read counts as empty.
         serde_json::from_str(&json).unwrap_or_default()
     }
 
@@ -370,7 +369,7 @@ async fn load(digest: &str) -> Result<Stored, idb::Error> {
     read(&transaction.object_store(STORE)?, &JsValue::from_str(digest)).await
 }
 
-/// Changes what is stored about a file.
+/// Changes the record of a file.
 async fn change(digest: String, change: Box<dyn FnOnce(&mut Stored)>) -> Result<(), idb::Error> {
     let transaction = database().await?.transaction(&[STORE], TransactionMode::ReadWrite)?;
     let (store, key) = (transaction.object_store(STORE)?, JsValue::from_str(&digest));

@@ -1,4 +1,4 @@
-//! The worker's side: takes a request, answers it.
+//! The worker's side: takes requests and answers them.
 
 use std::cell::RefCell;
 
@@ -12,18 +12,18 @@ use crate::session::{Exported, Session, Unjudged};
 use crate::source::Source;
 
 const NOTHING_OPEN: &str = "no file is open";
-/// Within so many bytes a JSON file begins with something other than white space.
+/// A JSON file has a character other than white space within this many bytes.
 const JSON_BEGINS: u64 = 4096;
-/// No `decisions.json` is longer: it is read whole.
+/// Largest length of a `decisions.json` in bytes. It is read as a whole.
 const JSON_ENDS: u64 = 1 << 30;
 
 thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
-    /// A file that was opened and not asked about since.
+    /// A file that was opened, but not asked about yet.
     static UNJUDGED: RefCell<Option<Unjudged>> = const { RefCell::new(None) };
 }
 
-/// Serves requests until the page goes away.
+/// Answers requests until the page is closed.
 pub fn serve() {
     std::panic::set_hook(Box::new(|info| {
         console_error_panic_hook::hook(info);
@@ -51,11 +51,11 @@ fn post(reply: &Reply, attachment: Option<Vec<u8>>) {
     if let Some(buffer) = buffer {
         transfer.push(&buffer);
     }
-    // It can only fail for values that cannot be cloned: byte arrays can.
+    // Posting fails only for values that cannot be cloned. Byte arrays can be cloned.
     let _ = scope().post_message_with_transfer(&message, &transfer);
 }
 
-/// Tells the page how far the request at hand is.
+/// Tells the page how much of the current request is done.
 pub fn tell(share: f32) {
     post(&Reply::Progress(share), None);
 }
@@ -92,7 +92,7 @@ async fn answer(request: Request, attachment: JsValue) {
     }
 }
 
-/// The data map of a file that was just opened, before its spans are ranked and judged.
+/// Sends the data map of a file that was just opened, before its spans are ranked and judged.
 fn show_picture(look: &mut Look) {
     UNJUDGED.with_borrow_mut(|unjudged| {
         if let (Some(unjudged), Some(query)) = (unjudged, look.map)
@@ -104,7 +104,7 @@ fn show_picture(look: &mut Look) {
     });
 }
 
-/// Judges the file that was opened, if that was not done yet.
+/// Judges the opened file, if that was not done yet.
 fn judge() -> Result<(), String> {
     if let Some(unjudged) = UNJUDGED.take() {
         SESSION.set(Some(unjudged.judge()?));
@@ -120,7 +120,7 @@ fn with_session<T>(work: impl FnOnce(&mut Session) -> Result<T, String>) -> Resu
     })
 }
 
-/// Takes the session out as long as the work waits for bytes: the page sends no other request meanwhile.
+/// Takes the session out while the work waits for bytes. The page sends no other request in the meantime.
 async fn with_session_async<T>(work: impl AsyncFnOnce(&mut Session) -> Result<T, String>) -> Result<T, String> {
     judge()?;
     let Some(mut session) = SESSION.take() else { return Err(NOTHING_OPEN.to_owned()) };
@@ -129,7 +129,7 @@ async fn with_session_async<T>(work: impl AsyncFnOnce(&mut Session) -> Result<T,
     done
 }
 
-/// Name and content of what is at a place.
+/// Returns the name and the content of the file at a place.
 async fn source_of(place: Place, attachment: JsValue) -> Result<(String, Source), String> {
     match place {
         Place::File { name } => {
@@ -148,7 +148,7 @@ async fn compare(place: Place, attachment: JsValue) -> Result<Reply, String> {
 
 async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
     let (name, source) = source_of(place, attachment).await?;
-    // A dynamics file begins with its signature, `decisions.json` with a brace.
+    // A dynamics file begins with its signature, a `decisions.json` with a brace.
     if source.first(JSON_BEGINS).await?.trim_ascii_start().starts_with(b"{") {
         let bytes = source.first(JSON_ENDS).await?;
         let (settings, by_hand) = with_session(|session| session.read_decisions(&bytes)).map_err(|e| {
@@ -158,19 +158,19 @@ async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
     }
     let unjudged = Unjudged::open(name, source).await?;
     let opened = unjudged.opened();
-    // Memory for the next one.
+    // Frees the memory of the previous file.
     SESSION.set(None);
     UNJUDGED.set(Some(unjudged));
     Ok(Reply::Opened(Box::new(opened)))
 }
 
-/// The last part of an address's path.
+/// Returns the last part of an address's path.
 pub fn file_name(url: &str) -> &str {
     let path = url.split(['?', '#']).next().unwrap_or(url);
     path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(url)
 }
 
-/// Fetches from the page's own server, and from no other.
+/// Fetches a file from the page's own server only.
 async fn fetch(url: &str) -> Result<Blob, String> {
     let init = RequestInit::new();
     init.set_mode(RequestMode::SameOrigin);
@@ -183,7 +183,7 @@ async fn fetch(url: &str) -> Result<Blob, String> {
         let status = response.status();
         return Err(format!("the server answered {status} for {url}: check the address after ?run=, or choose a file"));
     }
-    // The browser may keep it on disk.
+    // The browser may keep the file on disk.
     JsFuture::from(response.blob().map_err(failed)?).await.map_err(failed)?.dyn_into().map_err(failed)
 }
 

@@ -1,4 +1,4 @@
-//! Benchmarks: ours and the peers', in the same run on the same machine.
+//! Runs our benchmarks and those of peers, on the same machine.
 
 mod train;
 
@@ -26,17 +26,17 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// Metrics, new window and change of threshold on 1.27 million spans: native, wasm, numpy
+    /// Measure metrics, a new window and a change of threshold on 1.27 million spans: native, wasm, numpy
     Shared {
-        /// Not in wasm, which needs Node and wasm-bindgen
+        /// Leave out wasm, which needs Node and wasm-bindgen
         #[arg(long)]
         native_only: bool,
     },
-    /// Training and dynamics on one CPU thread or on a GPU, against PyTorch with the same weights and batches
+    /// Measure training and dynamics on one CPU thread or a GPU, against PyTorch with the same weights and batches
     Train(train::Args),
-    /// The page in headless Chromium on generated files of 1.27 and 10 million spans
+    /// Measure the page in headless Chromium on generated files of 1.27 and 10 million spans
     Web {
-        /// Only a file larger than a tab can hold: 20 million spans, 20 types, 6 epochs, about 5 GB of disk
+        /// Use only a file larger than a tab can hold: 20 million spans, 20 types, 6 epochs, about 5 GB of disk
         #[arg(long)]
         huge: bool,
     },
@@ -65,7 +65,7 @@ fn shared(layout: &Layout, native_only: bool) -> Result<()> {
     steps.step("wasm", |_| {
         let mut command = figures();
         command
-            // The profile of the page.
+            // Uses the profile of the page.
             .args(["--profile", "web", "--target", "wasm32-unknown-unknown"])
             .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
             .env("PATH", layout.search_path()?);
@@ -75,7 +75,7 @@ fn shared(layout: &Layout, native_only: bool) -> Result<()> {
 }
 
 fn web(layout: &Layout, huge: bool) -> Result<()> {
-    // std, browser; page, trainer and figures.
+    // Two steps for std and the browser, three for the page, the trainer and the figures.
     let mut steps = Steps::new(layout, setup::PAGE_TOOL_STEPS + 5)?;
     wasm_std::ensure(layout, &mut steps)?;
     setup::page_tools(layout, &mut steps)?;
@@ -89,7 +89,7 @@ fn web(layout: &Layout, huge: bool) -> Result<()> {
         let mut command = cargo();
         command
             .args(["test", "--release", "--package", "tests", "--test", "page", "--"])
-            // One at a time: what generates one file would slow the other.
+            // Runs one test at a time, because generating one file would slow down the other test.
             .args(["--test-threads", "1", "--ignored", "--nocapture"])
             .args(if huge { &["speed::more_than"][..] } else { &["speed::", "--skip", "more_than"] })
             .current_dir(&layout.root)
@@ -108,7 +108,7 @@ fn figures() -> Command {
     command
 }
 
-/// Our median next to that of vectorised numpy.
+/// Compares our median with the median of vectorised numpy.
 fn against_numpy(layout: &Layout) -> Result<String> {
     let Some(python) = python_with("numpy") else {
         return Ok("skipped: no python3 with numpy (Debian: apt-get install python3-numpy)".to_owned());
@@ -119,14 +119,14 @@ fn against_numpy(layout: &Layout) -> Result<String> {
     Ok(format!("all metrics: ours {ours:.1} ms, numpy {numpy:.1} ms of CPU time, {:.1} times as long", numpy / ours))
 }
 
-/// A Python that has these modules.
+/// Returns a Python that has this module.
 fn python_with(module: &str) -> Option<PathBuf> {
-    // Debian's package serves Debian's own Python, which need not be the first on PATH.
+    // Debian's package is for Debian's own Python, which may not be the first one on PATH.
     let candidates = find("python3").into_iter().chain([PathBuf::from("/usr/bin/python3")]);
     candidates.into_iter().find(|python| output(Command::new(python).args(["-c", &format!("import {module}")])).is_ok())
 }
 
-/// Criterion's median of one benchmark.
+/// Returns criterion's median of one benchmark, in milliseconds.
 fn median_ms(estimates: &Path) -> Result<f64> {
     let text = fs::read_to_string(estimates).with_context(|| format!("cannot read {}", estimates.display()))?;
     let json: serde_json::Value = serde_json::from_str(&text)?;

@@ -1,4 +1,4 @@
-//! `trainer demo` with a page built from here.
+//! Runs `trainer demo` with a page built from here.
 
 use std::process::Command;
 
@@ -40,17 +40,17 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let folder = layout.root.join("runs/demo");
     let run = folder.join(format!("seed-{seed}"));
     if args.fresh && run.exists() {
-        // Else the trainer would resume it.
+        // Otherwise the trainer would resume the run.
         std::fs::remove_dir_all(&run).with_context(|| format!("cannot clear {}", run.display()))?;
     }
-    // On our terminal: the trainer has progress bars of its own. It serves until Ctrl-C.
+    // It runs on our terminal, because the trainer has its own progress bars. It serves until Ctrl-C.
     let mut demo = Command::new(layout.trainer());
     demo.args(["demo", "--seed", &seed, "--port", &args.port.to_string(), "--page"]).arg(layout.dist());
     demo.arg("--out").arg(layout.shown(&folder).to_string()).current_dir(&layout.root);
     become_child(&mut demo)
 }
 
-/// The trainer takes our place, so that whoever ends us ends it.
+/// Replaces this process by the trainer, so that a signal to this process ends the trainer.
 #[cfg(unix)]
 fn become_child(command: &mut Command) -> Result<()> {
     use std::os::unix::process::CommandExt;

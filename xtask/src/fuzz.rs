@@ -1,5 +1,5 @@
-//! Long runs of the fuzz targets of `tests/fuzz`, on the stable compiler: coverage counters are enough
-//! for code without `unsafe`, no sanitizer is needed.
+//! Runs the fuzz targets of `tests/fuzz` for a long time, on the stable compiler. Code without `unsafe` needs no
+//! sanitizer: coverage counters are enough.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The target, as in tests/fuzz/fuzz_targets (default: all, one after the other)
+    /// Target, as in tests/fuzz/fuzz_targets (default: all, one after the other)
     target: Option<String>,
     /// Minutes for each target
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
@@ -51,7 +51,7 @@ fn targets(layout: &Layout) -> Result<Vec<String>> {
 
 fn fuzz(layout: &Layout, steps: &mut Steps, target: &str, minutes: u64) -> Result<()> {
     steps.step(target, |step| {
-        // New inputs go to the first folder; the kept ones stay few.
+        // New inputs go to the first folder, so that the kept inputs stay few.
         let found = layout.root.join("target/fuzz").join(target);
         fs::create_dir_all(&found).with_context(|| format!("cannot create {}", found.display()))?;
         let kept = layout.root.join("tests/fuzz/corpus").join(target);

@@ -1,10 +1,10 @@
-//! `cargo xtask gpu-bundle`: a trainer for NVIDIA GPUs, built on a machine that has neither a GPU nor CUDA.
+//! `cargo xtask gpu-bundle`: builds a trainer for NVIDIA GPUs on a machine that has neither a GPU nor CUDA.
 //!
-//! nvcc comes from NVIDIA's Python packages. Two crates are built from copies with one setting each changed, which
-//! cannot be done from outside: candle-core would link the CUDA libraries, so that the program does not even start
-//! without them; and candle-kernels would compile the kernels of quantised models, which nothing here uses and which
-//! take longer than all others. The copies, and a workspace that uses them, lie in the build folder: the repository
-//! and its Cargo.lock stay as they are.
+//! nvcc comes from NVIDIA's Python packages. Two crates are built from copies, each with one setting changed that
+//! cannot be changed from outside. candle-core would link the CUDA libraries, and the program would not even start
+//! without them. candle-kernels would compile the kernels of quantised models. Nothing here uses these kernels,
+//! and they take longer than all others. The copies, and a workspace that uses them, are in the build folder. The
+//! repository and its Cargo.lock stay as they are.
 
 use std::{
     env, fs,
@@ -21,7 +21,7 @@ use crate::{
     steps::{Step, Steps},
 };
 
-/// nvcc must not be newer than the CUDA of the driver that will run the kernels.
+/// nvcc must not be newer than the CUDA of the driver on which the kernels will run.
 const TOOLKIT: [&str; 5] = [
     "nvidia-cuda-nvcc==13.0.88",
     "nvidia-nvvm==13.0.88",
@@ -29,9 +29,9 @@ const TOOLKIT: [&str; 5] = [
     "nvidia-cuda-runtime==13.0.96",
     "nvidia-cuda-cccl==13.0.85",
 ];
-/// The same for cudarc: 13.0.
+/// The CUDA version for cudarc: 13.0, for the same reason.
 const CUDA_VERSION: &str = "13000";
-/// pip otherwise takes only what runs on the system's own, perhaps older, libraries.
+/// Without these, pip takes only packages that run on this system's own, perhaps older, libraries.
 const PLATFORMS: [&str; 4] =
     ["manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux_2_12_x86_64", "manylinux2010_x86_64"];
 
@@ -43,7 +43,7 @@ pub struct Args {
     /// Folder for the bundle [default: target/gpu-bundle/bundle]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Compile so many things at a time [default: as many as there are processors]
+    /// Number of parallel compile jobs [default: number of processors]
     #[arg(long, short, value_name = "N")]
     jobs: Option<usize>,
 }
@@ -69,7 +69,7 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// CUDA's compiler, unpacked from Python packages into one tree.
+/// Unpacks CUDA's compiler from Python packages into one folder.
 fn toolkit(step: &Step, folder: &Path) -> Result<(PathBuf, String)> {
     let cuda = folder.join("cuda/nvidia/cu13");
     if cuda.join("lib64").exists() {
@@ -86,15 +86,15 @@ fn toolkit(step: &Step, folder: &Path) -> Result<(PathBuf, String)> {
         step.run(Command::new(&python).args(["-m", "zipfile", "-e"]).arg(wheel).arg(folder.join("cuda")))?;
     }
     for programs in ["bin", "nvvm/bin"] {
-        // Unpacking drops what may be executed.
+        // Unpacking loses the permission to execute.
         files(&cuda.join(programs))?.iter().try_for_each(|program| make_executable(program))?;
     }
-    // Last: it says that all of the tree is there.
+    // The link is made last: if it exists, the whole folder is there.
     link("lib", &cuda.join("lib64"))?;
     Ok((cuda, "unpacked".to_owned()))
 }
 
-/// A workspace of links to this one's members, which builds with the patched crates.
+/// Makes a workspace of links to the members of this one. It builds with the patched crates.
 fn patched_workspace(layout: &Layout, folder: &Path) -> Result<(PathBuf, String)> {
     let (core, kernels) = crate_folders(layout)?;
     let vendor = folder.join("vendor");
@@ -116,7 +116,7 @@ fn patched_workspace(layout: &Layout, folder: &Path) -> Result<(PathBuf, String)
     Ok((workspace, "candle-core loads CUDA at run time; candle-kernels without quantised models".to_owned()))
 }
 
-/// Where cargo has unpacked candle-core and candle-kernels; it downloads them if need be.
+/// Returns the folders in which cargo has unpacked candle-core and candle-kernels. Cargo downloads them if needed.
 fn crate_folders(layout: &Layout) -> Result<(PathBuf, PathBuf)> {
     let packages = packages(&layout.root, &["--features=trainer/cuda"])?;
     let folder_of = |name: &str| {
@@ -129,13 +129,13 @@ fn crate_folders(layout: &Layout) -> Result<(PathBuf, PathBuf)> {
     Ok((folder_of("candle-core")?, folder_of("candle-kernels")?))
 }
 
-/// Copies a crate, once, with one file changed.
+/// Copies a crate once, with one file changed.
 fn patched_copy(from: &Path, to: &Path, file: &str, patch: impl Fn(&str) -> Option<String>) -> Result<()> {
     let changed = read(&from.join(file))?;
     let changed = patch(&changed).with_context(|| {
         format!("{} of {} is not what the patch was written for: adapt xtask/src/gpu_bundle.rs", file, from.display())
     })?;
-    // What is there already stays as it is: with new times, cargo would compile it again.
+    // An existing copy stays as it is: with new file times, cargo would compile it again.
     if fs::read_to_string(to.join(file)).is_ok_and(|there| there == changed) {
         return Ok(());
     }
@@ -143,26 +143,26 @@ fn patched_copy(from: &Path, to: &Path, file: &str, patch: impl Fn(&str) -> Opti
         fs::remove_dir_all(to).with_context(|| format!("cannot remove {}", to.display()))?;
     }
     copy_folder(from, to)?;
-    // Last: it says that the copy is whole.
+    // This file is written last: if it is there, the copy is complete.
     write(&to.join(file), &changed)
 }
 
-/// candle-core's manifest with the CUDA libraries loaded at run time.
+/// Returns candle-core's manifest, changed so that the CUDA libraries are loaded at run time.
 fn load_at_run_time(manifest: &str) -> Option<String> {
     let linked = "\"dynamic-linking\"";
     (manifest.matches(linked).count() == 1).then(|| manifest.replace(linked, "\"dynamic-loading\""))
 }
 
-/// candle-kernels' build script without the library of quantised and mixture-of-experts kernels.
+/// Returns candle-kernels' build script without the library of quantised and mixture-of-experts kernels.
 fn without_quantised_kernels(script: &str) -> Option<String> {
     let (kept, left_out) = script.split_once("    let mut moe_sources = vec![")?;
     left_out.contains("cargo:rustc-link-lib=dylib=cudart").then(|| format!("{kept}    Ok(())\n}}\n"))
 }
 
-/// A program of the bundle: where it was built, and its name there.
+/// A program of the bundle: the path of the built file, and the name in the bundle.
 type Program = (PathBuf, &'static str);
 
-/// What `cargo build --message-format=json` says of something built.
+/// A message of `cargo build --message-format=json` about something that was built.
 #[derive(Deserialize)]
 struct Artifact {
     target: Option<Target>,
@@ -187,7 +187,7 @@ fn build(step: &Step, workspace: &Path, folder: &Path, cuda: &Path, args: &Args)
     };
     step.say("the first time this compiles CUDA kernels for several minutes");
     step.run(&mut command()?)?;
-    // Built: now only asked where.
+    // Everything is built. This call only asks for the paths.
     let answer = output(command()?.arg("--message-format=json"))?;
     let mut programs = Vec::new();
     for line in answer.lines() {
@@ -201,7 +201,7 @@ fn build(step: &Step, workspace: &Path, folder: &Path, cuda: &Path, args: &Args)
     Ok((programs, "built".to_owned()))
 }
 
-/// Copies the programs, stripped, and packs them; says what they need.
+/// Copies the stripped programs to the bundle and packs them. Returns what they need.
 fn bundle(layout: &Layout, programs: &[Program], out: &Path) -> Result<((), String)> {
     create(out)?;
     let mut news = String::new();
@@ -228,13 +228,13 @@ fn bundle(layout: &Layout, programs: &[Program], out: &Path) -> Result<((), Stri
     Ok(((), news))
 }
 
-/// The libraries without which a program does not start, from what readelf says.
+/// Returns the libraries that a program needs to start, from the output of readelf.
 fn needed_libraries(readelf: &str) -> Vec<&str> {
     let needed = readelf.lines().filter(|line| line.contains("(NEEDED)"));
     needed.filter_map(|line| line.split_once('[')?.1.split_once(']')).map(|(name, _)| name).collect()
 }
 
-/// The newest version of glibc that a program's symbols ask for.
+/// Returns the newest version of glibc that a program's symbols need.
 fn newest_glibc(symbols: &str) -> Option<String> {
     let versions = symbols.split("GLIBC_").skip(1).map(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
@@ -248,7 +248,7 @@ fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Writes a file unless it has this content already.
+/// Writes a file, unless it already has this content.
 fn write(file: &Path, content: &str) -> Result<()> {
     if fs::read_to_string(file).is_ok_and(|there| there == content) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Where things lie: the repository, the build folder, the project's own tools.
+//! The folders of the project: the repository, the build folder, and the project's own tools.
 
 use std::{
     env,
@@ -11,27 +11,26 @@ use anyhow::{Context, Result};
 pub struct Layout {
     /// The repository's root.
     pub root: PathBuf,
-    /// Cargo's target folder; elsewhere than `root/target` where the user set one.
+    /// Cargo's target folder. The user may have set another one than `root/target`.
     build: PathBuf,
 }
 
 impl Layout {
     pub fn find() -> Result<Self> {
-        // Cargo sets the variable for the checkout it runs in; the compiled-in path only serves
-        // a binary started by hand.
+        // Cargo sets the variable for the checkout in which it runs. The compiled-in path is only for a binary
+        // that is started by hand.
         let package =
             env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = package.parent().context("the xtask folder has no parent")?;
 
-        // This program lies in <target>/debug: asking for its own place honours every way
-        // in which cargo's target folder can be set.
+        // This program is in <target>/debug. Its own path is right for every way to set cargo's target folder.
         let own = env::current_exe().context("cannot tell where xtask itself lies")?;
         let build = own.ancestors().nth(2).context("xtask does not lie in a cargo target folder")?;
         Ok(Self { root: root.to_path_buf(), build: build.to_path_buf() })
     }
 
-    /// The project's own tools, so that the user's installed ones are left as they are. They lie in the user's cache
-    /// folder, so that a second checkout builds none of them.
+    /// Returns the folder of the project's own tools, so that the user's installed tools stay as they are. It is
+    /// in the user's cache folder, so that a second checkout does not build the tools again.
     pub fn tools(&self) -> PathBuf {
         let folder = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
         let cache = folder("XDG_CACHE_HOME")
@@ -43,7 +42,7 @@ impl Layout {
         }
     }
 
-    /// The folder for `npm install --prefix`.
+    /// Returns the folder for `npm install --prefix`.
     pub fn node(&self) -> PathBuf {
         self.tools().join("node")
     }
@@ -56,22 +55,22 @@ impl Layout {
         self.root.join("dist")
     }
 
-    /// The trainer as `cargo build --release` leaves it.
+    /// Returns the path of the trainer that `cargo build --release` builds.
     pub fn trainer(&self) -> PathBuf {
         self.build.join("release").join(format!("trainer{}", env::consts::EXE_SUFFIX))
     }
 
-    /// Where criterion leaves its estimates.
+    /// Returns the folder in which criterion stores its estimates.
     pub fn criterion(&self) -> PathBuf {
         self.build.join("criterion")
     }
 
-    /// `path` relative to the repository where it lies inside: shorter to read.
+    /// Returns `path` relative to the repository if it is inside, because that is shorter to read.
     pub fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()
     }
 
-    /// PATH for children: the project's own tools first.
+    /// Returns PATH for child processes. The project's own tools come first.
     pub fn search_path(&self) -> Result<OsString> {
         let own = [self.tools().join("bin"), self.node().join("node_modules/.bin")];
         let users = env::var_os("PATH").unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The licences of everything that is linked into program and page: cargo knows the packages, and their folders hold the
-//! texts.
+//! Collects the licences of everything that is linked into the program and the page. Cargo knows the packages, and
+//! their folders contain the texts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use crate::{
     process::{cargo, output, packages},
 };
 
-/// Writes them as one text; returns what is to be said of it.
+/// Writes the licences as one text. Returns a line for the summary.
 pub fn write(layout: &Layout, path: &Path) -> Result<((), String)> {
     let mut names = BTreeSet::new();
     for (package, target) in [("trainer", None), ("web", Some("wasm32-unknown-unknown"))] {
@@ -24,7 +24,7 @@ pub fn write(layout: &Layout, path: &Path) -> Result<((), String)> {
             tree.args(["--target", target]);
         }
         let linked = output(tree.current_dir(&layout.root))?;
-        // "name v1.2.3 (…)".
+        // A line is "name v1.2.3 (…)".
         names.extend(linked.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
             Some((words.next()?.to_owned(), words.next()?.trim_start_matches('v').to_owned()))
@@ -50,7 +50,7 @@ pub fn write(layout: &Layout, path: &Path) -> Result<((), String)> {
     Ok(((), format!("{count} packages, in {}", layout.shown(path))))
 }
 
-/// The texts of the licences in a package's folder.
+/// Returns the texts of the licences in a package's folder.
 fn of_folder(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let is_licence = |name: &str| {

@@ -1,19 +1,19 @@
-//! `cargo xtask …`: everything around the code, from a bare machine to a served page.
+//! `cargo xtask …`: all tasks around the code, from setting up a bare machine to serving the page.
 //!
-//! | file | what it holds |
+//! | file | content |
 //! |---|---|
 //! | `setup/` | installs what is missing: wasm32 std, wasm-bindgen, trunk, wasm-opt, Chromium, an encoder and a Python for tests |
 //! | `page.rs` | builds the page into `dist/` |
 //! | `wheel.rs` | builds the Python wheel: program, page and package in one file |
 //! | `licences.rs` | collects the licences of everything that is linked |
-//! | `demo.rs` | `trainer demo` with a page built from here |
-//! | `test.rs` | all checks and tests; what CI runs |
-//! | `bench.rs` | benchmarks, ours and the peers' |
-//! | `gpu_bundle.rs` | builds a trainer for NVIDIA GPUs, without CUDA |
-//! | `fuzz.rs` | long runs of the fuzz targets |
-//! | `steps.rs` | numbered steps with progress, logs and a summary |
-//! | `process.rs` | child processes: find, run with a log, read the output |
-//! | `layout.rs` | where things lie |
+//! | `demo.rs` | runs `trainer demo` with a page built from here |
+//! | `test.rs` | runs all checks and tests, as CI does |
+//! | `bench.rs` | runs benchmarks of this project and of its peers |
+//! | `gpu_bundle.rs` | builds a trainer for NVIDIA GPUs, on a machine without CUDA |
+//! | `fuzz.rs` | runs the fuzz targets for a long time |
+//! | `steps.rs` | shows numbered steps with progress, logs and a summary |
+//! | `process.rs` | finds programs, runs them with a log, reads their output |
+//! | `layout.rs` | knows the folders of the project |
 
 mod bench;
 mod demo;
@@ -44,19 +44,19 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Train on the bundled sample, clean, retrain, report, then serve the page with the run opened
+    /// Train on the bundled sample, clean, retrain, report, then serve the page with the run open
     Demo(demo::Args),
     /// Run all checks and tests (format, lints, unit, end to end, browser)
     Test(test::Args),
     /// Run benchmarks next to those of peers
     Bench(bench::Args),
-    /// Run the fuzz targets of tests/fuzz for a while
+    /// Run the fuzz targets of tests/fuzz for some minutes
     Fuzz(fuzz::Args),
-    /// Build a trainer for NVIDIA GPUs that runs wherever their driver is (docs/GPU.md)
+    /// Build a trainer for NVIDIA GPUs that needs only their driver (docs/GPU.md)
     GpuBundle(gpu_bundle::Args),
     /// Build the page into dist/
     Page,
-    /// Build the Python wheel, with program, page and package, and try it out
+    /// Build the Python wheel (program, page and package in one file) and try it out
     Wheel,
     /// Install what is missing (demo, test and page do this by themselves)
     Setup(setup::Args),

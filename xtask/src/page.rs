@@ -1,4 +1,4 @@
-//! The page, built by trunk into `dist/`.
+//! Builds the page with trunk into `dist/`.
 
 use std::{fs, path::Path, process::Command};
 
@@ -11,7 +11,7 @@ use crate::{
     steps::Steps,
 };
 
-/// What the page may take to load, in bytes.
+/// Largest size of the page when it is loaded, in bytes.
 const MOST_BYTES: u64 = 527_500;
 
 pub fn run(layout: &Layout) -> Result<()> {
@@ -21,14 +21,14 @@ pub fn run(layout: &Layout) -> Result<()> {
     build(layout, &mut steps)
 }
 
-/// Builds the page; the tools must be there.
+/// Builds the page. The tools must be installed.
 pub fn build(layout: &Layout, steps: &mut Steps) -> Result<()> {
     steps.step("page", |step| {
         step.say("building with trunk");
-        // Trunk builds offline (Trunk.toml), so what it needs is fetched before.
+        // Trunk builds offline (Trunk.toml), so cargo fetches the packages first.
         let mut fetch = cargo();
         fetch.args(["fetch", "--target", "wasm32-unknown-unknown"]);
-        // Macros and build scripts run here.
+        // Macros and build scripts run on this machine.
         fetch.args(["--target", "host-tuple"]);
         step.run(fetch.current_dir(&layout.root))?;
         step.run(
@@ -36,9 +36,9 @@ pub fn build(layout: &Layout, steps: &mut Steps) -> Result<()> {
                 .args(["build", "--skip-version-check", "--color", "never"])
                 .current_dir(&layout.root)
                 .env("PATH", layout.search_path()?)
-                // Trunk takes the usual NO_COLOR=1 for an invalid value.
+                // Trunk does not accept the usual value NO_COLOR=1.
                 .env_remove("NO_COLOR")
-                // Its own call stack would push the cause out of the lines shown.
+                // Trunk's own call stack would push the cause out of the visible lines.
                 .env("RUST_BACKTRACE", "0"),
         )?;
         let dist = layout.dist();
@@ -53,9 +53,11 @@ pub fn build(layout: &Layout, steps: &mut Steps) -> Result<()> {
     })
 }
 
-/// Bytes of what a browser loads at first, compressed as servers do (brotli): all files but the sample.
+/// Returns the bytes that a browser loads at first: all files except the sample, compressed with brotli as servers
+/// do.
 fn compressed(dist: &Path) -> Result<u64> {
-    // Node is there, wasm-opt runs in it; a compressor of our own would be a large dependency for one number.
+    // Node is installed, because wasm-opt needs it. A compressor of our own would be a large dependency for one
+    // number.
     const SCRIPT: &str = "
         const { readFileSync } = require('fs'), { brotliCompressSync } = require('zlib');
         let bytes = 0;

@@ -1,4 +1,4 @@
-//! Child processes: find a program, run it with a log, read what it says.
+//! Child processes: finds programs, runs them with a log, and reads their output.
 
 use std::{
     env,
@@ -14,19 +14,19 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-/// How often a running child is looked at.
+/// Time between two looks at a running child.
 const POLL: Duration = Duration::from_millis(100);
-/// Lines of the log that an error shows.
+/// Number of lines of the log that an error shows.
 const TAIL_LINES: usize = 25;
-/// Enough of a log's end for `TAIL_LINES` long lines.
+/// Bytes at the end of a log that are enough for `TAIL_LINES` long lines.
 const TAIL_BYTES: u64 = 16 * 1024;
 
-/// The cargo that runs us (so: of the pinned toolchain), or the one on PATH.
+/// Returns the cargo that runs this program (from the pinned toolchain), or the one on PATH.
 pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// A package as `cargo metadata` tells it.
+/// A package as `cargo metadata` describes it.
 #[derive(Deserialize)]
 pub struct Package {
     pub name: String,
@@ -34,12 +34,12 @@ pub struct Package {
     pub license: Option<String>,
     pub repository: Option<String>,
     pub manifest_path: PathBuf,
-    /// None for our own.
+    /// `None` for our own packages.
     pub source: Option<String>,
 }
 
-/// All packages of the workspace in this folder and what they depend on, with more options for cargo; it downloads them
-/// if need be.
+/// Returns all packages of the workspace in this folder and their dependencies. `options` are passed to cargo. It
+/// downloads the packages if needed.
 pub fn packages(root: &Path, options: &[&str]) -> Result<Vec<Package>> {
     #[derive(Deserialize)]
     struct Metadata {
@@ -51,7 +51,7 @@ pub fn packages(root: &Path, options: &[&str]) -> Result<Vec<Package>> {
     Ok(metadata.packages)
 }
 
-/// The first executable `name` in a PATH-like list.
+/// Returns the first executable `name` in a list like PATH.
 pub fn find_in(search_path: &OsStr, name: &str) -> Option<PathBuf> {
     let file = format!("{name}{}", env::consts::EXE_SUFFIX);
     env::split_paths(search_path).map(|folder| folder.join(&file)).find(|path| is_executable(path))
@@ -72,7 +72,7 @@ fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 
-/// What the child prints on stdout, trimmed.
+/// Returns what the child prints on stdout, trimmed.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{shown}`"))?;
@@ -83,13 +83,13 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The version a program states in the answer to `--version`; none where it does not run.
+/// Returns the version that a program prints for `--version`; `None` if the program does not run.
 pub fn version_of(program: &Path) -> Option<String> {
     let answer = output(Command::new(program).arg("--version")).ok()?;
     version_in(&answer).map(str::to_owned)
 }
 
-/// The first word that starts with a digit: `trunk 0.21.14`, `wasm-opt version 132 (…)`.
+/// Returns the first word that starts with a digit: `trunk 0.21.14`, `wasm-opt version 132 (…)`.
 pub fn version_in(answer: &str) -> Option<&str> {
     answer.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
 }
@@ -104,8 +104,8 @@ pub fn inherited(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs the child with everything it prints appended to `log`; `watch` is called with the log's
-/// last line while it runs. An error shows the log's tail.
+/// Runs the child and appends everything it prints to `log`. While it runs, `watch` is called with the last line
+/// of the log. An error shows the end of the log.
 pub fn logged(command: &mut Command, log: &Path, mut watch: impl FnMut(&str)) -> Result<()> {
     let shown = shown(command);
     let file = File::options()
@@ -135,8 +135,8 @@ pub fn logged(command: &mut Command, log: &Path, mut watch: impl FnMut(&str)) ->
     Err(anyhow!("{message}\nfull log: {}", log.display()))
 }
 
-/// The last lines of a log from byte `from` on, cleaned for showing. A log that cannot be read
-/// has none: the caller's own news matters more.
+/// Returns the last lines of a log from byte `from` on, cleaned for display. A log that cannot be read has no
+/// lines, because the caller's own message is more important.
 fn tail(log: &Path, from: u64) -> Vec<String> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(log)?;
@@ -150,14 +150,14 @@ fn tail(log: &Path, from: u64) -> Vec<String> {
 }
 
 fn last_lines(text: &str) -> Vec<String> {
-    // Progress bars rewrite their line after a carriage return: each state counts as a line.
+    // Progress bars rewrite their line after a carriage return, so each state counts as a line.
     let mut lines: Vec<String> =
         text.split(['\n', '\r']).map(without_escapes).filter(|line| !line.trim().is_empty()).collect();
     lines.drain(..lines.len().saturating_sub(TAIL_LINES));
     lines
 }
 
-/// Drops colours (`ESC [ … letter`) and other control characters.
+/// Removes colours (`ESC [ … letter`) and other control characters.
 fn without_escapes(line: &str) -> String {
     let mut shown = String::new();
     let mut chars = line.chars();
@@ -171,7 +171,7 @@ fn without_escapes(line: &str) -> String {
     shown
 }
 
-/// The command as one would type it.
+/// Returns the command as a person would type it.
 fn shown(command: &Command) -> String {
     let name = Path::new(command.get_program());
     let mut shown = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy().into_owned();

@@ -1,6 +1,6 @@
-//! Numbered steps: what is being done, how long it takes, and a summary at the end.
+//! Numbered steps: show what is done and how long it takes, and a summary at the end.
 //!
-//! Everything here goes to stderr, as cargo's own progress does; stdout is for test results.
+//! All output goes to stderr, like cargo's own progress. stdout is for test results.
 
 use std::{
     cell::Cell,
@@ -15,9 +15,9 @@ use anyhow::{Context, Result};
 
 use crate::{layout::Layout, process};
 
-/// Where there is no terminal to draw on, a long step still gives a sign of life this often.
+/// Time between signs of life of a long step, if there is no terminal.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// Room for the live line on a terminal of 80 columns.
+/// Width of the live line. It fits a terminal of 80 columns.
 const LIVE_WIDTH: usize = 60;
 
 pub struct Steps {
@@ -40,7 +40,7 @@ impl Steps {
         Ok(Self { total, done: Vec::new(), logs, started: Instant::now() })
     }
 
-    /// Does one step. `work` returns what is to be said of it at the end.
+    /// Does one step. `work` returns a value, and a text about the result.
     pub fn step<T>(&mut self, name: &str, work: impl FnOnce(&Step) -> Result<(T, String)>) -> Result<T> {
         debug_assert!(self.done.len() < self.total, "more steps than announced");
         let step = Step {
@@ -49,7 +49,7 @@ impl Steps {
             started: Instant::now(),
             last_sign: Cell::new(Instant::now()),
         };
-        // The log holds the latest attempt only; that none was there is no error.
+        // The log contains only the latest attempt. It is no error if there was no log.
         let _ = fs::remove_file(&step.log);
         let outcome = work(&step);
         let took = step.started.elapsed();
@@ -61,7 +61,7 @@ impl Steps {
         outcome.map(|(value, _)| value).with_context(|| format!("step {} of {}, {name}", self.done.len(), self.total))
     }
 
-    /// All steps with their times, the failed one marked.
+    /// Prints all steps with their times, and marks the one that failed.
     pub fn summary(&self) {
         eprintln!("\nsummary");
         for done in &self.done {
@@ -72,7 +72,7 @@ impl Steps {
     }
 }
 
-/// The step in hand.
+/// The current step.
 pub struct Step {
     heading: String,
     log: PathBuf,
@@ -85,7 +85,7 @@ impl Step {
         eprintln!("{}: {text}", self.heading);
     }
 
-    /// Runs a command, its output going to the step's log and its last line, live, to the terminal.
+    /// Runs a command. Its output goes to the step's log, and the last line is shown live on the terminal.
     pub fn run(&self, command: &mut Command) -> Result<()> {
         let terminal = stderr().is_terminal();
         let result = process::logged(command, &self.log, |line| self.sign(line, terminal));
@@ -95,13 +95,14 @@ impl Step {
         result
     }
 
-    /// Shows that the step is alive: a line rewritten in place, or one every half minute.
+    /// Shows that the step is still working: with a line that is rewritten in place, or with a new line every half
+    /// minute.
     fn sign(&self, line: &str, terminal: bool) {
         let text: String = line.trim().chars().take(LIVE_WIDTH).collect();
         let elapsed = human(self.started.elapsed());
         if terminal {
             eprint!("\r\u{1b}[K  {elapsed:>9}  {text}");
-            // Not flushed, the line only comes late.
+            // If this fails, the line only appears later.
             let _ = stderr().flush();
         } else if self.last_sign.get().elapsed() >= HEARTBEAT {
             self.last_sign.set(Instant::now());
@@ -110,7 +111,7 @@ impl Step {
     }
 }
 
-/// A file name: `wasm-bindgen 0.2.130` becomes `wasm-bindgen`.
+/// Returns a file name for a step: `wasm-bindgen 0.2.130` becomes `wasm-bindgen`.
 fn slug(name: &str) -> String {
     name.split(' ').take_while(|word| !word.starts_with(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join("-")
 }

@@ -1,4 +1,4 @@
-//! All checks and tests, as CI runs them.
+//! Runs all checks and tests, as CI does.
 
 use std::{env, fs, path::PathBuf, process::Command};
 
@@ -18,25 +18,25 @@ use crate::{
     steps::Steps,
 };
 
-/// The corpora that lie beside a development checkout; tests on them are skipped elsewhere.
+/// Folder of the corpora beside a development checkout. Elsewhere, tests with these corpora are skipped.
 const DATA_VARIABLE: &str = "DYNCLEAN_DATA";
 const DATA: &str = "../shared/data";
 
-/// The page only builds for wasm: everything else is one build.
+/// The page builds only for wasm. All other packages are built together.
 const NATIVE: [&str; 3] = ["--workspace", "--exclude", "web"];
-/// In the profile that the page is built with: macros, the slowest part, are compiled once for both.
+/// Uses the profile of the page, so that macros, the slowest part, are compiled only once.
 const WEB: [&str; 6] = ["--package", "web", "--target", "wasm32-unknown-unknown", "--profile", "web"];
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Run only tests whose name contains one of these, and no format check or lints
+    /// Run only tests whose name contains one of these, without format check and lints
     filter: Vec<String>,
-    /// Leave out the tests that need this, where it cannot be installed
+    /// Leave out the tests that need this, if it cannot be installed
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     without: Vec<Without>,
 }
 
-/// What set-up installs and some tests alone need.
+/// Things that set-up installs and only some tests need.
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 enum Without {
     /// The encoder all-MiniLM-L6-v2
@@ -56,7 +56,7 @@ impl Without {
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let style_steps = if args.filter.is_empty() { 3 } else { 0 };
-    // std, both browsers, axe-core, encoder, Python; page, build, tests of the package, tests.
+    // Steps: std, both browsers, axe-core, encoder, Python; page, build, tests of the Python package, tests.
     let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 10)?;
     let result = all(layout, args, &mut steps);
     steps.summary();
@@ -65,7 +65,7 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
 
 fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     let style = args.filter.is_empty();
-    // What fails fastest goes first.
+    // The checks that fail fastest run first.
     if style {
         steps.step("format", |step| {
             step.run(cargo().args(["fmt", "--all", "--check"]).current_dir(&layout.root))
@@ -73,7 +73,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
             Ok(((), "ok".to_owned()))
         })?;
         let mut clippy = cargo();
-        // In release, as the tests are: build scripts and macros are compiled once for both.
+        // Uses the release profile like the tests, so that build scripts and macros are compiled only once.
         clippy.args(["clippy", "--release", "--all-targets"]).args(NATIVE);
         check(layout, steps, "lints", clippy.args(["--", "-D", "warnings"]))?;
     }
@@ -90,8 +90,8 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     let encoder = encoder::ensure(layout, steps)?;
     let python = python::ensure(layout, steps)?;
     page::build(layout, steps)?;
-    // Trainer and tests in one build, so that both share every dependency. Tests train models:
-    // without optimisation they would take hours.
+    // Builds trainer and tests together, so that they share every dependency. Tests train models: without
+    // optimisation they would take hours.
     let mut build = cargo();
     build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE);
     check(layout, steps, "trainer and tests", &mut build)?;
@@ -123,7 +123,7 @@ fn check(layout: &Layout, steps: &mut Steps, name: &str, command: &mut Command) 
     })
 }
 
-/// What tests need besides what is built here.
+/// Programs that tests need and that are not built here.
 struct Programs {
     browser: Browser,
     firefox: Option<Firefox>,
@@ -134,7 +134,7 @@ struct Programs {
 fn tests(layout: &Layout, steps: &mut Steps, args: &Args, programs: &Programs) -> Result<()> {
     steps.step("tests", |step| {
         let skipped = layout.logs().join("skipped.txt");
-        // Of an earlier time.
+        // Removes the list of an earlier run.
         let _ = fs::remove_file(&skipped);
         let without: Vec<&str> = args.without.iter().map(|without| without.variable()).collect();
         let trainer = layout.trainer();
@@ -147,7 +147,7 @@ fn tests(layout: &Layout, steps: &mut Steps, args: &Args, programs: &Programs) -
             .arg("--")
             .args(&args.filter)
             .current_dir(&layout.root)
-            // Tests say there which of them were skipped, and why.
+            // Tests write here which of them were skipped, and why.
             .env("DYNCLEAN_SKIPPED", &skipped)
             .env("DYNCLEAN_WITHOUT", without.join(","))
             .env("DYNCLEAN_TRAINER", &trainer)
@@ -166,14 +166,14 @@ fn tests(layout: &Layout, steps: &mut Steps, args: &Args, programs: &Programs) -
         if let Some(encoder) = &programs.encoder {
             command.env(encoder::VARIABLE, encoder);
         }
-        // On our own output: CI reads its `test result:` lines.
+        // Uses our own output, because CI reads its `test result:` lines.
         inherited(&mut command)?;
         let skipped = fs::read_to_string(skipped).unwrap_or_default();
         Ok(((), news(&skipped)))
     })
 }
 
-/// What is to be said of tests that passed, and of those that did not run.
+/// Describes the tests that passed, and the tests that did not run.
 fn news(skipped: &str) -> String {
     match skipped.lines().count() {
         0 => "all passed".to_owned(),

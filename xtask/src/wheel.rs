@@ -1,4 +1,4 @@
-//! `cargo xtask wheel`: the program with the page inside, and the Python package, as one file that pip installs.
+//! `cargo xtask wheel`: builds one file for pip, with the program, the page inside it, and the Python package.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -11,7 +11,7 @@ use crate::{
     steps::{Step, Steps},
 };
 
-/// What the wheel may take to download, in bytes.
+/// Largest size of the wheel in bytes.
 const MOST_BYTES: u64 = 15_000_000;
 
 pub fn run(layout: &Layout) -> Result<()> {
@@ -24,7 +24,7 @@ pub fn run(layout: &Layout) -> Result<()> {
     let wheels = layout.root.join("target/wheels");
     steps.step("wheel", |step| {
         step.say("building with maturin");
-        // Only the one that is built now shall be there.
+        // Only the wheel that is built now must be there.
         let _ = fs::remove_dir_all(&wheels);
         let mut maturin = Command::new(&python);
         maturin.args(["-m", "maturin", "build", "--release", "--manifest-path", "trainer/Cargo.toml", "--out"]);
@@ -47,7 +47,7 @@ fn only_file(folder: &Path) -> Result<std::path::PathBuf> {
     Ok(file.path())
 }
 
-/// Installs the wheel as a user does, and lets a script of Python use what it brings.
+/// Installs the wheel as a user does, and runs a Python script that uses what it contains.
 fn try_out(layout: &Layout, step: &Step, wheel: &Path) -> Result<()> {
     let folder = layout.root.join("target/wheel-check");
     let _ = fs::remove_dir_all(&folder);
@@ -55,7 +55,7 @@ fn try_out(layout: &Layout, step: &Step, wheel: &Path) -> Result<()> {
     python::environment(step, &environment)?;
     let python = python::program(&environment, "python");
     step.run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).arg(wheel))?;
-    // The system's own programs, and no cargo.
+    // Only the environment's and the system's own programs are on PATH, without cargo.
     let own = python.parent().context("the environment has no folder of programs")?;
     let search_path = env::join_paths([own, Path::new("/usr/bin"), Path::new("/bin")])?;
     let script = layout.root.join("trainer/python/tests/check_wheel.py");

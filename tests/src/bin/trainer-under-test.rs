@@ -1,4 +1,4 @@
-//! The `trainer`, built with the tests: what they run is never older than the code.
+//! The `trainer`, built together with the tests, so that the tests never run an older program.
 
 use std::process::ExitCode;
 

@@ -1,17 +1,17 @@
-//! Which modules of one folder use each other, and where that goes in a circle.
+//! Finds which modules of a folder use each other, and the cycles among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree::{ModulePath, Reference, Tree};
 
-/// For every folder, by its module path: the arrows between the modules in it.
+/// The arrows between the modules of every folder. The key is the module path of the folder.
 pub type Folders = BTreeMap<ModulePath, Arrows>;
 
-/// From one module of a folder to another, with the first reference that makes the arrow.
+/// The arrows from one module of a folder to another, each with the first reference that makes it.
 pub type Arrows = BTreeMap<String, BTreeMap<String, Reference>>;
 
-/// The arrows in all folders of a crate. What a module uses of the folder that holds it, and the folder of what is in
-/// it, is no arrow.
+/// Returns the arrows in all folders of a crate. If a module uses its own folder, or a folder its own modules,
+/// that is not an arrow.
 pub fn folders(tree: &Tree) -> Folders {
     let mut folders = Folders::new();
     for (from, module) in &tree.modules {
@@ -29,7 +29,7 @@ pub fn folders(tree: &Tree) -> Folders {
     folders
 }
 
-/// Every way round that passes no module twice, from its first module by name.
+/// Returns every cycle that passes no module twice. Each begins with its first module by name.
 pub fn cycles(arrows: &Arrows) -> BTreeSet<Vec<String>> {
     fn search(arrows: &Arrows, way: &mut Vec<String>, found: &mut BTreeSet<Vec<String>>) {
         let next = way.last().and_then(|last| arrows.get(last));
@@ -51,7 +51,8 @@ pub fn cycles(arrows: &Arrows) -> BTreeSet<Vec<String>> {
     found
 }
 
-/// Whether some way along the arrows ends at `target`, over modules that are not before it by name.
+/// Returns whether a path along the arrows ends at `target`. It may only pass modules that come after `target` by
+/// name.
 fn leads_to(arrows: &Arrows, from: &str, target: &str) -> bool {
     let (mut seen, mut left) = (BTreeSet::new(), vec![from]);
     while let Some(at) = left.pop() {
@@ -65,7 +66,7 @@ fn leads_to(arrows: &Arrows, from: &str, target: &str) -> bool {
     false
 }
 
-/// The cycle with a file and line for each arrow.
+/// Describes a cycle, with a file and line for each arrow.
 pub fn described(folder: &str, arrows: &Arrows, cycle: &[String]) -> String {
     let mut text = round(cycle);
     for (user, used) in cycle.iter().zip(cycle.iter().cycle().skip(1)) {
@@ -75,7 +76,7 @@ pub fn described(folder: &str, arrows: &Arrows, cycle: &[String]) -> String {
     text
 }
 
-/// "a → b → a".
+/// Writes a cycle as "a → b → a".
 pub fn round(cycle: &[String]) -> String {
     let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(String::as_str).collect();
     names.join(" → ")

@@ -1,7 +1,8 @@
-//! The modules of a crate form no import cycle: a folder can be understood, and moved, with what it uses alone.
+//! Checks that the modules of a crate form no import cycle. So a folder can be understood and moved together with
+//! only the modules that it uses.
 //!
-//! Between the folders and files at the top of a crate, and in each folder between what lies in it. What only tests use
-//! does not count.
+//! The test looks for cycles between the folders and files at the top of a crate, and between the modules in each
+//! folder. Code that only tests use does not count.
 
 mod cycles;
 mod tree;
@@ -16,7 +17,7 @@ use self::tree::{Sources, Tree, sources};
 const FLOOR_PLAN: [&str; 9] =
     ["corpus", "formats", "recording", "metrics", "evidence", "detection", "cleaning", "evaluation", "report"];
 
-/// Cycles that are still there, each in its folder. A new one fails the test; a mended one has to leave the list.
+/// Known cycles, each with its folder. A new cycle fails the test. A cycle that is gone must leave the list.
 const KNOWN_IN_TRAINER: [&str; 20] = [
     "batch → ops → tensor_ops → parameters → compute → batch",
     "batch → ops → tensor_ops → parameters → encoder → batch",
@@ -63,7 +64,7 @@ fn folders_of(folder: &str) -> Folders {
     folders(&Tree::read(&sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder))))
 }
 
-/// Fails with every cycle that is not known, and every known one that is gone.
+/// Fails with every cycle that is not known, and with every known cycle that is gone.
 fn check(folder: &str, known: &[&str]) {
     let known: BTreeSet<&str> = known.iter().copied().collect();
     let (mut found, mut complaints) = (BTreeSet::new(), Vec::new());
@@ -118,7 +119,7 @@ fn made(files: &[(&str, &str)]) -> Folders {
     folders(&Tree::read(&sources))
 }
 
-/// Of all folders, each as "folder: a → b → a".
+/// Returns the cycles of all folders, each as "folder: a → b → a".
 fn found(folders: &Folders) -> Vec<String> {
     let of_folder = |inside: &Vec<String>, cycle: &Vec<String>| format!("{}: {}", inside.join("/"), round(cycle));
     folders.iter().flat_map(|(inside, arrows)| cycles(arrows).into_iter().map(move |c| of_folder(inside, &c))).collect()
@@ -149,7 +150,7 @@ fn a_cycle_inside_a_folder_is_found_through_what_the_folder_passes_on() {
         ("a/y.rs", "pub struct Y(crate::a::X);"),
     ]);
     assert_eq!(found(&folders), ["a: x → y → x"]);
-    // What is written in the folder's own file makes no arrow.
+    // Code in the folder's own file makes no arrow.
     let folders = made(&[
         ("lib.rs", "mod a;"),
         ("a/mod.rs", "mod x; mod y; pub use x::X; pub struct Own;"),
@@ -183,7 +184,7 @@ fn what_is_no_use_makes_no_arrow() {
         ),
     ]);
     assert_eq!(found(&folders), [""; 0]);
-    // Only what is under a condition that needs tests is left out.
+    // Only code under a condition that requires tests is left out.
     let folders =
         made(&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b;"), ("b.rs", "#[cfg(not(test))]\nuse crate::a;")]);
     assert_eq!(found(&folders), [": a → b → a"]);

@@ -1,4 +1,4 @@
-//! The modules of a crate, read from its sources: what each declares, imports and names.
+//! Reads the modules of a crate from its sources: the items they declare, their imports, and the paths they name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use syn::{Attribute, ImplItem, Item, Meta, UseTree, Visibility};
 /// Source files by their path below the crate's `src`, with `/` between folders.
 pub type Sources = BTreeMap<String, String>;
 
-/// All `.rs` files below a folder.
+/// Returns all `.rs` files below a folder.
 pub fn sources(folder: &FilePath) -> Sources {
     let mut found = Sources::new();
     let mut folders = vec![folder.to_owned()];
@@ -30,10 +30,10 @@ pub fn sources(folder: &FilePath) -> Sources {
     found
 }
 
-/// Names from the crate's root down; the root has none.
+/// The names from the crate's root down to a module. The path of the root is empty.
 pub type ModulePath = Vec<String>;
 
-/// A path that code of a module names.
+/// A path that the code of a module names.
 #[derive(Debug, Clone)]
 pub struct Reference {
     pub segments: Vec<String>,
@@ -41,14 +41,14 @@ pub struct Reference {
     pub line: usize,
 }
 
-/// One module, without what is only there in tests.
+/// One module, without code that exists only in tests.
 #[derive(Debug, Default)]
 pub struct Module {
-    /// Items that are written here.
+    /// Items that are declared here.
     own: Vec<String>,
     /// Imported names, and the path that each stands for.
     imported: BTreeMap<String, Vec<String>>,
-    /// Modules whose names are all imported.
+    /// Modules that are imported with `*`.
     globs: Vec<Vec<String>>,
     /// Every path in `use`, and every other path that begins with `crate`, `self` or `super`.
     pub references: Vec<Reference>,
@@ -61,7 +61,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Reads the modules that are reached from `lib.rs`.
+    /// Reads all modules that can be reached from `lib.rs`.
     pub fn read(sources: &Sources) -> Self {
         let mut tree = Self::default();
         tree.read_file(sources, "lib.rs", Vec::new());
@@ -96,15 +96,16 @@ impl Tree {
         self.modules.insert(path, module);
     }
 
-    /// The modules that a path, named in `from`, leads through, up to the one where its item is written. Empty where
-    /// it leads out of the crate.
+    /// Returns the modules that a path named in `from` passes through, up to the module that declares the item.
+    /// Returns nothing if the path leads out of the crate.
     pub fn resolve(&self, from: &ModulePath, segments: &[String]) -> Vec<ModulePath> {
         let mut passed = Vec::new();
         self.walk(from, segments, &mut passed, &mut Vec::new());
         passed
     }
 
-    /// Where a path ends. `open`: the names that this is asked for, so that none is asked for itself.
+    /// Follows a path and returns where it ends. `open` holds the names that are being looked up, so that no
+    /// lookup asks for itself.
     fn walk(
         &self,
         from: &ModulePath,
@@ -137,7 +138,7 @@ impl Tree {
         End::Module(at)
     }
 
-    /// What a name means in a module; `None` where it is not from there.
+    /// Returns what a name means in a module; `None` if the name is not from there.
     fn step(
         &self,
         at: &ModulePath,
@@ -176,7 +177,7 @@ impl Tree {
 enum End {
     Module(ModulePath),
     Item,
-    /// In another crate.
+    /// Leads to another crate.
     Outside,
 }
 
@@ -216,7 +217,7 @@ impl Module {
     }
 }
 
-/// Collects the paths that begin with `crate`, `self` or `super`, and `use` inside functions.
+/// Collects the paths that begin with `crate`, `self` or `super`, and every `use` inside a function.
 struct Paths<'a> {
     module: &'a mut Module,
     file: &'a str,
@@ -227,7 +228,7 @@ impl Visit<'_> for Paths<'_> {
         match item {
             item if only_in_tests(attributes(item)) => {}
             Item::Use(import) => {
-                // Its names hold only in the function: what they lead to counts, not the names.
+                // These names exist only in the function, so only the paths are recorded.
                 let mut inner = Module::default();
                 inner.import(&import.tree, Vec::new(), self.file);
                 self.module.references.append(&mut inner.references);
@@ -261,13 +262,13 @@ impl Visit<'_> for Paths<'_> {
         self.scan(called.tokens.clone());
     }
 
-    // `pub(super)` names no item, and what a comment links to is no import.
+    // `pub(super)` names no item, and a link in a comment is not an import.
     fn visit_visibility(&mut self, _: &Visibility) {}
     fn visit_attribute(&mut self, _: &Attribute) {}
 }
 
 impl Paths<'_> {
-    /// Paths in the tokens of a macro.
+    /// Collects the paths in the tokens of a macro.
     fn scan(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let is_colon = |at: usize| matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == ':');
@@ -304,7 +305,7 @@ fn name(ident: &proc_macro2::Ident) -> String {
     name.strip_prefix("r#").map(str::to_owned).unwrap_or(name)
 }
 
-/// `a/b.rs` or `a/b/mod.rs`.
+/// Returns the file of a module: `a/b.rs` or `a/b/mod.rs`.
 fn file_of(sources: &Sources, module: &ModulePath) -> String {
     let path = module.join("/");
     let candidates = [format!("{path}.rs"), format!("{path}/mod.rs")];
@@ -312,7 +313,7 @@ fn file_of(sources: &Sources, module: &ModulePath) -> String {
     found.unwrap_or_else(|| panic!("no file for the module {}", module.join("::")))
 }
 
-/// Whether an item is there only in tests: under `#[cfg(test)]`, alone or with more that must hold.
+/// Returns whether an item exists only in tests: under `#[cfg(test)]`, alone or together with other conditions.
 fn only_in_tests(attributes: &[Attribute]) -> bool {
     fn requires_test(meta: &Meta) -> bool {
         match meta {

@@ -1,4 +1,4 @@
-//! A headless Chromium with the page open, driven as a person would.
+//! A headless browser with the page open. Tests use it as a person would.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,10 +14,10 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
-/// Longest wait for anything; a busy machine is slow.
+/// Longest wait for anything. It is long, because a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the browser tests need from outside.
+/// The programs and folders that the browser tests need.
 pub struct Places {
     pub trainer: PathBuf,
     pub page: PathBuf,
@@ -27,7 +27,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// From the environment. Where something is missing the test is skipped, but not in CI.
+    /// Finds the places from the environment. If something is missing, the test is skipped, but in CI it fails.
     pub fn find(test: &str) -> Option<Self> {
         let places = || {
             Some(Self {
@@ -43,7 +43,7 @@ impl Places {
         found
     }
 
-    /// The same with Firefox, which is there by chance only.
+    /// Returns the same places with Firefox, which only some machines have.
     pub fn with_firefox(self, test: &str) -> Option<Self> {
         let program = tests::path_from_env("FIREFOX", "the browser Firefox", test)?;
         let driver = tests::path_from_env("GECKODRIVER", "Firefox's driver", test)?;
@@ -51,7 +51,7 @@ impl Places {
     }
 }
 
-/// A program that is ended with the test.
+/// A program that ends together with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -61,12 +61,12 @@ impl Drop for Running {
     }
 }
 
-/// Starts a program and waits for the line on its standard output that `find` makes something of.
+/// Starts a program. Waits for a line on its standard output for which `find` returns a value.
 fn start<T>(command: &mut Command, find: impl Fn(&str) -> Option<T>) -> (Running, T) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let found = lines.by_ref().map_while(Result::ok).find_map(|line| find(&line));
-    // What it says later is read too, or it would wait for a reader.
+    // Later output is read as well. Otherwise the program would wait for a reader.
     std::thread::spawn(move || lines.for_each(drop));
     (Running(child), found.unwrap_or_else(|| panic!("{command:?} did not start")))
 }
@@ -85,8 +85,8 @@ enum Browser {
     Firefox,
 }
 
-/// Opens the page, served by `trainer serve` with this run, lets `test` use it, and closes all.
-/// `query`: the page's address from `?` on.
+/// Opens the page, served by `trainer serve` with this run, lets `test` use it, and closes everything. `query` is
+/// the page's address from `?` on.
 pub fn with_page<F: Future<Output = ()> + 'static>(
     places: &Places,
     run: &Path,
@@ -101,7 +101,7 @@ pub fn with_page<F: Future<Output = ()> + 'static>(
     });
     let profile = tempfile::tempdir().unwrap();
     let (_driver, port) = start(Command::new(&places.driver).arg("--port=0"), |line| {
-        // Of Chromium's driver, and of Firefox's.
+        // The messages of Chromium's driver and of Firefox's driver.
         let said = line.split("started successfully on port ").nth(1).or(line.split("Listening on 127.0.0.1:").nth(1));
         said?.trim_end_matches('.').parse::<u16>().ok()
     });
@@ -153,7 +153,7 @@ fn chromium(program: &Path, profile: &Path) -> Value {
 
 fn firefox(program: &Path, downloads: &Path) -> Value {
     let preferences = json!({
-        // Into the folder named.
+        // The value 2 means the folder named below.
         "browser.download.folderList": 2,
         "browser.download.dir": downloads,
         "browser.download.panel.shown": true,
@@ -172,7 +172,7 @@ async fn connect(port: u16, capabilities: Value) -> Client {
         .unwrap()
 }
 
-/// Errors on the console, where the browser also reports violations of the page's security policy.
+/// Returns the errors on the console. The browser also reports violations of the page's security policy there.
 async fn complaints(client: &Client) -> Vec<Value> {
     let log = client.issue_cmd(Post { path: "se/log", body: json!({ "type": "browser" }) }).await.unwrap();
     let entries = log.as_array().cloned().unwrap_or_default();
@@ -205,32 +205,32 @@ impl Page {
         self.client.goto(url).await.unwrap();
     }
 
-    /// Ends the server that the page came from.
+    /// Stops the server that the page came from.
     pub fn stop_server(&self) {
         self.server.take();
     }
 
-    /// A command of Chromium's developer tools.
+    /// Sends a command to Chromium's developer tools.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.client.issue_cmd(Post { path: "goog/cdp/execute", body }).await.unwrap()
     }
 
-    /// The element with this test id, once it is there.
+    /// Returns the element with this test id, as soon as it exists.
     pub async fn find(&self, id: &str) -> Element {
         let css = format!("[data-testid='{id}']");
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&css)).await;
         found.unwrap_or_else(|error| panic!("{id} does not come: {error}"))
     }
 
-    /// Whether there is such an element.
+    /// Returns whether an element with this test id exists.
     pub async fn has(&self, id: &str) -> bool {
         !self.client.find_all(Locator::Css(&format!("[data-testid='{id}']"))).await.unwrap().is_empty()
     }
 
-    /// Its text.
+    /// Returns the text of an element.
     pub async fn text(&self, id: &str) -> String {
-        // Between finding and reading it the page may have put another in its place.
+        // The page may replace the element between finding and reading it.
         loop {
             if let Ok(text) = self.find(id).await.text().await {
                 return text;
@@ -238,23 +238,23 @@ impl Page {
         }
     }
 
-    /// The text of the element that a selector finds, once it is there.
+    /// Returns the text of the element that a CSS selector finds, as soon as it exists.
     pub async fn text_of(&self, css: &str) -> String {
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
         found.unwrap_or_else(|error| panic!("{css} does not come: {error}")).text().await.unwrap()
     }
 
-    /// Forgets what the console complained of: it was provoked.
+    /// Drops the errors on the console, because the test has provoked them.
     pub async fn forgive(&self) {
         complaints(&self.client).await;
     }
 
-    /// What an input field holds.
+    /// Returns the content of an input field.
     pub async fn value(&self, id: &str) -> String {
         self.find(id).await.prop("value").await.unwrap().unwrap_or_default()
     }
 
-    /// Clicks it. A person who misses because the layout moved at that moment clicks again.
+    /// Clicks an element. If the layout moved at that moment, clicks again, as a person would.
     pub async fn click(&self, id: &str) {
         let start = Instant::now();
         while let Err(error) = self.find(id).await.click().await {
@@ -264,12 +264,12 @@ impl Page {
         }
     }
 
-    /// Types into it, as it is.
+    /// Types keys into an element.
     pub async fn type_into(&self, id: &str, keys: &str) {
         self.find(id).await.send_keys(keys).await.unwrap();
     }
 
-    /// Waits until a text meets a condition; gives it back.
+    /// Waits until a text meets a condition, and returns the text.
     pub async fn until(&self, id: &str, what: &str, condition: impl Fn(&str) -> bool) -> String {
         let start = Instant::now();
         loop {
@@ -302,14 +302,14 @@ impl Page {
         self.client.perform_actions(mouse).await.unwrap();
     }
 
-    /// Drags with the mouse over an element, from one point to the next; points are shares of its width and
+    /// Drags the mouse over an element, from one point to the next. Points are shares of the element's width and
     /// height.
     pub async fn drag_over(&self, id: &str, points: &[(f64, f64)]) {
         let mouse = MouseActions::new("mouse".to_owned());
         self.client.perform_actions(self.drawn(mouse, id, points).await).await.unwrap();
     }
 
-    /// The same with fingers, each on a way of its own.
+    /// Does the same with fingers. Each finger has its own path.
     pub async fn touch_over(&self, id: &str, fingers: &[&[(f64, f64)]]) {
         let mut actions = Actions::default();
         for (number, points) in fingers.iter().enumerate() {
@@ -325,7 +325,7 @@ impl Page {
         let to = |&(x, y): &(f64, f64)| PointerAction::MoveToElement {
             element: element.clone(),
             duration: Some(Duration::from_millis(30)),
-            // From its middle.
+            // Offsets are measured from the middle of the element.
             x: (x - 0.5) * width,
             y: (y - 0.5) * height,
         };
@@ -339,7 +339,7 @@ impl Page {
         source.then(PointerAction::Up { button: 0 })
     }
 
-    /// Moves the mouse to a point of an element; shares of its width and height.
+    /// Moves the mouse to a point of an element, given as shares of its width and height.
     pub async fn hover(&self, id: &str, (x, y): (f64, f64)) {
         let element = self.find(id).await;
         let (_, _, width, height) = element.rectangle().await.unwrap();
@@ -348,7 +348,7 @@ impl Page {
         self.client.perform_actions(MouseActions::new("mouse".to_owned()).then(to)).await.unwrap();
     }
 
-    /// Presses a key where the focus is, with others held down.
+    /// Presses a key where the focus is, while other keys are held down.
     pub async fn press(&self, held: &[char], key: char) {
         let mut keys = KeyActions::new("keys".to_owned());
         for &value in held {
@@ -372,7 +372,7 @@ impl Page {
         self.click(&format!("{menu}-{entry}")).await;
     }
 
-    /// Waits until what a script gives is this.
+    /// Waits until a script returns this value.
     pub async fn until_script(&self, script: &str, expected: impl Into<Value>) {
         let (start, expected) = (Instant::now(), expected.into());
         loop {
@@ -395,7 +395,7 @@ impl Page {
         self.client.execute(script, vec![]).await.unwrap()
     }
 
-    /// As [`Page::script`]; the script calls its last argument with the result.
+    /// Runs a script like [`Page::script`], and waits until the script calls its last argument with the result.
     pub async fn script_until_done(&self, script: &str) -> Value {
         self.client.execute_async(script, vec![]).await.unwrap()
     }
@@ -410,7 +410,7 @@ impl Page {
         self.client.current_url().await.unwrap().to_string()
     }
 
-    /// Waits until the page's address, which follows what is shown, has this in it.
+    /// Waits until the page's address contains this part. The address follows the view.
     pub async fn until_address(&self, part: &str) {
         let start = Instant::now();
         while !self.address().await.contains(part) {
@@ -419,19 +419,20 @@ impl Page {
         }
     }
 
-    /// Goes to an address; another fragment alone does not load the page again, so it is left first.
+    /// Goes to an address. Leaves the page first, because a change of the fragment alone would not load the page
+    /// again.
     pub async fn go(&self, address: &str) {
         self.client.goto("about:blank").await.unwrap();
         self.client.goto(address).await.unwrap();
     }
 
-    /// Makes the window this large.
+    /// Sets the size of the window.
     pub async fn resize(&self, width: u32, height: u32) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
-    /// Makes the page one on a phone, with a touch screen; loads it again.
+    /// Makes the page behave as on a phone with a touch screen, and loads it again.
     pub async fn become_phone(&self) {
         let metrics = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
@@ -439,7 +440,7 @@ impl Page {
         self.reload().await;
     }
 
-    /// Drops a file onto the page, as the browser does when it comes from the desktop.
+    /// Drops a file onto the page, as if it came from the desktop.
     pub async fn drop_file(&self, path: &Path) {
         let data = json!({ "items": [], "files": [path], "dragOperationsMask": 1 });
         for kind in ["dragEnter", "dragOver", "drop"] {
@@ -448,13 +449,13 @@ impl Page {
         }
     }
 
-    /// The bytes of the file that a click on this button downloads.
+    /// Clicks a button, and returns the bytes of the file that it downloads.
     pub async fn download(&self, button: &str, name: &str) -> Vec<u8> {
         self.click(button).await;
         self.downloaded(name).await
     }
 
-    /// The bytes of a download that has been asked for.
+    /// Returns the bytes of a download that has been started.
     pub async fn downloaded(&self, name: &str) -> Vec<u8> {
         let file = self.downloads.path().join(name);
         let start = Instant::now();
@@ -469,7 +470,7 @@ impl Page {
         bytes
     }
 
-    /// What is wrong with how the page fits its window: how far it would scroll.
+    /// Returns how far the page would scroll: sideways and down.
     pub async fn overflow(&self) -> Value {
         let script =
             "const e = document.documentElement; return [e.scrollWidth - innerWidth, e.scrollHeight - innerHeight]";

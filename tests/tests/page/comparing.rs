@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use crate::browser::{Places, with_page};
 use crate::{Made, made, trainer};
 
-/// A second run on the same corpus, with another seed.
+/// Makes a second run on the same corpus, with another seed.
 fn second(places: &Places, made: &Made) -> &'static PathBuf {
     static SECOND: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, file) = SECOND.get_or_init(|| {
@@ -40,7 +40,7 @@ fn two_recordings_are_compared() {
         let positives = numbers("agreement-positives").await;
         assert!(positives[4] > 0.0, "the AUMs of two seeds correlate: {positives:?}");
 
-        // Those that flip are listed, and are as many as counted.
+        // The spans that are judged differently are listed. Their number equals the counts.
         let negatives = numbers("agreement-negatives").await;
         let flips = [&negatives, &positives].iter().map(|side| side[1] + side[2]).sum::<f64>();
         page.until("listed", "lists the flips", |text| {
@@ -48,7 +48,7 @@ fn two_recordings_are_compared() {
         })
         .await;
 
-        // A lasso on the map of both: the AUMs of the other file count, and every view has the same spans.
+        // A lasso on the map of both recordings uses the AUMs of the other file. Every view has the same spans.
         let shown = |text: &str| text.split(" of ").next().unwrap().replace(',', "").parse::<u64>().unwrap();
         page.choose("list-which", "all").await;
         let all = shown(&page.until("map-count", "shows all", |text| shown(text) as f64 > flips).await);
@@ -57,17 +57,18 @@ fn two_recordings_are_compared() {
         let few = shown(&page.until("map-count", "shows fewer", |text| shown(text) < all).await);
         assert!(few > 0);
         page.until("listed", "lists as many", |text| shown(text) == few).await;
-        // What is above in the other file is not so in this one.
+        // With another axis, the same spans stay selected.
         page.choose("map-y", "AUM").await;
         page.until("map-count", "shows as few", |text| shown(text) == few).await;
-        // A link does not have the other file, and says so at both ends.
+        // A link does not include the other file. The page says so when the link is made, and again when it is
+        // opened.
         page.pick("export-more", "link").await;
         page.until("banner", "says what is missing", |text| text.contains("file compared with are not in it")).await;
         page.reload().await;
         page.until("banner", "says what is left out", |text| text.contains("The address is about a comparison")).await;
         page.until("map-count", "shows all", |text| shown(text) == all).await;
         assert!(!page.has("chip-region").await);
-        // With the end of the comparison it goes, too.
+        // The area disappears when the comparison ends.
         page.type_into("compare-input", other.to_str().unwrap()).await;
         page.until("busy", "says so", |text| text == "Compared").await;
         page.drag_over("map-canvas", &[(0.02, 0.02), (0.98, 0.02), (0.98, 0.5), (0.02, 0.5), (0.02, 0.1)]).await;
@@ -76,14 +77,14 @@ fn two_recordings_are_compared() {
         page.until("busy", "says so", |text| text.contains("dropped")).await;
         assert!(!page.has("chip-region").await);
 
-        // With itself it agrees fully.
+        // A file agrees fully with itself.
         page.type_into("compare-input", made.dynamics().to_str().unwrap()).await;
         page.until("compared-with", "names the other", |text| text.contains("seed 1")).await;
         page.until("listed", "lists no flip", |text| text.starts_with("0 of ")).await;
         let [_, here, there, _, correlation] = numbers("agreement-positives").await[..] else { panic!("five numbers") };
         assert_eq!((here, there, correlation), (0.0, 0.0, 1.0));
 
-        // What cannot be compared is refused.
+        // A file that cannot be compared is refused.
         let folder = tempfile::tempdir().unwrap();
         let bad = folder.path().join("bad.dyn");
         std::fs::write(&bad, b"nothing").unwrap();

@@ -1,4 +1,4 @@
-//! What dev contradicts is corrected, and told apart from what thresholds judge.
+//! Labels that dev contradicts are corrected. They are told apart from labels that thresholds judge.
 
 use shared::cleaning::{CleaningSummary, Decisions};
 use shared::detection::judge::Judge;
@@ -15,7 +15,8 @@ fn what_dev_contradicts_is_corrected_until_the_switch_is_off() {
     let spans: u32 = dynamics.contradicted.iter().map(|entry| entry.spans).sum();
     let told = format!("correct {} dictionary entries ({spans} spans)", dynamics.contradicted.len());
     assert!(spans > 0);
-    // Kept by class, `O` first, with and without the check: by AUM, which finds few of these spans itself.
+    // Kept spans by class, `O` first, with or without the check. The metric is AUM, which finds few of these spans
+    // itself.
     let kept = |check: bool| -> Vec<(String, u64)> {
         let by_aum = |settings: &mut Settings| {
             settings.metric = Metric::Aum;

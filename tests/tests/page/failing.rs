@@ -1,7 +1,8 @@
-//! What a mistake in the program does to the user: it says so, keeps the decisions, and goes on or begins again.
+//! Tests what a mistake in the program means for the user: the page reports it, keeps the decisions, and goes on
+//! or begins again.
 //!
-//! There is none to be had from outside, so each side is sent a message as no page and no worker makes one: it speaks
-//! of more bytes than there can be, and to make room for them panics, in the page as it is released.
+//! A test cannot cause a real mistake from outside. So each side gets a message that the other side never sends.
+//! It announces more bytes than can exist. The attempt to make room for them panics, also in the released page.
 
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::made;
 
 const AGAIN: &str = "has begun again with the file that was open";
 
-/// Lets the worker that serves the page be reached by scripts, as `worker`.
+/// Makes the worker that serves the page available to scripts, as `worker`.
 async fn reach_worker(page: &Page) {
     let source = "Worker = class extends Worker { constructor(...given) { super(...given); window.worker = this; } }";
     page.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
@@ -18,12 +19,12 @@ async fn reach_worker(page: &Page) {
     page.until_open().await;
 }
 
-/// In the protocol: open a file by its address, which has 2³² − 1 bytes.
+/// Sends a request to open a file by its address. The address is said to have 2³² − 1 bytes.
 async fn fail_in_worker(page: &Page) {
     page.script("worker.postMessage([new Uint8Array([0, 1, 252, 255, 255, 255, 255]), null])").await;
 }
 
-/// A reply whose length is a lie.
+/// Sends a reply with a false length.
 async fn fail_in_window(page: &Page) {
     let script = "const data = [Object.defineProperty(new Uint8Array(4), 'length', { value: 2 ** 32 - 1 }), null];
                   worker.dispatchEvent(new MessageEvent('message', { data }))";
@@ -50,7 +51,7 @@ fn a_mistake_in_the_worker_is_told_and_the_page_goes_on() {
         fail_in_worker(&page).await;
         let told = page.until("banner", "tells of it", |text| text.contains(AGAIN)).await;
         assert!(told.contains("capacity overflow"), "{told}");
-        // The decision and the threshold hold in the new worker, and the page goes on.
+        // The decision and the threshold apply in the new worker, and the page goes on.
         crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &corpus, "in the new worker");
         page.until("row", "is there again, decided by hand", |text| text.contains("by hand")).await;
         page.press(&[], 'j').await;
@@ -60,7 +61,7 @@ fn a_mistake_in_the_worker_is_told_and_the_page_goes_on() {
         page.press(&[], 'x').await;
         page.until("counts-panel", "has one more", |text| text.contains("2 decided by hand")).await;
 
-        // Opened again, the file has its decisions.
+        // When the file is opened again, it has its decisions.
         page.reload().await;
         page.until("banner", "brings the work back", |text| text.contains("2 decisions by hand")).await;
         page.forgive().await;
@@ -78,7 +79,7 @@ fn a_mistake_in_the_page_is_told_and_nothing_is_lost() {
         let told = page.text_of(".stopped").await;
         assert!(told.contains("capacity overflow") && told.contains("your decisions are kept"), "{told}");
 
-        // As it says.
+        // Reloads the page, as the message says.
         page.reload().await;
         page.until("banner", "brings the work back", |text| text.contains("1 decision by hand")).await;
         page.until("row", "is decided by hand", |text| text.starts_with("remove") && text.contains("by hand")).await;
@@ -97,7 +98,7 @@ fn what_was_decided_about_words_when_the_worker_failed_is_done() {
         page.find("chip-form").await;
         let script = "return document.querySelector('[data-testid=form-row].selected').children[3].textContent";
         let n = page.script(script).await.as_str().unwrap().trim().to_owned();
-        // Requests go out with the next frame, which is held back until the worker has failed.
+        // Requests are sent with the next frame. Frames are held back until the worker has failed.
         page.script(
             "window.frames_due = []; window.next_frame = window.requestAnimationFrame;
              window.requestAnimationFrame = (work) => frames_due.push(work)",

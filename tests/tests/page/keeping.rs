@@ -1,4 +1,4 @@
-//! What somebody has decided is lost to nothing: a link, another tab, a key pressed too early, a file that does not fit.
+//! Decisions are never lost: not by a link, another tab, a key pressed too early, or a file that does not fit.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const RUN: &str = "?run=run/dynamics.dyn";
 const SHIFT: char = '\u{e008}';
 const CONTROL: char = '\u{e009}';
 
-/// The automatic settings with this threshold for negatives, about the run.
+/// Returns the automatic settings with this threshold for negatives, as decisions about the run.
 fn decisions(made: &Made, negatives: f32) -> Decisions {
     let bytes = std::fs::read(made.dynamics()).unwrap();
     let automatic = Judge::automatic(&shared::recording::dyn_file::read(&bytes).unwrap(), |_| {}).unwrap().1;
@@ -21,7 +21,7 @@ fn decisions(made: &Made, negatives: f32) -> Decisions {
     Decisions::new(shared::recording::dyn_file::digest(&bytes), settings)
 }
 
-/// Until what was changed is stored, if it is to be.
+/// Waits until changes are stored, if there is something to store.
 async fn until_stored(page: &Page) {
     page.until("kept", "is stored", |text| text != "saving…").await;
 }
@@ -41,19 +41,19 @@ async fn until_threshold(page: &Page, value: &str) {
     panic!("the threshold is {}, not {value}", page.value("threshold-negatives").await);
 }
 
-/// The page's address without what is shown.
+/// Returns the page's address without the view.
 async fn base_of(page: &Page) -> String {
     page.address().await.split('#').next().unwrap().to_owned()
 }
 
-/// Goes to a link that brings this threshold, where there is own work.
+/// Opens a link with this threshold while there is own work.
 async fn follow(page: &Page, link: &str, threshold: &str) {
     page.go(link).await;
     page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
     until_threshold(page, threshold).await;
 }
 
-/// Takes up what was set aside.
+/// Accepts the work that was set aside.
 async fn take_up_that(page: &Page) {
     let buttons = "[...document.querySelectorAll('[data-testid=accept]')]";
     page.script(&format!("{buttons}.find((button) => button.textContent === 'Take up that').click()")).await;
@@ -81,7 +81,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         decide_first(&page).await;
         until_stored(&page).await;
 
-        // A link that is looked at and left changes nothing.
+        // A link that is only looked at changes nothing.
         follow(&page, &format!("{base}#{}", link(0.25)), "0.25").await;
         until_stored(&page).await;
         page.go(&base).await;
@@ -89,7 +89,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         assert!(told.contains("1 decision by hand") && !told.contains("set aside"), "{told}");
         until_threshold(&page, &threshold).await;
 
-        // Decided upon without an answer, it is kept, and own work beside it.
+        // New decisions are made without answering the offer. They are kept, and own work is kept beside them.
         follow(&page, &format!("{base}#{}", link(0.25)), "0.25").await;
         page.press(&[], 'j').await;
         for _ in 0..2 {
@@ -111,7 +111,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         let told = offers(&page).await;
         assert!(!told.contains("set aside") && told.contains("2 decisions by hand"), "answered: {told}");
 
-        // Not taken up, it can be had by undoing.
+        // Work that was refused can still be reached by undo.
         follow(&page, &format!("{base}#{}", link(0.75)), "0.75").await;
         page.click("dismiss").await;
         page.until("banner", "is empty", str::is_empty).await;
@@ -141,11 +141,11 @@ fn settings_that_were_not_taken_up_can_be_had_by_undoing() {
         until_threshold(&page, &own).await;
         until_stored(&page).await;
 
-        // What the address says after a reload is no link, but what is stored is more.
+        // After a reload, the address is not a link, and the stored work is used.
         page.reload().await;
         assert!(!offers(&page).await.contains("address"));
         until_threshold(&page, &own).await;
-        // A link that is followed now is one.
+        // A link that is opened now counts as a link.
         page.script(&format!("location.hash = '#{link}'")).await;
         page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
         until_threshold(&page, "0.75").await;
@@ -202,7 +202,7 @@ fn keys_are_about_what_is_chosen_whether_it_is_in_sight_or_not() {
     let made = made(&places);
     with_page(&places, &made.run, RUN, move |page| async move {
         page.until_open().await;
-        // A row of words that another order takes out of sight.
+        // The chosen row of words moves out of sight when the order changes.
         page.press(&[], 'w').await;
         page.find("form-row").await;
         page.press(&[], 'x').await;
@@ -226,7 +226,7 @@ fn keys_are_about_what_is_chosen_whether_it_is_in_sight_or_not() {
         page.press(&[CONTROL], 'z').await;
         page.until("counts-panel", "has no decision", |text| !text.contains("decided by hand")).await;
 
-        // A key pressed before the span that it is about is shown.
+        // A key is pressed before its span is shown.
         page.press(&[], '\u{e00c}').await;
         page.press(&[], 'w').await;
         page.find("row").await;
@@ -235,7 +235,7 @@ fn keys_are_about_what_is_chosen_whether_it_is_in_sight_or_not() {
         page.press(&[], 'x').await;
         page.press(&[SHIFT], 'X').await;
         page.until("decision", "is remove", |text| text == "remove").await;
-        // The first, and all that are like the second.
+        // The decisions are about the first span, and about all spans like the second.
         let alike = page.text_of("[data-testid=same-form] p").await;
         let n: usize = match alike.split(": ").nth(1).unwrap().split(' ').next().unwrap() {
             "once," => 1,
@@ -293,7 +293,7 @@ fn own_work_is_set_aside_where_a_file_brings_other_decisions() {
         assert!(told.contains("1 decision by hand"), "{told}");
         until_stored(&page).await;
 
-        // The file holds when the page comes back, and own work is still offered.
+        // When the page is opened again, the file's settings apply, and own work is still offered.
         page.go(&base).await;
         let told = offers(&page).await;
         assert!(told.contains("set aside") && told.contains("1 decision by hand"), "{told}");

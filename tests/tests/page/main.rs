@@ -1,4 +1,4 @@
-//! The built page in a real browser, with a real run of the trainer.
+//! Tests the built page in a real browser, with a real run of the trainer.
 
 mod browser;
 mod comparing;
@@ -60,7 +60,7 @@ fn made(places: &Places) -> &'static Made {
     })
 }
 
-/// What `trainer clean` writes with these options.
+/// Returns the corpus that `trainer clean` writes with these options.
 fn cleaned_by_trainer(trainer_binary: &Path, made: &Made, options: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("cleaned.json");
@@ -73,7 +73,7 @@ fn cleaned_by_trainer(trainer_binary: &Path, made: &Made, options: &[&str]) -> V
 
 #[track_caller]
 fn assert_same(page: &[u8], trainer: &[u8], when: &str) {
-    // Not `assert_eq!`: nobody wants to read two corpora of a megabyte.
+    // `assert_eq!` would print two corpora of a megabyte each.
     let differs = page.iter().zip(trainer).position(|(a, b)| a != b).unwrap_or(page.len().min(trainer.len()));
     let around = |bytes: &[u8]| {
         let end = (differs + 60).min(bytes.len());
@@ -87,10 +87,11 @@ fn assert_same(page: &[u8], trainer: &[u8], when: &str) {
     );
 }
 
-/// The name under which the page saves the cleaned corpus: that of the run, which is its folder of data.
+/// The name under which the page saves the cleaned corpus. It comes from the name of the run, which is its folder
+/// of data.
 const CLEANED: &str = "data-cleaned.json";
 
-/// The page lets the logits of the main run go: for another window it reads them from the file again.
+/// The page drops the logits of the main run. For another window, it reads them from the file again.
 #[test]
 fn another_window_is_what_the_trainer_makes_of_it() {
     let Some(places) = Places::find("another_window_is_what_the_trainer_makes_of_it") else { return };
@@ -107,7 +108,7 @@ fn another_window_is_what_the_trainer_makes_of_it() {
         let window = format!("{}-{}", page.value("window-first").await, page.value("window-last").await);
         let expected = cleaned_by_trainer(&binary, made, &["--window", &window]);
         assert_same(&moved, &expected, "over another window");
-        // Margins of all epochs are shown, whatever the window.
+        // Back at the automatic window, the corpus is the same as before.
         page.click("automatic").await;
         assert_same(&page.download("export-corpus", CLEANED).await, &automatic, "back at the automatic window");
     });
@@ -126,8 +127,8 @@ fn the_exported_corpus_is_what_the_trainer_writes() {
         let automatic = page.download("export-corpus", CLEANED).await;
         assert_same(&automatic, &cleaned_by_trainer(&binary, made, &[]), "at the automatic thresholds");
 
-        // One threshold by keyboard, the other by dragging its line. No waiting before the export:
-        // what it holds is what the user has set.
+        // One threshold is moved by keyboard, the other by dragging its line. The export does not wait, but it
+        // must contain both changes.
         page.type_into("slider-negatives", &"\u{e014}".repeat(4)).await;
         page.drag("slider-positives", 23.0).await;
         let moved = page.download("export-corpus", CLEANED).await;
@@ -136,11 +137,11 @@ fn the_exported_corpus_is_what_the_trainer_writes() {
         let options = ["--negatives-threshold", &negatives, "--positives-threshold", &positives];
         assert_same(&moved, &cleaned_by_trainer(&binary, made, &options), "at moved thresholds");
 
-        // The slider says what the field says.
+        // The slider and the field have the same value.
         let slider = page.find("slider-positives").await.attr("aria-valuenow").await.unwrap().unwrap();
         assert_eq!(slider, positives);
 
-        // Decisions by hand and relabelling, by way of decisions.json.
+        // Decisions by hand and relabelling, through decisions.json.
         page.click("action-relabel").await;
         page.click("row").await;
         page.until("sentence", "shows the sentence", |text| !text.is_empty()).await;
@@ -154,13 +155,13 @@ fn the_exported_corpus_is_what_the_trainer_writes() {
         let options = ["--decisions", decisions.to_str().unwrap()];
         assert_same(&by_hand, &cleaned_by_trainer(&binary, made, &options), "with decisions by hand");
 
-        // Back where it began.
+        // Back to the beginning.
         page.click("automatic").await;
         page.click("decide-by-rule").await;
         let again = page.download("export-corpus", CLEANED).await;
         assert_same(&again, &automatic, "back at the automatic thresholds");
 
-        // The decisions that were saved, dropped on the page, hold again.
+        // The saved decisions apply again when they are dropped on the page.
         page.drop_file(&decisions).await;
         page.until("banner", "tells of them", |text| text.contains("1 decision of decisions.json hold now")).await;
         let restored = page.download("export-corpus", CLEANED).await;
@@ -176,14 +177,14 @@ fn counts_follow_the_threshold() {
         page.until_open().await;
         let removed = async || page.text("removed-O").await.replace(',', "").parse::<u64>().unwrap();
         let start = removed().await;
-        // PageUp raises the threshold by a whole unit of AUM.
+        // PageUp raises the threshold by a large step.
         page.type_into("slider-negatives", "\u{e00e}").await;
         page.until("removed-O", "grows", |text| text.replace(',', "").parse::<u64>().unwrap() > start).await;
-        // Home: below every span.
+        // Home moves the threshold below every span.
         page.type_into("slider-negatives", "\u{e011}").await;
         page.until("removed-O", "is none", |text| text == "0").await;
         assert!(page.has("quality").await, "the run was given gold labels");
-        // A number that is none leaves the threshold as it was.
+        // Text that is not a number leaves the threshold as it was.
         let before = page.value("threshold-positives").await;
         page.type_into("threshold-positives", "x\u{e007}").await;
         assert_eq!(page.value("threshold-positives").await, before);
@@ -225,19 +226,19 @@ fn bad_files_are_refused_and_the_page_goes_on() {
             assert!(message.contains(reason), "{message}");
         };
 
-        // With nothing open: it says so, and waits for a better file.
+        // Without an open file, the page tells the reason and waits for a better file.
         for (path, reason) in &bad {
             refuse(path, reason).await;
             assert!(page.has("welcome").await);
         }
 
-        // A true drop of a good one; the messages go.
+        // A good file is dropped. The messages disappear.
         page.drop_file(&made.dynamics()).await;
         page.until_open().await;
         page.until("banner", "is empty", str::is_empty).await;
         let spans = page.text("span-count").await;
 
-        // With a file open: that stays open, and still answers.
+        // With an open file, that file stays open and still answers.
         for (path, reason) in &bad {
             refuse(path, reason).await;
             assert_eq!(page.text("span-count").await, spans);
@@ -246,16 +247,16 @@ fn bad_files_are_refused_and_the_page_goes_on() {
         page.type_into("slider-negatives", "\u{e00e}").await;
         page.until("removed-O", "changes", |text| text != removed).await;
 
-        // Cut off within its last epoch, a file opens with those before, and says so.
+        // If the file is cut off within its last epoch, it opens with the earlier epochs. The page says so.
         let unfinished = file("unfinished.dyn", &whole[..whole.len() - whole.len() / 20]);
         page.drop_file(&unfinished).await;
         page.find("incomplete").await;
         page.until("banner", "tells of it", |text| text.contains("has not finished")).await;
         assert_eq!(page.text("span-count").await, spans);
 
-        // The picker, too, opens a file.
+        // The file picker opens a file, too.
         page.type_into("file-input", made.dynamics().to_str().unwrap()).await;
-        // What was set there is not lost by looking at another file in between.
+        // Another file was open in between, but the work on this file is not lost.
         page.until("banner", "brings the work back", |text| text.contains("work on this file is back")).await;
         assert!(!page.has("incomplete").await);
         page.until_open().await;

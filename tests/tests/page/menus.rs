@@ -1,4 +1,4 @@
-//! Menus by keyboard: nothing is done before an entry is chosen, and nothing else is done by their keys.
+//! Menus by keyboard. Nothing happens before an entry is chosen, and the keys in a menu do nothing else.
 
 use crate::browser::{Page, Places, with_page};
 use crate::made;
@@ -42,7 +42,7 @@ fn menus_do_nothing_before_an_entry_is_chosen() {
         page.press(&[], END).await;
         page.press(&[], DOWN).await;
         page.until_focused("export-more-report").await;
-        // Every download says what it is.
+        // Every download has its own type.
         page.script(
             "window.kinds = []; const make = URL.createObjectURL;
              URL.createObjectURL = (blob) => { kinds.push(blob.type); return make.call(URL, blob) }",
@@ -62,7 +62,7 @@ fn menus_do_nothing_before_an_entry_is_chosen() {
         focus(&page, "export-more").await;
         page.press(&[], ENTER).await;
         page.until_focused("export-more-report").await;
-        // Out of it, and only out of it.
+        // Esc closes the menu and does nothing else.
         page.press(&[], ESCAPE).await;
         page.until_focused("export-more").await;
         assert!(!is_any_open(&page).await);
@@ -84,7 +84,7 @@ fn menus_do_nothing_before_an_entry_is_chosen() {
         page.until("counts-panel", "has it", |text| text.contains("1 decided by hand")).await;
         assert!(!is_any_open(&page).await);
 
-        // With a key, and a letter of the type's name: for more types than there are digits.
+        // A key opens the menu, and a letter finds a type by its name. There may be more types than digits.
         page.press(&[], 'r').await;
         page.until_focused("relabel-0").await;
         page.press(&[], 'p').await;

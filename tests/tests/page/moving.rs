@@ -1,17 +1,19 @@
-//! Looking at a part of the map: with the mouse, by keyboard, and with fingers; and what a finger does on a page that scrolls.
+//! Moving and zooming the map with the mouse, the keyboard and fingers. Also what a finger does on a page that
+//! scrolls.
 
 use serde_json::{Value, json};
 
 use crate::browser::{Page, Places, with_page};
 use crate::made;
 
-/// The part of the map that the address says is shown: left, right, low, high; null for all.
+/// Returns the visible part of the map as the address has it: left, right, low, high. Returns null if all is
+/// visible.
 const PART: &str = "
     const view = new URLSearchParams(location.hash.slice(1)).get('view');
     const part = view && JSON.parse(view).zoom;
     return part ? [...part.x, ...part.y] : null";
 
-/// Waits until the part shown meets a condition; gives it back.
+/// Waits until the visible part meets a condition, and returns the part.
 async fn until_part(page: &Page, what: &str, condition: impl Fn([f64; 4]) -> bool) -> [f64; 4] {
     for _ in 0..1200 {
         let found: Option<[f64; 4]> = serde_json::from_value(page.script(PART).await).unwrap();
@@ -40,7 +42,7 @@ fn the_zoomed_map_moves_under_the_mouse_and_by_keyboard() {
         page.click("zoom-in").await;
         page.click("zoom-in").await;
         let before = until_part(&page, "is zoomed", |part| width(part) < 0.25).await;
-        // A quarter of the map to the right and down: what is left of it and above comes.
+        // Drags by a quarter of the map to the right and down. The parts to the left and above become visible.
         page.drag_over("map-canvas", &[(0.3, 0.3), (0.5, 0.5), (0.55, 0.55)]).await;
         let is_quarter = |by: f64, of: f64| (0.23..0.27).contains(&(by / of));
         let moved = until_part(&page, "moves", |part| {
@@ -48,17 +50,18 @@ fn the_zoomed_map_moves_under_the_mouse_and_by_keyboard() {
         })
         .await;
         assert!((width(moved) - width(before)).abs() < 1e-6 && !page.has("chip-region").await);
-        // Not farther than to the corner.
+        // The map stops at its corner.
         page.drag_over("map-canvas", &[(0.05, 0.05), (0.9, 0.9)]).await;
         page.drag_over("map-canvas", &[(0.05, 0.05), (0.9, 0.9)]).await;
         let corner = until_part(&page, "is in the corner", |part| part[0] == 0.0 && part[3] == 1.0).await;
-        // A click moves nothing, and leaves the keys to the spans.
+        // A click does not move the map, and keys still act on the spans.
         page.click("map-canvas").await;
         assert_ne!(page.script("return document.activeElement.dataset.testid ?? ''").await, "map-canvas");
         page.press(&[], 'j').await;
         page.until("sentence", "shows a span", |text| !text.is_empty()).await;
 
-        // By keyboard, where the map has the focus; there 0 decides nothing, and arrows leave the row selected.
+        // The keyboard moves the map if it has the focus. Then 0 decides nothing, and arrows leave the selected
+        // row.
         let sentence = page.text("sentence").await;
         page.script("document.querySelector('[data-testid=map-canvas]').focus()").await;
         page.press(&[], '\u{e014}').await;
@@ -72,7 +75,7 @@ fn the_zoomed_map_moves_under_the_mouse_and_by_keyboard() {
         assert!(!page.text("counts-panel").await.contains("decided by hand"));
         assert_eq!(page.text("sentence").await, sentence);
 
-        // And a drag selects again.
+        // With the other tool, a drag selects again.
         page.click("tool-select").await;
         page.drag_over("map-canvas", &[(0.1, 0.1), (0.9, 0.1), (0.9, 0.6), (0.1, 0.6)]).await;
         page.find("chip-region").await;
@@ -80,7 +83,8 @@ fn the_zoomed_map_moves_under_the_mouse_and_by_keyboard() {
     });
 }
 
-/// Puts an element in the middle of the window; gives back where its middle is, and how far the page is scrolled.
+/// Scrolls an element to the middle of the window. Returns the position of its middle, and how far the page is
+/// scrolled.
 async fn middle(page: &Page, id: &str) -> (f64, f64, f64) {
     let script = format!(
         "const e = document.querySelector('[data-testid={id}]'); e.scrollIntoView({{ block: 'center' }});
@@ -89,7 +93,7 @@ async fn middle(page: &Page, id: &str) -> (f64, f64, f64) {
     serde_json::from_value(page.script(&script).await).unwrap()
 }
 
-/// How far the page is scrolled when it has come to rest.
+/// Waits until the page has stopped scrolling. Returns how far it is scrolled.
 async fn at_rest(page: &Page) -> f64 {
     let script = "const done = arguments[0]; let last = -1, same = 0;
         const look = () => {
@@ -100,7 +104,7 @@ async fn at_rest(page: &Page) -> f64 {
     page.script_until_done(script).await.as_f64().unwrap()
 }
 
-/// How far down a finger scrolls the page that goes up over an element.
+/// Returns how far down the page scrolls when a finger moves up over an element.
 async fn scrolled(page: &Page, id: &str) -> f64 {
     let (_, _, before) = middle(page, id).await;
     page.touch_over(id, &[&[(0.9, 0.95), (0.9, 0.7), (0.9, 0.4), (0.9, 0.1)]]).await;
@@ -124,7 +128,7 @@ fn a_finger_scrolls_the_page_until_it_is_given_a_tool() {
         assert!(at_rest(&page).await - before > 50.0, "so does the wheel");
         assert!(page.script(PART).await.is_null() && !page.has("chip-region").await);
 
-        // Given to the map, it draws.
+        // With a tool, the finger draws on the map.
         middle(&page, "map-canvas").await;
         page.click("tool-select").await;
         assert_eq!(pressed("tool-select").await, "true");
@@ -133,23 +137,23 @@ fn a_finger_scrolls_the_page_until_it_is_given_a_tool() {
         page.find("chip-region").await;
         page.until("map-count", "shows fewer", |text| text != all).await;
         assert_eq!(scrolled(&page, "map-canvas").await, 0.0);
-        // Two of them zoom, and select nothing else.
+        // Two fingers zoom and select nothing.
         page.click("chip-region").await;
         middle(&page, "map-canvas").await;
         page.touch_over("map-canvas", &[&[(0.4, 0.5), (0.3, 0.5), (0.2, 0.5)], &[(0.6, 0.5), (0.7, 0.5), (0.8, 0.5)]])
             .await;
         let near = until_part(&page, "is nearer", |part| width(part) < 0.3).await;
         assert!(!page.has("chip-region").await);
-        // One moves it with the other tool.
+        // With the other tool, one finger moves the map.
         page.click("tool-move").await;
         page.touch_over("map-canvas", &[&[(0.7, 0.5), (0.5, 0.5), (0.3, 0.5)]]).await;
         until_part(&page, "moves", |part| part[0] > near[0]).await;
-        // Pressed again, the finger is the page's.
+        // When the tool is pressed again, the finger scrolls the page again.
         page.click("tool-move").await;
         assert_eq!([pressed("tool-select").await, pressed("tool-move").await], ["false", "false"]);
         assert!(scrolled(&page, "map-canvas").await > 50.0);
 
-        // Over bars it chooses sideways, and scrolls up and down.
+        // Over bars, a finger chooses sideways, and scrolls up and down.
         assert!(scrolled(&page, "bars-positives").await > 50.0);
         assert!(!page.has("chip-values").await);
         middle(&page, "bars-positives").await;

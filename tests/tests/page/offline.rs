@@ -1,11 +1,11 @@
-//! Once loaded, the page needs no network; while there is one, it is the newest.
+//! Once loaded, the page needs no network. If there is a network, the page is the newest version.
 
 use std::path::Path;
 
 use crate::browser::{Page, Places, with_page};
 use crate::made;
 
-/// Waits until the files of the page that is shown are kept, and its index has this title.
+/// Waits until the files of the current page are kept, and the kept index has this title.
 async fn until_kept(page: &Page, title: &str) {
     let script = "const done = arguments[arguments.length - 1];
         const look = async () => {
@@ -38,7 +38,7 @@ fn the_page_opens_without_a_network_as_it_was_last_served() {
     with_page(&places, &made.run, "", move |page| async move {
         until_kept(&page, "DynClean").await;
 
-        // Another version is served: it is shown, not the one that was kept.
+        // Another version is served. The page shows it instead of the kept one.
         let index = folder.path().join("index.html");
         let newer = std::fs::read_to_string(&index).unwrap().replace("<title>DynClean", "<title>Newer DynClean");
         std::fs::write(&index, newer).unwrap();
@@ -52,7 +52,7 @@ fn the_page_opens_without_a_network_as_it_was_last_served() {
         page.drop_file(&made.dynamics()).await;
         page.until_open().await;
         assert!(!page.download("export-decisions", "decisions.json").await.is_empty());
-        // What could not be fetched.
+        // The console has errors about files that could not be fetched.
         page.forgive().await;
     });
 }

@@ -1,4 +1,5 @@
-//! For everyone: checked by axe-core, on small and large windows, and whatever file is opened.
+//! The page works for everyone: axe-core checks it, it fits small and large windows, and it accepts or refuses any
+//! file.
 
 use serde_json::Value;
 use shared::detection::judge::Judge;
@@ -6,7 +7,7 @@ use shared::detection::judge::Judge;
 use crate::browser::{Page, Places, with_page};
 use crate::made;
 
-/// What axe-core finds against WCAG 2.1 AA.
+/// Returns the violations of WCAG 2.1 AA that axe-core finds.
 async fn violations(page: &Page, axe: &str) -> Vec<Value> {
     page.script(axe).await;
     let found = page
@@ -61,11 +62,11 @@ fn the_page_passes_axe_in_every_state() {
         check("the help open").await;
         page.click("help-close").await;
 
-        // Nothing is out of reach, from a phone to a wall.
+        // Everything can be reached in every size of window, from a phone to a very large screen.
         for (width, height) in [(390, 844), (1280, 720), (1920, 1080), (3840, 2160)] {
             page.resize(width, height).await;
             let over = page.overflow().await;
-            // Below zero where there is a scroll bar.
+            // The value is below zero if there is a scroll bar.
             assert!(over[0].as_i64() <= Some(0), "{width} × {height} scrolls sideways: {over}");
             assert!(width < 1024 || over[1].as_i64() <= Some(0), "{width} × {height} scrolls down: {over}");
         }
@@ -81,7 +82,7 @@ fn every_file_of_the_fuzz_corpus_opens_or_is_refused_in_words() {
     files.sort();
     assert!(files.len() > 5);
     with_page(&places, &made.run, "", move |page| async move {
-        // What is dropped before the page is there, it cannot take.
+        // A file that is dropped before the page is ready would be lost.
         page.find("welcome").await;
         for file in files {
             let bytes = std::fs::read(&file).unwrap();
@@ -102,7 +103,7 @@ fn every_file_of_the_fuzz_corpus_opens_or_is_refused_in_words() {
                 }
             }
         }
-        // And still a good one.
+        // After all these files, a good file still opens.
         page.drop_file(&made.dynamics()).await;
         page.until("facts", "shows it", |text| text.contains("builtin")).await;
         page.until_open().await;
@@ -118,15 +119,15 @@ fn margins_alone_make_a_map_of_what_they_give() {
     with_page(&places, run.path(), "?run=run/dynamics.dyn", move |page| async move {
         page.until_open().await;
         page.until("map-unknown", "says why", |text| text.contains("margins only")).await;
-        // One axis alone is not enough, and breaks nothing.
+        // A change of one axis is not enough, and breaks nothing.
         page.choose("map-y", "AUM").await;
         page.until("map-count", "shows none", |text| text.starts_with("0 of ")).await;
         page.until("map-unknown", "still says why", |text| text.contains("margins only")).await;
         page.choose("map-x", "forgetting events").await;
-        // The margins of one span are no numbers.
+        // The margins of one span are not numbers.
         page.until("map-count", "shows all but one", |text| text == "9 of 10").await;
         assert_eq!(page.text("map-unknown").await, "");
-        // What comes by itself is read aloud: it stands where the browser looks for news.
+        // Messages that appear by themselves are read aloud, because their elements have these roles.
         page.type_into("search", "no such words").await;
         page.until("rows-empty", "says so", |text| text.contains("clear the filter")).await;
         for (id, role) in [("banner", "alert"), ("busy", "status"), ("map-unknown", "status"), ("rows-empty", "status")]
@@ -149,7 +150,7 @@ fn eighteen_types_have_colours_of_their_own_and_are_all_in_the_legend() {
         page.find("map-types").await;
         for width in [1280, 390] {
             page.resize(width, 720).await;
-            // All in sight, or within reach by scrolling down; O is one of them.
+            // All types are visible, or can be reached by scrolling down. O is one of them.
             let legend = "const e = document.querySelector('[data-testid=map-types]'); const box = e.getBoundingClientRect();
                 const own = [...e.children].filter((c) => c.getBoundingClientRect().right <= box.right && c.offsetWidth > 20);
                 return [own.length, new Set(own.map((c) => getComputedStyle(c.firstChild).backgroundColor)).size,

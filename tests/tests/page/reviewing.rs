@@ -1,4 +1,4 @@
-//! Deciding by keyboard, taking back, and that nothing is lost.
+//! Deciding by keyboard and undoing, without losing anything.
 
 use crate::browser::{Page, Places, with_page};
 use crate::made;
@@ -6,7 +6,7 @@ use crate::made;
 const CONTROL: char = '\u{e009}';
 const SHIFT: char = '\u{e008}';
 
-/// What "12 decided by hand" says; 0 where it is not said.
+/// Returns the number in "12 decided by hand"; 0 if there is no such text.
 async fn by_hand(page: &Page) -> u64 {
     let text = page.text("counts-panel").await;
     let line = text.lines().find_map(|line| line.strip_suffix(" decided by hand"));
@@ -34,7 +34,7 @@ fn spans_are_decided_by_keyboard_and_nothing_is_lost() {
         page.press(&[], 'j').await;
         let first = page.until("sentence", "shows a span", |text| !text.is_empty()).await;
 
-        // Each decision goes on to the next span.
+        // Each decision selects the next span.
         page.press(&[], 'x').await;
         let second = page.until("sentence", "shows the next span", |text| text != first).await;
         page.press(&[], 'a').await;
@@ -42,13 +42,13 @@ fn spans_are_decided_by_keyboard_and_nothing_is_lost() {
         page.press(&[], '1').await;
         until_by_hand(&page, 3).await;
 
-        // Those decided by hand, in every view; the list of before comes back with the filter's end.
+        // A filter by decision applies to every view. When the filter ends, the earlier list comes back.
         let listed = page.text("listed").await;
         page.choose("list-which", "hand").await;
         for view in ["listed", "map-count"] {
             page.until(view, "shows the three", |text| text.starts_with("3 of ")).await;
         }
-        // Out of the list, which has an undo of its own.
+        // Leaves the list, which has its own undo.
         page.press(&[], '\u{e00c}').await;
         page.press(&[CONTROL], 'z').await;
         page.until("map-count", "follows the decisions", |text| text.starts_with("2 of ")).await;
@@ -56,7 +56,7 @@ fn spans_are_decided_by_keyboard_and_nothing_is_lost() {
         page.click("chip-decided").await;
         page.until("listed", "lists what it did", |text| text == listed).await;
 
-        // Back and forth.
+        // Undo and redo.
         page.press(&[CONTROL], 'z').await;
         page.press(&[CONTROL], 'z').await;
         until_by_hand(&page, 1).await;
@@ -67,7 +67,7 @@ fn spans_are_decided_by_keyboard_and_nothing_is_lost() {
         page.click("redo").await;
         until_by_hand(&page, 2).await;
 
-        // In the search a letter is a letter.
+        // In the search field, a letter is only a letter.
         page.press(&[], '/').await;
         for key in ['x', 'k'] {
             page.press(&[], key).await;
@@ -77,7 +77,8 @@ fn spans_are_decided_by_keyboard_and_nothing_is_lost() {
         page.click("clear-filters").await;
         page.until("listed", "lists spans again", |text| !text.starts_with("0 ")).await;
 
-        // Undo brings the search back first, then takes back the decision. Reloaded at once, the page has it all.
+        // Undo first restores the search, and then takes back the decision. After an immediate reload, nothing is
+        // lost.
         page.press(&[CONTROL], 'z').await;
         page.until("busy", "says so", |text| text == "Undone: filters").await;
         page.press(&[CONTROL], 'z').await;
@@ -102,9 +103,9 @@ fn spans_with_the_same_words_are_decided_together() {
         page.until_open().await;
         page.choose("list-which", "all").await;
         page.choose("list-side", "positives").await;
-        // Out of the list: there, letters choose.
+        // Leaves the list, in which letters choose an entry.
         page.press(&[], '\u{e00c}').await;
-        // Down to a span whose words come more than once.
+        // Goes down to a span whose words occur more than once.
         let times = |text: &str| {
             let (words, rest) = text.split_once(" as ")?;
             let times = rest.split_once(": ")?.1.split_once(" times, ")?.0.parse::<u64>().ok()?;
@@ -126,12 +127,12 @@ fn spans_with_the_same_words_are_decided_together() {
         page.click("keep-all").await;
         page.until("same-form", "counts none", |text| text.contains(" 0 judged wrong")).await;
         until_by_hand(&page, n).await;
-        // One step each.
+        // Each decision is one step of undo.
         page.click("undo").await;
         page.until("same-form", "counts them again", |text| text.contains(&all)).await;
         page.click("undo").await;
         until_by_hand(&page, 0).await;
-        // In the table: exactly these.
+        // The table lists exactly these spans.
         page.click("list-same").await;
         page.until("listed", "lists them", |text| !text.starts_with("0 ")).await;
         assert_eq!(page.value("search").await, format!("\"{words}\""));
@@ -144,7 +145,7 @@ fn spans_with_the_same_words_are_decided_together() {
 
 const ESCAPE: char = '\u{e00c}';
 const DOWN: char = '\u{e015}';
-/// The number of the selected row, the head being the first.
+/// Returns the number of the selected row. The head is row 1.
 const SELECTED: &str =
     "return Number(document.querySelector('[data-testid=row].selected')?.getAttribute('aria-rowindex'))";
 
@@ -160,12 +161,12 @@ fn after_scrolling_keys_are_about_a_row_in_sight() {
         page.until_script(SELECTED, 2).await;
         page.press(&[], 'j').await;
         page.until_script(SELECTED, 3).await;
-        // Back, as elsewhere: nothing is decided.
+        // K goes back and decides nothing.
         page.press(&[], 'k').await;
         page.until_script(SELECTED, 2).await;
         assert_eq!(by_hand(&page).await, 0);
 
-        // Rows are 32 pixels high: the hundredth after the first is at the top.
+        // Rows are 32 pixels high, so row 102 (the head is row 1) is at the top.
         page.script("document.querySelector('[data-testid=rows]').scrollTop = 3200").await;
         page.until_script("return document.querySelector('[data-testid=row][aria-rowindex=\"102\"]') !== null", true)
             .await;
@@ -177,7 +178,7 @@ fn after_scrolling_keys_are_about_a_row_in_sight() {
         let row = "return document.querySelector('[aria-rowindex=\"102\"] [role=gridcell]').textContent";
         page.until_script(row, "removeby hand").await;
 
-        // Undo says what it was, and shows it.
+        // Undo says what it took back, and shows the span.
         page.press(&[CONTROL], 'z').await;
         until_by_hand(&page, 0).await;
         assert_eq!(page.text("busy").await, "Undone: remove");

@@ -1,9 +1,9 @@
-//! A selection anywhere holds everywhere.
+//! A selection in one view applies to every view.
 
 use crate::browser::{Page, Places, with_page};
 use crate::made;
 
-/// The numbers of "812 of 174,867".
+/// Returns the two numbers in "812 of 174,867".
 fn numbers(text: &str) -> (u64, u64) {
     let number = |text: &str| text.trim().replace(',', "").parse().unwrap();
     let (shown, all) = text.split_once(" of ").unwrap();
@@ -34,7 +34,8 @@ fn any_two_metrics_make_a_map() {
             page.script("const c = document.querySelector('[data-testid=map-canvas]'); return c.toDataURL()").await
         };
         let usual = pixels().await;
-        // By AUM and correctness: all spans are there, elsewhere. (What had no place would not be counted.)
+        // By AUM and correctness, all spans are there, in other places. (A span without a place would not be
+        // counted.)
         page.choose("map-y", "AUM").await;
         page.choose("map-x", "correctness").await;
         page.until_address("%22axes%22:50").await;
@@ -42,20 +43,20 @@ fn any_two_metrics_make_a_map() {
         while pixels().await == usual {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
-        // The left third of the map has the spans whose label was never predicted, or at one epoch in three.
+        // The left third of the map has the spans whose label was predicted at no epoch, or at one of three.
         page.drag_over("map-canvas", &[(0.02, 0.02), (0.35, 0.02), (0.35, 0.98), (0.02, 0.98), (0.02, 0.1)]).await;
         page.find("chip-region").await;
         let few = shown(&page.until("map-count", "shows fewer", |text| shown(text) < all).await);
         assert!(few > 0);
         page.choose("list-which", "all").await;
         page.until("listed", "lists as many", |text| shown(text) == few).await;
-        // An address brings axes and area back.
+        // The address restores the axes and the area.
         page.until_address("%22region%22:%5B%5B").await;
         page.reload().await;
         page.until("map-count", "shows as few", |text| shown(text) == few).await;
         assert_eq!(page.value("map-x").await, "correctness");
         assert_eq!(page.value("map-y").await, "AUM");
-        // The area stays where another map is shown.
+        // The area stays selected on a map with other axes.
         page.choose("map-x", "variability").await;
         page.choose("map-y", "confidence").await;
         page.until("map-count", "shows as few", |text| shown(text) == few).await;
@@ -75,31 +76,31 @@ fn a_selection_holds_in_every_view() {
         let [listed, on_map, negatives, positives] = counts(&page).await;
         assert_eq!((listed, on_map), (negatives + positives, negatives + positives));
 
-        // A class, by its name among the counts.
+        // A class is chosen by its name in the counts.
         page.click("class-PER").await;
         page.until("share-negatives", "shows none", |text| text.starts_with("0 of ")).await;
         let [listed, on_map, _, persons] = counts(&page).await;
         assert!(persons > 0 && persons < positives);
         assert_eq!((listed, on_map), (persons, persons));
 
-        // Bars of a histogram on top of that: the lower half, beside the line of the threshold.
+        // Bars of a histogram are chosen in addition: the lower half, beside the threshold line.
         page.drag_over("bars-positives", &[(0.1, 0.8), (0.3, 0.8), (0.5, 0.8)]).await;
         page.find("chip-values").await;
         page.until("share-positives", "shows fewer", |text| shown(text) < persons).await;
         let [listed, on_map, _, low] = counts(&page).await;
         assert_eq!((listed, on_map), (low, low));
 
-        // The address follows, and reloaded it has it all.
+        // The address follows, and a reload restores everything.
         page.until_address("Positives").await;
         page.reload().await;
         page.find("chip-values").await;
         page.until("share-positives", "shows as few", |text| shown(text) == low).await;
 
-        // Escape drops all of it.
+        // Esc drops everything.
         page.press(&[], '\u{e00c}').await;
         page.until("map-count", "shows all", |text| shown(text) == negatives + positives).await;
 
-        // A lasso around a part of the map.
+        // A lasso selects a part of the map.
         page.drag_over("map-canvas", &[(0.1, 0.1), (0.9, 0.1), (0.9, 0.6), (0.1, 0.6), (0.1, 0.2)]).await;
         page.find("chip-region").await;
         page.until("map-count", "shows fewer", |text| shown(text) < negatives + positives).await;
@@ -108,13 +109,13 @@ fn a_selection_holds_in_every_view() {
         assert_eq!((listed, on_map), (some + more, some + more));
         page.click("chip-region").await;
 
-        // Words; the table's first row has them.
+        // A search selects words. The table's first row has them.
         page.type_into("search", "THE").await;
         page.until("map-count", "shows some", |text| shown(text) > 0 && shown(text) < negatives).await;
         page.until("row", "has the word", |text| text.to_lowercase().contains("the")).await;
         page.click("clear-filters").await;
 
-        // Under the pointer: a span.
+        // The span under the pointer is shown.
         page.find("map-canvas").await;
         page.click("zoom-in").await;
         page.hover("map-canvas", (0.52, 0.5)).await;

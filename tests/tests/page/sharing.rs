@@ -24,7 +24,7 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         page.click("decide-keep").await;
         page.until("decision", "is keep", |text| text == "keep").await;
 
-        // Made here, natively, from the same decisions: to the byte the same.
+        // The report is made here from the same decisions. It must have the same bytes.
         let json = page.download("export-decisions", "decisions.json").await;
         page.pick("export-more", "report").await;
         let of_page = String::from_utf8(page.downloaded("report.html").await).unwrap();
@@ -37,7 +37,7 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         crate::assert_same(of_page.as_bytes(), report::html(&input).unwrap().as_bytes(), "in the report");
         assert!(of_page.len() < 3_000_000 && !of_page.contains("<script"));
 
-        // Its link, opened where nothing was stored, gives the same numbers.
+        // The report's link is opened where nothing is stored. It gives the same numbers.
         let corpus = page.download("export-corpus", crate::CLEANED).await;
         let removed = page.text("removed-O").await;
         let start = of_page.find("<pre class=\"link\">#").unwrap() + "<pre class=\"link\">".len();
@@ -51,13 +51,13 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         page.until("counts-panel", "has the decision", |text| text.contains("1 decided by hand")).await;
         crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &corpus, "by the report's link");
 
-        // The link from the menu likewise; own work is not lost to it, but offered.
+        // The link from the menu does the same. Own work is not lost, but offered.
         page.pick("export-more", "link").await;
         page.until("banner", "tells of it", |text| text.contains("The link is")).await;
         let link = page.address().await;
         page.click("automatic").await;
         let own = page.until("removed-O", "changes", |text| text != removed).await;
-        // Until it is stored.
+        // Waits until own work is stored.
         tokio::time::sleep(std::time::Duration::from_millis(600)).await;
         page.go(&link).await;
         page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
@@ -65,7 +65,7 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         page.click("accept").await;
         page.until("removed-O", "is one's own", |text| text == own).await;
 
-        // About another file it is left aside, and says so.
+        // A link about another file is not applied, and the page says so.
         page.go(&link.replace("dynamics%22:%22", "dynamics%22:%22f")).await;
         page.until("banner", "says so", |text| text.contains("another dynamics file")).await;
     });
@@ -107,7 +107,7 @@ fn a_link_can_be_copied_by_hand_where_there_is_no_clipboard() {
             .await;
             page.pick("export-more", "link").await;
             page.until("banner", "shows the link", |text| text.contains("copied by hand")).await;
-            // The next key changes the address, and not the link.
+            // The next key changes the address, but not the link in the message.
             page.press(&[], 'j').await;
             page.until_address("%22span%22:").await;
             link = page.value("link-field").await;

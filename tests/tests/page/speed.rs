@@ -1,5 +1,5 @@
-//! How fast the page is, on generated files: `cargo xtask bench web` runs it. It prints and asserts nothing
-//! about times: they depend on the machine.
+//! Measures how fast the page is, on generated files. `cargo xtask bench web` runs it. It prints times but does
+//! not check them, because they depend on the machine.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use shared::recording::dynamics::{EpochLogits, Negatives, Precision, RunInfo, Sa
 
 use crate::browser::{Page, Places, with_page};
 
-/// Tokens of every sentence: 68 spans of at most 8 tokens.
+/// Number of tokens in every sentence. They make 68 spans of at most 8 tokens.
 const TOKENS: u32 = 12;
 const SPANS: usize = 68;
 
-/// A fixed linear congruential sequence in 0..1.
+/// A fixed linear congruential sequence of numbers in 0..1.
 struct Dice(u32);
 
 impl Dice {
@@ -28,16 +28,17 @@ impl Dice {
     }
 }
 
-/// What is generated.
+/// The size of a generated file.
 pub struct Size {
     pub spans: usize,
     pub types: usize,
     pub epochs: usize,
-    /// With gold labels, which a fifth of the distant ones miss.
+    /// Whether there are gold labels. They lack a fifth of the distant labels.
     pub gold: bool,
 }
 
-/// Writes a file with about so many spans, of which one in a hundred is a positive; one epoch in memory at a time.
+/// Writes a file with about this many spans, of which one in a hundred is a positive. Only one epoch is in memory
+/// at a time.
 pub fn generate(folder: &Path, size: &Size) -> PathBuf {
     let mut dice = Dice(1);
     let mut tokens = TokenTable::default();
@@ -84,7 +85,7 @@ pub fn generate(folder: &Path, size: &Size) -> PathBuf {
     path
 }
 
-/// Notes when a file is dropped and when the map first has a picture, and every long task.
+/// Records the time from a drop to the first picture on the map, and every long task.
 const WATCH: &str = "
     window.noted = { long: [] };
     new PerformanceObserver((l) => l.getEntries().forEach((e) => noted.long.push(Math.round(e.duration)))).observe({ entryTypes: ['longtask'] });
@@ -97,7 +98,7 @@ const WATCH: &str = "
       setTimeout(look, 5);
     }; look(); }, true);";
 
-/// Times between frames from here on.
+/// Records the times between frames from now on.
 const FRAMES: &str = "
     noted.long = []; noted.frames = []; let last = null;
     const tick = (now) => { if (last !== null) noted.frames.push(now - last); last = now; noted.id = requestAnimationFrame(tick); };
@@ -107,7 +108,7 @@ async fn measure(page: &Page, file: &Path) -> Value {
     page.script(WATCH).await;
     let before = memory_mb();
     page.drop_file(file).await;
-    // However long it takes. The page notes the time itself: asked all the time, it would have less of it for its work.
+    // Waits as long as it takes. The page records the time itself, because frequent questions would slow it down.
     let picture = loop {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         let told = page
@@ -142,8 +143,8 @@ async fn measure(page: &Page, file: &Path) -> Value {
     })
 }
 
-/// Resident memory of all renderers on this machine (the page's with the worker in it, and others), and the worker's
-/// WebAssembly memory. Where they cannot be told, none.
+/// Returns megabytes: the resident memory of all renderers on this machine (of the page with its worker, and of
+/// others), and the WebAssembly memory of the worker. Returns `None` if they cannot be found.
 fn memory_mb() -> Option<(i64, i64)> {
     let (mut pages, mut wasm) = (0, 0);
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
@@ -156,7 +157,8 @@ fn memory_mb() -> Option<(i64, i64)> {
     Some((pages * 4096 / 1_000_000, wasm / 1_000_000))
 }
 
-/// The largest WebAssembly memory among a process's mappings: Chromium puts each before gigabytes that nobody may touch.
+/// Returns the size of the largest WebAssembly memory among a process's mappings. Chromium puts each one before
+/// gigabytes that nobody may access.
 fn wasm_bytes(maps: &str) -> i64 {
     let mapping = |line: &str| {
         let (range, rest) = line.split_once(' ')?;
@@ -208,7 +210,7 @@ fn ten_million_spans() {
     figures("ten_million_spans", Size { spans: 10_000_000, types: 4, epochs: 5, gold: false });
 }
 
-/// A tab has at most 4 GB.
+/// A tab has at most 4 GB of memory.
 #[test]
 #[ignore = "measures, and needs 6 GB of disk; run by `cargo xtask bench web --huge`"]
 fn more_than_a_tab_can_hold() {

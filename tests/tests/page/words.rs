@@ -1,4 +1,4 @@
-//! Words in place of spans: what repeats is decided about in one go.
+//! The word list: one decision is about all spans with the same words.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use shared::detection::judge::Judge;
 use crate::browser::{Page, Places, with_page};
 use crate::made;
 
-/// The cells of the first rows.
+/// Returns the cells of the first rows.
 async fn rows(page: &Page) -> Vec<Vec<String>> {
     let script = "return [...document.querySelectorAll('[data-testid=form-row]')].map((row) =>
                     [...row.children].map((cell) => cell.textContent.trim()))";
@@ -23,7 +23,7 @@ fn number(text: &str) -> u64 {
 fn words_are_listed_by_number_of_labels_and_decided_in_one_go() {
     let Some(places) = Places::find("words_are_listed_by_number_of_labels_and_decided_in_one_go") else { return };
     let made = made(&places);
-    // Counted here by the text of the spans: the words most often labelled, and how many there are in all.
+    // Expected numbers, from the text of the spans: labels of the most frequent words, and entries of the list.
     let dynamics = shared::recording::dyn_file::read(&std::fs::read(made.dynamics()).unwrap()).unwrap();
     let (judge, settings) = Judge::automatic(&dynamics, |_| {}).unwrap();
     let judgement = judge.under(&settings);
@@ -51,7 +51,7 @@ fn words_are_listed_by_number_of_labels_and_decided_in_one_go() {
         let (words, label) = (first[1].clone(), first[2].clone());
         assert_eq!(positives[&(words.clone(), label.clone())], most);
 
-        // The first is chosen: every view shows these spans alone; the list still has all.
+        // The first form is chosen. Every view shows only its spans, but the list still has all forms.
         page.press(&[], 'j').await;
         page.until("chip-form", "names it", |text| text.contains(&format!("“{words}” as {label}"))).await;
         let shown = |text: &str| number(text) == most;
@@ -60,20 +60,20 @@ fn words_are_listed_by_number_of_labels_and_decided_in_one_go() {
         page.until("sentence", "shows one", |text| text.contains(&words)).await;
         assert_eq!(page.text("listed").await, all);
 
-        // One key for all of them, one step back.
+        // One key decides about all of them, and one undo takes it back.
         let before = page.text(&format!("removed-{label}")).await;
         page.press(&[], 'x').await;
         let by_hand = format!("{most} decided by hand");
         page.until("counts-panel", &by_hand, |text| text.lines().any(|line| line == by_hand)).await;
         assert_ne!(page.text(&format!("removed-{label}")).await, before);
         page.until("form-row", "is removed", |text| text.starts_with("remove")).await;
-        // It went on to the next.
+        // The next form is chosen.
         page.until("chip-form", "names the next", |text| !text.contains(&format!("“{words}” as {label}"))).await;
         page.press(&['\u{e009}'], 'z').await;
         page.until("counts-panel", "has no decision", |text| !text.contains("decided by hand")).await;
         assert_eq!(page.text("busy").await, format!("Undone: {most} times “{words}” remove"));
 
-        // The other orders, by their own measure.
+        // The other orders sort by their own values.
         page.press(&[], '\u{e00c}').await;
         page.click("sort-judged").await;
         page.until("form-row", "is judged in full", |text| text.contains("(100 %)")).await;
@@ -90,7 +90,8 @@ fn words_are_listed_by_number_of_labels_and_decided_in_one_go() {
         let means = column(rows(&page).await);
         assert!(means.len() > 10 && means.is_sorted(), "{means:?}");
 
-        // A filter set elsewhere holds here; the address has it all, and reloaded the page shows the same.
+        // A filter from another view applies here, too. The address stores everything, and a reload shows the
+        // same.
         page.click("class-PER").await;
         page.until("listed", "lists fewer", |text| *text != all).await;
         page.click("form-row").await;

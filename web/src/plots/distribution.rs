@@ -1,4 +1,5 @@
-//! Two distributions of the metric in the same bins: real spans filled, threshold samples as a line.
+//! Draws the metric's distribution on one side: real spans as a filled area, threshold samples as a line, in the
+//! same bins.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -8,7 +9,7 @@ use super::{Ink, MARGINS, Size, label_style, prepare, report};
 use crate::format;
 use crate::protocol::SideHistogram;
 
-/// Draws one side's distributions.
+/// Draws the distributions of one side.
 pub fn draw(canvas: &HtmlCanvasElement, size: Size, data: &SideHistogram, log_counts: bool, dark: bool) {
     let Some((backend, ratio)) = prepare(canvas, size) else { return };
     report(draw_on(&backend.into_drawing_area(), data, log_counts, &Ink::new(dark), ratio));
@@ -24,7 +25,7 @@ fn draw_on<B: DrawingBackend>(
     ratio: f64,
 ) -> Result<(), Failure<B>> {
     let scaled = |pixels: u32| (f64::from(pixels) * ratio).round() as u32;
-    // One span is half a step above the bottom of a logarithmic axis.
+    // On a logarithmic axis, a count of 1 stands half a unit above the bottom.
     let (height, bottom): (fn(u32) -> f64, f64) =
         if log_counts { (|n| if n == 0 { -0.5 } else { f64::from(n).log10() }, -0.5) } else { (f64::from, 0.0) };
     let highest = data.real.iter().chain(&data.samples).copied().max().unwrap_or(0).max(1);
@@ -66,7 +67,7 @@ fn draw_on<B: DrawingBackend>(
     if !data.passing.is_empty() {
         chart.draw_series(AreaSeries::new(steps(&data.passing), bottom, ink.passing))?;
     }
-    // Where there are none, no line: it would hide the axis.
+    // Bins without samples get no line, because it would hide the axis.
     let line = steps(&data.samples);
     for run in line.split(|&(_, y)| y <= bottom).filter(|run| !run.is_empty()) {
         let (first, last) = (run[0], run[run.len() - 1]);
@@ -76,7 +77,7 @@ fn draw_on<B: DrawingBackend>(
     area.present()
 }
 
-/// 1,000 as 1k.
+/// Writes 1,000 as 1k and 1,000,000 as 1M.
 fn short(n: f64) -> String {
     match n {
         n if n >= 1e6 => format!("{}M", n / 1e6),

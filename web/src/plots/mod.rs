@@ -1,4 +1,4 @@
-//! Pictures: axes and curves by plotters, on canvases.
+//! Plots on canvases. Plotters draws the axes and curves.
 
 pub mod distribution;
 pub mod scatter_axes;
@@ -11,7 +11,7 @@ use plotters_canvas::CanvasBackend;
 use wasm_bindgen::prelude::*;
 use web_sys::{HtmlCanvasElement, ResizeObserver};
 
-/// Space around a plot's area, in CSS pixels; also known to the stylesheet (`--plot-…`).
+/// Space around a plot's area, in CSS pixels. The stylesheet repeats these numbers (`--plot-…`).
 pub struct Margins {
     pub top: u32,
     pub right: u32,
@@ -19,10 +19,10 @@ pub struct Margins {
     pub left: u32,
 }
 
-/// The same for all plots, so that they line up.
+/// The margins of all plots. They are equal, so that the plots line up.
 pub const MARGINS: Margins = Margins { top: 8, right: 16, bottom: 36, left: 48 };
 
-/// Colours of lines and letters.
+/// Colours of lines, areas and text.
 pub struct Ink {
     pub text: RGBAColor,
     pub axis: RGBAColor,
@@ -63,12 +63,12 @@ impl Ink {
 /// A size in CSS pixels.
 pub type Size = (f64, f64);
 
-/// Device pixels per CSS pixel, not more than looks better.
+/// Returns the number of device pixels per CSS pixel, between 1 and 2. More than 2 would not look better.
 pub fn pixel_ratio() -> f64 {
     window().device_pixel_ratio().clamp(1.0, 2.0)
 }
 
-/// The size of an element's content, as it changes; (0, 0) until it is known.
+/// Returns the size of an element, updated as it changes; (0, 0) until it is known.
 pub fn size_of<E>(element: NodeRef<E>) -> ReadSignal<Size>
 where
     E: leptos::html::ElementType,
@@ -86,7 +86,7 @@ where
                 set_size.set(now);
             }
         });
-        // A page without resize observers would be a page of ten years ago.
+        // Only browsers that are about ten years old have no resize observers.
         if let Ok(observer) = ResizeObserver::new(on_resize.as_ref().unchecked_ref()) {
             observer.observe(&target);
             on_cleanup_local(observer, on_resize);
@@ -95,7 +95,7 @@ where
     size
 }
 
-/// Stops observing when the view goes away.
+/// Stops observing when the view is removed.
 fn on_cleanup_local(observer: ResizeObserver, closure: Closure<dyn FnMut()>) {
     let kept = StoredValue::new_local((observer, closure));
     on_cleanup(move || {
@@ -103,21 +103,21 @@ fn on_cleanup_local(observer: ResizeObserver, closure: Closure<dyn FnMut()>) {
     });
 }
 
-/// A canvas of this size, empty, ready to be drawn on; and how large a CSS pixel is on it.
+/// Clears a canvas and sets its size. Returns it ready for drawing, with the number of its pixels per CSS pixel.
 pub fn prepare(canvas: &HtmlCanvasElement, size: Size) -> Option<(CanvasBackend, f64)> {
     let ratio = pixel_ratio();
-    // Setting its size also clears it.
+    // Setting the size also clears the canvas.
     canvas.set_width((size.0 * ratio).round().max(1.0) as u32);
     canvas.set_height((size.1 * ratio).round().max(1.0) as u32);
     Some((CanvasBackend::with_canvas_object(canvas.clone())?, ratio))
 }
 
-/// Text of axis labels.
+/// Returns the style of axis labels.
 pub fn label_style(ink: &Ink, ratio: f64) -> TextStyle<'static> {
     ("system-ui, sans-serif", 11.0 * ratio).into_font().color(&ink.text)
 }
 
-/// A plot that cannot be drawn is left empty, and the console says why.
+/// Writes a drawing error to the console. The plot is left empty.
 pub fn report<E: std::fmt::Display>(result: Result<(), E>) {
     if let Err(error) = result {
         leptos::logging::warn!("plot: {error}");

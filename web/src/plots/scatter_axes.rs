@@ -1,4 +1,4 @@
-//! Axes of the data map; its cloud is a picture that the worker makes.
+//! Axes of the data map. The points are a picture that the worker makes.
 
 use explorer::density::Extent;
 use plotters::coord::Shift;
@@ -29,7 +29,7 @@ fn draw_on<B: DrawingBackend>(
         .set_label_area_size(LabelAreaPosition::Bottom, scaled(MARGINS.bottom))
         .build_cartesian_2d(range(extent.x), range(extent.y))?;
     let label = |(low, high): (f32, f32)| {
-        // As many decimals as tell neighbouring ticks apart.
+        // Uses enough decimals to tell neighbouring ticks apart.
         let decimals = (1.0 - (high - low).max(1e-6).log10()).ceil().clamp(0.0, 4.0) as usize;
         move |value: &f64| format::signed(*value as f32, decimals)
     };

@@ -1,13 +1,12 @@
-//! Margins over the epochs as the path of a small SVG.
+//! Margins over the epochs, as the path of a small SVG.
 
-/// A line through the values, and the height of zero. Larger values are higher; the scale always
-/// covers zero and ±`least`.
+/// A line through values, with larger values higher up. The scale always covers zero and ±`least` (see [`line`]).
 pub struct Line {
     /// SVG path data.
     pub path: String,
-    /// Height of zero.
+    /// The y coordinate of zero.
     pub zero: f32,
-    /// The points.
+    /// The points as (x, y).
     pub points: Vec<(f32, f32)>,
 }
 

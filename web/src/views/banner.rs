@@ -1,18 +1,18 @@
-//! What the user has to be told.
+//! Notices to the user.
 
 use leptos::prelude::*;
 use web_sys::{FocusEvent, HtmlInputElement};
 
 use crate::state::App;
 
-/// All of it, to be copied.
+/// Selects the whole link, so that it can be copied.
 fn select(event: FocusEvent) {
     event_target::<HtmlInputElement>(&event).select();
 }
 
 pub fn banner(app: App) -> impl IntoView {
     view! {
-        // Always there: a live region that comes with its text may go unread.
+        // The element always exists. A live region that appears together with its text may not be read aloud.
         <div class="banners" role="alert" data-testid="banner">
             <For each=move || app.notices.get() key=|notice| (notice.text.clone(), notice.link.clone()) let:notice>
                 <p class="banner" class:error=notice.is_error>

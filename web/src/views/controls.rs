@@ -1,4 +1,4 @@
-//! The settings.
+//! The settings panel.
 
 use leptos::prelude::*;
 use shared::corpus::decision::Side;
@@ -15,7 +15,7 @@ pub fn controls(app: App) -> impl IntoView {
     let automatic = move || app.file.with_untracked(|f| f.as_ref().map(|f| f.automatic.clone()));
     let is = move |preset: Option<Settings>| preset == Some(app.settings.get());
     let paper = move || {
-        // The paper's window, as far as the run goes.
+        // The paper's window, cut to the length of the run.
         let n = app.file.with_untracked(|f| f.as_ref().map_or(1, |f| f.n_epochs)).max(1);
         let paper = Settings::paper();
         Settings { window: Window { last: paper.window.last.min(n), ..paper.window }, ..paper }
@@ -53,7 +53,7 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
     let set_value = move |event: web_sys::Event| {
         match format::number(&event_target_value(&event)) {
             Some(value) => app.set_rule(side, Rule::Fixed(value)),
-            // What is no number changes nothing: the field shows the threshold in force again.
+            // Text that is not a number changes nothing: the field shows the threshold in force again.
             _ => app.settings.notify(),
         }
     };
@@ -106,7 +106,7 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
     }
 }
 
-/// What a threshold rests on.
+/// Explains where a threshold comes from.
 fn hint(threshold: Threshold) -> Option<String> {
     let interval =
         threshold.interval.map(|(low, high)| format!("{} to {}", format::signed(low, 2), format::signed(high, 2)));
@@ -125,7 +125,7 @@ fn hint(threshold: Threshold) -> Option<String> {
     }
 }
 
-/// Thresholds of single classes.
+/// Shows the thresholds of single classes.
 fn classes(app: App) -> impl IntoView {
     let names = move || app.file.with(|f| f.as_ref().map(|f| f.labels.iter().skip(1).cloned().collect::<Vec<_>>()));
     let in_use = move || app.settings.with(|s| s.per_class || !s.classes.is_empty());

@@ -1,4 +1,4 @@
-//! Live figures: what is kept and removed, and how right that is.
+//! Live figures: how many spans are kept and removed, and how good these decisions are.
 
 use explorer::compare::Agreement;
 use leptos::prelude::*;
@@ -11,7 +11,7 @@ use crate::format;
 use crate::protocol::{Figures, Quality};
 use crate::state::App;
 
-/// Kept, removed and relabelled spans of every class.
+/// Shows the number of kept, removed and relabelled spans of every class.
 pub fn counts(app: App) -> impl IntoView {
     let table = move |figures: Figures| {
         let counts = figures.summary.counts;
@@ -57,7 +57,7 @@ pub fn counts(app: App) -> impl IntoView {
     }
 }
 
-/// A class that can be clicked: every view then shows it alone.
+/// Shows a class as a button. A click filters every view by this class.
 fn class_button(app: App, name: String) -> impl IntoView {
     let label = {
         let name = name.clone();
@@ -79,7 +79,7 @@ fn class_button(app: App, name: String) -> impl IntoView {
     }
 }
 
-/// Agreement with another recording.
+/// Shows the agreement with another recording.
 pub fn comparison(app: App) -> impl IntoView {
     let row = |name: &'static str, a: Agreement| {
         let ratio =
@@ -123,7 +123,7 @@ pub fn comparison(app: App) -> impl IntoView {
     }
 }
 
-/// Precision over recall of every threshold, and where the one in force lies.
+/// Shows precision over recall for every threshold, and marks the threshold in force.
 fn curves(app: App) -> impl IntoView {
     let (width, height) = (124.0f32, 72.0f32);
     let at =
@@ -167,7 +167,7 @@ fn curves(app: App) -> impl IntoView {
     }
 }
 
-/// How many of the spans judged wrong are wrong, by gold.
+/// Shows precision and recall of the spans that are judged wrong, by gold labels.
 pub fn quality(app: App) -> impl IntoView {
     let row = |name: &'static str, test_id: &'static str, quality: Quality| {
         let Quality { prf, average_precision } = quality;
@@ -215,7 +215,8 @@ pub fn quality(app: App) -> impl IntoView {
     }
 }
 
-/// What is to be expected without gold: by trust its probabilities, else by the threshold samples.
+/// Shows the expected noise without gold labels. With trust, probabilities are added up. With another metric, the
+/// threshold samples give the estimate.
 fn estimates([negatives, positives]: [Option<Estimate>; 2], capitals: String) -> impl IntoView {
     let row = |name: &'static str, estimate: Option<Estimate>| {
         estimate.map(|e| {
@@ -251,7 +252,7 @@ fn estimates([negatives, positives]: [Option<Estimate>; 2], capitals: String) ->
                 </thead>
                 <tbody>{row("negatives", negatives)} {row("positives", positives)}</tbody>
             </table>
-            // In short; why, on hovering.
+            // Shows the first part. The explanation appears on hovering.
             <p class="hint" data-testid="capitals" title=capitals.clone()>{capitals.split(':').next().unwrap_or_default().to_owned()}</p>
         }
     })

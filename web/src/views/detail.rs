@@ -1,4 +1,4 @@
-//! The selected span with all that is known of it, and what a person decides about it.
+//! The selected span: everything known about it, and buttons to decide about it.
 
 use explorer::filter::Filter;
 use explorer::listing::Listing;
@@ -97,7 +97,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
     }
 }
 
-/// How probable it is that the label is wrong, and why.
+/// Shows how probable it is that the label is wrong, and why.
 fn because(detail: &Detail) -> impl IntoView + use<> {
     let wrong = detail.wrong?;
     let reasons = |intro: &'static str, reasons: &[String]| {
@@ -132,12 +132,12 @@ fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {
     }
 }
 
-/// Labels as entries of a menu.
+/// Returns the labels as entries of a menu.
 fn of_labels(labels: &[String]) -> Vec<(String, String)> {
     labels.iter().enumerate().map(|(number, name)| (number.to_string(), name.clone())).collect()
 }
 
-/// The same words elsewhere, to be decided together.
+/// Shows the spans with the same words, with buttons to decide about all of them.
 fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl IntoView + use<> {
     let name = |label: LabelId| labels.get(usize::from(label)).cloned().unwrap_or_default();
     let times = |n: usize| if n == 1 { "once".to_owned() } else { format!("{} times", format::count(n as u64)) };
@@ -192,7 +192,7 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
     })
 }
 
-/// Margins over all epochs of the run.
+/// Shows the margins over all epochs of the run.
 fn margins(values: &[f32]) -> impl IntoView + use<> {
     let (width, height) = (248.0, 64.0);
     let line = sparkline::line(values, width, height, 1.0);

@@ -1,4 +1,4 @@
-//! Files dropped anywhere on the page.
+//! Opens files that are dropped anywhere on the page.
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -6,9 +6,9 @@ use web_sys::DragEvent;
 
 use crate::state::App;
 
-/// Takes files dropped anywhere in the window.
+/// Accepts files that are dropped anywhere in the window.
 pub fn accept_anywhere(app: App) {
-    // Enter and leave come in pairs for every element that the pointer crosses.
+    // Enter and leave events come in pairs for every element that the pointer crosses.
     let depth = RwSignal::new(0i32);
     provide_context(Depth(depth));
     let has_files = |event: &DragEvent| {
@@ -38,7 +38,7 @@ pub fn accept_anywhere(app: App) {
         }
     });
     let drop = window_event_listener(ev::drop, move |event| {
-        // Else the browser would leave the page for the file.
+        // Otherwise the browser would leave the page and open the file.
         event.prevent_default();
         depth.set(0);
         let files = event.data_transfer().and_then(|data| data.files());
@@ -54,7 +54,7 @@ pub fn accept_anywhere(app: App) {
             ),
         }
     });
-    // The page lives as long as its window.
+    // The page exists as long as its window.
     std::mem::forget((handles, over, drop));
 }
 

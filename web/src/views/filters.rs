@@ -1,4 +1,4 @@
-//! Which spans are looked at: the same filter for every view.
+//! The filter on spans. It is the same for every view.
 
 use explorer::filter::Decided;
 use explorer::listing::Listing;
@@ -10,13 +10,13 @@ use crate::format;
 use crate::protocol::List;
 use crate::state::App;
 
-/// "812 of 174,867".
+/// Writes a count of all spans: "812 of 174,867".
 pub fn of_all(app: App, n: usize) -> String {
     let all = app.file.with(|f| f.as_ref().map_or(0, |f| f.n_spans));
     format!("{} of {}", format::count(n as u64), format::count(all as u64))
 }
 
-/// Both sides, or one of them.
+/// Offers both sides or one of them.
 pub fn side_choice(app: App, test_id: &'static str) -> impl IntoView {
     view! {
         <select aria-label="Sides looked at" data-testid=test_id title="Negatives are labelled O, positives with an entity type"
@@ -32,7 +32,7 @@ pub fn side_choice(app: App, test_id: &'static str) -> impl IntoView {
     }
 }
 
-/// Search, class, predicted label; what is selected in the plots; and how to be rid of it.
+/// Shows the filter: search, class, predicted label, selections in the plots, and a button to clear all.
 pub fn filters(app: App) -> impl IntoView {
     let labels = move || app.file.with(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
     let options = move || {
@@ -79,7 +79,7 @@ pub fn filters(app: App) -> impl IntoView {
     }
 }
 
-/// What is decided about a span, by name.
+/// Filters by decision: name, decision, and text of its chip.
 const DECIDED: [(&str, Decided, &str); 5] = [
     ("kept", Decided::Kept, "kept"),
     ("removed", Decided::Removed, "removed"),
@@ -88,11 +88,11 @@ const DECIDED: [(&str, Decided, &str); 5] = [
     ("flips", Decided::Differently, "judged differently"),
 ];
 
-/// Which spans are listed, and, by what is decided about them, looked at in every view.
+/// Offers the lists of spans. A filter by decision also applies to every other view.
 fn list_choice(app: App) -> impl IntoView {
     let which = move || match app.filter.with(|filter| filter.decided) {
         Some(decided) => DECIDED.iter().find(|named| named.1 == decided).map_or("", |named| named.0),
-        // Words are all listed, whatever is decided about them.
+        // The word list shows all words, whatever is decided about them.
         None if !app.words.get() && app.list.get() == List::Ranked(Listing { judged_only: true }) => "judged",
         None => "all",
     };
@@ -119,7 +119,7 @@ fn list_choice(app: App) -> impl IntoView {
     }
 }
 
-/// What is selected in the plots, each with a button to drop it.
+/// Shows the active selections, each with a button to drop it.
 fn chips(app: App) -> impl IntoView {
     let region = move || app.filter.with(|filter| !filter.region.is_empty());
     let values = move || {

@@ -1,14 +1,14 @@
-//! A short guided reading of the screen, for those who see it for the first time.
+//! A short guide to the screen for new users.
 
 use leptos::prelude::*;
 
 use crate::memory;
 use crate::state::App;
 
-/// Of the browser's storage: the guide has been seen.
+/// Name of the entry in the browser's storage that says that the guide has been seen.
 const KEY: &str = "dynclean-guide-seen";
 
-/// The panel that a step is about, and what it says.
+/// The steps: the panel that a step is about, and its text.
 const STEPS: &[(&str, &str)] = &[
     (
         "map",
@@ -35,12 +35,12 @@ const STEPS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The panel that is spoken of.
+/// Returns the panel that the current step is about.
 pub fn target(app: App) -> Option<&'static str> {
     app.guide.get().and_then(|step| STEPS.get(step)).map(|step| step.0)
 }
 
-/// Shows the guide.
+/// Starts the guide.
 pub fn begin(app: App) {
     app.guide.set(Some(0));
 }
@@ -50,7 +50,7 @@ fn end(app: App) {
     memory::remember(KEY, Some("yes"));
 }
 
-/// The step in hand; where none is and the guide has not been seen, the offer of it.
+/// Shows the current step. Before the guide has been seen, offers it.
 pub fn guide(app: App) -> impl IntoView {
     let seen = RwSignal::new(memory::recall(KEY).is_some());
     let close = move || {

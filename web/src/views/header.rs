@@ -1,4 +1,4 @@
-//! What is open, and what to do with it as a whole.
+//! The page header: facts about the open file, and actions on the whole file.
 
 use leptos::html::Input;
 use leptos::prelude::*;
@@ -84,7 +84,7 @@ fn steps(app: App) -> impl IntoView {
     }
 }
 
-/// Another recording of the same corpus.
+/// Offers to choose another recording of the same corpus for comparison.
 fn compare_button(app: App) -> impl IntoView {
     let input = NodeRef::<Input>::new();
     let chosen = move |_| {
@@ -103,7 +103,7 @@ fn compare_button(app: App) -> impl IntoView {
     }
 }
 
-/// Other formats and files: choosing one saves it.
+/// Offers other formats and files. A choice saves the file or makes the link.
 fn more_exports(app: App) -> impl IntoView {
     let entry = |id: &str, text: String| (id.to_owned(), text);
     let mut entries = vec![
@@ -122,7 +122,7 @@ fn more_exports(app: App) -> impl IntoView {
     menu("export-more", "button", "Share or save something else", "Share …", entries, nothing_open, choose)
 }
 
-/// A file picker: the input itself is invisible, yet has the focus and answers to the keyboard.
+/// Offers to choose a file. The input is invisible, but it has the focus and works with the keyboard.
 pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl IntoView {
     let input = NodeRef::<Input>::new();
     let chosen = move |_| {
@@ -130,7 +130,7 @@ pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
             app.open(file, None);
         }
-        // Else choosing the same file again would be no change.
+        // Otherwise choosing the same file again would not count as a change.
         input.set_value("");
     };
     view! {

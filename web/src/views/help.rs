@@ -1,4 +1,4 @@
-//! The help: how to read the picture, what the words mean, and the keys.
+//! The help: how to read the plots, what the terms mean, and the keys.
 
 use leptos::html::Dialog;
 use leptos::prelude::*;
@@ -7,7 +7,7 @@ use super::guide;
 use crate::keys::KEYS;
 use crate::state::App;
 
-/// Words of the field, and what they mean.
+/// Terms and their meanings.
 const WORDS: &[(&str, &str)] = &[
     ("span", "one to eight neighbouring words of a sentence; every one is a candidate for an entity"),
     ("distant label", "what the dictionary says about the span; O: no entity. Positives have a type, negatives are O"),

@@ -1,4 +1,4 @@
-//! One side's distribution of the metric with its threshold as a line to drag.
+//! The distribution of the metric on one side. The threshold is a line that can be dragged.
 
 use explorer::filter::Values;
 use leptos::html::{Canvas, Div};
@@ -29,7 +29,7 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
             && size.0 > 0.0
         {
             data.with(|data| {
-                // Not before there is something to draw.
+                // Waits until there is something to draw.
                 if !data.real.is_empty() {
                     distribution::draw(&canvas, size, data, log_counts, dark);
                 }
@@ -87,17 +87,17 @@ fn scale_choice(app: App) -> impl IntoView {
     }
 }
 
-/// The values of the bars between two shares of the width.
+/// Returns the range of values of the bars between two positions. Positions are shares of the width.
 fn bars(data: &SideHistogram, side: Side, from: f64, to: f64) -> Values {
     let bins = data.real.len().max(1);
     let bin = |share: f64| ((share * bins as f64) as usize).min(bins - 1);
     let (first, last) = (bin(from.min(to)), bin(from.max(to)));
     let edge = |bin: usize| data.low + (data.high - data.low) * bin as f32 / bins as f32;
-    // The outermost bars also hold what lies beyond.
+    // The first and the last bar also contain all values beyond them.
     Values { side, low: (first > 0).then(|| edge(first)), high: (last + 1 < bins).then(|| edge(last + 1)) }
 }
 
-/// The threshold: what lies left of it is judged wrong.
+/// Shows the threshold as a line. Spans to its left are judged wrong.
 fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
     let name = format::side(side);
     let area = NodeRef::<Div>::new();
@@ -111,7 +111,7 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
     };
     let set = move |value: f32| {
         let (low, high) = range();
-        // Finer than a pixel, and short to read.
+        // Rounds to steps finer than a pixel, so that the number is short.
         let steps = if high - low > 1.0 { 100.0 } else { 1000.0 };
         app.set_rule(side, Rule::Fixed((value.clamp(low, high) * steps).round() / steps));
     };
@@ -125,7 +125,7 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
     let on_key = move |event: KeyboardEvent| {
         let (low, high) = range();
         let now = if value().is_finite() { value() } else { low };
-        // A tenth of an AUM, or a hundredth of a probability.
+        // One step is a tenth of an AUM, or a hundredth of a probability. With Shift it is ten times smaller.
         let fine = if event.shift_key() { 0.1 } else { 1.0 };
         let unit = match app.metric() {
             Metric::Aum => 1.0,
@@ -144,7 +144,7 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
         event.prevent_default();
         set(to);
     };
-    // From where on a range of bars is being chosen, as a share of the width.
+    // The position at which a selection of bars began, as a share of the width.
     let from = RwSignal::new(None::<f64>);
     let share_of = move |event: &PointerEvent| {
         let bounds = area.get_untracked()?.get_bounding_client_rect();
@@ -153,7 +153,7 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
     let choose = move |from: f64, to: f64| {
         let values = data.with_untracked(|d| bars(d, side, from, to));
         let is_same = app.filter.with_untracked(|filter| filter.values == Some(values));
-        // The same bar again takes it back.
+        // Choosing the same bars again drops the filter.
         app.filter_by(|filter| filter.values = (!is_same).then_some(values));
     };
     let chosen = move || {
@@ -168,7 +168,8 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
     view! {
         <div class="area" node_ref=area data-testid=format!("bars-{name}") title="Drag over bars (or click one) to look at their spans only"
             on:pointerdown=move |event| {
-                // Sideways a finger chooses; up and down it scrolls the page, and the browser takes the rest back.
+                // A finger chooses bars sideways. Up and down it scrolls the page, and the browser cancels the
+                // selection.
                 if event.button() == 0 && event.is_primary() {
                     event.prevent_default();
                     if let Some(area) = area.get_untracked() {
@@ -195,10 +196,10 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
                 on:pointerdown=move |event| {
                     if event.button() == 0 {
                         event.prevent_default();
-                        // Else bars would be chosen.
+                        // Otherwise bars would be chosen as well.
                         event.stop_propagation();
                         let line: web_sys::HtmlElement = event_target(&event);
-                        // Without capture a fast drag would lose the line.
+                        // Without capture, a fast drag would lose the line.
                         let _ = line.set_pointer_capture(event.pointer_id());
                         let _ = line.focus();
                         dragging.set(true);

@@ -1,5 +1,5 @@
-//! The data map: every span by how sure the model is of its label, and how that varies; or by its AUM in
-//! two recordings.
+//! The data map: one point for every span. At first it shows the confidence in the label over its variability.
+//! Other metrics can be chosen, such as the AUM in two recordings.
 
 use std::cell::Cell;
 
@@ -18,11 +18,11 @@ use crate::plots::{MARGINS, Size, pixel_ratio, scatter_axes, size_of};
 use crate::protocol::{Colouring, Hover, MapQuery};
 use crate::state::App;
 
-/// Farther than this, in pixels, a press is a drag.
+/// A press that moves farther than this, in pixels, is a drag.
 const SLACK: f64 = 4.0;
-/// How much nearer a turn of the wheel brings.
+/// Factor by which a turn of the wheel shrinks the visible part.
 const NEARER: f32 = 0.8;
-/// How far an arrow key moves the map, of what is shown.
+/// Share of the visible part by which an arrow key moves the map.
 const STEP: f32 = 0.1;
 
 pub fn map(app: App) -> impl IntoView {
@@ -39,7 +39,7 @@ pub fn map(app: App) -> impl IntoView {
             scatter_axes::draw(&canvas, size, extent, dark);
         }
     });
-    // Whatever the picture depends on asks for a new one.
+    // Requests a new picture when anything changes that the picture depends on.
     Effect::new(move |_| {
         let (width, height) = inner(size.get());
         let query = MapQuery {
@@ -85,7 +85,8 @@ pub fn map(app: App) -> impl IntoView {
                 <canvas node_ref=axes aria-hidden="true"></canvas>
                 {tools(app, tool)}
                 {cloud_view(app, cloud, size, tool)}
-                // Always there: a live region that comes with its text may go unread.
+                // The element always exists. A live region that appears together with its text may not be read
+                // aloud.
                 <p class="hint" role="status" data-testid="map-unknown">
                     {move || (app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities)) && needs_probabilities(app.axes.get()))
                         .then_some("The file has margins only: without the logits there are no probabilities to map. Choose AUM, correctness or forgetting events.")}
@@ -104,7 +105,7 @@ pub fn map(app: App) -> impl IntoView {
     }
 }
 
-/// The part of the plane that is shown.
+/// Returns the visible part of the plane.
 fn extent(app: App) -> Extent {
     app.zoom.get().unwrap_or_else(|| whole(app))
 }
@@ -116,13 +117,13 @@ fn whole(app: App) -> Extent {
     Extent { x: axes.x.range(n_epochs, aum), y: axes.y.range(n_epochs, aum) }
 }
 
-/// Width and height of the plot's area.
+/// Returns the width and height of the plot's area.
 fn inner((width, height): Size) -> Size {
     let less = |outer: f64, margins: u32| (outer - f64::from(margins)).max(1.0);
     (less(width, MARGINS.left + MARGINS.right), less(height, MARGINS.top + MARGINS.bottom))
 }
 
-/// Between pixels of the plot's area and the plane.
+/// Converts a position in the plot's area to a point of the plane.
 fn to_plane(extent: Extent, size: Size, (x, y): Size) -> (f32, f32) {
     let (width, height) = inner(size);
     let between = |(low, high): (f32, f32), share: f64| low + (high - low) * share as f32;
@@ -135,30 +136,31 @@ fn to_pixels(extent: Extent, size: Size, (x, y): (f32, f32)) -> Size {
     (share(extent.x, x) * width, (1.0 - share(extent.y, y)) * height)
 }
 
-/// What a drag on the map does. (Of a type that signals have elsewhere: each other one is code to be loaded.)
+/// The effect of a drag on the map. (Its signals have types that other code uses too: every further type makes the
+/// page larger.)
 #[derive(Clone, Copy)]
 struct Tool {
-    /// Not for fingers: those scroll the page.
+    /// Whether a tool is chosen. Without a tool, a finger scrolls the page.
     is_chosen: RwSignal<bool>,
-    /// It moves the map, and selects nothing.
+    /// Whether a drag moves the map instead of selecting.
     moves: RwSignal<bool>,
 }
 
-/// Whether the page scrolls under a finger (see the stylesheet): then a finger is for that until somebody chooses a tool.
+/// Returns whether a finger scrolls the page (see the stylesheet). It does so until the user chooses a tool.
 fn is_scrolled_by_finger() -> bool {
     let query = window().match_media("(any-pointer: coarse) and (max-width: 1023px)");
     query.ok().flatten().is_some_and(|query| query.matches())
 }
 
-/// The pointers that are down, and where: one, or two fingers.
+/// The pointers that are down, with their positions: one pointer, or two fingers.
 type Held = [Option<(i32, Size)>; 2];
 
 thread_local! {
-    /// On the map: there is one.
+    /// The pointers on the map. There is only one map.
     static HELD: Cell<Held> = const { Cell::new([None; 2]) };
 }
 
-/// Where the map is held, and how far apart two fingers are.
+/// Returns the point at which the map is held, and the distance between two fingers.
 fn grip(held: Held) -> (Size, f64) {
     match held {
         [Some((_, a)), Some((_, b))] => ((0.5 * (a.0 + b.0), 0.5 * (a.1 + b.1)), (a.0 - b.0).hypot(a.1 - b.1)),
@@ -166,15 +168,15 @@ fn grip(held: Held) -> (Size, f64) {
     }
 }
 
-/// The place of this pointer, or with `None` a free one.
+/// Returns the entry of this pointer, or a free entry for `None`.
 fn hand(held: &mut Held, pointer: Option<i32>) -> Option<&mut Option<(i32, Size)>> {
     held.iter_mut().find(|hand| hand.map(|hand| hand.0) == pointer)
 }
 
-/// The picture, and what the pointer does on it: a click shows the nearest span, a drag draws a lasso (with
-/// Shift a box) or moves the map, two fingers and the wheel zoom; and the keyboard moves and zooms.
+/// Shows the picture and handles the pointer and the keyboard. A click shows the nearest span. A drag draws a
+/// lasso (with Shift a box) or moves the map. Two fingers and the wheel zoom. Keys move and zoom the map.
 fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: Tool) -> impl IntoView {
-    // As long as this may become a click or a lasso.
+    // The path of the pointer, as long as it may become a click or a lasso.
     let drawn = RwSignal::new(Vec::<Size>::new());
     let place = |event: &PointerEvent| (f64::from(event.offset_x()), f64::from(event.offset_y()));
     let pixel = |(x, y): Size| {
@@ -191,7 +193,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
             let canvas: web_sys::HtmlElement = event_target(&event);
             let _ = canvas.set_pointer_capture(event.pointer_id());
         }
-        // Of a pointer before, the end may have been missed.
+        // The end of an earlier pointer may have been missed.
         let mut held = if event.is_primary() { [None; 2] } else { HELD.get() };
         if let Some(hand) = hand(&mut held, None) {
             *hand = Some((event.pointer_id(), place(&event)));
@@ -227,7 +229,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
                     drawn.push(at);
                 }
             }),
-            // What is left of two fingers draws nothing.
+            // The finger that is left after a pinch draws nothing.
             None if before.contains(&None) && !tool.moves.get_untracked() => {}
             None => pull(app, size.get_untracked(), grip(before), grip(held)),
         }
@@ -275,7 +277,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
             let middle = (0.5 * (left + to), 0.5 * (low + high));
             now.moved((right * (to - left), up * (high - low)), whole).zoomed(factor, middle, whole)
         });
-        // Elsewhere these keys are about the spans.
+        // Elsewhere these keys act on the spans.
         event.prevent_default();
     };
     let leave = move || {
@@ -283,7 +285,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
         app.hover.set(None);
     };
     let wheel = move |event: WheelEvent| {
-        // Where the page scrolls (see the stylesheet), the wheel is for that, and with Ctrl for the map.
+        // In a narrow window, the wheel scrolls the page (see the stylesheet). With Ctrl it zooms the map.
         let width = window().inner_width().ok().and_then(|width| width.as_f64());
         if width.is_some_and(|width| width < 1024.0) && !event.ctrl_key() {
             return;
@@ -325,9 +327,9 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
     }
 }
 
-/// A coordinate with no more digits than it takes to tell pixels apart, so that the address stays short.
+/// Rounds a coordinate to the digits that tell pixels apart, so that the address stays short.
 fn rounded(value: f32, (low, high): (f32, f32)) -> f32 {
-    // To a ten-thousandth or less of what is shown. No logarithm, which the page would have to carry.
+    // Rounds to a ten-thousandth of the visible part, or finer. A logarithm would make the page larger.
     let mut unit = 1.0f64;
     while unit * f64::from(high - low) < 1e4 && unit < 1e30 {
         unit *= 10.0;
@@ -335,7 +337,8 @@ fn rounded(value: f32, (low, high): (f32, f32)) -> f32 {
     ((f64::from(value) * unit).round() / unit) as f32
 }
 
-/// Shows a part of the plane around a point (its middle if none): `factor` of its width and height.
+/// Zooms around a point, or around the middle for `None`. The width and height of the visible part are multiplied
+/// by `factor`.
 fn zoom(app: App, factor: f32, around: Option<(f32, f32)>) {
     show_part(app, |now, whole| {
         let middle = |(low, high): (f32, f32)| 0.5 * (low + high);
@@ -343,7 +346,7 @@ fn zoom(app: App, factor: f32, around: Option<(f32, f32)>) {
     });
 }
 
-/// Moves and scales the map with what holds it: from one grip to the next.
+/// Moves and scales the map together with the pointers, from one grip to the next.
 fn pull(app: App, size: Size, (from, apart): (Size, f64), (to, apart_now): (Size, f64)) {
     let factor = if apart > 0.0 && apart_now > 0.0 { apart / apart_now } else { 1.0 };
     show_part(app, |now, whole| {
@@ -353,7 +356,7 @@ fn pull(app: App, size: Size, (from, apart): (Size, f64), (to, apart_now): (Size
     });
 }
 
-/// Shows what is made of the part that is shown and of the whole plane.
+/// Changes the visible part. `make` computes the new part from the visible part and the whole plane.
 fn show_part(app: App, make: impl FnOnce(Extent, Extent) -> Extent) {
     let (now, whole) = untrack(|| (extent(app), whole(app)));
     let part = make(now, whole);
@@ -361,13 +364,13 @@ fn show_part(app: App, make: impl FnOnce(Extent, Extent) -> Extent) {
     app.zoom.set((part != whole).then_some(part));
 }
 
-/// Whether the pointer has gone so far that a press is no click.
+/// Returns whether the pointer has moved so far that a press is a drag.
 fn is_drag(event: &PointerEvent, start: Size, at: Size) -> bool {
     let slack = if event.pointer_type() == "touch" { 3.0 * SLACK } else { SLACK };
     (at.0 - start.0).hypot(at.1 - start.1) > slack
 }
 
-/// What a drag does, and how near the map is.
+/// Shows buttons for the effect of a drag, and for zooming.
 fn tools(app: App, tool: Tool) -> impl IntoView {
     let choice = move |moves: bool, text: &'static str, title: &'static str| {
         let is_on = move || tool.is_chosen.get() && tool.moves.get() == moves;
@@ -397,7 +400,7 @@ fn tools(app: App, tool: Tool) -> impl IntoView {
     }
 }
 
-/// Whether margins alone do not give them.
+/// Returns whether the axes need probabilities, which margins alone do not give.
 fn needs_probabilities(axes: Axes) -> bool {
     let needs = |axis| matches!(axis, Axis::Variability | Axis::Confidence | Axis::PredictedProbability);
     needs(axes.x) || needs(axes.y)
@@ -411,7 +414,7 @@ fn caption(app: App, axis: Axis) -> String {
     }
 }
 
-/// What is up, and what is to the right.
+/// Offers the metrics for the vertical and the horizontal axis.
 fn axes_choice(app: App) -> impl IntoView {
     let choice = move |label: &'static str, id: &'static str, axis: fn(&mut Axes) -> &mut Axis| {
         let set = move |event: web_sys::Event| {
@@ -462,7 +465,7 @@ fn tooltip(app: App, hover: Hover, size: Size) -> impl IntoView {
     let ratio = pixel_ratio();
     let at = |pixel: u32, margin: u32| f64::from(pixel) / ratio + f64::from(margin);
     let (x, y) = (at(hover.at.0, MARGINS.left), at(hover.at.1, MARGINS.top));
-    // On the side where there is room.
+    // Places the tooltip on the side that has room.
     let side = |at: f64, extent: f64| if at > extent / 2.0 { "-100%" } else { "0" };
     view! {
         <div class="tooltip" data-testid="hover" aria-hidden="true" style:left=format!("{x:.0}px") style:top=format!("{y:.0}px")
@@ -542,7 +545,7 @@ fn legend(app: App) -> impl IntoView {
                 let labels = app.file.with(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
                 let types = labels.iter().skip(1).enumerate();
                 let swatches: Vec<_> = types.map(|(i, label)| swatch(ground.class(i), label.clone())).collect();
-                // Many have lines of their own, and scroll where those are too many, too.
+                // A long list of types has lines of its own. It scrolls if there are too many lines.
                 let is_long = labels.iter().map(|label| label.len() + 3).sum::<usize>() > 30;
                 let (class, tab) = if is_long { ("legend many", "0") } else { ("legend", "-1") };
                 view! {

@@ -1,12 +1,14 @@
-//! Menus: a button, and the actions that it opens. Nothing is done before an action is chosen.
+//! Menus: a button, and a list of actions that it opens. Nothing happens before an action is chosen.
 //!
-//! The browser itself opens and closes them: `Esc` and a click elsewhere close, and the focus goes back to the button.
+//! The browser itself opens and closes the list. `Esc` or a click elsewhere closes it, and the focus returns to
+//! the button.
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent, MouseEvent};
 
-/// A menu whose entries are named by their numbers. `test_id` is also what the page knows it by.
+/// Builds a menu. Entries are pairs of id and text; `choose` gets the number of an entry. The page finds the menu
+/// by `test_id`.
 pub fn menu(
     test_id: &'static str,
     class: &'static str,
@@ -33,7 +35,7 @@ pub fn menu(
     }
 }
 
-/// Puts the menu beside its button, where there is room.
+/// Places the menu beside its button, on the side that has room.
 fn place(event: MouseEvent) {
     let Some(button) = event.current_target().and_then(|button| button.dyn_into::<HtmlElement>().ok()) else { return };
     let list = button.next_element_sibling().and_then(|list| list.dyn_into::<HtmlElement>().ok());
@@ -55,7 +57,7 @@ fn place(event: MouseEvent) {
     }
 }
 
-/// Arrows, Home and End move, and a letter goes to the next entry that begins with it.
+/// Moves the focus. Arrows, Home and End move it, and a letter moves it to the next entry that begins with it.
 fn on_key(event: KeyboardEvent) {
     let Some(list) = event.current_target().and_then(|list| list.dyn_into::<HtmlElement>().ok()) else { return };
     let entries = list.children();

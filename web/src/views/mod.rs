@@ -1,4 +1,4 @@
-//! The one screen.
+//! The views of the page, which is a single screen.
 
 mod banner;
 mod controls;
@@ -22,7 +22,7 @@ use shared::corpus::decision::Side;
 
 use crate::state::App;
 
-/// What is made so many frames later than the rest: all of it at once keeps the window busy for too long.
+/// Makes a view some frames later than the rest. Making all views at once would block the window for too long.
 fn later<V: IntoView + 'static>(frames: u32, view: impl Fn() -> V + Send + 'static) -> impl IntoView {
     let is_due = RwSignal::new(false);
     after(frames, is_due);
@@ -31,13 +31,13 @@ fn later<V: IntoView + 'static>(frames: u32, view: impl Fn() -> V + Send + 'stat
 
 fn after(frames: u32, is_due: RwSignal<bool>) {
     request_animation_frame(move || match frames {
-        // Gone if the file was closed meanwhile.
+        // The signal no longer exists if the file was closed in the meantime.
         0 | 1 => drop(is_due.try_set(true)),
         more => after(more - 1, is_due),
     });
 }
 
-/// Everything that is to be seen.
+/// Builds the whole page.
 pub fn page(app: App) -> impl IntoView {
     drop::accept_anywhere(app);
     let is_open = move || app.file.with(Option::is_some);

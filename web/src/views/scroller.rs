@@ -1,31 +1,31 @@
-//! Lists of millions of rows: only those in sight exist.
+//! Scrolling in lists of millions of rows. Only the visible rows exist as elements.
 
 use leptos::html::Div;
 use leptos::prelude::*;
 
 use crate::plots::{Size, size_of};
 
-/// Height of a row in CSS pixels; also in the stylesheet (`--row`).
+/// Height of a row in CSS pixels. The stylesheet repeats it (`--row`).
 pub const ROW: f64 = 32.0;
-/// Height of the head, which stays in sight.
+/// Height of the head, which always stays visible.
 const HEAD: f64 = 24.0;
-/// Rows kept ready above and below those in sight.
+/// Spare rows above and below the visible rows.
 const SPARE: usize = 12;
-/// Browsers end an element at some 30 million pixels.
+/// Largest number of rows. Browsers limit an element's height to about 30 million pixels.
 pub const MOST: usize = 900_000;
 
-/// The window through which a list is seen.
+/// The visible part of a list.
 #[derive(Clone, Copy)]
 pub struct Scroller {
     /// The element that scrolls.
     pub viewport: NodeRef<Div>,
     size: ReadSignal<Size>,
-    /// Number of the first row in sight.
+    /// Number of the first visible row.
     top: RwSignal<usize>,
 }
 
 impl Scroller {
-    /// `sight` follows which rows are in sight: the first, and how many.
+    /// Keeps `sight` up to date: the first visible row, and the number of visible rows.
     pub fn new(sight: RwSignal<(usize, usize)>) -> Self {
         let viewport = NodeRef::new();
         let (size, top) = (size_of(viewport), RwSignal::new(0));
@@ -33,7 +33,7 @@ impl Scroller {
         Self { viewport, size, top }
     }
 
-    /// Number of the first row that is to be there, and how many; none until there is room.
+    /// Returns the number of the first row to load, and how many to load. Returns `None` until there is room.
     pub fn wanted(self) -> Option<(usize, usize)> {
         let height = self.size.get().1;
         let limit = (height / ROW).ceil() as usize + 2 * SPARE;
@@ -41,7 +41,7 @@ impl Scroller {
         (height > 0.0).then_some((offset, limit))
     }
 
-    /// What to do when it was scrolled.
+    /// Updates the first visible row after scrolling.
     pub fn scrolled(self) {
         if let Some(viewport) = self.viewport.get_untracked() {
             let row = (f64::from(viewport.scroll_top()) / ROW) as usize;
@@ -51,7 +51,7 @@ impl Scroller {
         }
     }
 
-    /// Whenever what this reads changes, the list is another one and begins at its beginning.
+    /// Scrolls to the beginning when a value that `read` reads has changed, because the list is another one then.
     pub fn restart_with(self, read: impl Fn() + 'static) {
         Effect::new(move |before: Option<()>| {
             read();
@@ -64,18 +64,18 @@ impl Scroller {
         });
     }
 
-    /// Follows the row that is to be in sight.
+    /// Scrolls to the row whose number `in_sight` holds.
     pub fn follow(self, in_sight: RwSignal<Option<usize>>) {
         Effect::new(move |before: Option<()>| {
             let number = in_sight.get();
-            // What was in sight in another list means nothing here.
+            // The first value may be about another list.
             if let (Some(number), true) = (number, before.is_some()) {
                 self.show(number);
             }
         });
     }
 
-    /// Scrolls as little as brings a row into sight.
+    /// Scrolls just far enough to make a row visible.
     fn show(self, number: usize) {
         let Some(viewport) = self.viewport.get_untracked() else { return };
         let (top, height) = (f64::from(viewport.scroll_top()), f64::from(viewport.client_height()));
@@ -85,17 +85,17 @@ impl Scroller {
         } else if HEAD + row_top + ROW > top + height {
             viewport.set_scroll_top((HEAD + row_top + ROW - height).ceil() as i32);
         }
-        // The browser tells of it a frame later: the next key may come before.
+        // The browser reports scrolling a frame later. The next key may come before that.
         self.scrolled();
     }
 }
 
-/// Height of all rows together, as a style.
+/// Returns the height of all rows together, as a style.
 pub fn height_of(rows: usize) -> String {
     format!("{}px", rows.min(MOST) as f64 * ROW)
 }
 
-/// Where the rows that are there lie, as a style.
+/// Returns the position of the loaded rows, as a style.
 pub fn shift_of(offset: usize) -> String {
     format!("translateY({}px)", offset as f64 * ROW)
 }

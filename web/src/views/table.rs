@@ -1,4 +1,5 @@
-//! The most suspicious spans. Only the rows in sight exist: lists may have millions.
+//! The table of spans, most suspicious first. Only the visible rows exist, because a list may have millions of
+//! rows.
 
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
@@ -14,7 +15,7 @@ use crate::plots::sparkline;
 use crate::protocol::{List, Row, RowQuery};
 use crate::state::App;
 
-/// The list below the plots: spans, or words.
+/// Shows the list below the plots: spans or words.
 pub fn table(app: App) -> impl IntoView {
     let tab = move |words: bool, text: &'static str, title: &'static str, test_id: &'static str| {
         view! {
@@ -66,11 +67,11 @@ fn spans(app: App) -> impl IntoView {
                 aria-rowcount=move || (total() + 1).to_string()
                 aria-activedescendant=move || {
                     let selected = app.selected.get()?;
-                    // Only while its row is there.
+                    // Set only as long as the selected row exists.
                     app.rows.with(|rows| rows.rows.iter().any(|row| row.id == selected)).then(|| row_name(selected))
                 }
                 on:scroll=move |_| scroller.scrolled()>
-                // Inside what scrolls, so that its columns are those of the rows.
+                // The head is inside the scrolling element, so that its columns fit those of the rows.
                 <div class="row head" role="row" aria-rowindex="1">
                     <span role="columnheader">"decision"</span>
                     <span role="columnheader">"span in its sentence"</span>
@@ -101,7 +102,7 @@ fn spans(app: App) -> impl IntoView {
     }
 }
 
-/// The id of a row's element.
+/// Returns the id of a row's element.
 fn row_name(span: SpanId) -> String {
     format!("span-{span}")
 }
@@ -110,12 +111,12 @@ fn numbered(rows: &crate::protocol::Rows) -> Vec<(usize, Row)> {
     (rows.offset..).zip(rows.rows.iter().cloned()).collect()
 }
 
-/// Everything that a row shows and that may change.
+/// Returns everything that a row shows and that may change.
 fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, Option<&'static str>, u32, Option<LabelId>) {
     (number, row.id, row.decision, reason(row), row.value.to_bits(), row.predicted)
 }
 
-/// What decided, where it was not a threshold.
+/// Returns what made the decision, if it was not a threshold.
 fn reason(row: &Row) -> Option<&'static str> {
     match row {
         Row { by_hand: true, .. } => Some("by hand"),
@@ -157,7 +158,7 @@ fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
     }
 }
 
-/// The style of a decision.
+/// Returns the style class of a decision.
 pub fn decision_class(decision: Decision) -> &'static str {
     match decision {
         Decision::Keep => "decision keep",

@@ -1,4 +1,4 @@
-//! Nothing is open yet: what this is, and how to get a file.
+//! The page without an open file: what it is for, and how to get a file.
 
 use leptos::prelude::*;
 
@@ -10,7 +10,7 @@ const COMMAND: &str =
     "trainer run --train train.json --dev dev.json --test test.json \\\n            --encoder builtin --out run";
 
 pub fn welcome(app: App) -> impl IntoView {
-    // A link without its file: which one is meant.
+    // A link was opened without its file. The digest tells which file is needed.
     let expected = address::digest();
     view! {
         <main class="welcome">

@@ -1,4 +1,5 @@
-//! Surface forms: spans with the same words and the same distant label, to be decided about in one go.
+//! The list of surface forms. A form is all spans with the same words and the same distant label. One decision is
+//! about all of them.
 
 use explorer::filter::Filter;
 use explorer::surface_forms::{FormOrder, FormRow};
@@ -12,7 +13,7 @@ use crate::link;
 use crate::protocol::FormQuery;
 use crate::state::{App, is_of};
 
-/// "312 of 4,120 words".
+/// Writes a count of all words: "312 of 4,120 words".
 pub fn share(app: App) -> String {
     app.forms
         .with(|forms| format!("{} of {} words", format::count(forms.total as u64), format::count(forms.all as u64)))
@@ -29,7 +30,7 @@ pub fn words(app: App) -> impl IntoView {
     on_cleanup(|| {
         link::look(|look| look.forms = Some(FormQuery { order: FormOrder::default(), offset: 0, limit: 0 }));
     });
-    // Not of the form: it is chosen in this list.
+    // The form in the filter does not count, because it is chosen in this list.
     let filter = Memo::new(move |_| Filter { form: None, ..app.filter.get() });
     scroller.restart_with(move || {
         app.form_order.track();
@@ -85,7 +86,7 @@ fn row_name(form: u32) -> String {
     format!("form-{form}")
 }
 
-/// Everything that a row shows and that may change.
+/// Returns everything that a row shows and that may change.
 fn row_key(number: usize, row: &FormRow) -> impl Eq + std::hash::Hash + use<> {
     (number, row.form, row.decision, row.judged, row.by_hand, row.mean.to_bits(), row.lowest.1.to_bits())
 }

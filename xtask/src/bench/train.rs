@@ -1,5 +1,5 @@
-//! Training against PyTorch: the same weights and sentences in the same batches, in turns; on one CPU thread, or on a
-//! GPU.
+//! Compares training with PyTorch: the same weights and sentences in the same batches, in turns. It runs on one
+//! CPU thread or on a GPU.
 
 use std::{
     ffi::OsString,
@@ -22,19 +22,19 @@ pub struct Args {
     /// Model folder in Hugging Face layout
     #[arg(long, value_name = "DIR")]
     encoder: PathBuf,
-    /// Distantly labelled sentences [default: the bundled sample]
+    /// Sentences with distant labels [default: the bundled sample]
     #[arg(long, value_name = "FILE")]
     corpus: Option<PathBuf>,
-    /// Sentences of it
+    /// Number of sentences to take from it
     #[arg(long, default_value_t = 320, value_name = "N")]
     sentences: usize,
     /// Sentences per batch [default: 16; on a GPU 32]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Where both compute: cpu, or cuda (then the time on the wall counts)
+    /// Device for both sides: cpu, or cuda (then the wall-clock time counts)
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     device: String,
-    /// Each side's best of so many turns counts
+    /// Number of turns; the best turn of each side counts
     #[arg(long, default_value_t = 3, value_name = "N")]
     rounds: usize,
     /// A Python with torch (2.3 or later) and safetensors [default: python3]
@@ -50,7 +50,7 @@ struct Measured {
     training: Times,
     dynamics: Times,
     peak_mib: f64,
-    /// Ours says what the work is.
+    /// Printed by our side only.
     #[serde(default)]
     sentences: usize,
     #[serde(default)]
@@ -68,7 +68,7 @@ impl Args {
         self.device != "cpu"
     }
 
-    /// The time that counts.
+    /// Returns the time that counts.
     fn seconds(&self, times: Times) -> f64 {
         if self.is_on_gpu() { times.wall_s_per_epoch } else { times.cpu_s_per_epoch }
     }
@@ -125,7 +125,7 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     steps.step("natural text", |_| Ok(((), compare(layout, args, &python, &folder.join("natural"), &natural)?)))
 }
 
-/// Both sides in turns, and what came out in words.
+/// Runs both sides in turns, and returns the results as text.
 fn compare(layout: &Layout, args: &Args, python: &Path, folder: &Path, work: &[OsString]) -> Result<String> {
     let (mut ours, mut torch, mut bf16) = (Best::NONE, Best::NONE, Best::NONE);
     let (mut sentences, mut n_steps) = (0, 0);

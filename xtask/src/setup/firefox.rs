@@ -1,6 +1,6 @@
-//! Firefox and its driver, for the test of the page's main path there. Found, not installed: the driver is in no
-//! package of Debian's, and Chromium already runs every test. Its test is skipped where they are not, so this never
-//! fails.
+//! Looks for Firefox and its driver, for the test of the page's main path. They are not installed, because Debian
+//! has no package of the driver, and because Chromium already runs every test. If they are missing, the test is
+//! skipped, so this never fails.
 
 use std::{env, path::PathBuf};
 
@@ -19,7 +19,8 @@ pub struct Firefox {
     pub driver: PathBuf,
 }
 
-/// The two programs: as the environment says, or on PATH; none where the test is to be skipped. One step.
+/// Returns the two programs: those that the environment names, or those on PATH. Returns `None` if the test must
+/// be skipped. One step.
 pub fn look(steps: &mut Steps) -> Result<Option<Firefox>> {
     steps.step("Firefox and its driver", |_| {
         let place = |variable: &str, names: &[&str]| {

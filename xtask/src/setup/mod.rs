@@ -1,5 +1,5 @@
-//! Set-up: every part looks first, installs only what is missing or of another version, and says
-//! which. Where it cannot install, it names the package and the command, and stops.
+//! Set-up. Every part looks first, and installs only what is missing or has another version. It says what it does.
+//! If it cannot install something, it names the package and the command, and stops.
 
 pub mod axe;
 mod binaryen;
@@ -14,7 +14,8 @@ use anyhow::Result;
 
 use crate::{layout::Layout, steps::Steps};
 
-/// What the page is built with; wasm32 std apart, as the lints need it earlier.
+/// Number of steps for the tools that build the page. wasm32 std is not counted, because the lints need it
+/// earlier.
 pub const PAGE_TOOL_STEPS: usize = cargo_tools::TOOLS.len() + 1;
 const WASM_STD_STEPS: usize = 1;
 const BROWSER_STEPS: usize = 1;
@@ -23,10 +24,10 @@ const AXE_STEPS: usize = 1;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only what building the page needs
+    /// Install only what is needed to build the page
     #[arg(long, conflicts_with = "browser")]
     page: bool,
-    /// Only what browser tests need
+    /// Install only what browser tests need
     #[arg(long)]
     browser: bool,
 }
@@ -53,12 +54,12 @@ fn page(layout: &Layout, steps: &mut Steps) -> Result<()> {
     page_tools(layout, steps)
 }
 
-/// wasm-bindgen alone, with its test runner. One step.
+/// Installs wasm-bindgen alone, with its test runner. One step.
 pub fn wasm_bindgen(layout: &Layout, steps: &mut Steps) -> Result<()> {
     cargo_tools::ensure(layout, steps, &cargo_tools::WASM_BINDGEN)
 }
 
-/// One step.
+/// Installs cargo-fuzz. One step.
 pub fn cargo_fuzz(layout: &Layout, steps: &mut Steps) -> Result<()> {
     cargo_tools::ensure(layout, steps, &cargo_tools::CARGO_FUZZ)
 }

@@ -1,5 +1,5 @@
-//! A Python environment of the project's own, with what the Python package's tests and the wheel need, from PyPI. Where it
-//! cannot be had, its step says so.
+//! Makes a Python environment for the project, from PyPI. It has what the tests of the Python package and the
+//! wheel need. If it cannot be made, its step says so.
 
 use std::{
     fs,
@@ -17,11 +17,11 @@ use crate::{
 
 const PACKAGES: [&str; 6] = ["maturin>=1.7,<2", "mypy>=2,<3", "numpy", "pytest", "ruff>=0.17,<0.18", "xxhash"];
 
-/// The environment's Python.
+/// Returns the environment's Python.
 pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<PathBuf> {
     steps.step("Python environment", |step| {
         let folder = layout.tools().join("python");
-        // Written last: an environment without it is not whole.
+        // The file is written last: an environment without it is not complete.
         let mark = folder.join("packages.txt");
         let python = program(&folder, "python");
         if fs::read_to_string(&mark).is_ok_and(|there| there == PACKAGES.join("\n"))
@@ -44,13 +44,13 @@ fn install(step: &Step, folder: &Path, python: &Path) -> Result<()> {
     step.run(Command::new(python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))
 }
 
-/// Makes a new environment, without a package.
+/// Makes a new environment without packages.
 pub fn environment(step: &Step, folder: &Path) -> Result<()> {
     let python = find("python3").context("python3 is missing")?;
     step.run(Command::new(python).args(["-m", "venv", "--clear"]).arg(folder))
 }
 
-/// A program of an environment.
+/// Returns the path of a program in an environment.
 pub fn program(folder: &Path, name: &str) -> PathBuf {
     let programs = if cfg!(windows) { "Scripts" } else { "bin" };
     folder.join(programs).join(format!("{name}{}", std::env::consts::EXE_SUFFIX))

@@ -1,8 +1,8 @@
-//! The standard library for wasm32-unknown-unknown, for the toolchain in use.
+//! Installs the standard library for wasm32-unknown-unknown, for the current toolchain.
 //!
-//! rustup brings it where rustup may download. Where it is told not to (`RUSTUP_AUTO_INSTALL=0`)
-//! or where there is no rustup, std is built once from source of the very same version, with the
-//! settings upstream ships it with, and its rlibs are put where rustc looks.
+//! rustup installs it if it may download. If it may not (`RUSTUP_AUTO_INSTALL=0`), or if there is no rustup, std
+//! is built once. The source has exactly the same version, and the settings are those of the official releases.
+//! The rlibs are put where rustc looks for them.
 
 use std::{
     env,
@@ -21,9 +21,10 @@ use crate::{
 };
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// A path to an archive of std's source (the `library` folder), for machines without Debian's.
+/// Variable with the path of an archive of std's source (the `library` folder), for machines without Debian's
+/// package.
 const SOURCE_VARIABLE: &str = "DYNCLEAN_RUST_STD_SRC";
-/// The Debian suite whose `rust-src` keeps up with Rust's releases.
+/// The Debian suite whose `rust-src` follows Rust's releases.
 const SUITE: &str = "trixie-backports";
 
 pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<()> {
@@ -36,7 +37,7 @@ pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<()> {
             step.say("asking rustup");
             step.run(Command::new(rustup).args(["target", "add", TARGET]))
                 .with_context(|| format!("By hand: rustup target add {TARGET}"))?;
-            // A rustc that is not rustup's own has gained nothing by this.
+            // If rustc is not rustup's own, this has not helped.
             if has_std(&rustc.target_folder()) {
                 return Ok(((), "installed by rustup".to_owned()));
             }
@@ -48,7 +49,7 @@ pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<()> {
     })
 }
 
-/// What rustc says of itself.
+/// What rustc reports about itself.
 struct Rustc {
     sysroot: PathBuf,
     version: String,
@@ -57,7 +58,7 @@ struct Rustc {
 
 impl Rustc {
     fn ask() -> Result<Self> {
-        // The variable is the one cargo itself honours.
+        // Cargo itself uses the same variable.
         let program = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let sysroot = output(Command::new(&program).args(["--print", "sysroot"]))?;
         let about = output(Command::new(&program).arg("-vV"))?;
@@ -74,7 +75,7 @@ impl Rustc {
     }
 }
 
-/// `value` of a line `name: value`.
+/// Returns `value` of a line `name: value`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
@@ -103,7 +104,7 @@ fn rustup_may_download() -> bool {
 }
 
 fn from_source(step: &Step, rustc: &Rustc, work: &Path) -> Result<()> {
-    // What an interrupted attempt left could mix into the result.
+    // Files from an interrupted attempt could mix into the result.
     if work.exists() {
         fs::remove_dir_all(work).with_context(|| format!("cannot clear {}", work.display()))?;
     }
@@ -130,8 +131,8 @@ fn by_hand(rustc: &Rustc) -> String {
     )
 }
 
-/// Fetches Debian's `rust-src` through a package state of our own: the system's is neither
-/// changed nor needs the suite, and nothing is installed.
+/// Fetches Debian's `rust-src` with our own package state. The system's package state is not changed and does not
+/// need this suite. Nothing is installed.
 fn from_debian(step: &Step, rustc: &Rustc, work: &Path, source: &Path) -> Result<()> {
     for tool in ["apt-get", "apt-cache", "dpkg-deb", "tar"] {
         ensure!(find(tool).is_some(), "no {tool} on PATH to fetch rust-src with");
@@ -175,7 +176,7 @@ fn from_debian(step: &Step, rustc: &Rustc, work: &Path, source: &Path) -> Result
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|end| end == "deb"))
         .context("apt-get download left no package")?;
-    // The package carries the whole compiler; only the library is unpacked.
+    // The package contains the whole compiler. Only the library is unpacked.
     let mut contents = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
         .arg(&package)
@@ -191,7 +192,7 @@ fn from_debian(step: &Step, rustc: &Rustc, work: &Path, source: &Path) -> Result
     Ok(())
 }
 
-/// The mirror the system itself uses.
+/// Returns the mirror that the system itself uses.
 fn system_mirror() -> Result<String> {
     for file in ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"] {
         if let Some(mirror) = fs::read_to_string(file).ok().as_deref().and_then(mirror_in) {
@@ -201,7 +202,7 @@ fn system_mirror() -> Result<String> {
     bail!("no Debian mirror in this machine's apt sources")
 }
 
-/// The first address, in either of apt's formats: `URIs: address …`, `deb [options] address suite …`.
+/// Returns the first address, in either of apt's formats: `URIs: address …`, `deb [options] address suite …`.
 fn mirror_in(sources: &str) -> Option<&str> {
     sources.lines().map(str::trim).find_map(|line| {
         let entry = line.strip_prefix("URIs:").or_else(|| line.strip_prefix("deb "))?;
@@ -209,8 +210,8 @@ fn mirror_in(sources: &str) -> Option<&str> {
     })
 }
 
-/// Of `apt-cache madison`'s table (`package | version | source`), the version that packages the
-/// given release: `1.95.0+dfsg1-1~bpo13+1` does 1.95.0.
+/// Returns the version of the package of this release. `offers` is the table of `apt-cache madison`
+/// (`package | version | source`). For example, `1.95.0+dfsg1-1~bpo13+1` is a package of 1.95.0.
 fn package_version<'a>(offers: &'a str, release: &str) -> Option<&'a str> {
     offers
         .lines()
@@ -219,7 +220,7 @@ fn package_version<'a>(offers: &'a str, release: &str) -> Option<&'a str> {
         .find(|version| version.split(['+', '-']).next() == Some(release))
 }
 
-/// The `library` folder, however deep the archive has it.
+/// Returns the `library` folder, at any depth of the archive.
 fn find_library(folder: &Path) -> Option<PathBuf> {
     if folder.join("sysroot/Cargo.toml").is_file() {
         return Some(folder.to_path_buf());
@@ -228,9 +229,9 @@ fn find_library(folder: &Path) -> Option<PathBuf> {
     folders.filter(|path| path.is_dir()).find_map(|path| find_library(&path))
 }
 
-/// Builds std as upstream does (profile `dist`); returns the folder of the rlibs.
+/// Builds std like the official releases (profile `dist`). Returns the folder of the rlibs.
 fn build(step: &Step, rustc: &Rustc, library: &Path, target: &Path) -> Result<PathBuf> {
-    // In cargo's encoded form, as a path may hold spaces.
+    // The flags are in cargo's encoded form, because a path may contain spaces.
     let flags = format!(
         "-Zforce-unstable-if-unmarked\u{1f}--remap-path-prefix={}=/rustc/{}/library",
         library.display(),
@@ -242,9 +243,9 @@ fn build(step: &Step, rustc: &Rustc, library: &Path, target: &Path) -> Result<Pa
             .args(["--features", "panic-unwind,backtrace,compiler-builtins-mem"])
             .arg("--manifest-path")
             .arg(library.join("sysroot/Cargo.toml"))
-            // std needs unstable features of the very compiler it ships with.
+            // std needs unstable features of the compiler with which it is released.
             .env("RUSTC_BOOTSTRAP", "1")
-            // Keeps these crates apart from a user's own of the same name and version.
+            // Keeps these crates apart from a user's crates with the same name and version.
             .env("__CARGO_DEFAULT_LIB_METADATA", "stablestd")
             .env("CARGO_TARGET_DIR", target)
             .env("CARGO_ENCODED_RUSTFLAGS", flags),
@@ -253,7 +254,7 @@ fn build(step: &Step, rustc: &Rustc, library: &Path, target: &Path) -> Result<Pa
     Ok(target.join(TARGET).join("dist/deps"))
 }
 
-/// Copies the rlibs, std last: its presence is what says that all is there.
+/// Copies the rlibs, with std last: if std is there, everything is there.
 fn install(built: &Path, target_folder: &Path) -> Result<()> {
     let mut rlibs = rlibs(built)?;
     ensure!(rlibs.iter().any(|rlib| is_std(rlib)), "the build left no std in {}", built.display());
