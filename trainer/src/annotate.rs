@@ -24,12 +24,12 @@ use crate::dictionary::Dictionary;
 /// What happens to a form that has several types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Ambiguous {
-    /// It is an error
+    /// Stop with an error
     #[value(name = "error")]
     Refuse,
-    /// The first type counts, in the order of the files
+    /// Take the first type, in the order of the files
     First,
-    /// The form is not matched
+    /// Do not match the form
     Drop,
 }
 
@@ -63,7 +63,11 @@ impl Matcher {
     /// Where a form has several types and that is to be refused: names both places.
     pub fn new(dictionary: &Dictionary, ignore_case: bool, ambiguous: Ambiguous) -> Result<Self> {
         let labels = LabelSet::from_types(dictionary.entries.iter().map(|entry| entry.kind.as_str()));
-        ensure!(labels.n_types() < usize::from(u16::MAX), "the dictionary has {} entity types", labels.n_types());
+        ensure!(
+            labels.n_types() < usize::from(u16::MAX),
+            "the dictionary has too many entity types: {}",
+            labels.n_types()
+        );
         let mut kinds = Vec::with_capacity(dictionary.entries.len());
         let mut forms = Vec::with_capacity(dictionary.entries.len());
         let ids = labels.ids();
@@ -91,8 +95,8 @@ impl Matcher {
             (Ambiguous::Refuse, Some((earlier, later, ..))) => {
                 let (earlier, later) = (&dictionary.entries[*earlier], &dictionary.entries[*later]);
                 bail!(
-                    "{:?} is {} ({}) and {} ({}); correct the dictionary, or say --ambiguous first or drop. Forms with \
-                     several types: {n_ambiguous}",
+                    "{:?} has several types: {} ({}) and {} ({}). Correct the dictionary, or give `--ambiguous first` or \
+                     `--ambiguous drop`. Forms with several types: {n_ambiguous}",
                     later.form,
                     earlier.kind,
                     dictionary.place(earlier),

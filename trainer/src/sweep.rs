@@ -72,11 +72,11 @@ impl Default for Sweep {
 /// What of the cleaning is tried on dev where nobody has settled it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Trials {
-    /// Nothing: clean as the settings say
+    /// Clean as the settings say, without asking dev
     None,
-    /// Clean as the settings say, or leave every label as it came: one training
+    /// Clean as the settings say, or leave all labels as they came: one training
     Usual,
-    /// Also each side judged or not, and what is wrong relabelled or removed: up to seven trainings
+    /// Also leave each side unjudged, and remove instead of relabelling: up to seven trainings
     All,
 }
 
@@ -110,7 +110,7 @@ impl TryFrom<String> for WindowChoice {
         if text == "auto" {
             return Ok(Self::Base);
         }
-        text.parse().map(Self::Epochs).map_err(|error| format!("{text:?} is no window: {error}; or \"auto\""))
+        text.parse().map(Self::Epochs).map_err(|error| format!("{text:?} is not a window: {error}; or \"auto\""))
     }
 }
 
@@ -184,7 +184,7 @@ impl Sweep {
         for rule in rules {
             match rule {
                 Rule::Quantile(q) if !(0.0..=1.0).contains(q) => {
-                    bail!("{}: the quantile {q} is not in 0..1", path.display())
+                    bail!("{}: the quantile {q} is not between 0 and 1", path.display())
                 }
                 Rule::Fixed(value) if !value.is_finite() => bail!("{}: a threshold must be a number", path.display()),
                 _ => {}
@@ -488,7 +488,7 @@ impl SweepResult {
         let n = self.combinations.len();
         let seeds = if self.seeds == 1 { "one seed".to_owned() } else { format!("{} seeds", self.seeds) };
         let mut text = format!("Tried {n} settings, {seeds} each: dev F1, spans removed or relabelled\n");
-        text += &format!("    {}  distant labels as they came (one seed)\n", percent(self.raw_dev_f1));
+        text += &format!("    {}  your labels as they came (one seed)\n", percent(self.raw_dev_f1));
         for t in self.tried() {
             text += &format!(
                 "  {} {}  {}: {} positives, {} negatives\n",
@@ -499,7 +499,7 @@ impl SweepResult {
                 t.negatives
             );
         }
-        text + "→ is the best on dev; only its model was tested. Of several, the best on dev looks better there than \
+        text + "→ is the best on dev; only its model was scored on test. The best of several looks better on dev than \
                 it is\n"
     }
 }
@@ -523,7 +523,7 @@ fn describe(settings: &Settings) -> String {
         (settings.per_class, ", per class"),
         (settings.action == Action::Relabel, ", relabel"),
         (settings.action == Action::Remove, ", remove"),
-        (!settings.overlap_suppression, ", spans that overlap judged too"),
+        (!settings.overlap_suppression, ", overlapping spans judged, too"),
         (settings.dictionary_check, ", labels that dev contradicts corrected"),
     ] {
         if is_so {
