@@ -27,7 +27,7 @@ pub enum Ambiguous {
     /// Stop with an error
     #[value(name = "error")]
     Refuse,
-    /// Take the first type, in the order of the files
+    /// Use the first type, in the order of the files
     First,
     /// Do not match the form
     Drop,

@@ -72,11 +72,11 @@ impl Default for Sweep {
 /// What of the cleaning is tried on dev where nobody has settled it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Trials {
-    /// Clean as the settings say, without asking dev
+    /// Try nothing: clean as the settings say
     None,
-    /// Clean as the settings say, or leave all labels as they came: one training
+    /// Clean as the settings say, or change no label: one training
     Usual,
-    /// Also leave each side unjudged, and remove instead of relabelling: up to seven trainings
+    /// Also try without judging one side, and removing against relabelling wrong labels: up to seven trainings
     All,
 }
 
