@@ -64,7 +64,11 @@ impl Matcher {
     /// When a form has several types and `ambiguous` refuses that. The error names both places.
     pub fn new(dictionary: &Dictionary, ignore_case: bool, ambiguous: Ambiguous) -> Result<Self> {
         let labels = LabelSet::from_types(dictionary.entries.iter().map(|entry| entry.kind.as_str()));
-        ensure!(labels.n_types() < usize::from(u16::MAX), "the dictionary has {} entity types", labels.n_types());
+        ensure!(
+            labels.n_types() < usize::from(u16::MAX),
+            "the dictionary has too many entity types: {}",
+            labels.n_types()
+        );
         let mut kinds = Vec::with_capacity(dictionary.entries.len());
         let mut forms = Vec::with_capacity(dictionary.entries.len());
         let ids = labels.ids();
@@ -92,8 +96,8 @@ impl Matcher {
             (Ambiguous::Refuse, Some((earlier, later, ..))) => {
                 let (earlier, later) = (&dictionary.entries[*earlier], &dictionary.entries[*later]);
                 bail!(
-                    "{:?} is {} ({}) and {} ({}); correct the dictionary, or say --ambiguous first or drop. Forms with \
-                     several types: {n_ambiguous}",
+                    "{:?} has several types: {} ({}) and {} ({}). Correct the dictionary, or give `--ambiguous first` or \
+                     `--ambiguous drop`. Forms with several types: {n_ambiguous}",
                     later.form,
                     earlier.kind,
                     dictionary.place(earlier),

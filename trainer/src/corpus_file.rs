@@ -115,7 +115,7 @@ pub fn read_tags(path: &Path) -> Result<TagNames> {
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
     if path.is_dir() {
         if !matches!(options.format, None | Some(Format::Brat)) {
-            bail!("{} is a folder; only brat standoff comes as one", path.display());
+            bail!("{} is a folder; only brat standoff is read from a folder", path.display());
         }
         let mut layers = formats::brat::read(&documents(path, options.unlabelled)?, options).map_err(at(path))?;
         layers.notes.extend(annotations_without_text(path)?);
@@ -149,7 +149,7 @@ fn documents(folder: &Path, unlabelled: bool) -> Result<Vec<Document>> {
         let annotations = match annotations.is_file() {
             true => bytes_of(&annotations)?,
             false if unlabelled => Vec::new(),
-            false => bail!("{} is missing; brat makes an empty one", annotations.display()),
+            false => bail!("{} is missing; make an empty one if the text has no annotations", annotations.display()),
         };
         Document::from_bytes(&name, &bytes_of(&text)?, &annotations).map_err(at(folder))
     };
@@ -226,7 +226,7 @@ fn write_tags(path: &Path, ids: &[(i64, String)]) -> Result<()> {
     if path.is_file() {
         ensure!(
             read_tags(path)?.pairs() == ids,
-            "{} is there and gives the tag ids other names: write to another folder",
+            "{} already exists and gives the tag ids other names: write to another folder",
             path.display()
         );
         return Ok(());
@@ -290,7 +290,7 @@ impl CorpusFiles {
         let test = test.unwrap_or_default();
         ensure!(
             !train.entities.is_empty(),
-            "{} has no entities: the distant labels are what a model learns from",
+            "{} has no entities: a model needs labels to learn from",
             self.train.display()
         );
         self.check_types(&train, [(Some(&dev), Some(&self.dev)), (Some(&test), self.test.as_ref())])?;
@@ -315,7 +315,7 @@ impl CorpusFiles {
             let never: Vec<&str> = types.difference(&trained).map(String::as_str).collect();
             if !never.is_empty() {
                 console::note(format_args!(
-                    "{} has types that no training label has, so that no model will find them: {}",
+                    "{} has entity types that no training label has, so no model will find them: {}",
                     path.display(),
                     never.join(", ")
                 ));
@@ -374,11 +374,11 @@ fn types_of(corpus: &Corpus) -> BTreeSet<String> {
 /// When the corpus has no entity, or none with one of these types.
 pub fn check_can_score(gold: &Corpus, path: &Path, known: &BTreeSet<String>, from: &Path) -> Result<()> {
     let (types, path) = (types_of(gold), path.display());
-    ensure!(!types.is_empty(), "{path} has no entities: nothing can be scored by it");
+    ensure!(!types.is_empty(), "{path} has no entities: nothing can be scored against it");
     let listed = |types: &BTreeSet<String>| types.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     ensure!(
         !known.is_disjoint(&types),
-        "{path} has the entity types {}, and {} none of them but {}: give them the same names",
+        "{path} has the entity types {}; {} has none of them, but {}: give them the same names",
         listed(&types),
         from.display(),
         listed(known)

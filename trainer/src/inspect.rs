@@ -39,7 +39,10 @@ pub fn check_classes(settings: &Settings, labels: &LabelSet) -> Result<()> {
     match settings.unknown_class(labels) {
         None => Ok(()),
         Some(name) => {
-            bail!("there is no entity type {name:?} to give a threshold; there are: {}", labels.types().join(", "))
+            bail!(
+                "a threshold is set for {name:?}, which is no entity type here; there are: {}",
+                labels.types().join(", ")
+            )
         }
     }
 }
@@ -88,20 +91,20 @@ pub fn threshold_line(name: &str, threshold: Threshold) -> String {
         Basis::Given => "given",
         Basis::Quantile => "quantile of the threshold samples",
         Basis::Estimate => "estimated from the threshold samples",
-        Basis::Natural => "the threshold samples support no other",
-        Basis::HalfMissed => "a probability: at least half of those below are expected to be missed entities",
+        Basis::Natural => "the threshold samples support no higher one",
+        Basis::HalfMissed => "a probability: at least half of the spans below it are expected to be missed entities",
         Basis::Probability => "a probability: below it, a label is more likely wrong than right",
         Basis::NotLearned => {
-            return format!("{name}: none is judged, the model has not learned them over these epochs");
+            return format!("{name}: none is judged, because the model has not learned them in these epochs");
         }
         Basis::NoSamples => {
-            return format!("{name}: none is judged, there are no threshold samples to take a quantile of");
+            return format!("{name}: none is judged, because there are no threshold samples to take a quantile of");
         }
         Basis::Kept => return format!("{name}: none is judged, all keep their labels"),
         Basis::AllPositives if value == f32::NEG_INFINITY => {
-            return format!("{name}: none is judged, as of all positives: too few samples of its own");
+            return format!("{name}: none is judged, as for all positives; the type has too few samples of its own");
         }
-        Basis::AllPositives => "that of all positives: too few samples of its own",
+        Basis::AllPositives => "the threshold of all positives; the type has too few samples of its own",
     };
     let interval = interval.map_or(String::new(), |(low, high)| format!(", 90 % interval {low:.2} to {high:.2}"));
     format!("{name} below {value:.3} ({why}{interval})")
@@ -112,8 +115,8 @@ pub fn estimate_line(estimate: &Estimate) -> String {
     let Estimate { judged, found, precision, wrong, remaining } = estimate;
     let (low, high) = wrong.interval;
     format!(
-        "  {judged} judged wrong, about {found:.0} of them rightly (precision ≈ {precision:.2}); about {:.0} \
-         ({low:.0} to {high:.0}) are wrong in all, {remaining:.0} of them left",
+        "  {judged} judged wrong, about {found:.0} of them really wrong (precision ≈ {precision:.2}); about {:.0} \
+         ({low:.0} to {high:.0}) wrong in total, {remaining:.0} of them missed",
         wrong.number
     )
 }

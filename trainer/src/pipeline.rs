@@ -327,7 +327,7 @@ impl<'a> Job<'a> {
         ensure!(recorded.dynamics.complete, "{} was cut off", path.display());
         ensure!(
             there.tokens == own.tokens && there.entities == own.entities && there.labels == own.labels,
-            "{} is of other data",
+            "{} was recorded on other data",
             path.display()
         );
         Ok(())
@@ -340,7 +340,7 @@ impl<'a> Job<'a> {
         let compared = if self.gold.is_some() { self.options.references.len() as u32 } else { 0 };
         let compared_too = if compared > 0 { format!(", {compared} to compare with") } else { String::new() };
         console::status(format_args!(
-            "up to {} trainings: {first} on the labels as they came, {cleaned} on cleaned ones{compared_too}",
+            "up to {} trainings: {first} on your labels, {cleaned} on cleaned labels{compared_too}",
             first + cleaned + compared
         ));
     }
@@ -356,7 +356,7 @@ impl<'a> Job<'a> {
     fn train_only(&self) -> Result<ModelResult> {
         let name = self.kind.first_model();
         if let Some(done) = self.dir.read_json(RAW)? {
-            console::status("the model is there already: it is not trained again");
+            console::status("the model is already there: it is not trained again");
             self.note_if_gone(name, RAW);
             return Ok(done);
         }
@@ -408,7 +408,7 @@ impl<'a> Job<'a> {
         if !self.dir.path(model).join(saved_model::WEIGHTS).is_file() {
             let (model, scores) = (self.dir.path(model), self.dir.path(scores));
             console::note(format_args!(
-                "{} is gone, its scores are there: to train it again delete {}, too",
+                "{} is gone, but its scores are there. To train it again, delete {} too",
                 model.display(),
                 scores.display()
             ));
@@ -422,13 +422,13 @@ impl<'a> Job<'a> {
         if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(CLEANED_SCORES)?
             && of == cleaning.digest
         {
-            console::status("the model on these cleaned labels is there already: it is not trained again");
+            console::status("the model on these cleaned labels is already there: it is not trained again");
             self.note_if_gone(MODEL_CLEANED, CLEANED_SCORES);
             return Ok(done);
         }
         let first = self.kind.first_model();
         if cleaning.changes_nothing() && self.dir.path(first).join(saved_model::WEIGHTS).is_file() {
-            console::status("no label was changed: the model on the cleaned labels is that on the raw ones");
+            console::status("no label was changed: the model on the cleaned labels is a copy of the raw model");
             self.dir.remove(CLEANED_SCORES)?;
             self.copy_model(first, MODEL_CLEANED)?;
             self.dir.write_json(CLEANED_SCORES, &(&cleaning.digest, raw))?;

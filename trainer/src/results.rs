@@ -127,7 +127,7 @@ impl Metrics {
         }
         text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
         if let Some(Contradicted { entries, spans }) = self.dictionary_check {
-            text += &format!("Contradicted by dev: {entries} dictionary entries, which label {spans} spans\n");
+            text += &format!("Dev contradicts {entries} dictionary entries, which label {spans} spans\n");
         }
         let t = &self.cleaning.thresholds;
         for (name, side, threshold) in
@@ -142,12 +142,12 @@ impl Metrics {
                     format!("No {name} are judged: there are no threshold samples to take a quantile of\n")
                 }
                 Basis::Kept if changed == 0 => format!("The {name} keep their labels\n"),
-                Basis::Kept => format!("The {name} keep their labels, but for {changed} that dev contradicts\n"),
+                Basis::Kept => format!("The {name} keep their labels, except {changed} that dev contradicts\n"),
                 _ => format!("Judged wrong: {changed} of the {name} ({metric} < {:.2})\n", threshold.value),
             };
         }
         if let Some(noise) = &self.noise {
-            for (name, d) in [("false positives", noise.false_positives), ("false negatives", noise.false_negatives)] {
+            for (name, d) in [("wrong entities", noise.false_positives), ("missed entities", noise.false_negatives)] {
                 text += &format!(
                     "  against gold, {name}: P {:.1}  R {:.1}  average precision {:.3}\n",
                     100.0 * d.prf.precision,

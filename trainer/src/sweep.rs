@@ -112,7 +112,7 @@ impl TryFrom<String> for WindowChoice {
         if text == "auto" {
             return Ok(Self::Base);
         }
-        text.parse().map(Self::Epochs).map_err(|error| format!("{text:?} is no window: {error}; or \"auto\""))
+        text.parse().map(Self::Epochs).map_err(|error| format!("{text:?} is not a window: {error}; or \"auto\""))
     }
 }
 
@@ -186,7 +186,7 @@ impl Sweep {
         for rule in rules {
             match rule {
                 Rule::Quantile(q) if !(0.0..=1.0).contains(q) => {
-                    bail!("{}: the quantile {q} is not in 0..1", path.display())
+                    bail!("{}: the quantile {q} is not between 0 and 1", path.display())
                 }
                 Rule::Fixed(value) if !value.is_finite() => bail!("{}: a threshold must be a number", path.display()),
                 _ => {}
@@ -492,7 +492,7 @@ impl SweepResult {
         let n = self.combinations.len();
         let seeds = if self.seeds == 1 { "one seed".to_owned() } else { format!("{} seeds", self.seeds) };
         let mut text = format!("Tried {n} settings, {seeds} each: dev F1, spans removed or relabelled\n");
-        text += &format!("    {}  distant labels as they came (one seed)\n", percent(self.raw_dev_f1));
+        text += &format!("    {}  your labels as they came (one seed)\n", percent(self.raw_dev_f1));
         for t in self.tried() {
             text += &format!(
                 "  {} {}  {}: {} positives, {} negatives\n",
@@ -503,7 +503,7 @@ impl SweepResult {
                 t.negatives
             );
         }
-        text + "→ is the best on dev; only its model was tested. Of several, the best on dev looks better there than \
+        text + "→ is the best on dev; only its model was scored on test. The best of several looks better on dev than \
                 it is\n"
     }
 }
@@ -527,7 +527,7 @@ fn describe(settings: &Settings) -> String {
         (settings.per_class, ", per class"),
         (settings.action == Action::Relabel, ", relabel"),
         (settings.action == Action::Remove, ", remove"),
-        (!settings.overlap_suppression, ", spans that overlap judged too"),
+        (!settings.overlap_suppression, ", overlapping spans judged, too"),
         (settings.dictionary_check, ", labels that dev contradicts corrected"),
     ] {
         if is_so {

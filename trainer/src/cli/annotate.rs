@@ -13,14 +13,18 @@ use super::failure::input;
 use super::output::{Output, check_distinct};
 use super::text::{TextArgs, counts, in_words};
 
-/// Make distant labels: every mention of a dictionary's forms becomes an entity.
+/// Make distant labels: each mention of a name in a dictionary becomes an entity.
 ///
 /// Dictionaries are TSV or CSV without a header (form, type, and optionally
 /// any-case or exact), or JSON: {"form": "TYPE"} or {"TYPE": ["form", ...]}.
-/// From left to right, the longest form at each token wins; matches never
-/// overlap. Forms match whole tokens, and their case; how Unicode writes an
-/// accent, which apostrophe or hyphen stands there, and ß or ss where case does
-/// not matter make no difference. Labels that the text has are replaced.
+///
+/// - From left to right, the longest form at each token wins. Matches never
+///   overlap.
+/// - Forms match whole tokens.
+/// - Case counts, unless the entry says any-case, or with --ignore-case.
+/// - Different Unicode spellings of an accent, an apostrophe or a hyphen
+///   match each other. If case does not count, ß matches ss.
+/// - Labels that the text already has are replaced.
 ///
 /// Examples:
 ///   trainer annotate --dictionary d.tsv --text news.txt --out train.jsonl
@@ -34,13 +38,13 @@ pub struct Annotate {
     /// Dictionaries: .tsv, .csv or .json
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     dictionary: Vec<PathBuf>,
-    /// Raw text, a sentence a line, or a corpus in any format; - is standard input
+    /// Raw text (one sentence a line) or a corpus in any format; `-` is standard input
     #[arg(long, value_name = "FILE|-")]
     text: PathBuf,
-    /// Match all forms whatever their case
+    /// Ignore the case of all forms
     #[arg(long)]
     ignore_case: bool,
-    /// What a form with several types means
+    /// What to do with a form that has several types
     #[arg(long, value_enum, default_value_t = Ambiguous::Refuse)]
     ambiguous: Ambiguous,
     #[command(flatten)]
@@ -77,13 +81,13 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
     );
     if n_normalised > 0 {
         console::note(format_args!(
-            "{n_normalised} entities are written otherwise than the dictionary has them (accents, apostrophes, hyphens, ß \
-             and ss), and match under Unicode normalisation"
+            "{n_normalised} entities are spelled differently from the dictionary (accents, apostrophes, hyphens, ß and \
+             ss); they match under Unicode normalisation"
         ));
     }
     if corpus.entities.is_empty() {
         console::warning(
-            "no form of the dictionary occurs in the text: are language, case and tokens those of the text?",
+            "no form of the dictionary occurs in the text: check its language, and the case and tokens of both",
         );
     }
     let mut value = json!({

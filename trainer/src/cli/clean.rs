@@ -17,13 +17,15 @@ use super::corpora::CorpusArgs;
 use super::failure::input;
 use super::output::{Output, check_distinct, check_files};
 
-/// Clean a corpus by a dynamics file.
+/// Clean a corpus: change or remove the labels that are judged wrong.
 ///
-/// Without --decisions, thresholds are automatic, or as the options say, and
-/// labels that dev contradicts are corrected (--dev-for epoch: they are not). The
-/// corpus must be the one the dynamics were recorded on; it comes back in the
-/// same format. Removed spans are marked as unknown ("unknown" in JSON, see
-/// --unknown for tags): neither entity nor O.
+/// The corpus must be the one that the dynamics file was recorded on. The
+/// cleaned corpus has the same format. A removed span is marked as unknown, that
+/// is, neither entity nor O ("unknown" in JSON; for tags see --unknown).
+///
+/// With --decisions, the decisions in that file hold. Without it, thresholds are
+/// automatic or as the options say, and labels that dev contradicts are
+/// corrected (--dev-for epoch turns that off).
 ///
 /// Examples:
 ///   trainer clean run/dynamics.dyn --corpus train.json --out cleaned.json
@@ -37,19 +39,19 @@ pub struct Clean {
     /// The dynamics file
     #[arg(value_name = "RUN.dyn")]
     dynamics: PathBuf,
-    /// The corpus it was recorded on
+    /// The corpus that it was recorded on
     #[arg(long, value_name = "FILE")]
     corpus: PathBuf,
-    /// Where the cleaned corpus goes
+    /// Where to write the cleaned corpus
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Decisions exported from the page
+    /// Decisions (decisions.json) of a run, or exported from the page
     #[arg(long, value_name = "FILE", conflicts_with = "CleaningOptions")]
     decisions: Option<PathBuf>,
-    /// Write where every change comes from: span, old and new label, metric, rule or hand
+    /// Also write every change and where it comes from: span, old and new label, metric, rule or hand
     #[arg(long, value_name = "FILE")]
     provenance: Option<PathBuf>,
-    /// Write the decisions in force, to edit or to repeat them
+    /// Also write the decisions in force, to edit or repeat them
     #[arg(long, value_name = "FILE")]
     write_decisions: Option<PathBuf>,
     #[command(flatten)]

@@ -16,48 +16,52 @@ use super::failure::{input, usage};
 #[derive(Args)]
 #[command(next_help_heading = "Cleaning")]
 pub struct CleaningOptions {
-    /// How thresholds are found. `auto`: a label is judged wrong where its trust is below .5 (with `--metric aum`: AUM < 0
-    /// or, as far as the threshold samples support it, higher). `paper`: quantiles of the threshold samples' AUM (.10 for
-    /// negatives, 0 for positives) over the first 3 epochs
+    /// How thresholds are found. `auto`: an entity is judged wrong if its trust is below .5. For O spans the threshold
+    /// is higher, up to .8, as long as half of the spans below it are expected to be missed entities. (With
+    /// `--metric aum`: AUM < 0, or higher if the threshold samples support it.) `paper`: the rule of the DynClean
+    /// paper, quantiles of the threshold samples' AUM (.10 for negatives, 0 for positives) over the first 3 epochs
     #[arg(long, value_enum, value_name = "RULE")]
     pub threshold: Option<Threshold>,
-    /// Judge negatives (spans labelled O) with a metric below this wrong; `keep`: none of them
+    /// Judge a negative (a span labelled O) wrong if its metric is below this value; `keep` judges none wrong
     #[arg(long, value_name = "VALUE|keep", value_parser = threshold, allow_negative_numbers = true)]
     pub negatives_threshold: Option<Rule>,
-    /// Judge positives with a metric below this wrong; `keep`: none of them
+    /// Judge a positive (a labelled entity) wrong if its metric is below this value; `keep` judges none wrong
     #[arg(long, value_name = "VALUE|keep", value_parser = threshold, allow_negative_numbers = true)]
     pub positives_threshold: Option<Rule>,
-    /// Take the threshold for negatives from the threshold samples: their metric at this quantile, from the top
+    /// Take the threshold for negatives from the threshold samples: the metric at this quantile, counted from the
+    /// highest
     #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "negatives_threshold")]
     pub negatives_quantile: Option<f32>,
-    /// Likewise for positives (the paper: .10 for negatives, 0 for positives)
+    /// The same for positives (the paper takes .10 for negatives and 0 for positives)
     #[arg(long, value_name = "Q", value_parser = quantile, conflicts_with = "positives_threshold")]
     pub positives_quantile: Option<f32>,
-    /// Judge by trust (the probability that the label is right, from dynamics and text together), by the area under the
-    /// margin, or by the mean probability of the label [default: trust]
+    /// What labels are judged by. `trust`: the probability that the label is right, from dynamics and text together.
+    /// `aum`: the area under the margin. `confidence`: the mean probability of the label [default: trust]
     #[arg(long, value_enum)]
     pub metric: Option<MetricArg>,
-    /// Find the positives' threshold for each entity type by itself; a type with fewer than 30 threshold
-    /// samples takes that of all positives
+    /// Find a threshold for each entity type. A type with fewer than 30 threshold samples takes the threshold of
+    /// all positives
     #[arg(long)]
     pub per_class: bool,
-    /// Threshold of one entity type, or `keep`; can be given several times
+    /// Threshold of one entity type, or `keep`. Can be given several times
     #[arg(long, value_name = "TYPE=VALUE|keep", value_parser = class_threshold, allow_negative_numbers = true)]
     pub class_threshold: Vec<(String, Rule)>,
-    /// Epochs over which AUM is taken [default: three, from where the positives are learned]
+    /// Epochs over which the metrics are computed, such as 1-3 [default: three epochs, from the one at which the model
+    /// has learned the positives]
     #[arg(long, value_name = "FIRST-LAST")]
     pub window: Option<Window>,
-    /// Give spans judged wrong the label that is most probable, where that is sure enough (.8 by trust), or remove them
-    /// all [default: relabel]
+    /// What happens to a span that is judged wrong. `relabel`: it takes the most probable label if that is sure
+    /// enough (.8 by trust, .5 by AUM), else it is removed. `remove`: it is always removed [default: relabel]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub on_wrong: Option<OnWrong>,
-    /// What the annotated sentences of dev are for. `calibration`: they also correct dictionary entries that they
-    /// contradict, and `run` keeps the labels as they came where the cleaned model is worse on dev. `epoch`: they choose
-    /// the best epoch and nothing else [default: calibration]
+    /// What dev may decide. `calibration`: it chooses the best epoch and corrects dictionary entries that it
+    /// contradicts, and `run` keeps your labels if the cleaned model is worse on dev. `epoch`: it chooses the best
+    /// epoch and nothing else [default: calibration]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub dev_for: Option<DevFor>,
-    /// Judge every suspicious negative, whatever it overlaps [default with `--metric aum` or `confidence`: only the most
-    /// suspicious of those that overlap, and none that overlaps a positive that the model has learned]
+    /// Judge every suspicious negative, whatever it overlaps. Without this option, `--metric aum` and `confidence`
+    /// judge only the most suspicious of overlapping negatives, and none that overlaps a positive which the model has
+    /// learned
     #[arg(long)]
     pub keep_overlaps: bool,
 }
@@ -115,17 +119,17 @@ fn threshold(text: &str) -> Result<Rule, String> {
         return Ok(Rule::Keep);
     }
     let value = text.parse().ok().filter(|value: &f32| value.is_finite());
-    value.map(Rule::Fixed).ok_or_else(|| "expected a number, or keep".to_owned())
+    value.map(Rule::Fixed).ok_or_else(|| "expected a number or `keep`".to_owned())
 }
 
 fn quantile(text: &str) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| "expected a number in 0..1".to_owned())?;
-    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("expected a number in 0..1".to_owned()) }
+    let value: f32 = text.parse().map_err(|_| "expected a number from 0 to 1".to_owned())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("expected a number from 0 to 1".to_owned()) }
 }
 
 fn class_threshold(text: &str) -> Result<(String, Rule), String> {
     let parsed = text.rsplit_once('=').and_then(|(name, rule)| Some((name.to_owned(), threshold(rule.trim()).ok()?)));
-    parsed.ok_or_else(|| "expected a type and a number, such as PER=0.5, or keep".to_owned())
+    parsed.ok_or_else(|| "expected a type with a number or `keep`, such as PER=0.5 or PER=keep".to_owned())
 }
 
 #[derive(Clone, Copy, ValueEnum)]

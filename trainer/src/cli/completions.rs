@@ -6,7 +6,7 @@ use clap_complete::Shell;
 
 use super::{Cli, output};
 
-/// Print a script by which a shell completes commands, options and their values.
+/// Print a script that makes your shell complete commands, options and values.
 ///
 /// Examples:
 ///   trainer completions bash > \

@@ -29,11 +29,11 @@ use super::{Cli, output};
 /// Options that concern the config file itself.
 #[derive(Args)]
 pub struct ConfigArgs {
-    /// Take options from this TOML file; the command line overrules it
+    /// Take options from this TOML file; options on the command line override it
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
-    /// Print the settings in force as such a file, and do nothing else. An encoder of the hub is downloaded all the same:
-    /// defaults depend on its size
+    /// Print the settings in force as a config file, and do nothing else. An encoder of the hub is downloaded for this,
+    /// because defaults depend on its size
     #[arg(long)]
     pub print_config: bool,
 }

@@ -16,13 +16,13 @@ use super::failure::input;
 use super::output::{Output, check_distinct, check_files};
 use super::training::NegativesArg;
 
-/// Convert recorded dynamics to a dynamics file, or a corpus to another format.
+/// Convert recorded dynamics to a .dyn file, or a corpus to another format.
 ///
-/// Dynamics of Python programs: the DynClean paper's and allenai/cartography's
-/// dynamics_epoch_K.jsonl, and the aum package's full_aum_records.csv and
-/// aum_values.csv (margins only). With --corpus, guids are the ids of its
-/// candidate spans; without, each guid stands as a sentence of its own.
-/// docs/IMPORT.md has the layouts.
+/// Dynamics may come from these Python programs: the DynClean paper's code and
+/// allenai/cartography (dynamics_epoch_K.jsonl), and the aum package
+/// (full_aum_records.csv or aum_values.csv, margins only). With --corpus, each
+/// guid is the id of a candidate span of that corpus. Without it, each guid
+/// becomes a sentence of its own. docs/IMPORT.md describes the files.
 ///
 /// Examples:
 ///   trainer convert --dynamics logs/dynamics_epoch_*.jsonl \
@@ -34,7 +34,7 @@ use super::training::NegativesArg;
 #[derive(Args)]
 #[command(verbatim_doc_comment, group = ArgGroup::new("source").required(true))]
 pub struct Convert {
-    /// Recorded dynamics: the files of all epochs, in any order
+    /// Files with recorded dynamics: all epochs, in any order
     #[arg(long, value_name = "FILE", num_args = 1.., group = "source")]
     dynamics: Vec<PathBuf>,
     /// The corpus that was trained on, with its distant labels
@@ -43,7 +43,7 @@ pub struct Convert {
     /// The same sentences with gold labels
     #[arg(long, value_name = "FILE", requires = "corpus")]
     gold: Option<PathBuf>,
-    /// Instead of dynamics, write the corpus in this format
+    /// Write the corpus in this format, instead of converting dynamics
     #[arg(long, value_name = "FORMAT", value_parser = format(), requires = "corpus", group = "source")]
     to: Option<Format>,
     /// The file to write; a folder for brat
@@ -53,19 +53,19 @@ pub struct Convert {
     output: Output,
     #[command(flatten)]
     corpora: CorpusArgs,
-    /// Names of the labels after O, in the order of their logits [default: found by comparing with the
-    /// corpus; without corpus 1, 2, ...]
+    /// Names of the labels after O, in the order of their logits [default: found by comparing with the corpus;
+    /// without a corpus 1, 2, ...]
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     labels: Option<Vec<String>>,
     /// Widest candidate span of the recording program, in tokens
     #[arg(long, default_value_t = shared::corpus::span::DEFAULT_MAX_WIDTH, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(WIDEST_SPAN)))]
     max_span_width: u32,
-    /// How logits are kept: f32 loses nothing, f16 takes half the room
+    /// How logits are stored: f32 loses nothing, f16 takes half the space
     #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
     precision: PrecisionArg,
-    /// Which negatives were in the recorded loss: where only some were, negatives are relabelled only if those
-    /// that overlap an entity are ruled out, as they are by default
+    /// Which negatives were in the loss of the recorded training. After `top`, judging by AUM with --keep-overlaps only
+    /// removes negatives, and never relabels them
     #[arg(long, value_enum, default_value_t = NegativesArg::Top)]
     negatives: NegativesArg,
 }
@@ -127,15 +127,15 @@ fn convert_dynamics(args: Convert) -> Result<()> {
     let mut text = format!("{}: {} spans, {} epochs", args.out.display(), done.n_spans, done.n_epochs);
     if done.n_incomplete > 0 {
         text += &format!(
-            "\n{} spans have no record at one epoch or more: they are flagged, and nothing is decided about them while \
-             the window has such an epoch",
+            "\n{} spans have no record at one or more epochs. They are flagged: nothing is decided about them if the \
+             window includes such an epoch",
             done.n_incomplete
         );
     }
     if done.n_not_finite > 0 {
         text += &format!(
-            "\n{} spans have a value at one epoch or more that is null or no finite number: they \
-             are flagged as well",
+            "\n{} spans have a value that is null or not a finite number at one or more epochs. They are flagged, \
+             too",
             done.n_not_finite
         );
     }

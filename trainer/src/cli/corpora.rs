@@ -14,29 +14,29 @@ use super::failure::input;
 #[derive(Args)]
 #[command(next_help_heading = "Corpus files")]
 pub struct CorpusArgs {
-    /// Do not recognise the format but take this one
+    /// Read files in this format, instead of recognising it
     #[arg(long, value_name = "FORMAT", value_parser = format())]
     pub format: Option<Format>,
-    /// Labels: a column number from 1 (CoNLL; default: the last), a field's name (JSON), or
-    /// annotations or predictions (Label Studio)
+    /// Where the labels are: a column number from 1 (CoNLL; default: the last), the name of a field (JSON), or
+    /// `annotations` or `predictions` (Label Studio)
     #[arg(long, value_name = "N|FIELD", visible_alias = "label-field")]
     pub label_column: Option<String>,
-    /// A second layer of labels in the same file, of annotators: only to evaluate
+    /// Where the gold labels are, if the same file has them. They only measure
     #[arg(long, value_name = "N|FIELD", visible_alias = "gold-field")]
     pub gold_column: Option<String>,
     /// CoNLL: column of the tokens, from 1 [default: the first]
     #[arg(long, value_name = "N")]
     pub token_column: Option<usize>,
-    /// What tag ids mean: tag_to_id.json, a JSON list, dataset_info.json, or one tag a line [default: tag_to_id.json
-    /// beside the file]
+    /// File with the names of tag ids: tag_to_id.json, a JSON list, dataset_info.json, or one tag a line [default:
+    /// tag_to_id.json beside the corpus file]
     #[arg(long, value_name = "FILE")]
     pub tags: Option<PathBuf>,
-    /// Do not recognise the scheme of the tags but take this one; plain: every label but O is an entity type
+    /// Read tags in this scheme, instead of recognising it. `plain`: every label but O is an entity type
     #[arg(long, value_name = "SCHEME", value_parser = scheme())]
     pub tag_scheme: Option<Scheme>,
-    /// How removed spans are marked where a format has one tag per token: in a mask beside the tags (CoNLL: a
-    /// last column of 0 and 1; JSON: the field `unknown`), or by tags of a type, IGNORE unless you name another
-    /// [default: as the file does, else mask]
+    /// How removed spans are marked in formats with one tag per token. `mask`: beside the tags (CoNLL: a last column
+    /// of 0 and 1; JSON: the field `unknown`). `tag`: by tags of the type IGNORE, or of NAME [default: as in the file,
+    /// else mask]
     #[arg(long, value_name = "mask|tag[:NAME]", value_parser = unknown)]
     pub unknown: Option<UnknownAs>,
 }
@@ -44,7 +44,7 @@ pub struct CorpusArgs {
 /// The same for a training, whose dev, test and gold files may have their labels elsewhere.
 #[derive(Args)]
 pub struct TrainingCorpusArgs {
-    /// Labels of --dev, --test and --train-gold [default: --gold-column if given, else --label-column]
+    /// Where the labels of --dev, --test and --train-gold are [default: --gold-column if given, else --label-column]
     #[arg(long, value_name = "N|FIELD", help_heading = "Corpus files")]
     eval_column: Option<String>,
     #[command(flatten)]

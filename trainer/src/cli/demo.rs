@@ -17,8 +17,8 @@ const SAMPLE_SEED: &str = "1";
 
 /// Try it out: train on the bundled sample, clean it, and open the page.
 ///
-/// Nothing is downloaded. It takes a minute or two. Given again, it opens
-/// the run that is there.
+/// Nothing is downloaded. It takes a minute or two. Give the same command
+/// again to open the finished run.
 ///
 /// Example:
 ///   trainer demo

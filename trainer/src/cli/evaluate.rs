@@ -17,13 +17,13 @@ use super::scores;
 
 /// Score a model, or labels in a file, against gold labels.
 ///
-/// Span-level precision, recall and F1, overall and per type: an entity counts
-/// as found where its boundaries and its type are right; all gold entities
-/// count, also those wider than the model's spans.
+/// Prints span-level precision, recall and F1, overall and for each type. An
+/// entity is correct if its boundaries and its type are right. All gold entities
+/// count, even those that are wider than the model's spans.
 ///
 /// With --predictions, both files must have the same sentences. They may have
-/// different formats; in one CoNLL file with two columns of tags, --gold-column
-/// is the one of --corpus and --label-column the one of --predictions.
+/// different formats. If both are one CoNLL file with two columns of tags,
+/// --gold-column is for --corpus, and --label-column is for --predictions.
 ///
 /// Examples:
 ///   trainer evaluate --model run --corpus test.json
@@ -37,10 +37,10 @@ pub struct Evaluate {
     /// Sentences with gold labels
     #[arg(long, value_name = "FILE")]
     corpus: PathBuf,
-    /// Folder of a model, or of a run: there, the model trained on the cleaned labels
+    /// Folder of a model or of a run. In a run, it is the model trained on the cleaned labels
     #[arg(long, value_name = "DIR", group = "labels")]
     model: Option<PathBuf>,
-    /// Instead of a model, the same sentences with the labels to score
+    /// The same sentences with the labels to score, instead of a model
     #[arg(long, value_name = "FILE", group = "labels")]
     predictions: Option<PathBuf>,
     #[command(flatten)]

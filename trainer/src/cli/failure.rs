@@ -14,7 +14,7 @@ Exit codes:
   1    failed
   2    the command line or the config file is wrong
   3    an input file cannot be read or understood
-  130  interrupted: given again, run and train go on where they stopped";
+  130  interrupted; give the same run or train command again to go on";
 
 const USAGE: u8 = 2;
 const INPUT: u8 = 3;

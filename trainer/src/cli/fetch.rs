@@ -12,9 +12,9 @@ use super::output::Output;
 
 /// Download an encoder from the Hugging Face hub, for use without a network.
 ///
-/// It goes to the cache that Python's transformers use too, and with --out also
-/// to a folder. Prints the folder to give as --encoder. docs/ENCODERS.md says
-/// which models work.
+/// The model goes to the cache that Python's transformers uses, too. With --out
+/// it also goes to a folder. Prints the folder to give as --encoder.
+/// docs/ENCODERS.md says which models work.
 ///
 /// Examples:
 ///   trainer fetch roberta-base
@@ -22,13 +22,13 @@ use super::output::Output;
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Fetch {
-    /// Id of the model: ORGANISATION/NAME or NAME, with @REVISION if need be
+    /// Id of the model: ORGANISATION/NAME or NAME, optionally with @REVISION
     #[arg(value_name = "HUB-ID")]
     model: String,
     /// Folder to copy the model to
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Download nothing, only copy from the cache
+    /// Download nothing; only copy from the cache
     #[arg(long)]
     offline: bool,
     #[command(flatten)]

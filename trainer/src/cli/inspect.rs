@@ -34,7 +34,7 @@ pub struct Inspect {
     dynamics: PathBuf,
     #[command(flatten)]
     output: Output,
-    /// Also write one row per span (labels, metrics, decision), as CSV or Parquet by the name's ending
+    /// Also write a table with one row per span (labels, metrics, decision). The name's ending chooses CSV or Parquet
     #[arg(long, value_name = "OUT.csv|OUT.parquet")]
     spans: Option<PathBuf>,
     #[command(flatten)]
@@ -116,13 +116,13 @@ fn text(
     let judged = judgement.judged_wrong(Side::Positives).len();
     let by_dev = judgement.changed(Side::Positives).len().saturating_sub(judged);
     if by_dev > 0 {
-        let _ = writeln!(text, "  positives that only dev contradicts: {by_dev}");
+        let _ = writeln!(text, "  other positives that dev contradicts: {by_dev}");
     }
     for (name, threshold) in &judgement.thresholds().classes {
         let _ = writeln!(text, "  {}", inspect::threshold_line(name, *threshold));
     }
     if let Some(noise) = noise {
-        for (name, found) in [("false positives", noise.false_positives), ("false negatives", noise.false_negatives)] {
+        for (name, found) in [("wrong entities", noise.false_positives), ("missed entities", noise.false_negatives)] {
             let (prf, ap) = (found.prf, found.average_precision);
             let _ = writeln!(
                 text,

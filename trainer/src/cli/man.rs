@@ -11,7 +11,7 @@ use trainer::run_dir::write_whole;
 use super::failure::EXIT_CODES;
 use super::{Cli, output};
 
-/// Print the manual page, or write it and one per command into a folder.
+/// Print the manual page, or write the pages of all commands to a folder.
 ///
 /// Examples:
 ///   trainer man | man -l -

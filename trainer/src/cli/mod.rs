@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
     call.settle_verbosity();
     threads::settle();
     if !memory::keep_freed_memory() {
-        console::note("the system's allocator does not keep freed memory as it is asked to; training is slower for it");
+        console::note("the system's memory allocator does not keep freed memory: training will be slower");
     }
     // Inside the thread pool, so that the caller of a parallel operation is one of its workers
     // instead of waiting for them.
@@ -46,17 +46,18 @@ pub fn main() -> ExitCode {
 
 /// Finds and fixes wrong NER labels by watching how a model learns them.
 ///
-/// The main job is one command:
+/// One command does the whole job:
 ///
 ///   trainer run --train train.json --dev dev.json --test test.json \
 ///       --encoder ./all-MiniLM-L6-v2 --out run
 ///
-/// It trains on the distant labels, trains again with deliberately mislabelled
-/// threshold samples, relabels or removes what is judged wrong, trains on the
-/// cleaned labels, and reports the gain on test.
+/// It trains a model on your labels. It trains again with some labels made
+/// wrong on purpose (threshold samples). It changes or removes the labels that
+/// it judges wrong, and trains on the cleaned labels. At the end it reports the
+/// gain on the test sentences.
 #[derive(Parser)]
 #[command(name = "trainer", version, verbatim_doc_comment, after_long_help = failure::EXIT_CODES)]
-#[command(after_help = "`trainer help COMMAND` has examples; `trainer --help` the exit codes.")]
+#[command(after_help = "`trainer help COMMAND` shows examples. `trainer --help` lists the exit codes.")]
 pub struct Cli {
     #[command(flatten)]
     talk: Talk,
@@ -67,10 +68,10 @@ pub struct Cli {
 /// How much is told on standard error.
 #[derive(Args)]
 struct Talk {
-    /// Tell errors only
+    /// Print errors only
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Tell the settings in force, and every epoch even beside a progress bar
+    /// Also print the settings in force, and a line for each epoch even beside a progress bar
     #[arg(long, short, global = true)]
     verbose: bool,
 }

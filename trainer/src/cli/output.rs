@@ -28,7 +28,7 @@ impl Output {
     /// Says what to give instead.
     pub fn check(&self, out: &Path) -> Result<()> {
         match self.json && is_standard(out) {
-            true => usage(Err(anyhow!("--json and --out - both want standard output; give --out a file"))),
+            true => usage(Err(anyhow!("--json and `--out -` would both write to standard output: give --out a file"))),
             false => Ok(()),
         }
     }
@@ -77,11 +77,13 @@ pub fn check_distinct<'a>(
         let holds_it = |folder: &&PathBuf| there.as_ref().is_some_and(|there| there.starts_with(folder));
         if let Some(folder) = folders.iter().find(holds_it) {
             let (out, folder) = (out.display(), folder.display());
-            return usage(Err(anyhow!("{out} lies in {folder}, which is read as it is: give a name elsewhere")));
+            return usage(Err(anyhow!("{out} lies in {folder}, which is an input: choose a place outside it")));
         }
         if taken.iter().any(|other| is_in(other, out)) {
             let out = out.display();
-            return usage(Err(anyhow!("{out} would be overwritten, and is needed as it is: give another name")));
+            return usage(Err(anyhow!(
+                "{out} is an input or another output, and would be overwritten: choose another name"
+            )));
         }
         taken.push(out);
     }

@@ -16,9 +16,9 @@ use super::text::{TextArgs, counts, in_words};
 
 /// Label raw text, or a corpus, with a trained model.
 ///
-/// Raw text has a sentence a line; its tokens are those of the word boundaries
-/// of Unicode, see docs/CORPORA.md. Labels that a corpus has are replaced by
-/// the model's.
+/// Raw text has one sentence a line. It is cut into tokens at the word
+/// boundaries of Unicode (docs/CORPORA.md). Labels that a corpus already has are
+/// replaced.
 ///
 /// Examples:
 ///   trainer predict --model run --input news.txt --out labelled.jsonl
@@ -30,14 +30,14 @@ use super::text::{TextArgs, counts, in_words};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Predict {
-    /// Folder of a model, or of a run: there, the model trained on the cleaned labels
+    /// Folder of a model or of a run. In a run, it is the model trained on the cleaned labels
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Raw text, a sentence a line, or a corpus in any format; - is standard input
+    /// Raw text (one sentence a line) or a corpus in any format; `-` is standard input
     #[arg(long, value_name = "FILE|-")]
     input: PathBuf,
-    /// Also write one row per entity as CSV: sentence and tokens from 0, type, by how much its logit is
-    /// above that of the next label, and the text
+    /// Also write a CSV file with one row per entity: sentence and tokens (from 0), type, margin (its logit minus
+    /// that of the next label), and text
     #[arg(long, value_name = "OUT.csv")]
     margins: Option<PathBuf>,
     #[command(flatten)]

@@ -17,11 +17,11 @@ use super::cleaning::{CleaningOptions, Opened, open};
 use super::failure::input;
 use super::output::{self, Output, check_distinct};
 
-/// Write the report about a dynamics file: one HTML file, no network needed.
+/// Write the report about a dynamics file: one HTML file that needs no network.
 ///
-/// Without --decisions, thresholds are automatic, or as the options say: not
-/// what a run has chosen on dev. That is in its decisions.json; with it, and
-/// metrics.json, it is the report that the run writes.
+/// With the decisions.json and the metrics.json of a run, this is the report
+/// that the run wrote. Without --decisions, thresholds are automatic or as the
+/// options say; what the run chose on dev may differ.
 ///
 /// Examples:
 ///   trainer report run/dynamics.dyn --out report.html
@@ -40,7 +40,7 @@ pub struct Report {
     /// Decisions of a run, or exported from the page
     #[arg(long, value_name = "FILE", conflicts_with = "CleaningOptions")]
     decisions: Option<PathBuf>,
-    /// metrics.json of the run: adds the test scores before and after cleaning
+    /// metrics.json of the run; it adds the test scores before and after cleaning
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
     #[command(flatten)]
@@ -79,8 +79,8 @@ fn outcome(metrics: &Path, in_force: &Settings) -> Result<Outcome> {
         .with_context(|| format!("{} is not the metrics.json of a `trainer run`", metrics.display()))?;
     if settings != *in_force {
         console::warning(format_args!(
-            "the scores in {} are of labels cleaned by other settings than this report shows: give --decisions the \
-             decisions.json of that run",
+            "the scores in {} belong to labels cleaned with other settings than this report shows: give that run's \
+             decisions.json as --decisions",
             metrics.display()
         ));
     }

@@ -16,19 +16,26 @@ use super::failure::{input, usage};
 use super::output::Output;
 use super::training::TrainingArgs;
 
-/// The whole job: train, threshold run, clean, retrain, evaluate, report.
+/// Do the whole job: train, clean the labels, train again, report the gain.
 ///
-/// Corpora are recognised by their content: DynClean JSON, an array of
-/// {"tokens": [...], "entities": [[start, end, "TYPE"], ...]} with token
-/// indices from 0 and the end inclusive; CoNLL columns; BOND JSON; JSON Lines
-/// with tokens and tags, or with text and offsets; Label Studio's JSON; a
-/// folder of brat standoff. The cleaned corpus has the format of --train.
-/// Interrupted or killed, the same command goes on from the last checkpoint,
-/// with the same result.
+/// A corpus file may have any of these formats. DynClean recognises the format
+/// by the content (docs/CORPORA.md):
 ///
-/// Every option but --json, --quiet and --verbose can stand in a TOML file,
-/// under its long name, as in `encoder-rate = 1e-4`. An option on the command
-/// line overrules the file.
+/// - DynClean JSON: an array of objects such as
+///   {"tokens": [...], "entities": [[start, end, "TYPE"], ...]}.
+///   Token indices count from 0, and the end is inclusive.
+/// - CoNLL columns, BOND JSON, Label Studio JSON
+/// - JSON Lines with tokens and tags, or with text and offsets
+/// - a folder of brat standoff
+///
+/// The cleaned corpus has the format of --train.
+///
+/// If the run was interrupted or killed, give the same command again. It goes
+/// on from the last checkpoint, with the same result.
+///
+/// All options but --json, --quiet and --verbose can stand in a TOML file
+/// (--config), under their long names, as in `encoder-rate = 1e-4`. Options on
+/// the command line override the file.
 ///
 /// Examples:
 ///   trainer run --train train.json --dev dev.json --test test.json \
@@ -48,16 +55,16 @@ pub struct Run {
     #[command(flatten)]
     output: Output,
 
-    /// Distantly labelled training sentences
+    /// Training sentences with your cheap (distant) labels
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     train: PathBuf,
-    /// Sentences with gold labels, to choose the best epoch
+    /// Sentences with gold labels. They choose the best epoch, and help to clean (see --dev-for)
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     dev: PathBuf,
     /// Sentences with gold labels, to measure the gain
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     test: PathBuf,
-    /// The training sentences with gold labels: only to evaluate the cleaning, never to train or decide
+    /// The training sentences with gold labels. They only measure the cleaning, and decide nothing
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     train_gold: Option<PathBuf>,
     /// Folder of the run: dynamics.dyn, the cleaned corpus, decisions.json, metrics.json, report.html, models
@@ -68,8 +75,8 @@ pub struct Run {
 
     #[command(flatten)]
     training: TrainingArgs,
-    /// With --train-gold: models to measure the gain against, trained on gold labels, or on the distant labels
-    /// without those that gold contradicts (oracle)
+    /// Models to compare the gain with. They need gold labels of the training sentences. `gold` is trained on the
+    /// gold labels. `oracle` is trained on your labels without the ones that gold contradicts
     #[arg(
         long,
         value_enum,
@@ -79,12 +86,12 @@ pub struct Run {
         help_heading = "Training"
     )]
     reference: Vec<ReferenceArg>,
-    /// Try the settings of the cleaning that the [sweep] table of this TOML file lists, and take those whose model
-    /// is best on dev (docs/RUNS.md)
+    /// Try several settings of the cleaning, and take the ones whose model is best on dev. The [sweep] table of this
+    /// TOML file lists them (docs/RUNS.md)
     #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
     sweep: Option<PathBuf>,
-    /// Which ways to clean are tried, unless another option settles that. The model that is best on dev decides
-    /// [default: usual]
+    /// Ways to clean that are tried. The one whose model is best on dev is taken. An option that settles a choice
+    /// ends its trial [default: usual; with `--dev-for epoch`: none]
     #[arg(long, value_enum, conflicts_with = "sweep", help_heading = "Cleaning")]
     trials: Option<Trials>,
 
@@ -122,12 +129,12 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
             let is_config = args.config.config.as_deref() == Some(file);
             if is_config {
                 for (option, list) in overruled(&mut sweep, config_file::given_after("sweep", matches)) {
-                    console::note(format_args!("--{option} is given: `{list}` of the [sweep] table is left out"));
+                    console::note(format_args!("--{option} overrides `{list}` in the [sweep] table"));
                 }
             } else {
                 for (option, list) in overruled(&mut sweep.clone(), config_file::given(matches)) {
                     let file = file.display();
-                    console::note(format_args!("`{list}` of {file} is tried: it goes before --{option}"));
+                    console::note(format_args!("`{list}` in {file} overrides --{option}"));
                 }
             }
             sweep
@@ -161,8 +168,8 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         let sweep = done.sweep.as_ref().map_or(String::new(), SweepResult::summary);
         let metrics = done.metrics.summary();
         format!(
-            "{sweep}{metrics}Everything is in {out}: open report.html there; `trainer serve --run {out}` shows the run on the page, to overrule \
-             single decisions\n"
+            "{sweep}{metrics}Everything is in {out}. Open report.html there to read the result. \
+             `trainer serve --run {out}` shows the run on the page, where you can overrule single decisions\n"
         )
     })
 }

@@ -13,7 +13,7 @@ use trainer::sample_corpus;
 use super::failure::usage;
 use super::output::Output;
 
-/// Write the bundled sample corpus: invented text, gold and distant labels.
+/// Write the bundled sample corpus: invented text with gold and distant labels.
 ///
 /// Example:
 ///   trainer sample --out sample
@@ -23,7 +23,7 @@ pub struct Sample {
     /// Folder for train-distant.json, train-gold.json, dev.json, test.json and dictionary.tsv
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Seed of the text
+    /// Seed of the invented text
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub fn carry_out(args: &Sample) -> Result<()> {
         let path = args.out.join(name);
         match std::fs::read(&path) {
             Ok(there) if there == text.as_bytes() => Ok(()),
-            Ok(_) => usage(Err(anyhow!("{} is there with other content: choose another --out", path.display()))),
+            Ok(_) => usage(Err(anyhow!("{} already exists with other content: choose another --out", path.display()))),
             Err(_) => write_whole(&path, text),
         }
     };

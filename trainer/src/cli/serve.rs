@@ -9,7 +9,7 @@ use trainer::{console, interrupt, serve};
 
 use super::output::Output;
 
-/// Serve the page on this machine, with a run opened.
+/// Serve the page on this machine, and show a run on it.
 ///
 /// Example:
 ///   trainer serve --run run
@@ -18,7 +18,7 @@ use super::output::Output;
 pub struct Serve {
     #[command(flatten)]
     server: ServerArgs,
-    /// Folder of a run to open
+    /// Folder of the run to show
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     #[command(flatten)]
@@ -28,10 +28,10 @@ pub struct Serve {
 /// How the page is served.
 #[derive(Args)]
 pub struct ServerArgs {
-    /// Folder of a built page [default: the page inside this program; where it was built without one, dist]
+    /// Folder of a built page [default: the page inside this program, or `dist` if it has none]
     #[arg(long, value_name = "DIR")]
     page: Option<PathBuf>,
-    /// Port on the loopback address; 0 takes a free one
+    /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     port: u16,
 }
@@ -52,7 +52,7 @@ pub fn carry_out(args: Serve) -> Result<()> {
 /// Says where the page is.
 pub fn announce(output: &Output, address: &str) {
     let told = output.result(&json!({ "address": address }), || {
-        format!("DynClean is at {address}\nNothing leaves this machine. Ctrl-C ends it.\n")
+        format!("DynClean is at {address}\nNothing leaves this machine. Press Ctrl-C to stop.\n")
     });
     if let Err(error) = told {
         // It serves all the same.

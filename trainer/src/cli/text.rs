@@ -17,14 +17,14 @@ use super::output::{self, Output};
 /// How text is read and labelled text written.
 #[derive(Args)]
 pub struct TextArgs {
-    /// Read raw text, a sentence a line, whatever it looks like [default: so is read what comes from
-    /// standard input or a .txt file and is neither JSON nor columns of tags]
+    /// Read the input as raw text, one sentence a line, whatever it looks like [default: only standard input and .txt
+    /// files, unless they hold JSON or columns of tags]
     #[arg(long, conflicts_with = "format")]
     plain_text: bool,
-    /// Write this format [default: that of the input; for raw text text-jsonl, which keeps the text as it is]
+    /// Format to write [default: the format of the input; for raw text text-jsonl, which keeps the text as it is]
     #[arg(long, value_name = "FORMAT", value_parser = format())]
     to: Option<Format>,
-    /// The file to write, a folder for brat, or - for standard output
+    /// The file to write, a folder for brat, or `-` for standard output
     #[arg(long, value_name = "FILE|-")]
     pub out: PathBuf,
     #[command(flatten)]
@@ -97,7 +97,7 @@ fn to_standard_output(corpus: &Corpus, options: &WriteOptions) -> Result<Vec<Str
     let Written { content, notes, layout } = formats::write(corpus, options);
     if layout.tag_ids().is_some() {
         return usage(Err(anyhow!(
-            "tag ids mean nothing without a tag_to_id.json beside the file; give --out a file, or --to another format"
+            "tag ids need a tag_to_id.json beside the file; give --out a file, or --to another format"
         )));
     }
     match content {

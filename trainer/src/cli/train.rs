@@ -17,11 +17,15 @@ use super::training::TrainingArgs;
 
 /// Train one model, and record its training dynamics.
 ///
-/// The first two steps of `trainer run`: a training on the labels as they are,
-/// and a second one with deliberately mislabelled threshold samples, by which
-/// `trainer clean` finds its thresholds. With --no-dynamics, only a model, on a
-/// cleaned corpus for example: its unknown spans are left out of the loss.
-/// Interrupted, the same command goes on where it stopped.
+/// This does the first two steps of `trainer run`. It trains on the labels as
+/// they are. Then it trains again with some labels made wrong on purpose
+/// (threshold samples); `trainer clean` can find thresholds from them.
+///
+/// With --no-dynamics it only trains a model, for example on a cleaned corpus.
+/// Unknown spans are left out of the loss.
+///
+/// If the training was interrupted, give the same command again. It goes on
+/// where it stopped.
 ///
 /// Examples:
 ///   trainer train --train train.json --dev dev.json --encoder builtin \
@@ -46,7 +50,7 @@ pub struct Train {
     /// Sentences with gold labels, to score the model
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     test: Option<PathBuf>,
-    /// The training sentences with gold labels: kept in dynamics.dyn, never trained on
+    /// The training sentences with gold labels. They are stored in dynamics.dyn, and never trained on
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     train_gold: Option<PathBuf>,
     /// Folder for model/, dynamics.dyn and metrics.json
@@ -57,10 +61,10 @@ pub struct Train {
 
     #[command(flatten)]
     training: TrainingArgs,
-    /// Do not train again with threshold samples: thresholds are then AUM < 0, or given by hand
+    /// Do not train again with threshold samples. Trust does not need them; by AUM, the automatic threshold is then 0
     #[arg(long, help_heading = "Training")]
     no_threshold_run: bool,
-    /// Record nothing: only a model
+    /// Train only a model, and record nothing
     #[arg(long, help_heading = "Training")]
     no_dynamics: bool,
 }
@@ -102,7 +106,7 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
         );
         if let Some(dynamics) = &metrics.dynamics {
             let dynamics = dynamics.display();
-            text += &format!("Its dynamics are in {dynamics}: `trainer clean` and `trainer report` take them\n");
+            text += &format!("The dynamics are in {dynamics}. `trainer clean` and `trainer report` read them\n");
         }
         text
     })

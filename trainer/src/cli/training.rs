@@ -16,33 +16,33 @@ use trainer::hub::Hub;
 /// The model and how it is trained.
 #[derive(Args)]
 pub struct TrainingArgs {
-    /// A BERT, RoBERTa, XLM-RoBERTa, CamemBERT or DistilBERT model: a folder in Hugging Face layout, or an id of
-    /// the Hugging Face hub (ORGANISATION/NAME, NAME, with @REVISION if need be); or `builtin` (small, trained
-    /// from scratch, no download)
+    /// A BERT, RoBERTa, XLM-RoBERTa, CamemBERT or DistilBERT model. Give a folder in Hugging Face layout, an id of the
+    /// Hugging Face hub (ORGANISATION/NAME or NAME, optionally with @REVISION), or `builtin` (small, trained from
+    /// scratch, no download)
     #[arg(long, value_name = "DIR|HUB-ID|builtin", help_heading = "Model")]
     pub encoder: String,
-    /// Download nothing: a hub id must be in the cache (also by HF_HUB_OFFLINE=1)
+    /// Download nothing; a model of the hub must be in the cache (the same as HF_HUB_OFFLINE=1)
     #[arg(long, help_heading = "Model")]
     pub offline: bool,
-    /// Where to compute: auto (the first GPU, where this build supports it and one answers, else the CPU), cpu,
-    /// cuda, cuda:N (the GPU of that number, from 0), metal
+    /// Where to compute: `auto` (the first GPU if this build supports it and one answers, else the CPU), `cpu`, `cuda`,
+    /// `cuda:N` (GPU number N, from 0), or `metal`
     #[arg(long, default_value = "auto", value_name = "DEVICE", value_parser = device, help_heading = "Model")]
     pub device: DeviceArg,
-    /// Numbers in which a GPU multiplies matrices [default: bf16 with CUDA, else f32]
+    /// Number type of matrix products on a GPU [default: bf16 with CUDA, else f32]
     #[arg(long, value_enum, value_name = "TYPE", help_heading = "Model")]
     pub dtype: Option<DtypeArg>,
     /// Widest candidate span, in tokens
     #[arg(long, default_value_t = shared::corpus::span::DEFAULT_MAX_WIDTH, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(WIDEST_SPAN)), help_heading = "Model")]
     pub max_span_width: u32,
-    /// Tell the span model the shape of words (capitals, digits) [default: where the encoder is blind to case]
+    /// Tell the span model the shape of each word (capitals, digits) [default: only if the encoder ignores case]
     #[arg(long, value_enum, default_value_t = WordShapes::Auto, hide_default_value = true, help_heading = "Model")]
     pub word_shapes: WordShapes,
-    /// Train pretrained word embeddings too
+    /// Also train the pretrained word embeddings
     #[arg(long, help_heading = "Model")]
     pub train_embeddings: bool,
 
-    /// Seed of everything random
+    /// Seed of all random choices
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Training")]
     pub seed: u64,
     /// Epochs of every training [default: 5; builtin: 6]
@@ -57,41 +57,41 @@ pub struct TrainingArgs {
     /// Learning rate of the span classifier [default: 5e-4 base-sized and builtin, 1e-3 smaller]
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Training")]
     pub head_rate: Option<f32>,
-    /// Steps over which the rates rise from 0 [default: 0 base-sized, 50 smaller]
+    /// Steps over which the learning rates rise from 0 [default: 0 base-sized, 50 smaller]
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     pub warmup: Option<usize>,
-    /// What the rates do after the warm-up [default: linear; builtin: constant]
+    /// What the learning rates do after the warm-up [default: linear; builtin: constant]
     #[arg(long, value_enum, value_name = "SHAPE", help_heading = "Training")]
     pub schedule: Option<Schedule>,
-    /// Scale gradients down to this norm where they are longer [default: never]
+    /// Scale gradients down to this norm if they are longer [default: never]
     #[arg(long, value_name = "NORM", value_parser = positive, help_heading = "Training")]
     pub clip_norm: Option<f32>,
-    /// Decoupled weight decay, of matrices; biases and layer norms do not decay
+    /// Decoupled weight decay of matrices; biases and layer norms do not decay
     #[arg(long, default_value_t = 0.0, value_name = "X", value_parser = rate, help_heading = "Training")]
     pub weight_decay: f32,
-    /// Which negatives enter the loss: those most like the positives, or all
+    /// Which negatives enter the loss: `top` (the ones most like the positives) or `all`
     #[arg(long, value_enum, default_value_t = NegativesArg::Top, help_heading = "Training")]
     pub negatives: NegativesArg,
-    /// With top negatives: share of the negatives left out of the loss
+    /// With `--negatives top`: share of the negatives that is left out of the loss
     #[arg(long, default_value_t = 0.95, value_name = "SHARE", value_parser = share, help_heading = "Training")]
     pub negative_rate: f32,
-    /// How threshold samples are mislabelled
+    /// Which wrong labels the threshold samples get
     #[arg(long, value_enum, default_value_t = SchemeArg::FakeClass, help_heading = "Training")]
     pub scheme: SchemeArg,
     /// Which logits are recorded
     #[arg(long, value_enum, default_value_t = Record::Evaluation, help_heading = "Training")]
     pub record: Record,
-    /// Train the first stage so many times, with seeds of their own, and judge by the mean of the logits
+    /// Train the first stage K times, each time with another seed, and judge by the mean of the logits
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100),
         help_heading = "Training")]
     pub ensemble: u32,
-    /// Do the threshold run at the same time as the main one: faster on a GPU or many cores, same result
+    /// Do the main run and the threshold run at the same time. Faster on a GPU or many cores, twice the memory
     #[arg(long, help_heading = "Training")]
     pub parallel_runs: bool,
-    /// Write a checkpoint whenever so many minutes have passed, besides after every epoch; 0: only then
+    /// Write a checkpoint every N minutes, and after every epoch; 0: only after every epoch
     #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Training")]
     pub checkpoint_minutes: u64,
-    /// Write a checkpoint every so many steps: for tests
+    /// Write a checkpoint every N steps (for tests)
     #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint_steps: Option<u64>,
 }
