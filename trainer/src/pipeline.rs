@@ -21,7 +21,7 @@ use shared::formats::{WriteOptions, dynclean_json};
 use shared::recording::dictionary::Entry;
 use shared::recording::dyn_file;
 use shared::recording::dynamics::Dynamics;
-use shared::report::{self, Outcome, Tried};
+use shared::report::{self, Tried};
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Policy};
 use crate::compute::{Place, Rounding};
@@ -43,6 +43,8 @@ pub const DYNAMICS: &str = "dynamics.dyn";
 pub const MODEL_RAW: &str = "model-raw";
 /// Folder, inside a run, of the model trained on the cleaned labels.
 pub const MODEL_CLEANED: &str = "model-cleaned";
+/// Folder, inside a run, of the model trained on the cleaned labels and on dev.
+pub const MODEL_WITH_DEV: &str = "model-with-dev";
 /// Folder of the model of a single training.
 pub const MODEL: &str = "model";
 /// Folder, inside a run, for the checkpoints of unfinished trainings.
@@ -51,6 +53,7 @@ const CONFIG: &str = "config.json";
 /// Scores of the model trained on the unchanged distant labels.
 pub(crate) const RAW: &str = "raw.json";
 const CLEANED_SCORES: &str = "cleaned-scores.json";
+const WITH_DEV_SCORES: &str = "with-dev-scores.json";
 /// The decisions of a run: settings, without any decision made by hand.
 pub const DECISIONS: &str = "decisions.json";
 const PROVENANCE: &str = "provenance.json";
@@ -63,8 +66,10 @@ const REPORT: &str = "report.html";
 pub struct Options {
     /// When checkpoints are written.
     pub checkpoints: Policy,
-    /// Models on other labels to compare the cleaning with. They need `--train-gold`.
+    /// Models on other labels to compare the cleaning with.
     pub references: Vec<Reference>,
+    /// Train a last model on the cleaned labels and on dev together.
+    pub learns_dev: bool,
     /// Run the training with threshold samples at the same time as the training on the distant labels.
     pub parallel_runs: bool,
     /// Where to compute.
@@ -73,13 +78,16 @@ pub struct Options {
     pub sweep: Sweep,
 }
 
-/// A model on labels that are only known from a gold layer.
+/// A model to compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reference {
-    /// Trained on the annotators' labels: the best result that can be expected.
+    /// Trained on the annotators' labels: the best result that can be expected. Needs `--train-gold`.
     Gold,
-    /// Trained on the distant labels without those that gold contradicts: a cleaning by removal without mistakes.
+    /// Trained on the distant labels without those that gold contradicts: a cleaning by removal without mistakes. Needs
+    /// `--train-gold`.
     Oracle,
+    /// Trained on the unchanged distant labels and on dev: what dev brings without any cleaning.
+    RawWithDev,
 }
 
 /// Result of a job.
@@ -142,7 +150,13 @@ impl Reference {
         match self {
             Self::Gold => "gold",
             Self::Oracle => "oracle",
+            Self::RawWithDev => "raw-with-dev",
         }
+    }
+
+    /// Returns whether it needs gold labels of the training sentences.
+    pub fn needs_gold(self) -> bool {
+        self != Self::RawWithDev
     }
 
     /// Returns the folder of the model.
@@ -208,13 +222,15 @@ pub fn run(
     };
     job.publish(&recorded.dynamics, &cleaning)?;
     let cleaned = job.retrain(&cleaning, &raw)?;
-    let mut test = TestScores { raw: raw.test.clone(), cleaned: cleaned.test.clone(), gold: None, oracle: None };
+    let with_dev = if options.learns_dev { Some(job.train_with_dev(&cleaning)?.test) } else { None };
+    let mut test = TestScores { with_dev, ..TestScores::new(raw.test.clone(), cleaned.test.clone()) };
     for &reference in &options.references {
         let result = job.train_reference(reference, &recorded.dynamics, &cleaning.judge)?;
         let score = result.map(|result| result.test);
         match reference {
             Reference::Gold => test.gold = score,
             Reference::Oracle => test.oracle = score,
+            Reference::RawWithDev => test.raw_with_dev = score,
         }
     }
     let tried = sweep.as_ref().map_or(Vec::new(), SweepResult::tried);
@@ -314,8 +330,9 @@ impl<'a> Job<'a> {
         let bound =
             Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind, computed_by };
         dir.bind(CONFIG, &bound, NOT_BINDING)?;
-        let references = [Reference::Gold, Reference::Oracle].map(Reference::model);
-        let models = [MODEL, MODEL_RAW, MODEL_CLEANED].into_iter().chain(references.iter().map(String::as_str));
+        let references = [Reference::Gold, Reference::Oracle, Reference::RawWithDev].map(Reference::model);
+        let models =
+            [MODEL, MODEL_RAW, MODEL_CLEANED, MODEL_WITH_DEV].into_iter().chain(references.iter().map(String::as_str));
         dir.remove_temporary_files(&models.chain([CHECKPOINTS, SCORES]).collect::<Vec<_>>());
         Ok(Self { kind, dir, files, config, options, spec, train, gold: corpora.train_gold, dev, test, contradicted })
     }
@@ -337,11 +354,14 @@ impl<'a> Job<'a> {
     /// labels.
     fn announce(&self, cleaned: u32) {
         let first = 2 * self.config.ensemble.max(1);
-        let compared = if self.gold.is_some() { self.options.references.len() as u32 } else { 0 };
+        let is_possible = |reference: &&Reference| self.gold.is_some() || !reference.needs_gold();
+        let compared = self.options.references.iter().filter(is_possible).count() as u32;
+        let with_dev = u32::from(self.options.learns_dev);
+        let with_dev_too = if with_dev > 0 { ", 1 on cleaned labels and dev" } else { "" };
         let compared_too = if compared > 0 { format!(", {compared} to compare with") } else { String::new() };
         console::status(format_args!(
-            "up to {} trainings: {first} on your labels, {cleaned} on cleaned labels{compared_too}",
-            first + cleaned + compared
+            "up to {} trainings: {first} on your labels, {cleaned} on cleaned labels{with_dev_too}{compared_too}",
+            first + cleaned + with_dev + compared
         ));
     }
 
@@ -444,6 +464,33 @@ impl<'a> Job<'a> {
         Ok(result)
     }
 
+    /// Trains on the cleaned labels and on dev, unless that is done already. Dev cannot choose an epoch here: the last
+    /// one counts.
+    fn train_with_dev(&self, cleaning: &Cleaning) -> Result<ModelResult> {
+        if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(WITH_DEV_SCORES)?
+            && of == cleaning.digest
+        {
+            console::status("the model on these cleaned labels and dev is already there: it is not trained again");
+            self.note_if_gone(MODEL_WITH_DEV, WITH_DEV_SCORES);
+            return Ok(done);
+        }
+        let name = format!("with-dev-{}", cleaning.digest);
+        let trained = self.train_followed_by_dev(&name, "cleaned labels and dev", &cleaning.corpus)?;
+        self.dir.remove(WITH_DEV_SCORES)?;
+        let result = self.result(&trained, MODEL_WITH_DEV)?;
+        self.dir.write_json(WITH_DEV_SCORES, &(&cleaning.digest, &result))?;
+        self.forget(&name)?;
+        Ok(result)
+    }
+
+    /// Trains on a corpus with the text of the training corpus, and on dev.
+    fn train_followed_by_dev(&self, name: &str, title: &str, corpus: &Corpus) -> Result<Trained> {
+        let both = corpus.followed_by(&self.dev.corpus)?;
+        let both = Prepared::new(both, self.spec, self.config.max_span_width, "the training corpus and dev")?;
+        let stage = self.stage_of(title, &both, &both.corpus, self.config);
+        self.train(name, &Stage { dev: None, ..stage })
+    }
+
     fn copy_model(&self, from: &str, to: &str) -> Result<()> {
         let from = self.dir.path(from);
         let about = || format!("cannot read {}", from.display());
@@ -454,21 +501,25 @@ impl<'a> Job<'a> {
         names.iter().try_for_each(|name| copy_whole(&from.join(name), &self.dir.path(to).join(name)))
     }
 
-    /// Trains a model to compare with, see [`Reference`]. Returns `None` without gold labels.
+    /// Trains a model to compare with, see [`Reference`]. Returns `None` if it needs gold labels and there are none.
     fn train_reference(&self, reference: Reference, dynamics: &Dynamics, judge: &Judge) -> Result<Option<ModelResult>> {
-        let (Some(gold), name) = (&self.gold, reference.name()) else { return Ok(None) };
+        let name = reference.name();
         let file = format!("{name}.json");
         if let Some(done) = self.dir.read_json(&file)? {
             self.note_if_gone(&reference.model(), &file);
             return Ok(Some(done));
         }
-        let stage = match reference {
-            Reference::Gold => self.stage("gold labels", gold, self.config),
-            Reference::Oracle => {
-                self.stage("oracle", &without_contradicted(&dynamics.corpus, gold, judge), self.config)
+        let trained = match (reference, &self.gold) {
+            (Reference::Gold, Some(gold)) => self.train(name, &self.stage("gold labels", gold, self.config))?,
+            (Reference::Oracle, Some(gold)) => {
+                let labels = without_contradicted(&dynamics.corpus, gold, judge);
+                self.train(name, &self.stage("oracle", &labels, self.config))?
+            }
+            (Reference::Gold | Reference::Oracle, None) => return Ok(None),
+            (Reference::RawWithDev, _) => {
+                self.train_followed_by_dev(name, "your labels and dev", &self.train.corpus)?
             }
         };
-        let trained = self.train(name, &stage)?;
         let result = self.result(&trained, &reference.model())?;
         self.dir.write_json(&file, &result)?;
         self.forget(name)?;
@@ -509,8 +560,7 @@ impl<'a> Job<'a> {
         dynamics: &Dynamics,
         cleaning: &Cleaning,
     ) -> Result<Metrics> {
-        let TestScores { raw: on_raw, cleaned: on_cleaned, gold, oracle } = test.clone();
-        let outcome = Outcome { raw: on_raw, cleaned: on_cleaned, gold, oracle, tried: tried.clone() };
+        let outcome = test.clone().outcome(tried.clone());
         let html = report::html(&report::Input {
             dynamics,
             judge: &cleaning.judge,
@@ -520,6 +570,7 @@ impl<'a> Job<'a> {
         self.dir.write(REPORT, html)?;
         let metrics = Metrics {
             gain_f1_points: 100.0 * (test.cleaned.overall.f1 - test.raw.overall.f1),
+            gain_with_dev_f1_points: test.with_dev.as_ref().map(|s| 100.0 * (s.overall.f1 - test.raw.overall.f1)),
             test,
             sweep: tried,
             dictionary_check: cleaning
@@ -542,7 +593,12 @@ impl<'a> Job<'a> {
 
     /// Prepares a training on the labels of `corpus`, which must have the text of the training corpus.
     pub(crate) fn stage<'s>(&'s self, name: &'s str, corpus: &Corpus, config: &'s Config) -> Stage<'s> {
-        let index = &self.train.index;
+        self.stage_of(name, &self.train, corpus, config)
+    }
+
+    /// Prepares a training on the labels of `corpus`, which must have the text of `train`.
+    fn stage_of<'s>(&'s self, name: &'s str, train: &'s Prepared, corpus: &Corpus, config: &'s Config) -> Stage<'s> {
+        let index = &train.index;
         let mut targets: Vec<Option<u32>> =
             corpus.dense_labels(index).iter().map(|&label| Some(u32::from(label))).collect();
         for id in corpus.unknown.iter().filter_map(|&span| index.id(span)) {
@@ -553,7 +609,7 @@ impl<'a> Job<'a> {
             name,
             config,
             spec: self.spec,
-            train: &self.train,
+            train,
             targets,
             n_labels,
             dev: Some(&self.dev),

@@ -9,7 +9,7 @@ use shared::detection::dictionary_check::Contradicted;
 use shared::detection::threshold::{Basis, Settings};
 use shared::evaluation::quality::NoiseDetection;
 use shared::evaluation::score::NerScore;
-use shared::report::Tried;
+use shared::report::{Outcome, Tried};
 
 /// The content of `metrics.json` after a single training.
 #[derive(Debug, Serialize)]
@@ -37,6 +37,9 @@ pub struct Metrics {
     pub test: TestScores,
     /// Cleaned minus raw test F1, in points.
     pub gain_f1_points: f64,
+    /// Test F1 of the model that also learned from dev, minus raw test F1, in points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gain_with_dev_f1_points: Option<f64>,
     /// Short list of the settings that a sweep tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<Tried>,
@@ -69,6 +72,12 @@ pub struct TestScores {
     pub raw: NerScore,
     /// Model trained on the cleaned labels.
     pub cleaned: NerScore,
+    /// Model trained on the cleaned labels and on dev.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub with_dev: Option<NerScore>,
+    /// Model trained on the unchanged distant labels and on dev, if requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_with_dev: Option<NerScore>,
     /// Model trained on the annotators' labels, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gold: Option<NerScore>,
@@ -103,6 +112,19 @@ impl Sides {
     }
 }
 
+impl TestScores {
+    /// Returns the scores of the two models that every run has.
+    pub(crate) fn new(raw: NerScore, cleaned: NerScore) -> Self {
+        Self { raw, cleaned, with_dev: None, raw_with_dev: None, gold: None, oracle: None }
+    }
+
+    /// Returns the scores with the settings that were tried, as the report shows them.
+    pub fn outcome(self, tried: Vec<Tried>) -> Outcome {
+        let Self { raw, cleaned, with_dev, raw_with_dev, gold, oracle } = self;
+        Outcome { raw, cleaned, with_dev, raw_with_dev, gold, oracle, tried }
+    }
+}
+
 impl Metrics {
     /// The result in a few lines, for a terminal.
     pub fn summary(&self) -> String {
@@ -110,22 +132,28 @@ impl Metrics {
             let percent = |v: f64| 100.0 * v;
             let o = s.overall;
             format!(
-                "  {name:<8} P {:5.1}  R {:5.1}  F1 {:5.1}\n",
+                "  {name:<15} P {:5.1}  R {:5.1}  F1 {:5.1}\n",
                 percent(o.precision),
                 percent(o.recall),
                 percent(o.f1)
             )
         };
         let mut text = String::from("Test scores of the model trained on\n");
-        text += &row("raw", &self.test.raw);
-        text += &row("cleaned", &self.test.cleaned);
-        if let Some(gold) = &self.test.gold {
-            text += &row("gold", gold);
+        let test = &self.test;
+        let rows = [
+            ("your labels", Some(&test.raw)),
+            ("… and dev", test.raw_with_dev.as_ref()),
+            ("cleaned labels", Some(&test.cleaned)),
+            ("… and dev", test.with_dev.as_ref()),
+            ("gold labels", test.gold.as_ref()),
+            ("oracle", test.oracle.as_ref()),
+        ];
+        text.extend(rows.iter().filter_map(|&(name, score)| Some(row(name, score?))));
+        text += &format!("Cleaning alone gains {:+.1} F1 points", self.gain_f1_points);
+        if let Some(gain) = self.gain_with_dev_f1_points {
+            text += &format!(". Cleaning and dev together gain {gain:+.1}");
         }
-        if let Some(oracle) = &self.test.oracle {
-            text += &row("oracle", oracle);
-        }
-        text += &format!("  gain {:+.1} F1 points (one seed; expect 2 to 3 points of noise)\n", self.gain_f1_points);
+        text += " (one seed: expect 2 to 3 points of noise)\n";
         if let Some(Contradicted { entries, spans }) = self.dictionary_check {
             text += &format!("Dev contradicts {entries} dictionary entries, which label {spans} spans\n");
         }

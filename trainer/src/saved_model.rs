@@ -14,7 +14,7 @@ use shared::evaluation::score::{NerScore, score_entities};
 use crate::config::{Config, WIDEST_SPAN};
 use crate::encoder::{EncoderSpec, Vocabulary};
 use crate::parameters::Parameters;
-use crate::pipeline::{MODEL, MODEL_CLEANED, MODEL_RAW};
+use crate::pipeline::{MODEL, MODEL_CLEANED, MODEL_RAW, MODEL_WITH_DEV};
 use crate::progress::Progress;
 use crate::random::stream;
 use crate::span_model::{Found, SpanModel};
@@ -103,7 +103,7 @@ impl SavedModel {
 /// training.
 fn model_folder(folder: &Path) -> Result<PathBuf> {
     let is_model = |folder: &PathBuf| folder.join(SETTINGS).is_file();
-    let inside = [MODEL_CLEANED, MODEL].map(|name| folder.join(name));
+    let inside = [MODEL_WITH_DEV, MODEL_CLEANED, MODEL].map(|name| folder.join(name));
     let found = std::iter::once(folder.to_owned()).chain(inside).find(is_model);
     ensure!(
         found.is_some() || !is_model(&folder.join(MODEL_RAW)),

@@ -47,6 +47,14 @@ impl TokenTable {
         Ok(())
     }
 
+    /// Appends all sentences of another table.
+    ///
+    /// # Errors
+    /// When the text becomes longer than 4 GiB.
+    pub fn append(&mut self, other: &Self) -> Result<(), TextTooLong> {
+        (0..other.n_sentences() as u32).try_for_each(|sentence| self.push(other.sentence(sentence)))
+    }
+
     /// Number of sentences.
     pub fn n_sentences(&self) -> usize {
         self.sentence_ends.len()
@@ -196,6 +204,27 @@ impl Corpus {
         }
         self.labels = labels.clone();
         Ok(self)
+    }
+
+    /// Returns the sentences of this corpus, and after them those of another one: text, entities and unknown spans. Both
+    /// must number their labels alike. Other fields are left out.
+    ///
+    /// # Errors
+    /// When the text becomes longer than 4 GiB.
+    pub fn followed_by(&self, other: &Self) -> Result<Self, TextTooLong> {
+        let mut tokens = self.tokens.clone();
+        tokens.append(&other.tokens)?;
+        let n = self.n_sentences() as u32;
+        let moved = |span: Span| Span { sentence: span.sentence + n, ..span };
+        let entities = other.entities.iter().map(|entity| Entity { span: moved(entity.span), ..*entity });
+        let unknown = other.unknown.iter().map(|&span| moved(span));
+        Ok(Self {
+            tokens,
+            labels: self.labels.clone(),
+            entities: self.entities.iter().copied().chain(entities).collect(),
+            unknown: self.unknown.iter().copied().chain(unknown).collect(),
+            ..Self::default()
+        })
     }
 }
 

@@ -39,7 +39,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     The model is a span model (`logits` over all spans), not an `AutoModelForTokenClassification`.
     """
     folder = Path(path)
-    for inside in (folder, folder / "model-cleaned", folder / "model"):
+    for inside in (folder, folder / "model-with-dev", folder / "model-cleaned", folder / "model"):
         if (inside / "dynclean.json").is_file():
             return Model(inside)
     raise DynCleanError(f"there is no model in {folder}: give the folder of a run, or one in it such as model-cleaned")

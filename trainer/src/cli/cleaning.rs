@@ -54,9 +54,9 @@ pub struct CleaningOptions {
     /// enough (.8 by trust, .5 by AUM), else it is removed. `remove`: it is always removed [default: relabel]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub on_wrong: Option<OnWrong>,
-    /// What dev may decide. `calibration`: it chooses the best epoch and corrects dictionary entries that it
-    /// contradicts, and `run` keeps your labels if the cleaned model is worse on dev. `epoch`: it chooses the best
-    /// epoch and nothing else [default: calibration]
+    /// What dev is used for. `epoch`: it chooses the best epoch, and nothing else. `calibration`: it also corrects
+    /// dictionary entries that it contradicts, and `run` keeps your labels if the cleaned model is worse on dev.
+    /// `training`: `run` also trains a last model on the cleaned labels and dev together [default: training]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub dev_for: Option<DevFor>,
     /// Judge every suspicious negative, whatever it overlaps. Without this option, `--metric aum` and `confidence`
@@ -140,6 +140,7 @@ pub enum Threshold {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DevFor {
+    Training,
     Calibration,
     Epoch,
 }

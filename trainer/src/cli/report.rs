@@ -84,5 +84,5 @@ fn outcome(metrics: &Path, in_force: &Settings) -> Result<Outcome> {
             metrics.display()
         ));
     }
-    Ok(Outcome { raw: test.raw, cleaned: test.cleaned, gold: test.gold, oracle: test.oracle, tried: sweep })
+    Ok(test.outcome(sweep))
 }

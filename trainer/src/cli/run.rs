@@ -75,14 +75,14 @@ pub struct Run {
 
     #[command(flatten)]
     training: TrainingArgs,
-    /// Models to compare the gain with. They need gold labels of the training sentences. `gold` is trained on the
-    /// gold labels. `oracle` is trained on your labels without the ones that gold contradicts
+    /// Models to compare with. `gold` is trained on the gold labels of the training sentences. `oracle` is trained on
+    /// your labels without the ones that gold contradicts. `raw-with-dev` is trained on your labels and dev
     #[arg(
         long,
         value_enum,
         value_delimiter = ',',
         default_value = "gold",
-        value_name = "gold,oracle|none",
+        value_name = "gold,oracle,raw-with-dev|none",
         help_heading = "Training"
     )]
     reference: Vec<ReferenceArg>,
@@ -103,6 +103,7 @@ pub struct Run {
 enum ReferenceArg {
     Gold,
     Oracle,
+    RawWithDev,
     None,
 }
 
@@ -153,11 +154,13 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
     let references = args.reference.iter().filter_map(|reference| match reference {
         ReferenceArg::Gold => Some(Reference::Gold),
         ReferenceArg::Oracle => Some(Reference::Oracle),
+        ReferenceArg::RawWithDev => Some(Reference::RawWithDev),
         ReferenceArg::None => None,
     });
     let options = Options {
         checkpoints: args.training.checkpoints(),
         references: references.collect(),
+        learns_dev: args.cleaning.dev_for.unwrap_or(DevFor::Training) == DevFor::Training,
         parallel_runs: args.training.parallel_runs,
         place,
         sweep,
