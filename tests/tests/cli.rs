@@ -86,7 +86,7 @@ fn a_run_its_models_and_its_report_come_back() {
     assert!(metrics["test"]["raw"]["f1"].as_f64().unwrap() > 0.2, "{}", metrics["test"]["raw"]);
 
     // A saved model has exactly the scores of the run, evaluated directly or from the files it labels.
-    for (model, of) in [("run", "cleaned"), ("run/model-raw", "raw")] {
+    for (model, of) in [("run", "with_dev"), ("run/model-cleaned", "cleaned"), ("run/model-raw", "raw")] {
         assert_eq!(trainer.json(&format!("evaluate --model {model} --corpus s/test.json")), metrics["test"][of]);
         let told = trainer.json(&format!("predict --model {model} --input s/test.json --out p.json --margins m.csv"));
         let n: u64 = told["entities"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
@@ -94,7 +94,8 @@ fn a_run_its_models_and_its_report_come_back() {
         assert_eq!(String::from_utf8(trainer.read("m.csv")).unwrap().lines().count() as u64, 1 + n);
         assert_eq!(trainer.json("evaluate --predictions p.json --corpus s/test.json"), metrics["test"][of]);
     }
-    // If the cleaned model is missing, the raw model is not used in its place.
+    // If the models on cleaned labels are missing, the raw model is not used in their place.
+    std::fs::remove_dir_all(trainer.folder.path().join("run/model-with-dev")).unwrap();
     let (cleaned, aside) = (trainer.folder.path().join("run/model-cleaned"), trainer.folder.path().join("aside"));
     std::fs::rename(&cleaned, &aside).unwrap();
     for command in ["evaluate --model run --corpus s/test.json", "predict --model run --input s/test.json --out q.json"]

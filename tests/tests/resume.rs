@@ -183,6 +183,7 @@ fn killed_at_any_moment_it_ends_as_if_undisturbed() {
         ("dynamics.dyn", 1),
         ("checkpoint/cleaned-*", 5),
         ("sweep.json", 1),
+        ("checkpoint/with-dev-*", 2),
         ("checkpoint/gold.safetensors", 3),
     ]
     .into_iter()
@@ -430,9 +431,9 @@ fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
     let toml = "[sweep]\nwindows = [\"1-2\", \"1-9\"]\npositives = [{ fixed = 0.0 }, { fixed = 0.5 }]\n\
                 negatives = [{ fixed = 0.0 }]\nseeds = 2\n";
     std::fs::write(&file, toml).unwrap();
-    bench.succeed("run", &["--reference", "oracle", "--trials", "none"]);
+    bench.succeed("run", &["--reference", "oracle", "--trials", "none", "--dev-for", "calibration"]);
     let before = std::fs::metadata(bench.path("run").join("dynamics.dyn")).unwrap().modified().unwrap();
-    let options = ["--reference", "oracle", "--sweep", file.to_str().unwrap()];
+    let options = ["--reference", "oracle,raw-with-dev", "--sweep", file.to_str().unwrap(), "--dev-for", "calibration"];
     kill(bench.until_there_is("sweep", "run", &options));
     let output = bench.succeed("run", &options);
     assert_eq!(std::fs::metadata(bench.path("run").join("dynamics.dyn")).unwrap().modified().unwrap(), before);
@@ -443,6 +444,8 @@ fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
     let json = |name: &str| -> Value { serde_json::from_slice(&files[name]).unwrap() };
     let (sweep, metrics) = (json("sweep.json"), json("metrics.json"));
     assert!(metrics["test"]["oracle"]["f1"].is_number() && metrics["test"].get("gold").is_none());
+    // Dev teaches only where it is asked to, and the reference needs no gold labels.
+    assert!(metrics["test"].get("with_dev").is_none() && metrics["test"]["raw_with_dev"]["f1"].is_number());
     let combinations = sweep["combinations"].as_array().unwrap();
     // There are only two epochs, so both windows judge the same. Their cleaned corpus is trained on only once.
     assert_eq!(combinations[0]["cleaned"], combinations[2]["cleaned"]);
@@ -461,7 +464,7 @@ fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
     assert_eq!(chosen["dev_f1"][0], metrics["dev_f1"]["cleaned"], "the first seed is the run's own");
 
     let report = String::from_utf8_lossy(&files["report.html"]).into_owned();
-    assert!(report.contains("<h2>Settings tried</h2>") && report.contains("<th>oracle P</th>"));
+    assert!(report.contains("<h2>Settings tried</h2>") && report.contains("<td>oracle</td>"));
     assert_eq!(report.matches(">taken<").count(), 1);
 
     // The same sweep without interruption, and then once more when nothing is left to do.

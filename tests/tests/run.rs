@@ -84,6 +84,11 @@ fn the_whole_job_on_the_sample() {
     assert!(f1("raw") > 0.4 && f1("cleaned") > 0.4, "the model learns: {} and {}", f1("raw"), f1("cleaned"));
     assert!(f1("gold") > f1("raw") + 0.05, "gold labels teach more: {} and {}", f1("gold"), f1("raw"));
     assert!(f1("cleaned") > f1("raw") + 0.01, "the cleaning helps: {} and {}", f1("cleaned"), f1("raw"));
+    // Dev has right labels.
+    assert!(f1("with_dev") > f1("cleaned"), "dev teaches: {} and {}", f1("with_dev"), f1("cleaned"));
+    let gain = |which: &str| 100.0 * (f1(which) - f1("raw"));
+    assert!((metrics["gain_with_dev_f1_points"].as_f64().unwrap() - gain("with_dev")).abs() < 1e-9);
+    assert!((metrics["gain_f1_points"].as_f64().unwrap() - gain("cleaned")).abs() < 1e-9);
     let on_dev = |which: &str| metrics["dev_f1"][which].as_f64().unwrap();
     assert!(on_dev("cleaned") >= on_dev("raw"), "no label changed is one of the trials: {}", metrics["dev_f1"]);
     // After the cleaning, the labels agree better with the annotators.
@@ -217,7 +222,7 @@ fn same_seed_same_bytes_for_any_number_of_threads() {
         let arguments = [run_arguments(&files, "builtin", &out, ("1", "3")), options].concat();
         let output = Command::new(&binary).args(&arguments).env("RAYON_NUM_THREADS", threads).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        ["dynamics.dyn", "cleaned.json", "model-cleaned/model.safetensors"]
+        ["dynamics.dyn", "cleaned.json", "model-cleaned/model.safetensors", "model-with-dev/model.safetensors"]
             .map(|name| std::fs::read(out.join(name)).unwrap())
     };
     assert!(dynamics("1") == dynamics("3"));

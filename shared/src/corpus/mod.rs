@@ -266,6 +266,21 @@ mod tests {
     }
 
     #[test]
+    fn sentences_of_another_corpus_come_after_ones_own() {
+        let read = |json: &str| crate::formats::dynclean_json::read(json.as_bytes()).unwrap();
+        let first = read(r#"[{"tokens": ["a", "b"], "entities": [[1, 1, "X"]], "unknown": [[0, 0]], "id": 7}]"#);
+        let second = read(
+            r#"[{"tokens": [], "entities": []},
+                {"tokens": ["c"], "entities": [[0, 0, "X"]]}, {"tokens": ["d"], "entities": [], "unknown": [[0, 0]]}]"#,
+        );
+        let both = first.followed_by(&second).unwrap();
+        assert_eq!((both.n_sentences(), both.tokens.surface(both.entities[1].span)), (4, "c".to_owned()));
+        assert_eq!((both.entities_of(0).len(), both.entities_of(2).len()), (1, 1));
+        assert_eq!((both.unknown_of(0).len(), both.unknown_of(3).len()), (1, 1));
+        assert_eq!(both.tokens.lengths().collect::<Vec<_>>(), [2, 0, 1, 1]);
+    }
+
+    #[test]
     fn inconsistent_columns_are_seen() {
         let mut table = TokenTable::default();
         table.push(["é"]).unwrap();

@@ -75,6 +75,7 @@ impl Judge {
             Signal::Width => "several words long".to_owned(),
             Signal::WholeRun => "capitalised like a whole name, and not labelled".to_owned(),
             Signal::JoinedRun => "two names joined by a short word".to_owned(),
+            Signal::RunOfEntity => "a labelled entity is only a part of it".to_owned(),
             Signal::Overlap => "overlaps a labelled entity".to_owned(),
         })
     }

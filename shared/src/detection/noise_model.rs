@@ -55,6 +55,8 @@ pub enum Signal {
     LowerCaseRun,
     /// 1 if a whole run has a joining word inside.
     JoinedRun,
+    /// 1 if the span is a whole run, and a labelled entity is only a part of it.
+    RunOfEntity,
     /// 1 if the span overlaps a labelled entity.
     Overlap,
     /// The highest AUM of the entities that the span overlaps, −4 to 4.
@@ -82,6 +84,7 @@ const NEGATIVES: &[(Signal, f32)] = &[
     (Signal::MissedRuns, 1.0),
     (Signal::LowerCaseRun, -3.0),
     (Signal::JoinedRun, -1.0),
+    (Signal::RunOfEntity, 1.5),
     (Signal::Overlap, -0.6),
     (Signal::OverlapAum, -0.4),
     (Signal::WeakerThanRival, -0.2),
@@ -139,6 +142,7 @@ impl Signal {
             Self::MissedRuns => 0.0,
             Self::LowerCaseRun => yes(text.is_run) * text.lower,
             Self::JoinedRun => yes(text.is_joined),
+            Self::RunOfEntity => yes(text.is_run_of_entity),
             Self::Overlap => yes(text.is_covered),
             Self::OverlapAum if known.overlapped == f32::NEG_INFINITY => 0.0,
             Self::OverlapAum => known.overlapped.clamp(-4.0, 4.0),
@@ -285,8 +289,8 @@ mod tests {
         // *States*: −1.05 − .65·2 + .2·(6 − 1) + 2.8·10/11 = 1.195….
         let expected = 1.0 / (1.0 + (-1.35 + 28.0 / 11.0f64).exp());
         assert!((f64::from(trust[5]) - expected).abs() < 1e-6, "{}", trust[5]);
-        // *United States*: −.3 − .35 + 1.5 + 0 − .6 − .4·2 = −.55; no overlapping span is more suspicious.
-        let expected = 1.0 / (1.0 + (-0.55f64).exp());
+        // *United States*: −.3 − .35 + 1.5 + 0 + 1.5 − .6 − .4·2 = .95; no overlapping span is more suspicious.
+        let expected = 1.0 / (1.0 + 0.95f64.exp());
         assert!((f64::from(trust[4]) - expected).abs() < 1e-6, "{}", trust[4]);
         // *United*, AUM 5, is not a whole run: −.3 − .35·5 − .5 − 2.3·C − .2·3. It overlaps no entity. C counts
         // one entity and the prior (nine of ten).

@@ -25,6 +25,8 @@ pub struct Evidence {
     words: Vec<Words>,
     /// Lower-case share of each token.
     lower: Vec<f32>,
+    /// The whole runs of which a labelled entity is only a part, in order.
+    runs_of_entities: Vec<Span>,
     /// How far capitals mark names in this corpus.
     pub capitals: Capitals,
 }
@@ -39,6 +41,8 @@ pub struct SpanEvidence {
     pub is_run: bool,
     /// Whether the span is a run with a joining word inside, such as *of*.
     pub is_joined: bool,
+    /// Whether the span is a whole run, and a labelled entity is only a part of it.
+    pub is_run_of_entity: bool,
     /// Whether all words are capitalised. Only then does `lower` count for an entity.
     pub is_capitalised: bool,
     /// The smallest lower-case share of the span's words, 0 to 1. See [`case`].
@@ -86,12 +90,17 @@ impl Evidence {
             }
         }
         first.push(words.len() as u32);
-        let mut evidence = Self { first, words, lower, capitals: Capitals::default() };
+        let (runs_of_entities, capitals) = (Vec::new(), Capitals::default());
+        let mut evidence = Self { first, words, lower, runs_of_entities, capitals };
         for entity in &corpus.entities {
             for word in evidence.of_mut(entity.span) {
                 *word |= Words::COVERED;
             }
         }
+        let run = |entity: &Entity| capitals::longer_run(evidence.sentence(entity.span.sentence)?.0, entity.span);
+        let mut runs_of_entities: Vec<Span> = corpus.entities.iter().filter_map(run).collect();
+        runs_of_entities.sort_unstable();
+        evidence.runs_of_entities = runs_of_entities;
         let is_capitalised = |entity: &&Entity| {
             let mut words = corpus.tokens.words(entity.span);
             let ends = [words.clone().next(), words.clone().last()];
@@ -147,6 +156,7 @@ impl Evidence {
             run: if is_entity { capitals::longer_run(sentence, span) } else { None },
             is_run,
             is_joined: is_run && !words.iter().all(|word| word.has(Words::NAME)),
+            is_run_of_entity: is_run && self.runs_of_entities.binary_search(&span).is_ok(),
             is_capitalised: words.iter().all(|word| word.has(Words::CAPITALISED)),
             lower: lower.iter().copied().fold(1.0, f32::min),
             start_lower,
@@ -204,6 +214,9 @@ mod tests {
         assert_eq!(evidence.of(span(1, 1, 2), true).run, Some(span(1, 0, 2)));
         // *The* begins a sentence and is in lower case elsewhere, so it is not part of the name.
         assert_eq!(evidence.of(span(2, 1, 1), true).run, None);
+        // This is about the run itself, not about other runs of the sentence.
+        let is_run_of_entity = |start, end| evidence.of(span(0, start, end), false).is_run_of_entity;
+        assert!(is_run_of_entity(2, 3) && !is_run_of_entity(2, 5) && !is_run_of_entity(5, 5));
         // A labelled entity bounds the run.
         let bounded = Corpus {
             entities: vec![corpus.entities[0], crate::corpus::Entity { span: span(0, 2, 2), label: 1 }],
