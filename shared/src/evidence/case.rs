@@ -55,6 +55,39 @@ impl CaseCounts {
         lower / (lower + counts.capitalised as f32 + 0.5)
     }
 
+    /// The lower-case share of the first word of sentences, counted only where their second word follows it: *the Beatles*
+    /// against *The Beatles* within a sentence. Each word counts once as its share in the whole corpus, so that pairs that
+    /// stand nowhere else have that share. Sentences of one word are left out.
+    pub fn shares_at_start(&self, tokens: &TokenTable, sentences: &[u32]) -> HashMap<u32, f32> {
+        let first_two = |sentence: u32| {
+            let mut words = tokens.sentence(sentence);
+            Some((words.next()?, words.next()?))
+        };
+        // The first words, in lower case, by second word.
+        let mut pairs: HashMap<&str, HashMap<String, Counts>> = HashMap::new();
+        for (first, second) in sentences.iter().filter_map(|&sentence| first_two(sentence)) {
+            pairs.entry(second).or_default().entry(first.to_lowercase()).or_default();
+        }
+        for sentence in 0..tokens.n_sentences() as u32 {
+            let words = tokens.sentence(sentence).skip(1);
+            for (first, second) in words.clone().zip(words.skip(1)) {
+                let Some(counts) = pairs.get_mut(second).and_then(|firsts| firsts.get_mut(&first.to_lowercase()))
+                else {
+                    continue;
+                };
+                counts.lower += u32::from(is_in_lower_case(first));
+                counts.capitalised += u32::from(is_capitalised(first));
+            }
+        }
+        let share = |sentence: u32| {
+            let (first, second) = first_two(sentence)?;
+            let counts = pairs.get(second)?.get(&first.to_lowercase())?;
+            let lower = counts.lower as f32 + self.lower_share(first);
+            Some((sentence, lower / (counts.lower + counts.capitalised + 1) as f32))
+        };
+        sentences.iter().filter_map(|&sentence| share(sentence)).collect()
+    }
+
     /// Whether a word joins the parts of a name, such as *of*, *de*, *van*: a frequent lower-case word of at most
     /// three letters. This needs no word list of any language.
     pub fn is_joining(&self, word: &str) -> bool {
@@ -95,6 +128,19 @@ mod tests {
         assert_eq!(counts.lower_share("unseen"), 0.0);
         assert!(counts.is_joining("an") && counts.is_joining("and"));
         assert!(!counts.is_joining("sells") && !counts.is_joining(",") && !counts.is_joining("An"));
+    }
+
+    #[test]
+    fn shares_at_the_start_are_those_before_the_second_word() {
+        let mut tokens = TokenTable::default();
+        tokens.push(["The", "Beatles", "saw", "the", "Beatles"]).unwrap();
+        tokens.push(["The", "Times", "of", "The", "Times", "and", "The", "Times"]).unwrap();
+        tokens.push(["The", "Dog", "and", "the", "cat"]).unwrap();
+        tokens.push(["The"]).unwrap();
+        let shares = CaseCounts::new(&tokens).shares_at_start(&tokens, &[0, 1, 2, 3]);
+        // *the* in the whole corpus: twice in lower case, twice capitalised within a sentence.
+        let all = 2.0 / 4.5;
+        assert_eq!(shares, HashMap::from([(0, (1.0 + all) / 2.0), (1, all / 3.0), (2, all)]));
     }
 
     #[test]

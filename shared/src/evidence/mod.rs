@@ -7,6 +7,8 @@
 pub mod capitals;
 pub mod case;
 
+use std::collections::HashMap;
+
 use self::capitals::{Capitals, Counts, Words};
 use self::case::CaseCounts;
 use crate::corpus::span::Span;
@@ -25,6 +27,9 @@ pub struct Evidence {
     words: Vec<Words>,
     /// Lower-case share of each token.
     lower: Vec<f32>,
+    /// Lower-case share of the first word of sentences that begin with an entity of several words, if that word is
+    /// capitalised only because it begins the sentence.
+    starts: HashMap<u32, f32>,
     /// The whole runs of which a labelled entity is only a part, in order.
     runs_of_entities: Vec<Span>,
     /// How far capitals mark names in this corpus.
@@ -47,8 +52,8 @@ pub struct SpanEvidence {
     pub is_capitalised: bool,
     /// The smallest lower-case share of the span's words, 0 to 1. See [`case`].
     pub lower: f32,
-    /// For an entity of several words at the start of a sentence: the lower-case share of its first word, if that
-    /// word is capitalised only because it begins the sentence (*The* in *The Beatles*). Otherwise 0.
+    /// For an entity of several words at the start of a sentence: the lower-case share of its first word before its
+    /// second, if that word is capitalised only because it begins the sentence (*The* in *The Beatles*). Otherwise 0.
     pub start_lower: f32,
     /// Whether a token of the span belongs to a labelled entity.
     pub is_covered: bool,
@@ -90,13 +95,21 @@ impl Evidence {
             }
         }
         first.push(words.len() as u32);
-        let (runs_of_entities, capitals) = (Vec::new(), Capitals::default());
-        let mut evidence = Self { first, words, lower, runs_of_entities, capitals };
+        let (starts, runs_of_entities, capitals) = (HashMap::new(), Vec::new(), Capitals::default());
+        let mut evidence = Self { first, words, lower, starts, runs_of_entities, capitals };
         for entity in &corpus.entities {
             for word in evidence.of_mut(entity.span) {
                 *word |= Words::COVERED;
             }
         }
+        let is_at_start = |entity: &&Entity| {
+            let word = evidence.sentence(entity.span.sentence).and_then(|(words, _)| words.first());
+            let is_no_name = word.is_some_and(|word| word.has(Words::CAPITALISED) && !word.has(Words::NAME));
+            entity.span.start == 0 && entity.span.end > 0 && is_no_name
+        };
+        let at_start: Vec<u32> =
+            corpus.entities.iter().filter(is_at_start).map(|entity| entity.span.sentence).collect();
+        evidence.starts = counts.shares_at_start(&corpus.tokens, &at_start);
         let run = |entity: &Entity| capitals::longer_run(evidence.sentence(entity.span.sentence)?.0, entity.span);
         let mut runs_of_entities: Vec<Span> = corpus.entities.iter().filter_map(run).collect();
         runs_of_entities.sort_unstable();
@@ -146,12 +159,8 @@ impl Evidence {
             return SpanEvidence::default();
         };
         let is_run = capitals::is_whole_run(sentence, span.start as usize, span.end as usize);
-        let start_lower = match (words, lower) {
-            ([word, _, ..], [share, ..]) if is_entity && span.start == 0 => {
-                if word.has(Words::CAPITALISED) && !word.has(Words::NAME) { *share } else { 0.0 }
-            }
-            _ => 0.0,
-        };
+        let is_long_at_start = is_entity && span.start == 0 && span.end > 0;
+        let start_lower = is_long_at_start.then(|| self.starts.get(&span.sentence)).flatten().copied().unwrap_or(0.0);
         SpanEvidence {
             run: if is_entity { capitals::longer_run(sentence, span) } else { None },
             is_run,
@@ -233,7 +242,7 @@ mod tests {
                 {"tokens": ["The", "the", "the"], "entities": [[0, 0, "ORG"]]}]"#,
         );
         let evidence = Evidence::new(&corpus, 8);
-        // *the*: three times in lower case, and twice capitalised inside a sentence.
+        // *the*: three times in lower case, and twice capitalised inside a sentence, but never before *Beatles*.
         assert_eq!(evidence.of(span(0, 0, 1), true).start_lower, 3.0 / 5.5);
         assert_eq!(evidence.of(span(0, 0, 1), false).start_lower, 0.0, "only entities");
         assert_eq!(evidence.of(span(1, 0, 1), true).start_lower, 0.0, "Tom is a name");
