@@ -159,7 +159,7 @@ impl Metrics {
         }
         let t = &self.cleaning.thresholds;
         for (name, side, threshold) in
-            [("positives", Side::Positives, t.positives), ("negatives", Side::Negatives, t.negatives)]
+            [("entities", Side::Positives, t.positives), ("O spans", Side::Negatives, t.negatives)]
         {
             let (changed, metric) = (self.cleaning.changed(side), self.settings.metric.name());
             text += &match threshold.basis {
