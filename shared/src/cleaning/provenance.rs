@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::cleaning::Decisions;
 use crate::corpus::Corpus;
-use crate::corpus::decision::Decision;
-use crate::corpus::labels::LabelId;
+use crate::corpus::decision::{Decision, Side};
+use crate::corpus::labels::{LabelId, O};
 use crate::corpus::span::{Span, SpanId};
 use crate::detection::judge::Judge;
 use crate::detection::threshold::{Settings, Thresholds};
@@ -38,12 +38,38 @@ struct Change<'a> {
     wrong: Option<f32>,
     /// The reasons, in words.
     because: String,
+    /// The other half of a boundary repair: the entity was only a part of a run, and the run is the entity now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    together_with: Option<Half>,
+}
+
+/// The other span of a boundary repair, in the same sentence.
+#[derive(Serialize)]
+struct Half {
+    start: u32,
+    end: u32,
+    text: String,
+}
+
+/// Pairs the two spans of every boundary repair, in both directions: an entity that changed, and the longer run that became
+/// an entity in its place (*States* PER → *United States* LOC). Both are one decision.
+fn repairs(judge: &Judge, decided: &BTreeMap<SpanId, Decision>) -> BTreeMap<SpanId, SpanId> {
+    let becomes_entity = |id: &SpanId| matches!(decided.get(id), Some(Decision::Relabel(label)) if *label != O);
+    let changed = decided.iter().filter(|&(&id, &decision)| {
+        judge.side(id) == Side::Positives && matches!(decision, Decision::Remove | Decision::Relabel(_))
+    });
+    let pairs = changed.filter_map(|(&part, _)| {
+        let run = judge.index.id(judge.longer_run(part)?).filter(becomes_entity)?;
+        Some([(part, run), (run, part)])
+    });
+    pairs.flatten().collect()
 }
 
 /// Writes the changes as JSON, one per line. Each has the span, its text, the old label (`was`), the new label
 /// (`now`, null if it was removed), and who decided (`by`: a rule, the dictionary check, or a person). Then come
 /// the metric value by which it was judged (`value`), the label that the model predicts, the probability that the
-/// old label is wrong (`wrong`) and the reasons (`because`). `decided` must come from [`Decisions::resolve`].
+/// old label is wrong (`wrong`) and the reasons (`because`). The two changes of a boundary repair name each other
+/// (`together_with`). `decided` must come from [`Decisions::resolve`].
 pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTreeMap<SpanId, Decision>) -> String {
     let judgement = judge.under(&decisions.settings);
     let by_hand: BTreeSet<Span> = decisions.overrides.iter().map(|&(span, _)| span).collect();
@@ -53,6 +79,11 @@ pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTr
         dynamics: &decisions.dynamics,
         settings: &decisions.settings,
         thresholds: judgement.thresholds(),
+    };
+    let repairs = repairs(judge, decided);
+    let half = |id: &SpanId| {
+        let span = judge.index.span(*repairs.get(id)?)?;
+        Some(Half { start: span.start, end: span.end, text: corpus.tokens.surface(span) })
     };
     let name = |label: &LabelId| corpus.labels.name(*label);
     let changes = decided.iter().filter_map(|(&id, &decision)| {
@@ -75,6 +106,7 @@ pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTr
             predicted: judge.metrics.predicted.get(at).map(name),
             wrong: judge.metrics.trust.get(at).map(|trust| 1.0 - trust).filter(|wrong| wrong.is_finite()),
             because: judge.explain(&corpus.tokens, id).line(),
+            together_with: half(&id),
         };
         serde_json::to_string(&change).ok()
     });
@@ -94,6 +126,25 @@ mod tests {
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::recording::dynamics::Dynamics;
+
+    #[test]
+    fn a_boundary_repair_is_one_decision() {
+        let text = br#"[{"tokens": ["the", "United", "States"], "entities": [[2, 2, "PER"]]}]"#;
+        // Spans: [0,0], [0,1], [0,2], [1,1], [1,2], [2,2]. The model finds *United States*.
+        let rows: Vec<f32> = [-9.0, -9.0, -9.0, -7.0, 6.0, -6.0].iter().flat_map(|&z| [0.0, z]).collect();
+        let dynamics = Dynamics::of_one_epoch(dynclean_json::read(text).unwrap(), &rows);
+        let (judge, settings) = Judge::automatic(&dynamics, |_| {}).unwrap();
+        let decisions = Decisions::new("d1g35t".into(), settings);
+        let decided = decisions.resolve(&judge, &dynamics.corpus.labels).unwrap();
+        let parsed: serde_json::Value =
+            serde_json::from_str(&json(&dynamics.corpus, &judge, &decisions, &decided)).unwrap();
+        let change = |i: usize| &parsed["changes"][i];
+        assert_eq!((&change(0)["text"], &change(0)["now"]), (&"United States".into(), &"PER".into()));
+        assert_eq!(change(0)["together_with"], serde_json::json!({"start": 2, "end": 2, "text": "States"}));
+        assert_eq!((&change(1)["text"], &change(1)["was"]), (&"States".into(), &"PER".into()));
+        assert_eq!(change(1)["together_with"], serde_json::json!({"start": 1, "end": 2, "text": "United States"}));
+        assert_eq!(parsed["changes"].as_array().unwrap().len(), 2);
+    }
 
     #[test]
     fn every_change_is_explained() {
