@@ -28,7 +28,7 @@ fn text(path: &Path) -> &str {
 /// Writes the bundled sample to a folder.
 fn sample(binary: &Path, folder: &Path) -> PathBuf {
     let data = folder.join("sample");
-    succeed(binary, &["sample", "--out", text(&data), "--seed", "1"]);
+    succeed(binary, &["sample", "--out", text(&data)]);
     data
 }
 

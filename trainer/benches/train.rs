@@ -79,9 +79,16 @@ fn main() -> Result<()> {
 
 fn measure(args: &Args) -> Result<()> {
     let corpus = match (&args.corpus, args.equal) {
-        (Some(file), _) => first_sentences(file, args.sentences)?,
+        (Some(file), _) => {
+            let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            first_sentences(&bytes, args.sentences)?
+        }
         (None, Some(rows)) => equal_sentences(rows, args.sentences)?,
-        (None, None) => sample_sentences(args.sentences)?,
+        (None, None) => {
+            let files = trainer::sample::files()?;
+            let (_, distant) = files.first().context("the sample has no file")?;
+            first_sentences(distant.as_bytes(), args.sentences)?
+        }
     };
     let config = config(args);
     let spec = EncoderSpec::open(&config.encoder, &corpus.tokens)?;
@@ -193,9 +200,8 @@ fn config(args: &Args) -> Config {
     }
 }
 
-fn first_sentences(file: &std::path::Path, n: usize) -> Result<Corpus> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let corpus = read(&bytes, &ReadOptions::default())?.corpus;
+fn first_sentences(bytes: &[u8], n: usize) -> Result<Corpus> {
+    let corpus = read(bytes, &ReadOptions::default())?.corpus;
     let n = n.min(corpus.n_sentences());
     let mut sentences: Vec<Labelled> =
         (0..n as u32).map(|s| (corpus.tokens.sentence(s).collect(), Vec::new())).collect();
@@ -205,20 +211,6 @@ fn first_sentences(file: &std::path::Path, n: usize) -> Result<Corpus> {
         }
     }
     corpus_of(&sentences)
-}
-
-fn sample_sentences(n: usize) -> Result<Corpus> {
-    let sample = trainer::sample::generate(1);
-    let labelled = |sentence: &trainer::sample::SampleSentence| -> (Vec<String>, Vec<(u32, u32, &'static str)>) {
-        let entities = sentence.distant.iter().map(|e| (e.start as u32, e.end as u32, e.kind)).collect();
-        (sentence.tokens.clone(), entities)
-    };
-    let sentences: Vec<_> = sample.train.iter().take(n).map(labelled).collect();
-    let borrowed: Vec<Labelled> = sentences
-        .iter()
-        .map(|(tokens, labels)| (tokens.iter().map(String::as_str).collect(), labels.clone()))
-        .collect();
-    corpus_of(&borrowed)
 }
 
 /// Builds sentences of common words with one entity each. Each word is one piece in every English vocabulary.

@@ -33,7 +33,6 @@ pub mod results;
 pub mod run_dir;
 #[allow(missing_docs)]
 pub mod sample;
-pub mod sample_corpus;
 pub mod saved_model;
 pub mod serve;
 pub mod span_model;

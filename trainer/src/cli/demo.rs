@@ -12,9 +12,6 @@ use super::output::Output;
 use super::serve::{self, ServerArgs};
 use super::{Call, Command, run, sample};
 
-/// The sample corpus is the same for every demo; the seed varies the training.
-const SAMPLE_SEED: &str = "1";
-
 /// Try it out: train on the bundled sample, clean it, and open the page.
 ///
 /// Nothing is downloaded. It takes a minute or two. Give the same command
@@ -39,7 +36,7 @@ pub struct Demo {
 
 pub fn carry_out(args: Demo) -> Result<()> {
     let (data, folder) = (args.out.join("sample"), args.out.join(format!("seed-{}", args.seed)));
-    let of_sample = ["trainer", "sample", "--seed", SAMPLE_SEED, "--out"].map(OsString::from);
+    let of_sample = ["trainer", "sample", "--out"].map(OsString::from);
     if let Command::Sample(own) = parse(of_sample.into_iter().chain([data.clone().into()]).collect())?.cli.command {
         sample::carry_out(&own)?;
     }

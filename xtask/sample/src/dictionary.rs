@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shared::corpus::forms::Forms;
+
 use super::dice::Dice;
 use super::names::{Pool, World, common_words};
 use super::{Entity, KINDS, LOC, MISC, ORG, PER};
@@ -33,18 +35,6 @@ impl Dictionary {
             text += &format!("{}\t{}\t{case}\n", entry.form.join(" "), entry.kind);
         }
         text
-    }
-
-    pub fn matcher(&self) -> Matcher<'_> {
-        let mut matcher = Matcher { exact: BTreeMap::new(), any_case: BTreeMap::new(), longest: 0 };
-        for entry in &self.entries {
-            matcher.longest = matcher.longest.max(entry.form.len());
-            matcher.exact.insert(&entry.form, entry.kind);
-            if entry.ignore_case {
-                matcher.any_case.insert(lowercase(&entry.form), entry.kind);
-            }
-        }
-        matcher
     }
 
     pub(super) fn build(world: &World, dice: &mut Dice) -> Self {
@@ -173,33 +163,37 @@ impl Builder {
 
 /// A dictionary that is ready for matching.
 pub struct Matcher<'a> {
-    exact: BTreeMap<&'a [String], &'static str>,
-    any_case: BTreeMap<Vec<String>, &'static str>,
-    longest: usize,
+    dictionary: &'a Dictionary,
+    exact: Forms,
+    any_case: Forms,
 }
 
-impl Matcher<'_> {
+impl<'a> Matcher<'a> {
+    pub fn new(dictionary: &'a Dictionary) -> Self {
+        let (mut exact, mut any_case) = (Forms::default(), Forms::default());
+        for (number, entry) in dictionary.entries.iter().enumerate() {
+            *exact.entry(&entry.form) = Some(number);
+            if entry.ignore_case {
+                *any_case.entry(entry.form.iter().map(|word| word.to_lowercase())) = Some(number);
+            }
+        }
+        Self { dictionary, exact, any_case }
+    }
+
     /// Finds entities from left to right, with the longest form at each token. Matches never overlap. An exact
     /// match wins over one that ignores case.
     pub fn annotate(&self, tokens: &[String]) -> Vec<Entity> {
-        let lower = lowercase(tokens);
+        let exact: Vec<_> = tokens.iter().map(|token| self.exact.word(token)).collect();
+        let any_case: Vec<_> = tokens.iter().map(|token| self.any_case.word(&token.to_lowercase())).collect();
         let (mut found, mut start) = (Vec::new(), 0);
         while start < tokens.len() {
-            let widest = self.longest.min(tokens.len() - start);
-            let hit = (1..=widest).rev().find_map(|width| {
-                let span = start..start + width;
-                let kind = self.exact.get(&tokens[span.clone()]).or_else(|| self.any_case.get(&lower[span]))?;
-                Some((width, *kind))
-            });
-            if let Some((width, kind)) = hit {
-                found.push(Entity { start, end: start + width - 1, kind });
+            let hits = [self.exact.longest(&exact[start..]), self.any_case.longest(&any_case[start..])];
+            let hit = hits.into_iter().flatten().reduce(|a, b| if b.0 > a.0 { b } else { a });
+            if let Some((width, number)) = hit {
+                found.push(Entity { start, end: start + width - 1, kind: self.dictionary.entries[number].kind });
             }
             start += hit.map_or(1, |(width, _)| width);
         }
         found
     }
-}
-
-fn lowercase(words: &[String]) -> Vec<String> {
-    words.iter().map(|word| word.to_lowercase()).collect()
 }

@@ -39,6 +39,17 @@ fn a_seed_fixes_every_byte() {
 }
 
 #[test]
+fn the_program_brings_these_files() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../trainer/sample");
+    for (name, expected) in files().unwrap() {
+        let compressed = std::fs::read(folder.join(format!("{name}.gz"))).unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&compressed[..]), &mut text).unwrap();
+        assert!(text == expected, "{name}: run `cargo run -p sample-text`");
+    }
+}
+
+#[test]
 fn spans_are_sound() {
     for sample in SAMPLES.iter() {
         for sentence in sentences(sample) {
