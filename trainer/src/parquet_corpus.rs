@@ -17,7 +17,7 @@ use arrow_json::writer::{LineDelimited, Writer};
 use arrow_json::{ReaderBuilder, WriterBuilder};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter};
 use parquet::basic::Compression;
@@ -168,6 +168,17 @@ fn holds_bytes(kind: &DataType) -> bool {
     }
 }
 
+/// The column with the offset of UTC in place of its name. JSON is written without a table of time zones.
+fn with_offsets(field: &Field) -> Field {
+    let kind = match field.data_type() {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("+00:00".into())),
+        DataType::List(item) => DataType::List(Arc::new(with_offsets(item))),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| with_offsets(field)).collect()),
+        other => other.clone(),
+    };
+    field.clone().with_data_type(kind)
+}
+
 /// Carries out `decode`, and makes a panic an error. The library that reads Parquet panics on some damaged files.
 fn guarded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
     thread_local! {
@@ -193,7 +204,11 @@ fn guarded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
 fn records(bytes: &[u8]) -> Result<(Columns, Vec<u8>, Option<String>)> {
     // The types of the file itself, and not the Arrow types of the program that wrote it: fewer kinds of text.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::copy_from_slice(bytes), options)?;
+    let bytes = Bytes::copy_from_slice(bytes);
+    let own = ArrowReaderMetadata::load(&bytes, options)?;
+    let fields: Fields = own.schema().fields().iter().map(|field| with_offsets(field)).collect();
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
     let schema = builder.schema().clone();
     let described = builder.metadata().file_metadata().key_value_metadata().into_iter().flatten();
     let described = described.filter(|pair| pair.key != ARROW_SCHEMA_META_KEY);

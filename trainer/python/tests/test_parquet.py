@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ def predictions(run_trainer: Any, path: Path, out: Path) -> None:
     """Labels the text by a dictionary, and writes it in the form in which it came."""
     dictionary = path.parent / "dictionary.tsv"
     dictionary.write_text("Rom\tPER\n", "utf-8")
-    run_trainer("annotate", "--input", path, "--dictionary", dictionary, "--out", out)
+    run_trainer("annotate", "--text", path, "--dictionary", dictionary, "--out", out)
 
 
 def test_names_of_ids_come_from_the_file(run_trainer: Any, tmp_path: Path) -> None:
@@ -129,7 +130,10 @@ def test_the_line_in_the_error_converts_the_data(trainer: str, run_trainer: Any,
         assert told.returncode == 3
         (line,) = (line for line in told.stderr.splitlines() if "python3 -c '" in line)
         code = line.split("python3 -c '", 1)[1].removesuffix("'")
-        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+        package = str(Path(__file__).parents[1])
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": package}, check=True
+        )
 
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     dataset = from_datasets(tmp_path / "hf.parquet")
