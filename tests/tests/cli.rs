@@ -94,6 +94,20 @@ fn a_run_its_models_and_its_report_come_back() {
         assert_eq!(String::from_utf8(trainer.read("m.csv")).unwrap().lines().count() as u64, 1 + n);
         assert_eq!(trainer.json("evaluate --predictions p.json --corpus s/test.json"), metrics["test"][of]);
     }
+    // Each model on cleaned labels has a card, which names files without their folders.
+    for (model, of) in [("model-cleaned", "cleaned labels"), ("model-with-dev", "cleaned labels and dev")] {
+        let card = String::from_utf8(trainer.read(&format!("run/{model}/README.md"))).unwrap();
+        let (head, text) = card.strip_prefix("---\n").and_then(|card| card.split_once("\n---\n")).unwrap();
+        assert!(head.starts_with("library_name: dynclean\ntags:\n- "), "{head}");
+        assert!(
+            text.contains(&format!("| {of} (this model) |")) && text.contains("--train train-distant.json"),
+            "{text}"
+        );
+        assert!(!card.contains("s/train") && !card.contains(trainer.folder.path().to_str().unwrap()), "{card}");
+        let f1 = |which: &str| format!("| {:.1} |\n", 100.0 * metrics["test"][which]["f1"].as_f64().unwrap());
+        assert!(["raw", "cleaned", "with_dev"].iter().all(|which| text.contains(&f1(which))), "{text}");
+    }
+    assert!(!trainer.folder.path().join("run/model-raw/README.md").exists(), "what is not cleaned has no card");
     // If the models on cleaned labels are missing, the raw model is not used in their place.
     std::fs::remove_dir_all(trainer.folder.path().join("run/model-with-dev")).unwrap();
     let (cleaned, aside) = (trainer.folder.path().join("run/model-cleaned"), trainer.folder.path().join("aside"));

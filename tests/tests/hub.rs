@@ -60,16 +60,20 @@ fn etag(name: &str, bytes: &[u8]) -> String {
 }
 
 fn is_large(name: &str) -> bool {
-    name == "model.safetensors" || name == "pytorch_model.bin"
+    name == "model.safetensors" || name == "pytorch_model.bin" || name.ends_with(".parquet")
 }
 
 impl LocalHub {
+    /// Starts the hub. Its data set `org/tiny` has one file in each split but `big`, which has two.
     fn start(family: &str) -> Self {
         let entries = std::fs::read_dir(golden(family)).unwrap().map(Result::unwrap);
-        let files: BTreeMap<String, Vec<u8>> = entries
+        let mut files: BTreeMap<String, Vec<u8>> = entries
             .filter(|e| e.file_name() != "golden.json")
             .map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap()))
             .collect();
+        let rows = std::fs::read(golden("../parquet/tagged.parquet")).unwrap();
+        let parts = ["default/train/0000", "default/big/0000", "default/big/0001", "other/test/0000"];
+        files.extend(parts.map(|part| (format!("{part}.parquet"), rows.clone())));
         let state = Arc::new(State {
             files,
             requests: Mutex::default(),
@@ -147,9 +151,10 @@ impl State {
         let refuse = |status: u16| respond(status, &[], b"", 0);
 
         let of_model = ["main", "v1", COMMIT].iter().find_map(|r| url.strip_prefix(&format!("/org/tiny/resolve/{r}/")));
+        let of_model = of_model.or(url.strip_prefix("/datasets/org/tiny/resolve/refs%2Fconvert%2Fparquet/"));
         let of_store = url.strip_prefix("/store/");
         let Some((name, bytes)) = of_model.or(of_store).and_then(|name| Some((name, self.files.get(name)?))) else {
-            return refuse(if url.starts_with("/org/private/") { 401 } else { 404 });
+            return refuse(if url.contains("/org/private/") { 401 } else { 404 });
         };
         let commit = self.commit.lock().unwrap().unwrap_or(COMMIT);
         let etag = self.etag.lock().unwrap().map_or_else(|| etag(name, bytes), |e| format!("{e}-{name}"));
@@ -250,6 +255,44 @@ fn models_are_downloaded_once_and_then_taken_from_the_cache() {
         assert_eq!(stdout(&run(&["fetch", &format!("org/tiny@{COMMIT}"), "--offline"])), folder);
         refused(&run(&["fetch", "org/other"]), &["org/other", &endpoint, "give a folder", "HTTPS_PROXY"]);
     }
+}
+
+#[test]
+fn data_sets_are_downloaded_once_and_then_taken_from_the_cache() {
+    let binary = tests::trainer!();
+    let (home, hub) = (tempfile::tempdir().unwrap(), LocalHub::start("roberta"));
+    let endpoint = hub.endpoint();
+    let out = home.path().join("out.json");
+    let convert = |name: &str| {
+        let arguments = ["convert", "--corpus", name, "--to", "dynclean", "--out", out.to_str().unwrap()];
+        trainer(&binary, home.path(), &endpoint, &arguments)
+    };
+    let entities = || std::fs::read_to_string(&out).unwrap().matches("\"PER\"").count();
+    for name in ["hf://org/tiny", "hf://org/tiny/other@test"] {
+        assert!(convert(name).status.success());
+        assert_eq!(entities(), 1);
+        std::fs::remove_file(&out).unwrap();
+    }
+    // The cache has the same layout as Python's cache.
+    let cache = home.path().join("hub/datasets--org--tiny");
+    let commit = std::fs::read_to_string(cache.join("refs/refs/convert/parquet")).unwrap();
+    assert_eq!(commit, COMMIT);
+    assert!(cache.join("snapshots").join(COMMIT).join("other/test/0000.parquet").is_file());
+    assert_eq!(hub.ranges(), ["bytes=0-"], "the same content is downloaded once");
+    refused(
+        &convert("hf://org/tiny@big"),
+        &["several files", "load_dataset(\"org/tiny\", \"default\", split=\"big\")"],
+    );
+    refused(&convert("hf://org/tiny@none"), &["no Parquet of hf://org/tiny/default@none", "CONFIG@SPLIT"]);
+    refused(&convert("hf://org/private"), &["org/private", "HF_TOKEN"]);
+    refused(&convert("hf://tiny"), &["hf://tiny is no data set", "hf://OWNER/NAME"]);
+    drop(hub);
+    assert!(convert("hf://org/tiny").status.success());
+    assert_eq!(entities(), 1);
+    refused(&convert("hf://org/other"), &["hf://org/other/default@train", &endpoint, "give a Parquet file"]);
+    let train = ["train", "--train", "hf://org/other", "--dev", "hf://org/tiny", "--encoder", "builtin", "--offline"];
+    let output = trainer(&binary, home.path(), &endpoint, &[&train[..], &["--out", "run"]].concat());
+    refused(&output, &["hf://org/other/default@train is not in the cache"]);
 }
 
 #[test]

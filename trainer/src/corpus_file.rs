@@ -12,10 +12,14 @@ use shared::formats::{
 };
 
 use crate::console;
+use crate::hub::{DatasetPart, Hub};
+use crate::parquet_corpus;
 use crate::run_dir::write_whole;
 
 /// File with the tag ids, which BOND keeps beside its corpora.
 const TAG_TO_ID: &str = "tag_to_id.json";
+/// Files that `datasets` writes into a folder that it saves: a data set, and several splits of it.
+const SAVED_DATASET: [(&str, &str); 2] = [("state.json", ""), ("dataset_dict.json", "[\"train\"]")];
 
 /// How the corpora of a command are read and written.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -90,12 +94,18 @@ fn read_noting(path: &Path, options: &ReadOptions) -> Result<Layers> {
     Ok(layers)
 }
 
+/// Reads a file, or a data set of the hub (`hf://OWNER/NAME`).
 pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    let downloaded = DatasetPart::parse(path).map(|part| Hub::from_env()?.dataset(&part?)).transpose()?;
+    std::fs::read(downloaded.as_deref().unwrap_or(path)).with_context(|| format!("cannot read {}", path.display()))
 }
 
 pub(crate) fn at(path: &Path) -> impl Fn(FormatError) -> anyhow::Error + '_ {
-    move |error| anyhow!("{}, {error}", path.display())
+    // Advice on how to convert a file says FILE for its name.
+    move |FormatError { line, message }| {
+        let message = message.replace("\"FILE\"", &format!("{:?}", path.display().to_string()));
+        anyhow!("{}, {}", path.display(), FormatError { line, message })
+    }
 }
 
 /// Reads the names of tag ids: `tag_to_id.json`, a list of names, or one name per line.
@@ -106,14 +116,16 @@ pub fn read_tags(path: &Path) -> Result<TagNames> {
     TagNames::read(&bytes_of(path)?).map_err(at(path))
 }
 
-/// Reads a corpus in any of the formats of [`formats`]. A folder must be brat standoff.
+/// Reads a corpus in any of the formats of [`formats`], or from Parquet. A folder must be brat standoff.
 ///
-/// If the options give no names of tag ids, they are read from a `tag_to_id.json` beside the file.
+/// If neither the options nor a Parquet file itself give names of tag ids, they are read from a `tag_to_id.json` beside
+/// the file.
 ///
 /// # Errors
 /// The error names the file, the line and what was expected.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
     if path.is_dir() {
+        no_saved_dataset(path)?;
         if !matches!(options.format, None | Some(Format::Brat)) {
             bail!("{} is a folder; only brat standoff is read from a folder", path.display());
         }
@@ -126,12 +138,30 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Layers> {
 
 /// Does the same as [`read`] if the content of the file is already known.
 pub(crate) fn read_bytes(bytes: &[u8], path: &Path, options: &ReadOptions) -> Result<Layers> {
+    let names_beside =
+        |options: &ReadOptions| tags_beside(path, options.format, options).map(|names| read_tags(&names)).transpose();
+    if parquet_corpus::is_parquet(bytes) {
+        return parquet_corpus::read(bytes, path, options, names_beside);
+    }
     let mut options = options.clone();
     options.format = Some(options.format.map_or_else(|| formats::detect(bytes), Ok).map_err(at(path))?);
-    if let Some(names) = tags_beside(path, options.format, &options) {
-        options.tags = Some(read_tags(&names)?);
+    if let Some(names) = names_beside(&options)? {
+        options.tags = Some(names);
     }
     formats::read(bytes, &options).map_err(at(path))
+}
+
+/// Refuses a folder that `datasets` saved, and says how to convert it.
+fn no_saved_dataset(folder: &Path) -> Result<()> {
+    let Some((_, split)) = SAVED_DATASET.into_iter().find(|(mark, _)| folder.join(mark).is_file()) else {
+        return Ok(());
+    };
+    let name = folder.display().to_string();
+    bail!(
+        "{name} was saved by `datasets` as Arrow: write it as Parquet with\n  python3 -c 'import datasets; \
+         datasets.load_from_disk({name:?}){split}.to_parquet(\"train.parquet\")'\nand give train.parquet; in a Python \
+         program, dynclean.from_hf(dataset) gives its sentences"
+    )
 }
 
 /// Returns the file beside a corpus that names its tag ids, if the options do not name them.
@@ -194,17 +224,30 @@ fn add_files(folder: &Path, prefix: &str, ending: &str, files: &mut BTreeMap<Str
 /// Writes a corpus in its own format, or in the one that the options name. Returns notes about everything that the
 /// format cannot hold.
 ///
-/// Brat standoff becomes a folder. Tag ids get a `tag_to_id.json` beside the file if there is none.
+/// Brat standoff becomes a folder. A corpus that came from Parquet becomes Parquet if the file's name ends in
+/// `.parquet`, else JSON Lines. Tag ids get a `tag_to_id.json` beside the file if there is none.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write(path: &Path, corpus: &Corpus, options: &WriteOptions) -> Result<Vec<String>> {
     let Written { content, notes, layout } = formats::write(corpus, options);
-    if let Some(ids) = layout.tag_ids() {
+    let is_parquet = parquet_corpus::has_extension(path);
+    if let Some(ids) = layout.tag_ids().filter(|ids| !(is_parquet && parquet_corpus::names_ids(&layout, ids))) {
         write_tags(&path.with_file_name(TAG_TO_ID), ids)?;
     }
     match content {
-        Content::Text(text) => write_whole(path, text)?,
+        Content::Text(records) => match (is_parquet, layout.parquet()) {
+            (true, Some(columns)) => {
+                let rows = parquet_corpus::write(&records, columns);
+                write_whole(path, rows.with_context(|| format!("cannot write {} as Parquet", path.display()))?)?;
+            }
+            (true, None) => bail!(
+                "{} cannot be Parquet, because the corpus did not come from Parquet or was converted; name it .{}",
+                path.display(),
+                layout.extension()
+            ),
+            (false, _) => write_whole(path, records)?,
+        },
         Content::Documents(documents) => {
             for Document { name, text, annotations } in documents {
                 // The names may come from somebody else's dynamics file.
@@ -235,9 +278,15 @@ fn write_tags(path: &Path, ids: &[(i64, String)]) -> Result<()> {
     write_whole(path, serde_json::to_string_pretty(&names)? + "\n")
 }
 
-/// Returns the name of the cleaned version of a corpus. The extension stays the same.
+/// Returns the name of the cleaned version of a corpus. The extension stays the same, unless the corpus came from
+/// Parquet and cannot be written as Parquet again.
 pub fn cleaned_name(corpus: &Path, layout: &Layout) -> String {
-    let of_file = corpus.extension().and_then(|e| e.to_str()).filter(|_| !matches!(layout, Layout::Brat(_)));
+    if layout.parquet().is_some() {
+        return format!("cleaned.{}", parquet_corpus::EXTENSION);
+    }
+    let keeps = !matches!(layout, Layout::Brat(_)) && !parquet_corpus::has_extension(corpus);
+    let is_file = DatasetPart::parse(corpus).is_none();
+    let of_file = corpus.extension().and_then(|e| e.to_str()).filter(|_| keeps && is_file);
     match of_file.unwrap_or(layout.extension()) {
         "" => "cleaned".to_owned(),
         extension => format!("cleaned.{extension}"),

@@ -13,6 +13,7 @@ use shared::corpus::Corpus;
 use shared::corpus::decision::{Decision, Side};
 use shared::corpus::span::SpanId;
 use shared::detection::dictionary_check::{self, Contradicted};
+use shared::detection::estimate::Estimate;
 use shared::detection::judge::Judge;
 use shared::detection::threshold::Settings;
 use shared::evaluation::quality::{NoiseDetection, detect};
@@ -30,6 +31,7 @@ use crate::console;
 use crate::corpus_file::{self, Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
 use crate::inspect::{self, check_classes};
+use crate::model_card::{self, Card};
 use crate::progress::Progress;
 use crate::results::{Metrics, Pair, Sides, TestScores, TrainMetrics};
 use crate::run_dir::{RunDir, Written, copy_whole};
@@ -76,6 +78,8 @@ pub struct Options {
     pub place: Place,
     /// Settings of the cleaning to try. The one whose model is best on dev is used.
     pub sweep: Sweep,
+    /// The command that does the job again, for the cards of the models. It names no folders.
+    pub command: String,
 }
 
 /// A model to compare with.
@@ -235,6 +239,7 @@ pub fn run(
     }
     let tried = sweep.as_ref().map_or(Vec::new(), SweepResult::tried);
     let metrics = job.report(&raw, &cleaned, test, tried, &recorded.dynamics, &cleaning)?;
+    job.write_cards(&metrics, &cleaning)?;
     job.forget_other_sweeps(sweep.as_ref())?;
     // The checkpoints that are left belong to trainings that are not needed any more, on labels cleaned with other
     // thresholds.
@@ -589,6 +594,35 @@ impl<'a> Job<'a> {
         };
         self.dir.write_json(METRICS, &metrics)?;
         Ok(metrics)
+    }
+
+    /// Writes the cards of the models that learned from cleaned labels.
+    fn write_cards(&self, metrics: &Metrics, cleaning: &Cleaning) -> Result<()> {
+        let judgement = cleaning.judge.under(&cleaning.decisions.settings);
+        let CorpusFiles { train, train_gold, dev, test, options: _ } = self.files;
+        let files = [
+            ("your labels", Some(train), Some(&self.train.corpus)),
+            ("the same sentences with gold labels", train_gold.as_ref(), self.gold.as_ref()),
+            ("dev", Some(dev), Some(&self.dev.corpus)),
+            ("test", test.as_ref(), Some(&self.test.corpus)),
+        ];
+        let given = files.into_iter().filter_map(|(role, path, corpus)| Some((role, path?.as_path(), corpus?)));
+        let card = Card {
+            data: given.collect(),
+            config: self.config,
+            metrics,
+            estimates: [Side::Positives, Side::Negatives].map(|side| (side, Estimate::new(&judgement, side))),
+            command: &self.options.command,
+        };
+        let learned_dev = metrics.test.with_dev.is_some().then_some((MODEL_WITH_DEV, true));
+        for (folder, learned_dev) in [(MODEL_CLEANED, false)].into_iter().chain(learned_dev) {
+            let folder = self.dir.path(folder);
+            // Somebody may have removed a model to save space.
+            if folder.join(saved_model::WEIGHTS).is_file() {
+                RunDir::open(&folder)?.write(model_card::FILE, card.markdown(learned_dev))?;
+            }
+        }
+        Ok(())
     }
 
     /// Prepares a training on the labels of `corpus`, which must have the text of the training corpus.

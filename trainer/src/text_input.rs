@@ -9,6 +9,7 @@ use shared::formats::{self, ReadOptions, plain_text};
 
 use crate::console;
 use crate::corpus_file::{at, bytes_of, read, read_bytes};
+use crate::parquet_corpus;
 
 /// The file name that stands for standard input or output.
 pub const STANDARD: &str = "-";
@@ -47,7 +48,10 @@ pub fn read_text(path: &Path, plain: bool, options: &ReadOptions) -> Result<Text
         if is_plain(&bytes) {
             return plain_text(&bytes, path);
         }
-        formats::read(&bytes, &options).map_err(at(path))?
+        match parquet_corpus::is_parquet(&bytes) {
+            true => parquet_corpus::read(&bytes, path, &options, |_| Ok(None))?,
+            false => formats::read(&bytes, &options).map_err(at(path))?,
+        }
     } else if path.is_dir() {
         read(path, &options)?
     } else {

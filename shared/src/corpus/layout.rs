@@ -144,6 +144,26 @@ impl Layout {
         }
     }
 
+    /// The columns of the Parquet file that the corpus came from. `None` if it came from a text file, or if it cannot be
+    /// written as Parquet again.
+    pub fn parquet(&self) -> Option<&str> {
+        match self {
+            Self::Bond(layout) | Self::TagsJsonl(layout) => layout.parquet.as_deref(),
+            Self::TextJsonl(layout) => layout.parquet.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Keeps the columns of the Parquet file that the corpus came from. Formats that are not read from Parquet ignore
+    /// this.
+    pub fn set_parquet(&mut self, columns: String) {
+        match self {
+            Self::Bond(layout) | Self::TagsJsonl(layout) => layout.parquet = Some(columns),
+            Self::TextJsonl(layout) => layout.parquet = Some(columns),
+            _ => {}
+        }
+    }
+
     /// The usual file extension, without the dot; empty for brat, which is a folder.
     pub fn extension(&self) -> &'static str {
         let of = |container: Container| match container {
@@ -271,6 +291,10 @@ pub struct TagJson {
     pub ignore: String,
     /// Whether tags of the `ignore` type occur.
     pub has_ignore_tags: bool,
+    /// The columns of the Parquet file that the records came from, in the form that the trainer keeps them; `None` if
+    /// they came from a text file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parquet: Option<String>,
 }
 
 impl TagJson {
@@ -291,6 +315,7 @@ impl Default for TagJson {
             quoted: false,
             ignore: IGNORE.into(),
             has_ignore_tags: false,
+            parquet: None,
         }
     }
 }
@@ -326,6 +351,10 @@ pub struct TextJson {
     pub pair: bool,
     /// How the offsets count.
     pub counting: Counting,
+    /// The columns of the Parquet file that the records came from, in the form that the trainer keeps them; `None` if
+    /// they came from a text file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parquet: Option<String>,
 }
 
 impl Default for TextJson {
@@ -337,6 +366,7 @@ impl Default for TextJson {
             shape: MarkShape::Object,
             pair: false,
             counting: Counting::default(),
+            parquet: None,
         }
     }
 }

@@ -336,10 +336,10 @@ fn json_is_never_columns() {
 #[test]
 fn files_of_other_kinds_are_named_with_the_way() {
     for (bytes, parts) in [
-        (&b"PAR1\x15\x04\x15\xff"[..], ["Parquet", "to_json"]),
-        (b"ARROW1\0\0\xff\xff", ["Arrow", "to_json"]),
-        (b"\xff\xff\xff\xff\x10\x01", ["Arrow", "to_json"]),
-        (b"x\x9c\xab\xff", ["DocBin", "doc.to_json()"]),
+        (&b"PAR1\x15\x04\x15\xff"[..], ["Parquet", "`trainer`"]),
+        (b"ARROW1\0\0\xff\xff", ["Arrow", "to_parquet"]),
+        (b"\xff\xff\xff\xff\x10\x01", ["Arrow", "to_parquet"]),
+        (b"x\x9c\xab\xff", ["DocBin", "dynclean.from_spacy"]),
         (b"\x1f\x8b\x08\x00", ["gzip", "unpack"]),
         (b"PK\x03\x04\x14", ["zip", "unpack"]),
     ] {

@@ -55,13 +55,13 @@ const OTHER_KINDS: [(&[u8], &str); 12] = [
     (b"\x28\xb5\x2f\xfd", "this is compressed by zstd: unpack it (zstd -d FILE) and give what is in it"),
     (b"\x80\x04\x95", "this is a pickled object of Python: write it as JSON, json.dump(sentences, file)"),
 ];
-const PARQUET: &str = "this is Parquet: write it as JSON Lines, in Python with `datasets` \
-                       load_dataset(\"parquet\", data_files=\"FILE\")[\"train\"].to_json(\"train.jsonl\"), and give that; tag ids \
-                       need --tags";
-const ARROW: &str = "this is Arrow: write it as JSON Lines, in Python with `datasets` \
-                     Dataset.from_file(\"FILE\").to_json(\"train.jsonl\"), and give that; tag ids need --tags";
-const DOC_BIN: &str = "this is compressed by zlib, as spaCy's DocBin (.spacy) is: write a line json.dumps(doc.to_json()) for \
-                       every doc in DocBin().from_disk(\"FILE\").get_docs(spacy.blank(\"en\").vocab), and give that";
+const PARQUET: &str = "this is Parquet, which only the program `trainer` reads: give it the file";
+const ARROW: &str = "this is Arrow, as `datasets` saves it: write it as Parquet with\n  python3 -c 'import datasets; \
+                     datasets.Dataset.from_file(\"FILE\").to_parquet(\"train.parquet\")'\nand give train.parquet; in a \
+                     Python program, dynclean.from_hf(dataset) gives its sentences";
+const DOC_BIN: &str = "this is compressed by zlib, as spaCy's DocBin (.spacy) is: convert it with\n  python3 -c 'import \
+                       dynclean, json, spacy; docs = spacy.tokens.DocBin().from_disk(\"FILE\"); \
+                       json.dump(dynclean.from_spacy(docs), open(\"train.json\", \"w\"))'\nand give train.json";
 
 fn other_kind(bytes: &[u8]) -> Option<&'static str> {
     let kind = OTHER_KINDS.iter().find(|(first, _)| bytes.starts_with(first));

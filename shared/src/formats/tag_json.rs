@@ -26,7 +26,7 @@ use crate::corpus::labels::LabelSet;
 use crate::corpus::notation::{Notation, Scheme};
 
 /// Names of fields that may have the tags, in order of preference.
-pub(super) const TAG_FIELDS: [&str; 6] = ["ner_tags", "tags", "labels", "ner", "label", "tag_ids"];
+pub const TAG_FIELDS: [&str; 6] = ["ner_tags", "tags", "labels", "ner", "label", "tag_ids"];
 /// Names of fields that may have the tokens.
 pub(super) const TOKEN_FIELDS: [&str; 3] = ["tokens", "words", "str_words"];
 const UNKNOWN: &str = "unknown";
@@ -190,6 +190,7 @@ pub(super) fn read(source: &Source, format: Format, options: &ReadOptions) -> Re
         quoted,
         ignore: options.ignore(),
         has_ignore_tags: false,
+        parquet: None,
     };
     let mut builder = Builder::new(layers.len() > 1);
     builder.notes.append(&mut judged_notes);
@@ -282,7 +283,7 @@ fn read_sentence<'r>(
         }
         (sentence.entities, sentence.unknown) = (labelled, unknown);
     }
-    if let Some(raw) = fields.get(UNKNOWN) {
+    if let Some(raw) = fields.present(UNKNOWN) {
         let listed: Vec<(u32, u32)> = record.parse(raw, UNKNOWN, "[[first token, last token], ...]")?;
         sentence.unknown.extend(listed);
         let mut seen = std::collections::HashSet::new();
@@ -331,7 +332,8 @@ pub(super) fn write(corpus: &Corpus, layout: &TagJson, unknown: Option<&UnknownA
             true
         }
         Some(UnknownAs::Mask) => false,
-        None => layout.has_ignore_tags,
+        // In a Parquet file, a field `unknown` would be a new column.
+        None => layout.has_ignore_tags || layout.parquet.is_some() && layout.ids.is_some(),
     };
     let ids: Option<HashMap<&str, i64>> =
         to.ids.as_ref().map(|ids| ids.iter().rev().map(|(id, name)| (name.as_str(), *id)).collect());

@@ -20,6 +20,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use trainer::config::Config;
 use trainer::console::{self, Verbosity};
+use trainer::model_card;
 use trainer::sweep::Sweep;
 
 use super::failure::{input, usage};
@@ -320,6 +321,52 @@ pub fn tell(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<(
     Ok(())
 }
 
+/// What matters only on the machine of the run. `--out` gets a name of its own.
+const OF_THE_MACHINE: [&str; 6] =
+    ["out", "device", "offline", "parallel_runs", "checkpoint_minutes", "checkpoint_steps"];
+
+/// Returns the command with all options that were given, in a file or on the command line. Paths become the names of
+/// their files, because the command goes into the cards of models.
+///
+/// # Errors
+/// When there is no such command.
+pub fn to_repeat(subcommand: &str, matches: &ArgMatches) -> Result<String> {
+    let mut command = Cli::command();
+    command.build();
+    let command = command.find_subcommand(subcommand).context("no such command")?;
+    let given = given(matches);
+    let mut parts = vec![format!("trainer {subcommand}")];
+    for arg in command.get_arguments() {
+        let id = arg.get_id().as_str();
+        let is_told = may_be_set(arg) && !OF_THE_MACHINE.contains(&id) && given.iter().any(|given| given == id);
+        let Some(name) = arg.get_long().filter(|_| is_told) else { continue };
+        if is_switch(arg) {
+            parts.push(format!("--{name}"));
+            continue;
+        }
+        let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+        for value in matches.get_raw(id).into_iter().flatten() {
+            let value = match value.to_string_lossy() {
+                _ if is_path => model_card::file_name(Path::new(value)),
+                value if id == "encoder" => model_card::encoder_name(&value),
+                value => value.into_owned(),
+            };
+            parts.push(format!("--{name} {}", quoted(&value)));
+        }
+    }
+    parts.push("--out my-run".to_owned());
+    Ok(parts.join(" \\\n    "))
+}
+
+/// A value as a shell reads it.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    match !value.is_empty() && value.chars().all(is_plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}
+
 fn in_force(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<String> {
     let mut values = BTreeMap::from([
         ("epochs", config.epochs.to_string()),
@@ -475,6 +522,29 @@ class-threshold = { PER = 0.5, LOC = -1 }
             assert!(!text.contains(gone), "{gone} is still in\n{text}");
         }
         assert!(text.contains("encoder-rate = 0.0001"));
+    }
+
+    #[test]
+    fn a_command_to_repeat_names_no_folder() {
+        let repeat = |file: &str, own: &[&str]| {
+            let mut config = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+            config.write_all(file.as_bytes()).unwrap();
+            let arguments = ["trainer", "run", "--config", config.path().to_str().unwrap()].into_iter();
+            let arguments = arguments.chain(own.iter().copied()).map(OsString::from);
+            let matches = matches(Cli::command(), arguments.collect()).unwrap();
+            to_repeat("run", matches.subcommand_matches("run").unwrap()).unwrap()
+        };
+        let own = ["--train", "/home/ada/my data.json", "--encoder", "/home/ada/models/bert", "--device", "cpu"];
+        let again = repeat(FILE, &own);
+        let expected = [
+            "trainer run --train 'my data.json' --dev d.json --test e.json",
+            "--encoder bert --train-embeddings --epochs 3 --encoder-rate 1e-4",
+            "--negatives-threshold -0.5 --positives-threshold keep --class-threshold LOC=-1 --class-threshold PER=0.5",
+            "--out my-run",
+        ];
+        assert_eq!(again.replace(" \\\n    ", " "), expected.join(" "));
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert!(repeat(FILE, &["--encoder=org/bert@v1"]).contains("--encoder org/bert@v1"));
     }
 
     #[test]

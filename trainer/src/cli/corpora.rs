@@ -14,7 +14,7 @@ use super::failure::input;
 #[derive(Args)]
 #[command(next_help_heading = "Corpus files")]
 pub struct CorpusArgs {
-    /// Read files in this format, instead of recognising it
+    /// Read files in this format, instead of recognising it. For Parquet, it says how each row is read
     #[arg(long, value_name = "FORMAT", value_parser = format())]
     pub format: Option<Format>,
     /// Where the labels are: a column number from 1 (CoNLL; default: the last), the name of a field (JSON), or
@@ -27,8 +27,8 @@ pub struct CorpusArgs {
     /// CoNLL: column of the tokens, from 1 [default: the first]
     #[arg(long, value_name = "N")]
     pub token_column: Option<usize>,
-    /// File with the names of tag ids: tag_to_id.json, a JSON list, dataset_info.json, or one tag a line [default:
-    /// tag_to_id.json beside the corpus file]
+    /// File with the names of tag ids: tag_to_id.json, a JSON list, dataset_info.json, or one tag a line [default: the
+    /// names in a Parquet file, else tag_to_id.json beside the corpus file]
     #[arg(long, value_name = "FILE")]
     pub tags: Option<PathBuf>,
     /// Read tags in this scheme, instead of recognising it. `plain`: every label but O is an entity type
@@ -36,7 +36,7 @@ pub struct CorpusArgs {
     pub tag_scheme: Option<Scheme>,
     /// How removed spans are marked in formats with one tag per token. `mask`: beside the tags (CoNLL: a last column
     /// of 0 and 1; JSON: the field `unknown`). `tag`: by tags of the type IGNORE, or of NAME [default: as in the file,
-    /// else mask]
+    /// else mask; Parquet with tag ids: the id -100]
     #[arg(long, value_name = "mask|tag[:NAME]", value_parser = unknown)]
     pub unknown: Option<UnknownAs>,
 }

@@ -26,6 +26,7 @@ use super::training::TrainingArgs;
 ///   Token indices count from 0, and the end is inclusive.
 /// - CoNLL columns, BOND JSON, Label Studio JSON
 /// - JSON Lines with tokens and tags, or with text and offsets
+/// - Parquet with such rows, as Hugging Face datasets have
 /// - a folder of brat standoff
 ///
 /// The cleaned corpus has the format of --train.
@@ -55,7 +56,8 @@ pub struct Run {
     #[command(flatten)]
     output: Output,
 
-    /// Training sentences with your cheap (distant) labels
+    /// Training sentences with your cheap (distant) labels. As for all corpora: a file, or a data set of the Hugging Face
+    /// hub, hf://OWNER/NAME, with /CONFIG and @SPLIT if need be
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     train: PathBuf,
     /// Sentences with gold labels. They choose the best epoch, and help to clean (see --dev-for)
@@ -109,6 +111,7 @@ enum ReferenceArg {
 
 /// Carries it out; `matches` are what the arguments were read from.
 pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
+    args.training.heed_offline();
     if args.config.print_config {
         return config_file::print("run", matches, &args.training);
     }
@@ -164,6 +167,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         parallel_runs: args.training.parallel_runs,
         place,
         sweep,
+        command: config_file::to_repeat("run", matches)?,
     };
     let done = pipeline::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
     args.output.result(&done.metrics, || {

@@ -71,6 +71,7 @@ pub struct Train {
 
 /// Carries it out; `matches` are what the arguments were read from.
 pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
+    args.training.heed_offline();
     if args.config.print_config {
         return config_file::print("train", matches, &args.training);
     }

@@ -11,7 +11,7 @@ use trainer::compute::{Place, parse_place};
 use trainer::config::{Arithmetic, Config, Record, Schedule, WIDEST_SPAN, WordShapes};
 use trainer::console;
 use trainer::encoder::{Defaults, EncoderSpec};
-use trainer::hub::Hub;
+use trainer::hub::{self, Hub};
 
 /// The model and how it is trained.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub struct TrainingArgs {
     /// scratch, no download)
     #[arg(long, value_name = "DIR|HUB-ID|builtin", help_heading = "Model")]
     pub encoder: String,
-    /// Download nothing; a model of the hub must be in the cache (the same as HF_HUB_OFFLINE=1)
+    /// Download nothing; a model or data set of the hub must be in the cache (the same as HF_HUB_OFFLINE=1)
     #[arg(long, help_heading = "Model")]
     pub offline: bool,
     /// Where to compute: `auto` (the first GPU if this build supports it and one answers, else the CPU), `cpu`, `cuda`,
@@ -136,12 +136,19 @@ impl TrainingArgs {
         }
     }
 
+    /// Downloads nothing from now on, if the option says so.
+    pub fn heed_offline(&self) {
+        if self.offline {
+            hub::stay_offline();
+        }
+    }
+
     /// Opens the encoder; a hub id is downloaded or found in the cache.
     ///
     /// # Errors
     /// When it is not there or lacks a file.
     pub fn open_encoder(&self, train: &TokenTable) -> Result<EncoderSpec> {
-        EncoderSpec::open_by(&self.encoder, train, || Ok(Hub::from_env()?.or_offline(self.offline)))
+        EncoderSpec::open_by(&self.encoder, train, Hub::from_env)
     }
 
     /// The place that `--device` means on this machine; one that was asked for is opened to see that it is there.

@@ -1,6 +1,6 @@
-//! The cache for model files, in the layout of Python's `huggingface_hub`.
+//! The cache for files of models and data sets, in the layout of Python's `huggingface_hub`.
 //!
-//! `models--ORGANISATION--NAME/` contains `blobs/` (the content of files), `snapshots/COMMIT/` (the names of
+//! `models--ORGANISATION--NAME/` (or `datasets--…`) contains `blobs/` (the content of files), `snapshots/COMMIT/` (the names of
 //! files, as links to the blobs) and `refs/REVISION` (the commit of a branch or tag).
 
 use std::fs;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::ModelId;
 
-/// The part of the cache that belongs to one revision of one model.
-pub struct CachedModel {
+/// The part of the cache that belongs to one revision of one model or data set.
+pub struct Cached {
     folder: PathBuf,
     revision: String,
 }
@@ -20,10 +20,16 @@ pub fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-impl CachedModel {
+impl Cached {
     pub fn new(cache: &Path, id: &ModelId) -> Self {
         let folder = cache.join(format!("models--{}", id.repository.replace('/', "--")));
         Self { folder, revision: id.revision.clone() }
+    }
+
+    /// The Parquet files of a data set.
+    pub fn dataset(cache: &Path, repository: &str) -> Self {
+        let folder = cache.join(format!("datasets--{}", repository.replace('/', "--")));
+        Self { folder, revision: super::dataset::BRANCH.to_owned() }
     }
 
     fn reference(&self) -> PathBuf {
@@ -56,13 +62,13 @@ impl CachedModel {
 
     /// Gives a blob a file name in the snapshot of a commit, and makes the revision point to this commit.
     pub fn name(&self, blob: &str, commit: &str, name: &str) -> io::Result<PathBuf> {
-        let snapshot = self.snapshot_of(commit);
-        fs::create_dir_all(&snapshot)?;
-        let named = snapshot.join(name);
+        let named = self.snapshot_of(commit).join(name);
+        fs::create_dir_all(named.parent().unwrap_or(&named))?;
         // A link whose target is gone is replaced.
         if !named.is_file() {
             let _ = fs::remove_file(&named);
-            link(&self.folder.join("blobs").join(blob), &Path::new("../../blobs").join(blob), &named)?;
+            let up = "../".repeat(2 + name.matches('/').count());
+            link(&self.folder.join("blobs").join(blob), &Path::new(&up).join("blobs").join(blob), &named)?;
         }
         if self.revision != commit {
             let reference = self.reference();

@@ -1,4 +1,4 @@
-//! Downloads one file of a model from the hub to the cache. It retries, continues an interrupted download, and
+//! Downloads one file of a model or data set from the hub to the cache. It retries, continues an interrupted download, and
 //! checks the hash.
 //!
 //! The server may be an untrusted mirror. Its answers become part of a path only if they are plain names.
@@ -15,7 +15,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::cache::{CachedModel, is_commit};
+use super::cache::{Cached, is_commit};
 use super::progress::Bar;
 use crate::console;
 
@@ -131,7 +131,7 @@ impl Client {
     ///
     /// # Errors
     /// When the download fails, also after all attempts that may help.
-    pub fn fetch(&self, model: &CachedModel, path: &str, name: &str) -> Result<std::path::PathBuf, Failure> {
+    pub fn fetch(&self, model: &Cached, path: &str, name: &str) -> Result<std::path::PathBuf, Failure> {
         let address = self.hub.join(path).map_err(|error| Failure::NoHub(error.to_string()))?;
         let mut bar = Bar::new(name);
         let mut failures = 0;
@@ -156,9 +156,22 @@ impl Client {
         }
     }
 
+    /// Returns whether the hub has a file.
+    ///
+    /// # Errors
+    /// When the hub says neither.
+    pub fn has(&self, path: &str) -> Result<bool, Failure> {
+        let address = self.hub.join(path).map_err(|error| Failure::NoHub(error.to_string()))?;
+        match self.look(&address) {
+            Ok(_) => Ok(true),
+            Err(Failure::Status(404, _)) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
     fn attempt(
         &self,
-        model: &CachedModel,
+        model: &Cached,
         address: &Url,
         name: &str,
         bar: &mut Bar,

@@ -1,12 +1,14 @@
-//! Encoders from the Hugging Face hub, in the same cache as Python's `huggingface_hub`.
+//! Encoders and data sets from the Hugging Face hub, in the same cache as Python's `huggingface_hub`.
 
 mod cache;
+mod dataset;
 mod download;
 mod progress;
 
 use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 
@@ -15,9 +17,12 @@ use crate::encoder::checkpoint::WEIGHTS;
 use crate::encoder::tokenizer_files::{self, BYTE_PAIRS, SETTINGS, TOKENIZER, WORD_PIECES};
 use crate::encoder::{EncoderSpec, Pretrained};
 use crate::run_dir::copy_whole;
-use cache::CachedModel;
+use cache::Cached;
+pub use dataset::DatasetPart;
 use download::{Client, Failure};
 
+/// Set by [`stay_offline`].
+static IS_OFFLINE: AtomicBool = AtomicBool::new(false);
 const ENDPOINT: &str = "https://huggingface.co";
 const MAIN: &str = "main";
 
@@ -59,6 +64,11 @@ impl std::fmt::Display for ModelId {
     }
 }
 
+/// Makes every hub use only its cache from now on, as the option `--offline` says.
+pub fn stay_offline() {
+    IS_OFFLINE.store(true, Ordering::Relaxed);
+}
+
 /// Address of the hub and location of the cache.
 #[derive(Debug, Clone)]
 pub struct Hub {
@@ -91,6 +101,7 @@ impl Hub {
         let saved_token = || Some(std::fs::read_to_string(home?.join("token")).ok()?.trim().to_owned());
         let token = text("HF_TOKEN").or_else(saved_token).filter(|token| !token.is_empty());
         let offline = text("HF_HUB_OFFLINE").is_some_and(|v| ["1", "on", "yes", "true"].contains(&&*v.to_lowercase()));
+        let offline = offline || IS_OFFLINE.load(Ordering::Relaxed);
         let cache = std::path::absolute(&cache).with_context(|| format!("the cache {}", cache.display()))?;
         Ok(Self { endpoint: endpoint.trim_end_matches('/').to_owned(), cache, token, offline })
     }
@@ -156,7 +167,7 @@ impl Hub {
 
     /// Returns the folder of a model if the cache has all files that it needs.
     fn cached(&self, id: &ModelId) -> Option<PathBuf> {
-        let folder = CachedModel::new(&self.cache, id).snapshot()?;
+        let folder = Cached::new(&self.cache, id).snapshot()?;
         let has = |name: &str| folder.join(name).is_file();
         let is_whole = has(CONFIG) && tokenizer_files::are_complete(&folder) && WEIGHTS.into_iter().any(has);
         is_whole.then_some(folder)
@@ -165,7 +176,7 @@ impl Hub {
     /// Downloads the files that an encoder needs and the cache does not have.
     fn download(&self, id: &ModelId, check: &impl Fn(&Path) -> Result<()>) -> Result<()> {
         let client = Client::new(&self.endpoint, self.token.as_deref()).map_err(|e| self.explain(&e, id, CONFIG))?;
-        let files = Files { hub: self, id, model: CachedModel::new(&self.cache, id), client };
+        let files = Files { hub: self, id, model: Cached::new(&self.cache, id), client };
         let config = files.get(CONFIG)?;
         check(config.parent().unwrap_or(&config))?;
         if files.optional(TOKENIZER)?.is_none() && files.optional(WORD_PIECES)?.is_none() {
@@ -232,7 +243,7 @@ impl Hub {
 struct Files<'a> {
     hub: &'a Hub,
     id: &'a ModelId,
-    model: CachedModel,
+    model: Cached,
     client: Client,
 }
 
