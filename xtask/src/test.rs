@@ -43,6 +43,8 @@ enum Without {
     Encoder,
     /// axe-core, which checks accessibility
     Axe,
+    /// Firefox and geckodriver
+    Firefox,
 }
 
 impl Without {
@@ -50,6 +52,7 @@ impl Without {
         match self {
             Self::Encoder => encoder::VARIABLE,
             Self::Axe => axe::VARIABLE,
+            Self::Firefox => firefox::VARIABLE,
         }
     }
 }
@@ -85,7 +88,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     }
     setup::page_tools(layout, steps)?;
     let browser = browser::ensure(steps)?;
-    let firefox = firefox::look(steps)?;
+    let firefox = firefox::ensure(layout, steps)?;
     let axe = axe::ensure(layout, steps)?;
     let encoder = encoder::ensure(layout, steps)?;
     let python = python::ensure(layout, steps)?;
@@ -158,7 +161,7 @@ fn tests(layout: &Layout, steps: &mut Steps, args: &Args, programs: &Programs) -
             command.env(DATA_VARIABLE, data);
         }
         if let Some(firefox) = &programs.firefox {
-            command.env("FIREFOX", &firefox.program).env("GECKODRIVER", &firefox.driver);
+            command.env(firefox::VARIABLE, &firefox.program).env(firefox::DRIVER_VARIABLE, &firefox.driver);
         }
         if let Some(axe) = &programs.axe {
             command.env(axe::VARIABLE, axe);
