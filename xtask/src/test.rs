@@ -5,6 +5,7 @@ use std::{env, fs, path::PathBuf, process::Command};
 use anyhow::{Context, Result, ensure};
 
 use crate::{
+    book,
     layout::Layout,
     page,
     process::{cargo, inherited},
@@ -60,7 +61,7 @@ impl Without {
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let style_steps = if args.filter.is_empty() { 3 } else { 0 };
     // Steps: std, both browsers, axe-core, encoder, Python; page, build, tests of the Python package, tests.
-    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 10)?;
+    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + book::STEPS + 10)?;
     let result = all(layout, args, &mut steps);
     steps.summary();
     result
@@ -93,6 +94,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     let encoder = encoder::ensure(layout, steps)?;
     let python = python::ensure(layout, steps)?;
     page::build(layout, steps)?;
+    book::add(layout, steps)?;
     // Builds trainer and tests together, so that they share every dependency. Tests train models: without
     // optimisation they would take hours.
     let mut build = cargo();
