@@ -1,4 +1,4 @@
-//! `cargo xtask wheel`: builds one file for pip, with the program, the page and the book inside it, and the Python package.
+//! `cargo xtask wheel`: builds one file for pip. It has the program, with page and book inside, and the Python package.
 
 use std::{env, fs, path::Path, process::Command};
 

@@ -1,4 +1,4 @@
-"""Checks an installed wheel: demo, page, book and package. `cargo xtask wheel` runs it without Rust on the search path."""
+"""Checks an installed wheel: demo, page, book, package. `cargo xtask wheel` runs it without Rust on the search path."""
 
 from __future__ import annotations
 
