@@ -6,6 +6,7 @@
 //! | `page.rs` | builds the page into `dist/` |
 //! | `book.rs` | builds the documentation into `target/book`, and adds it to the page |
 //! | `wheel.rs` | builds the Python wheel: program, page, book and package in one file |
+//! | `archive.rs` | builds an archive with the program, for people without Rust and Python |
 //! | `licences.rs` | collects the licences of everything that is linked |
 //! | `demo.rs` | runs `trainer demo` with a page built from here |
 //! | `test.rs` | runs all checks and tests, as CI does |
@@ -16,6 +17,7 @@
 //! | `process.rs` | finds programs, runs them with a log, reads their output |
 //! | `layout.rs` | knows the folders of the project |
 
+mod archive;
 mod bench;
 mod book;
 mod demo;
@@ -62,6 +64,8 @@ enum Task {
     Book,
     /// Build the Python wheel (program, page, book and package in one file) and try it out
     Wheel,
+    /// Build an archive of the program for this machine into target/dist, and try it out
+    Dist(archive::Args),
     /// Install what is missing (demo, test and page do this by themselves)
     Setup(setup::Args),
 }
@@ -90,6 +94,7 @@ fn run(task: Task) -> Result<()> {
         Task::Page => page::run(&layout),
         Task::Book => book::run(&layout),
         Task::Wheel => wheel::run(&layout),
+        Task::Dist(args) => archive::run(&layout, &args),
         Task::Setup(args) => setup::run(&layout, &args),
     }
 }
