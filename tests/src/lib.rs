@@ -116,11 +116,13 @@ pub fn page(test: &str) -> Option<PathBuf> {
     Some(page)
 }
 
-/// Returns a program: the one that the variable names, or one on PATH with one of these names.
+/// Returns a program: the one that the variable names, or one with one of these names on PATH or among the tools of
+/// `cargo xtask`.
 pub fn program(variable: &str, names: &[&str], test: &str) -> Option<PathBuf> {
     let file = |name: &&str| format!("{name}{}", env::consts::EXE_SUFFIX);
     let search_path = env::var_os("PATH").unwrap_or_default();
-    let find = |name: &&str| env::split_paths(&search_path).map(|folder| folder.join(file(name))).find(|p| p.is_file());
+    let folders: Vec<PathBuf> = env::split_paths(&search_path).chain([tools().join("bin")]).collect();
+    let find = |name: &&str| folders.iter().map(|folder| folder.join(file(name))).find(|path| path.is_file());
     installed(variable, names[0], test, || names.iter().find_map(find))
 }
 

@@ -55,6 +55,11 @@ impl Layout {
         self.root.join("dist")
     }
 
+    /// Returns the folder of the built documentation.
+    pub fn book(&self) -> PathBuf {
+        self.root.join("target/book")
+    }
+
     /// Returns the path of the trainer that `cargo build --release` builds.
     pub fn trainer(&self) -> PathBuf {
         self.build.join("release").join(format!("trainer{}", env::consts::EXE_SUFFIX))

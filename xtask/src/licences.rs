@@ -14,6 +14,12 @@ use crate::{
     process::{cargo, output, packages},
 };
 
+/// The licences of the files that mdBook puts into the book. Cargo does not know them.
+const BOOK: &str = "\nThe documentation (book/) contains files of mdBook 0.5: MPL-2.0 \
+                    https://github.com/rust-lang/mdBook. With them come highlight.js (BSD-3-Clause), elasticlunr.js, \
+                    mark.js and clipboard.js (MIT), icons of Font Awesome (CC-BY-4.0), and the fonts Open Sans \
+                    (Apache-2.0) and Source Code Pro (OFL-1.1). Each file, or the folder of the fonts, says so.\n";
+
 /// Writes the licences as one text. Returns a line for the summary.
 pub fn write(layout: &Layout, path: &Path) -> Result<((), String)> {
     let mut names = BTreeSet::new();
@@ -43,6 +49,7 @@ pub fn write(layout: &Layout, path: &Path) -> Result<((), String)> {
             texts.entry(licence).or_default().push(id.clone());
         }
     }
+    text += BOOK;
     for (licence, of) in texts {
         text += &format!("\n{}\n{}:\n\n{}\n", "-".repeat(80), of.join(", "), licence.trim_end());
     }

@@ -2,9 +2,11 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `setup/` | installs what is missing: wasm32 std, wasm-bindgen, trunk, wasm-opt, Chromium, an encoder and a Python for tests |
+//! | `setup/` | installs what is missing: wasm32 std, wasm-bindgen, trunk, wasm-opt; Chromium, Firefox, an encoder and a Python for tests |
 //! | `page.rs` | builds the page into `dist/` |
-//! | `wheel.rs` | builds the Python wheel: program, page and package in one file |
+//! | `book.rs` | builds the documentation into `target/book`, and adds it to the page |
+//! | `wheel.rs` | builds the Python wheel: program, page, book and package in one file |
+//! | `archive.rs` | builds an archive with the program, for people without Rust and Python |
 //! | `licences.rs` | collects the licences of everything that is linked |
 //! | `demo.rs` | runs `trainer demo` with a page built from here |
 //! | `test.rs` | runs all checks and tests, as CI does |
@@ -15,7 +17,9 @@
 //! | `process.rs` | finds programs, runs them with a log, reads their output |
 //! | `layout.rs` | knows the folders of the project |
 
+mod archive;
 mod bench;
+mod book;
 mod demo;
 mod fuzz;
 mod gpu_bundle;
@@ -56,8 +60,12 @@ enum Task {
     GpuBundle(gpu_bundle::Args),
     /// Build the page into dist/
     Page,
-    /// Build the Python wheel (program, page and package in one file) and try it out
+    /// Build the documentation into target/book, and add it to a page that is built
+    Book,
+    /// Build the Python wheel (program, page, book and package in one file) and try it out
     Wheel,
+    /// Build an archive of the program for this machine into target/dist, and try it out
+    Dist(archive::Args),
     /// Install what is missing (demo, test and page do this by themselves)
     Setup(setup::Args),
 }
@@ -84,7 +92,9 @@ fn run(task: Task) -> Result<()> {
         Task::Fuzz(args) => fuzz::run(&layout, &args),
         Task::GpuBundle(args) => gpu_bundle::run(&layout, &args),
         Task::Page => page::run(&layout),
+        Task::Book => book::run(&layout),
         Task::Wheel => wheel::run(&layout),
+        Task::Dist(args) => archive::run(&layout, &args),
         Task::Setup(args) => setup::run(&layout, &args),
     }
 }

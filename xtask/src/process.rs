@@ -61,6 +61,11 @@ pub fn find(name: &str) -> Option<PathBuf> {
     find_in(&env::var_os("PATH")?, name)
 }
 
+/// Returns the program that this environment variable names, or the first of `names` that is on PATH.
+pub fn place(variable: &str, names: &[&str]) -> Option<PathBuf> {
+    env::var_os(variable).map(PathBuf::from).or_else(|| names.iter().find_map(|name| find(name)))
+}
+
 #[cfg(unix)]
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
@@ -89,9 +94,11 @@ pub fn version_of(program: &Path) -> Option<String> {
     version_in(&answer).map(str::to_owned)
 }
 
-/// Returns the first word that starts with a digit: `trunk 0.21.14`, `wasm-opt version 132 (…)`.
+/// Returns the first word that starts with a digit: `trunk 0.21.14`, `wasm-opt version 132 (…)`. A `v` before the
+/// digit is left out: `mdbook v0.5.4`.
 pub fn version_in(answer: &str) -> Option<&str> {
-    answer.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
+    let words = answer.split_whitespace().map(|word| word.strip_prefix('v').unwrap_or(word));
+    words.into_iter().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 /// Runs the child on our own terminal.
@@ -192,6 +199,7 @@ mod tests {
             ("trunk 0.21.14", Some("0.21.14")),
             ("wasm-bindgen 0.2.130\n", Some("0.2.130")),
             ("wasm-opt version 132 (version_132)", Some("132")),
+            ("mdbook v0.5.4", Some("0.5.4")),
             ("Chromium 156.0.1.2 built on Debian", Some("156.0.1.2")),
             ("ChromeDriver 156.0.1.2 (abc-refs/heads/1)", Some("156.0.1.2")),
             ("no such option", None),

@@ -5,6 +5,7 @@ use std::{env, fs, path::PathBuf, process::Command};
 use anyhow::{Context, Result, ensure};
 
 use crate::{
+    book,
     layout::Layout,
     page,
     process::{cargo, inherited},
@@ -43,6 +44,8 @@ enum Without {
     Encoder,
     /// axe-core, which checks accessibility
     Axe,
+    /// Firefox and geckodriver
+    Firefox,
 }
 
 impl Without {
@@ -50,6 +53,7 @@ impl Without {
         match self {
             Self::Encoder => encoder::VARIABLE,
             Self::Axe => axe::VARIABLE,
+            Self::Firefox => firefox::VARIABLE,
         }
     }
 }
@@ -57,7 +61,7 @@ impl Without {
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let style_steps = if args.filter.is_empty() { 3 } else { 0 };
     // Steps: std, both browsers, axe-core, encoder, Python; page, build, tests of the Python package, tests.
-    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + 10)?;
+    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + book::STEPS + 10)?;
     let result = all(layout, args, &mut steps);
     steps.summary();
     result
@@ -85,11 +89,12 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     }
     setup::page_tools(layout, steps)?;
     let browser = browser::ensure(steps)?;
-    let firefox = firefox::look(steps)?;
+    let firefox = firefox::ensure(layout, steps)?;
     let axe = axe::ensure(layout, steps)?;
     let encoder = encoder::ensure(layout, steps)?;
     let python = python::ensure(layout, steps)?;
     page::build(layout, steps)?;
+    book::add(layout, steps)?;
     // Builds trainer and tests together, so that they share every dependency. Tests train models: without
     // optimisation they would take hours.
     let mut build = cargo();
@@ -158,7 +163,7 @@ fn tests(layout: &Layout, steps: &mut Steps, args: &Args, programs: &Programs) -
             command.env(DATA_VARIABLE, data);
         }
         if let Some(firefox) = &programs.firefox {
-            command.env("FIREFOX", &firefox.program).env("GECKODRIVER", &firefox.driver);
+            command.env(firefox::VARIABLE, &firefox.program).env(firefox::DRIVER_VARIABLE, &firefox.driver);
         }
         if let Some(axe) = &programs.axe {
             command.env(axe::VARIABLE, axe);

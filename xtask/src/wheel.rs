@@ -1,10 +1,11 @@
-//! `cargo xtask wheel`: builds one file for pip, with the program, the page inside it, and the Python package.
+//! `cargo xtask wheel`: builds one file for pip. It has the program, with page and book inside, and the Python package.
 
 use std::{env, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
+    book,
     layout::Layout,
     licences, page,
     setup::{self, python, wasm_std},
@@ -15,10 +16,11 @@ use crate::{
 const MOST_BYTES: u64 = 15_000_000;
 
 pub fn run(layout: &Layout) -> Result<()> {
-    let mut steps = Steps::new(layout, 1 + setup::PAGE_TOOL_STEPS + 5)?;
+    let mut steps = Steps::new(layout, 1 + setup::PAGE_TOOL_STEPS + book::STEPS + 5)?;
     wasm_std::ensure(layout, &mut steps)?;
     setup::page_tools(layout, &mut steps)?;
     page::build(layout, &mut steps)?;
+    book::add(layout, &mut steps)?;
     steps.step("licences", |_| licences::write(layout, &layout.dist().join("licences.txt")))?;
     let python = python::ensure(layout, &mut steps)?;
     let wheels = layout.root.join("target/wheels");
@@ -37,7 +39,7 @@ pub fn run(layout: &Layout) -> Result<()> {
     steps.step("wheel, installed", |step| {
         step.say("into an empty environment, without Rust");
         try_out(layout, step, &only_file(&wheels)?)?;
-        Ok(((), "demo, page and package work there".to_owned()))
+        Ok(((), "demo, page, book and package work there".to_owned()))
     })
 }
 

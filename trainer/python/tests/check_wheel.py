@@ -1,4 +1,4 @@
-"""Checks an installed wheel: demo, page and package. `cargo xtask wheel` runs it without Rust on the search path."""
+"""Checks an installed wheel: demo, page, book, package. `cargo xtask wheel` runs it without Rust on the search path."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ def main() -> None:
         headers, code = get(root + name)
         assert headers["Content-Type"] == "application/wasm", name
         assert code[:4] == b"\0asm", name
+        # The documentation, with the link to it that the page shows.
+        assert b"data-book" in page
+        assert b"<title>DynClean" in get(root + "book/")[1]
         assert b"MIT" in get(root + "licences.txt")[1]
         assert len(get(root + "sample.dyn")[1]) > 100_000
     finally:

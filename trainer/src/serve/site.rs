@@ -28,10 +28,15 @@ use crate::pipeline::{DECISIONS, DYNAMICS};
 
 /// Address of a run's files. The address itself redirects to the page with the run opened.
 pub const RUN: &str = "run/";
+/// Address of the documentation. It is a folder of the page, if the page was built with it.
+const BOOK: &str = "book/";
+/// Answer if the page was built without the documentation.
+const NO_BOOK: &str = "The documentation is not in this page. `cargo xtask book` adds it to the page in dist/. The \
+                       programs that `cargo xtask wheel` and `cargo xtask dist` build contain it.\n";
 /// Names of this machine in an address.
 const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// What to serve: the page at `/`, a run's files at `/run/`.
+/// What to serve: the page at `/`, with its documentation at `/book/`, and a run's files at `/run/`.
 pub struct Site {
     /// Folder of the built page; `None` for the page inside the program.
     pub page: Option<PathBuf>,
@@ -121,7 +126,12 @@ impl Served {
         let not_found = || Refusal(StatusCode::NOT_FOUND, "There is no such file here.\n".to_owned());
         let path = percent_decode_str(request.uri().path()).decode_utf8().map_err(|_| not_found())?;
         let path = path.strip_prefix('/').ok_or_else(not_found)?;
-        let name = |rest: &str| if rest.is_empty() { "index.html" } else { rest }.to_owned();
+        if BOOK.strip_suffix('/') == Some(path) {
+            return Ok(redirect(&format!("/{BOOK}")));
+        }
+        let not_found = || if path == BOOK { Refusal(StatusCode::NOT_FOUND, NO_BOOK.to_owned()) } else { not_found() };
+        let is_folder = |rest: &str| rest.is_empty() || rest.ends_with('/');
+        let name = |rest: &str| format!("{rest}{}", if is_folder(rest) { "index.html" } else { "" });
         let (folder, rest) = match (path.strip_prefix(RUN), &self.page) {
             (None, Some(page)) => (page, path),
             (None, None) => {

@@ -120,6 +120,23 @@ fn files_come_with_their_types_and_are_asked_for_again() {
 }
 
 #[test]
+fn the_book_is_a_folder_of_the_page_and_is_named_if_it_is_missing() {
+    let site = Fixture::new();
+    let missing = site.get("/book/");
+    assert_eq!(missing.status, 404);
+    assert!(missing.body.contains("cargo xtask book"), "{}", missing.body);
+    std::fs::create_dir_all(site.path("page/book")).unwrap();
+    std::fs::write(site.path("page/book/index.html"), "<p>book").unwrap();
+    let found = site.get("/book/");
+    assert_eq!((found.status, found.body.as_str()), (200, "<p>book"));
+    assert_eq!(found.header("content-type"), Some("text/html; charset=utf-8"));
+    // Without the slash, the links of the book would lead beside it.
+    let without_slash = site.get("/book");
+    assert_eq!((without_slash.status, without_slash.header("location")), (302, Some("/book/")));
+    assert!(!site.get("/book/none.html").body.contains("cargo xtask"));
+}
+
+#[test]
 fn what_has_not_changed_is_not_sent_again() {
     let site = Fixture::new();
     let (file, target) = (site.path("page/a b.wasm"), "/a%20b.wasm");

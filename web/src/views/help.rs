@@ -53,7 +53,8 @@ pub fn help(app: App) -> impl IntoView {
             </div>
             <p>
                 "Look at the spans judged wrong, decide about those that matter, save the cleaned corpus. Nothing leaves this \
-                 machine; your work is kept in this browser until you start afresh."
+                 machine; your work is kept in this browser until you start afresh. "
+                <a class="book" href="book/" target="_blank">"Read the documentation"</a>
             </p>
             {move || app.file.with(Option::is_some).then(|| view! {
                 <p>

@@ -1,11 +1,12 @@
 //! Installs Chromium and its driver, for the tests of the page.
 
-use std::{env, path::PathBuf, process::Command};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
+use super::apt;
 use crate::{
-    process::{find, output, version_of},
+    process::{place, version_of},
     steps::{Step, Steps},
 };
 
@@ -13,8 +14,6 @@ const CHROMIUM: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const DRIVER: [&str; 1] = ["chromedriver"];
 /// Names of the packages in Debian. A headless browser without fonts draws no text.
 const PACKAGES: [&str; 3] = ["chromium", "chromium-driver", "fonts-dejavu-core"];
-/// Waits if another apt process is running.
-const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=300";
 
 pub struct Browser {
     pub chromium: PathBuf,
@@ -34,29 +33,11 @@ pub fn ensure(steps: &mut Steps) -> Result<Browser> {
 
 /// Returns the two programs: those that the environment names, or those on PATH.
 fn look() -> Option<Browser> {
-    let place = |variable: &str, names: &[&str]| {
-        env::var_os(variable).map(PathBuf::from).or_else(|| names.iter().find_map(|name| find(name)))
-    };
     Some(Browser { chromium: place("CHROMIUM", &CHROMIUM)?, driver: place("CHROMEDRIVER", &DRIVER)? })
 }
 
 fn install(step: &Step) -> Result<Browser> {
-    let (Some(apt), true) = (find("apt-get"), is_root()) else {
-        bail!("Chromium or chromedriver is missing. {}", by_hand());
-    };
-    step.say(&format!("installing {} with apt-get", PACKAGES.join(", ")));
-    // `update` fails if another package source does not answer, although Debian's own lists are fine. `install`
-    // decides whether the packages are available. Both are in the log.
-    if let Err(error) = step.run(Command::new(&apt).arg("update")) {
-        step.say(&format!("{error:#}\ntrying with the package lists there are"));
-    }
-    step.run(
-        Command::new(&apt)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["-o", LOCK_TIMEOUT, "install", "-y", "--no-install-recommends"])
-            .args(PACKAGES),
-    )
-    .with_context(by_hand)?;
+    apt::install(step, &PACKAGES).with_context(|| format!("Chromium or chromedriver is missing. {}", by_hand()))?;
     look().with_context(|| format!("installed, but not on PATH. {}", by_hand()))
 }
 
@@ -78,10 +59,6 @@ fn same_version(browser: &Browser) -> Result<String> {
 
 fn major(version: &str) -> &str {
     version.split('.').next().unwrap_or(version)
-}
-
-fn is_root() -> bool {
-    output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0")
 }
 
 fn by_hand() -> String {

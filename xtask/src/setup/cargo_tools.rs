@@ -1,14 +1,14 @@
-//! Installs wasm-bindgen, trunk and cargo-fuzz. `cargo install` builds them into the user's cache folder, unless
+//! Installs wasm-bindgen, trunk, cargo-fuzz, geckodriver and mdBook. `cargo install` builds them into the user's cache folder, unless
 //! PATH has them in the right version.
 
 use std::{fs, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::{
     layout::Layout,
     process::{cargo, find_in, version_of},
-    steps::Steps,
+    steps::{Step, Steps},
 };
 
 pub struct CargoTool {
@@ -17,6 +17,8 @@ pub struct CargoTool {
     /// Trunk.toml asks for the same versions.
     version: &'static str,
     locked: bool,
+    /// More options for `cargo install`.
+    options: &'static [&'static str],
     about: &'static str,
 }
 
@@ -27,6 +29,7 @@ pub const WASM_BINDGEN: CargoTool = CargoTool {
     version: "0.2.130",
     // Its lock file asks for a version that registries no longer have.
     locked: false,
+    options: &[],
     about: "about 4 minutes on 2 cores",
 };
 
@@ -35,7 +38,27 @@ pub const CARGO_FUZZ: CargoTool = CargoTool {
     package: "cargo-fuzz",
     version: "0.13.2",
     locked: false,
+    options: &[],
     about: "about 2 minutes on 2 cores",
+};
+
+pub const GECKODRIVER: CargoTool = CargoTool {
+    program: "geckodriver",
+    package: "geckodriver",
+    version: "0.37.1",
+    locked: true,
+    options: &[],
+    about: "about 10 minutes on 2 busy cores",
+};
+
+pub const MDBOOK: CargoTool = CargoTool {
+    program: "mdbook",
+    package: "mdbook",
+    version: "0.5.4",
+    locked: true,
+    // Without its own web server, because the trainer serves the book.
+    options: &["--no-default-features", "--features", "search"],
+    about: "about 10 minutes on 2 busy cores",
 };
 
 /// The tools that build the page.
@@ -46,6 +69,7 @@ pub const TOOLS: &[CargoTool] = &[
         package: "trunk",
         version: "0.21.14",
         locked: true,
+        options: &[],
         about: "about 12 minutes on 2 cores",
     },
 ];
@@ -56,28 +80,35 @@ pub fn ensure(layout: &Layout, steps: &mut Steps, tool: &CargoTool) -> Result<()
         if let Some(path) = find(layout, tool)? {
             return Ok(((), format!("already there: {}", layout.shown(&path))));
         }
-        step.say(&format!("building with cargo install, {}", tool.about));
-        let build = layout.tools().join("build").join(tool.program);
-        step.run(install(layout, tool).env("CARGO_TARGET_DIR", &build)).with_context(|| by_hand(tool))?;
-        let path = find(layout, tool)?;
-        ensure!(path.is_some(), "installed, but not in version {}; {}", tool.version, by_hand(tool));
-        // Only an interrupted build needs these files again. They take up to a gigabyte.
-        fs::remove_dir_all(&build).with_context(|| format!("cannot clear {}", build.display()))?;
+        install(layout, step, tool)?;
         Ok(((), "installed".to_owned()))
     })
 }
 
+/// Builds a tool, and returns its path.
+pub fn install(layout: &Layout, step: &Step, tool: &CargoTool) -> Result<PathBuf> {
+    step.say(&format!("building {} with cargo install, {}", tool.program, tool.about));
+    let build = layout.tools().join("build").join(tool.program);
+    step.run(command(layout, tool).env("CARGO_TARGET_DIR", &build)).with_context(|| by_hand(tool))?;
+    let path = find(layout, tool)?
+        .with_context(|| format!("installed, but not in version {}; {}", tool.version, by_hand(tool)))?;
+    // Only an interrupted build needs these files again. They take up to a gigabyte.
+    fs::remove_dir_all(&build).with_context(|| format!("cannot clear {}", build.display()))?;
+    Ok(path)
+}
+
 /// Returns the first program on the path that trunk will search, if it has the right version.
-fn find(layout: &Layout, tool: &CargoTool) -> Result<Option<PathBuf>> {
+pub fn find(layout: &Layout, tool: &CargoTool) -> Result<Option<PathBuf>> {
     Ok(find_in(&layout.search_path()?, tool.program).filter(|path| version_of(path).as_deref() == Some(tool.version)))
 }
 
-fn install(layout: &Layout, tool: &CargoTool) -> Command {
+fn command(layout: &Layout, tool: &CargoTool) -> Command {
     let mut command = cargo();
     command
         // `--force` is for a tool that is installed in this version but does not run.
         .args(["install", tool.package, "--version", tool.version, "--force"])
         .args(tool.locked.then_some("--locked"))
+        .args(tool.options)
         .arg("--root")
         .arg(layout.tools())
         // This halves the build time. The speed of the tools hardly matters here.

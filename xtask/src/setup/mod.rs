@@ -1,6 +1,7 @@
 //! Set-up. Every part looks first, and installs only what is missing or has another version. It says what it does.
 //! If it cannot install something, it names the package and the command, and stops.
 
+mod apt;
 pub mod axe;
 mod binaryen;
 pub mod browser;
@@ -18,9 +19,10 @@ use crate::{layout::Layout, steps::Steps};
 /// earlier.
 pub const PAGE_TOOL_STEPS: usize = cargo_tools::TOOLS.len() + 1;
 const WASM_STD_STEPS: usize = 1;
-const BROWSER_STEPS: usize = 1;
+/// Chromium, Firefox and axe-core.
+pub const BROWSER_TEST_STEPS: usize = 3;
 const ENCODER_STEPS: usize = 1;
-const AXE_STEPS: usize = 1;
+const PYTHON_STEPS: usize = 1;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -37,15 +39,21 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
         return page(layout, &mut Steps::new(layout, WASM_STD_STEPS + PAGE_TOOL_STEPS)?);
     }
     if args.browser {
-        browser::ensure(&mut Steps::new(layout, BROWSER_STEPS)?)?;
-        return Ok(());
+        return browsers(layout, &mut Steps::new(layout, BROWSER_TEST_STEPS)?);
     }
-    let total = WASM_STD_STEPS + PAGE_TOOL_STEPS + BROWSER_STEPS + AXE_STEPS + ENCODER_STEPS;
+    let total = WASM_STD_STEPS + PAGE_TOOL_STEPS + BROWSER_TEST_STEPS + ENCODER_STEPS + PYTHON_STEPS;
     let mut steps = Steps::new(layout, total)?;
     page(layout, &mut steps)?;
-    browser::ensure(&mut steps)?;
-    axe::ensure(layout, &mut steps)?;
+    browsers(layout, &mut steps)?;
     encoder::ensure(layout, &mut steps)?;
+    python::ensure(layout, &mut steps)?;
+    Ok(())
+}
+
+fn browsers(layout: &Layout, steps: &mut Steps) -> Result<()> {
+    browser::ensure(steps)?;
+    firefox::ensure(layout, steps)?;
+    axe::ensure(layout, steps)?;
     Ok(())
 }
 
@@ -62,6 +70,11 @@ pub fn wasm_bindgen(layout: &Layout, steps: &mut Steps) -> Result<()> {
 /// Installs cargo-fuzz. One step.
 pub fn cargo_fuzz(layout: &Layout, steps: &mut Steps) -> Result<()> {
     cargo_tools::ensure(layout, steps, &cargo_tools::CARGO_FUZZ)
+}
+
+/// Installs mdBook. One step.
+pub fn mdbook(layout: &Layout, steps: &mut Steps) -> Result<()> {
+    cargo_tools::ensure(layout, steps, &cargo_tools::MDBOOK)
 }
 
 pub fn page_tools(layout: &Layout, steps: &mut Steps) -> Result<()> {
