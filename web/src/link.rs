@@ -374,7 +374,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
                     let n_jobs = link.jobs.len();
                     link.jobs.retain(|job| matches!(job, Job::Open(..)));
                     if link.jobs.len() < n_jobs {
-                        app.tell(true, "Another file was opened before what was asked for could be done.".to_owned());
+                        app.tell(true, "Another file was opened before your last request was done.".to_owned());
                     }
                 }
                 link.open = Some(source);
@@ -406,7 +406,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             work::is_linked(app);
         }
         (Reply::Refused(reason), Some(Waiting::Taken)) => {
-            app.tell(true, format!("The settings in the page's address are left aside: {reason}."));
+            app.tell(true, format!("The settings in the page's address were not used: {reason}."));
         }
         (Reply::Refused(reason), Some(Waiting::Compared(source))) => {
             app.busy.set(None);
@@ -470,7 +470,7 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
         app.forms.set(forms);
     }
     if let Some((reason, settings)) = seen.refused {
-        app.tell(true, format!("These settings cannot hold, and the ones before do: {reason}."));
+        app.tell(true, format!("These settings are not possible ({reason}). The settings before are back."));
         // If newer settings have been requested since, the reply to them decides.
         if with(|link| link.look.as_ref().is_none_or(|look| look.settings.is_none())) == Some(true) {
             app.settings.set(*settings);

@@ -246,7 +246,7 @@ impl App {
             self.tell(
                 false,
                 format!(
-                    "The run that writes {} has not finished: its {} recorded epochs are shown. Open it again later for the rest.",
+                    "The run that writes {} has not finished. You see its {} epochs so far; open it again later for the rest.",
                     opened.file, opened.n_epochs
                 ),
             );
@@ -255,7 +255,7 @@ impl App {
             self.tell(
                 false,
                 format!(
-                    "{} has no threshold samples: the automatic threshold is AUM 0, and quantiles judge nothing.",
+                    "{} has no labels that were made wrong on purpose. So by AUM (area under the margin), only labels below 0 are doubted: the model preferred another label.",
                     opened.file
                 ),
             );
@@ -361,7 +361,7 @@ impl App {
             parts.push(match first {
                 _ if others.iter().any(|(_, _, other)| other != first) => format::decisions(others.len() + 1),
                 Some(decision) => format::decision(*decision, &labels),
-                None => "by rule".to_owned(),
+                None => "decision taken back".to_owned(),
             });
             if others.is_empty() {
                 self.show_span(*span);
@@ -574,7 +574,7 @@ impl App {
 
     fn decide_all(&self, alike: Alike, decision: Option<Decision>) {
         if link::is_opening() {
-            self.tell(true, "Nothing was decided: a file is being opened.".to_owned());
+            self.tell(true, "Nothing was decided, because a file is being opened.".to_owned());
         } else {
             link::look(|look| look.decided_alike.push((alike, decision)));
         }
