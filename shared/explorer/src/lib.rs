@@ -14,5 +14,6 @@ pub mod listing;
 #[cfg(test)]
 mod one_epoch;
 pub mod same_form;
+pub mod sort;
 pub mod surface_forms;
 pub mod tally;
