@@ -12,6 +12,8 @@ use crate::state::App;
 /// The keys and their effects, for the help.
 pub const KEYS: &[(&str, &str)] = &[
     ("J or ↓, K or ↑", "next, previous row of the list. If the selected row is out of sight: the first row in sight"),
+    ("N", "the next undecided label: first those where one decision corrects most. If it is still undecided: skip it"),
+    ("H, L", "move the left, the right end of the entity outwards; with Shift inwards"),
     (
         "W",
         "list words instead of spans, and back. In the list of words, a key decides about all spans with the same words",
@@ -103,6 +105,11 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
         "k" | "K" => step(app, -1),
         "ArrowDown" if !is_slider => step(app, 1),
         "ArrowUp" if !is_slider => step(app, -1),
+        "n" | "N" => app.go_on(),
+        "h" => app.move_edge(-1, 0),
+        "H" => app.move_edge(1, 0),
+        "l" => app.move_edge(0, 1),
+        "L" => app.move_edge(0, -1),
         "w" | "W" => app.words.update(|words| *words = !*words),
         "/" => {
             if let Some(search) = element("search") {
@@ -157,8 +164,9 @@ fn decide(app: App, key: &str, all_alike: bool) -> bool {
     if all_alike && key.chars().all(char::is_alphabetic) {
         app.decide_alike(span, decision);
     } else {
+        let goes_on = decision.is_some() && !app.is_aside.get_untracked() && !app.is_next(span);
         app.decide(span, decision);
-        if decision.is_some() {
+        if goes_on {
             app.step(1);
         }
     }

@@ -1,6 +1,7 @@
 //! Formats numbers and decisions for display.
 
 use shared::corpus::decision::{Decision, Side};
+use shared::corpus::labels::LabelId;
 use shared::detection::threshold::Metric;
 
 /// A count with thousands separators: 174,867.
@@ -82,6 +83,11 @@ pub fn meaning(metric: Metric) -> &'static str {
 /// The side with this name. `None` for any other name, which means both sides.
 pub fn side_named(name: &str) -> Option<Side> {
     [Side::Negatives, Side::Positives].into_iter().find(|&s| side(s) == name)
+}
+
+/// The name of a label; empty if there is no such label.
+pub fn label(labels: &[String], label: LabelId) -> String {
+    labels.get(usize::from(label)).cloned().unwrap_or_default()
 }
 
 /// A decision about a span in words.

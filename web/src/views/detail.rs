@@ -2,6 +2,7 @@
 
 use explorer::filter::Filter;
 use explorer::listing::Listing;
+use explorer::queue::Next;
 use explorer::same_form::SameForm;
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
@@ -9,6 +10,7 @@ use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 
 use super::menu::menu;
+use super::sentence::sentence;
 use super::table::decision_class;
 use crate::format;
 use crate::plots::sparkline;
@@ -22,6 +24,7 @@ pub fn detail(app: App) -> impl IntoView {
                 <h2>"Span"</h2>
                 <p class="legend">{move || app.detail.with(|detail| detail.as_ref().map(place))}</p>
             </div>
+            {queue(app)}
             {move || match app.detail.get() {
                 Some(detail) => span(app, detail).into_any(),
                 None => view! {
@@ -33,12 +36,40 @@ pub fn detail(app: App) -> impl IntoView {
     }
 }
 
+/// Shows how far the person has come, and leads to the next undecided labels.
+fn queue(app: App) -> impl IntoView {
+    let progress = move || app.figures.with(|f| f.as_ref().map(|f| f.progress));
+    let count = |n: usize| format::count(n as u64);
+    let is_shown = move || app.next.get().is_some_and(|next| app.selected.get() == Some(next.span));
+    let like_it = move || {
+        let Next { n, wrong, .. } = app.next.get().filter(|next| is_shown() && next.n > 1)?;
+        let wrong = count(wrong.round() as usize);
+        Some(format!(
+            "{} labels like this are undecided, about {wrong} of them wrong. Shift with a key decides about all.",
+            count(n)
+        ))
+    };
+    view! {
+        <div class="queue">
+            <p role="status" data-testid="progress">
+                {move || progress().map(|p| format!("{} of {} reviewed, about {} wrong labels left", count(p.reviewed), count(p.suggested), count(p.wrong_left.round() as usize)))}
+            </p>
+            <button class="button small" data-testid="next" aria-keyshortcuts="N" title="The labels where one decision corrects most come first"
+                on:click=move |_| app.go_on()>{move || if is_shown() { "skip" } else { "next undecided" }} " " <kbd>"N"</kbd></button>
+            {move || progress().filter(|p| p.reviewed > 0).map(|p| view! {
+                <p class="muted" data-testid="agreed">{format!("Your reviews agreed with {} of {} suggestions.", count(p.agreed), count(p.reviewed))}</p>
+            })}
+            <p class="muted" data-testid="like-it">{like_it}</p>
+        </div>
+    }
+}
+
 fn place(detail: &Detail) -> String {
     let tokens = match (detail.start, detail.end) {
         (start, end) if start == end => format!("token {start}"),
         (start, end) => format!("tokens {start}–{end}"),
     };
-    format!("sentence {}, {tokens}", detail.sentence)
+    format!("sentence {}, {tokens}", detail.number)
 }
 
 fn span(app: App, detail: Detail) -> impl IntoView {
@@ -55,9 +86,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
     let known = detail.probabilities;
     let labels_again = labels.clone();
     view! {
-        <p class="sentence" tabindex="0" data-testid="sentence">
-            {row.text.before} " " <mark>{row.text.marked}</mark> " " {row.text.after}
-        </p>
+        {sentence(app, &detail)}
         <dl class="labels">
             {fact("your label", name(row.distant))}
             {match (row.predicted, known) {
@@ -77,8 +106,8 @@ fn span(app: App, detail: Detail) -> impl IntoView {
                 "automatic".to_owned()
             }}
         </p>
-        {because(&detail)}
         {buttons(app, detail.clone(), labels)}
+        {because(&detail)}
         {same_form(app, detail.row.id, detail.same_form.clone(), &labels_again)}
         {margins(&row.margins)}
         <dl class="metrics">

@@ -481,7 +481,8 @@ fn tooltip(app: App, hover: Hover, size: Size) -> impl IntoView {
     }
 }
 
-fn ground(app: App) -> Ground {
+/// Returns the background of the theme.
+pub fn ground(app: App) -> Ground {
     if app.dark.get() { Ground::Dark } else { Ground::Light }
 }
 
@@ -507,7 +508,8 @@ fn colouring_named(name: &str) -> Colouring {
     }
 }
 
-fn css([r, g, b]: Rgb) -> String {
+/// Writes a colour as a style.
+pub fn css([r, g, b]: Rgb) -> String {
     format!("rgb({r} {g} {b})")
 }
 
