@@ -118,7 +118,7 @@ pub fn decisions(app: App, digest: &str) -> Option<Linked> {
     match Decisions::read(json.as_bytes(), digest) {
         Ok(decisions) => Some(Linked { json, decisions }),
         Err(error) => {
-            app.tell(false, format!("The settings in the page's address are left aside: {error}."));
+            app.tell(false, format!("The settings in the page's address were not used: {error}."));
             None
         }
     }
@@ -143,7 +143,7 @@ pub fn restore_view(app: App, of: &str) {
     if filter.forget_other() {
         app.tell(
             false,
-            "The address is about a comparison, and the other file is not open: filters that need it are left out."
+            "The link is about a comparison, and the other file is not open. Filters that need it are left out."
                 .to_owned(),
         );
     }
@@ -241,15 +241,15 @@ pub fn share(app: App, fragment: &str, complete: bool) {
     if !complete {
         app.tell(
             false,
-            "The decisions by hand are too many for an address: the link carries the settings; send decisions.json along."
+            "A link has room for 200 decisions, and you made more. So it has the settings only: send decisions.json along."
                 .to_owned(),
         );
     }
     let address = window().location().href().unwrap_or_default();
     let same = if app.filter.get_untracked().forget_other() {
-        " Filters that need the file compared with are not in it."
+        " Filters that need the other file are not in it."
     } else if complete {
-        " Whoever opens the same file there sees the same numbers."
+        " Whoever opens the same file with it sees the same numbers."
     } else {
         ""
     };
@@ -261,10 +261,7 @@ pub fn share(app: App, fragment: &str, complete: bool) {
         if is_written {
             app.tell(false, format!("The link is on the clipboard.{same}"));
         } else {
-            app.tell_link(
-                format!("The link is here, to be copied by hand: the browser gives no clipboard.{same}"),
-                address,
-            );
+            app.tell_link(format!("The browser does not allow copying. Copy the link by hand.{same}"), address);
         }
     });
 }

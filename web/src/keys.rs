@@ -11,20 +11,25 @@ use crate::state::App;
 
 /// The keys and their effects, for the help.
 pub const KEYS: &[(&str, &str)] = &[
-    ("J or ↓, K or ↑", "next, previous span of the table; the first in sight where the selected one is out of sight"),
-    ("W", "list words in place of spans, and back: there, every key decides about all spans with the same words"),
-    ("A", "accept the label: keep it, and go on to the next span"),
-    ("X", "remove the span from training, and go on"),
-    ("1 … 9", "relabel to this entity type, and go on; 0 is O"),
-    ("R", "list all types: a letter goes to the next one that begins with it, Enter relabels"),
-    ("U", "leave it to the rules again"),
+    ("J or ↓, K or ↑", "next, previous row of the list. If the selected row is out of sight: the first row in sight"),
+    ("N", "the next undecided label: first those where one decision corrects most. If it is still undecided: skip it"),
+    ("H, L", "move the left, the right end of the entity outwards; with Shift inwards"),
+    (
+        "W",
+        "list words instead of spans, and back. In the list of words, a key decides about all spans with the same words",
+    ),
+    ("A", "the label is right: keep it, and go on to the next row"),
+    ("X", "not sure: remove the label, so that no model learns from it, and go on"),
+    ("1 … 9", "change the label to this entity type, and go on. 0 is O, no entity"),
+    ("R", "show all types. A letter goes to the next type that begins with it, Enter takes it"),
+    ("U", "take your decision back"),
     ("Shift + A, X, R, U", "the same for all spans with the same words and label"),
     ("Ctrl + Z, Ctrl + Shift + Z", "undo, redo (on a Mac: ⌘)"),
     ("/", "search"),
-    ("Esc", "clear all filters (undo brings them back); close a menu"),
+    ("Esc", "clear all filters (undo brings them back), or close a menu"),
     ("?", "this help"),
-    ("Tab, then ← →", "move a threshold; with Shift in small steps; Page up and down in large ones"),
-    ("Tab, then ← → ↑ ↓, +, −, 0", "on the map: move it, nearer, farther, all"),
+    ("Tab, then ← →", "move a threshold. Shift: small steps. Page up and down: large steps"),
+    ("Tab, then ← → ↑ ↓, +, −, 0", "on the map: move it, zoom in, zoom out, show all"),
 ];
 
 /// Listens to the keyboard for as long as the page exists.
@@ -100,6 +105,11 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
         "k" | "K" => step(app, -1),
         "ArrowDown" if !is_slider => step(app, 1),
         "ArrowUp" if !is_slider => step(app, -1),
+        "n" | "N" => app.go_on(),
+        "h" => app.move_edge(-1, 0),
+        "H" => app.move_edge(1, 0),
+        "l" => app.move_edge(0, 1),
+        "L" => app.move_edge(0, -1),
         "w" | "W" => app.words.update(|words| *words = !*words),
         "/" => {
             if let Some(search) = element("search") {
@@ -154,8 +164,9 @@ fn decide(app: App, key: &str, all_alike: bool) -> bool {
     if all_alike && key.chars().all(char::is_alphabetic) {
         app.decide_alike(span, decision);
     } else {
+        let goes_on = decision.is_some() && !app.is_aside.get_untracked() && !app.is_next(span);
         app.decide(span, decision);
-        if decision.is_some() {
+        if goes_on {
             app.step(1);
         }
     }

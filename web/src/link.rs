@@ -9,6 +9,7 @@ use explorer::filter::Decided;
 use js_sys::{Array, ArrayBuffer, Uint8ClampedArray};
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
+use shared::corpus::span::SpanId;
 use wasm_bindgen::prelude::*;
 use web_sys::{File, ImageData, MessageEvent, Worker, WorkerOptions, WorkerType};
 
@@ -102,6 +103,8 @@ struct Link {
     reads_again: bool,
     /// Whether the pointer is on the data map.
     is_pointed: bool,
+    /// Undecided spans that the user has skipped.
+    skipped: Vec<SpanId>,
 }
 
 /// Largest number of frames to wait: a view knows its size only a frame after it appears.
@@ -131,6 +134,7 @@ pub fn start(app: App, scripts: Scripts) {
         open: None,
         reads_again: false,
         is_pointed: false,
+        skipped: Vec::new(),
     }));
     start_worker();
 }
@@ -161,6 +165,15 @@ pub fn is_opening() -> bool {
 pub fn point(at: (u32, u32)) {
     with(|link| link.is_pointed = true);
     look(|look| look.hover = Some(at));
+}
+
+/// Asks for the next undecided span, and skips this one if it is given.
+pub fn next(skipped: Option<SpanId>) {
+    let skipped = with(|link| {
+        link.skipped.extend(skipped);
+        link.skipped.clone()
+    });
+    look(|look| look.next = skipped);
 }
 
 /// Tells that the pointer has left the data map.
@@ -374,11 +387,12 @@ fn on_reply(reply: Reply, attachment: JsValue) {
                     let n_jobs = link.jobs.len();
                     link.jobs.retain(|job| matches!(job, Job::Open(..)));
                     if link.jobs.len() < n_jobs {
-                        app.tell(true, "Another file was opened before what was asked for could be done.".to_owned());
+                        app.tell(true, "Another file was opened before your last request was done.".to_owned());
                     }
                 }
                 link.open = Some(source);
                 link.patience = PATIENCE;
+                link.skipped.clear();
                 // The views add their own queries.
                 link.look = Some(look);
             });
@@ -406,7 +420,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             work::is_linked(app);
         }
         (Reply::Refused(reason), Some(Waiting::Taken)) => {
-            app.tell(true, format!("The settings in the page's address are left aside: {reason}."));
+            app.tell(true, format!("The settings in the page's address were not used: {reason}."));
         }
         (Reply::Refused(reason), Some(Waiting::Compared(source))) => {
             app.busy.set(None);
@@ -470,7 +484,7 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
         app.forms.set(forms);
     }
     if let Some((reason, settings)) = seen.refused {
-        app.tell(true, format!("These settings cannot hold, and the ones before do: {reason}."));
+        app.tell(true, format!("These settings are not possible ({reason}). The settings before are back."));
         // If newer settings have been requested since, the reply to them decides.
         if with(|link| link.look.as_ref().is_none_or(|look| look.settings.is_none())) == Some(true) {
             app.settings.set(*settings);
@@ -478,7 +492,15 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
         }
     }
     for DecidedAlike { words, spans, decision } in seen.decided_alike {
+        let is_next = decision.is_some() && spans.iter().any(|&span| app.is_next(span));
         app.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), Some(words));
+        if is_next {
+            app.go_on();
+        }
+    }
+    if let Some(next) = seen.next {
+        let skipped = with(|link| if next.is_none() { std::mem::take(&mut link.skipped) } else { Vec::new() });
+        app.set_next(next, skipped.is_some_and(|skipped| !skipped.is_empty()));
     }
     if let Some(detail) = seen.detail.flatten() {
         app.selected.set(Some(detail.row.id));

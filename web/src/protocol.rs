@@ -7,7 +7,9 @@ use explorer::compare::Agreement;
 use explorer::density::Extent;
 use explorer::filter::Filter;
 use explorer::listing::Listing;
+use explorer::queue::{Next, Progress};
 use explorer::same_form::{Form, SameForm};
+use explorer::sentence::Sentence;
 use explorer::surface_forms::{FormOrder, FormRow};
 use js_sys::{Array, Uint8Array};
 use serde::de::DeserializeOwned;
@@ -76,6 +78,8 @@ pub struct Look {
     pub decided_alike: Vec<(Alike, Option<Decision>)>,
     /// The span to show in detail.
     pub detail: Option<SpanId>,
+    /// Asks for the next undecided span, without these spans and those like them. It is shown in detail.
+    pub next: Option<Vec<SpanId>>,
     /// A pixel of the data map. The nearest span is shown in detail.
     pub pick: Option<(u32, u32)>,
     /// A pixel of the data map. The nearest span is shown in short.
@@ -292,6 +296,8 @@ pub struct Seen {
     pub forms: Option<FormRows>,
     /// Decisions about all spans with the same words and label. Nothing has changed yet.
     pub decided_alike: Vec<DecidedAlike>,
+    /// The next undecided spans; `Some(None)` if there are none.
+    pub next: Option<Option<Next>>,
     /// A span in detail; `Some(None)` if no span is near the picked pixel.
     pub detail: Option<Option<Detail>>,
     /// A span in short; `Some(None)` if no span is near the pixel.
@@ -315,6 +321,8 @@ pub struct Figures {
     pub capitals: String,
     /// Spans decided by hand.
     pub by_hand: usize,
+    /// How far the person has come.
+    pub progress: Progress,
 }
 
 /// Quality of the noise detection on one side. (The type in `shared` is laid out for JSON, which bincode cannot
@@ -405,10 +413,12 @@ pub struct Row {
 /// One span with everything about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
-    /// The row of the table, but with the whole sentence.
+    /// The row of the table, without the text around the span.
     pub row: Row,
+    /// The sentence with all labels in it.
+    pub sentence: Sentence,
     /// Number of the sentence, from 0.
-    pub sentence: u32,
+    pub number: u32,
     /// First token, from 0.
     pub start: u32,
     /// Last token.

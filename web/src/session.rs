@@ -7,7 +7,10 @@ use explorer::colour::Ground;
 use explorer::compare::Other;
 use explorer::density::{Cloud, Points};
 use explorer::filter::{Facts, Filter, Selection};
+use explorer::queue::{Next, Progress};
 use explorer::same_form::{SameForm, form_of, spans_of};
+use explorer::sentence::Sentence;
+use explorer::sort::{ascending, by_key};
 use explorer::tally::Tally;
 use shared::cleaning::{Decisions, Override, clean, provenance, share};
 use shared::corpus::decision::{Decision, Side};
@@ -306,12 +309,18 @@ impl Session {
             seen.map = Some(map);
             pixels = Some(rgba);
         }
+        let mut detail = look.detail;
+        if let Some(skipped) = look.next {
+            let next = self.next(&skipped);
+            seen.next = Some(next);
+            detail = next.map(|next| next.span).or(detail);
+        }
         if let Some(at) = look.pick {
             let found = self.at_pixel(at);
             self.detail = found.or(self.detail);
             seen.detail = Some(found.and_then(|span| self.detail(span)));
-        } else if look.detail.is_some() || decides {
-            self.detail = look.detail.or(self.detail);
+        } else if detail.is_some() || decides {
+            self.detail = detail.or(self.detail);
             seen.detail = self.detail.map(|span| self.detail(span));
         }
         if let Some(at) = look.hover {
@@ -372,6 +381,14 @@ impl Session {
         rows
     }
 
+    /// Returns the next undecided spans.
+    fn next(&mut self, skipped: &[SpanId]) -> Option<Next> {
+        let forms = self.take_forms();
+        let next = forms.next(&self.judge.under(&self.settings), &self.by_hand, skipped);
+        self.forms = Some(forms);
+        next
+    }
+
     /// Returns the visible span nearest to a pixel of the data map.
     fn at_pixel(&self, (column, row): (u32, u32)) -> Option<SpanId> {
         let (query, clouds) = self.map.as_ref()?;
@@ -384,7 +401,7 @@ impl Session {
         let judgement = self.judge.under(&self.settings);
         Some(Hover {
             at,
-            text: self.in_context(self.judge.index.span(id)?, Some(SHORT)),
+            text: self.in_context(self.judge.index.span(id)?, SHORT),
             distant: *self.judge.assigned.get(index)?,
             predicted: self.judge.metrics.predicted.get(index).copied(),
             aum: *self.judge.metrics.aum.get(index)?,
@@ -414,6 +431,7 @@ impl Session {
             quality: figures.quality.map(|q| [quality(q.false_positives), quality(q.false_negatives)]),
             estimate: figures.estimate,
             by_hand: self.by_hand.len(),
+            progress: Progress::new(&self.judge.under(&self.settings), &self.by_hand),
         }
     }
 
@@ -443,18 +461,16 @@ impl Session {
                 (page.total, page.spans)
             }
             List::ByHand => {
-                let mut spans: Vec<SpanId> = self.by_hand.keys().copied().collect();
-                // The sort is stable: spans with equal values stay in corpus order.
-                spans.sort_by(|&a, &b| self.judge.value(a).total_cmp(&self.judge.value(b)));
+                let spans = by_key(self.by_hand.keys().map(|&span| (ascending(self.judge.value(span)), span)));
                 few(&mut spans.into_iter())
             }
             List::Flips => few(&mut self.flips.iter().copied()),
         };
-        let rows = spans.into_iter().filter_map(|id| self.row(&judgement, id, Some(CONTEXT))).collect();
+        let rows = spans.into_iter().filter_map(|id| self.row(&judgement, id, CONTEXT)).collect();
         Rows { total, offset: query.offset, rows }
     }
 
-    fn row(&self, judgement: &Judgement, id: SpanId, context: Option<(usize, usize)>) -> Option<Row> {
+    fn row(&self, judgement: &Judgement, id: SpanId, context: (usize, usize)) -> Option<Row> {
         let span = self.judge.index.span(id)?;
         let at = id as usize;
         let distant = *self.judge.assigned.get(at)?;
@@ -473,10 +489,9 @@ impl Session {
         })
     }
 
-    fn in_context(&self, span: Span, context: Option<(usize, usize)>) -> InContext {
+    fn in_context(&self, span: Span, (before, after): (usize, usize)) -> InContext {
         let tokens: Vec<&str> = self.recording.dynamics.corpus.tokens.sentence(span.sentence).collect();
         let (start, end) = (span.start as usize, span.end as usize + 1);
-        let (before, after) = context.unwrap_or((tokens.len(), tokens.len()));
         let (first, last) = (start.saturating_sub(before), end.saturating_add(after).min(tokens.len()));
         let join = |range: std::ops::Range<usize>| tokens.get(range).unwrap_or_default().join(" ");
         InContext {
@@ -489,20 +504,27 @@ impl Session {
     fn detail(&self, id: SpanId) -> Option<Detail> {
         let span = self.judge.index.span(id)?;
         let (metrics, at) = (&self.judge.metrics, id as usize);
-        let judgement = self.judge.under(&self.settings);
+        let (corpus, judgement) = (&self.recording.dynamics.corpus, self.judge.under(&self.settings));
         Some(Detail {
-            row: self.row(&judgement, id, None)?,
+            row: self.row(&judgement, id, (0, 0))?,
             aum: *metrics.aum.get(at)?,
-            sentence: span.sentence,
+            sentence: Sentence::new(
+                corpus,
+                self.recording.dynamics.gold.as_deref(),
+                &judgement,
+                &self.by_hand,
+                span.sentence,
+            ),
+            number: span.sentence,
             start: span.start,
             end: span.end,
             by_rule: judgement.decide(id),
             wrong: metrics.trust.get(at).map(|trust| 1.0 - trust).filter(|wrong| wrong.is_finite()),
-            because: self.judge.explain(&self.recording.dynamics.corpus.tokens, id),
+            because: self.judge.explain(&corpus.tokens, id),
             probabilities: probabilities(metrics, at),
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
-            same_form: SameForm::new(&self.recording.dynamics.corpus, &judgement, &self.by_hand, id)?,
+            same_form: SameForm::new(corpus, &judgement, &self.by_hand, id)?,
             other_aum: self.other_aum().get(at).copied(),
         })
     }

@@ -8,7 +8,9 @@ use explorer::density::Extent;
 use explorer::filter::{Decided, Filter};
 use explorer::history::{self, History};
 use explorer::listing::Listing;
+use explorer::queue::Next;
 use explorer::same_form::Form;
+use explorer::sentence::{Chosen, Layer};
 use explorer::surface_forms::{FormOrder, FormRow};
 use leptos::prelude::*;
 use shared::corpus::decision::{Decision, Side};
@@ -94,6 +96,12 @@ pub struct App {
     pub scroll_to: RwSignal<Option<usize>>,
     /// Everything about the selected span.
     pub detail: RwSignal<Option<Detail>>,
+    /// The number of the layer of labels that the sentence shows.
+    pub layer: RwSignal<usize>,
+    /// Whether the selected span was chosen in its sentence, and not in a list.
+    pub is_aside: RwSignal<bool>,
+    /// The spans that were shown as the next undecided ones.
+    pub next: RwSignal<Option<Next>>,
     /// Whether single letters, digits and signs work as keys.
     pub letters: RwSignal<bool>,
     /// Whether the theme is dark.
@@ -188,6 +196,9 @@ impl App {
             sight: RwSignal::new((0, 0)),
             scroll_to: RwSignal::new(None),
             detail: RwSignal::new(None),
+            layer: RwSignal::new(0),
+            is_aside: RwSignal::new(false),
+            next: RwSignal::new(None),
             letters: RwSignal::new(memory::recall(LETTERS).is_none()),
             dark: theme::watch(),
             help: RwSignal::new(false),
@@ -246,7 +257,7 @@ impl App {
             self.tell(
                 false,
                 format!(
-                    "The run that writes {} has not finished: its {} recorded epochs are shown. Open it again later for the rest.",
+                    "The run that writes {} has not finished. You see its {} epochs so far; open it again later for the rest.",
                     opened.file, opened.n_epochs
                 ),
             );
@@ -255,7 +266,7 @@ impl App {
             self.tell(
                 false,
                 format!(
-                    "{} has no threshold samples: the automatic threshold is AUM 0, and quantiles judge nothing.",
+                    "{} has no labels that were made wrong on purpose. So by AUM (area under the margin), only labels below 0 are doubted: the model preferred another label.",
                     opened.file
                 ),
             );
@@ -269,6 +280,8 @@ impl App {
         self.forms.set(FormRows::default());
         self.selected.set(None);
         self.detail.set(None);
+        self.layer.set(0);
+        self.next.set(None);
         self.map.set(None);
         self.map_pixels.set(None);
         self.filter.set(Filter::default());
@@ -361,9 +374,10 @@ impl App {
             parts.push(match first {
                 _ if others.iter().any(|(_, _, other)| other != first) => format::decisions(others.len() + 1),
                 Some(decision) => format::decision(*decision, &labels),
-                None => "by rule".to_owned(),
+                None => "decision taken back".to_owned(),
             });
-            if others.is_empty() {
+            // Two spans: an entity with its old and new boundaries.
+            if others.len() < 2 {
                 self.show_span(*span);
             } else if step.words.is_none() {
                 parts.push(format!("of {times} spans"));
@@ -562,9 +576,77 @@ impl App {
         }
     }
 
-    /// Decides about a span by hand; `None` leaves it to the rules again.
+    /// Decides about a span by hand; `None` leaves it to the rules again. If the span is the next undecided one,
+    /// goes on.
     pub fn decide(&self, span: SpanId, decision: Option<Decision>) {
         self.apply(None, vec![(span, decision)], None);
+        if decision.is_some() && self.is_next(span) {
+            self.go_on();
+        }
+    }
+
+    /// Returns whether this span is shown as the next undecided one.
+    pub fn is_next(&self, span: SpanId) -> bool {
+        self.next.with_untracked(|next| next.is_some_and(|next| next.span == span))
+    }
+
+    /// Shows the next undecided span. If it is shown already and still undecided, skips it.
+    pub fn go_on(&self) {
+        let undecided = |next: &Next| self.by_hand.with_untracked(|by_hand| !by_hand.contains_key(&next.span));
+        let skipped = self.next.get_untracked().filter(undecided).map(|next| next.span);
+        self.words.set(false);
+        link::next(skipped);
+    }
+
+    /// Takes the worker's answer about the next undecided span.
+    pub fn set_next(&self, next: Option<Next>, has_skipped: bool) {
+        if next.is_none() {
+            let told = if has_skipped {
+                "Only skipped labels are left: Next shows them again."
+            } else {
+                "Every suspicious label is reviewed."
+            };
+            self.said.set(Some(told.to_owned()));
+        }
+        self.next.set(next);
+        self.is_aside.set(false);
+    }
+
+    /// Selects a span of the sentence that is shown.
+    pub fn choose(&self, start: u32, end: u32) {
+        match self.detail.with_untracked(|detail| detail.as_ref().and_then(|detail| detail.sentence.id(start, end))) {
+            Some(span) => {
+                self.select(span);
+                self.is_aside.set(true);
+            }
+            None => self.said.set(Some("This span is too long to decide about it.".to_owned())),
+        }
+    }
+
+    /// Selects the entity at a token of the sentence, or the token alone.
+    pub fn choose_at(&self, token: u32) {
+        let layer = Layer::ALL[self.layer.get_untracked() % Layer::ALL.len()];
+        let span = self.detail.with_untracked(|detail| detail.as_ref().map(|detail| detail.sentence.at(layer, token)));
+        if let Some((start, end)) = span {
+            self.choose(start, end);
+        }
+    }
+
+    /// Moves the start and the end of the selected span by so many tokens. An entity takes its type along.
+    pub fn move_edge(&self, start_by: i32, end_by: i32) {
+        let moved = self.detail.with_untracked(|detail| {
+            let detail = detail.as_ref().filter(|detail| self.selected.get_untracked() == Some(detail.row.id))?;
+            let Detail { start, end, by_rule, .. } = *detail;
+            detail.sentence.moved(Chosen { start, end, decision: detail.row.decision, by_rule }, start_by, end_by)
+        });
+        if let Some((span, decisions)) = moved {
+            if !decisions.is_empty() {
+                self.layer.set(Layer::Cleaned as usize);
+                self.apply(None, decisions, None);
+            }
+            self.select(span);
+            self.is_aside.set(true);
+        }
     }
 
     /// Decides about all spans with the same words and label as this one.
@@ -574,7 +656,7 @@ impl App {
 
     fn decide_all(&self, alike: Alike, decision: Option<Decision>) {
         if link::is_opening() {
-            self.tell(true, "Nothing was decided: a file is being opened.".to_owned());
+            self.tell(true, "Nothing was decided, because a file is being opened.".to_owned());
         } else {
             link::look(|look| look.decided_alike.push((alike, decision)));
         }
@@ -655,6 +737,7 @@ impl App {
     /// Shows a span in detail.
     pub fn select(&self, span: SpanId) {
         self.selected.set(Some(span));
+        self.is_aside.set(false);
         link::look(|look| {
             look.detail = Some(span);
             look.pick = None;

@@ -22,7 +22,7 @@ use crate::{address, link};
 
 const DATABASE: &str = "dynclean";
 const STORE: &str = "work";
-const TAKE_UP: &str = "Take up mine";
+const TAKE_UP: &str = "Use my work";
 /// Delay before changes are stored, so that dragging a line is stored only once.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -165,7 +165,7 @@ pub fn bring_back(app: App) {
             (Some(linked), stored) if !reloaded => {
                 if let Some(own) = stored {
                     let text = format!(
-                        "The address brought its own settings. You have work of your own on this file: {}.",
+                        "This link has settings of its own. You also have work of your own on this file: {}.",
                         own.described()
                     );
                     app.offer(text, TAKE_UP, Act::TakeUp(Box::new(own.clone())));
@@ -183,7 +183,7 @@ pub fn bring_back(app: App) {
         let now = Work::of(app);
         for work in aside.into_iter().filter(|aside| !aside.is_like(&now)) {
             let text = format!("Other work of yours on this file was set aside: {}.", work.described());
-            app.offer(text, "Take up that", Act::TakeUp(Box::new(work)));
+            app.offer(text, "Use that work", Act::TakeUp(Box::new(work)));
         }
         address::restore_view(app, &digest);
     });
@@ -307,7 +307,7 @@ fn write(app: App, digest: String, how: impl FnOnce(&mut Stored) + 'static) {
             Ok(()) => true,
             Err(error) => {
                 // Private windows may have no database. The work then lasts as long as the page.
-                let what = "This browser does not keep your work. Export your decisions before you leave the page";
+                let what = "This browser does not keep your work. Save your decisions before you leave the page";
                 app.tell(true, format!("{what} ({error})."));
                 false
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sort::{ascending, by_key};
 use shared::corpus::decision::{Decision, Side};
 use shared::corpus::span::SpanId;
 use shared::detection::judge::Judge;
@@ -123,8 +124,7 @@ impl Other {
         let aum = &judgement.judge().metrics.aum;
         let value = |column: &[f32], span: SpanId| column.get(span as usize).copied().unwrap_or(f32::NAN);
         let difference = |span: SpanId| (value(aum, span) - value(&self.aum, span)).abs();
-        flips.sort_by(|&a, &b| difference(b).total_cmp(&difference(a)).then(a.cmp(&b)));
-        flips
+        by_key(flips.into_iter().map(|span| (!ascending(difference(span)), span)))
     }
 }
 

@@ -4,6 +4,7 @@ use lanes::Grid;
 use serde::{Deserialize, Serialize};
 
 use crate::colour::{Ground, Rgb, mix};
+use crate::sort::by_key;
 use shared::corpus::span::SpanId;
 
 /// The part of the plane that a picture shows.
@@ -162,11 +163,11 @@ impl Cloud {
         // Only a few pixels are near, so they are checked before the points.
         let rows = row.saturating_sub(reach)..(row + reach + 1).min(height);
         let columns = column.saturating_sub(reach)..(column + reach + 1).min(width);
-        let mut near: Vec<usize> = rows
+        let near = rows
             .flat_map(|r| columns.clone().map(move |c| r * width + c))
-            .filter(|&p| distance(p) <= reach * reach && self.counts.get(p).is_some_and(|&n| n > 0))
-            .collect();
-        near.sort_by_key(|&p| distance(p));
+            .filter(|&p| distance(p) <= reach * reach && self.counts.get(p).is_some_and(|&n| n > 0));
+        let near: Vec<usize> =
+            by_key(near.map(|p| (distance(p) as u32, p as u32))).into_iter().map(|p| p as usize).collect();
         let rank = |pixel: usize| near.iter().position(|&p| p == pixel);
         let (low, high) = (*near.iter().min()?, *near.iter().max()?);
         let mut first: Option<(usize, SpanId)> = None;

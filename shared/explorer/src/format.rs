@@ -1,6 +1,8 @@
 //! Formats numbers and decisions for display.
 
 use shared::corpus::decision::{Decision, Side};
+use shared::corpus::labels::LabelId;
+use shared::detection::threshold::Metric;
 
 /// A count with thousands separators: 174,867.
 pub fn count(n: u64) -> String {
@@ -48,7 +50,7 @@ pub fn score(value: f64) -> String {
     text.strip_prefix('0').map_or(text.clone(), str::to_owned)
 }
 
-/// The name of a side.
+/// The name of a side, as the code and the paper call it.
 pub fn side(side: Side) -> &'static str {
     match side {
         Side::Negatives => "negatives",
@@ -56,9 +58,36 @@ pub fn side(side: Side) -> &'static str {
     }
 }
 
+/// The spans of a side, as the page calls them.
+pub fn spans_of(side: Side) -> &'static str {
+    match side {
+        Side::Negatives => "O spans",
+        Side::Positives => "entities",
+    }
+}
+
+/// What a metric means, in one sentence.
+pub fn meaning(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Trust => "Trust is the chance that a label is right: from how the model learned it, and from the text.",
+        Metric::Aum => {
+            "AUM, the area under the margin, says how strongly the model preferred the label to all others, on average \
+             over the epochs. Below 0 it preferred another."
+        }
+        Metric::Confidence => {
+            "Confidence is the probability that the model gave the label, on average over the epochs."
+        }
+    }
+}
+
 /// The side with this name. `None` for any other name, which means both sides.
 pub fn side_named(name: &str) -> Option<Side> {
     [Side::Negatives, Side::Positives].into_iter().find(|&s| side(s) == name)
+}
+
+/// The name of a label; empty if there is no such label.
+pub fn label(labels: &[String], label: LabelId) -> String {
+    labels.get(usize::from(label)).cloned().unwrap_or_default()
 }
 
 /// A decision about a span in words.

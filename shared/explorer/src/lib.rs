@@ -13,6 +13,9 @@ pub mod history;
 pub mod listing;
 #[cfg(test)]
 mod one_epoch;
+pub mod queue;
 pub mod same_form;
+pub mod sentence;
+pub mod sort;
 pub mod surface_forms;
 pub mod tally;

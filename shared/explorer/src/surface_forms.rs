@@ -2,7 +2,6 @@
 //! dictionary repeats everywhere ("The" as a name, 156 times), and a model learns such labels as easily as right
 //! ones. No threshold finds them, but a person sees them at once.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::filter::Selection;
+use crate::sort::{ascending, by_key};
 use shared::corpus::Corpus;
 use shared::corpus::decision::Decision;
 use shared::corpus::labels::{LabelId, O};
@@ -130,6 +130,11 @@ impl SurfaceForms {
     /// Whether there are no forms, because there are no candidate spans.
     pub fn is_empty(&self) -> bool {
         self.forms.is_empty()
+    }
+
+    /// The form of a span; `None` if there is no such span.
+    pub fn form(&self, span: SpanId) -> Option<FormId> {
+        self.of_span.get(span as usize).copied()
     }
 
     /// The spans of a form, in ascending order; empty if the form does not exist.
@@ -256,11 +261,8 @@ impl<'a> FormList<'a> {
 
     /// The rows `offset..offset + limit` in this order.
     pub fn page(&self, corpus: &Corpus, order: FormOrder, offset: usize, limit: usize) -> Vec<FormRow> {
-        // Sorting integers that pack key and number is several times faster than sorting pairs.
-        let key = |&form: &FormId| Some(u64::from(self.key(form, order)?) << 32 | u64::from(form));
-        let mut keys: Vec<u64> = self.listed.iter().filter_map(key).collect();
-        keys.sort_unstable();
-        keys.into_iter().skip(offset).take(limit).filter_map(|key| self.row(corpus, key as FormId)).collect()
+        let sorted = by_key(self.listed.iter().filter_map(|&form| Some((self.key(form, order)?, form))));
+        sorted.into_iter().skip(offset).take(limit).filter_map(|form| self.row(corpus, form)).collect()
     }
 
     /// The sort key of a form. Forms with lower keys come first.
@@ -317,18 +319,11 @@ impl<'a> FormList<'a> {
     fn elsewhere(&self, number: FormId) -> Vec<(LabelId, u32)> {
         let sibling = |form: FormId| self.forms.forms.get(form as usize).map(|form| form.sibling);
         let others = std::iter::successors(sibling(number), |&form| sibling(form)).take_while(|&form| form != number);
-        let mut labels: Vec<_> =
-            others.filter_map(|form| self.forms.forms.get(form as usize)).map(|form| (form.label, form.n)).collect();
-        labels.sort_unstable_by_key(|&(label, n)| (Reverse(n), label));
-        labels
+        let others: Vec<&Form> = others.filter_map(|form| self.forms.forms.get(form as usize)).collect();
+        let labels = by_key(others.iter().map(|form| (u32::MAX - form.n, u32::from(form.label))));
+        let number = |label: u32| others.iter().find(|form| u32::from(form.label) == label).map_or(0, |form| form.n);
+        labels.into_iter().map(|label| (label as LabelId, number(label))).collect()
     }
-}
-
-/// A key that sorts like the number, with NaN last.
-fn ascending(value: f32) -> u32 {
-    // −0 counts as 0, and all NaNs are the same.
-    let bits = if value.is_nan() { f32::NAN.to_bits() } else { (value + 0.0).to_bits() };
-    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
 
 #[cfg(test)]

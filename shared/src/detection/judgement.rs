@@ -126,8 +126,8 @@ impl<'a> Judgement<'a> {
             return judged;
         }
         let mut all = [judged.as_ref(), &contradicted].concat();
-        all.sort_by(|&a, &b| self.judge.value(a).total_cmp(&self.judge.value(b)).then(a.cmp(&b)));
-        Cow::Owned(all)
+        all.sort_unstable();
+        Cow::Owned(lanes::ranked(&all, self.judge.metric.column(&self.judge.metrics)))
     }
 
     /// Decisions about the spans of contradicted dictionary entries; empty if the settings do not use this check.

@@ -63,9 +63,9 @@ fn two_recordings_are_compared() {
         // A link does not include the other file. The page says so when the link is made, and again when it is
         // opened.
         page.pick("export-more", "link").await;
-        page.until("banner", "says what is missing", |text| text.contains("file compared with are not in it")).await;
+        page.until("banner", "says what is missing", |text| text.contains("the other file are not in it")).await;
         page.reload().await;
-        page.until("banner", "says what is left out", |text| text.contains("The address is about a comparison")).await;
+        page.until("banner", "says what is left out", |text| text.contains("The link is about a comparison")).await;
         page.until("map-count", "shows all", |text| shown(text) == all).await;
         assert!(!page.has("chip-region").await);
         // The area disappears when the comparison ends.

@@ -13,7 +13,7 @@ fn what_dev_contradicts_is_corrected_until_the_switch_is_off() {
     let made = made(&places);
     let dynamics = shared::recording::dyn_file::read(&std::fs::read(made.dynamics()).unwrap()).unwrap();
     let spans: u32 = dynamics.contradicted.iter().map(|entry| entry.spans).sum();
-    let told = format!("correct {} dictionary entries ({spans} spans)", dynamics.contradicted.len());
+    let told = format!("correct {} dictionary entries ({spans} labels)", dynamics.contradicted.len());
     assert!(spans > 0);
     // Kept spans by class, `O` first, with or without the check. The metric is AUM, which finds few of these spans
     // itself.

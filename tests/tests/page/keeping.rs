@@ -56,7 +56,7 @@ async fn follow(page: &Page, link: &str, threshold: &str) {
 /// Accepts the work that was set aside.
 async fn take_up_that(page: &Page) {
     let buttons = "[...document.querySelectorAll('[data-testid=accept]')]";
-    page.script(&format!("{buttons}.find((button) => button.textContent === 'Take up that').click()")).await;
+    page.script(&format!("{buttons}.find((button) => button.textContent === 'Use that work').click()")).await;
 }
 
 /// Removes the first span.

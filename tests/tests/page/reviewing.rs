@@ -122,10 +122,10 @@ fn spans_with_the_same_words_are_decided_together() {
         };
         page.press(&[SHIFT], 'X').await;
         until_by_hand(&page, n).await;
-        let all = format!("{n} judged wrong");
+        let all = format!("{n} not kept");
         page.until("same-form", "counts them as judged wrong", |text| text.contains(&all)).await;
         page.click("keep-all").await;
-        page.until("same-form", "counts none", |text| text.contains(" 0 judged wrong")).await;
+        page.until("same-form", "counts none", |text| text.contains(" 0 not kept")).await;
         until_by_hand(&page, n).await;
         // Each decision is one step of undo.
         page.click("undo").await;

@@ -106,7 +106,7 @@ fn a_link_can_be_copied_by_hand_where_there_is_no_clipboard() {
             ))
             .await;
             page.pick("export-more", "link").await;
-            page.until("banner", "shows the link", |text| text.contains("copied by hand")).await;
+            page.until("banner", "shows the link", |text| text.contains("Copy the link by hand")).await;
             // The next key changes the address, but not the link in the message.
             page.press(&[], 'j').await;
             page.until_address("%22span%22:").await;

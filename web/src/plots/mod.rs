@@ -1,15 +1,13 @@
-//! Plots on canvases. Plotters draws the axes and curves.
+//! Plots on canvases. They are drawn by own code: plotters, which draws the report, would add 5 kB to the page.
 
+mod chart;
 pub mod distribution;
 pub mod scatter_axes;
 pub mod sparkline;
 
 use leptos::prelude::*;
-use plotters::prelude::*;
-use plotters::style::RGBAColor;
-use plotters_canvas::CanvasBackend;
 use wasm_bindgen::prelude::*;
-use web_sys::{HtmlCanvasElement, ResizeObserver};
+use web_sys::ResizeObserver;
 
 /// Space around a plot's area, in CSS pixels. The stylesheet repeats these numbers (`--plot-…`).
 pub struct Margins {
@@ -24,37 +22,36 @@ pub const MARGINS: Margins = Margins { top: 8, right: 16, bottom: 36, left: 48 }
 
 /// Colours of lines, areas and text.
 pub struct Ink {
-    pub text: RGBAColor,
-    pub axis: RGBAColor,
-    pub grid: RGBAColor,
-    pub fill: RGBAColor,
-    pub outline: RGBAColor,
-    pub samples: RGBAColor,
-    pub passing: RGBAColor,
+    pub text: &'static str,
+    pub axis: &'static str,
+    pub grid: &'static str,
+    pub fill: &'static str,
+    pub outline: &'static str,
+    pub samples: &'static str,
+    pub passing: &'static str,
 }
 
 impl Ink {
     pub fn new(dark: bool) -> Self {
-        let rgb = |r, g, b| RGBAColor(r, g, b, 1.0);
         if dark {
             Self {
-                text: rgb(170, 174, 182),
-                axis: rgb(90, 94, 102),
-                grid: rgb(44, 47, 53),
-                fill: rgb(78, 83, 92),
-                outline: rgb(150, 155, 165),
-                samples: rgb(129, 168, 255),
-                passing: rgb(76, 190, 162),
+                text: "rgb(170 174 182)",
+                axis: "rgb(90 94 102)",
+                grid: "rgb(44 47 53)",
+                fill: "rgb(78 83 92)",
+                outline: "rgb(150 155 165)",
+                samples: "rgb(129 168 255)",
+                passing: "rgb(76 190 162)",
             }
         } else {
             Self {
-                text: rgb(84, 88, 96),
-                axis: rgb(150, 154, 162),
-                grid: rgb(234, 236, 240),
-                fill: rgb(206, 210, 217),
-                outline: rgb(112, 117, 127),
-                samples: rgb(47, 90, 190),
-                passing: rgb(0, 158, 115),
+                text: "rgb(84 88 96)",
+                axis: "rgb(150 154 162)",
+                grid: "rgb(234 236 240)",
+                fill: "rgb(206 210 217)",
+                outline: "rgb(112 117 127)",
+                samples: "rgb(47 90 190)",
+                passing: "rgb(0 158 115)",
             }
         }
     }
@@ -101,25 +98,4 @@ fn on_cleanup_local(observer: ResizeObserver, closure: Closure<dyn FnMut()>) {
     on_cleanup(move || {
         kept.try_with_value(|(observer, _)| observer.disconnect());
     });
-}
-
-/// Clears a canvas and sets its size. Returns it ready for drawing, with the number of its pixels per CSS pixel.
-pub fn prepare(canvas: &HtmlCanvasElement, size: Size) -> Option<(CanvasBackend, f64)> {
-    let ratio = pixel_ratio();
-    // Setting the size also clears the canvas.
-    canvas.set_width((size.0 * ratio).round().max(1.0) as u32);
-    canvas.set_height((size.1 * ratio).round().max(1.0) as u32);
-    Some((CanvasBackend::with_canvas_object(canvas.clone())?, ratio))
-}
-
-/// Returns the style of axis labels.
-pub fn label_style(ink: &Ink, ratio: f64) -> TextStyle<'static> {
-    ("system-ui, sans-serif", 11.0 * ratio).into_font().color(&ink.text)
-}
-
-/// Writes a drawing error to the console. The plot is left empty.
-pub fn report<E: std::fmt::Display>(result: Result<(), E>) {
-    if let Err(error) = result {
-        leptos::logging::warn!("plot: {error}");
-    }
 }

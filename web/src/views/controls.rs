@@ -25,24 +25,25 @@ pub fn controls(app: App) -> impl IntoView {
             <h2>"Thresholds"</h2>
             <div class="segments" role="group" aria-label="Presets">
                 <button data-testid="automatic" aria-pressed=move || is(automatic()).to_string()
-                    title="By trust: labels that are more likely wrong than right"
+                    title="Doubts the labels that are more likely wrong than right"
                     on:click=move |_| { if let Some(settings) = automatic() { app.preset(settings) } }>"Automatic"</button>
                 <button data-testid="paper" aria-pressed=move || is(Some(paper())).to_string()
-                    title="By AUM: quantiles of the threshold samples, first three epochs"
+                    title="The method of the paper: by AUM (area under the margin), over the first three epochs"
                     on:click=move |_| app.preset(paper())>"Paper"</button>
             </div>
         </div>
+        <p class="hint">"Below its threshold, a label counts as likely wrong."</p>
         {threshold(app, Side::Negatives, PAPER_QUANTILE_NEGATIVES)}
         {threshold(app, Side::Positives, PAPER_QUANTILE_POSITIVES)}
+        {metric(app)}
         {classes(app)}
         {window_of_epochs(app)}
-        {metric(app)}
         {action(app)}
     }
 }
 
 fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
-    let name = format::side(side);
+    let (name, words) = (format::side(side), format::spans_of(side));
     let shown = move || match (app.rule(side), app.threshold(side)) {
         (_, v) if !v.is_finite() => String::new(),
         (Rule::Fixed(v), _) => v.to_string(),
@@ -81,22 +82,22 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
     };
     view! {
         <div class="threshold">
-            <label class="name" for=format!("threshold-{name}") title="Below it they are judged wrong">{name}</label>
-            <select aria-label=format!("Rule for {name}") data-testid=format!("rule-{name}") prop:value=kind on:change=set_kind>
+            <label class="name" for=format!("threshold-{name}") >{words}</label>
+            <select aria-label=format!("How the threshold for {words} is found") data-testid=format!("rule-{name}") prop:value=kind on:change=set_kind>
                 <option value="auto">"auto"</option>
-                <option value="quantile">"quantile"</option>
-                <option value="fixed">"fixed"</option>
+                <option value="quantile">"by samples"</option>
+                <option value="fixed">"my value"</option>
                 <option value="keep">"keep all"</option>
             </select>
-            <span class="less" aria-hidden="true" title="Judged wrong below">"<"</span>
+            <span class="less" aria-hidden="true" title="Likely wrong below">"<"</span>
             <input id=format!("threshold-{name}") data-testid=format!("threshold-{name}") class="number" type="text"
                 inputmode="decimal" autocomplete="off" placeholder="none" prop:value=shown on:change=set_value />
-            <p class="hint" role="status" title="From the threshold samples, with a 90 % interval">
+            <p class="hint" role="status" title="Estimated from labels that were made wrong on purpose">
                 {move || in_force().filter(|_| !matches!(app.rule(side), Rule::Fixed(_))).and_then(hint)}
             </p>
             <Show when=is_quantile>
                 <label class="quantile">
-                    "quantile q"
+                    "share of wrong samples below it"
                     <input class="number" type="number" min="0" max="1" step="0.01" data-testid=format!("quantile-{name}")
                         prop:value=move || match app.rule(side) { Rule::Quantile(q) => q.to_string(), _ => String::new() }
                         on:change=set_quantile />
@@ -109,19 +110,22 @@ fn threshold(app: App, side: Side, quantile: f32) -> impl IntoView {
 /// Explains where a threshold comes from.
 fn hint(threshold: Threshold) -> Option<String> {
     let interval =
-        threshold.interval.map(|(low, high)| format!("{} to {}", format::signed(low, 2), format::signed(high, 2)));
+        threshold.interval.map(|(low, high)| format!("{} and {}", format::signed(low, 2), format::signed(high, 2)));
     match (threshold.basis, interval) {
         (Basis::Given, _) => None,
         (Basis::Kept, _) => Some("All keep their labels.".to_owned()),
-        (Basis::NotLearned, _) => {
-            Some("The model has not learned these: none is judged. Try other epochs, or set a threshold.".to_owned())
+        (Basis::NotLearned, _) => Some(
+            "The model has not learned these labels, so none is doubted. Try other epochs, or set a threshold."
+                .to_owned(),
+        ),
+        (Basis::NoSamples, _) => {
+            Some("This file has no labels that were made wrong on purpose, so none is doubted.".to_owned())
         }
-        (Basis::NoSamples, _) => Some("No threshold samples to take a quantile of: none is judged.".to_owned()),
-        (Basis::Natural, _) => Some("The threshold samples support no other.".to_owned()),
+        (Basis::Natural, _) => Some("The wrong samples give no reason for another threshold.".to_owned()),
         (Basis::Probability | Basis::HalfMissed, _) => None,
-        (Basis::AllPositives, _) => Some("As all positives: too few samples of its own.".to_owned()),
-        (Basis::Estimate, Some(interval)) => Some(format!("90 %: {interval}; its low end")),
-        (_, interval) => interval.map(|interval| format!("90 %: {interval}")),
+        (Basis::AllPositives, _) => Some("As for all entities: this type has too few samples.".to_owned()),
+        (Basis::Estimate, Some(interval)) => Some(format!("Likely between {interval}; the cautious end is used.")),
+        (_, interval) => interval.map(|interval| format!("Likely between {interval}.")),
     }
 }
 
@@ -156,18 +160,18 @@ fn classes(app: App) -> impl IntoView {
         view! {
             <label class="row" title=explained>
                 <span class="name">{name.clone()}</span>
-                <input class="number" type="text" inputmode="decimal" autocomplete="off" placeholder="as all"
+                <input class="number" type="text" inputmode="decimal" autocomplete="off" placeholder="as above"
                     data-testid=format!("threshold-{name}") prop:value=shown on:change=set />
             </label>
         }
     };
     view! {
         <details class="classes" data-testid="classes" open=in_use>
-            <summary>"per class"</summary>
-            <label class="row check" title="A class with fewer than 30 threshold samples takes the threshold of all positives">
+            <summary>"for each entity type"</summary>
+            <label class="row check" title="A type with fewer than 30 wrong samples keeps the threshold for all entities">
                 <input type="checkbox" data-testid="per-class" prop:checked=move || app.settings.with(|s| s.per_class)
                     on:change=move |e| app.change(|s| s.per_class = event_target_checked(&e)) />
-                "by the rule for positives, from its own samples"
+                "find a threshold for each type"
             </label>
             {move || names().unwrap_or_default().into_iter().map(row).collect_view()}
         </details>
@@ -177,7 +181,7 @@ fn classes(app: App) -> impl IntoView {
 fn metric(app: App) -> impl IntoView {
     let button = move |metric: Metric| {
         view! {
-            <button data-testid=format!("metric-{}", metric.name()) aria-pressed=move || (app.metric() == metric).to_string()
+            <button data-testid=format!("metric-{}", metric.name()) title=format::meaning(metric) aria-pressed=move || (app.metric() == metric).to_string()
                 disabled=move || metric == Metric::Confidence && app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities))
                 on:click=move |_| app.set_metric(metric)>{metric.name()}</button>
         }
@@ -185,10 +189,11 @@ fn metric(app: App) -> impl IntoView {
     view! {
         <div class="row">
             <span class="name">"judged by"</span>
-            <div class="segments" role="group" aria-label="Metric by which spans are judged">
+            <div class="segments" role="group" aria-label="Number by which labels are judged">
                 {button(Metric::Trust)} {button(Metric::Aum)} {button(Metric::Confidence)}
             </div>
         </div>
+        <p class="hint" data-testid="metric-meaning">{move || format::meaning(app.metric())}</p>
     }
 }
 
@@ -205,7 +210,7 @@ fn window_of_epochs(app: App) -> impl IntoView {
     };
     view! {
         <div class="row">
-            <span class="name" id="window-label">"epochs"</span>
+            <span class="name" id="window-label" title="An epoch is one pass of the model over your corpus">"epochs"</span>
             <span class="range" role="group" aria-labelledby="window-label">
                 <input class="number" type="number" min="1" max=n_epochs aria-label="First epoch" data-testid="window-first"
                     prop:value=move || app.settings.get().window.first.to_string() on:change=move |e| set(e, true) />
@@ -235,8 +240,8 @@ fn action(app: App) -> impl IntoView {
     };
     view! {
         <div class="row">
-            <span class="name">"judged wrong"</span>
-            <div class="segments" role="group" aria-label="What happens to spans that are judged wrong">
+            <span class="name">"likely wrong"</span>
+            <div class="segments" role="group" aria-label="What happens to labels that are likely wrong">
                 {button(Action::Remove, "remove")} {button(Action::Relabel, "relabel")}
             </div>
         </div>
@@ -247,19 +252,19 @@ fn action(app: App) -> impl IntoView {
                     prop:value=move || app.settings.get().relabel_probability.to_string() on:change=set_probability />
             </label>
         </Show>
-        <label class="row check" title="Entities do not overlap: of negatives that overlap only the most suspicious is \
-            judged, and none over a positive that the model has learned (AUM of at least 0) or with words that are no entity in dev">
+        <label class="row check" title="Entities do not overlap. Of several O spans that overlap, only the most suspicious is doubted; none \
+            over an entity that the model has learned">
             <input type="checkbox" data-testid="overlap" prop:checked=move || app.settings.get().overlap_suppression
                 on:change=move |e| app.change(|s| s.overlap_suppression = event_target_checked(&e)) />
             "skip O spans that overlap a trusted entity"
         </label>
         {move || contradicted().map(|Contradicted { entries, spans }| view! {
-            <label class="row check" title="Sentences with gold labels (dev) have their words with other labels. A \
-                mistake that repeats is learned like a right label: no threshold finds it">
+            <label class="row check" title="Your checked sentences (dev) label the same words otherwise. The model learns a \
+                mistake that repeats like a right label, so no threshold finds it">
                 <input type="checkbox" data-testid="dictionary-check"
                     prop:checked=move || app.settings.get().dictionary_check
                     on:change=move |e| app.change(|s| s.dictionary_check = event_target_checked(&e)) />
-                {format!("correct {} dictionary entries ({} spans) that dev contradicts",
+                {format!("correct {} dictionary entries ({} labels) that your checked sentences contradict",
                     format::count(entries as u64), format::count(spans))}
             </label>
         })}

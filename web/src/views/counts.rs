@@ -11,6 +11,11 @@ use crate::format;
 use crate::protocol::{Figures, Quality};
 use crate::state::App;
 
+/// Names the spans of a side as the page does.
+fn words(side: &str) -> &'static str {
+    format::side_named(side).map_or("", format::spans_of)
+}
+
 /// Shows the number of kept, removed and relabelled spans of every class.
 pub fn counts(app: App) -> impl IntoView {
     let table = move |figures: Figures| {
@@ -32,7 +37,7 @@ pub fn counts(app: App) -> impl IntoView {
             <table class="figures" data-testid="counts">
                 <thead>
                     <tr>
-                        <th scope="col">"class"</th>
+                        <th scope="col">"label"</th>
                         <th scope="col">"kept"</th>
                         <th scope="col">"removed"</th>
                         {relabels.then(|| view! { <th scope="col">"relabelled"</th> })}
@@ -46,11 +51,11 @@ pub fn counts(app: App) -> impl IntoView {
     };
     let flagged = move || {
         let n = app.figures.with(|f| f.as_ref().map_or(0, |f| f.summary.flagged));
-        (n > 0).then(|| format!("{} spans have logits that are no numbers: kept", format::count(n)))
+        (n > 0).then(|| format!("{} spans could not be measured, and keep their labels", format::count(n)))
     };
     view! {
         <div data-testid="counts-panel">
-            <div class="heading"><h2>"Counts"</h2></div>
+            <div class="heading"><h2>"What happens to the labels"</h2></div>
             {move || app.figures.get().map(table)}
             <p class="hint" role="status">{flagged}</p>
         </div>
@@ -72,7 +77,7 @@ fn class_button(app: App, name: String) -> impl IntoView {
     let pressed = is_on.clone();
     view! {
         <button class="plain" data-testid=format!("class-{name}") aria-pressed=move || pressed().to_string()
-            title="Look at these spans only" on:click=move |_| {
+            title="Show only spans with this label" on:click=move |_| {
                 let new = if untrack(&is_on) { None } else { untrack(&label) };
                 app.filter_by(|filter| filter.label = new);
             }>{name.clone()}</button>
@@ -86,7 +91,7 @@ pub fn comparison(app: App) -> impl IntoView {
             |value: f64| if value.is_nan() { "–".to_owned() } else { format!("{value:.2}").replace('-', "−") };
         view! {
             <tr data-testid=format!("agreement-{name}")>
-                <th scope="row">{name}</th>
+                <th scope="row">{words(name)}</th>
                 <td>{format::count(a.both)}</td>
                 <td>{format::count(a.only_here)}</td>
                 <td>{format::count(a.only_there)}</td>
@@ -100,7 +105,7 @@ pub fn comparison(app: App) -> impl IntoView {
         let agreement = app.agreement.get();
         Some(view! {
             <div class="heading">
-                <h2>"Compared"</h2>
+                <h2>"Comparison"</h2>
                 <button class="button small" data-testid="end-comparison" on:click=move |_| app.end_comparison()>"end"</button>
             </div>
             <p class="hint" data-testid="compared-with">
@@ -109,12 +114,12 @@ pub fn comparison(app: App) -> impl IntoView {
             <table class="figures">
                 <thead>
                     <tr>
-                        <th scope="col">"judged by"</th>
+                        <th scope="col">"doubted by"</th>
                         <th scope="col">"both"</th>
-                        <th scope="col"><abbr title="Only by the open file">"here"</abbr></th>
-                        <th scope="col"><abbr title="Only by the other file">"there"</abbr></th>
+                        <th scope="col"><abbr title="Only the open file doubts them">"here"</abbr></th>
+                        <th scope="col"><abbr title="Only the other file doubts them">"there"</abbr></th>
                         <th scope="col"><abbr title="Cohen's kappa: agreement beyond chance, 1 at best">"κ"</abbr></th>
-                        <th scope="col"><abbr title="Pearson's correlation of the AUMs">"r"</abbr></th>
+                        <th scope="col"><abbr title="Pearson's correlation of the AUMs (areas under the margin)">"r"</abbr></th>
                     </tr>
                 </thead>
                 <tbody>{agreement.map(|[negatives, positives]| view! { {row("negatives", negatives)} {row("positives", positives)} })}</tbody>
@@ -149,7 +154,7 @@ fn curves(app: App) -> impl IntoView {
                     <path d=path />
                     {now}
                 </svg>
-                <figcaption>{name}</figcaption>
+                <figcaption>{words(name)}</figcaption>
             </figure>
         }
     };
@@ -158,7 +163,7 @@ fn curves(app: App) -> impl IntoView {
         app.curves.with(|curves| {
             let [negatives, positives] = curves.as_ref()?;
             Some(view! {
-                <div class="curves" title="Precision (up) over recall (right), both from 0 to 1, for every threshold; the dot is the one in force">
+                <div class="curves" title="Precision (up) and recall (right), from 0 to 1, for every threshold. The dot is your threshold">
                     {curve("negatives", negatives, quality.map(|[_, negatives]| negatives))}
                     {curve("positives", positives, quality.map(|[positives, _]| positives))}
                 </div>
@@ -187,15 +192,15 @@ pub fn quality(app: App) -> impl IntoView {
                 <thead>
                     <tr>
                         <th scope="col"></th>
-                        <th scope="col"><abbr title="Precision: judged wrong and wrong / judged wrong">"P"</abbr></th>
-                        <th scope="col"><abbr title="Recall: judged wrong and wrong / wrong">"R"</abbr></th>
-                        <th scope="col">"F1"</th>
-                        <th scope="col"><abbr title="Average precision of the ranking">"AP"</abbr></th>
+                        <th scope="col"><abbr title="Precision: how many of the doubted labels are really wrong">"precision"</abbr></th>
+                        <th scope="col"><abbr title="Recall: how many of the wrong labels are doubted">"recall"</abbr></th>
+                        <th scope="col"><abbr title="One number for precision and recall (their harmonic mean)">"F1"</abbr></th>
+                        <th scope="col"><abbr title="Average precision: 1 if all wrong labels come first in the list">"AP"</abbr></th>
                     </tr>
                 </thead>
                 <tbody>
-                    {row("false negatives", "quality-negatives", negatives)}
-                    {row("false positives", "quality-positives", positives)}
+                    {row("missed entities", "quality-negatives", negatives)}
+                    {row("wrong entities", "quality-positives", positives)}
                 </tbody>
             </table>
         }
@@ -203,12 +208,12 @@ pub fn quality(app: App) -> impl IntoView {
     let has_gold = move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold));
     view! {
         <div class="heading">
-            <h2>"Noise found"</h2>
+            <h2>"Wrong labels found"</h2>
             {move || has_gold().then(|| view! { <span class="tag">"by gold"</span> })}
         </div>
         {move || match app.figures.get().and_then(|f| f.quality) {
             Some(quality) => table(quality).into_any(),
-            None => view! { <p class="hint">"No gold labels in this file to compare with."</p> }.into_any(),
+            None => view! { <p class="hint">"This file has no gold labels to compare with."</p> }.into_any(),
         }}
         {curves(app)}
         {move || app.figures.get().map(|f| estimates(f.estimate, f.capitals))}
@@ -224,7 +229,7 @@ fn estimates([negatives, positives]: [Option<Estimate>; 2], capitals: String) ->
             let (low, high) = e.wrong.interval;
             view! {
                 <tr data-testid=format!("estimate-{name}")>
-                    <th scope="row">{name}</th>
+                    <th scope="row">{words(name)}</th>
                     <td>{format::score(e.precision)}</td>
                     <td>{whole(e.found)}</td>
                     <td title=format!("likely {} to {}", whole(low), whole(high))>{whole(e.wrong.number)}</td>
@@ -236,18 +241,18 @@ fn estimates([negatives, positives]: [Option<Estimate>; 2], capitals: String) ->
     (negatives.is_some() || positives.is_some()).then(|| {
         view! {
             <div class="heading">
-                <h2>"Noise expected"</h2>
-                <span class="tag" title="By trust: the probabilities added up. Else from the threshold samples, \
-                    which do not see wrong labels that repeat.">"estimate"</span>
+                <h2>"Wrong labels expected"</h2>
+                <span class="tag" title="The sum of all probabilities that a label is wrong. If labels are not judged by \
+                    trust: from the labels that were made wrong on purpose">"estimate"</span>
             </div>
             <table class="figures" data-testid="estimate">
                 <thead>
                     <tr>
                         <th scope="col"></th>
-                        <th scope="col"><abbr title="Precision: wrong among judged">"P"</abbr></th>
-                        <th scope="col"><abbr title="Judged wrong, and wrong">"caught"</abbr></th>
-                        <th scope="col"><abbr title="Wrong labels in all">"of"</abbr></th>
-                        <th scope="col"><abbr title="Wrong, and not judged">"missed"</abbr></th>
+                        <th scope="col"><abbr title="How many of the doubted labels are likely really wrong">"precision"</abbr></th>
+                        <th scope="col"><abbr title="Wrong labels that are doubted">"caught"</abbr></th>
+                        <th scope="col"><abbr title="Wrong labels in total">"in total"</abbr></th>
+                        <th scope="col"><abbr title="Wrong labels that are not doubted">"missed"</abbr></th>
                     </tr>
                 </thead>
                 <tbody>{row("negatives", negatives)} {row("positives", positives)}</tbody>

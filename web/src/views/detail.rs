@@ -2,6 +2,7 @@
 
 use explorer::filter::Filter;
 use explorer::listing::Listing;
+use explorer::queue::Next;
 use explorer::same_form::SameForm;
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
@@ -9,6 +10,7 @@ use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 
 use super::menu::menu;
+use super::sentence::sentence;
 use super::table::decision_class;
 use crate::format;
 use crate::plots::sparkline;
@@ -22,14 +24,43 @@ pub fn detail(app: App) -> impl IntoView {
                 <h2>"Span"</h2>
                 <p class="legend">{move || app.detail.with(|detail| detail.as_ref().map(place))}</p>
             </div>
+            {queue(app)}
             {move || match app.detail.get() {
                 Some(detail) => span(app, detail).into_any(),
                 None => view! {
-                    <p class="hint">"Select a row of the table, or click into the data map."</p>
+                    <p class="hint">"Click a row of the list or a dot of the map, or press J."</p>
                 }
                 .into_any(),
             }}
         </section>
+    }
+}
+
+/// Shows how far the person has come, and leads to the next undecided labels.
+fn queue(app: App) -> impl IntoView {
+    let progress = move || app.figures.with(|f| f.as_ref().map(|f| f.progress));
+    let count = |n: usize| format::count(n as u64);
+    let is_shown = move || app.next.get().is_some_and(|next| app.selected.get() == Some(next.span));
+    let like_it = move || {
+        let Next { n, wrong, .. } = app.next.get().filter(|next| is_shown() && next.n > 1)?;
+        let wrong = count(wrong.round() as usize);
+        Some(format!(
+            "{} labels like this are undecided, about {wrong} of them wrong. Shift with a key decides about all.",
+            count(n)
+        ))
+    };
+    view! {
+        <div class="queue">
+            <p role="status" data-testid="progress">
+                {move || progress().map(|p| format!("{} of {} reviewed, about {} wrong labels left", count(p.reviewed), count(p.suggested), count(p.wrong_left.round() as usize)))}
+            </p>
+            <button class="button small" data-testid="next" aria-keyshortcuts="N" title="The labels where one decision corrects most come first"
+                on:click=move |_| app.go_on()>{move || if is_shown() { "skip" } else { "next undecided" }} " " <kbd>"N"</kbd></button>
+            {move || progress().filter(|p| p.reviewed > 0).map(|p| view! {
+                <p class="muted" data-testid="agreed">{format!("Your reviews agreed with {} of {} suggestions.", count(p.agreed), count(p.reviewed))}</p>
+            })}
+            <p class="muted" data-testid="like-it">{like_it}</p>
+        </div>
     }
 }
 
@@ -38,7 +69,7 @@ fn place(detail: &Detail) -> String {
         (start, end) if start == end => format!("token {start}"),
         (start, end) => format!("tokens {start}–{end}"),
     };
-    format!("sentence {}, {tokens}", detail.sentence)
+    format!("sentence {}, {tokens}", detail.number)
 }
 
 fn span(app: App, detail: Detail) -> impl IntoView {
@@ -49,41 +80,39 @@ fn span(app: App, detail: Detail) -> impl IntoView {
     let fact = |name: &'static str, value: String| view! { <div><dt>{name}</dt><dd>{value}</dd></div> };
     let unknown = |name: &'static str| {
         view! {
-            <div class="unknown" title="The file has margins only"><dt>{name}</dt><dd>"not recorded"</dd></div>
+            <div class="unknown" title="This file has margins only"><dt>{name}</dt><dd>"not recorded"</dd></div>
         }
     };
     let known = detail.probabilities;
     let labels_again = labels.clone();
     view! {
-        <p class="sentence" tabindex="0" data-testid="sentence">
-            {row.text.before} " " <mark>{row.text.marked}</mark> " " {row.text.after}
-        </p>
+        {sentence(app, &detail)}
         <dl class="labels">
-            {fact("distant", name(row.distant))}
+            {fact("your label", name(row.distant))}
             {match (row.predicted, known) {
                 (Some(label), Some(p)) =>
-                    fact("predicted", format!("{} ({})", name(label), format::score(f64::from(p.predicted)))).into_any(),
-                _ => unknown("predicted").into_any(),
+                    fact("model says", format!("{} ({})", name(label), format::score(f64::from(p.predicted)))).into_any(),
+                _ => unknown("model says").into_any(),
             }}
             {row.gold.map(|gold| fact("gold", name(gold)))}
         </dl>
         <p class="verdict">
             <span class=decision_class(row.decision) data-testid="decision">{format::decision(row.decision, &labels)}</span>
             {if row.by_hand {
-                format!("by hand; the rules say {}", format::decision(detail.by_rule, &labels))
+                format!("by hand (automatic: {})", format::decision(detail.by_rule, &labels))
             } else if row.contradicted {
-                "annotated sentences (dev) contradict this dictionary entry".to_owned()
+                "your checked sentences (dev) contradict this dictionary entry".to_owned()
             } else {
-                "by the rules".to_owned()
+                "automatic".to_owned()
             }}
         </p>
-        {because(&detail)}
         {buttons(app, detail.clone(), labels)}
+        {because(&detail)}
         {same_form(app, detail.row.id, detail.same_form.clone(), &labels_again)}
         {margins(&row.margins)}
         <dl class="metrics">
-            {fact("AUM", format::signed(detail.aum, 3))}
-            {detail.other_aum.map(|aum| fact("AUM in the other", format::signed(aum, 3)))}
+            {fact("AUM (area under the margin)", format::signed(detail.aum, 3))}
+            {detail.other_aum.map(|aum| fact("AUM in the other file", format::signed(aum, 3)))}
             {match known {
                 Some(p) => view! {
                     {fact("confidence", format::signed(p.confidence, 3))}
@@ -91,8 +120,8 @@ fn span(app: App, detail: Detail) -> impl IntoView {
                 }.into_any(),
                 None => view! { {unknown("confidence")} {unknown("variability")} }.into_any(),
             }}
-            {fact("correct", format!("{} of {epochs}", detail.correctness))}
-            {fact("forgotten", format!("{} ×", detail.forgetting))}
+            {fact("model agreed", format!("{} of {epochs} epochs", detail.correctness))}
+            {fact("changed its mind", format!("{} ×", detail.forgetting))}
         </dl>
     }
 }
@@ -105,29 +134,33 @@ fn because(detail: &Detail) -> impl IntoView + use<> {
     };
     Some(view! {
         <div class="because" data-testid="because">
-            <p>"wrong with a probability of " <strong>{format!("{:.0}%", (100.0 * wrong).clamp(1.0, 99.0))}</strong></p>
-            {reasons("against it:", &detail.because.against)}
-            {reasons("for it:", &detail.because.in_favour)}
+            <p>"Chance that the label is wrong: " <strong>{format!("{:.0}%", (100.0 * wrong).clamp(1.0, 99.0))}</strong></p>
+            {reasons("Against the label:", &detail.because.against)}
+            {reasons("For the label:", &detail.because.in_favour)}
         </div>
     })
 }
 
 fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {
     let Detail { row, .. } = detail;
-    let id = row.id;
-    let button = move |text: &'static str, key: &'static str, decision: Option<Decision>, is_on: bool| {
+    let span = row.id;
+    let button = move |id: &'static str,
+                       text: &'static str,
+                       key: &'static str,
+                       decision: Option<Decision>,
+                       is_on: bool| {
         view! {
-            <button class="button" aria-pressed=is_on.to_string() data-testid=format!("decide-{}", text.replace(' ', "-")) aria-keyshortcuts=key
-                on:click=move |_| app.decide(id, decision)>{text} <kbd>{key}</kbd></button>
+            <button class="button" aria-pressed=is_on.to_string() data-testid=format!("decide-{id}") aria-keyshortcuts=key
+                on:click=move |_| app.decide(span, decision)>{text} <kbd>{key}</kbd></button>
         }
     };
-    let relabel = move |label: usize| app.decide(id, Some(Decision::Relabel(label as LabelId)));
+    let relabel = move |label: usize| app.decide(span, Some(Decision::Relabel(label as LabelId)));
     view! {
         <div class="decide">
-            {button("keep", "A", Some(Decision::Keep), row.by_hand && row.decision == Decision::Keep)}
-            {button("remove", "X", Some(Decision::Remove), row.by_hand && row.decision == Decision::Remove)}
-            {menu("relabel", "button", "Relabel to (R)", "relabel to …", of_labels(&labels), Signal::from(false), relabel)}
-            {row.by_hand.then(|| button("by rule", "U", None, false))}
+            {button("keep", "keep", "A", Some(Decision::Keep), row.by_hand && row.decision == Decision::Keep)}
+            {button("remove", "remove", "X", Some(Decision::Remove), row.by_hand && row.decision == Decision::Remove)}
+            {menu("relabel", "button", "Change the label to (R)", "change to …", of_labels(&labels), Signal::from(false), relabel)}
+            {row.by_hand.then(|| button("by-rule", "take back", "U", None, false))}
         </div>
     }
 }
@@ -146,7 +179,7 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
     let others: Vec<String> = groups
         .map(|group| {
             format!(
-                "{} {}, {} judged wrong",
+                "{} {}, {} not kept",
                 name(group.label),
                 times(group.spans.len()),
                 format::count(group.judged as u64)
@@ -163,7 +196,7 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
     let button = move |text: &'static str, key: &'static str, test_id: &'static str, decision: Option<Decision>| {
         view! {
             <button class="button small" data-testid=test_id aria-keyshortcuts=format!("Shift+{key}")
-                title="All spans with these words and this distant label" on:click=move |_| app.decide_alike(span, decision)>
+                title="All spans with these words and this label" on:click=move |_| app.decide_alike(span, decision)>
                 {text} " " <kbd>"⇧"{key}</kbd>
             </button>
         }
@@ -173,19 +206,19 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
         <div class="same" data-testid="same-form">
             <p>
                 <strong>{found.form.clone()}</strong>
-                {format!(" as {}: {}, {} judged wrong", name(own.label), times(own.spans.len()), format::count(own.judged as u64))}
+                {format!(" as {}: {}, {} not kept", name(own.label), times(own.spans.len()), format::count(own.judged as u64))}
             </p>
-            {(!others.is_empty()).then(|| view! { <p class="muted">"also " {others.join("; ")}</p> })}
+            {(!others.is_empty()).then(|| view! { <p class="muted">"also as " {others.join("; ")}</p> })}
             <div class="decide">
                 {(!is_alone).then(|| view! {
                     {button("keep all", "A", "keep-all", Some(Decision::Keep))}
                     {button("remove all", "X", "remove-all", Some(Decision::Remove))}
-                    {menu("relabel-all", "button small", "Relabel all to (⇧R)", "relabel all …", of_labels(labels), Signal::from(false), relabel)}
-                    {button("by rule", "U", "rule-all", None)}
+                    {menu("relabel-all", "button small", "Change all labels to (⇧R)", "change all …", of_labels(labels), Signal::from(false), relabel)}
+                    {button("take back", "U", "rule-all", None)}
                 })}
                 {(!is_alone || !others.is_empty()).then(|| view! {
-                    <button class="button small quiet" data-testid="list-same" title="All spans with exactly these words, in the table and the plots"
-                        on:click=list>"list them"</button>
+                    <button class="button small quiet" data-testid="list-same" title="Show only spans of exactly these words"
+                        on:click=list>"show them"</button>
                 })}
             </div>
         </div>
@@ -208,7 +241,7 @@ fn margins(values: &[f32]) -> impl IntoView + use<> {
                 <path d=line.path.clone() />
                 {points.collect_view()}
             </svg>
-            <figcaption>"margin by epoch: " {text.join("  ")}</figcaption>
+            <figcaption>"margin by epoch (above 0: the model preferred your label): " {text.join("  ")}</figcaption>
         </figure>
     }
 }

@@ -45,13 +45,10 @@ pub fn accept_anywhere(app: App) {
         let Some(files) = files else { return };
         match files.get(0) {
             Some(file) => {
-                let only_first = "Only the first of the dropped files was opened: the page shows one at a time.";
+                let only_first = "The page shows one file at a time, so only the first file was opened.";
                 app.open(file, (files.length() > 1).then(|| only_first.to_owned()));
             }
-            None => app.tell(
-                true,
-                "What was dropped is not a file: drop a .dyn file from a folder on this machine.".to_owned(),
-            ),
+            None => app.tell(true, "That is not a file. Drop a .dyn file from a folder on this machine.".to_owned()),
         }
     });
     // The page exists as long as its window.

@@ -19,15 +19,15 @@ pub fn of_all(app: App, n: usize) -> String {
 /// Offers both sides or one of them.
 pub fn side_choice(app: App, test_id: &'static str) -> impl IntoView {
     view! {
-        <select aria-label="Sides looked at" data-testid=test_id title="Negatives are labelled O, positives with an entity type"
+        <select aria-label="O spans, entities, or both" data-testid=test_id title="O spans: labelled as no entity. Entities: labelled with a type"
             on:change=move |e| {
                 let side = format::side_named(&event_target_value(&e));
                 app.filter_by(|filter| filter.side = side);
             }
             prop:value=move || app.filter.with(|filter| filter.side.map_or("both", format::side))>
-            <option value="both">"both sides"</option>
-            <option value="negatives">"negatives"</option>
-            <option value="positives">"positives"</option>
+            <option value="both">"all spans"</option>
+            <option value="negatives">"O spans"</option>
+            <option value="positives">"entities"</option>
         </select>
     }
 }
@@ -44,7 +44,7 @@ pub fn filters(app: App) -> impl IntoView {
     let has_gold = move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold));
     view! {
         <input type="search" class="search" placeholder="search words  /" aria-label="Search spans" data-testid="search"
-            title="Words inside the span, in any case; in double quotes: exactly the span's words"
+            title="Finds spans with these words, in any case. In double quotes: spans of exactly these words"
             prop:value=move || app.filter.with(|filter| filter.text.clone())
             on:input=move |e| {
                 let text = event_target_value(&e);
@@ -52,7 +52,7 @@ pub fn filters(app: App) -> impl IntoView {
             } />
         {list_choice(app)}
         {side_choice(app, "list-side")}
-        <select aria-label="Distant label" data-testid="filter-class" title="Distant label: what the dictionary says"
+        <select aria-label="Your label" data-testid="filter-class" title="Your label: the label in the corpus"
             prop:value=move || app.filter.with(|filter| number(filter.label))
             on:change=move |e| {
                 let label = event_target_value(&e).parse().ok();
@@ -61,19 +61,19 @@ pub fn filters(app: App) -> impl IntoView {
             <option value="">"any label"</option>
             {options}
         </select>
-        <select aria-label="Predicted label" data-testid="filter-predicted" title="Predicted label: what the model prefers"
+        <select aria-label="Label that the model prefers" data-testid="filter-predicted" title="The label that the model prefers"
             disabled=move || !has_predictions() prop:value=move || app.filter.with(|filter| number(filter.predicted))
             on:change=move |e| {
                 let label = event_target_value(&e).parse().ok();
                 app.filter_by(|filter| filter.predicted = label);
             }>
-            <option value="">"any predicted"</option>
+            <option value="">"any prediction"</option>
             {options}
         </select>
         {move || has_gold().then(|| view! {
-            <button class="button small" data-testid="filter-gold" title="Only spans whose distant label differs from gold"
+            <button class="button small" data-testid="filter-gold" title="Show only labels that differ from the gold label"
                 aria-pressed=move || app.filter.with(|filter| filter.wrong_by_gold).to_string()
-                on:click=move |_| app.filter_by(|filter| filter.wrong_by_gold = !filter.wrong_by_gold)>"gold errors"</button>
+                on:click=move |_| app.filter_by(|filter| filter.wrong_by_gold = !filter.wrong_by_gold)>"wrong by gold"</button>
         })}
         {chips(app)}
     }
@@ -85,7 +85,7 @@ const DECIDED: [(&str, Decided, &str); 5] = [
     ("removed", Decided::Removed, "removed"),
     ("relabelled", Decided::Relabelled, "relabelled"),
     ("hand", Decided::ByHand, "decided by hand"),
-    ("flips", Decided::Differently, "judged differently"),
+    ("flips", Decided::Differently, "doubted by one file only"),
 ];
 
 /// Offers the lists of spans. A filter by decision also applies to every other view.
@@ -108,9 +108,9 @@ fn list_choice(app: App) -> impl IntoView {
     let [kept, removed, relabelled, by_hand, flips] = DECIDED;
     view! {
         <select aria-label="Spans listed, by decision" data-testid="list-which" prop:value=which on:change=set
-            title="Judged wrong, or not: only what is listed here. A decision: a filter for every view">
-            {move || (!app.words.get()).then(|| view! { <option value="judged">"judged wrong"</option> })}
-            <option value="all">"judged or not"</option>
+            title="Likely wrong, or all: changes only this list. A decision: a filter for every view">
+            {move || (!app.words.get()).then(|| view! { <option value="judged">"likely wrong"</option> })}
+            <option value="all">"all"</option>
             <optgroup label="in every view">
                 {[kept, removed, relabelled, by_hand].map(option)}
                 {move || app.compared.with(Option::is_some).then(|| option(flips))}
@@ -127,7 +127,7 @@ fn chips(app: App) -> impl IntoView {
         let edge = |edge: Option<f32>, open: &'static str| edge.map_or(open.to_owned(), |v| format::signed(v, 2));
         let name = app.metric().name();
         let range = format!("{} to {}", edge(values.low, "lowest"), edge(values.high, "highest"));
-        Some(format!("{}: {name} {range}", format::side(values.side)))
+        Some(format!("{}: {name} {range}", format::spans_of(values.side)))
     };
     let decided = move || {
         let decided = app.filter.with(|filter| filter.decided)?;

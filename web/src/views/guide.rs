@@ -11,27 +11,30 @@ const KEY: &str = "dynclean-guide-seen";
 /// The steps: the panel that a step is about, and its text.
 const STEPS: &[(&str, &str)] = &[
     (
-        "map",
-        "Every dot is a span and the label it was given. High up: the model agreed with the label from the start, easy. \
-         Right: it changed its mind, ambiguous. Bottom left: it never agreed, hard, and often the label is wrong. Draw \
-         around dots to look at them alone.",
+        "spans",
+        "This list has the labels that are likely wrong, the most suspicious first. J goes to the next one. A: the label is \
+         right. X: not sure, remove it. 0: no entity. 1 to 9: another type. Ctrl+Z takes back. “Words” lists each word \
+         once, with all its labels: one key decides about all of them.",
+    ),
+    (
+        "detail",
+        "Here is the selected label in its sentence: how likely it is wrong, why, and where else these words occur. The \
+         buttons do the same as the keys.",
     ),
     (
         "distributions",
-        "Trust is the probability that a label is right. Blue: spans that were given a wrong label on purpose. What lies \
-         left of the orange line is judged wrong. Drag the line.",
+        "Trust is the chance that a label is right. Labels left of the orange line are likely wrong. Blue: labels that the \
+         program made wrong on purpose, to see what wrong labels look like. Drag the line to doubt more labels or fewer.",
     ),
     (
-        "spans",
-        "These are the spans judged wrong, the most suspicious first. J or ↓ goes to the next one, K or ↑ back; A accepts \
-         the label, X removes it, 1 to 9 relabel, R lists all types. Ctrl+Z takes back. Words lists what was labelled most often: a dictionary's mistake repeats, \
-         and there one key decides about all of its spans.",
+        "map",
+        "Every dot is a label. Top: the model agreed with it. Right: the model was unsure. Bottom left: the model never \
+         agreed, so the label is often wrong. Draw around dots to see only these.",
     ),
     (
         "controls",
-        "The automatic thresholds are a good start. Counts, and, where there are gold labels, precision and recall, follow \
-         at once. When you are done, save the cleaned corpus, or decisions.json for the trainer. Your work is kept in this \
-         browser until then.",
+        "The automatic thresholds are a good start. When you are done, save the cleaned corpus. This browser keeps your \
+         work until then.",
     ),
 ];
 
@@ -86,7 +89,7 @@ pub fn guide(app: App) -> impl IntoView {
             None if !seen.get() => Some(
                 view! {
                     <section class="guide" aria-label="Offer of a guide" data-testid="guide-offer">
-                        <p>"New here? Four short steps show how to read this page."</p>
+                        <p>"New here? Five short steps show how to use this page."</p>
                         <div class="decide">
                             <button class="button small primary" data-testid="guide-begin" on:click=move |_| begin(app)>"show me"</button>
                             <button class="button small" data-testid="guide-decline" on:click=move |_| close()>"no, thanks"</button>

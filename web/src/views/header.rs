@@ -29,7 +29,7 @@ pub fn header(app: App) -> impl IntoView {
                         {(!file.complete).then(|| view! { <span class="tag" data-testid="incomplete">"unfinished run"</span> })}
                     }
                 })}
-                <span data-testid="kept" title="Settings and decisions are kept in this browser">
+                <span data-testid="kept" title="This browser keeps your decisions and settings">
                     {move || match app.kept.get() {
                         Kept::Nothing => "",
                         Kept::Soon => "saving…",
@@ -44,13 +44,13 @@ pub fn header(app: App) -> impl IntoView {
                 {open_button(app, "button quiet", "file-input")}
                 {move || (!nothing_open()).then(|| compare_button(app))}
                 <button class="button" data-testid="export-decisions" disabled=nothing_open
-                    title="decisions.json: the settings and your decisions, for `trainer clean --decisions`"
-                    on:click=move |_| app.export(Export::Decisions)>"Decisions"</button>
+                    title="decisions.json: your decisions and the thresholds. Open it here again, or give it to `trainer clean --decisions`"
+                    on:click=move |_| app.export(Export::Decisions)>"Save decisions"</button>
                 <button class="button primary" data-testid="export-corpus" disabled=nothing_open
-                    title="In the format that the corpus came in; removed spans are marked unknown"
-                    on:click=move |_| app.export(Export::Corpus(None))>"Cleaned corpus"</button>
+                    title="The corpus with all decisions applied, in the format that it came in. Removed labels are marked as unknown"
+                    on:click=move |_| app.export(Export::Corpus(None))>"Save cleaned corpus"</button>
                 {more_exports(app)}
-                <button class="button quiet icon" data-testid="help" aria-label="Help, keys, and how to read the picture" title="Help (?)"
+                <button class="button quiet icon" data-testid="help" aria-label="Help, keys, and how to read this page" title="Help (?)"
                     on:click=move |_| app.help.set(true)>"?"</button>
                 <button class="button quiet icon" data-testid="theme"
                     aria-label=move || if app.dark.get() { "Use the light theme" } else { "Use the dark theme" }
@@ -95,10 +95,10 @@ fn compare_button(app: App) -> impl IntoView {
         input.set_value("");
     };
     view! {
-        <label class="picker button quiet" title="With another recording of the same corpus: another seed, another encoder">
+        <label class="picker button quiet" title="Compare with a second run on the same corpus: do both doubt the same labels?">
             "Compare…"
             <input type="file" accept=".dyn" data-testid="compare-input" node_ref=input on:change=chosen
-                aria-label="Compare with another dynamics file of the same corpus" />
+                aria-label="Compare with a second .dyn file of the same corpus" />
         </label>
     }
 }
@@ -107,9 +107,9 @@ fn compare_button(app: App) -> impl IntoView {
 fn more_exports(app: App) -> impl IntoView {
     let entry = |id: &str, text: String| (id.to_owned(), text);
     let mut entries = vec![
-        entry("report", "Report, one HTML file".to_owned()),
+        entry("report", "Report (one HTML file)".to_owned()),
         entry("link", "Link to this view".to_owned()),
-        entry("provenance", "Where every change comes from".to_owned()),
+        entry("provenance", "List of all changes, with their reasons".to_owned()),
     ];
     entries.extend(Format::ALL.map(|format| entry(format.name(), format!("Cleaned corpus as {}", format.title()))));
     let choose = move |number: usize| match number {
@@ -137,7 +137,7 @@ pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl
         <label class=format!("picker {class}")>
             "Open file…"
             <input type="file" accept=".dyn,.json,.partial" data-testid=test_id
-                aria-label="Open a dynamics file, or decisions.json for the one that is open" node_ref=input on:change=chosen />
+                aria-label="Open a .dyn file, or a decisions.json for the file that is open" node_ref=input on:change=chosen />
         </label>
     }
 }

@@ -9,19 +9,25 @@ use crate::state::App;
 
 /// Terms and their meanings.
 const WORDS: &[(&str, &str)] = &[
-    ("span", "one to eight neighbouring words of a sentence; every one is a candidate for an entity"),
-    ("distant label", "what the dictionary says about the span; O: no entity. Positives have a type, negatives are O"),
-    ("margin", "the logit of the distant label minus the largest other one, after one epoch"),
-    ("trust", "the probability that the distant label is right, from the model's dynamics and the text together"),
+    ("span", "one to eight neighbouring words of a sentence. Each span is a possible entity"),
+    ("your label", "the label in your corpus, from a dictionary or a person: an entity type, or O for no entity"),
+    ("model says", "the label that the model prefers"),
+    ("gold", "the correct label, if your file has it. It only measures, and decides nothing"),
+    ("likely wrong", "a label with less trust than the threshold"),
+    ("trust", "the chance that your label is right, from how the model learned it and from the text"),
     (
-        "AUM",
-        "area under the margin: the mean margin over the epochs looked at, in logits; below 0 the model prefers another label",
+        "margin",
+        "how strongly the model prefers your label to the best other label, after one epoch. Below 0 it prefers another",
     ),
-    ("confidence", "the mean probability of the distant label over these epochs"),
-    ("variability", "the standard deviation of that probability"),
-    ("threshold samples", "spans that got a wrong label on purpose, in a second run: how wrong labels are learned"),
-    ("threshold", "spans with less trust (or AUM) than this are judged wrong: removed from training, or relabelled"),
-    ("removed", "neither an entity nor O: the span is left out of the loss"),
+    ("AUM", "area under the margin: the mean of the margins over the epochs"),
+    ("confidence", "the probability that the model gives your label, on average over the epochs"),
+    ("variability", "how much this probability changes from epoch to epoch"),
+    ("epoch", "one pass of the model over your corpus"),
+    (
+        "made wrong on purpose",
+        "a second training got some wrong labels on purpose. They show what the numbers of wrong labels look like",
+    ),
+    ("removed", "neither an entity nor O. A model that is trained on the cleaned corpus does not learn from this span"),
 ];
 
 pub fn help(app: App) -> impl IntoView {
@@ -52,14 +58,14 @@ pub fn help(app: App) -> impl IntoView {
                 <button class="button small" data-testid="help-close" on:click=move |_| close()>"close"</button>
             </div>
             <p>
-                "Look at the spans judged wrong, decide about those that matter, save the cleaned corpus. Nothing leaves this \
-                 machine; your work is kept in this browser until you start afresh. "
+                "Look at the labels that are likely wrong, decide about them, and save the cleaned corpus. Nothing leaves this \
+                 machine. This browser keeps your work. "
                 <a class="book" href="book/" target="_blank">"Read the documentation"</a>
             </p>
             {move || app.file.with(Option::is_some).then(|| view! {
                 <p>
                     <button class="button small" data-testid="help-guide" on:click=move |_| { close(); guide::begin(app) }>
-                        "Show how to read the picture"
+                        "Show how to read this page"
                     </button>
                 </p>
             })}
@@ -68,17 +74,18 @@ pub fn help(app: App) -> impl IntoView {
                 <label class="row check">
                     <input type="checkbox" data-testid="letters" prop:checked=move || app.letters.get()
                         on:change=move |e| app.set_letters(event_target_checked(&e)) />
-                    "Single letters, digits and signs are keys. Without them use the buttons, arrows, Ctrl + Z and Esc"
+                    "Use single letters, digits and signs as keys. Without them, use the buttons, arrows, Ctrl + Z and Esc"
                 </label>
             </p>
             <table>{KEYS.iter().map(key).collect_view()}</table>
-            <h3>"On the plots"</h3>
+            <h3>"Map and bars"</h3>
             <p>
-                "Map: click a dot to see its span; drag to draw around an area, with Shift a box, or with “move” to move the \
-                 map; the wheel and two fingers zoom, a double-click shows all. Distributions: drag the line to move the threshold, drag over bars to look at their \
-                 spans. Whatever is selected holds for every view; each says how many spans it shows of how many."
+                "Map: click a dot to see its span. Drag to draw around dots, with Shift to draw a box. Press “move” to move the \
+                 map. The wheel and two fingers zoom, a double-click shows all. Bars: drag the line to move the threshold, \
+                 drag over bars to see only their spans. A selection holds everywhere on the page, and every part says how \
+                 many spans it shows."
             </p>
-            <h3>"Words"</h3>
+            <h3>"What the words mean"</h3>
             <table>{WORDS.iter().map(row).collect_view()}</table>
         </dialog>
     }

@@ -45,9 +45,9 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
     view! {
         <section class="panel plot" aria-label=move || format!("{} of {name}", app.metric().name())>
             <div class="heading">
-                <h2>{match side { Side::Negatives => "Negatives (O)", Side::Positives => "Positives (types)" }}</h2>
+                <h2>{match side { Side::Negatives => "O spans (no entity)", Side::Positives => "Entities" }}</h2>
                 {(side == Side::Positives).then(|| scale_choice(app))}
-                <p class="share" data-testid=format!("share-{name}") title="Spans that pass the filter, of all on this side">
+                <p class="share" data-testid=format!("share-{name}") title="Spans that pass the filter, and all of this kind">
                     {move || {
                         let sum = |counts: &[u32]| counts.iter().map(|&n| u64::from(n)).sum::<u64>();
                         let (all, passing) = data.with(|d| (sum(&d.real), sum(&d.passing)));
@@ -59,19 +59,19 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
             <div class="frame" node_ref=frame>
                 <canvas node_ref=canvas role="img" aria-label=move || {
                     let (real, samples) = totals();
-                    format!("Distribution of {} over {real} {name} and {samples} threshold samples", app.metric().name())
+                    format!("Distribution of {} over {real} {} and {samples} labels that were made wrong on purpose", app.metric().name(), format::spans_of(side))
                 }></canvas>
-                <span class="axis y" aria-hidden="true">{move || if app.log_counts.get() { "spans, log" } else { "spans" }}</span>
+                <span class="axis y" aria-hidden="true">{move || if app.log_counts.get() { "spans (log)" } else { "spans" }}</span>
                 <span class="axis x" aria-hidden="true">{move || match app.metric() {
-                    Metric::Aum => "AUM (logits)",
-                    Metric::Confidence => "confidence (probability)",
-                    Metric::Trust => "trust (probability)",
+                    Metric::Aum => "AUM",
+                    Metric::Confidence => "confidence",
+                    Metric::Trust => "trust",
                 }}</span>
                 {line(app, side, data)}
                 <p class="legend inlay">
-                    <span class="key real">"real"</span>
+                    <span class="key real">"your labels"</span>
                     {move || app.filter.with(|filter| !filter.is_empty()).then(|| view! { <span class="key passing">"selected"</span> })}
-                    <span class="key samples">{move || totals().1} " samples"</span>
+                    <span class="key samples">{move || totals().1} " wrong on purpose"</span>
                 </p>
             </div>
         </section>
@@ -97,7 +97,7 @@ fn bars(data: &SideHistogram, side: Side, from: f64, to: f64) -> Values {
     Values { side, low: (first > 0).then(|| edge(first)), high: (last + 1 < bins).then(|| edge(last + 1)) }
 }
 
-/// Shows the threshold as a line. Spans to its left are judged wrong.
+/// Shows the threshold as a line. Labels to its left are likely wrong.
 fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
     let name = format::side(side);
     let area = NodeRef::<Div>::new();
@@ -166,7 +166,7 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
         )
     };
     view! {
-        <div class="area" node_ref=area data-testid=format!("bars-{name}") title="Drag over bars (or click one) to look at their spans only"
+        <div class="area" node_ref=area data-testid=format!("bars-{name}") title="Drag over bars, or click one, to show only their spans"
             on:pointerdown=move |event| {
                 // A finger chooses bars sideways. Up and down it scrolls the page, and the browser cancels the
                 // selection.
@@ -188,10 +188,10 @@ fn line(app: App, side: Side, data: Memo<SideHistogram>) -> impl IntoView {
             <div class="judged" style:width=at></div>
             {chosen}
             <div class="line" class:dragging=dragging style:left=at data-testid=format!("slider-{name}")
-                role="slider" tabindex="0" aria-label=format!("Threshold for {name}") aria-orientation="horizontal"
+                role="slider" tabindex="0" aria-label=format!("Threshold for {}", format::spans_of(side)) aria-orientation="horizontal"
                 aria-valuemin=move || range().0.to_string() aria-valuemax=move || range().1.to_string()
                 aria-valuenow=move || value().max(range().0).to_string()
-                aria-valuetext=move || format!("{name} with {} below {} are judged wrong", app.metric().name(), format::signed(value(), 2))
+                aria-valuetext=move || format!("{} with {} below {} are likely wrong", format::spans_of(side), app.metric().name(), format::signed(value(), 2))
                 on:keydown=on_key
                 on:pointerdown=move |event| {
                     if event.button() == 0 {

@@ -71,13 +71,13 @@ pub fn map(app: App) -> impl IntoView {
     });
     let shown = move || app.map.with(|map| map.as_ref().map_or(0, |map| map.shown));
     view! {
-        <section class="panel plot map" aria-label="Data map">
+        <section class="panel plot map" aria-label="Map of all labels">
             <div class="heading">
-                <h2>"Data map"</h2>
+                <h2>"Map of all labels"</h2>
                 {side_choice(app, "map-side")}
                 {colour_choice(app)}
                 {legend(app)}
-                <p class="share" data-testid="map-count" title="Spans in the picture, of all candidate spans">
+                <p class="share" data-testid="map-count" title="Spans in the picture, and all spans">
                     {move || of_all(app, shown())}
                 </p>
             </div>
@@ -89,11 +89,11 @@ pub fn map(app: App) -> impl IntoView {
                 // aloud.
                 <p class="hint" role="status" data-testid="map-unknown">
                     {move || (app.file.with(|f| f.as_ref().is_some_and(|f| !f.has_probabilities)) && needs_probabilities(app.axes.get()))
-                        .then_some("The file has margins only: without the logits there are no probabilities to map. Choose AUM, correctness or forgetting events.")}
+                        .then_some("This file has margins only, so there are no probabilities to show. Choose AUM, correctness or forgetting events.")}
                 </p>
                 {move || (app.axes.get() == Axes::default() && app.zoom.get().is_none()).then(|| view! {
-                    <span class="reading easy" aria-hidden="true">"easy to learn"</span>
-                    <span class="reading ambiguous" aria-hidden="true">"ambiguous"</span>
+                    <span class="reading easy" aria-hidden="true">"easy to learn, mostly right"</span>
+                    <span class="reading ambiguous" aria-hidden="true">"unsure"</span>
                     <span class="reading hard" aria-hidden="true">"hard to learn, often wrong"</span>
                 })}
                 <span class="axis y" aria-hidden="true">{move || caption(app, app.axes.get().y)}</span>
@@ -312,7 +312,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
             aria-label=move || {
                 let Axes { x, y } = app.axes.get();
                 format!(
-                    "Map of all spans, {} up, {} to the right; the spans table lists them. Arrow keys move it, + and − zoom, 0 shows all",
+                    "Map of all spans: {} up, {} to the right; the spans table lists them. Arrow keys move it, + and − zoom, 0 shows all",
                     caption(app, y),
                     caption(app, x)
                 )
@@ -386,8 +386,8 @@ fn tools(app: App, tool: Tool) -> impl IntoView {
     view! {
         <div class="inlay tools">
             <div class="segments" role="group" aria-label="What a drag on the data map does">
-                {choice(false, "select", "A drag draws around an area; with Shift a box. While none is pressed, a finger scrolls the page")}
-                {choice(true, "move", "A drag moves the zoomed map, two fingers zoom. While none is pressed, a finger scrolls the page")}
+                {choice(false, "select", "Drag to draw around dots; with Shift to draw a box. If neither button is pressed, a finger scrolls the page")}
+                {choice(true, "move", "Drag to move the zoomed map; two fingers zoom. If neither button is pressed, a finger scrolls the page")}
             </div>
             <div class="segments" role="group" aria-label="Zoom of the data map">
                 <button aria-label="Nearer" title="Nearer (or turn the wheel on the map)" data-testid="zoom-in"
@@ -409,6 +409,8 @@ fn needs_probabilities(axes: Axes) -> bool {
 fn caption(app: App, axis: Axis) -> String {
     match (axis, app.compared.get()) {
         (Axis::Variability, _) => "variability (of the confidence)".to_owned(),
+        (Axis::Confidence, _) => "confidence in your label".to_owned(),
+        (Axis::Aum, _) => "AUM (area under the margin)".to_owned(),
         (Axis::OtherAum, Some(other)) => format!("AUM in {}", other.file),
         _ => axis.name().to_owned(),
     }
@@ -452,7 +454,7 @@ fn colour_choice(app: App) -> impl IntoView {
                 <option value="class">"entity types"</option>
                 <option value="decision">"decision"</option>
                 {move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold)).then(|| view! {
-                    <option value="gold">"gold error"</option>
+                    <option value="gold">"wrong by gold"</option>
                 })}
             </select>
         </label>
@@ -472,14 +474,15 @@ fn tooltip(app: App, hover: Hover, size: Size) -> impl IntoView {
             style:translate=format!("{} {}", side(x, size.0), side(y, size.1))>
             <p>{hover.text.before} " " <mark>{hover.text.marked}</mark> " " {hover.text.after}</p>
             <p class="muted">
-                {name(hover.distant)} {hover.predicted.map(|label| format!(", predicted {}", name(label)))}
+                {name(hover.distant)} {hover.predicted.map(|label| format!(", model says {}", name(label)))}
                 ", AUM " {format::signed(hover.aum, 2)} ", " {format::decision(hover.decision, &labels)}
             </p>
         </div>
     }
 }
 
-fn ground(app: App) -> Ground {
+/// Returns the background of the theme.
+pub fn ground(app: App) -> Ground {
     if app.dark.get() { Ground::Dark } else { Ground::Light }
 }
 
@@ -505,7 +508,8 @@ fn colouring_named(name: &str) -> Colouring {
     }
 }
 
-fn css([r, g, b]: Rgb) -> String {
+/// Writes a colour as a style.
+pub fn css([r, g, b]: Rgb) -> String {
     format!("rgb({r} {g} {b})")
 }
 
@@ -537,7 +541,7 @@ fn legend(app: App) -> impl IntoView {
             .into_any(),
             Colouring::Gold => view! {
                 <p class="legend">
-                    {swatch(ground.plain(0.5), "as gold".to_owned())} {swatch(ground.removed(), "wrong by gold".to_owned())}
+                    {swatch(ground.plain(0.5), "right".to_owned())} {swatch(ground.removed(), "wrong by gold".to_owned())}
                 </p>
             }
             .into_any(),
@@ -560,7 +564,7 @@ fn legend(app: App) -> impl IntoView {
                     {end(weak)} <i class="ramp" style:background=ramp></i>
                     {if map.query.colouring == Colouring::Density { "≥ " } else { "" }} {end(strong)}
                     {match map.query.colouring {
-                        Colouring::Density => " spans, log",
+                        Colouring::Density => " spans",
                         Colouring::Correctness => " epochs",
                         _ => " logits",
                     }}

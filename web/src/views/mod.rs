@@ -13,6 +13,7 @@ mod histogram;
 mod map;
 mod menu;
 mod scroller;
+mod sentence;
 mod table;
 mod welcome;
 mod words;

@@ -37,7 +37,7 @@ pub fn table(app: App) -> impl IntoView {
                 <h2 class="sr">"Spans and words"</h2>
                 <div class="segments" role="group" aria-label="What is listed">
                     {tab(false, "Spans", "One row for each span (W)", "tab-spans")}
-                    {tab(true, "Words", "One row for all spans with the same words and label: decide about them in one go (W)", "tab-words")}
+                    {tab(true, "Words", "One row for all spans with the same words and label. Decide about all of them at once (W)", "tab-words")}
                 </div>
                 {filters(app)}
                 <p class="legend share" data-testid="listed">{listed}</p>
@@ -63,7 +63,7 @@ fn spans(app: App) -> impl IntoView {
     view! {
         <div class="grid" class:with-gold=move || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_gold))>
             <div class="viewport" role="grid" tabindex="0" data-testid="rows" node_ref=scroller.viewport
-                aria-label="Spans: arrow keys select, A keeps, X removes, a digit relabels, U leaves it to the rules"
+                aria-label="Spans: arrow keys select, A keeps the label, X removes it, a digit gives another, U takes your decision back"
                 aria-rowcount=move || (total() + 1).to_string()
                 aria-activedescendant=move || {
                     let selected = app.selected.get()?;
@@ -74,14 +74,14 @@ fn spans(app: App) -> impl IntoView {
                 // The head is inside the scrolling element, so that its columns fit those of the rows.
                 <div class="row head" role="row" aria-rowindex="1">
                     <span role="columnheader">"decision"</span>
-                    <span role="columnheader">"span in its sentence"</span>
-                    <span role="columnheader">"distant"</span>
-                    <span role="columnheader">"predicted"</span>
+                    <span role="columnheader">"words in their sentence"</span>
+                    <span role="columnheader" title="The label in your corpus">"your label"</span>
+                    <span role="columnheader" title="The label that the model prefers">"model says"</span>
                     <span role="columnheader" class="gold">"gold"</span>
-                    <span role="columnheader" class="end" title="Lists are sorted by it, lowest first; those judged differently by the largest difference">
+                    <span role="columnheader" class="end" title="The list is sorted by this number, lowest first. (A list of differences: the largest difference first)">
                         {move || app.metric().name()} {move || (app.list.get() != List::Flips).then_some(" ↑")}
                     </span>
-                    <span role="columnheader">"margins"</span>
+                    <span role="columnheader" title="How strongly the model preferred your label, epoch by epoch. Below the dotted line it preferred another">"over time"</span>
                 </div>
                 <div class="sizer" role="presentation" style:height=move || height_of(total())>
                     <div class="window" role="presentation" style:transform=move || shift_of(app.rows.with(|rows| rows.offset))>
@@ -93,9 +93,9 @@ fn spans(app: App) -> impl IntoView {
             </div>
             <p class="empty" role="status" data-testid="rows-empty">
                 {move || (app.figures.with(Option::is_some) && total() == 0).then(|| if app.filter.with(|filter| filter.is_empty()) {
-                    "No span is listed: raise a threshold, or list all spans."
+                    "No label is likely wrong at these thresholds. Raise a threshold, or list all spans."
                 } else {
-                    "No span of this list passes the filter: list spans judged or not, or clear the filter (Esc)."
+                    "No span here passes the filter. List all spans, or clear the filter (Esc)."
                 })}
             </p>
         </div>
@@ -120,7 +120,7 @@ fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, Option<&'stati
 fn reason(row: &Row) -> Option<&'static str> {
     match row {
         Row { by_hand: true, .. } => Some("by hand"),
-        Row { contradicted: true, .. } => Some("by dev"),
+        Row { contradicted: true, .. } => Some("by dev data"),
         _ => None,
     }
 }

@@ -18,14 +18,13 @@ pub fn welcome(app: App) -> impl IntoView {
                 <h2>"Which labels are wrong?"</h2>
                 {expected.map(|digest| view! {
                     <p class="note" role="status" data-testid="expected">
-                        "This link is about the dynamics file with digest " <code>{digest}</code>
-                        ": open that file, and the settings of the link hold."
+                        "This link is about the .dyn file with digest " <code>{digest}</code>
+                        ". Open this file to see what the link shows."
                     </p>
                 })}
                 <p>
-                    "A " <code>".dyn"</code> " file holds how a model learned every label of your corpus, epoch by epoch. "
-                    "Labels that it kept resisting are probably wrong: set the thresholds here, look at the spans, and "
-                    "save the cleaned corpus."
+                    "DynClean watches how a model learns the labels of your corpus. It shows the labels that are likely \
+                     wrong, and why. You decide, and save the cleaned corpus."
                 </p>
                 <div class="zone">
                     {open_button(app, "button primary large", "welcome-input")}
@@ -35,14 +34,13 @@ pub fn welcome(app: App) -> impl IntoView {
                     </button>
                 </div>
                 <h3>"No file yet?"</h3>
-                <p>"Train on your own data; the encoder " <code>"builtin"</code> " needs no download:"</p>
+                <p>"This command makes one from your corpus. The encoder " <code>"builtin"</code> " needs no download:"</p>
                 <pre tabindex="0"><code>{COMMAND}</code></pre>
                 <p>
-                    "Then open " <code>"run/dynamics.dyn"</code> ", and after it " <code>"run/decisions.json"</code> ": what the run has chosen. From PyTorch, numpy or the published files of the paper: "
-                    "record the logits of every span after each epoch, as JSON Lines or columns, and "
-                    <code>"trainer convert --dynamics … --out run.dyn"</code> "; docs/IMPORT.md in the repository shows the code."
+                    "Then open " <code>"run/dynamics.dyn"</code> ", and after it " <code>"run/decisions.json"</code> ", the \
+                     decisions of the run. You can also import what a Python program recorded (docs/IMPORT.md)."
                 </p>
-                <p class="hint">"Nothing leaves this machine: the file is read by your browser and sent nowhere."</p>
+                <p class="hint">"Nothing leaves this machine. Your browser reads the file and sends it nowhere."</p>
             </div>
         </main>
     }

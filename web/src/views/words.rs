@@ -54,17 +54,17 @@ pub fn words(app: App) -> impl IntoView {
     view! {
         <div class="grid words">
             <div class="viewport" role="grid" tabindex="0" data-testid="form-rows" node_ref=scroller.viewport
-                aria-label="Words: arrow keys select, A keeps all spans with them, X removes, a digit relabels, U leaves them to the rules"
+                aria-label="Words: arrow keys select, A keeps the label of all spans with these words, X removes it, a digit gives another, U takes your decision back"
                 aria-rowcount=move || (total() + 1).to_string() aria-activedescendant=chosen on:scroll=move |_| scroller.scrolled()>
                 <div class="row head" role="row" aria-rowindex="1">
                     <span role="columnheader">"decision"</span>
                     <span role="columnheader">"words"</span>
-                    <span role="columnheader">"distant"</span>
-                    {sorted(FormOrder::Labels, "labels", "Spans with these words and this label. Sort: positives by their number, then negatives by how many are judged wrong", "sort-labels")}
-                    {sorted(FormOrder::Judged, "judged wrong", "Those that do not keep their label. Sort: the highest share first", "sort-judged")}
-                    {sorted(FormOrder::Mean, "mean", "Mean of the metric over these spans. Sort: the lowest first", "sort-mean")}
-                    <span role="columnheader" class="end" title="Lowest value of the metric">"lowest " {move || app.metric().name()}</span>
-                    <span role="columnheader" title="How often these words have other distant labels">"elsewhere"</span>
+                    <span role="columnheader" title="The label in your corpus">"your label"</span>
+                    {sorted(FormOrder::Labels, "times", "How often these words have this label. Sorts entities by it, then O spans by how many are not kept", "sort-labels")}
+                    {sorted(FormOrder::Judged, "not kept", "How many do not keep their label. Sorts by their share, highest first", "sort-judged")}
+                    {sorted(FormOrder::Mean, "mean", "Mean over these spans. Sorts by it, lowest first", "sort-mean")}
+                    <span role="columnheader" class="end" title="Lowest value of one of these spans">"lowest " {move || app.metric().name()}</span>
+                    <span role="columnheader" title="How often these words have other labels in your corpus">"other labels"</span>
                 </div>
                 <div class="sizer" role="presentation" style:height=move || height_of(total())>
                     <div class="window" role="presentation" style:transform=move || shift_of(app.forms.with(|forms| forms.offset))>
@@ -76,7 +76,7 @@ pub fn words(app: App) -> impl IntoView {
                 </div>
             </div>
             <p class="empty" role="status">
-                {move || app.forms.with(|forms| (forms.total == 0 && forms.all > 0).then_some("No words pass the filter: clear it (Esc)."))}
+                {move || app.forms.with(|forms| (forms.total == 0 && forms.all > 0).then_some("No words pass the filter. Clear it (Esc)."))}
             </p>
         </div>
     }
