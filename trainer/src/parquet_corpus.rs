@@ -257,7 +257,7 @@ fn changed_column(batch: &RecordBatch, schema: &SchemaRef, records: &[u8]) -> Op
 fn first_that_fails(schema: &SchemaRef, records: &[u8]) -> Option<String> {
     let fails = |field: &&Arc<Field>| {
         let alone = Arc::new(Schema::new(vec![(*field).clone()]));
-        rows(records, &alone).is_ok_and(|mut rows| rows.next().is_some_and(|batch| batch.is_ok())) == false
+        !rows(records, &alone).is_ok_and(|mut rows| rows.next().is_some_and(|batch| batch.is_ok()))
     };
     schema.fields().iter().find(fails).map(|field| field.name().clone())
 }
