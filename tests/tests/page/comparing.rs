@@ -33,7 +33,9 @@ fn two_recordings_are_compared() {
         page.until_open().await;
         let numbers = async |id: &str| -> Vec<f64> {
             let text = page.text(id).await.replace(',', "").replace('−', "-");
-            text.split_whitespace().skip(1).map(|n| n.parse().unwrap_or(f64::NAN)).collect()
+            // The first cell is the name of the row.
+            let cells = text.split_whitespace().skip_while(|cell| cell.parse::<f64>().is_err());
+            cells.map(|n| n.parse().unwrap_or(f64::NAN)).collect()
         };
         page.type_into("compare-input", other.to_str().unwrap()).await;
         page.until("compared-with", "names it", |text| text.contains("seed 2")).await;

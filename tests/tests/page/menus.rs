@@ -34,7 +34,8 @@ fn menus_do_nothing_before_an_entry_is_chosen() {
         focus(&page, "export-more").await;
         page.press(&[], ENTER).await;
         page.until_focused("export-more-report").await;
-        for (key, entry) in [(DOWN, "link"), (DOWN, "provenance"), (UP, "link"), (HOME, "report"), ('w', "provenance")]
+        for (key, entry) in
+            [(DOWN, "link"), (DOWN, "provenance"), (UP, "link"), (HOME, "report"), ('l', "link"), ('l', "provenance")]
         {
             page.press(&[], key).await;
             page.until_focused(&format!("export-more-{entry}")).await;
