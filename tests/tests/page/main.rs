@@ -9,6 +9,7 @@ mod keeping;
 mod menus;
 mod moving;
 mod offline;
+mod pictures;
 mod reading;
 mod reviewing;
 mod selecting;
