@@ -9,6 +9,7 @@
 //! | `archive.rs` | builds an archive with the program, for people without Rust and Python |
 //! | `licences.rs` | collects the licences of everything that is linked |
 //! | `demo.rs` | runs `trainer demo` with a page built from here |
+//! | `screenshots.rs` | makes the pictures of the docs |
 //! | `test.rs` | runs all checks and tests, as CI does |
 //! | `bench.rs` | runs benchmarks of this project and of its peers |
 //! | `gpu_bundle.rs` | builds a trainer for NVIDIA GPUs, on a machine without CUDA |
@@ -27,6 +28,7 @@ mod layout;
 mod licences;
 mod page;
 mod process;
+mod screenshots;
 mod setup;
 mod steps;
 mod test;
@@ -62,6 +64,8 @@ enum Task {
     Page,
     /// Build the documentation into target/book, and add it to a page that is built
     Book,
+    /// Make the pictures of the docs from the page as it is now
+    Screenshots,
     /// Build the Python wheel (program, page, book and package in one file) and try it out
     Wheel,
     /// Build an archive of the program for this machine into target/dist, and try it out
@@ -93,6 +97,7 @@ fn run(task: Task) -> Result<()> {
         Task::GpuBundle(args) => gpu_bundle::run(&layout, &args),
         Task::Page => page::run(&layout),
         Task::Book => book::run(&layout),
+        Task::Screenshots => screenshots::run(&layout),
         Task::Wheel => wheel::run(&layout),
         Task::Dist(args) => archive::run(&layout, &args),
         Task::Setup(args) => setup::run(&layout, &args),

@@ -470,6 +470,15 @@ impl Page {
         bytes
     }
 
+    /// Returns a picture of the window as a PNG file, as soon as everything is drawn.
+    pub async fn picture(&self) -> Vec<u8> {
+        // A frame that was asked for earlier is drawn before this one.
+        let frames =
+            "const done = arguments[arguments.length - 1]; requestAnimationFrame(() => requestAnimationFrame(done))";
+        self.script_until_done(frames).await;
+        self.client.screenshot().await.unwrap()
+    }
+
     /// Returns how far the page would scroll: sideways and down.
     pub async fn overflow(&self) -> Value {
         let script =

@@ -9,6 +9,7 @@ mod keeping;
 mod menus;
 mod moving;
 mod offline;
+mod pictures;
 mod queue;
 mod reading;
 mod reviewing;
