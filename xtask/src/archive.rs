@@ -173,7 +173,7 @@ fn try_out(step: &Step, archive: &Path, folder: &Path, name: &str) -> Result<()>
     }
     for (_, file) in COMPLETIONS {
         let script = fs::read_to_string(unpacked.join("completions").join(file))?;
-        ensure!(script.contains("--encoder"), "completions/{file} does not know --encoder");
+        ensure!(script.contains("encoder"), "completions/{file} does not know the option --encoder");
     }
     let command = |program: &str| {
         let mut command = Command::new(unpacked.join(program_file(program)));
