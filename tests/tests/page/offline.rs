@@ -24,7 +24,10 @@ async fn until_kept(page: &Page, title: &str) {
 
 fn copied(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        // The book is a folder. It is not kept for reading without a network.
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
     }
 }
 

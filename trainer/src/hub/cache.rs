@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::ModelId;
 
+/// The branch with the Parquet files of every data set.
+pub(super) const BRANCH: &str = "refs/convert/parquet";
+
 /// The part of the cache that belongs to one revision of one model or data set.
 pub struct Cached {
     folder: PathBuf,
@@ -29,7 +32,7 @@ impl Cached {
     /// The Parquet files of a data set.
     pub fn dataset(cache: &Path, repository: &str) -> Self {
         let folder = cache.join(format!("datasets--{}", repository.replace('/', "--")));
-        Self { folder, revision: super::dataset::BRANCH.to_owned() }
+        Self { folder, revision: BRANCH.to_owned() }
     }
 
     fn reference(&self) -> PathBuf {

@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Error, Result, anyhow, bail, ensure};
 
 use super::Hub;
-use super::cache::Cached;
+use super::cache::{BRANCH, Cached};
 use super::download::{Client, Failure};
 
 /// How the name of a data set on the hub begins where a file is expected.
 const SCHEME: &str = "hf://";
-/// The branch with the Parquet files of every data set.
-pub(super) const BRANCH: &str = "refs/convert/parquet";
 /// The files of a split are numbered.
 const FILES: [&str; 2] = ["0000.parquet", "0001.parquet"];
 
