@@ -48,7 +48,7 @@ fn pictures_of_the_docs_can_be_made() {
 fn full_run(places: &Places, folder: &std::path::Path) -> PathBuf {
     let (data, run) = (folder.join("sample"), folder.join("run"));
     trainer(places, |c| {
-        c.args(["sample", "--seed", "1", "--out"]).arg(&data);
+        c.args(["sample", "--out"]).arg(&data);
     });
     trainer(places, |c| {
         c.args(["run", "--encoder", "builtin", "--seed", "1", "--out"]).arg(&run);
