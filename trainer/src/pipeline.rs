@@ -22,7 +22,7 @@ use shared::formats::{WriteOptions, dynclean_json};
 use shared::recording::dictionary::Entry;
 use shared::recording::dyn_file;
 use shared::recording::dynamics::Dynamics;
-use shared::report::{self, Tried};
+use shared::report::{self, Outcome, TestScores, Tried};
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Policy};
 use crate::compute::{Place, Rounding};
@@ -33,7 +33,7 @@ use crate::encoder::EncoderSpec;
 use crate::inspect::{self, check_classes};
 use crate::model_card::{self, Card};
 use crate::progress::Progress;
-use crate::results::{Metrics, Pair, Sides, TestScores, TrainMetrics};
+use crate::results::{Metrics, Pair, Sides, TrainMetrics};
 use crate::run_dir::{RunDir, Written, copy_whole};
 use crate::saved_model;
 use crate::sweep::{SCORES, Sweep, SweepResult};
@@ -565,7 +565,7 @@ impl<'a> Job<'a> {
         dynamics: &Dynamics,
         cleaning: &Cleaning,
     ) -> Result<Metrics> {
-        let outcome = test.clone().outcome(tried.clone());
+        let outcome = Outcome { test: test.clone(), tried: tried.clone() };
         let html = report::html(&report::Input {
             dynamics,
             judge: &cleaning.judge,
@@ -574,8 +574,8 @@ impl<'a> Job<'a> {
         })?;
         self.dir.write(REPORT, html)?;
         let metrics = Metrics {
-            gain_f1_points: 100.0 * (test.cleaned.overall.f1 - test.raw.overall.f1),
-            gain_with_dev_f1_points: test.with_dev.as_ref().map(|s| 100.0 * (s.overall.f1 - test.raw.overall.f1)),
+            gain_f1_points: test.gain(&test.cleaned),
+            gain_with_dev_f1_points: test.with_dev.as_ref().map(|score| test.gain(score)),
             test,
             sweep: tried,
             dictionary_check: cleaning

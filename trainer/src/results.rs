@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared::cleaning::{CleaningSummary, LabelCount};
 use shared::corpus::decision::Side;
 use shared::detection::dictionary_check::Contradicted;
 use shared::detection::threshold::{Basis, Settings};
 use shared::evaluation::quality::NoiseDetection;
 use shared::evaluation::score::NerScore;
-use shared::report::{Outcome, Tried};
+use shared::report::{TestScores, Tried};
 
 /// The content of `metrics.json` after a single training.
 #[derive(Debug, Serialize)]
@@ -65,27 +65,6 @@ pub struct Metrics {
     pub seconds: Pair<f64>,
 }
 
-/// See [`Metrics::test`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TestScores {
-    /// Model trained on the unchanged distant labels.
-    pub raw: NerScore,
-    /// Model trained on the cleaned labels.
-    pub cleaned: NerScore,
-    /// Model trained on the cleaned labels and on dev.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub with_dev: Option<NerScore>,
-    /// Model trained on the unchanged distant labels and on dev, if requested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub raw_with_dev: Option<NerScore>,
-    /// Model trained on the annotators' labels, if requested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gold: Option<NerScore>,
-    /// Model trained on the distant labels without those that gold contradicts, if requested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub oracle: Option<NerScore>,
-}
-
 /// One value for the raw and one for the cleaned labels.
 #[derive(Debug, Serialize)]
 pub struct Pair<T> {
@@ -109,19 +88,6 @@ impl Sides {
     pub(crate) fn of(summary: &CleaningSummary, count: fn(&LabelCount) -> u64) -> Self {
         let counts = &summary.counts;
         Self { negatives: counts.first().map_or(0, count), positives: counts.iter().skip(1).map(count).sum() }
-    }
-}
-
-impl TestScores {
-    /// Returns the scores of the two models that every run has.
-    pub(crate) fn new(raw: NerScore, cleaned: NerScore) -> Self {
-        Self { raw, cleaned, with_dev: None, raw_with_dev: None, gold: None, oracle: None }
-    }
-
-    /// Returns the scores with the settings that were tried, as the report shows them.
-    pub fn outcome(self, tried: Vec<Tried>) -> Outcome {
-        let Self { raw, cleaned, with_dev, raw_with_dev, gold, oracle } = self;
-        Outcome { raw, cleaned, with_dev, raw_with_dev, gold, oracle, tried }
     }
 }
 

@@ -31,21 +31,44 @@ pub const LINKED: usize = 200;
 /// Number of points of a precision–recall curve.
 const CURVE_POINTS: usize = 200;
 
+/// Scores on test of the models of a run, as `metrics.json` has them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestScores {
+    /// Model trained on the unchanged distant labels.
+    pub raw: NerScore,
+    /// Model trained on the cleaned labels.
+    pub cleaned: NerScore,
+    /// Model trained on the cleaned labels and on dev.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub with_dev: Option<NerScore>,
+    /// Model trained on the unchanged distant labels and on dev, if requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_with_dev: Option<NerScore>,
+    /// Model trained on the annotators' labels, if requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gold: Option<NerScore>,
+    /// Model trained on the distant labels without those that gold contradicts, if requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oracle: Option<NerScore>,
+}
+
+impl TestScores {
+    /// Returns the scores of the two models that every run has.
+    pub fn new(raw: NerScore, cleaned: NerScore) -> Self {
+        Self { raw, cleaned, with_dev: None, raw_with_dev: None, gold: None, oracle: None }
+    }
+
+    /// By how many points of F1 a model is better than the one trained on the unchanged distant labels.
+    pub fn gain(&self, score: &NerScore) -> f64 {
+        100.0 * (score.overall.f1 - self.raw.overall.f1)
+    }
+}
+
 /// Test scores before and after cleaning, and how the cleaning was chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Score of the model trained on the distant labels.
-    pub raw: NerScore,
-    /// Score of the model trained on the cleaned labels.
-    pub cleaned: NerScore,
-    /// Score of the model trained on the cleaned labels and on dev, if there is one.
-    pub with_dev: Option<NerScore>,
-    /// Score of the model trained on the distant labels and on dev, if it was asked for.
-    pub raw_with_dev: Option<NerScore>,
-    /// Score of the model trained on gold labels, if there are any.
-    pub gold: Option<NerScore>,
-    /// Score of the model trained on the distant labels without those that gold contradicts, if it was asked for.
-    pub oracle: Option<NerScore>,
+    /// The test scores.
+    pub test: TestScores,
     /// The settings that a sweep tried; empty if there was no sweep.
     pub tried: Vec<Tried>,
 }
@@ -106,7 +129,7 @@ pub fn html(input: &Input) -> Result<String, ReportError> {
     let _ = write!(page, "<title>{name} · DynClean report</title>\n<style>{STYLE}</style></head><body>\n");
     let _ = writeln!(page, "<header><h1>{name}</h1><p class=\"sub\">{}</p></header>", subtitle(input));
     if let Some(outcome) = outcome {
-        page.push_str(&scores(outcome));
+        page.push_str(&scores(&outcome.test));
         page.push_str(&sweep(&outcome.tried));
     }
     page.push_str(&counts(&summary, judge.metric.name()));
@@ -160,11 +183,12 @@ pub fn last_part(path: &str) -> &str {
     path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-fn scores(outcome: &Outcome) -> String {
-    let gain = |score: &NerScore| 100.0 * (score.overall.f1 - outcome.raw.overall.f1);
-    let cleaning = gain(&outcome.cleaned);
-    let (total, by) = match &outcome.with_dev {
-        Some(score) => (gain(score), format!("by cleaning and learning from dev. Cleaning alone: {cleaning:+.1}.")),
+fn scores(test: &TestScores) -> String {
+    let cleaning = test.gain(&test.cleaned);
+    let (total, by) = match &test.with_dev {
+        Some(score) => {
+            (test.gain(score), format!("by cleaning and learning from dev. Cleaning alone: {cleaning:+.1}."))
+        }
         None => (cleaning, "by cleaning.".to_owned()),
     };
     let mut out = format!("<h2>Result</h2><p class=\"big\">{total:+.1} F1 points</p><p>{by}</p>");
@@ -173,12 +197,12 @@ fn scores(outcome: &Outcome) -> String {
          differences of 2 to 3 points are within the noise between runs.</p>",
     );
     let models = [
-        ("your labels", Some(&outcome.raw)),
-        ("your labels and dev", outcome.raw_with_dev.as_ref()),
-        ("cleaned labels", Some(&outcome.cleaned)),
-        ("cleaned labels and dev", outcome.with_dev.as_ref()),
-        ("oracle", outcome.oracle.as_ref()),
-        ("gold labels", outcome.gold.as_ref()),
+        ("your labels", Some(&test.raw)),
+        ("your labels and dev", test.raw_with_dev.as_ref()),
+        ("cleaned labels", Some(&test.cleaned)),
+        ("cleaned labels and dev", test.with_dev.as_ref()),
+        ("oracle", test.oracle.as_ref()),
+        ("gold labels", test.gold.as_ref()),
     ];
     let models: Vec<_> = models.into_iter().filter_map(|(name, score)| Some((name, score?))).collect();
     out.push_str(
@@ -192,7 +216,7 @@ fn scores(outcome: &Outcome) -> String {
             100.0 * precision,
             100.0 * recall,
             100.0 * f1,
-            if std::ptr::eq(*score, &outcome.raw) { "–".to_owned() } else { format!("{:+.1}", gain(score)) }
+            if std::ptr::eq(*score, &test.raw) { "–".to_owned() } else { format!("{:+.1}", test.gain(score)) }
         );
     }
     out.push_str("</table></div>\n<p>F1 by type:</p><div class=\"wide\"><table><tr><th></th>");
@@ -200,7 +224,7 @@ fn scores(outcome: &Outcome) -> String {
         let _ = write!(out, "<th>{name}</th>");
     }
     out.push_str("</tr>");
-    for (i, (name, _)) in outcome.raw.per_type.iter().enumerate() {
+    for (i, (name, _)) in test.raw.per_type.iter().enumerate() {
         let _ = write!(out, "<tr><td>{}</td>", escape(name));
         for (_, score) in &models {
             let f1 = score.per_type.get(i).map_or("–".to_owned(), |(_, prf)| format!("{:.1}", 100.0 * prf.f1));
@@ -209,7 +233,7 @@ fn scores(outcome: &Outcome) -> String {
         out.push_str("</tr>");
     }
     out.push_str("</table></div>\n");
-    if outcome.oracle.is_some() {
+    if test.oracle.is_some() {
         out.push_str(
             "<p class=\"note\">Oracle: trained without the labels that gold contradicts. Removing labels cannot do \
              better.</p>\n",
@@ -610,12 +634,7 @@ mod tests {
         let score = |correct| NerScore { overall: Prf::from_counts(correct, 4, 4), per_type: vec![] };
         let tried = |chosen, dev_f1| Tried { settings: "1 < 2".into(), positives: 1234, negatives: 0, dev_f1, chosen };
         let outcome = Outcome {
-            raw: score(2),
-            cleaned: score(3),
-            with_dev: None,
-            raw_with_dev: None,
-            gold: None,
-            oracle: Some(score(4)),
+            test: TestScores { oracle: Some(score(4)), ..TestScores::new(score(2), score(3)) },
             tried: vec![tried(false, None), tried(true, Some(0.4567))],
         };
         let input = Input { dynamics: &dynamics, judge: &judge, decisions: &decisions, outcome: Some(&outcome) };

@@ -7,9 +7,8 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 use shared::detection::threshold::Settings;
-use shared::report::{self, Outcome, Tried};
+use shared::report::{self, Outcome, TestScores, Tried};
 use trainer::console;
-use trainer::results::TestScores;
 use trainer::run_dir::write_whole;
 use trainer::text_input::is_standard;
 
@@ -84,5 +83,5 @@ fn outcome(metrics: &Path, in_force: &Settings) -> Result<Outcome> {
             metrics.display()
         ));
     }
-    Ok(test.outcome(sweep))
+    Ok(Outcome { test, tried: sweep })
 }
