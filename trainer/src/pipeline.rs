@@ -443,12 +443,7 @@ impl<'a> Job<'a> {
     /// Trains on the cleaned labels, unless that is done already. If the cleaning changed no label, the model on
     /// the unchanged labels is copied.
     fn retrain(&self, cleaning: &Cleaning, raw: &ModelResult) -> Result<ModelResult> {
-        // Other thresholds give another cleaned corpus, which needs another training.
-        if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(CLEANED_SCORES)?
-            && of == cleaning.digest
-        {
-            console::status("the model on these cleaned labels is already there: it is not trained again");
-            self.note_if_gone(MODEL_CLEANED, CLEANED_SCORES);
+        if let Some(done) = self.done_on(cleaning, "these cleaned labels", MODEL_CLEANED, CLEANED_SCORES)? {
             return Ok(done);
         }
         let first = self.kind.first_model();
@@ -461,30 +456,45 @@ impl<'a> Job<'a> {
         }
         let name = cleaned_name(&cleaning.digest);
         let trained = self.train(&name, &self.stage("cleaned labels", &cleaning.corpus, self.config))?;
-        // Remove the old scores first: the next step replaces the model that they belong to.
-        self.dir.remove(CLEANED_SCORES)?;
-        let result = self.result(&trained, MODEL_CLEANED)?;
-        self.dir.write_json(CLEANED_SCORES, &(&cleaning.digest, &result))?;
-        self.forget(&name)?;
-        Ok(result)
+        self.keep_on(cleaning, &name, &trained, MODEL_CLEANED, CLEANED_SCORES)
     }
 
     /// Trains on the cleaned labels and on dev, unless that is done already. Dev cannot choose an epoch here: the last
     /// one counts.
     fn train_with_dev(&self, cleaning: &Cleaning) -> Result<ModelResult> {
-        if let Some((of, done)) = self.dir.read_json::<(String, ModelResult)>(WITH_DEV_SCORES)?
-            && of == cleaning.digest
-        {
-            console::status("the model on these cleaned labels and dev is already there: it is not trained again");
-            self.note_if_gone(MODEL_WITH_DEV, WITH_DEV_SCORES);
+        if let Some(done) = self.done_on(cleaning, "these cleaned labels and dev", MODEL_WITH_DEV, WITH_DEV_SCORES)? {
             return Ok(done);
         }
         let name = format!("with-dev-{}", cleaning.digest);
         let trained = self.train_followed_by_dev(&name, "cleaned labels and dev", &cleaning.corpus)?;
-        self.dir.remove(WITH_DEV_SCORES)?;
-        let result = self.result(&trained, MODEL_WITH_DEV)?;
-        self.dir.write_json(WITH_DEV_SCORES, &(&cleaning.digest, &result))?;
-        self.forget(&name)?;
+        self.keep_on(cleaning, &name, &trained, MODEL_WITH_DEV, WITH_DEV_SCORES)
+    }
+
+    /// Returns the scores of a model on this cleaned corpus if it is trained already. Other thresholds give another
+    /// cleaned corpus, which needs another training. `labels` names what the model learned from.
+    fn done_on(&self, cleaning: &Cleaning, labels: &str, model: &str, scores: &str) -> Result<Option<ModelResult>> {
+        let done = self.dir.read_json::<(String, ModelResult)>(scores)?.filter(|(of, _)| *of == cleaning.digest);
+        if done.is_some() {
+            console::status(format_args!("the model on {labels} is already there: it is not trained again"));
+            self.note_if_gone(model, scores);
+        }
+        Ok(done.map(|(_, done)| done))
+    }
+
+    /// Saves a model that was trained on this cleaned corpus, and its scores.
+    fn keep_on(
+        &self,
+        cleaning: &Cleaning,
+        name: &str,
+        trained: &Trained,
+        model: &str,
+        scores: &str,
+    ) -> Result<ModelResult> {
+        // Remove the old scores first: the next step replaces the model that they belong to.
+        self.dir.remove(scores)?;
+        let result = self.result(trained, model)?;
+        self.dir.write_json(scores, &(&cleaning.digest, &result))?;
+        self.forget(name)?;
         Ok(result)
     }
 
