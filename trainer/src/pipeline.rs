@@ -226,7 +226,10 @@ pub fn run(
     };
     job.publish(&recorded.dynamics, &cleaning)?;
     let cleaned = job.retrain(&cleaning, &raw)?;
-    let with_dev = if options.learns_dev { Some(job.train_with_dev(&cleaning)?.test) } else { None };
+    let with_dev = match options.learns_dev {
+        true => Some(job.train_with_dev(&cleaning)?.test),
+        false => job.forget_with_dev().map(|()| None)?,
+    };
     let mut test = TestScores { with_dev, ..TestScores::new(raw.test.clone(), cleaned.test.clone()) };
     for &reference in &options.references {
         let result = job.train_reference(reference, &recorded.dynamics, &cleaning.judge)?;
@@ -468,6 +471,19 @@ impl<'a> Job<'a> {
         let name = format!("with-dev-{}", cleaning.digest);
         let trained = self.train_followed_by_dev(&name, "cleaned labels and dev", &cleaning.corpus)?;
         self.keep_on(cleaning, &name, &trained, MODEL_WITH_DEV, WITH_DEV_SCORES)
+    }
+
+    /// Removes the model that an earlier start trained on cleaned labels and dev. Else it would count as the run's best
+    /// model, although this start did not ask for it and may have cleaned otherwise.
+    fn forget_with_dev(&self) -> Result<()> {
+        self.dir.remove(WITH_DEV_SCORES)?;
+        let model = self.dir.path(MODEL_WITH_DEV);
+        match std::fs::remove_dir_all(&model) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", model.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns the scores of a model on this cleaned corpus if it is trained already. Other thresholds give another
