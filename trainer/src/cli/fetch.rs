@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use trainer::hub::Hub;
+use trainer::hub::{self, Hub};
 
 use super::failure::input;
 use super::output::Output;
@@ -36,6 +36,9 @@ pub struct Fetch {
 }
 
 pub fn carry_out(args: &Fetch) -> Result<()> {
-    let folder = input(Hub::from_env()?.or_offline(args.offline).fetch(&args.model, args.out.as_deref()))?;
+    if args.offline {
+        hub::stay_offline();
+    }
+    let folder = input(Hub::from_env()?.fetch(&args.model, args.out.as_deref()))?;
     args.output.done(&json!({ "encoder": folder }), format_args!("{}", folder.display()))
 }

@@ -106,12 +106,6 @@ impl Hub {
         Ok(Self { endpoint: endpoint.trim_end_matches('/').to_owned(), cache, token, offline })
     }
 
-    /// With `offline`, uses only the files in the cache.
-    #[must_use]
-    pub fn or_offline(self, offline: bool) -> Self {
-        Self { offline: self.offline || offline, ..self }
-    }
-
     /// Returns the folder with a model's files. Files that the cache does not have are downloaded.
     ///
     /// If the cache has the whole model, the hub is not asked for a newer one. `check` gets the folder when it
