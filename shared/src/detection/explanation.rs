@@ -72,6 +72,7 @@ impl Judge {
                 let first = tokens.words(self.index.span(span)?).next()?;
                 format!("“{first}” only begins the sentence")
             }
+            Signal::UnlabelledElsewhere => "the same word often has no label elsewhere".to_owned(),
             Signal::Width => "several words long".to_owned(),
             Signal::WholeRun => "capitalised like a whole name, and not labelled".to_owned(),
             Signal::JoinedRun => "two names joined by a short word".to_owned(),

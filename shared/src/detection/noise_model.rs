@@ -42,6 +42,8 @@ pub enum Signal {
     /// For an entity of several words at the start of a sentence: the lower-case share of its first word × the
     /// weight of capitals in this corpus, 0 to 1. It is 0 if that word is seldom in lower case.
     SentenceStart,
+    /// How often the same word stands elsewhere without a label, from 0. 0 for spans of several words.
+    UnlabelledElsewhere,
     /// Number of words after the first, 0 to 3.
     Width,
     /// If the span is not a whole capitalised run: the share of labelled entities that are capitalised, 0 to 1.
@@ -71,6 +73,7 @@ const POSITIVES: &[(Signal, f32)] = &[
     (Signal::LongerRun, 2.8),
     (Signal::LowerCase, 5.5),
     (Signal::SentenceStart, 3.0),
+    (Signal::UnlabelledElsewhere, 0.5),
     (Signal::Width, -0.3),
 ];
 
@@ -85,6 +88,7 @@ const NEGATIVES: &[(Signal, f32)] = &[
     (Signal::LowerCaseRun, -3.0),
     (Signal::JoinedRun, -1.0),
     (Signal::RunOfEntity, 1.5),
+    (Signal::UnlabelledElsewhere, -0.2),
     (Signal::Overlap, -0.6),
     (Signal::OverlapAum, -0.4),
     (Signal::WeakerThanRival, -0.2),
@@ -132,6 +136,7 @@ impl Signal {
             Self::LongerRun => yes(text.run.is_some()) * text.capitals.weight(),
             Self::LowerCase => yes(text.is_capitalised) * text.lower * text.capitals.weight(),
             Self::SentenceStart => text.start_lower * text.capitals.weight(),
+            Self::UnlabelledElsewhere => text.unlabelled,
             Self::Width => text.width.saturating_sub(1).min(3) as f32,
             Self::NotARun => yes(!text.is_run) * text.capitals.entities,
             Self::WholeRun => yes(text.is_run),
@@ -181,7 +186,9 @@ pub fn trust(known: &Known) -> f32 {
 /// neighbours do not matter.
 pub fn text_against(text: SpanEvidence) -> f32 {
     let known = Known { side: Side::Positives, aum: 0.0, rival: f32::INFINITY, overlapped: f32::NEG_INFINITY, text };
-    let of_text = |signal| matches!(signal, Signal::LongerRun | Signal::LowerCase | Signal::SentenceStart);
+    let of_text = |signal| {
+        matches!(signal, Signal::LongerRun | Signal::LowerCase | Signal::SentenceStart | Signal::UnlabelledElsewhere)
+    };
     reasons(&known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
 }
 

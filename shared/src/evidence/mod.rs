@@ -6,6 +6,7 @@
 
 pub mod capitals;
 pub mod case;
+pub mod elsewhere;
 
 use std::collections::HashMap;
 
@@ -27,6 +28,8 @@ pub struct Evidence {
     words: Vec<Words>,
     /// Lower-case share of each token.
     lower: Vec<f32>,
+    /// How often each token's word stands elsewhere without a label. See [`elsewhere`].
+    unlabelled: Vec<f32>,
     /// Lower-case share of the first word of sentences that begin with an entity of several words, if that word is
     /// capitalised only because it begins the sentence.
     starts: HashMap<u32, f32>,
@@ -55,6 +58,9 @@ pub struct SpanEvidence {
     /// For an entity of several words at the start of a sentence: the lower-case share of its first word before its
     /// second, if that word is capitalised only because it begins the sentence (*The* in *The Beatles*). Otherwise 0.
     pub start_lower: f32,
+    /// For a span of one word: how often the word stands elsewhere without a label, from 0. See [`elsewhere`].
+    /// Otherwise 0.
+    pub unlabelled: f32,
     /// Whether a token of the span belongs to a labelled entity.
     pub is_covered: bool,
     /// Number of tokens.
@@ -68,7 +74,7 @@ impl Evidence {
     /// candidate span, in tokens. O(tokens × width).
     pub fn new(corpus: &Corpus, max_width: u32) -> Self {
         let counts = CaseCounts::new(&corpus.tokens);
-        // Without real sentences (ids of an imported recording, or single words), capitals say nothing.
+        // Without real sentences (ids of an imported recording, or single words), the text says nothing.
         let has_sentences = corpus.tokens.lengths().any(|n| n > 1);
         let mut first = Vec::with_capacity(corpus.n_sentences() + 1);
         let mut words = Vec::with_capacity(corpus.tokens.n_tokens());
@@ -95,8 +101,9 @@ impl Evidence {
             }
         }
         first.push(words.len() as u32);
+        let unlabelled = if has_sentences { elsewhere::unlabelled_elsewhere(corpus) } else { vec![0.0; words.len()] };
         let (starts, runs_of_entities, capitals) = (HashMap::new(), Vec::new(), Capitals::default());
-        let mut evidence = Self { first, words, lower, starts, runs_of_entities, capitals };
+        let mut evidence = Self { first, words, lower, unlabelled, starts, runs_of_entities, capitals };
         for entity in &corpus.entities {
             for word in evidence.of_mut(entity.span) {
                 *word |= Words::COVERED;
@@ -160,6 +167,8 @@ impl Evidence {
         };
         let is_run = capitals::is_whole_run(sentence, span.start as usize, span.end as usize);
         let is_long_at_start = is_entity && span.start == 0 && span.end > 0;
+        let token = self.range(span.sentence).map_or(0, |range| range.start) + span.start as usize;
+        let unlabelled = (span.start == span.end).then(|| self.unlabelled.get(token)).flatten().copied();
         let start_lower = is_long_at_start.then(|| self.starts.get(&span.sentence)).flatten().copied().unwrap_or(0.0);
         SpanEvidence {
             run: if is_entity { capitals::longer_run(sentence, span) } else { None },
@@ -169,6 +178,7 @@ impl Evidence {
             is_capitalised: words.iter().all(|word| word.has(Words::CAPITALISED)),
             lower: lower.iter().copied().fold(1.0, f32::min),
             start_lower,
+            unlabelled: unlabelled.unwrap_or(0.0),
             is_covered: words.iter().any(|word| word.has(Words::COVERED)),
             width: span.width(),
             capitals: self.capitals,
