@@ -170,13 +170,30 @@ fn training_options_are_obeyed_and_recorded() {
             description["info"]["settings"].to_string(),
             description["scores"].to_string(),
             description["cleaning"].clone(),
+            shared::recording::dyn_file::read(&std::fs::read(out.join("dynamics.dyn")).unwrap()).unwrap().contradicted,
+            json(&out.join("metrics.json"))["labels_on_dev"]["f1"].as_f64(),
         )
     };
-    let (settings, scores, _) = dynamics("plain", &["--reference", "none", "--trials", "none"]);
+    let plain = dynamics("plain", &["--reference", "none", "--trials", "none"]);
+    let (settings, scores, _, contradicted, labels_on_dev) = plain;
+    assert!(!contradicted.is_empty() && labels_on_dev.is_none());
     assert!(settings.contains("evaluation") && settings.contains("constant") && settings.contains("not clipped"));
-    let options =
-        ["--reference", "none", "--trials", "none", "--record", "train", "--schedule", "linear", "--clip-norm", "1"];
-    let (settings, other_scores, cleaning) = dynamics("options", &options);
+    let mut options = vec![
+        "--reference",
+        "none",
+        "--trials",
+        "none",
+        "--record",
+        "train",
+        "--schedule",
+        "linear",
+        "--clip-norm",
+        "1",
+    ];
+    // Whoever labelled dev made no mistake, so dev contradicts nothing.
+    options.extend(["--dev-distant", files[2].as_str()]);
+    let (settings, other_scores, cleaning, contradicted, labels_on_dev) = dynamics("options", &options);
+    assert!(contradicted.is_empty() && labels_on_dev == Some(1.0), "{contradicted:?} {labels_on_dev:?}");
     assert!(settings.contains("training") && settings.contains("linear") && settings.contains("at most 1"));
     assert_ne!(scores, other_scores);
     // Every span was in some batch, so every span has logits.
@@ -250,6 +267,8 @@ fn errors_name_the_file_and_the_remedy() {
     refuse(&run_arguments(&with_broken, "builtin", &out, ("1", "3")), &["broken.json", "line 2", "end inclusive"]);
     let other_gold = [files[0].clone(), files[2].clone(), files[2].clone(), files[3].clone()];
     refuse(&run_arguments(&other_gold, "builtin", &out, ("1", "3")), &["differs", "same"]);
+    let other_dev = [run_arguments(&files, "builtin", &out, ("1", "3")), vec!["--dev-distant", &files[3]]].concat();
+    refuse(&other_dev, &["dev.json", "test.json", "differs", "same"]);
     std::fs::write(folder.path().join("random.dyn"), [7u8; 300]).unwrap();
     refuse(&["inspect", text(&folder.path().join("random.dyn"))], &["random.dyn", "not a dynamics file"]);
 }

@@ -302,6 +302,8 @@ pub struct CorpusFiles {
     pub train_gold: Option<PathBuf>,
     /// Held-out sentences with gold labels, for choosing the best epoch.
     pub dev: PathBuf,
+    /// The dev sentences, labelled as the training sentences were.
+    pub dev_distant: Option<PathBuf>,
     /// Sentences with gold labels for measuring the gain, if there are any.
     pub test: Option<PathBuf>,
     /// How the files are read.
@@ -316,6 +318,8 @@ pub struct Corpora {
     pub train_gold: Option<Corpus>,
     /// See [`CorpusFiles`].
     pub dev: Corpus,
+    /// See [`CorpusFiles`].
+    pub dev_distant: Option<Corpus>,
     /// See [`CorpusFiles`]; empty if there is no test file.
     pub test: Corpus,
 }
@@ -324,10 +328,18 @@ impl CorpusFiles {
     /// Reads all files and gives their labels the same numbers.
     ///
     /// # Errors
-    /// When a file cannot be read, is empty, or the gold sentences are not the training sentences.
+    /// When a file cannot be read, is empty, or two files that must have the same sentences have not.
     pub fn read(&self) -> Result<Corpora> {
         let (train, train_gold) = self.options.read_both(&self.train, self.train_gold.as_deref())?;
         let dev = self.options.read_gold(&self.dev)?;
+        let dev_distant = match &self.dev_distant {
+            Some(path) => {
+                let labelled = read_noting(path, &self.options.read)?.corpus;
+                same_text(&dev, &self.dev, &labelled, path)?;
+                Some(labelled)
+            }
+            None => None,
+        };
         let test = self.test.as_deref().map(|test| self.options.read_gold(test)).transpose()?;
         for (corpus, path) in
             [(Some(&train), Some(&self.train)), (Some(&dev), Some(&self.dev)), (test.as_ref(), self.test.as_ref())]
@@ -343,13 +355,14 @@ impl CorpusFiles {
             self.train.display()
         );
         self.check_types(&train, [(Some(&dev), Some(&self.dev)), (Some(&test), self.test.as_ref())])?;
-        let all = [Some(&train), train_gold.as_ref(), Some(&dev), Some(&test)];
+        let all = [Some(&train), train_gold.as_ref(), Some(&dev), dev_distant.as_ref(), Some(&test)];
         let types = all.into_iter().flatten().flat_map(|corpus| corpus.labels.types().iter().cloned());
         let labels = LabelSet::from_types(types);
         Ok(Corpora {
             train: train.with_labels(&labels)?,
             train_gold: train_gold.map(|gold| gold.with_labels(&labels)).transpose()?,
             dev: dev.with_labels(&labels)?,
+            dev_distant: dev_distant.map(|labelled| labelled.with_labels(&labels)).transpose()?,
             test: test.with_labels(&labels)?,
         })
     }
@@ -382,6 +395,7 @@ impl CorpusFiles {
             ("train", Some(&self.train)),
             ("train gold", self.train_gold.as_ref()),
             ("dev", Some(&self.dev)),
+            ("dev distant", self.dev_distant.as_ref()),
             ("test", self.test.as_ref()),
         ];
         let digest = |path: &PathBuf| -> Result<String> {
@@ -522,8 +536,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (train, names) = (folder.path().join("train.json"), folder.path().join(TAG_TO_ID));
         std::fs::write(&train, r#"[{"str_words": ["Ada"], "tags": [1]}]"#).unwrap();
-        let files =
-            CorpusFiles { dev: train.clone(), train, train_gold: None, test: None, options: CorpusOptions::default() };
+        let files = CorpusFiles {
+            dev: train.clone(),
+            dev_distant: None,
+            train,
+            train_gold: None,
+            test: None,
+            options: CorpusOptions::default(),
+        };
         let digest_with = |text: &str| {
             std::fs::write(&names, text).unwrap();
             files.digests().unwrap()

@@ -17,11 +17,12 @@ use shared::detection::estimate::Estimate;
 use shared::detection::judge::Judge;
 use shared::detection::threshold::Settings;
 use shared::evaluation::quality::{NoiseDetection, detect};
-use shared::evaluation::score::NerScore;
+use shared::evaluation::score::{NerScore, score_entities};
 use shared::formats::{WriteOptions, dynclean_json};
 use shared::recording::dictionary::Entry;
 use shared::recording::dyn_file;
 use shared::recording::dynamics::Dynamics;
+use shared::recording::prf::Prf;
 use shared::report::{self, Outcome, TestScores, Tried};
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Policy};
@@ -33,7 +34,7 @@ use crate::encoder::EncoderSpec;
 use crate::inspect::{self, check_classes};
 use crate::model_card::{self, Card};
 use crate::progress::Progress;
-use crate::results::{Metrics, Pair, Sides, TrainMetrics};
+use crate::results::{Metrics, Pair, Sides, TrainMetrics, of_labels_on_dev};
 use crate::run_dir::{RunDir, Written, copy_whole};
 use crate::saved_model;
 use crate::sweep::{SCORES, Sweep, SweepResult};
@@ -183,6 +184,8 @@ pub(crate) struct Job<'a> {
     test: Prepared,
     /// Entries of the distant labels that dev contradicts.
     pub(crate) contradicted: Vec<Entry>,
+    /// How good the distant labels are, measured on dev.
+    labels_on_dev: Option<Prf>,
 }
 
 /// Does the whole job in the folder `out`.
@@ -329,7 +332,14 @@ impl<'a> Job<'a> {
         let prepare = |corpus, path: Option<&PathBuf>| {
             Prepared::new(corpus, spec, max_width, &path.map_or_else(String::new, |path| path.display().to_string()))
         };
-        let contradicted = dictionary_check::contradicted(&corpora.train, &corpora.dev);
+        let labels_on_dev = corpora
+            .dev_distant
+            .as_ref()
+            .map(|labelled| score_entities(&corpora.dev.entities, &labelled.entities, &corpora.dev.labels).overall);
+        if let Some(scores) = &labels_on_dev {
+            console::note(format_args!("{}", of_labels_on_dev(scores)));
+        }
+        let contradicted = dictionary_check::contradicted(&corpora.train, &corpora.dev, corpora.dev_distant.as_ref());
         let (train, dev) = (prepare(corpora.train, Some(&files.train))?, prepare(corpora.dev, Some(&files.dev))?);
         let test = prepare(corpora.test, files.test.as_ref())?;
         // Bind the folder only now, after all checks that can fail early.
@@ -342,7 +352,20 @@ impl<'a> Job<'a> {
         let models =
             [MODEL, MODEL_RAW, MODEL_CLEANED, MODEL_WITH_DEV].into_iter().chain(references.iter().map(String::as_str));
         dir.remove_temporary_files(&models.chain([CHECKPOINTS, SCORES]).collect::<Vec<_>>());
-        Ok(Self { kind, dir, files, config, options, spec, train, gold: corpora.train_gold, dev, test, contradicted })
+        Ok(Self {
+            kind,
+            dir,
+            files,
+            config,
+            options,
+            spec,
+            train,
+            gold: corpora.train_gold,
+            dev,
+            test,
+            contradicted,
+            labels_on_dev,
+        })
     }
 
     /// Checks that dynamics are complete and belong to this job.
@@ -604,6 +627,7 @@ impl<'a> Job<'a> {
             gain_with_dev_f1_points: test.with_dev.as_ref().map(|score| test.gain(score)),
             test,
             sweep: tried,
+            labels_on_dev: self.labels_on_dev,
             dictionary_check: cleaning
                 .decisions
                 .settings
@@ -625,7 +649,7 @@ impl<'a> Job<'a> {
     /// Writes the cards of the models that learned from cleaned labels.
     fn write_cards(&self, metrics: &Metrics, cleaning: &Cleaning) -> Result<()> {
         let judgement = cleaning.judge.under(&cleaning.decisions.settings);
-        let CorpusFiles { train, train_gold, dev, test, options: _ } = self.files;
+        let CorpusFiles { train, train_gold, dev, dev_distant: _, test, options: _ } = self.files;
         let files = [
             ("your labels", Some(train), Some(&self.train.corpus)),
             ("the same sentences with gold labels", train_gold.as_ref(), self.gold.as_ref()),

@@ -9,6 +9,7 @@ use shared::detection::dictionary_check::Contradicted;
 use shared::detection::threshold::{Basis, Settings};
 use shared::evaluation::quality::NoiseDetection;
 use shared::evaluation::score::NerScore;
+use shared::recording::prf::Prf;
 use shared::report::{TestScores, Tried};
 
 /// The content of `metrics.json` after a single training.
@@ -43,6 +44,9 @@ pub struct Metrics {
     /// Short list of the settings that a sweep tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<Tried>,
+    /// Scores of the distant labels on dev, if dev came with such labels (`--dev-distant`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels_on_dev: Option<Prf>,
     /// Labels that dev contradicts, if the dictionary check was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dictionary_check: Option<Contradicted>,
@@ -91,6 +95,12 @@ impl Sides {
     }
 }
 
+/// Says how good the distant labels are, measured on dev.
+pub(crate) fn of_labels_on_dev(scores: &Prf) -> String {
+    let [precision, recall, f1] = [scores.precision, scores.recall, scores.f1].map(|score| 100.0 * score);
+    format!("Your labels against the gold labels of dev: P {precision:.1}  R {recall:.1}  F1 {f1:.1}")
+}
+
 impl Metrics {
     /// The result in a few lines, for a terminal.
     pub fn summary(&self) -> String {
@@ -120,6 +130,9 @@ impl Metrics {
             text += &format!(". Cleaning and dev together gain {gain:+.1}");
         }
         text += " (one seed: expect 2 to 3 points of noise)\n";
+        if let Some(scores) = &self.labels_on_dev {
+            text += &format!("{}\n", of_labels_on_dev(scores));
+        }
         if let Some(Contradicted { entries, spans }) = self.dictionary_check {
             text += &format!("Dev contradicts {entries} dictionary entries, which label {spans} spans\n");
         }

@@ -5,9 +5,10 @@
 //! gold labels show such errors, and every run needs such sentences to choose its best epoch. An entry is
 //! contradicted if its words occur there, and mostly not with its label.
 //!
-//! An occurrence counts where a dictionary would label it, that is, where no longer entry matches. An occurrence
-//! inside a longer annotated entity (*York* in *New York*) does not count: it says nothing about the words on
-//! their own.
+//! An occurrence counts where a dictionary would label it, that is, where no longer entry matches. If whoever
+//! labelled the training sentences has labelled the annotated ones as well (a language model does not label the
+//! same words everywhere), an occurrence counts where it was really labelled. An occurrence inside a longer
+//! annotated entity (*York* in *New York*) does not count: it says nothing about the words on their own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -79,8 +80,9 @@ impl Evidence {
 }
 
 /// Returns the dictionary entries of the distant labels that `annotated` contradicts, those with the most spans
-/// first. Both corpora must use the same label numbers.
-pub fn contradicted(distant: &Corpus, annotated: &Corpus) -> Vec<Entry> {
+/// first. `labelled` are the sentences of `annotated` with distant labels; without it, the entries are matched as a
+/// dictionary would. All corpora must use the same label numbers.
+pub fn contradicted(distant: &Corpus, annotated: &Corpus, labelled: Option<&Corpus>) -> Vec<Entry> {
     let mut forms = Forms::default();
     let mut words = Vec::new();
     // Number of spans by form and label.
@@ -92,7 +94,11 @@ pub fn contradicted(distant: &Corpus, annotated: &Corpus) -> Vec<Entry> {
         });
         *spans.entry((form, entity.label)).or_default() += 1;
     }
-    let evidence = gather(annotated, &forms, words.len());
+    let places = match labelled {
+        Some(labelled) => labelled_places(labelled, &forms),
+        None => matching_places(annotated, &forms),
+    };
+    let evidence = gather(annotated, &places, words.len());
     let agreement = agreement(&spans, &evidence);
     let name = |label| distant.labels.name(label).to_owned();
     let entry = |((form, label), spans): ((usize, LabelId), u32)| {
@@ -180,23 +186,41 @@ impl<'a> OrdinaryWords<'a> {
     }
 }
 
-/// Counts the labels at the occurrences of each of `n` forms in the annotated sentences. Spans of unknown label
+/// The spans that a dictionary of these forms would label, each with the number of its form.
+fn matching_places(corpus: &Corpus, forms: &Forms) -> Vec<(Span, usize)> {
+    let mut places = Vec::new();
+    for sentence in 0..corpus.n_sentences() as u32 {
+        let words: Vec<Option<u32>> = corpus.tokens.sentence(sentence).map(|token| forms.word(token)).collect();
+        places.extend(forms.matches(&words).map(|(start, width, form)| {
+            (Span { sentence, start: start as u32, end: (start + width - 1) as u32 }, form)
+        }));
+    }
+    places
+}
+
+/// The entities of the corpus that have one of these forms, each with the number of its form.
+fn labelled_places(corpus: &Corpus, forms: &Forms) -> Vec<(Span, usize)> {
+    let place = |entity: &Entity| {
+        let words: Vec<Option<u32>> = corpus.tokens.words(entity.span).map(|token| forms.word(token)).collect();
+        let (width, form) = forms.longest(&words)?;
+        (width == words.len()).then_some((entity.span, form))
+    };
+    corpus.entities.iter().filter_map(place).collect()
+}
+
+/// Counts the gold labels at these places of the annotated sentences, for each of `n` forms. Spans of unknown label
 /// and spans inside a longer entity do not count.
-fn gather(annotated: &Corpus, forms: &Forms, n: usize) -> Vec<Evidence> {
+fn gather(annotated: &Corpus, places: &[(Span, usize)], n: usize) -> Vec<Evidence> {
     let mut evidence = vec![Evidence::default(); n];
-    for sentence in 0..annotated.n_sentences() as u32 {
-        let words: Vec<Option<u32>> = annotated.tokens.sentence(sentence).map(|token| forms.word(token)).collect();
-        let (entities, unknown) = (annotated.entities_of(sentence), annotated.unknown_of(sentence));
-        for (start, width, form) in forms.matches(&words) {
-            let span = Span { sentence, start: start as u32, end: (start + width - 1) as u32 };
-            let is_inside = |e: &Entity| e.span != span && e.span.start <= span.start && span.end <= e.span.end;
-            let label = entities.iter().find(|e| e.span == span).map(|e| e.label);
-            if unknown.contains(&span) || (label.is_none() && entities.iter().any(is_inside)) {
-                continue;
-            }
-            if let Some(found) = evidence.get_mut(form) {
-                *found.by_label.entry(label.unwrap_or(O)).or_default() += 1;
-            }
+    for &(span, form) in places {
+        let (entities, unknown) = (annotated.entities_of(span.sentence), annotated.unknown_of(span.sentence));
+        let is_inside = |e: &Entity| e.span != span && e.span.start <= span.start && span.end <= e.span.end;
+        let label = entities.iter().find(|e| e.span == span).map(|e| e.label);
+        if unknown.contains(&span) || (label.is_none() && entities.iter().any(is_inside)) {
+            continue;
+        }
+        if let Some(found) = evidence.get_mut(form) {
+            *found.by_label.entry(label.unwrap_or(O)).or_default() += 1;
         }
     }
     evidence
@@ -248,7 +272,7 @@ mod tests {
                 {"tokens": ["Ada", "Ur"], "entities": [[0, 0, "PER"]]},
                 {"tokens": ["Ur", "Ur", "Oz", "Oz"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]], "unknown": [[1, 1]]}]"#,
         );
-        let entries = contradicted(&distant, &annotated);
+        let entries = contradicted(&distant, &annotated, None);
         // "The" is O twice, because The Hague is a longer entry. Ada is PER twice, Ur is O and PER, Oz is LOC and
         // O, "the" is unknown. The Hague and Ada as PER agree, Oz agrees by half: (1 + 1 + 0.5) / 7 in all.
         let entry = |words: &str, label: &str, spans, becomes: Option<&str>| {
@@ -281,7 +305,7 @@ mod tests {
     fn only_what_a_dictionary_would_label_is_counted() {
         let of = |distant: &str, annotated: &str| {
             let (distant, annotated) = corpora(distant, annotated);
-            let entries = contradicted(&distant, &annotated);
+            let entries = contradicted(&distant, &annotated, None);
             entries.into_iter().map(|entry| (entry.words, entry.annotated)).collect::<Vec<_>>()
         };
         let york = r#"{"tokens": ["York"], "entities": [[0, 0, "LOC"]]}"#;
@@ -314,7 +338,7 @@ mod tests {
         let words: Vec<String> = (0..65_000).map(|i| format!("w{i}")).collect();
         let mut annotated = vec![format!(r#"{{"tokens": ["{}"], "entities": []}}"#, words.join("\",\""))];
         annotated.push(format!(r#"{{"tokens": ["{}"], "entities": []}}"#, vec!["a"; 20_000].join("\",\"")));
-        let entries = contradicted(&distant, &read(&annotated));
+        let entries = contradicted(&distant, &read(&annotated), None);
         // 66 times 300 tokens fit in 20,000. Every word occurs once, in a dictionary that nothing agrees with.
         assert_eq!((entries.len(), entries.iter().map(|entry| entry.annotated).max()), (65_001, Some(66)));
         let index = distant.span_index(8).unwrap();
@@ -327,6 +351,26 @@ mod tests {
             r#"[{"tokens": ["Ada", ""], "entities": [[0, 0, "PER"]], "unknown": [[0, 1]]}, {"tokens": [], "entities": []}]"#,
             r#"[{"tokens": [], "entities": []}, {"tokens": ["Ada", "Ada"], "entities": [[0, 0, "PER"]]}]"#,
         );
-        assert_eq!(contradicted(&distant, &annotated), []);
+        assert_eq!(contradicted(&distant, &annotated, None), []);
+    }
+
+    #[test]
+    fn labels_on_the_annotated_sentences_say_where_an_entry_counts() {
+        let may = r#"{"tokens": ["May", "fell"], "entities": [[0, 0, "PER"]]}"#;
+        let not = r#"{"tokens": ["May", "fell"], "entities": []}"#;
+        let longer = r#"{"tokens": ["May", "fell"], "entities": [[0, 1, "PER"]]}"#;
+        let of = |sentences: &[&str]| format!("[{}]", sentences.join(","));
+        let (distant, annotated) = corpora(&of(&[may]), &of(&[may, not, not]));
+        // A dictionary labels all three, and two are wrong.
+        let found = |labelled: Option<&Corpus>| {
+            let entries = contradicted(&distant, &annotated, labelled);
+            entries.into_iter().map(|entry| (entry.annotated, entry.agreeing)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(None), [(3, 1)]);
+        // A model labelled only the first, rightly. Or it labelled only the others, or other boundaries.
+        let labelled = |sentences: &[&str]| corpora(&of(sentences), "[]").0;
+        assert_eq!(found(Some(&labelled(&[may, not, not]))), []);
+        assert_eq!(found(Some(&labelled(&[not, may, may]))), [(2, 0)]);
+        assert_eq!(found(Some(&labelled(&[longer, longer, longer]))), []);
     }
 }

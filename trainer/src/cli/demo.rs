@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use trainer::interrupt;
+use trainer::{console, interrupt};
 
 use super::output::Output;
 use super::serve::{self, ServerArgs};
@@ -56,6 +56,10 @@ pub fn carry_out(args: Demo) -> Result<()> {
     if let Command::Run(own) = cli.command {
         run::carry_out(own, matches.subcommand().map_or(&matches, |(_, of_command)| of_command))?;
     }
+    console::status(
+        "The same for your labels: trainer run --train … --dev … --test … --encoder … --out …. \
+         If a language model made them, add dev with its labels: --dev-distant …",
+    );
     interrupt::end_on_signal()?;
     args.server.serve(Some(folder), |address| {
         serve::announce(&args.output, address);
