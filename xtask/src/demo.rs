@@ -1,13 +1,13 @@
 //! Runs `trainer demo` with a page built from here.
 
-use std::process::Command;
+use std::{process::Command, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::{
     layout::Layout,
     page,
-    process::cargo,
+    process::{cargo, logged},
     setup::{self, wasm_std},
     steps::Steps,
 };
@@ -27,13 +27,20 @@ pub struct Args {
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let mut steps = Steps::new(layout, 1 + setup::PAGE_TOOL_STEPS + 2)?;
-    wasm_std::ensure(layout, &mut steps)?;
-    setup::page_tools(layout, &mut steps)?;
-    page::build(layout, &mut steps)?;
-    steps.step("trainer", |step| {
-        step.say("building");
-        step.run(cargo().args(["build", "--release", "--package", "trainer"]).current_dir(&layout.root))?;
-        Ok(((), "built".to_owned()))
+    // The end of the page's build uses one core only, so the trainer is built beside it.
+    thread::scope(|scope| {
+        let log = layout.logs().join("trainer.log");
+        let mut build = cargo();
+        build.args(["build", "--release", "--package", "trainer"]).current_dir(&layout.root);
+        let trainer = scope.spawn(move || logged(&mut build, &log, |_| ()));
+        wasm_std::ensure(layout, &mut steps)?;
+        setup::page_tools(layout, &mut steps)?;
+        page::build(layout, &mut steps)?;
+        steps.step("trainer", |step| {
+            step.say("building since the first step");
+            trainer.join().map_err(|_| anyhow!("the build of the trainer panicked"))??;
+            Ok(((), "built".to_owned()))
+        })
     })?;
     steps.summary();
     let seed = args.seed.to_string();
