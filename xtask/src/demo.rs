@@ -1,6 +1,6 @@
 //! Runs `trainer demo` with a page built from here.
 
-use std::{process::Command, thread};
+use std::{fs, process::Command, thread};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -29,7 +29,9 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let mut steps = Steps::new(layout, 1 + setup::PAGE_TOOL_STEPS + 2)?;
     // The end of the page's build uses one core only, so the trainer is built beside it.
     thread::scope(|scope| {
-        let log = layout.logs().join("trainer.log");
+        // Not `trainer.log`: the step at the end removes that.
+        let log = layout.logs().join("build-of-trainer.log");
+        let _ = fs::remove_file(&log);
         let mut build = cargo();
         build.args(["build", "--release", "--package", "trainer"]).current_dir(&layout.root);
         let trainer = scope.spawn(move || logged(&mut build, &log, |_| ()));
@@ -48,7 +50,7 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let run = folder.join(format!("seed-{seed}"));
     if args.fresh && run.exists() {
         // Otherwise the trainer would resume the run.
-        std::fs::remove_dir_all(&run).with_context(|| format!("cannot clear {}", run.display()))?;
+        fs::remove_dir_all(&run).with_context(|| format!("cannot clear {}", run.display()))?;
     }
     // It runs on our terminal, because the trainer has its own progress bars. It serves until Ctrl-C.
     let mut demo = Command::new(layout.trainer());
