@@ -35,7 +35,7 @@ pub const KEYS: &[(&str, &str)] = &[
 /// Listens to the keyboard for as long as the page exists.
 pub fn listen(app: App) {
     let handle = window_event_listener(ev::keydown, move |event: KeyboardEvent| {
-        if app.file.with_untracked(Option::is_none) || app.help.get_untracked() || event.default_prevented() {
+        if app.file.with_untracked(Option::is_none) || app.is_in_dialog() || event.default_prevented() {
             return;
         }
         let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());

@@ -68,6 +68,7 @@ enum Job {
     Open(Source, Then),
     Compare(Source),
     Take(String),
+    Merge(Vec<File>),
     Export(Export),
     Link,
 }
@@ -77,6 +78,7 @@ enum Waiting {
     Opened(Source, Then),
     Compared(Source),
     Taken,
+    Merged,
     Exported,
     Linked,
     /// Whether the reply lists spans for decisions about words.
@@ -199,6 +201,12 @@ pub fn take(json: String) {
     advance();
 }
 
+/// Reads the `decisions.json` of several people, to merge them.
+pub fn merge(files: Vec<File>) {
+    with(|link| link.jobs.push_back(Job::Merge(files)));
+    advance();
+}
+
 /// Makes the complete link.
 pub fn share() {
     with(|link| link.jobs.push_back(Job::Link));
@@ -314,6 +322,11 @@ impl Link {
                 self.send(&Request::Compare(place), &attachment, Waiting::Compared(source));
             }
             Some(Job::Take(json)) => self.send(&Request::Take(json), &JsValue::NULL, Waiting::Taken),
+            Some(Job::Merge(files)) => {
+                let names = files.iter().map(File::name).collect();
+                let files: Array = files.into_iter().collect();
+                self.send(&Request::Merge(names), &files, Waiting::Merged);
+            }
             Some(Job::Link) => self.send(&Request::Link, &JsValue::NULL, Waiting::Linked),
             Some(Job::Export(what)) => self.send(&Request::Export(what), &JsValue::NULL, Waiting::Exported),
             None => {}
@@ -370,6 +383,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
             let mut look = Look { settings: Some(opened.automatic.clone()), ..Look::default() };
             work::keep_if_due(app);
             let (settings, by_hand) = (app.settings.get_untracked(), app.by_hand.get_untracked());
+            let reviewing = app.reviewing.get_untracked();
             app.show(*opened);
             if let Some((is_error, notice)) = then.notice {
                 app.tell(is_error, notice);
@@ -379,8 +393,10 @@ fn on_reply(reply: Reply, attachment: JsValue) {
                 look.settings = Some(settings);
                 look.by_hand = by_hand.iter().map(|(&span, &decision)| (span, Some(decision))).collect();
                 app.by_hand.set(by_hand);
+                app.reviewing.set(reviewing);
                 look.decided_alike = then.decided_alike;
             }
+            look.reviewing = Some(app.reviewing.get_untracked());
             with(|link| {
                 if !then.restores {
                     // Requests made before are about the previous file.
@@ -418,6 +434,10 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         (Reply::Decided(settings, by_hand), Some(Waiting::Taken)) => {
             app.replace(*settings, by_hand);
             work::is_linked(app);
+        }
+        (Reply::Read(reviewers), _) => app.merge(reviewers),
+        (Reply::Refused(reason), Some(Waiting::Merged)) => {
+            app.tell(true, format!("Nothing was merged. {reason}."));
         }
         (Reply::Refused(reason), Some(Waiting::Taken)) => {
             app.tell(true, format!("The settings in the page's address were not used: {reason}."));
@@ -497,6 +517,12 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
         if is_next {
             app.go_on();
         }
+    }
+    if let Some(matrices) = seen.matrices {
+        app.matrices.set(matrices);
+    }
+    if seen.bulk.is_some() {
+        app.bulk.set(seen.bulk);
     }
     if let Some(next) = seen.next {
         let skipped = with(|link| if next.is_none() { std::mem::take(&mut link.skipped) } else { Vec::new() });

@@ -7,7 +7,9 @@ use explorer::compare::Agreement;
 use explorer::density::Extent;
 use explorer::filter::Filter;
 use explorer::listing::Listing;
+use explorer::matrix::Matrix;
 use explorer::queue::{Next, Progress};
+use explorer::reviewers::Reviewer;
 use explorer::same_form::{Form, SameForm};
 use explorer::sentence::Sentence;
 use explorer::surface_forms::{FormOrder, FormRow};
@@ -37,6 +39,8 @@ pub enum Request {
     Compare(Place),
     /// Reads the text of a `decisions.json` about the open file.
     Take(String),
+    /// Reads several people's `decisions.json`, with these file names. The files are attached, in an array.
+    Merge(Vec<String>),
     /// Changes the view. The reply holds everything that changed.
     Look(Box<Look>),
     /// Makes a file for download.
@@ -66,6 +70,8 @@ pub struct Look {
     pub by_hand: Vec<(SpanId, Option<Decision>)>,
     /// The filter on spans.
     pub filter: Option<Filter>,
+    /// The name of the person, and the people whose decisions were merged.
+    pub reviewing: Option<Reviewing>,
     /// Ends the comparison with another recording.
     pub forget_other: bool,
     /// The picture of the data map.
@@ -78,12 +84,23 @@ pub struct Look {
     pub decided_alike: Vec<(Alike, Option<Decision>)>,
     /// The span to show in detail.
     pub detail: Option<SpanId>,
+    /// Asks for the spans of a list, to decide about all of them.
+    pub bulk: Option<BulkQuery>,
     /// Asks for the next undecided span, without these spans and those like them. It is shown in detail.
     pub next: Option<Vec<SpanId>>,
     /// A pixel of the data map. The nearest span is shown in detail.
     pub pick: Option<(u32, u32)>,
     /// A pixel of the data map. The nearest span is shown in short.
     pub hover: Option<(u32, u32)>,
+}
+
+/// Who reviews.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reviewing {
+    /// Name of the person at this page; empty if not given.
+    pub name: String,
+    /// The people whose decisions were merged.
+    pub reviewers: Vec<Reviewer>,
 }
 
 /// All spans with the same words and the same distant label.
@@ -126,6 +143,15 @@ pub struct FormQuery {
     pub offset: usize,
     /// Number of rows.
     pub limit: usize,
+}
+
+/// A request for all spans of a list, with a random sample of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BulkQuery {
+    /// The list.
+    pub list: List,
+    /// Decides which spans are in the sample.
+    pub seed: u64,
 }
 
 /// A list of spans.
@@ -205,7 +231,10 @@ pub enum Reply {
     /// The content of a `decisions.json`: the reply to [`Request::Take`], and to [`Request::Open`] for such a
     /// file. Nothing has changed yet.
     Decided(Box<Settings>, Vec<(SpanId, Decision)>),
-    /// The reason why [`Request::Open`], [`Request::Compare`] or [`Request::Take`] failed.
+    /// The decisions of every person: the reply to [`Request::Merge`]. The first is the person at this page, if
+    /// there are own decisions. Nothing has changed yet.
+    Read(Vec<Reviewer>),
+    /// The reason why [`Request::Open`], [`Request::Compare`], [`Request::Take`] or [`Request::Merge`] failed.
     Refused(String),
     /// The reply to [`Request::Look`]. The pixels of the data map are attached if it changed.
     Seen(Box<Seen>),
@@ -282,6 +311,8 @@ pub struct Seen {
     pub figures: Option<Figures>,
     /// Distributions of the metric: negatives, positives.
     pub histograms: Option<[SideHistogram; 2]>,
+    /// Distant labels against the labels that the model prefers and against gold, where these are known.
+    pub matrices: Option<[Option<Matrix>; 2]>,
     /// The range of the AUMs, if it may have changed.
     pub aum: Option<(f32, f32)>,
     /// Number of spans that pass the filter.
@@ -296,6 +327,8 @@ pub struct Seen {
     pub forms: Option<FormRows>,
     /// Decisions about all spans with the same words and label. Nothing has changed yet.
     pub decided_alike: Vec<DecidedAlike>,
+    /// All spans of a list.
+    pub bulk: Option<Bulk>,
     /// The next undecided spans; `Some(None)` if there are none.
     pub next: Option<Option<Next>>,
     /// A span in detail; `Some(None)` if no span is near the picked pixel.
@@ -358,6 +391,17 @@ pub struct Rows {
     /// Number of the first row.
     pub offset: usize,
     /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// All spans of a list.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bulk {
+    /// Number of spans in the list.
+    pub total: usize,
+    /// The spans. Empty if there are too many to decide about at once.
+    pub spans: Vec<SpanId>,
+    /// Some of them, chosen at random.
     pub rows: Vec<Row>,
 }
 
@@ -439,6 +483,8 @@ pub struct Detail {
     pub forgetting: u16,
     /// The same words elsewhere in the corpus.
     pub same_form: SameForm,
+    /// What each of several people decided, if their decisions were merged.
+    pub opinions: Vec<(String, Decision)>,
     /// AUM in the compared recording, if there is one.
     pub other_aum: Option<f32>,
 }

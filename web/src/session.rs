@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
 
+use explorer::bulk;
 use explorer::colour::Ground;
 use explorer::compare::Other;
 use explorer::density::{Cloud, Points};
 use explorer::filter::{Facts, Filter, Selection};
+use explorer::matrix::Matrix;
 use explorer::queue::{Next, Progress};
+use explorer::reviewers::{self, Reviewer};
 use explorer::same_form::{SameForm, form_of, spans_of};
 use explorer::sentence::Sentence;
 use explorer::sort::{ascending, by_key};
@@ -32,8 +35,9 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::form_cache::FormCache;
 use crate::protocol::{
-    Alike, Colouring, Compared, DecidedAlike, Detail, Export, Figures, FormQuery, FormRows, Hover, InContext, List,
-    Look, Map, MapQuery, Opened, Probabilities, Quality, Row, RowQuery, Rows, Seen, SideHistogram,
+    Alike, Bulk, BulkQuery, Colouring, Compared, DecidedAlike, Detail, Export, Figures, FormQuery, FormRows, Hover,
+    InContext, List, Look, Map, MapQuery, Opened, Probabilities, Quality, Reviewing, Row, RowQuery, Rows, Seen,
+    SideHistogram,
 };
 use crate::recording::{Measured, Recording};
 use crate::source::Source;
@@ -42,10 +46,12 @@ use crate::source::Source;
 const BINS: usize = 160;
 /// Tokens shown before and after a span in the table.
 const CONTEXT: (usize, usize) = (7, 24);
-/// Tokens shown before and after a span under the pointer.
+/// Tokens shown before and after a span under the pointer, and in a sample.
 const SHORT: (usize, usize) = (5, 5);
 /// A click finds a span within this many CSS pixels.
 const REACH: u32 = 12;
+/// Spans in a sample.
+const SAMPLE: usize = 10;
 /// Points of a precision–recall curve.
 const CURVE_POINTS: usize = 120;
 
@@ -145,6 +151,8 @@ impl Unjudged {
             histograms_are_new: true,
             forms: None,
             form_rows: None,
+            reviewing: Reviewing::default(),
+            disputed: Vec::new(),
             other: None,
             other_is_new: false,
             flips: Vec::new(),
@@ -182,6 +190,9 @@ pub struct Session {
     /// `None` until surface forms are first shown.
     forms: Option<FormCache>,
     form_rows: Option<FormQuery>,
+    reviewing: Reviewing,
+    /// Spans that the merged reviewers disagree about.
+    disputed: Vec<SpanId>,
     other: Option<Other>,
     /// Whether the page still needs the agreement.
     other_is_new: bool,
@@ -213,6 +224,7 @@ impl Session {
     /// Returns the part of a link after `#`, and whether it includes the decisions by hand.
     pub fn link(&self) -> (String, bool) {
         let mut decisions = self.decisions();
+        decisions.reviewers.clear();
         let complete = decisions.overrides.len() <= report::LINKED;
         if !complete {
             decisions.overrides.clear();
@@ -222,6 +234,35 @@ impl Session {
 
     /// Reads a `decisions.json` about this file. Returns its settings and its decisions by hand.
     pub fn read_decisions(&self, json: &[u8]) -> Result<(Settings, Vec<(SpanId, Decision)>), String> {
+        let (decisions, by_hand) = self.parse_decisions(json)?;
+        Ok((decisions.settings, by_hand))
+    }
+
+    /// Reads one person's `decisions.json`. Without a name inside, the person has the name of the file.
+    pub fn reviewer(&self, file: &str, json: &[u8]) -> Result<Reviewer, String> {
+        let (decisions, by_hand) = self.parse_decisions(json)?;
+        let stem = file.strip_suffix(".json").unwrap_or(file);
+        let name = decisions.reviewer.unwrap_or_else(|| stem.to_owned());
+        Ok(Reviewer {
+            name,
+            decisions: by_hand.into_iter().map(|(span, decision)| self.plain(span, decision)).collect(),
+        })
+    }
+
+    /// Returns the person at this page as a reviewer, if there are decisions.
+    pub fn own(&self) -> Option<Reviewer> {
+        let name = if self.reviewing.name.is_empty() { "you" } else { &self.reviewing.name };
+        let decisions = self.by_hand.iter().map(|(&span, &decision)| self.plain(span, decision)).collect();
+        (!self.by_hand.is_empty()).then(|| Reviewer { name: name.to_owned(), decisions })
+    }
+
+    /// A decision that gives a span its distant label keeps the label.
+    fn plain(&self, span: SpanId, decision: Decision) -> (SpanId, Decision) {
+        let label = self.judge.assigned.get(span as usize);
+        (span, if label.is_some_and(|&label| decision.keeps(label)) { Decision::Keep } else { decision })
+    }
+
+    fn parse_decisions(&self, json: &[u8]) -> Result<(Decisions, Vec<(SpanId, Decision)>), String> {
         let labels = &self.recording.dynamics.corpus.labels;
         let decisions = Decisions::read(json, &self.recording.digest).map_err(|e| e.to_string())?;
         // Refuses spans, labels, epochs and probabilities that do not exist.
@@ -242,7 +283,8 @@ impl Session {
             };
             Some((self.judge.index.id(*span)?, decision))
         });
-        Ok((decisions.settings.clone(), by_hand.collect()))
+        let by_hand = by_hand.collect();
+        Ok((decisions, by_hand))
     }
 
     /// Changes the view. Returns everything that changed, and the pixels of the data map if it changed.
@@ -263,6 +305,11 @@ impl Session {
                 None => self.by_hand.remove(&span),
             };
         }
+        let is_reviewed = look.reviewing.is_some();
+        if let Some(reviewing) = look.reviewing {
+            self.disputed = reviewers::disputed(&reviewing.reviewers);
+            self.reviewing = reviewing;
+        }
         if look.forget_other {
             self.other = None;
             self.flips.clear();
@@ -279,12 +326,15 @@ impl Session {
             // The forms may be listed by an earlier filter than the current one, so they are always told.
             self.forms.iter_mut().for_each(FormCache::forget_decisions);
         }
-        let decision_counts = self.filter.decided.is_some() && is_decided_anew;
+        let decision_counts = self.filter.decided.is_some() && (is_decided_anew || is_reviewed);
         let filtered = look.filter.is_some() || moved || decision_counts;
         self.filter = look.filter.unwrap_or_else(|| std::mem::take(&mut self.filter));
         if filtered {
             self.selection = self.select(&self.filter);
             seen.passing = Some(self.selection.as_ref().map_or(self.judge.index.len(), Selection::len));
+        }
+        if self.histograms_are_new || moved {
+            seen.matrices = Some(self.matrices());
         }
         if std::mem::take(&mut self.histograms_are_new) || filtered {
             seen.histograms = Some(self.histograms());
@@ -304,6 +354,7 @@ impl Session {
         }
         let decided = look.decided_alike.into_iter();
         seen.decided_alike = decided.filter_map(|(alike, decision)| self.spans_like(alike, decision)).collect();
+        seen.bulk = look.bulk.map(|query| self.bulk(query));
         let mut pixels = None;
         if let Some((map, rgba)) = self.look_at_map(look.map, filtered, decides) {
             seen.map = Some(map);
@@ -319,7 +370,7 @@ impl Session {
             let found = self.at_pixel(at);
             self.detail = found.or(self.detail);
             seen.detail = Some(found.and_then(|span| self.detail(span)));
-        } else if detail.is_some() || decides {
+        } else if detail.is_some() || decides || is_reviewed {
             self.detail = detail.or(self.detail);
             seen.detail = self.detail.map(|span| self.detail(span));
         }
@@ -361,6 +412,7 @@ impl Session {
             judgement: &self.judge.under(&self.settings),
             by_hand: &self.by_hand,
             differing: &self.flips,
+            disputed: &self.disputed,
             other_aum: self.other_aum(),
             corpus: &self.recording.dynamics.corpus,
             gold: self.gold.as_deref(),
@@ -450,14 +502,40 @@ impl Session {
 
     fn rows(&self, query: RowQuery) -> Rows {
         let judgement = self.judge.under(&self.settings);
+        let (total, spans) = self.listed(&judgement, query.list, query.offset, query.limit);
+        let rows = spans.into_iter().filter_map(|id| self.row(&judgement, id, CONTEXT)).collect();
+        Rows { total, offset: query.offset, rows }
+    }
+
+    fn matrices(&self) -> [Option<Matrix>; 2] {
+        let n_labels = self.judge.labels.n_types() + 1;
+        let predicted =
+            Some(self.judge.metrics.predicted.as_slice()).filter(|_| self.judge.metrics.has_probabilities());
+        [predicted, self.gold.as_deref()].map(|others| Some(Matrix::new(&self.judge.assigned, others?, n_labels)))
+    }
+
+    /// Returns all spans of a list, and rows of some of them.
+    fn bulk(&self, BulkQuery { list, seed }: BulkQuery) -> Bulk {
+        let judgement = self.judge.under(&self.settings);
+        let (total, spans) = self.listed(&judgement, list, 0, bulk::MOST);
+        if total > spans.len() {
+            return Bulk { total, ..Bulk::default() };
+        }
+        let some = bulk::some_of(&spans, SAMPLE, seed);
+        let rows = some.into_iter().filter_map(|id| self.row(&judgement, id, SHORT)).collect();
+        Bulk { total, spans, rows }
+    }
+
+    /// Returns the length of a list, and the spans at `offset..offset + limit`.
+    fn listed(&self, judgement: &Judgement, list: List, offset: usize, limit: usize) -> (usize, Vec<SpanId>) {
         let passes = |span: &SpanId| self.selection.as_ref().is_none_or(|selection| selection.contains(*span));
         let few = |spans: &mut dyn Iterator<Item = SpanId>| {
             let all: Vec<SpanId> = spans.filter(|span| passes(span)).collect();
-            (all.len(), all.into_iter().skip(query.offset).take(query.limit).collect())
+            (all.len(), all.into_iter().skip(offset).take(limit).collect())
         };
-        let (total, spans) = match query.list {
+        match list {
             List::Ranked(listing) => {
-                let page = listing.page(&judgement, self.selection.as_ref(), query.offset, query.limit);
+                let page = listing.page(judgement, self.selection.as_ref(), offset, limit);
                 (page.total, page.spans)
             }
             List::ByHand => {
@@ -465,9 +543,7 @@ impl Session {
                 few(&mut spans.into_iter())
             }
             List::Flips => few(&mut self.flips.iter().copied()),
-        };
-        let rows = spans.into_iter().filter_map(|id| self.row(&judgement, id, CONTEXT)).collect();
-        Rows { total, offset: query.offset, rows }
+        }
     }
 
     fn row(&self, judgement: &Judgement, id: SpanId, context: (usize, usize)) -> Option<Row> {
@@ -525,6 +601,7 @@ impl Session {
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
             same_form: SameForm::new(corpus, &judgement, &self.by_hand, id)?,
+            opinions: reviewers::opinions(&self.reviewing.reviewers, id),
             other_aum: self.other_aum().get(at).copied(),
         })
     }
@@ -643,6 +720,16 @@ impl Session {
                 Decision::Relabel(label) => Override::Relabel(labels.name(label).to_owned()),
             };
             decisions.overrides.push((span, by_hand));
+        }
+        let Reviewing { name, reviewers } = &self.reviewing;
+        decisions.reviewer = (!name.is_empty()).then(|| name.clone());
+        for reviewer in reviewers {
+            let is_theirs = |&(&span, &decision): &(&SpanId, &Decision)| {
+                self.by_hand.get(&span).is_some_and(|&by_hand| self.plain(span, by_hand) == (span, decision))
+            };
+            let spans =
+                reviewer.decisions.iter().filter(is_theirs).filter_map(|(&span, _)| self.judge.index.span(span));
+            decisions.reviewers.insert(reviewer.name.clone(), spans.collect());
         }
         decisions
     }

@@ -8,7 +8,9 @@ use explorer::density::Extent;
 use explorer::filter::{Decided, Filter};
 use explorer::history::{self, History};
 use explorer::listing::Listing;
+use explorer::matrix::Matrix;
 use explorer::queue::Next;
+use explorer::reviewers::{self, Reviewer};
 use explorer::same_form::Form;
 use explorer::sentence::{Chosen, Layer};
 use explorer::surface_forms::{FormOrder, FormRow};
@@ -22,7 +24,8 @@ use web_sys::{File, ImageData};
 
 use crate::format;
 use crate::protocol::{
-    Alike, Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened, Rows, SideHistogram,
+    Alike, Bulk, BulkQuery, Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened,
+    Reviewing, Rows, SideHistogram,
 };
 use crate::work::{self, Work};
 use crate::{link, memory, theme};
@@ -60,8 +63,12 @@ pub struct App {
     pub curves: RwSignal<Option<[Vec<CurvePoint>; 2]>>,
     /// The recording that the open one is compared with.
     pub compared: RwSignal<Option<Compared>>,
+    /// Distant labels against the labels that the model prefers and against gold.
+    pub matrices: RwSignal<[Option<Matrix>; 2]>,
     /// Agreement with that recording: negatives, positives.
     pub agreement: RwSignal<Option<[Agreement; 2]>>,
+    /// The name of the person, and the people whose decisions were merged.
+    pub reviewing: RwSignal<Reviewing>,
     /// Axes of the data map.
     pub axes: RwSignal<Axes>,
     /// The range of the AUMs.
@@ -102,6 +109,8 @@ pub struct App {
     pub is_aside: RwSignal<bool>,
     /// The spans that were shown as the next undecided ones.
     pub next: RwSignal<Option<Next>>,
+    /// The spans that one decision is to be about. A dialog is open as long as there are any.
+    pub bulk: RwSignal<Option<Bulk>>,
     /// Whether single letters, digits and signs work as keys.
     pub letters: RwSignal<bool>,
     /// Whether the theme is dark.
@@ -136,6 +145,9 @@ pub enum Act {
 
 /// Name of the entry in the browser's storage that switches single letters off as keys.
 const LETTERS: &str = "dynclean-no-letters";
+
+/// Name of the entry in the browser's storage with the name of the person.
+const NAME: &str = "dynclean-name";
 
 /// The filter, and the list that the table shows.
 type View = (Filter, List);
@@ -178,7 +190,12 @@ impl App {
             history: RwSignal::new(History::default()),
             curves: RwSignal::new(None),
             compared: RwSignal::new(None),
+            matrices: RwSignal::new(Default::default()),
             agreement: RwSignal::new(None),
+            reviewing: RwSignal::new(Reviewing {
+                name: memory::recall(NAME).unwrap_or_default(),
+                ..Reviewing::default()
+            }),
             axes: RwSignal::new(Axes::default()),
             aum: RwSignal::new((-1.0, 1.0)),
             zoom: RwSignal::new(None),
@@ -199,6 +216,7 @@ impl App {
             layer: RwSignal::new(0),
             is_aside: RwSignal::new(false),
             next: RwSignal::new(None),
+            bulk: RwSignal::new(None),
             letters: RwSignal::new(memory::recall(LETTERS).is_none()),
             dark: theme::watch(),
             help: RwSignal::new(false),
@@ -275,6 +293,7 @@ impl App {
         self.by_hand.set(BTreeMap::new());
         self.figures.set(None);
         self.histograms.set(Default::default());
+        self.matrices.set(Default::default());
         self.rows.set(Rows::default());
         self.words.set(false);
         self.forms.set(FormRows::default());
@@ -282,12 +301,14 @@ impl App {
         self.detail.set(None);
         self.layer.set(0);
         self.next.set(None);
+        self.bulk.set(None);
         self.map.set(None);
         self.map_pixels.set(None);
         self.filter.set(Filter::default());
         self.passing.set(opened.n_spans);
         self.history.set(History::default());
         self.curves.set(None);
+        self.reviewing.update(|reviewing| reviewing.reviewers.clear());
         self.compared.set(None);
         self.agreement.set(None);
         self.axes.set(Axes::default());
@@ -585,6 +606,28 @@ impl App {
         }
     }
 
+    /// Whether a dialog is open, so that keys do not act on the spans behind it.
+    pub fn is_in_dialog(&self) -> bool {
+        self.help.get_untracked() || self.bulk.with_untracked(Option::is_some)
+    }
+
+    /// Asks for all spans of the list, with ten of them as a sample. The answer opens a dialog.
+    pub fn ask_about_all(&self) {
+        let seed = (js_sys::Math::random() * 2f64.powi(52)) as u64;
+        let query = BulkQuery { list: self.list.get_untracked(), seed };
+        link::look(|look| look.bulk = Some(query));
+    }
+
+    /// Decides about all spans of the dialog as one step, and closes it.
+    pub fn decide_about_all(&self, decision: Option<Decision>) {
+        let Some(Bulk { spans, .. }) = self.bulk.get_untracked() else { return };
+        self.bulk.set(None);
+        let n = spans.len();
+        self.history.update(History::end_gesture);
+        self.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), None);
+        self.said.set(Some(format!("{} at once. Undo takes them back.", format::decisions(n))));
+    }
+
     /// Returns whether this span is shown as the next undecided one.
     pub fn is_next(&self, span: SpanId) -> bool {
         self.next.with_untracked(|next| next.is_some_and(|next| next.span == span))
@@ -742,6 +785,66 @@ impl App {
             look.detail = Some(span);
             look.pick = None;
         });
+    }
+
+    /// Opens the files that the user chose: one file, or several people's `decisions.json`, which are merged.
+    pub fn open_all(&self, files: Vec<File>) {
+        let are_decisions = files.iter().all(|file| file.name().ends_with(".json"));
+        let n = files.len();
+        if n > 1 && are_decisions && self.file.with_untracked(Option::is_some) {
+            return link::merge(files);
+        }
+        let only_first = if are_decisions {
+            "Open the dynamics file first, then these files again: their decisions are then merged. Only the first was opened."
+        } else {
+            "The page shows one file at a time, so only the first file was opened."
+        };
+        if let Some(file) = files.into_iter().next() {
+            self.open(file, (n > 1).then(|| only_first.to_owned()));
+        }
+    }
+
+    /// Merges the decisions of several people. What all agree on is decided; the rest is left in dispute.
+    pub fn merge(&self, mut reviewers: Vec<Reviewer>) {
+        reviewers::rename(&mut reviewers);
+        let merged = reviewers::merged(&reviewers);
+        let disputed = merged.values().filter(|decision| decision.is_none()).count();
+        let n = format::count((merged.len() - disputed) as u64);
+        let names: Vec<&str> = reviewers.iter().map(|reviewer| reviewer.name.as_str()).collect();
+        self.tell(
+            false,
+            format!(
+                "The decisions of {} are merged: {n} hold now, {} are in dispute. Your thresholds stay. Undo brings back                  what you had.",
+                names.join(", "),
+                format::count(disputed as u64)
+            ),
+        );
+        self.history.update(History::end_gesture);
+        self.apply(None, merged.into_iter().collect(), None);
+        self.history.update(History::end_gesture);
+        self.set_reviewers(reviewers);
+    }
+
+    /// Sets the people whose decisions were merged.
+    pub fn set_reviewers(&self, reviewers: Vec<Reviewer>) {
+        self.reviewing.update(|reviewing| reviewing.reviewers = reviewers);
+        self.tell_reviewing();
+    }
+
+    /// Sets the name of the person, and remembers it.
+    pub fn set_name(&self, name: &str) {
+        let name = name.trim();
+        memory::remember(NAME, (!name.is_empty()).then_some(name));
+        self.reviewing.update(|reviewing| reviewing.name = name.to_owned());
+        self.tell_reviewing();
+    }
+
+    fn tell_reviewing(&self) {
+        if self.file.with_untracked(Option::is_some) {
+            let reviewing = self.reviewing.get_untracked();
+            link::look(|look| look.reviewing = Some(reviewing));
+            work::keep_soon(*self);
+        }
     }
 
     /// Opens a file that the user chose. Shows `notice` when it is open.

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use explorer::history::History;
+use explorer::reviewers::Reviewer;
 use idb::{Database, DatabaseEvent, Factory, ObjectStore, ObjectStoreParams, TransactionMode};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct Work {
     pub settings: Settings,
     /// Decisions by hand, by span id. The digest of the record says which enumeration the ids belong to.
     pub by_hand: Vec<(SpanId, Decision)>,
+    /// The people whose decisions were merged.
+    #[serde(default)]
+    pub reviewers: Vec<Reviewer>,
     /// Identifies the load of the page in which the work was done.
     #[serde(default)]
     pub session: f64,
@@ -44,7 +48,8 @@ impl Work {
     fn of(app: App) -> Self {
         let by_hand = app.by_hand.with_untracked(|by_hand| by_hand.iter().map(|(&span, &d)| (span, d)).collect());
         let settings = app.settings.get_untracked();
-        Self { saved_at: js_sys::Date::now(), settings, by_hand, session: SESSION.with(|&session| session) }
+        let reviewers = app.reviewing.with_untracked(|reviewing| reviewing.reviewers.clone());
+        Self { saved_at: js_sys::Date::now(), settings, by_hand, reviewers, session: SESSION.with(|&session| session) }
     }
 
     /// Returns whether both have the same settings and decisions.
@@ -209,6 +214,7 @@ pub fn answer(app: App, work: &Work, is_wanted: bool) {
 /// Applies stored work.
 pub fn take_up(app: App, work: &Work) {
     app.replace(work.settings.clone(), work.by_hand.clone());
+    app.set_reviewers(work.reviewers.clone());
 }
 
 /// Stores settings and decisions soon. Changes that come close together are stored as one.

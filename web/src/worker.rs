@@ -74,6 +74,10 @@ async fn answer(request: Request, attachment: JsValue) {
             Ok((settings, by_hand)) => post(&Reply::Decided(Box::new(settings), by_hand), None),
             Err(reason) => post(&Reply::Refused(reason), None),
         },
+        Request::Merge(names) => match merge(names, attachment).await {
+            Ok(reply) => post(&reply, None),
+            Err(reason) => post(&Reply::Refused(reason), None),
+        },
         Request::Link => match with_session(|session| Ok(session.link())) {
             Ok((fragment, complete)) => post(&Reply::Linked { fragment, complete }, None),
             Err(reason) => post(&Reply::Failed(reason), None),
@@ -144,6 +148,19 @@ async fn compare(place: Place, attachment: JsValue) -> Result<Reply, String> {
     let (name, source) = source_of(place, attachment).await?;
     let compared = with_session_async(async |session| session.compare(name, source).await).await?;
     Ok(Reply::Compared(Box::new(compared)))
+}
+
+/// Reads the decisions of several people.
+async fn merge(names: Vec<String>, files: JsValue) -> Result<Reply, String> {
+    let files: Array = files.dyn_into().unwrap_or_default();
+    let mut reviewers = Vec::new();
+    for (name, file) in names.iter().zip(files) {
+        let file: Blob = file.dyn_into().map_err(|_| "the browser did not hand over the file".to_owned())?;
+        let json = Source::new(file).first(JSON_ENDS).await?;
+        let read = with_session(|session| session.reviewer(name, &json));
+        reviewers.push(read.map_err(|reason| format!("{name}: {reason}"))?);
+    }
+    with_session(|session| Ok(Reply::Read(session.own().into_iter().chain(reviewers).collect())))
 }
 
 async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Largest size of the page when it is loaded, in bytes.
-const MOST_BYTES: u64 = 545_000;
+const MOST_BYTES: u64 = 560_000;
 
 pub fn run(layout: &Layout) -> Result<()> {
     let mut steps = Steps::new(layout, 1 + setup::PAGE_TOOL_STEPS + 1)?;

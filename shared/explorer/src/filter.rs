@@ -22,6 +22,8 @@ pub struct Filter {
     pub label: Option<LabelId>,
     /// Label that the model prefers.
     pub predicted: Option<LabelId>,
+    /// Gold label of the span.
+    pub gold: Option<LabelId>,
     /// Words inside the span, in any case. In double quotes: exactly the words of the span.
     pub text: String,
     /// Range of the metric value.
@@ -51,6 +53,8 @@ pub enum Decided {
     ByHand,
     /// The decision differs from that about the same span in the recording for comparison.
     Differently,
+    /// Several people decided differently, and no decision by hand has settled it yet.
+    Disputed,
 }
 
 /// The facts about spans that a filter needs.
@@ -62,6 +66,8 @@ pub struct Facts<'a> {
     pub by_hand: &'a BTreeMap<SpanId, Decision>,
     /// Spans about which the other recording decides differently.
     pub differing: &'a [SpanId],
+    /// Spans that several people decided about differently.
+    pub disputed: &'a [SpanId],
     /// AUM of every span in the other recording; empty if there is none.
     pub other_aum: &'a [f32],
     /// The text.
@@ -131,8 +137,11 @@ impl Selection {
         if let Some(label) = filter.predicted {
             set.retain(|span| metrics.predicted.get(span as usize) == Some(&label));
         }
+        let gold = gold.unwrap_or_default();
+        if let Some(label) = filter.gold {
+            set.retain(|span| gold.get(span as usize) == Some(&label));
+        }
         if filter.wrong_by_gold {
-            let gold = gold.unwrap_or_default();
             let differs = |at: usize| gold.get(at).is_some_and(|gold| judge.assigned.get(at) != Some(gold));
             set.retain(|span| differs(span as usize));
         }
@@ -200,6 +209,10 @@ impl Facts<'_> {
         match decided {
             Decided::ByHand => Bits::of(n, self.by_hand.keys().copied()),
             Decided::Differently => Bits::of(n, self.differing.iter().copied()),
+            Decided::Disputed => {
+                let is_open = |span: &SpanId| !self.by_hand.contains_key(span);
+                Bits::of(n, self.disputed.iter().copied().filter(is_open))
+            }
             Decided::Removed => meeting(&|_, decision| decision == Decision::Remove),
             Decided::Relabelled => meeting(&|span, decision| decision != Decision::Remove && changes(span, decision)),
             Decided::Kept => {
@@ -409,6 +422,7 @@ mod tests {
             judgement: &judge.under(&settings),
             by_hand: &[(0, Decision::Relabel(1)), (3, Decision::Relabel(0)), (4, Decision::Remove)].into(),
             differing: &[6, 2, 99],
+            disputed: &[1, 4],
             other_aum: &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0],
             corpus: &dynamics.corpus,
             gold: Some(&gold),
@@ -433,6 +447,8 @@ mod tests {
         passing(Filter { label: Some(0), predicted: Some(1), ..any.clone() }, &[5]);
         passing(Filter { label: Some(7), ..any.clone() }, &[]);
         passing(Filter { wrong_by_gold: true, ..any.clone() }, &[5]);
+        passing(Filter { gold: Some(1), ..any.clone() }, &[4, 5]);
+        passing(Filter { gold: Some(1), label: Some(0), ..any.clone() }, &[5]);
         let values = |side, low, high| Filter { values: Some(Values { side, low, high }), ..any.clone() };
         // AUMs of the negatives: 3, 2, 1, 4, −1.
         passing(values(Side::Negatives, Some(1.0), Some(3.0)), &[1, 2]);

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod axis;
+pub mod bulk;
 pub mod colour;
 pub mod compare;
 pub mod density;
@@ -11,9 +12,11 @@ pub mod filter;
 pub mod format;
 pub mod history;
 pub mod listing;
+pub mod matrix;
 #[cfg(test)]
 mod one_epoch;
 pub mod queue;
+pub mod reviewers;
 pub mod same_form;
 pub mod sentence;
 pub mod sort;

@@ -40,6 +40,12 @@ pub struct Decisions {
     pub settings: Settings,
     /// Decisions by hand, sorted by span.
     pub overrides: Vec<(Span, Override)>,
+    /// Name of the person whose decisions these are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewer: Option<String>,
+    /// If several people's decisions were merged: by name, the spans that the person decided about in this way.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reviewers: BTreeMap<String, Vec<Span>>,
 }
 
 /// Reasons why a decisions file cannot be used.
@@ -80,7 +86,7 @@ pub enum DecisionsError {
 impl Decisions {
     /// Decisions by rules alone, without decisions by hand.
     pub fn new(dynamics: String, settings: Settings) -> Self {
-        Self { version: VERSION, dynamics, settings, overrides: Vec::new() }
+        Self { version: VERSION, dynamics, settings, overrides: Vec::new(), reviewer: None, reviewers: BTreeMap::new() }
     }
 
     /// Reads `decisions.json` for the dynamics file with this digest.

@@ -1,12 +1,14 @@
 //! Tests the built page in a real browser, with a real run of the trainer.
 
 mod browser;
+mod bulk;
 mod comparing;
 mod dictionary;
 mod failing;
 mod firefox;
 mod keeping;
 mod menus;
+mod merging;
 mod moving;
 mod offline;
 mod pictures;

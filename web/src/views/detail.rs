@@ -107,7 +107,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
             }}
         </p>
         {buttons(app, detail.clone(), labels)}
-        {because(&detail)}
+        {because(&detail)} {opinions(&detail, &labels_again)}
         {same_form(app, detail.row.id, detail.same_form.clone(), &labels_again)}
         {margins(&row.margins)}
         <dl class="metrics">
@@ -139,6 +139,13 @@ fn because(detail: &Detail) -> impl IntoView + use<> {
             {reasons("For the label:", &detail.because.in_favour)}
         </div>
     })
+}
+
+/// Shows what each of several people decided.
+fn opinions(detail: &Detail, labels: &[String]) -> impl IntoView + use<> {
+    let opinion = |(name, decision): &(String, Decision)| format!("{name}: {}", format::decision(*decision, labels));
+    let all: Vec<String> = detail.opinions.iter().map(opinion).collect();
+    (!all.is_empty()).then(|| view! { <p data-testid="opinions">{all.join(" · ")}</p> })
 }
 
 fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {

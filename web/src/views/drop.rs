@@ -43,13 +43,10 @@ pub fn accept_anywhere(app: App) {
         depth.set(0);
         let files = event.data_transfer().and_then(|data| data.files());
         let Some(files) = files else { return };
-        match files.get(0) {
-            Some(file) => {
-                let only_first = "The page shows one file at a time, so only the first file was opened.";
-                app.open(file, (files.length() > 1).then(|| only_first.to_owned()));
-            }
-            None => app.tell(true, "That is not a file. Drop a .dyn file from a folder on this machine.".to_owned()),
+        if files.length() == 0 {
+            app.tell(true, "That is not a file. Drop a .dyn file from a folder on this machine.".to_owned());
         }
+        app.open_all((0..files.length()).filter_map(|at| files.get(at)).collect());
     });
     // The page exists as long as its window.
     std::mem::forget((handles, over, drop));

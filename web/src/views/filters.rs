@@ -80,12 +80,13 @@ pub fn filters(app: App) -> impl IntoView {
 }
 
 /// Filters by decision: name, decision, and text of its chip.
-const DECIDED: [(&str, Decided, &str); 5] = [
+const DECIDED: [(&str, Decided, &str); 6] = [
     ("kept", Decided::Kept, "kept"),
     ("removed", Decided::Removed, "removed"),
     ("relabelled", Decided::Relabelled, "relabelled"),
     ("hand", Decided::ByHand, "decided by hand"),
     ("flips", Decided::Differently, "doubted by one file only"),
+    ("disputed", Decided::Disputed, "in dispute"),
 ];
 
 /// Offers the lists of spans. A filter by decision also applies to every other view.
@@ -105,7 +106,7 @@ fn list_choice(app: App) -> impl IntoView {
         }
     };
     let option = |(name, _, text): (&'static str, Decided, &'static str)| view! { <option value=name>{text}</option> };
-    let [kept, removed, relabelled, by_hand, flips] = DECIDED;
+    let [kept, removed, relabelled, by_hand, flips, disputed] = DECIDED;
     view! {
         <select aria-label="Spans listed, by decision" data-testid="list-which" prop:value=which on:change=set
             title="Likely wrong, or all: changes only this list. A decision: a filter for every view">
@@ -114,6 +115,7 @@ fn list_choice(app: App) -> impl IntoView {
             <optgroup label="in every view">
                 {[kept, removed, relabelled, by_hand].map(option)}
                 {move || app.compared.with(Option::is_some).then(|| option(flips))}
+                {move || app.reviewing.with(|reviewing| !reviewing.reviewers.is_empty()).then(|| option(disputed))}
             </optgroup>
         </select>
     }
@@ -133,6 +135,10 @@ fn chips(app: App) -> impl IntoView {
         let decided = app.filter.with(|filter| filter.decided)?;
         DECIDED.iter().find(|named| named.1 == decided).map(|named| named.2.to_owned())
     };
+    let gold = move || {
+        let gold = app.filter.with(|filter| filter.gold)?;
+        app.file.with(|f| Some(format!("gold: {}", f.as_ref()?.labels.get(usize::from(gold))?)))
+    };
     let form = move || {
         let Form { words, label } = app.filter.with(|filter| filter.form.clone())?;
         let label = app.file.with(|f| f.as_ref().and_then(|f| f.labels.get(usize::from(label)).cloned()));
@@ -147,6 +153,7 @@ fn chips(app: App) -> impl IntoView {
     view! {
         {move || region().then(|| chip("area of the map".to_owned(), "chip-region", |filter| (filter.region, filter.axes) = Default::default()))}
         {move || form().map(|text| chip(text, "chip-form", |filter| filter.form = None))}
+        {move || gold().map(|text| chip(text, "chip-gold", |filter| filter.gold = None))}
         {move || decided().map(|text| chip(text, "chip-decided", |filter| filter.decided = None))}
         {move || values().map(|text| chip(text, "chip-values", |filter| filter.values = None))}
         <Show when=move || app.filter.with(|filter| !filter.is_empty())>

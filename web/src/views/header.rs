@@ -127,8 +127,8 @@ pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl
     let input = NodeRef::<Input>::new();
     let chosen = move |_| {
         let Some(input) = input.get() else { return };
-        if let Some(file) = input.files().and_then(|files| files.get(0)) {
-            app.open(file, None);
+        if let Some(files) = input.files() {
+            app.open_all((0..files.length()).filter_map(|at| files.get(at)).collect());
         }
         // Otherwise choosing the same file again would not count as a change.
         input.set_value("");
@@ -136,8 +136,8 @@ pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl
     view! {
         <label class=format!("picker {class}")>
             "Open file…"
-            <input type="file" accept=".dyn,.json,.partial" data-testid=test_id
-                aria-label="Open a .dyn file, or a decisions.json for the file that is open" node_ref=input on:change=chosen />
+            <input type="file" accept=".dyn,.json,.partial" data-testid=test_id multiple=true
+                aria-label="Open a .dyn file, or a decisions.json for the file that is open, or several of them to merge" node_ref=input on:change=chosen />
         </label>
     }
 }

@@ -69,6 +69,16 @@ pub fn help(app: App) -> impl IntoView {
                     </button>
                 </p>
             })}
+            <h3>"Reviewing in two"</h3>
+            <p>
+                <label class="row">
+                    "Your name: "
+                    <input type="text" data-testid="name" maxlength="40" autocomplete="off" prop:value=move || app.reviewing.with(|reviewing| reviewing.name.clone())
+                        on:change=move |e| app.set_name(&event_target_value(&e)) />
+                </label>
+                " It goes into decisions.json. To merge the decisions of several people, open their files together. You see \
+                 how far they agree, and which labels are in dispute."
+            </p>
             <h3>"Keys"</h3>
             <p>
                 <label class="row check">

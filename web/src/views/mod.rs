@@ -1,6 +1,7 @@
 //! The views of the page, which is a single screen.
 
 mod banner;
+mod bulk;
 mod controls;
 mod counts;
 mod detail;
@@ -11,7 +12,9 @@ mod header;
 mod help;
 mod histogram;
 mod map;
+mod matrix;
 mod menu;
+mod reviewers;
 mod scroller;
 mod sentence;
 mod table;
@@ -50,7 +53,7 @@ pub fn page(app: App) -> impl IntoView {
             <main class="workbench" class:no-letters=move || !app.letters.get() data-guide=move || guide::target(app)>
                 <section class="panel controls" aria-label="Settings and figures">
                     {later(2, move || view! {
-                        {controls::controls(app)} {counts::comparison(app)} {counts::counts(app)} {counts::quality(app)}
+                        {controls::controls(app)} {counts::comparison(app)} {reviewers::reviewers(app)} {counts::counts(app)} {matrix::matrix(app)} {counts::quality(app)}
                     })}
                 </section>
                 {map::map(app)}
@@ -64,6 +67,7 @@ pub fn page(app: App) -> impl IntoView {
             </main>
         </Show>
         {help::help(app)}
+        {bulk::dialog(app)}
         {drop::overlay()}
     }
 }

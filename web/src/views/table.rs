@@ -6,6 +6,7 @@ use shared::corpus::decision::Decision;
 use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 
+use super::bulk;
 use super::filters::{filters, of_all};
 use super::scroller::{MOST, Scroller, height_of, shift_of};
 use super::words;
@@ -40,6 +41,7 @@ pub fn table(app: App) -> impl IntoView {
                     {tab(true, "Words", "One row for all spans with the same words and label. Decide about all of them at once (W)", "tab-words")}
                 </div>
                 {filters(app)}
+                {move || (!app.words.get()).then(|| bulk::button(app))}
                 <p class="legend share" data-testid="listed">{listed}</p>
             </div>
             <Show when=move || app.words.get() fallback=move || spans(app)>{words::words(app)}</Show>
