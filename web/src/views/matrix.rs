@@ -27,7 +27,7 @@ pub fn matrix(app: App) -> impl IntoView {
         Some(view! {
             <div data-testid="matrix-panel">
                 <div class="heading">
-                    <h2>"Which labels are taken for which"</h2>
+                    <h2>"Mixed-up labels"</h2>
                     {has_gold().then(|| view! {
                         <button class="button small" data-testid="matrix-gold" aria-pressed=is_gold.to_string()
                             title="Against the gold labels, in place of the labels that the model prefers"
