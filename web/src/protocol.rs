@@ -6,7 +6,7 @@ use explorer::colour::Ground;
 use explorer::compare::Agreement;
 use explorer::density::Extent;
 use explorer::filter::Filter;
-use explorer::listing::Listing;
+use explorer::listing::{Listing, Order};
 use explorer::matrix::Matrix;
 use explorer::queue::{Next, Progress};
 use explorer::reviewers::Reviewer;
@@ -128,6 +128,8 @@ pub struct DecidedAlike {
 pub struct RowQuery {
     /// The list that the rows are in.
     pub list: List,
+    /// Its order, and the number in the rows.
+    pub order: Order,
     /// First row.
     pub offset: usize,
     /// Number of rows.
@@ -442,7 +444,7 @@ pub struct Row {
     pub predicted: Option<LabelId>,
     /// Gold label, where known.
     pub gold: Option<LabelId>,
-    /// Value of the metric by which spans are judged.
+    /// Value of the column by which the list is sorted.
     pub value: f32,
     /// Margin at every epoch.
     pub margins: Vec<f32>,

@@ -8,6 +8,7 @@ use explorer::colour::Ground;
 use explorer::compare::Other;
 use explorer::density::{Cloud, Points};
 use explorer::filter::{Facts, Filter, Selection};
+use explorer::listing::{Column, Order};
 use explorer::matrix::Matrix;
 use explorer::queue::{Next, Progress};
 use explorer::reviewers::{self, Reviewer};
@@ -144,6 +145,7 @@ impl Unjudged {
             settings,
             by_hand: BTreeMap::new(),
             rows: None,
+            sorted: None,
             detail: None,
             map,
             filter: Filter::default(),
@@ -180,6 +182,8 @@ pub struct Session {
     settings: Settings,
     by_hand: BTreeMap<SpanId, Decision>,
     rows: Option<RowQuery>,
+    /// The list in the order that was asked for last, unless that is the usual one.
+    sorted: Option<Sorted>,
     detail: Option<SpanId>,
     map: Option<(MapQuery, Clouds)>,
     filter: Filter,
@@ -200,6 +204,13 @@ pub struct Session {
     flips: Vec<SpanId>,
     /// The settings that the page's curves belong to: window, metric and two switches.
     curves: Option<(Window, Metric, [bool; 2])>,
+}
+
+/// A list in another order than the usual one.
+struct Sorted {
+    list: List,
+    order: Order,
+    spans: Vec<SpanId>,
 }
 
 /// The spans that pass the filter. If there is a filter, also all spans.
@@ -291,6 +302,7 @@ impl Session {
     pub async fn look(&mut self, look: Look) -> Result<(Seen, Option<Vec<u8>>), String> {
         let mut seen = Seen::default();
         let decides = look.settings.is_some() || !look.by_hand.is_empty();
+        let are_lists_new = look.settings.is_some();
         let mut moved = false;
         if let Some(settings) = look.settings {
             match self.judge_by(settings).await {
@@ -343,6 +355,9 @@ impl Session {
         if decides {
             seen.figures = Some(self.figures());
             seen.curves = self.curves();
+        }
+        if are_lists_new || filtered {
+            self.sorted = None;
         }
         if look.rows.is_some() || decides || filtered {
             self.rows = look.rows.or(self.rows);
@@ -500,11 +515,24 @@ impl Session {
         })
     }
 
-    fn rows(&self, query: RowQuery) -> Rows {
+    fn rows(&mut self, query: RowQuery) -> Rows {
+        let RowQuery { list, order, offset, limit } = query;
+        // Only lists that no decision changes are kept sorted.
+        let is_sorted = matches!(list, List::Ranked(_))
+            && self.sorted.as_ref().is_some_and(|sorted| (sorted.list, sorted.order) == (list, order));
+        if order != Order::default() && !is_sorted {
+            let (_, spans) = self.listed(&self.judge.under(&self.settings), list, 0, usize::MAX);
+            self.sorted = Some(Sorted { list, order, spans: order.sort(&self.judge, spans.into_iter()) });
+        }
         let judgement = self.judge.under(&self.settings);
-        let (total, spans) = self.listed(&judgement, query.list, query.offset, query.limit);
-        let rows = spans.into_iter().filter_map(|id| self.row(&judgement, id, CONTEXT)).collect();
-        Rows { total, offset: query.offset, rows }
+        let (total, spans) = match &self.sorted {
+            Some(sorted) if order != Order::default() => {
+                (sorted.spans.len(), sorted.spans.iter().skip(offset).take(limit).copied().collect())
+            }
+            _ => self.listed(&judgement, list, offset, limit),
+        };
+        let rows = spans.into_iter().filter_map(|id| self.row(&judgement, id, CONTEXT, order.column)).collect();
+        Rows { total, offset, rows }
     }
 
     fn matrices(&self) -> [Option<Matrix>; 2] {
@@ -522,7 +550,7 @@ impl Session {
             return Bulk { total, ..Bulk::default() };
         }
         let some = bulk::some_of(&spans, SAMPLE, seed);
-        let rows = some.into_iter().filter_map(|id| self.row(&judgement, id, SHORT)).collect();
+        let rows = some.into_iter().filter_map(|id| self.row(&judgement, id, SHORT, Column::Metric)).collect();
         Bulk { total, spans, rows }
     }
 
@@ -546,7 +574,7 @@ impl Session {
         }
     }
 
-    fn row(&self, judgement: &Judgement, id: SpanId, context: (usize, usize)) -> Option<Row> {
+    fn row(&self, judgement: &Judgement, id: SpanId, context: (usize, usize), column: Column) -> Option<Row> {
         let span = self.judge.index.span(id)?;
         let at = id as usize;
         let distant = *self.judge.assigned.get(at)?;
@@ -557,7 +585,7 @@ impl Session {
             distant,
             predicted: self.judge.metrics.predicted.get(at).copied(),
             gold: self.gold.as_ref().and_then(|gold| gold.get(at)).copied(),
-            value: self.judge.value(id),
+            value: column.value(&self.judge, id),
             margins: self.recording.margins.of(id),
             decision: by_hand.unwrap_or_else(|| judgement.decide(id)),
             by_hand: by_hand.is_some(),
@@ -582,7 +610,7 @@ impl Session {
         let (metrics, at) = (&self.judge.metrics, id as usize);
         let (corpus, judgement) = (&self.recording.dynamics.corpus, self.judge.under(&self.settings));
         Some(Detail {
-            row: self.row(&judgement, id, (0, 0))?,
+            row: self.row(&judgement, id, (0, 0), Column::Metric)?,
             aum: *metrics.aum.get(at)?,
             sentence: Sentence::new(
                 corpus,

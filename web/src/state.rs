@@ -7,7 +7,7 @@ use explorer::compare::Agreement;
 use explorer::density::Extent;
 use explorer::filter::{Decided, Filter};
 use explorer::history::{self, History};
-use explorer::listing::Listing;
+use explorer::listing::{Listing, Order};
 use explorer::matrix::Matrix;
 use explorer::queue::Next;
 use explorer::reviewers::{self, Reviewer};
@@ -85,6 +85,8 @@ pub struct App {
     pub map_pixels: RwSignal<Option<ImageData>, LocalStorage>,
     /// The list that the table shows.
     pub list: RwSignal<List>,
+    /// The order of that list, and the number that it shows.
+    pub order: RwSignal<Order>,
     /// The list to return to when the filter by decision is dropped.
     list_before: RwSignal<List>,
     /// The rows of the table that are loaded.
@@ -204,6 +206,7 @@ impl App {
             map: RwSignal::new(None),
             map_pixels: RwSignal::new_local(None),
             list: RwSignal::new(JUDGED),
+            order: RwSignal::new(Order::default()),
             list_before: RwSignal::new(JUDGED),
             rows: RwSignal::new(Rows::default()),
             words: RwSignal::new(false),
@@ -315,6 +318,7 @@ impl App {
         self.zoom.set(None);
         self.hover.set(None);
         self.list.set(JUDGED);
+        self.order.set(Order::default());
         self.list_before.set(JUDGED);
         self.said.set(None);
         if self.map_colouring.get_untracked() == Colouring::Gold && !opened.has_gold {

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use crate::filter::Selection;
+use crate::sort::{ascending, by_key};
 use shared::corpus::decision::Side;
 use shared::corpus::span::SpanId;
+use shared::detection::judge::Judge;
 use shared::detection::judgement::Judgement;
 
 /// The choice of spans to list.
@@ -15,6 +17,59 @@ use shared::detection::judgement::Judgement;
 pub struct Listing {
     /// Whether only spans are listed that the settings judge wrong or that annotated sentences contradict.
     pub judged_only: bool,
+}
+
+/// A number that a list of spans shows, and by which it can be sorted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Column {
+    /// The metric by which spans are judged.
+    #[default]
+    Metric,
+    /// AUM.
+    Aum,
+    /// Confidence.
+    Confidence,
+    /// Variability.
+    Variability,
+    /// Number of words.
+    Width,
+}
+
+/// The order of a list of spans.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The column that counts.
+    pub column: Column,
+    /// Whether the highest value comes first.
+    pub descending: bool,
+}
+
+impl Column {
+    /// All columns.
+    pub const ALL: [Self; 5] = [Self::Metric, Self::Aum, Self::Confidence, Self::Variability, Self::Width];
+
+    /// The value of a span; NaN if it is not known.
+    pub fn value(self, judge: &Judge, span: SpanId) -> f32 {
+        let of = |column: &[f32]| column.get(span as usize).copied().unwrap_or(f32::NAN);
+        match self {
+            Self::Metric => judge.value(span),
+            Self::Aum => of(&judge.metrics.aum),
+            Self::Confidence => of(&judge.metrics.confidence),
+            Self::Variability => of(&judge.metrics.variability),
+            Self::Width => judge.index.span(span).map_or(f32::NAN, |span| span.width() as f32),
+        }
+    }
+}
+
+impl Order {
+    /// Sorts spans. Those without a value come last. O(n log n).
+    pub fn sort(self, judge: &Judge, spans: impl Iterator<Item = SpanId>) -> Vec<SpanId> {
+        by_key(spans.map(|span| {
+            let value = self.column.value(judge, span);
+            let key = ascending(value);
+            (if self.descending && !value.is_nan() { !key } else { key }, span)
+        }))
+    }
 }
 
 /// One page of a listing.
@@ -79,6 +134,32 @@ fn merged(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::one_epoch::of_one_epoch;
+    use shared::detection::threshold::Metric;
+    use shared::formats::dynclean_json;
+    use shared::metrics::Window;
+
+    #[test]
+    fn lists_are_sorted_by_any_column_and_unknown_values_come_last() {
+        // Spans: 0 "a", 1 "a b", 2 "a b c", 3 "b", 4 "b c", 5 "c". Span 4 has no margins.
+        let json = br#"[{"tokens": ["a", "b", "c"], "entities": [[1, 1, "X"]]}]"#;
+        let margins = [3.0, -1.0, 0.5, 2.0, f32::NAN, 1.0];
+        // The label of span 3 is X.
+        let rows: Vec<f32> =
+            margins.iter().zip(0..).flat_map(|(&m, span)| if span == 3 { [0.0, m] } else { [0.0, -m] }).collect();
+        let dynamics = of_one_epoch(dynclean_json::read(json).unwrap(), &rows);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let sorted = |column, descending| Order { column, descending }.sort(&judge, 0..6);
+        assert_eq!(sorted(Column::Metric, false), [1, 2, 5, 3, 0, 4]);
+        assert_eq!(sorted(Column::Aum, true), [0, 3, 5, 2, 1, 4]);
+        // The confidence rises with the margin, because there are two labels.
+        assert_eq!(sorted(Column::Confidence, false), [1, 2, 5, 3, 0, 4]);
+        // Ties are in the order of the text.
+        assert_eq!(sorted(Column::Width, false), [0, 3, 5, 1, 4, 2]);
+        assert_eq!(sorted(Column::Width, true), [2, 1, 4, 0, 3, 5]);
+        // One epoch does not vary.
+        assert_eq!(sorted(Column::Variability, true), [0, 1, 2, 3, 5, 4]);
+    }
 
     #[test]
     fn every_page_of_every_merger_is_a_piece_of_the_sorted_whole() {

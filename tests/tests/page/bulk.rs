@@ -82,6 +82,27 @@ fn a_pair_of_labels_is_chosen_in_the_table_and_decided_at_once() {
         page.until("busy", "tells", |text| text.starts_with("Undone")).await;
         assert!(overrides(&page).await.is_empty());
 
+        // The list in the order of another number. Nothing else changes.
+        page.click("sort-direction").await;
+        page.choose("sort", "4").await;
+        let numbers =
+            "[...document.querySelectorAll('[data-testid=row] > :nth-child(6)')].map((cell) => +cell.textContent)";
+        page.until_script(
+            &format!("const n = {numbers}; return n.length > 5 && n[0] > 1 && n.every((v, i) => !i || n[i - 1] >= v)"),
+            true,
+        )
+        .await;
+        page.click("sort-direction").await;
+        page.until_script(
+            &format!(
+                "const n = {numbers}; return n.length > 5 && n[0] === 1 && n.every((v, i) => !i || n[i - 1] <= v)"
+            ),
+            true,
+        )
+        .await;
+        page.until("listed", "counts them", |text| number(text) == n).await;
+        page.choose("sort", "0").await;
+
         // Against gold. The cell is chosen, and a second click drops it.
         page.click("matrix-gold").await;
         let cell = format!("cell-{gold_row}-{gold_column}");

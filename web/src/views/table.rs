@@ -1,6 +1,7 @@
 //! The table of spans, most suspicious first. Only the visible rows exist, because a list may have millions of
 //! rows.
 
+use explorer::listing::Column;
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
 use shared::corpus::labels::LabelId;
@@ -13,7 +14,7 @@ use super::words;
 use crate::format;
 use crate::link;
 use crate::plots::sparkline;
-use crate::protocol::{List, Row, RowQuery};
+use crate::protocol::{Row, RowQuery};
 use crate::state::App;
 
 /// Shows the list below the plots: spans or words.
@@ -53,12 +54,12 @@ fn spans(app: App) -> impl IntoView {
     let scroller = Scroller::new(app.sight);
     Effect::new(move |_| {
         if let (Some((offset, limit)), true) = (scroller.wanted(), app.file.with(Option::is_some)) {
-            let query = RowQuery { list: app.list.get(), offset, limit };
+            let query = RowQuery { list: app.list.get(), order: app.order.get(), offset, limit };
             link::look(|look| look.rows = Some(query));
         }
     });
     scroller.restart_with(move || {
-        let _ = (app.list.get(), app.filter.with(|_| ()));
+        let _ = (app.list.get(), app.order.get(), app.filter.with(|_| ()));
     });
     scroller.follow(app.scroll_to);
     let total = move || app.rows.with(|rows| rows.total);
@@ -80,9 +81,7 @@ fn spans(app: App) -> impl IntoView {
                     <span role="columnheader" title="The label in your corpus">"your label"</span>
                     <span role="columnheader" title="The label that the model prefers">"model says"</span>
                     <span role="columnheader" class="gold">"gold"</span>
-                    <span role="columnheader" class="end" title="The list is sorted by this number, lowest first. (A list of differences: the largest difference first)">
-                        {move || app.metric().name()} {move || (app.list.get() != List::Flips).then_some(" ↑")}
-                    </span>
+                    <span role="columnheader" class="end">{order(app)}</span>
                     <span role="columnheader" title="How strongly the model preferred your label, epoch by epoch. Below the dotted line it preferred another">"over time"</span>
                 </div>
                 <div class="sizer" role="presentation" style:height=move || height_of(total())>
@@ -101,6 +100,42 @@ fn spans(app: App) -> impl IntoView {
                 })}
             </p>
         </div>
+    }
+}
+
+/// Offers the columns by which the list can be sorted, and both directions.
+fn order(app: App) -> impl IntoView {
+    let name = move |column: Column| match column {
+        Column::Metric => app.metric().name(),
+        Column::Aum => "AUM",
+        Column::Confidence => "confidence",
+        Column::Variability => "variability",
+        Column::Width => "words",
+    };
+    let is_known = move |column: &Column| {
+        let needs_probabilities = matches!(column, Column::Confidence | Column::Variability);
+        let is_metric = *column != Column::Metric && name(*column).eq_ignore_ascii_case(app.metric().name());
+        !is_metric && (!needs_probabilities || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_probabilities)))
+    };
+    let options = move || {
+        let known = (0..).zip(Column::ALL).filter(|(_, column)| is_known(column));
+        known
+            .map(|(at, column): (usize, _)| view! { <option value=at.to_string()>{name(column)}</option> })
+            .collect_view()
+    };
+    let chosen = move || Column::ALL.iter().position(|column| *column == app.order.get().column).unwrap_or(0);
+    view! {
+        <select aria-label="Sorted by" data-testid="sort" title="The list shows this number, and is sorted by it" prop:value=move || chosen().to_string()
+            on:change=move |e| {
+                let column = event_target_value(&e).parse().ok().and_then(|at: usize| Column::ALL.get(at).copied());
+                app.order.update(|order| order.column = column.unwrap_or_default());
+            }>{options}</select>
+        <button class="plain" data-testid="sort-direction"
+            aria-label=move || if app.order.get().descending { "Highest first. Sort the lowest first" } else { "Lowest first. Sort the highest first" }
+            title="Lowest or highest first (a list of differences: the largest difference first)"
+            on:click=move |_| app.order.update(|order| order.descending = !order.descending)>
+            {move || if app.order.get().descending { "↓" } else { "↑" }}
+        </button>
     }
 }
 
