@@ -101,9 +101,12 @@ pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
 }
 
 pub(crate) fn at(path: &Path) -> impl Fn(FormatError) -> anyhow::Error + '_ {
-    // Advice on how to convert a file says FILE for its name.
-    move |FormatError { line, message }| {
-        let message = message.replace("\"FILE\"", &format!("{:?}", path.display().to_string()));
+    // Advice on how to convert a file says FILE for its name, in these calls of Python.
+    move |FormatError { line, mut message }| {
+        for call in ["from_file", "from_disk"] {
+            let named = format!("{call}({:?})", path.display().to_string());
+            message = message.replace(&format!("{call}(\"FILE\")"), &named);
+        }
         anyhow!("{}, {}", path.display(), FormatError { line, message })
     }
 }

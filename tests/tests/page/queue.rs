@@ -70,3 +70,57 @@ fn undecided_labels_come_in_the_order_that_saves_most_work() {
         until_at(&page, &words[0]).await;
     });
 }
+
+/// F1 of a corpus's labels against the gold labels of the sample.
+fn agreement(places: &Places, labels: &std::path::Path, gold: &std::path::Path) -> f64 {
+    let mut command = std::process::Command::new(&places.trainer);
+    command.args(["evaluate", "--json", "--predictions"]).arg(labels).arg("--corpus").arg(gold);
+    let scores: serde_json::Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    scores["f1"].as_f64().unwrap()
+}
+
+#[test]
+fn sixty_decisions_by_keyboard_make_the_labels_better() {
+    let Some(places) = Places::find("sixty_decisions_by_keyboard_make_the_labels_better") else { return };
+    let made = made(&places);
+    let labels = shared::recording::dyn_file::read(&std::fs::read(made.dynamics()).unwrap()).unwrap().corpus.labels;
+    let folder = tempfile::tempdir().unwrap();
+    let decisions = folder.path().join("decisions.json");
+    let saved = decisions.clone();
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.press(&[], 'n').await;
+        page.until("next", "offers to skip", |text| text.starts_with("skip")).await;
+        for reviewed in 1..=60 {
+            // The person knows the right label, and gives it.
+            let fact = |name: &str| {
+                format!(
+                    "return [...document.querySelectorAll('dl.labels dt')].find((dt) => dt.textContent === '{name}')\
+                     ?.nextElementSibling.textContent ?? null"
+                )
+            };
+            let gold = page.script(&fact("gold")).await;
+            let (yours, gold) = (page.script(&fact("your label")).await, gold.as_str().unwrap().to_owned());
+            let key = if yours == gold.as_str() {
+                'a'
+            } else {
+                let label = (0..=labels.n_types()).find(|&label| labels.name(label as u16) == gold).unwrap();
+                char::from_digit(label as u32, 10).unwrap()
+            };
+            page.press(&[], key).await;
+            let counted = format!("{reviewed} decided by hand");
+            page.until("counts-panel", "counts it", |text| text.contains(&counted)).await;
+        }
+        std::fs::write(&saved, page.download("export-decisions", "decisions.json").await).unwrap();
+    });
+    let cleaned = |name: &str, options: &[&str]| {
+        let out = folder.path().join(name);
+        std::fs::write(&out, crate::cleaned_by_trainer(&places.trainer, made, options)).unwrap();
+        out
+    };
+    let gold = made.corpus.with_file_name("train-gold.json");
+    let without = agreement(&places, &cleaned("without.json", &[]), &gold);
+    let with = agreement(&places, &cleaned("with.json", &["--decisions", decisions.to_str().unwrap()]), &gold);
+    println!("F1 of the labels: {without:.4} without, {with:.4} with 60 decisions");
+    assert!(with > without + 0.005, "{without} without, {with} with 60 decisions");
+}
