@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use explorer::axis::{Axes, Axis};
 use explorer::density::Extent;
-use explorer::filter::Filter;
+use explorer::filter::{Decided, Filter};
 use explorer::listing::Listing;
 use explorer::surface_forms::FormOrder;
 use leptos::prelude::*;
@@ -146,6 +146,10 @@ pub fn restore_view(app: App, of: &str) {
             "The link is about a comparison, and the other file is not open. Filters that need it are left out."
                 .to_owned(),
         );
+    }
+    if app.reviewing.with_untracked(|reviewing| reviewing.reviewers.is_empty()) {
+        // Nothing is in dispute here.
+        filter.decided.take_if(|decided| *decided == Decided::Disputed);
     }
     if filter.region.len() > MOST_CORNERS {
         filter.region.clear();

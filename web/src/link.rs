@@ -433,6 +433,7 @@ fn on_reply(reply: Reply, attachment: JsValue) {
         (Reply::Linked { fragment, complete }, _) => address::share(app, &fragment, complete),
         (Reply::Decided(settings, by_hand), Some(Waiting::Taken)) => {
             app.replace(*settings, by_hand);
+            app.set_reviewers(Vec::new());
             work::is_linked(app);
         }
         (Reply::Read(reviewers), _) => app.merge(reviewers),

@@ -235,7 +235,6 @@ impl Session {
     /// Returns the part of a link after `#`, and whether it includes the decisions by hand.
     pub fn link(&self) -> (String, bool) {
         let mut decisions = self.decisions();
-        decisions.reviewers.clear();
         let complete = decisions.overrides.len() <= report::LINKED;
         if !complete {
             decisions.overrides.clear();

@@ -265,6 +265,7 @@ impl App {
             Act::StartAfresh => {
                 if let Some(automatic) = self.file.with_untracked(|f| f.as_ref().map(|f| f.automatic.clone())) {
                     self.replace(automatic, Vec::new());
+                    self.set_reviewers(Vec::new());
                 }
             }
             Act::TakeUp(work) => work::answer(*self, work, accepted),
@@ -575,6 +576,7 @@ impl App {
         change();
         self.history.update(History::end_gesture);
         if metric() != before {
+            self.order.set(Order::default());
             self.filter_by(|filter| filter.values = None);
         }
     }
@@ -626,10 +628,13 @@ impl App {
     pub fn decide_about_all(&self, decision: Option<Decision>) {
         let Some(Bulk { spans, .. }) = self.bulk.get_untracked() else { return };
         self.bulk.set(None);
-        let n = spans.len();
-        self.history.update(History::end_gesture);
+        let is_new = |span: &&SpanId| self.by_hand.with_untracked(|by_hand| by_hand.get(span).copied() != decision);
+        let n = spans.iter().filter(is_new).count();
         self.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), None);
-        self.said.set(Some(format!("{} at once. Undo takes them back.", format::decisions(n))));
+        self.said.set(Some(match n {
+            0 => "Nothing changed.".to_owned(),
+            n => format!("{} at once. Undo takes them back.", format::decisions(n)),
+        }));
     }
 
     /// Returns whether this span is shown as the next undecided one.
@@ -793,16 +798,18 @@ impl App {
 
     /// Opens the files that the user chose: one file, or several people's `decisions.json`, which are merged.
     pub fn open_all(&self, files: Vec<File>) {
-        let are_decisions = files.iter().all(|file| file.name().ends_with(".json"));
         let n = files.len();
-        if n > 1 && are_decisions && self.file.with_untracked(Option::is_some) {
-            return link::merge(files);
+        if n > 1 && files.iter().all(|file| file.name().ends_with(".json")) {
+            return match self.file.with_untracked(Option::is_some) {
+                true => link::merge(files),
+                false => self.tell(
+                    true,
+                    "Open the dynamics file first. Then open these files again: their decisions are then merged."
+                        .to_owned(),
+                ),
+            };
         }
-        let only_first = if are_decisions {
-            "Open the dynamics file first, then these files again: their decisions are then merged. Only the first was opened."
-        } else {
-            "The page shows one file at a time, so only the first file was opened."
-        };
+        let only_first = "The page shows one file at a time, so only the first file was opened.";
         if let Some(file) = files.into_iter().next() {
             self.open(file, (n > 1).then(|| only_first.to_owned()));
         }
@@ -811,14 +818,20 @@ impl App {
     /// Merges the decisions of several people. What all agree on is decided; the rest is left in dispute.
     pub fn merge(&self, mut reviewers: Vec<Reviewer>) {
         reviewers::rename(&mut reviewers);
-        let merged = reviewers::merged(&reviewers);
+        let mut merged = reviewers::merged(&reviewers);
+        // What the person at this page has settled before stays settled.
+        let settled = self.reviewing.with_untracked(|reviewing| reviewers::disputed(&reviewing.reviewers));
+        self.by_hand.with_untracked(|by_hand| {
+            let is_settled = |span: &SpanId| settled.binary_search(span).is_ok() && by_hand.contains_key(span);
+            merged.retain(|span, decision| decision.is_some() || !is_settled(span));
+        });
         let disputed = merged.values().filter(|decision| decision.is_none()).count();
         let n = format::count((merged.len() - disputed) as u64);
         let names: Vec<&str> = reviewers.iter().map(|reviewer| reviewer.name.as_str()).collect();
         self.tell(
             false,
             format!(
-                "The decisions of {} are merged: {n} hold now, {} are in dispute. Your thresholds stay. Undo brings back                  what you had.",
+                "The decisions of {} are merged: {n} hold now, {} are in dispute. Your thresholds stay. Undo brings back your decisions.",
                 names.join(", "),
                 format::count(disputed as u64)
             ),
@@ -831,6 +844,14 @@ impl App {
 
     /// Sets the people whose decisions were merged.
     pub fn set_reviewers(&self, reviewers: Vec<Reviewer>) {
+        if reviewers.is_empty() {
+            if self.reviewing.with_untracked(|reviewing| reviewing.reviewers.is_empty()) {
+                return;
+            }
+            self.filter_by(|filter| {
+                filter.decided.take_if(|decided| *decided == Decided::Disputed);
+            });
+        }
         self.reviewing.update(|reviewing| reviewing.reviewers = reviewers);
         self.tell_reviewing();
     }

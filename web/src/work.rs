@@ -52,14 +52,14 @@ impl Work {
         Self { saved_at: js_sys::Date::now(), settings, by_hand, reviewers, session: SESSION.with(|&session| session) }
     }
 
-    /// Returns whether both have the same settings and decisions.
+    /// Returns whether both have the same settings, decisions and reviewers.
     fn is_like(&self, other: &Self) -> bool {
-        (&self.settings, &self.by_hand) == (&other.settings, &other.by_hand)
+        (&self.settings, &self.by_hand, &self.reviewers) == (&other.settings, &other.by_hand, &other.reviewers)
     }
 
     /// Returns whether nothing was changed.
     fn is_new(&self, automatic: &Settings) -> bool {
-        self.settings == *automatic && self.by_hand.is_empty()
+        self.settings == *automatic && self.by_hand.is_empty() && self.reviewers.is_empty()
     }
 
     /// Describes the work: "settings and 12 decisions by hand, last changed 03/05/2026, 14:05:00".
@@ -120,6 +120,7 @@ pub fn load_file(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>)
         && LINKED.with_borrow(|linked| linked.is_none());
     app.history.update(History::end_gesture);
     app.replace(settings, by_hand);
+    app.set_reviewers(Vec::new());
     let now = Work::of(app);
     if is_own && !own.is_like(&now) {
         app.offer(

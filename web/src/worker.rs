@@ -160,7 +160,11 @@ async fn merge(names: Vec<String>, files: JsValue) -> Result<Reply, String> {
         let read = with_session(|session| session.reviewer(name, &json));
         reviewers.push(read.map_err(|reason| format!("{name}: {reason}"))?);
     }
-    with_session(|session| Ok(Reply::Read(session.own().into_iter().chain(reviewers).collect())))
+    with_session(|session| {
+        // Whoever is at this page may have saved one of the files.
+        let own = session.own().filter(|own| reviewers.iter().all(|reviewer| reviewer.decisions != own.decisions));
+        Ok(Reply::Read(own.into_iter().chain(reviewers).collect()))
+    })
 }
 
 async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {

@@ -1,5 +1,7 @@
 //! Decisions as part of a link's address.
 
+use std::collections::BTreeMap;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::cleaning::Decisions;
@@ -9,10 +11,11 @@ const KEY: &str = "decisions=";
 /// Characters that are not escaped in an address.
 const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b',').remove(b':');
 
-/// These decisions as the part after `#` of the page's address.
+/// These decisions as the part after `#` of the page's address. Names of people are left out.
 pub fn fragment(decisions: &Decisions) -> String {
+    let nameless = Decisions { reviewer: None, reviewers: BTreeMap::new(), ..decisions.clone() };
     // Plain structures with string keys can always be serialised.
-    let json = serde_json::to_string(decisions).unwrap_or_default();
+    let json = serde_json::to_string(&nameless).unwrap_or_default();
     format!("{KEY}{}", escape(&json))
 }
 

@@ -1,8 +1,8 @@
 //! Unlabelled elsewhere: how often the same word stands in the corpus without any label.
 //!
 //! *Value* = share × ln(1 + n), where n is the number of other places where the word has no label, and the share is
-//! n / (n + places where it is an entity of its own + 1). Places inside a longer entity do not count. Words are
-//! compared in lower case. Range: 0 (all other places are labelled, or there are none) to some 10 (*the* in a large
+//! n / (n + places where it is an entity of its own + 1). Places inside a longer entity and places of unknown label
+//! do not count. Words are compared in lower case. Range: 0 (all other places are labelled, or there are none) to some 10 (*the* in a large
 //! corpus).
 //!
 //! Why it speaks: whoever labelled the text (a dictionary with exceptions, a knowledge base, a language model) left
@@ -20,8 +20,8 @@ enum Place {
     Unlabelled,
     /// The word is an entity of its own.
     Entity,
-    /// The word is a part of a longer entity.
-    Part,
+    /// The word is a part of a longer entity, or its label is unknown.
+    Unclear,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +35,7 @@ impl Counts {
         match place {
             Place::Unlabelled => Some(&mut self.unlabelled),
             Place::Entity => Some(&mut self.entities),
-            Place::Part => None,
+            Place::Unclear => None,
         }
     }
 
@@ -55,9 +55,14 @@ pub fn unlabelled_elsewhere(corpus: &Corpus) -> Vec<f32> {
         let sentence_tokens = corpus.tokens.sentence(sentence);
         places.clear();
         places.resize(sentence_tokens.len(), Place::Unlabelled);
+        for span in corpus.unknown_of(sentence).iter().filter(|span| span.start == span.end) {
+            if let Some(place) = places.get_mut(span.start as usize) {
+                *place = Place::Unclear;
+            }
+        }
         for entity in corpus.entities_of(sentence) {
             let (start, end) = (entity.span.start as usize, entity.span.end as usize);
-            let place = if start == end { Place::Entity } else { Place::Part };
+            let place = if start == end { Place::Entity } else { Place::Unclear };
             // An entity within a longer one stays an entity.
             for old in places.get_mut(start..=end).unwrap_or_default() {
                 if *old != Place::Entity {
@@ -97,7 +102,7 @@ mod tests {
     fn values_by_hand() {
         let corpus = dynclean_json::read(
             br#"[{"tokens": ["May", "in", "New", "York"], "entities": [[0, 0, "PER"], [2, 3, "LOC"]]},
-                 {"tokens": ["may", "York", "MAY"], "entities": []}]"#,
+                 {"tokens": ["may", "York", "MAY", "May"], "entities": [], "unknown": [[1, 2], [3, 3]]}]"#,
         )
         .unwrap();
         let ln = |x: f64| x.ln() as f32;
@@ -113,6 +118,8 @@ mod tests {
             // *York*: the other place is inside an entity.
             0.0,
             1.0 / 3.0 * ln(2.0),
+            // The last *May* is unknown: two other places without label, one where it is an entity.
+            2.0 / 4.0 * ln(3.0),
         ];
         let values = unlabelled_elsewhere(&corpus);
         assert_eq!(values.len(), expected.len());

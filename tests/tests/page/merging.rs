@@ -86,5 +86,16 @@ fn the_decisions_of_two_people_are_merged_and_disputes_settled() {
         page.until("banner", "names the file", |text| text.contains("Nothing was merged") && text.contains("bo.json"))
             .await;
         assert_eq!(saved().await, settled);
+
+        // Merged again, what was settled stays settled. The person at the page is one of three now.
+        std::fs::write(&files[1], bo.to_json()).unwrap();
+        page.type_into("file-input", &files.join("\n")).await;
+        page.until_script("return document.querySelectorAll('[data-testid=reviewers-pair]').length", 3).await;
+        page.until("in-dispute", "counts none", |text| text == "0 in dispute").await;
+        assert_eq!(saved().await.overrides, settled.overrides);
+        // Nobody is left, and nothing is lost.
+        page.click("end-reviewers").await;
+        let alone = saved().await;
+        assert_eq!((alone.reviewers.len(), alone.overrides), (0, settled.overrides));
     });
 }

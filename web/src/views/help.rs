@@ -69,7 +69,7 @@ pub fn help(app: App) -> impl IntoView {
                     </button>
                 </p>
             })}
-            <h3>"Reviewing in two"</h3>
+            <h3>"Reviewing with others"</h3>
             <p>
                 <label class="row">
                     "Your name: "

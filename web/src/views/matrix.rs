@@ -12,9 +12,9 @@ pub fn matrix(app: App) -> impl IntoView {
     let by_gold = RwSignal::new(false);
     let shown = move || {
         let [predicted, gold] = app.matrices.get();
-        if by_gold.get() && gold.is_some() { (gold, true) } else { (predicted, false) }
+        if (by_gold.get() || predicted.is_none()) && gold.is_some() { (gold, true) } else { (predicted, false) }
     };
-    let has_gold = move || app.matrices.with(|[_, gold]| gold.is_some());
+    let has_both = move || app.matrices.with(|[predicted, gold]| predicted.is_some() && gold.is_some());
     move || {
         let (matrix, is_gold) = shown();
         let matrix = matrix?;
@@ -28,7 +28,7 @@ pub fn matrix(app: App) -> impl IntoView {
             <div data-testid="matrix-panel">
                 <div class="heading">
                     <h2>"Mixed-up labels"</h2>
-                    {has_gold().then(|| view! {
+                    {has_both().then(|| view! {
                         <button class="button small" data-testid="matrix-gold" aria-pressed=is_gold.to_string()
                             title="Against the gold labels, in place of the labels that the model prefers"
                             on:click=move |_| by_gold.update(|on| *on = !*on)>"gold"</button>
