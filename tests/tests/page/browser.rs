@@ -459,8 +459,8 @@ impl Page {
     pub async fn downloaded(&self, name: &str) -> Vec<u8> {
         let file = self.downloads.path().join(name);
         let start = Instant::now();
-        // The browser writes under another name until the file is whole.
-        while !file.exists() {
+        // The browser writes under another name until the file is whole. It may hold the name with an empty file.
+        while !file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
             let names = || std::fs::read_dir(self.downloads.path()).unwrap().map(|f| f.unwrap().file_name());
             assert!(start.elapsed() < PATIENCE, "no {name} among {:?}", names().collect::<Vec<_>>());
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -92,10 +92,11 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
         // New decisions are made without answering the offer. They are kept, and own work is kept beside them.
         follow(&page, &format!("{base}#{}", link(0.25)), "0.25").await;
         page.press(&[], 'j').await;
-        for _ in 0..2 {
+        // A key does nothing while the next row is on its way.
+        for n in 1..=2 {
             page.press(&[], 'a').await;
+            until_decided(&page, n).await;
         }
-        until_decided(&page, 2).await;
         until_stored(&page).await;
         page.go(&base).await;
         let told = offers(&page).await;
