@@ -7,7 +7,7 @@
 
 #![warn(missing_docs)]
 
-pub use lanes::{exp, ln, ranked};
+pub use lanes::{exp, ln, random, ranked};
 
 pub mod cleaning;
 pub mod corpus;

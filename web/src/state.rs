@@ -342,8 +342,13 @@ impl App {
     }
 
     /// Changes settings and decisions by hand, as one step that can be undone. `words` are the words that all
-    /// decisions are about, if there are such words.
-    pub fn apply(&self, settings: Option<Settings>, by_hand: Vec<(SpanId, Option<Decision>)>, words: Option<String>) {
+    /// decisions are about, if there are such words. Returns how many decisions changed.
+    pub fn apply(
+        &self,
+        settings: Option<Settings>,
+        by_hand: Vec<(SpanId, Option<Decision>)>,
+        words: Option<String>,
+    ) -> usize {
         let now = self.settings.get_untracked();
         let settings = settings.filter(|settings| *settings != now).map(|settings| Box::new((now, settings)));
         let by_hand = self.by_hand.with_untracked(|before| {
@@ -351,13 +356,15 @@ impl App {
             steps.filter(|(_, before, after)| before != after).collect()
         });
         let step = Step { settings, by_hand, words, view: None };
+        let n = step.by_hand.len();
         if step.is_empty() {
-            return;
+            return n;
         }
         self.said.set(None);
         let values = step.after();
         self.history.update(|history| history.push(step, js_sys::Date::now()));
         self.enact(values);
+        n
     }
 
     /// Replaces all settings and decisions by hand, as one step that can be undone.
@@ -365,7 +372,9 @@ impl App {
         let mut new: BTreeMap<SpanId, Option<Decision>> =
             self.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect());
         new.extend(by_hand.into_iter().map(|(span, decision)| (span, Some(decision))));
-        self.watch_metric(|| self.apply(Some(settings), new.into_iter().collect(), None));
+        self.watch_metric(|| {
+            self.apply(Some(settings), new.into_iter().collect(), None);
+        });
     }
 
     /// Undoes the last change. Returns whether there was one.
@@ -628,9 +637,7 @@ impl App {
     pub fn decide_about_all(&self, decision: Option<Decision>) {
         let Some(Bulk { spans, .. }) = self.bulk.get_untracked() else { return };
         self.bulk.set(None);
-        let is_new = |span: &&SpanId| self.by_hand.with_untracked(|by_hand| by_hand.get(span).copied() != decision);
-        let n = spans.iter().filter(is_new).count();
-        self.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), None);
+        let n = self.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), None);
         self.said.set(Some(match n {
             0 => "Nothing changed.".to_owned(),
             n => format!("{} at once. Undo takes them back.", format::decisions(n)),

@@ -50,6 +50,11 @@ pub fn score(value: f64) -> String {
     text.strip_prefix('0').map_or(text.clone(), str::to_owned)
 }
 
+/// A coefficient with two decimals, such as κ or a correlation: −0.12; a dash if it is not known.
+pub fn coefficient(value: f64) -> String {
+    if value.is_nan() { "–".to_owned() } else { format!("{value:.2}").replace('-', "−") }
+}
+
 /// The name of a side, as the code and the paper call it.
 pub fn side(side: Side) -> &'static str {
     match side {

@@ -8,6 +8,7 @@
 
 pub mod exp;
 pub mod ln;
+pub mod random;
 mod sort;
 mod vectors;
 

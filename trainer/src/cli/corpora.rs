@@ -44,6 +44,10 @@ pub struct CorpusArgs {
 /// The same for a training, whose dev, test and gold files may have their labels elsewhere.
 #[derive(Args)]
 pub struct TrainingCorpusArgs {
+    /// The dev sentences again, labelled as the training sentences were: by the same language model, dictionary or
+    /// tool. Without it, DynClean labels dev with a dictionary of all entities of --train, to see which ones are wrong
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub dev_distant: Option<PathBuf>,
     /// Where the labels of --dev, --test and --train-gold are [default: --gold-column if given, else --label-column]
     #[arg(long, value_name = "N|FIELD", help_heading = "Corpus files")]
     eval_column: Option<String>,

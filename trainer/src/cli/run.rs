@@ -63,10 +63,6 @@ pub struct Run {
     /// Sentences with gold labels. They choose the best epoch, and help to clean (see --dev-for)
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     dev: PathBuf,
-    /// The dev sentences again, labelled as the training sentences were: by the same language model, dictionary or
-    /// tool. Without it, DynClean labels dev with a dictionary of all entities of --train, to see which ones are wrong
-    #[arg(long, value_name = "FILE", help_heading = "Data")]
-    dev_distant: Option<PathBuf>,
     /// Sentences with gold labels, to measure the gain
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     test: PathBuf,
@@ -122,7 +118,8 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
     interrupt::listen()?;
     let place = usage(args.training.place())?;
     let options = args.corpora.options()?;
-    let Run { train, train_gold, dev, dev_distant, test, .. } = args;
+    let Run { train, train_gold, dev, test, .. } = args;
+    let dev_distant = args.corpora.dev_distant;
     let files = CorpusFiles { train, train_gold, dev, dev_distant, test: Some(test), options };
     let corpora = input(files.read())?;
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;

@@ -47,10 +47,6 @@ pub struct Train {
     /// Sentences with gold labels, to choose the best epoch
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     dev: PathBuf,
-    /// The dev sentences again, labelled as the training sentences were: by the same language model, dictionary or
-    /// tool. Without it, DynClean labels dev with a dictionary of all entities of --train, to see which ones are wrong
-    #[arg(long, value_name = "FILE", help_heading = "Data")]
-    dev_distant: Option<PathBuf>,
     /// Sentences with gold labels, to score the model
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     test: Option<PathBuf>,
@@ -82,7 +78,8 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
     interrupt::listen()?;
     let place = usage(args.training.place())?;
     let options = args.corpora.options()?;
-    let Train { train, train_gold, dev, dev_distant, test, .. } = args;
+    let Train { train, train_gold, dev, test, .. } = args;
+    let dev_distant = args.corpora.dev_distant;
     let files = CorpusFiles { train, train_gold, dev, dev_distant, test, options };
     let corpora = input(files.read())?;
     let spec = input(args.training.open_encoder(&corpora.train.tokens))?;

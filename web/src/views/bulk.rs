@@ -1,11 +1,11 @@
 //! One decision about all spans of a list, after a look at ten of them.
 
-use leptos::html::Dialog;
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
 use shared::corpus::labels::LabelId;
 
-use super::menu::menu;
+use super::dialog::modal;
+use super::menu::{menu, of_labels};
 use crate::format;
 use crate::protocol::{Bulk, Row};
 use crate::state::App;
@@ -22,19 +22,7 @@ pub fn button(app: App) -> impl IntoView {
 
 /// The dialog: ten of the spans, and what can be decided.
 pub fn dialog(app: App) -> impl IntoView {
-    let dialog = NodeRef::<Dialog>::new();
-    Effect::new(move |_| {
-        let Some(dialog) = dialog.get() else { return };
-        match (app.bulk.with(Option::is_some), dialog.open()) {
-            (true, false) => {
-                if let Err(error) = dialog.show_modal() {
-                    leptos::logging::warn!("dialog: {error:?}");
-                }
-            }
-            (false, true) => dialog.close(),
-            _ => {}
-        }
-    });
+    let dialog = modal(move || app.bulk.with(Option::is_some));
     let close = move || app.bulk.set(None);
     view! {
         <dialog node_ref=dialog class="help" aria-labelledby="bulk-title" data-testid="bulk-dialog" on:close=move |_| close()>
@@ -58,7 +46,6 @@ fn content(app: App, bulk: &Bulk) -> AnyView {
         .into_any();
     }
     let labels = app.file.with_untracked(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
-    let entries = labels.iter().enumerate().map(|(number, name)| (number.to_string(), name.clone())).collect();
     let is_sample = bulk.rows.len() < bulk.spans.len();
     let row = |row: &Row| {
         let name = labels.get(usize::from(row.distant)).cloned().unwrap_or_default();
@@ -84,7 +71,7 @@ fn content(app: App, bulk: &Bulk) -> AnyView {
         <div class="decide">
             {button("keep", "keep all", "The labels are right", Some(Decision::Keep))}
             {button("remove", "remove all", "No model learns from these spans", Some(Decision::Remove))}
-            {menu("bulk-relabel", "button", "Change all labels to", "change all to …", entries, Signal::from(false), relabel)}
+            {menu("bulk-relabel", "button", "Change all labels to", "change all to …", of_labels(&labels), Signal::from(false), relabel)}
             {button("take-back", "take back", "Leave them to the rules again", None)}
             {is_sample.then(|| view! {
                 <button class="button quiet" data-testid="bulk-others" on:click=move |_| app.ask_about_all()>"ten others"</button>

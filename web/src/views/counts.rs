@@ -87,16 +87,14 @@ fn class_button(app: App, name: String) -> impl IntoView {
 /// Shows the agreement with another recording.
 pub fn comparison(app: App) -> impl IntoView {
     let row = |name: &'static str, a: Agreement| {
-        let ratio =
-            |value: f64| if value.is_nan() { "–".to_owned() } else { format!("{value:.2}").replace('-', "−") };
         view! {
             <tr data-testid=format!("agreement-{name}")>
                 <th scope="row">{words(name)}</th>
                 <td>{format::count(a.both)}</td>
                 <td>{format::count(a.only_here)}</td>
                 <td>{format::count(a.only_there)}</td>
-                <td>{ratio(a.kappa())}</td>
-                <td>{ratio(a.correlation)}</td>
+                <td>{format::coefficient(a.kappa())}</td>
+                <td>{format::coefficient(a.correlation)}</td>
             </tr>
         }
     };

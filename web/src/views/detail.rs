@@ -9,7 +9,7 @@ use shared::corpus::decision::Decision;
 use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 
-use super::menu::menu;
+use super::menu::{menu, of_labels};
 use super::sentence::sentence;
 use super::table::decision_class;
 use crate::format;
@@ -170,11 +170,6 @@ fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {
             {row.by_hand.then(|| button("by-rule", "take back", "U", None, false))}
         </div>
     }
-}
-
-/// Returns the labels as entries of a menu.
-fn of_labels(labels: &[String]) -> Vec<(String, String)> {
-    labels.iter().enumerate().map(|(number, name)| (number.to_string(), name.clone())).collect()
 }
 
 /// Shows the spans with the same words, with buttons to decide about all of them.

@@ -1,8 +1,8 @@
 //! The help: how to read the plots, what the terms mean, and the keys.
 
-use leptos::html::Dialog;
 use leptos::prelude::*;
 
+use super::dialog::modal;
 use super::guide;
 use crate::keys::KEYS;
 use crate::state::App;
@@ -31,19 +31,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 pub fn help(app: App) -> impl IntoView {
-    let dialog = NodeRef::<Dialog>::new();
-    Effect::new(move |_| {
-        let Some(dialog) = dialog.get() else { return };
-        match (app.help.get(), dialog.open()) {
-            (true, false) => {
-                if let Err(error) = dialog.show_modal() {
-                    leptos::logging::warn!("help: {error:?}");
-                }
-            }
-            (false, true) => dialog.close(),
-            _ => {}
-        }
-    });
+    let dialog = modal(move || app.help.get());
     let row = |(term, meaning): &(&'static str, &'static str)| {
         view! { <tr><th scope="row">{*term}</th><td>{*meaning}</td></tr> }
     };

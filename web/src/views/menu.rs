@@ -35,6 +35,11 @@ pub fn menu(
     }
 }
 
+/// Returns the labels as entries of a menu.
+pub fn of_labels(labels: &[String]) -> Vec<(String, String)> {
+    labels.iter().enumerate().map(|(number, name)| (number.to_string(), name.clone())).collect()
+}
+
 /// Places the menu beside its button, on the side that has room.
 fn place(event: MouseEvent) {
     let Some(button) = event.current_target().and_then(|button| button.dyn_into::<HtmlElement>().ok()) else { return };

@@ -5,6 +5,7 @@ mod bulk;
 mod controls;
 mod counts;
 mod detail;
+mod dialog;
 mod drop;
 mod filters;
 mod guide;

@@ -18,14 +18,12 @@ pub fn reviewers(app: App) -> impl IntoView {
         app.filter_by(|filter| filter.decided = new);
     };
     let row = |pair: Pair| {
-        let kappa =
-            if pair.kappa.is_nan() { "–".to_owned() } else { format!("{:.2}", pair.kappa).replace('-', "−") };
         view! {
             <tr data-testid="reviewers-pair">
                 <th scope="row">{pair.names.join(" – ")}</th>
                 <td>{format::count(pair.both as u64)}</td>
                 <td>{format::count(pair.alike as u64)}</td>
-                <td>{kappa}</td>
+                <td>{format::coefficient(pair.kappa)}</td>
             </tr>
         }
     };

@@ -1,28 +1,11 @@
 //! Bootstrap intervals (Efron 1979): how much a figure would vary with other threshold samples.
 
+use crate::random::Stream;
+
 /// Number of resamples per interval.
 const RESAMPLES: usize = 100;
 /// Share of the resamples below a 90 % interval, and above it.
 const TAIL: f64 = 0.05;
-
-/// A seeded random number generator (SplitMix64; Steele et al. 2014). It gives the same numbers in the browser and
-/// natively.
-struct Stream(u64);
-
-impl Stream {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number in 0..n.
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
-    }
-}
 
 /// Counts how often each of `n` items is drawn in one resample: n draws with replacement.
 fn resample(stream: &mut Stream, n: usize) -> Vec<u32> {
