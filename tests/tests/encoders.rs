@@ -8,10 +8,10 @@ use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
 use trainer::batch::{Batch, SentenceInput};
-use trainer::compute::{Compute, Pass};
 use trainer::config::WordShapes;
 use trainer::encoder::EncoderSpec;
-use trainer::parameters::{Parameters, Rates};
+use trainer::nn::parameters::{Parameters, Rates};
+use trainer::nn::{Compute, Pass};
 use trainer::random::{Masks, stream};
 use trainer::span_model::{SpanModel, span_rows};
 

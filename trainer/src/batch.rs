@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ops::SentenceLengths;
+use crate::nn::kernels::SentenceLengths;
 use crate::windows::{Window, best_reading};
 
 /// One sentence, ready for an encoder.

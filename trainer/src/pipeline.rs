@@ -26,13 +26,13 @@ use shared::recording::prf::Prf;
 use shared::report::{self, Outcome, TestScores, Tried};
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Policy};
-use crate::compute::{Place, Rounding};
 use crate::config::Config;
 use crate::console;
 use crate::corpus_file::{self, Corpora, CorpusFiles};
 use crate::encoder::EncoderSpec;
 use crate::inspect::{self, check_classes};
 use crate::model_card::{self, Card};
+use crate::nn::{Place, Rounding};
 use crate::progress::Progress;
 use crate::results::{Metrics, Pair, Sides, TrainMetrics, of_labels_on_dev};
 use crate::run_dir::{RunDir, Written, copy_whole};

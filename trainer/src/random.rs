@@ -6,7 +6,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::ops::Dropout;
+use crate::nn::kernels::Dropout;
 
 /// Returns the random stream with this name for a run's seed.
 pub fn stream(seed: u64, name: &str) -> ChaCha8Rng {

@@ -13,7 +13,7 @@ use shared::evaluation::score::{NerScore, score_entities};
 
 use crate::config::{Config, WIDEST_SPAN};
 use crate::encoder::{EncoderSpec, Vocabulary};
-use crate::parameters::Parameters;
+use crate::nn::parameters::Parameters;
 use crate::pipeline::{MODEL, MODEL_CLEANED, MODEL_RAW, MODEL_WITH_DEV};
 use crate::progress::Progress;
 use crate::random::stream;

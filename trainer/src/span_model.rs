@@ -2,7 +2,7 @@
 //!
 //! The vector of a span is `[h(first piece of first word); h(last piece of last word); width embedding]`. Two
 //! hidden layers with ReLU and dropout follow, and an output layer with one logit per label. The first layer is
-//! linear in the three parts, so each part is projected once per token or width (see [`crate::ops::span_sum`]).
+//! linear in the three parts, so each part is projected once per token or width (see [`crate::nn::kernels::span_sum`]).
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use candle_core::Tensor;
 use shared::corpus::span::Span;
 
 use crate::batch::{Batch, N_SHAPES, SentenceInput};
-use crate::compute::Pass;
 use crate::config::WordShapes;
 use crate::encoder::{Encoder, EncoderSpec};
 use crate::negatives::sums_of_cosines;
-use crate::ops::{Linear, SpanRows, Weight, cross_entropy};
-use crate::parameters::{Group, Init, Loss, Parameters};
+use crate::nn::Pass;
+use crate::nn::kernels::{Linear, SpanRows, Weight, cross_entropy};
+use crate::nn::parameters::{Group, Init, Loss, Parameters};
+use crate::nn::tensors::{self as tensors, Tape};
 use crate::random::Masks;
-use crate::tensor_ops::{self as tensors, Tape};
 
 const WIDTH_EMBEDDING: usize = 150;
 const SHAPE_EMBEDDING: usize = 32;

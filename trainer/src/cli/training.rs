@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 use shared::corpus::TokenTable;
 use shared::recording::dynamics::{Negatives, SampleScheme};
 use trainer::checkpoint::Policy;
-use trainer::compute::{Place, parse_place};
 use trainer::config::{Arithmetic, Config, Record, Schedule, WIDEST_SPAN, WordShapes};
 use trainer::console;
 use trainer::encoder::{Defaults, EncoderSpec};
 use trainer::hub::{self, Hub};
+use trainer::nn::{Place, parse_place};
 
 /// The model and how it is trained.
 #[derive(Args)]

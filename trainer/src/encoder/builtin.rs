@@ -14,9 +14,9 @@ use shared::corpus::TokenTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{N_SHAPES, SentenceInput, word_shape};
-use crate::compute::Pass;
-use crate::ops::{Linear, Norm, Weight};
-use crate::parameters::{Group, Init, Parameters};
+use crate::nn::Pass;
+use crate::nn::kernels::{Linear, Norm, Weight};
+use crate::nn::parameters::{Group, Init, Parameters};
 use crate::run_dir::write_whole;
 
 /// The `model_type` in config.json.

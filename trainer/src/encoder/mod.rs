@@ -15,11 +15,11 @@ use candle_core::Tensor;
 use shared::corpus::TokenTable;
 
 use crate::batch::SentenceInput;
-use crate::compute::Pass;
 use crate::config::Schedule;
 use crate::console;
 use crate::hub::{Hub, ModelId};
-use crate::parameters::Parameters;
+use crate::nn::Pass;
+use crate::nn::parameters::Parameters;
 use crate::random::stream;
 use crate::run_dir::{copy_whole, write_whole_at};
 use architecture::{Architecture, CONFIG};

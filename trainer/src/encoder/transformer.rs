@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 use candle_core::Tensor;
 
 use super::architecture::{Activation, Architecture, Family};
-use crate::compute::Pass;
-use crate::ops::{Linear, Norm, Weight};
-use crate::parameters::{Group, Init, Parameters};
+use crate::nn::Pass;
+use crate::nn::kernels::{Linear, Norm, Weight};
+use crate::nn::parameters::{Group, Init, Parameters};
 
 /// Names of a layer's tensors in the checkpoints of a family.
 struct Names {

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::adamw::{Moments, Step, where_moved};
 use super::weight::{Part, Placed, TensorGradient};
-use crate::parameters::{Group, Rates, decays};
+use crate::nn::parameters::{Group, Rates, decays};
 
 /// Properties of a weight that the store needs.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! The differentiable operations of [`crate::ops`] for GPUs, built from tensor operations that every device has.
+//! The differentiable operations of [`crate::nn::kernels`] for GPUs, built from tensor operations that every device has.
 //! Nothing here is written for one device, so the same computation is tested on the CPU.
 //!
 //! On a GPU, starting an operation costs more than its arithmetic. Three things make the operations fast there:
@@ -10,7 +10,7 @@
 //!   of AdamW is a dozen operations for any number of weights.
 //!
 //! Batches are padded, and [`Padding`] describes the rows. Rows of padding hold numbers that nothing reads, and
-//! get the gradient 0. Matrix products use the dtype of [`Pass`](crate::compute::Pass), f32 or bf16. Layer norm,
+//! get the gradient 0. Matrix products use the dtype of [`Pass`](crate::nn::Pass), f32 or bf16. Layer norm,
 //! softmax, the last layer, the loss and the optimizer use f32.
 
 mod activation;

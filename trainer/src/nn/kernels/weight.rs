@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use candle_core::{Result, Tensor, Var};
 
-use crate::tensor_ops::Placed;
+use crate::nn::tensors::Placed;
 
 /// A weight of the model: a tensor that is trained or frozen.
 #[derive(Clone)]

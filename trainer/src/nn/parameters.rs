@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
-use crate::compute::{Compute, TensorCompute};
 use crate::encoder::checkpoint;
-use crate::ops::{AdamW, Linear, Part, Weight};
+use crate::nn::kernels::{AdamW, Linear, Part, Weight};
+use crate::nn::tensors::{Layout, Placed, Store, Tape};
+use crate::nn::{Compute, TensorCompute};
 use crate::random::uniform;
 use crate::run_dir::write_whole_at;
-use crate::tensor_ops::{Layout, Placed, Store, Tape};
 
 /// Parts of a model that have their own learning rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -434,7 +434,7 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::linear;
+    use crate::nn::kernels::linear;
     use crate::random::stream;
 
     /// Builds parameters and a loss that uses one of them, with input (3, −4).

@@ -9,11 +9,11 @@ use shared::corpus::TokenTable;
 
 use super::*;
 use crate::batch::SentenceInput;
-use crate::compute::Compute;
 use crate::config::WordShapes;
 use crate::encoder::{EncoderSpec, Vocabulary};
-use crate::ops::Dropout;
-use crate::parameters::{Parameters, Rates};
+use crate::nn::Compute;
+use crate::nn::kernels::Dropout;
+use crate::nn::parameters::{Parameters, Rates};
 use crate::random::{Masks, stream};
 use crate::span_model::{SpanModel, span_rows};
 

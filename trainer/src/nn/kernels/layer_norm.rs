@@ -235,7 +235,7 @@ impl CustomOp2 for ResidualNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::gradient_check::{check, random};
+    use crate::nn::kernels::gradient_check::{check, random};
 
     fn norm(weight: &Weight, bias: &Weight, eps: f32) -> Norm {
         Norm { weight: weight.clone(), bias: bias.clone(), eps }

@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::{Placed, Tape, TensorGradient, sum_of_rows};
-use crate::ops::{Linear, Weight};
+use crate::nn::kernels::{Linear, Weight};
 
 /// Applies several layers to the same input and puts their outputs beside each other. It is one matrix product in
 /// `dtype`, which is also the dtype of the result.

@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 
 use super::gather::{NONE, sum_of_copies};
 use super::{Tape, TensorGradient, indices};
-use crate::ops::Weight;
+use crate::nn::kernels::Weight;
 
 /// Returns the rows `ids` of `table` `[n, d]` in f32, as `[ids.len(), d]`. Padding, with the index `u32::MAX`,
 /// gives zeros. Only these rows get a gradient.

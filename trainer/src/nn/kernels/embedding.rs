@@ -60,7 +60,7 @@ pub(super) fn scatter_add(g: &[f32], d: usize, ids: &[u32], rows: usize) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::gradient_check::{check, random, weight};
+    use crate::nn::kernels::gradient_check::{check, random, weight};
 
     #[test]
     fn gradients_match_finite_differences() {

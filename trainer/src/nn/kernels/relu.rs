@@ -66,8 +66,8 @@ impl CustomOp1 for Relu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::dropout;
-    use crate::ops::gradient_check::{check, random};
+    use crate::nn::kernels::dropout;
+    use crate::nn::kernels::gradient_check::{check, random};
 
     #[test]
     fn gradients_match_finite_differences() {

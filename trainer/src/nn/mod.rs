@@ -1,17 +1,20 @@
 //! Devices for models, and their operations.
 //!
-//! A model is written once, with the operations of a [`Pass`]. On the CPU these are the kernels of [`crate::ops`],
-//! on packed sentences. On a GPU they are the tensor operations of [`crate::tensor_ops`], on padded sentences.
+//! A model is written once, with the operations of a [`Pass`]. On the CPU these are the kernels of [`crate::nn::kernels`],
+//! on packed sentences. On a GPU they are the tensor operations of [`crate::nn::tensors`], on padded sentences.
 
 mod device;
+pub mod kernels;
+pub mod parameters;
 mod pass;
 mod rounding;
+pub mod tensors;
 
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
 
-use crate::tensor_ops::MaskPool;
+use crate::nn::tensors::MaskPool;
 
 pub use device::{Place, parse_place};
 pub use pass::Pass;

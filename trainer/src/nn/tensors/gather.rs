@@ -8,7 +8,7 @@
 use candle_core::{Result, Tensor};
 
 use super::{Tape, indices, sum_of_rows};
-use crate::ops::SpanRows;
+use crate::nn::kernels::SpanRows;
 
 /// The index of no row. It gives a row of zeros.
 pub const NONE: u32 = u32::MAX;

@@ -159,7 +159,7 @@ fn add_rows(sums: &mut [f32], add: bool, g: &[f32], stride: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::gradient_check::{check, random, weight};
+    use crate::nn::kernels::gradient_check::{check, random, weight};
 
     fn layer(weight: &Weight, bias: Option<&Weight>) -> Linear {
         Linear { weight: weight.clone(), bias: bias.cloned() }

@@ -4,7 +4,7 @@
 use candle_core::{D, Result, Tensor};
 
 use super::{Tape, TensorGradient, single, sum_of_rows};
-use crate::ops::Norm;
+use crate::nn::kernels::Norm;
 
 /// Normalises the last dimension of `x`.
 ///

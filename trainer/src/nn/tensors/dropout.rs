@@ -11,7 +11,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 
 use super::Tape;
-use crate::ops::Dropout;
+use crate::nn::kernels::Dropout;
 
 /// Number of elements of the long mask. It is longer only if a mask takes more than half of that.
 const SHORTEST: usize = 1 << 24;

@@ -91,7 +91,7 @@ impl CustomOp1 for NeighboursGradient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::gradient_check::{check, random};
+    use crate::nn::kernels::gradient_check::{check, random};
 
     #[test]
     fn rows_stand_beside_their_neighbours() {

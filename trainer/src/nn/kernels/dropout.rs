@@ -74,7 +74,7 @@ impl CustomOp1 for Dropout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::gradient_check::{check, random};
+    use crate::nn::kernels::gradient_check::{check, random};
 
     #[test]
     fn gradients_match_finite_differences() {

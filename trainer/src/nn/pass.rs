@@ -7,9 +7,9 @@ use candle_core::{D, DType, Tensor};
 
 use super::{Compute, TensorCompute};
 use crate::batch::Batch;
-use crate::ops::{self, Dropout, Linear, Norm, SpanRows, Weight};
+use crate::nn::kernels::{self, Dropout, Linear, Norm, SpanRows, Weight};
+use crate::nn::tensors::{self as tensors, Padding, Tape};
 use crate::random::Masks;
-use crate::tensor_ops::{self as tensors, Padding, Tape};
 
 /// The operations of a forward pass over a batch. It knows the layout of the rows and supplies the dropout masks.
 ///
@@ -61,7 +61,7 @@ impl<'a> Pass<'a> {
     /// Looks up the rows `ids` of a table.
     pub fn embedding(&mut self, table: &Weight, ids: Arc<[u32]>) -> Result<Tensor> {
         Ok(match &mut self.way {
-            Way::Kernels => ops::embedding(table, ids)?,
+            Way::Kernels => kernels::embedding(table, ids)?,
             Way::Tensors { tape, .. } => tensors::embedding(tape, table, ids)?,
         })
     }
@@ -74,7 +74,7 @@ impl<'a> Pass<'a> {
     /// Applies several layers to the same input, and puts their outputs beside each other.
     pub fn linears(&mut self, x: &Tensor, layers: &[&Linear]) -> Result<Tensor> {
         Ok(match &mut self.way {
-            Way::Kernels => ops::linears(x, layers)?,
+            Way::Kernels => kernels::linears(x, layers)?,
             Way::Tensors { compute, tape, .. } => tensors::linears(tape, x, layers, compute.dtype)?,
         })
     }
@@ -82,7 +82,7 @@ impl<'a> Pass<'a> {
     /// Applies a fully connected layer in f32, even if other layers use another dtype.
     pub fn precise_linear(&mut self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
         Ok(match &mut self.way {
-            Way::Kernels => ops::linear(x, layer)?,
+            Way::Kernels => kernels::linear(x, layer)?,
             Way::Tensors { tape, .. } => tensors::linears(tape, x, &[layer], DType::F32)?,
         })
     }
@@ -90,7 +90,7 @@ impl<'a> Pass<'a> {
     /// Applies layer norm.
     pub fn layer_norm(&mut self, x: &Tensor, norm: &Norm) -> Result<Tensor> {
         Ok(match &mut self.way {
-            Way::Kernels => ops::layer_norm(x, norm)?,
+            Way::Kernels => kernels::layer_norm(x, norm)?,
             Way::Tensors { tape, .. } => tensors::layer_norm(tape, x, norm)?,
         })
     }
@@ -99,7 +99,7 @@ impl<'a> Pass<'a> {
     pub fn residual_norm(&mut self, x: &Tensor, rate: Option<f32>, residual: &Tensor, norm: &Norm) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
         Ok(match &mut self.way {
-            Way::Kernels => ops::residual_norm(x, mask, residual, norm)?,
+            Way::Kernels => kernels::residual_norm(x, mask, residual, norm)?,
             Way::Tensors { compute, tape, .. } => {
                 let mask = tensor_mask(compute, mask, x.dims(), DType::F32)?;
                 tensors::residual_norm(tape, x, mask, residual, norm)?
@@ -111,7 +111,7 @@ impl<'a> Pass<'a> {
     pub fn attention(&mut self, qkv: &Tensor, heads: usize, rate: Option<f32>) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
         Ok(match &mut self.way {
-            Way::Kernels => ops::attention(qkv, heads, &self.batch.lengths, mask)?,
+            Way::Kernels => kernels::attention(qkv, heads, &self.batch.lengths, mask)?,
             Way::Tensors { compute, padding, tape } => {
                 let shape = [padding.blocks, heads, padding.length, padding.length];
                 let mask = tensor_mask(compute, mask, &shape, DType::F32)?;
@@ -123,7 +123,7 @@ impl<'a> Pass<'a> {
     /// Applies GELU, `x·Φ(x)`.
     pub fn gelu(&mut self, x: &Tensor) -> Result<Tensor> {
         Ok(match &mut self.way {
-            Way::Kernels => ops::gelu(x)?,
+            Way::Kernels => kernels::gelu(x)?,
             Way::Tensors { tape, .. } => tensors::gelu(tape, x)?,
         })
     }
@@ -140,7 +140,7 @@ impl<'a> Pass<'a> {
     pub fn relu(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
         Ok(match &mut self.way {
-            Way::Kernels => ops::relu(x, mask)?,
+            Way::Kernels => kernels::relu(x, mask)?,
             Way::Tensors { compute, tape, .. } => {
                 let mask = tensor_mask(compute, mask, x.dims(), x.dtype())?;
                 tensors::relu(tape, x, mask)?
@@ -152,7 +152,7 @@ impl<'a> Pass<'a> {
     pub fn dropout(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
         Ok(match &mut self.way {
-            Way::Kernels => ops::dropout(x, mask)?,
+            Way::Kernels => kernels::dropout(x, mask)?,
             Way::Tensors { compute, tape, .. } => {
                 let mask = tensor_mask(compute, mask, x.dims(), x.dtype())?;
                 tensors::dropout(tape, x, mask)?
@@ -163,7 +163,7 @@ impl<'a> Pass<'a> {
     /// Puts each row beside its neighbours in the same window.
     pub fn neighbours(&mut self, x: &Tensor) -> Result<Tensor> {
         Ok(match &mut self.way {
-            Way::Kernels => ops::neighbours(x, &self.batch.lengths)?,
+            Way::Kernels => kernels::neighbours(x, &self.batch.lengths)?,
             Way::Tensors { padding, tape, .. } => tensors::neighbours(tape, x, &self.batch.lengths, padding.length)?,
         })
     }
@@ -171,7 +171,7 @@ impl<'a> Pass<'a> {
     /// Returns for each span the sum of its three parts.
     pub fn span_sum(&mut self, starts: &Tensor, ends: &Tensor, widths: &Tensor, rows: Arc<SpanRows>) -> Result<Tensor> {
         Ok(match &mut self.way {
-            Way::Kernels => ops::span_sum(starts, ends, widths, rows)?,
+            Way::Kernels => kernels::span_sum(starts, ends, widths, rows)?,
             Way::Tensors { tape, .. } => tensors::span_sum(tape, starts, ends, widths, &rows)?,
         })
     }
