@@ -10,9 +10,8 @@ use shared::corpus::TokenTable;
 use trainer::batch::{Batch, SentenceInput};
 use trainer::config::WordShapes;
 use trainer::encoder::EncoderSpec;
-use trainer::nn::parameters::{Parameters, Rates};
-use trainer::nn::{Compute, Pass};
-use trainer::random::{Masks, stream};
+use trainer::nn::{Builder, Compute, Masks, Pass, Rates, Tape};
+use trainer::random::stream;
 use trainer::span_model::{SpanModel, span_rows};
 
 const FAMILIES: [&str; 5] = ["bert-uncased", "bert-cased", "roberta", "xlm-roberta", "distilbert"];
@@ -59,22 +58,20 @@ fn vectors(spec: &EncoderSpec, inputs: &[SentenceInput]) -> Vec<Vec<f32>> {
 
 fn vectors_by(compute: Compute, spec: &EncoderSpec, inputs: &[SentenceInput]) -> Vec<Vec<f32>> {
     let inputs: Vec<&SentenceInput> = inputs.iter().collect();
-    let pads = compute.pads();
-    let mut parameters = Parameters::new(stream(1, "weights")).computed_by(compute.clone());
-    let encoder = spec.build(&mut parameters, true).unwrap();
-    parameters.finish().unwrap();
+    let mut builder = Builder::new(stream(1, "weights"), compute);
+    let encoder = spec.build(&mut builder, true).unwrap();
+    let parameters = builder.finish().unwrap();
     let packed = Batch::pack(&inputs);
     let n_rows = packed.n_rows() as u32;
-    let batch = if pads { packed.padded() } else { packed };
-    let mut masks = Masks::evaluation();
-    let mut pass = Pass::new(&compute, &batch, &mut masks, false).unwrap();
+    let batch = if parameters.engine().pads() { packed.padded() } else { packed };
+    let mut pass = Pass::new(parameters.engine(), &batch, Masks::evaluation(), Tape::silent()).unwrap();
     let all: Vec<Vec<f32>> = encoder.forward(&mut pass).unwrap().to_vec2().unwrap();
     (0..n_rows).map(|row| all[batch.row(row) as usize].clone()).collect()
 }
 
 /// Returns the way in which the CPU computes, and the way in which a GPU computes.
 fn both() -> [Compute; 2] {
-    [Compute::Kernels, Compute::tensors(Device::Cpu, DType::F32)]
+    [Compute::Kernels, Compute::Tensors { device: Device::Cpu, dtype: DType::F32 }]
 }
 
 fn copy(family: &str, to: &Path, without: &[&str]) {
@@ -118,12 +115,12 @@ fn every_variable_of_every_family_learns() {
         let spec = open(&folder(family));
         let inputs = spec.prepare(&text(&[vec!["Ada", "wrote", "notes"], vec!["NATO"]]), 2, "text").unwrap();
         let inputs: Vec<&SentenceInput> = inputs.iter().collect();
-        let parameters = Parameters::new(stream(1, "weights")).computed_by(compute);
-        let model = SpanModel::new(&spec, parameters, 3, 2, true, WordShapes::Auto).unwrap();
+        let builder = Builder::new(stream(1, "weights"), compute);
+        let model = SpanModel::new(&spec, builder, 3, 2, true, WordShapes::Auto).unwrap();
         let batch = model.batch(&inputs);
         let rows = Arc::new(span_rows(&inputs, &batch, 2));
         let targets: Vec<Option<u32>> = (0..rows.start.len() as u32).map(|i| Some(i % 3)).collect();
-        let output = model.forward(&batch, rows, &mut Masks::training(stream(1, "masks"))).unwrap();
+        let output = model.forward(&batch, rows, Masks::training(stream(1, "masks"))).unwrap();
         model.parameters.backward(output.loss(targets).unwrap()).unwrap();
         for (name, gradient) in model.parameters.gradients().unwrap() {
             let norm: f32 = gradient.iter().map(|g| g * g).sum();
@@ -169,11 +166,11 @@ fn a_saved_model_reads_as_its_origin() {
         let spec = open(&folder(family));
         let sentences = text(&[vec!["Ada", "wrote", "Łódź", "<pad>", "\u{200b}"]]);
         let inputs = spec.prepare(&sentences, 8, "text").unwrap();
-        let mut parameters = Parameters::new(stream(1, "weights"));
-        spec.build(&mut parameters, false).unwrap();
+        let mut builder = Builder::new(stream(1, "weights"), Compute::Kernels);
+        spec.build(&mut builder, false).unwrap();
         let saved = tempfile::tempdir().unwrap();
         spec.save(saved.path()).unwrap();
-        parameters.save(&saved.path().join("model.safetensors")).unwrap();
+        builder.finish().unwrap().save(&saved.path().join("model.safetensors")).unwrap();
         let again = open(saved.path());
         assert_eq!(
             vectors(&again, &again.prepare(&sentences, 8, "text").unwrap()),
@@ -240,7 +237,7 @@ fn a_word_that_is_longer_than_the_encoder_reads_is_cut() {
 fn damaged_and_unsupported_folders_are_refused_with_the_remedy() {
     let build = |folder: &Path| {
         let spec = open(folder);
-        format!("{:#}", spec.build(&mut Parameters::new(stream(1, "w")), true).err().unwrap())
+        format!("{:#}", spec.build(&mut Builder::new(stream(1, "w"), Compute::Kernels), true).err().unwrap())
     };
     let temporary = tempfile::tempdir().unwrap();
     let file = |name: &str| temporary.path().join(name);
@@ -261,7 +258,7 @@ fn damaged_and_unsupported_folders_are_refused_with_the_remedy() {
         let mut changed = torch.clone();
         changed[at] ^= 0x15;
         std::fs::write(file("pytorch_model.bin"), changed).unwrap();
-        let _ = open(temporary.path()).build(&mut Parameters::new(stream(1, "w")), true);
+        let _ = open(temporary.path()).build(&mut Builder::new(stream(1, "w"), Compute::Kernels), true);
     }
     std::fs::remove_file(file("pytorch_model.bin")).unwrap();
     let message = refusal(temporary.path());

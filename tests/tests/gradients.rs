@@ -13,9 +13,8 @@ use shared::corpus::TokenTable;
 use trainer::batch::SentenceInput;
 use trainer::config::WordShapes;
 use trainer::encoder::EncoderSpec;
-use trainer::nn::Compute;
-use trainer::nn::parameters::{Parameters, Rates};
-use trainer::random::{Masks, stream};
+use trainer::nn::{Builder, Compute, Masks, Rates};
+use trainer::random::stream;
 use trainer::span_model::{SpanModel, span_rows};
 
 #[derive(Deserialize)]
@@ -110,7 +109,7 @@ fn gradients_match_pytorch_for_every_variable() {
 /// Computes in the way of a GPU, but on the CPU.
 #[test]
 fn gradients_of_padded_batches_match_pytorch_for_every_variable() {
-    check(Compute::tensors(Device::Cpu, DType::F32));
+    check(Compute::Tensors { device: Device::Cpu, dtype: DType::F32 });
 }
 
 #[test]
@@ -120,7 +119,7 @@ fn steps_of_adamw_match_pytorch() {
 
 #[test]
 fn steps_of_adamw_on_padded_batches_match_pytorch() {
-    check_steps(Compute::tensors(Device::Cpu, DType::F32));
+    check_steps(Compute::Tensors { device: Device::Cpu, dtype: DType::F32 });
 }
 
 fn check_steps(compute: Compute) {
@@ -132,7 +131,7 @@ fn check_steps(compute: Compute) {
     let Steps { encoder_rate: encoder, head_rate: head, weight_decay, clip_norm, losses, after } = golden.steps;
     let mut clipped = 0;
     for (i, expected) in losses.iter().enumerate() {
-        let output = model.forward(&batch, rows.clone(), &mut Masks::evaluation()).unwrap();
+        let output = model.forward(&batch, rows.clone(), Masks::evaluation()).unwrap();
         let loss = output.loss(golden.targets.clone()).unwrap();
         let value = f64::from(loss.value.to_scalar::<f32>().unwrap());
         assert!((value - expected).abs() < 1e-3 * expected, "step {i}: loss {value} against {expected}");
@@ -174,8 +173,8 @@ fn model(golden: &Golden, compute: Compute) -> (SpanModel, Vec<SentenceInput>) {
     let spec = EncoderSpec::open(folder.path().to_str().unwrap(), &text).unwrap();
     assert!(spec.is_blind_to_case());
     let inputs = spec.prepare(&text, 3, "text").unwrap();
-    let parameters = Parameters::new(stream(1, "weights")).computed_by(compute);
-    (SpanModel::new(&spec, parameters, 3, 3, true, WordShapes::Auto).unwrap(), inputs)
+    let builder = Builder::new(stream(1, "weights"), compute);
+    (SpanModel::new(&spec, builder, 3, 3, true, WordShapes::Auto).unwrap(), inputs)
 }
 
 fn check(compute: Compute) {
@@ -189,7 +188,7 @@ fn check(compute: Compute) {
     let inputs: Vec<&SentenceInput> = inputs.iter().collect();
     let batch = model.batch(&inputs);
     let rows = Arc::new(span_rows(&inputs, &batch, 3));
-    let output = model.forward(&batch, rows, &mut Masks::evaluation()).unwrap();
+    let output = model.forward(&batch, rows, Masks::evaluation()).unwrap();
 
     let logits = output.logits.to_vec2::<f32>().unwrap();
     assert_eq!(logits.len(), golden.logits.len());

@@ -16,8 +16,7 @@ use shared::recording::dynamics::{Negatives, SampleScheme};
 use trainer::checkpoint::Checkpoints;
 use trainer::config::{Arithmetic, Config, Record, Schedule, WordShapes};
 use trainer::encoder::EncoderSpec;
-use trainer::nn::parameters::Parameters;
-use trainer::nn::{Place, parse_place};
+use trainer::nn::{Builder, Compute, Place, parse_place};
 use trainer::random::stream;
 use trainer::run_dir::Written;
 use trainer::span_model::SpanModel;
@@ -238,9 +237,8 @@ fn corpus_of(sentences: &[Labelled]) -> Result<Corpus> {
 fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let (config, index) = (stage.config, &stage.train.index);
-    let parameters = Parameters::new(stream(config.seed, "weights"));
-    let model =
-        SpanModel::new(stage.spec, parameters, stage.n_labels, config.max_span_width, false, config.word_shapes)?;
+    let builder = Builder::new(stream(config.seed, "weights"), Compute::Kernels);
+    let model = SpanModel::new(stage.spec, builder, stage.n_labels, config.max_span_width, false, config.word_shapes)?;
     model.parameters.save(&folder.join("weights.safetensors"))?;
     let inputs = stage.spec.prepare(&stage.train.corpus.tokens, config.max_span_width, "the corpus")?;
     let sentences: Vec<_> = (0..)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::nn::kernels::SentenceLengths;
 use crate::windows::{Window, best_reading};
 
 /// One sentence, ready for an encoder.
@@ -49,13 +48,16 @@ impl SentenceInput {
     }
 }
 
+/// Number of rows of each window of a batch.
+pub type WindowLengths = Arc<[usize]>;
+
 /// Several sentences as one input.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// Columns as in [`SentenceInput`], all sentences one after the other.
     pub features: Vec<Arc<[u32]>>,
     /// Number of rows of each window.
-    pub lengths: SentenceLengths,
+    pub lengths: WindowLengths,
     /// First row of each sentence.
     pub offsets: Vec<u32>,
     /// Word shape of each row.
@@ -72,6 +74,24 @@ pub struct Padded {
     pub length: usize,
     /// For each row of the packed batch, its row in the padded batch.
     pub rows: Arc<[u32]>,
+}
+
+/// Rows of the parts of each span of a batch.
+#[derive(Debug, Default, Clone)]
+pub struct SpanRows {
+    /// Row of the first word of each span in the start parts.
+    pub start: Vec<u32>,
+    /// Row of the last word of each span in the end parts.
+    pub end: Vec<u32>,
+    /// Row of each span's width in the width parts.
+    pub width: Vec<u32>,
+}
+
+impl SpanRows {
+    /// Returns the rows of the starts, the ends and the widths.
+    pub fn parts(&self) -> [&[u32]; 3] {
+        [&self.start, &self.end, &self.width]
+    }
 }
 
 /// Index that stands for nothing, in rows of padding.

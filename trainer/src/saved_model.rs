@@ -12,8 +12,8 @@ use shared::corpus::{Corpus, Entity};
 use shared::evaluation::score::{NerScore, score_entities};
 
 use crate::config::{Config, WIDEST_SPAN};
-use crate::encoder::{EncoderSpec, Vocabulary};
-use crate::nn::parameters::Parameters;
+use crate::encoder::{EncoderSpec, Vocabulary, checkpoint};
+use crate::nn::{Builder, Compute};
 use crate::pipeline::{MODEL, MODEL_CLEANED, MODEL_RAW, MODEL_WITH_DEV};
 use crate::progress::Progress;
 use crate::random::stream;
@@ -54,11 +54,11 @@ impl SavedModel {
             file.display(),
             labels.n_types()
         );
-        let mut parameters = Parameters::new(stream(config.seed, "weights"));
+        let mut builder = Builder::new(stream(config.seed, "weights"), Compute::default()).without_training();
         let spec = match Vocabulary::open(&folder)? {
             Some(vocabulary) => {
                 // Other encoders read their weights themselves.
-                parameters.load_checkpoint(&folder.join(WEIGHTS))?;
+                builder.start_from(checkpoint::read(&folder.join(WEIGHTS))?);
                 EncoderSpec::Builtin(vocabulary)
             }
             None => {
@@ -66,7 +66,7 @@ impl SavedModel {
                 EncoderSpec::open(name, &Default::default())?
             }
         };
-        let model = SpanModel::new(&spec, parameters, labels.n_types() + 1, max_span_width, false, config.word_shapes)
+        let model = SpanModel::new(&spec, builder, labels.n_types() + 1, max_span_width, false, config.word_shapes)
             .with_context(|| format!("the model in {}", folder.display()))?;
         if let Some(name) = model.parameters.fresh().first() {
             bail!("{} lacks {name}: it is not a model that `trainer` saved", folder.join(WEIGHTS).display());

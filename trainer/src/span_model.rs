@@ -2,7 +2,7 @@
 //!
 //! The vector of a span is `[h(first piece of first word); h(last piece of last word); width embedding]`. Two
 //! hidden layers with ReLU and dropout follow, and an output layer with one logit per label. The first layer is
-//! linear in the three parts, so each part is projected once per token or width (see [`crate::nn::kernels::span_sum`]).
+//! linear in the three parts, so each part is projected once per token or width.
 
 use std::sync::Arc;
 
@@ -10,15 +10,10 @@ use anyhow::Result;
 use candle_core::Tensor;
 use shared::corpus::span::Span;
 
-use crate::batch::{Batch, N_SHAPES, SentenceInput};
+use crate::batch::{Batch, N_SHAPES, SentenceInput, SpanRows};
 use crate::config::WordShapes;
 use crate::encoder::{Encoder, EncoderSpec};
-use crate::negatives::sums_of_cosines;
-use crate::nn::Pass;
-use crate::nn::kernels::{Linear, SpanRows, Weight, cross_entropy};
-use crate::nn::parameters::{Group, Init, Loss, Parameters};
-use crate::nn::tensors::{self as tensors, Tape};
-use crate::random::Masks;
+use crate::nn::{Builder, Group, Init, Linear, Loss, Masks, Parameters, Pass, Tape, Weight};
 
 const WIDTH_EMBEDDING: usize = 150;
 const SHAPE_EMBEDDING: usize = 32;
@@ -48,27 +43,22 @@ struct Head {
 }
 
 /// Output of the model for the spans of a batch.
-pub struct SpanOutput {
+pub struct SpanOutput<'a> {
     /// `[spans, labels]`
     pub logits: Tensor,
     /// Last hidden layer, `[spans, 150]`.
     pub hidden: Tensor,
-    /// The operations that led to the logits, if candle does not keep them itself.
-    tape: Option<Tape>,
+    pass: Pass<'a>,
 }
 
-impl SpanOutput {
+impl SpanOutput<'_> {
     /// Returns for each span the sum of the cosines between its hidden vector and those of the spans with
     /// `chosen[i]`.
     ///
     /// # Errors
     /// When the number of choices is not the number of spans.
     pub fn sums_of_cosines(&self, chosen: &[bool]) -> Result<Vec<f32>> {
-        if self.tape.is_some() {
-            return Ok(tensors::sums_of_cosines(&self.hidden, chosen)?);
-        }
-        let hidden = self.hidden.flatten_all()?.to_vec1::<f32>()?;
-        Ok(sums_of_cosines(&hidden, chosen))
+        self.pass.sums_of_cosines(&self.hidden, chosen)
     }
 
     /// Returns the cross entropy, summed over the spans with a target.
@@ -76,40 +66,33 @@ impl SpanOutput {
     /// # Errors
     /// When the number of targets is not the number of spans, or a target has no logit.
     pub fn loss(self, targets: Vec<Option<u32>>) -> Result<Loss> {
-        Ok(match self.tape {
-            None => Loss { value: cross_entropy(&self.logits, targets.into())?, tape: None },
-            Some(mut tape) => {
-                let value = tensors::cross_entropy(&mut tape, &self.logits, &targets)?;
-                Loss { value, tape: Some(tape) }
-            }
-        })
+        self.pass.cross_entropy(&self.logits, targets)
     }
 }
 
 impl SpanModel {
-    /// Builds the model. Weights that no checkpoint provides start from the random stream of `parameters`.
+    /// Builds the model. Weights that no checkpoint provides start from the random stream of `builder`.
     ///
     /// # Errors
     /// When weights of the encoder are missing or do not fit.
     pub fn new(
         spec: &EncoderSpec,
-        mut parameters: Parameters,
+        mut builder: Builder,
         n_labels: usize,
         max_width: u32,
         train_embeddings: bool,
         word_shapes: WordShapes,
     ) -> Result<Self> {
-        let encoder = spec.build(&mut parameters, train_embeddings)?;
+        let encoder = spec.build(&mut builder, train_embeddings)?;
         let with_shapes = word_shapes.are_used(spec.is_blind_to_case());
-        let head = Head::new(&mut parameters, spec.hidden_size(), with_shapes, n_labels, max_width as usize)?;
-        parameters.finish()?;
-        Ok(Self { parameters, encoder, head })
+        let head = Head::new(&mut builder, spec.hidden_size(), with_shapes, n_labels, max_width as usize)?;
+        Ok(Self { parameters: builder.finish()?, encoder, head })
     }
 
     /// Combines sentences to one input, packed or padded as this model needs.
     pub fn batch(&self, sentences: &[&SentenceInput]) -> Batch {
         let packed = Batch::pack(sentences);
-        if self.parameters.compute().pads() { packed.padded() } else { packed }
+        if self.parameters.engine().pads() { packed.padded() } else { packed }
     }
 
     /// Computes logits and hidden vectors of the candidate spans of a [`batch`](Self::batch), ready for a loss.
@@ -117,10 +100,10 @@ impl SpanModel {
     ///
     /// # Errors
     /// When the batch does not fit the model.
-    pub fn forward(&self, batch: &Batch, spans: Arc<SpanRows>, masks: &mut Masks) -> Result<SpanOutput> {
-        let mut pass = Pass::new(self.parameters.compute(), batch, masks, true)?;
+    pub fn forward<'a>(&'a self, batch: &'a Batch, spans: Arc<SpanRows>, masks: Masks) -> Result<SpanOutput<'a>> {
+        let mut pass = Pass::new(self.parameters.engine(), batch, masks, Tape::recording())?;
         let (logits, hidden) = self.pass_through(&mut pass, spans)?;
-        Ok(SpanOutput { logits, hidden, tape: pass.into_tape() })
+        Ok(SpanOutput { logits, hidden, pass })
     }
 
     /// Computes only the logits, without dropout, in the same order: one list with `n_labels` values per span.
@@ -128,8 +111,7 @@ impl SpanModel {
     /// # Errors
     /// The same as [`forward`](Self::forward).
     pub fn logits(&self, batch: &Batch, spans: Arc<SpanRows>) -> Result<Vec<f32>> {
-        let mut masks = Masks::evaluation();
-        let mut pass = Pass::new(self.parameters.compute(), batch, &mut masks, false)?;
+        let mut pass = Pass::new(self.parameters.engine(), batch, Masks::evaluation(), Tape::silent())?;
         Ok(self.pass_through(&mut pass, spans)?.0.flatten_all()?.to_vec1()?)
     }
 
@@ -141,7 +123,7 @@ impl SpanModel {
 
 impl Head {
     fn new(
-        parameters: &mut Parameters,
+        builder: &mut Builder,
         encoder_width: usize,
         with_shapes: bool,
         n_labels: usize,
@@ -150,12 +132,12 @@ impl Head {
         let token = encoder_width + if with_shapes { SHAPE_EMBEDDING } else { 0 };
         let inputs = 2 * token + WIDTH_EMBEDDING;
         let mut table = |name: &str, rows: usize, columns: usize| {
-            parameters.table(&format!("span_head.{name}"), &[rows, columns], Init::Uniform(1.0), Group::Head)
+            builder.table(&format!("span_head.{name}"), &[rows, columns], Init::Uniform(1.0), Group::Head)
         };
         let shapes = with_shapes.then(|| table("shapes.weight", N_SHAPES, SHAPE_EMBEDDING)).transpose()?;
         let widths = table("widths.weight", max_width, WIDTH_EMBEDDING)?;
         let mut get =
-            |name: &str, shape: &[usize], init| parameters.get(&format!("span_head.{name}"), shape, init, Group::Head);
+            |name: &str, shape: &[usize], init| builder.get(&format!("span_head.{name}"), shape, init, Group::Head);
         Ok(Self {
             shapes,
             widths,
@@ -179,7 +161,7 @@ impl Head {
 
     /// Returns the logits and the last hidden layer.
     fn forward(&self, tokens: &Tensor, spans: Arc<SpanRows>, pass: &mut Pass) -> Result<(Tensor, Tensor)> {
-        let tokens = match &self.shapes {
+        let tokens = match self.shapes {
             Some(shapes) => {
                 let shapes = pass.embedding(shapes, pass.batch().shapes.clone())?;
                 pass.beside(tokens, &shapes)?
@@ -187,15 +169,15 @@ impl Head {
             None => tokens.clone(),
         };
         let tokens = pass.dropout(&tokens, Some(DROPOUT))?;
-        let (starts, ends) = (pass.linear(&tokens, &self.start)?, pass.linear(&tokens, &self.end)?);
-        let widths = pass.embedding(&self.widths, self.all_widths.clone())?;
-        let widths = pass.linear(&widths, &self.width)?;
+        let (starts, ends) = (pass.linear(&tokens, self.start)?, pass.linear(&tokens, self.end)?);
+        let widths = pass.embedding(self.widths, self.all_widths.clone())?;
+        let widths = pass.linear(&widths, self.width)?;
         let first = pass.span_sum(&starts, &ends, &widths, spans)?;
         let first = pass.relu(&first, Some(DROPOUT))?;
-        let second = pass.linear(&first, &self.second)?;
+        let second = pass.linear(&first, self.second)?;
         let hidden = pass.relu(&second, Some(DROPOUT))?;
         // Margins are small differences of logits, so logits are not rounded.
-        let logits = pass.precise_linear(&hidden, &self.output)?;
+        let logits = pass.precise_linear(&hidden, self.output)?;
         Ok((logits, hidden))
     }
 }

@@ -22,10 +22,9 @@ use crate::config::{Arithmetic, Config, Record};
 use crate::encoder::EncoderSpec;
 use crate::interrupt::{self, Interrupted};
 use crate::negatives::most_similar_negatives;
-use crate::nn::Place;
-use crate::nn::parameters::{Parameters, Rates};
+use crate::nn::{Builder, Masks, Place, Rates};
 use crate::progress::{Progress, TRAINED};
-use crate::random::{Masks, stream};
+use crate::random::stream;
 use crate::run_dir::Written;
 use crate::span_model::{Found, SpanModel, span_rows, without_overlaps};
 
@@ -125,7 +124,7 @@ struct Underway {
     started: (Instant, f64),
 }
 
-/// Names of a checkpoint's tensors in addition to [`Parameters::state`].
+/// Names of a checkpoint's tensors in addition to [`Parameters::state`](crate::nn::Parameters::state).
 const BEST: &str = "best/";
 const TRAINING_LOGITS: &str = "training_logits";
 
@@ -185,10 +184,9 @@ impl Stage<'_> {
         let config = self.config;
         ensure!(config.epochs > 0, "at least one epoch is needed");
         let compute = self.place.compute(config.arithmetic)?;
-        let parameters = Parameters::new(stream(config.seed, "weights")).computed_by(compute);
+        let builder = Builder::new(stream(config.seed, "weights"), compute);
         let Config { max_span_width, train_embeddings, word_shapes, .. } = *config;
-        let model =
-            SpanModel::new(self.spec, parameters, self.n_labels, max_span_width, train_embeddings, word_shapes)?;
+        let model = SpanModel::new(self.spec, builder, self.n_labels, max_span_width, train_embeddings, word_shapes)?;
         let n_train = self.train.inputs.len();
         let after_batches = recorded + self.dev.map_or(0, |dev| dev.inputs.len());
         let per_epoch = TRAINED * n_train as u64 + after_batches as u64;
@@ -399,7 +397,7 @@ impl Stage<'_> {
         let inputs: Vec<&SentenceInput> = sentences.iter().map(|&s| self.train.input(s)).collect();
         let batch = model.batch(&inputs);
         let rows = Arc::new(span_rows(&inputs, &batch, config.max_span_width));
-        let output = model.forward(&batch, rows, &mut Masks::training(rng.clone()))?;
+        let output = model.forward(&batch, rows, Masks::training(rng.clone()))?;
         if let Some(recorder) = recorder {
             self.note(recorder, sentences, &output.logits)?;
         }
@@ -448,7 +446,7 @@ impl Stage<'_> {
 /// # Errors
 /// When the model does not fit the corpus. [`Interrupted`] when somebody asked to stop.
 pub fn logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
-    if model.parameters.compute().pads() {
+    if model.parameters.engine().pads() {
         return padded_logits(model, data, sentences, progress);
     }
     let mut all = Vec::new();
@@ -519,7 +517,7 @@ pub fn find(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<V
     let sentences: Vec<u32> = (0..data.inputs.len() as u32).collect();
     let mut all = Vec::new();
     // Work in parts, because the logits of a large text would not fit in memory.
-    let at_once = if model.parameters.compute().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH };
+    let at_once = if model.parameters.engine().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH };
     for part in sentences.chunks(at_once) {
         let logits = logits(model, data, part, progress)?;
         let ids = |sentence: &u32| data.index.of_sentence(*sentence);

@@ -1,5 +1,6 @@
 //! Runs our benchmarks and those of peers, on the same machine.
 
+mod threads;
 mod train;
 
 use std::{
@@ -32,6 +33,8 @@ enum What {
         #[arg(long)]
         native_only: bool,
     },
+    /// Measure how training and dynamics gain from more threads of the CPU
+    Threads(threads::Args),
     /// Measure training and dynamics on one CPU thread or a GPU, against PyTorch with the same weights and batches
     Train(train::Args),
     /// Measure the page in headless Chromium on generated files of 1.27 and 10 million spans
@@ -45,6 +48,7 @@ enum What {
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     match &args.what {
         What::Shared { native_only } => shared(layout, *native_only),
+        What::Threads(args) => threads::run(layout, args),
         What::Train(args) => train::run(layout, args),
         What::Web { huge } => web(layout, *huge),
     }

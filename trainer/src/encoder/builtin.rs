@@ -14,9 +14,7 @@ use shared::corpus::TokenTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{N_SHAPES, SentenceInput, word_shape};
-use crate::nn::Pass;
-use crate::nn::kernels::{Linear, Norm, Weight};
-use crate::nn::parameters::{Group, Init, Parameters};
+use crate::nn::{Builder, Group, Init, Linear, Norm, Pass, Weight};
 use crate::run_dir::write_whole;
 
 /// The `model_type` in config.json.
@@ -110,20 +108,20 @@ struct Convolution {
 }
 
 impl Convolution {
-    fn new(parameters: &mut Parameters, i: usize) -> Result<Self> {
+    fn new(builder: &mut Builder, i: usize) -> Result<Self> {
         let (name, inputs) = (format!("layers.{i}"), 3 * HIDDEN);
         let mut get =
-            |part: &str, shape: &[usize], init| parameters.get(&format!("{name}.{part}"), shape, init, Group::Encoder);
+            |part: &str, shape: &[usize], init| builder.get(&format!("{name}.{part}"), shape, init, Group::Encoder);
         let weight = get("weight", &[HIDDEN, inputs], Init::FanIn(inputs))?;
         let bias = get("bias", &[HIDDEN], Init::Constant(0.0))?;
-        let norm = norm(parameters, &format!("{name}.norm"))?;
+        let norm = norm(builder, &format!("{name}.norm"))?;
         Ok(Self { linear: Linear { weight, bias: Some(bias) }, norm })
     }
 }
 
-fn norm(parameters: &mut Parameters, name: &str) -> Result<Norm> {
+fn norm(builder: &mut Builder, name: &str) -> Result<Norm> {
     let mut get =
-        |part: &str, value| parameters.get(&format!("{name}.{part}"), &[HIDDEN], Init::Constant(value), Group::Encoder);
+        |part: &str, value| builder.get(&format!("{name}.{part}"), &[HIDDEN], Init::Constant(value), Group::Encoder);
     Ok(Norm { weight: get("weight", 1.0)?, bias: get("bias", 0.0)?, eps: EPS })
 }
 
@@ -136,7 +134,7 @@ pub struct Builtin {
 
 impl Builtin {
     /// Creates the encoder with fresh weights for this vocabulary.
-    pub fn new(vocabulary: &Vocabulary, parameters: &mut Parameters) -> Result<Self> {
+    pub fn new(vocabulary: &Vocabulary, builder: &mut Builder) -> Result<Self> {
         let affixes = AFFIX_BUCKETS as usize;
         let tables =
             [("words", vocabulary.words.len() + 1), ("prefixes", affixes), ("suffixes", affixes), ("shapes", N_SHAPES)];
@@ -144,11 +142,11 @@ impl Builtin {
             .iter()
             .map(|(name, rows)| {
                 let (name, shape) = (format!("embeddings.{name}.weight"), [*rows, HIDDEN]);
-                parameters.table(&name, &shape, Init::Uniform(0.1), Group::Encoder)
+                builder.table(&name, &shape, Init::Uniform(0.1), Group::Encoder)
             })
             .collect::<Result<_>>()?;
-        let norm = norm(parameters, "embeddings.norm")?;
-        let layers = (0..LAYERS).map(|i| Convolution::new(parameters, i)).collect::<Result<_>>()?;
+        let norm = norm(builder, "embeddings.norm")?;
+        let layers = (0..LAYERS).map(|i| Convolution::new(builder, i)).collect::<Result<_>>()?;
         Ok(Self { tables, norm, layers })
     }
 
@@ -156,18 +154,18 @@ impl Builtin {
     pub fn forward(&self, pass: &mut Pass) -> Result<Tensor> {
         let mut columns = self.tables.iter().zip(&pass.batch().features);
         let (table, ids) = columns.next().context("the built-in encoder reads word features")?;
-        let mut sum = pass.embedding(table, ids.clone())?;
+        let mut sum = pass.embedding(*table, ids.clone())?;
         for (table, ids) in columns {
-            let looked_up = pass.embedding(table, ids.clone())?;
+            let looked_up = pass.embedding(*table, ids.clone())?;
             sum = pass.add(&sum, &looked_up)?;
         }
-        let x = pass.layer_norm(&sum, &self.norm)?;
+        let x = pass.layer_norm(&sum, self.norm)?;
         let mut x = pass.dropout(&x, Some(DROPOUT))?;
         for layer in &self.layers {
             let around = pass.neighbours(&x)?;
-            let seen = pass.linear(&around, &layer.linear)?;
+            let seen = pass.linear(&around, layer.linear)?;
             let seen = pass.gelu(&seen)?;
-            x = pass.residual_norm(&seen, Some(DROPOUT), &x, &layer.norm)?;
+            x = pass.residual_norm(&seen, Some(DROPOUT), &x, layer.norm)?;
         }
         Ok(x)
     }

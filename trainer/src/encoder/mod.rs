@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use candle_core::Tensor;
+use rayon::prelude::*;
 use shared::corpus::TokenTable;
 
 use crate::batch::SentenceInput;
 use crate::config::Schedule;
 use crate::console;
 use crate::hub::{Hub, ModelId};
-use crate::nn::Pass;
-use crate::nn::parameters::Parameters;
+use crate::nn::{Builder, Compute, Pass};
 use crate::random::stream;
 use crate::run_dir::{copy_whole, write_whole_at};
 use architecture::{Architecture, CONFIG};
-use pieces::Pieces;
+use pieces::{Pieces, Reading};
 use tokenizer_files::TOKENIZER;
 
 pub use builtin::Vocabulary;
@@ -71,13 +71,18 @@ impl Pretrained {
 
     fn prepare(&self, tokens: &TokenTable, max_width: u32, name: &str) -> Result<Vec<SentenceInput>> {
         let n_sentences = tokens.n_sentences();
-        let (mut inputs, mut split, mut shortened) = (Vec::with_capacity(n_sentences), Vec::new(), 0);
-        for sentence in 0..n_sentences as u32 {
+        let known = self.pieces.of_words((0..n_sentences as u32).flat_map(|sentence| tokens.sentence(sentence)));
+        let read = |sentence: u32| {
             let words: Vec<&str> = tokens.sentence(sentence).collect();
-            let reading = self.pieces.read(&words, max_width as usize);
-            let reading = reading.with_context(|| format!("{name}, sentence {} (from 1)", sentence + 1))?;
+            let reading = self.pieces.read(&words, &known, max_width as usize);
+            reading.with_context(|| format!("{name}, sentence {} (from 1)", sentence + 1))
+        };
+        let readings: Vec<Result<Reading>> = (0..n_sentences as u32).into_par_iter().map(read).collect();
+        let (mut inputs, mut split, mut shortened) = (Vec::with_capacity(n_sentences), Vec::new(), 0);
+        for (number, reading) in (1..).zip(readings) {
+            let reading = reading?;
             if !reading.input.windows.is_empty() {
-                split.push(sentence + 1);
+                split.push(number);
             }
             shortened += reading.shortened;
             inputs.push(reading.input);
@@ -216,14 +221,14 @@ impl EncoderSpec {
     ///
     /// # Errors
     /// When weights are missing or do not fit the configuration.
-    pub fn build(&self, parameters: &mut Parameters, train_embeddings: bool) -> Result<Encoder> {
+    pub fn build(&self, builder: &mut Builder, train_embeddings: bool) -> Result<Encoder> {
         match self {
             Self::Pretrained(spec) => {
-                parameters.load_checkpoint(&spec.weights)?;
-                let built = transformer::Transformer::new(&spec.architecture, parameters, train_embeddings);
+                builder.start_from(checkpoint::read(&spec.weights)?);
+                let built = transformer::Transformer::new(&spec.architecture, builder, train_embeddings);
                 Ok(Encoder::Transformer(built.with_context(|| spec.weights.display().to_string())?))
             }
-            Self::Builtin(vocabulary) => Ok(Encoder::Builtin(builtin::Builtin::new(vocabulary, parameters)?)),
+            Self::Builtin(vocabulary) => Ok(Encoder::Builtin(builtin::Builtin::new(vocabulary, builder)?)),
         }
     }
 
@@ -232,7 +237,7 @@ impl EncoderSpec {
     /// # Errors
     /// The same as [`build`](Self::build).
     pub fn check_weights(&self) -> Result<()> {
-        self.build(&mut Parameters::new(stream(0, "weights")), false).map(drop)
+        self.build(&mut Builder::new(stream(0, "weights"), Compute::default()), false).map(drop)
     }
 
     /// Writes the files that a model folder needs besides the weights: config.json with tokenizer.json or the

@@ -1,8 +1,10 @@
 //! Conversion of words to subword pieces.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use rayon::prelude::*;
 use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
 use super::architecture::Architecture;
@@ -28,6 +30,9 @@ pub struct Pieces {
     /// Largest number of rows in a window, including begin and end.
     limit: usize,
 }
+
+/// The pieces of words.
+pub type WordPieces<'a> = HashMap<&'a str, Vec<u32>>;
 
 /// A sentence as the encoder reads it.
 pub struct Reading {
@@ -105,16 +110,23 @@ impl Pieces {
         Ok(pieces)
     }
 
-    /// Converts a sentence to rows with piece ids and positions.
+    /// Converts words to pieces, each word once, on all threads. Words for which the tokenizer fails are left out.
+    pub fn of_words<'a>(&self, words: impl Iterator<Item = &'a str>) -> WordPieces<'a> {
+        let distinct: HashSet<&str> = words.collect();
+        distinct.into_par_iter().filter_map(|word| Some((word, self.pieces(word).ok()?))).collect()
+    }
+
+    /// Converts a sentence to rows with piece ids and positions. Words that are not `known` are converted here.
     ///
     /// A sentence that is longer than the encoder's limit is read in several windows (see [`crate::windows`]). Its
     /// long words are then cut, so that any `max_width` words fit in a window.
     ///
     /// # Errors
     /// When the tokenizer fails, or a window does not have room for `max_width` words.
-    pub fn read(&self, words: &[&str], max_width: usize) -> Result<Reading> {
+    pub fn read(&self, words: &[&str], known: &WordPieces, max_width: usize) -> Result<Reading> {
         let room = self.limit - 2;
-        let mut pieces: Vec<Vec<u32>> = words.iter().map(|w| self.pieces(w)).collect::<Result<_>>()?;
+        let of = |word: &&str| known.get(word).map_or_else(|| self.pieces(word), |pieces| Ok(pieces.clone()));
+        let mut pieces: Vec<Vec<u32>> = words.iter().map(of).collect::<Result<_>>()?;
         let mut shortened = 0;
         if pieces.iter().map(Vec::len).sum::<usize>() > room {
             let most = room / max_width.max(1);

@@ -7,9 +7,7 @@ use anyhow::{Result, bail};
 use candle_core::Tensor;
 
 use super::architecture::{Activation, Architecture, Family};
-use crate::nn::Pass;
-use crate::nn::kernels::{Linear, Norm, Weight};
-use crate::nn::parameters::{Group, Init, Parameters};
+use crate::nn::{Builder, Group, Init, Linear, Norm, Pass, Weight};
 
 /// Names of a layer's tensors in the checkpoints of a family.
 struct Names {
@@ -60,12 +58,12 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(parameters: &mut Parameters, i: usize, config: &Architecture) -> Result<Self> {
+    fn new(builder: &mut Builder, i: usize, config: &Architecture) -> Result<Self> {
         let (h, inner) = (config.hidden_size, config.intermediate_size);
         let names = if config.family == Family::DistilBert { DISTILBERT } else { BERT };
         let at = |part: &str| format!("{}.{i}.{part}", names.layers);
         let mut linear =
-            |part: &str, inputs, outputs| parameters.pretrained_linear(&at(part), inputs, outputs, Group::Encoder);
+            |part: &str, inputs, outputs| builder.pretrained_linear(&at(part), inputs, outputs, Group::Encoder);
         Ok(Self {
             query: linear(names.query, h, h)?,
             key: linear(names.key, h, h)?,
@@ -73,31 +71,31 @@ impl Layer {
             attention_output: linear(names.attention_output, h, h)?,
             intermediate: linear(names.intermediate, h, inner)?,
             output: linear(names.output, inner, h)?,
-            attention_norm: norm(parameters, &at(names.attention_norm), config)?,
-            output_norm: norm(parameters, &at(names.output_norm), config)?,
+            attention_norm: norm(builder, &at(names.attention_norm), config)?,
+            output_norm: norm(builder, &at(names.output_norm), config)?,
         })
     }
 
     fn forward(&self, x: &Tensor, config: &Architecture, pass: &mut Pass) -> Result<Tensor> {
-        let qkv = pass.linears(x, &[&self.query, &self.key, &self.value])?;
+        let qkv = pass.linears(x, &[self.query, self.key, self.value])?;
         let seen = pass.attention(&qkv, config.heads, Some(config.attention_dropout))?;
-        let seen = pass.linear(&seen, &self.attention_output)?;
+        let seen = pass.linear(&seen, self.attention_output)?;
         // DistilBERT has no dropout here.
         let rate = (config.family != Family::DistilBert).then_some(config.dropout);
-        let x = pass.residual_norm(&seen, rate, x, &self.attention_norm)?;
-        let inner = pass.linear(&x, &self.intermediate)?;
+        let x = pass.residual_norm(&seen, rate, x, self.attention_norm)?;
+        let inner = pass.linear(&x, self.intermediate)?;
         let inner = match config.activation {
             Activation::Gelu => pass.gelu(&inner)?,
             Activation::GeluTanh => pass.gelu_tanh(&inner)?,
             Activation::Relu => pass.relu(&inner, None)?,
         };
-        let inner = pass.linear(&inner, &self.output)?;
-        pass.residual_norm(&inner, Some(config.dropout), &x, &self.output_norm)
+        let inner = pass.linear(&inner, self.output)?;
+        pass.residual_norm(&inner, Some(config.dropout), &x, self.output_norm)
     }
 }
 
-fn norm(parameters: &mut Parameters, name: &str, config: &Architecture) -> Result<Norm> {
-    let mut part = |part: &str| parameters.pretrained(&format!("{name}.{part}"), &[config.hidden_size], Group::Encoder);
+fn norm(builder: &mut Builder, name: &str, config: &Architecture) -> Result<Norm> {
+    let mut part = |part: &str| builder.pretrained(&format!("{name}.{part}"), &[config.hidden_size], Group::Encoder);
     Ok(Norm { weight: part("weight")?, bias: part("bias")?, eps: config.layer_norm_eps })
 }
 
@@ -112,27 +110,27 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// Takes the weights from the checkpoint of `parameters`.
+    /// Takes the weights from the checkpoint of `builder`.
     ///
     /// Word embeddings are trained only with `train_embeddings`, because most rows never occur in a small corpus.
     ///
     /// # Errors
     /// When a tensor is missing or has another shape.
-    pub fn new(config: &Architecture, parameters: &mut Parameters, train_embeddings: bool) -> Result<Self> {
+    pub fn new(config: &Architecture, builder: &mut Builder, train_embeddings: bool) -> Result<Self> {
         let h = config.hidden_size;
         let (name, shape) = ("embeddings.word_embeddings.weight", [config.vocab_size, h]);
         let words = if train_embeddings {
-            parameters.table(name, &shape, Init::Checkpoint, Group::Encoder)?
+            builder.table(name, &shape, Init::Checkpoint, Group::Encoder)?
         } else {
-            parameters.frozen(name, &shape)?
+            builder.frozen_table(name, &shape)?
         };
         let mut table = |name: &str, rows: usize| {
-            parameters.table(&format!("embeddings.{name}.weight"), &[rows, h], Init::Checkpoint, Group::Encoder)
+            builder.table(&format!("embeddings.{name}.weight"), &[rows, h], Init::Checkpoint, Group::Encoder)
         };
         let positions = table("position_embeddings", config.positions)?;
         let types = config.token_types.map(|rows| table("token_type_embeddings", rows)).transpose()?;
-        let norm = norm(parameters, "embeddings.LayerNorm", config)?;
-        let layers = (0..config.layers).map(|i| Layer::new(parameters, i, config)).collect::<Result<_>>()?;
+        let norm = norm(builder, "embeddings.LayerNorm", config)?;
+        let layers = (0..config.layers).map(|i| Layer::new(builder, i, config)).collect::<Result<_>>()?;
         Ok(Self { config: config.clone(), words, positions, types, norm, layers })
     }
 
@@ -144,9 +142,9 @@ impl Transformer {
         let [pieces, positions] = pass.batch().features.as_slice() else {
             bail!("transformers read pieces and positions")
         };
-        let words = pass.embedding(&self.words, pieces.clone())?;
-        let positions = pass.embedding(&self.positions, positions.clone())?;
-        let x = match &self.types {
+        let words = pass.embedding(self.words, pieces.clone())?;
+        let positions = pass.embedding(self.positions, positions.clone())?;
+        let x = match self.types {
             Some(types) => {
                 // A single text has type 0 everywhere.
                 let types = pass.embedding(types, vec![0u32; pieces.len()].into())?;
@@ -154,7 +152,7 @@ impl Transformer {
             }
             None => words,
         };
-        let x = pass.residual_norm(&x, None, &positions, &self.norm)?;
+        let x = pass.residual_norm(&x, None, &positions, self.norm)?;
         let mut x = pass.dropout(&x, Some(self.config.dropout))?;
         for layer in &self.layers {
             x = layer.forward(&x, &self.config, pass)?;

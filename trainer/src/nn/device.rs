@@ -5,8 +5,38 @@ use std::fmt;
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 
-use super::Compute;
+use super::kernels::Kernels;
+use super::tensors::Tensors;
+use super::{Engine, StartingValues};
 use crate::config::Arithmetic;
+
+/// How a model computes.
+#[derive(Debug, Clone, Default)]
+pub enum Compute {
+    /// With this program's own kernels on the CPU: the same seed gives the same bytes.
+    #[default]
+    Kernels,
+    /// With tensor operations on a device.
+    Tensors {
+        /// The device.
+        device: Device,
+        /// Type of the numbers in matrix products: f32 or bf16.
+        dtype: DType,
+    },
+}
+
+impl Compute {
+    /// Gives weights to an engine that computes in this way.
+    ///
+    /// # Errors
+    /// When the device does not have enough memory.
+    pub fn engine(&self, weights: &[StartingValues]) -> Result<Box<dyn Engine>> {
+        Ok(match self {
+            Self::Kernels => Box::new(Kernels::new(weights)?),
+            Self::Tensors { device, dtype } => Box::new(Tensors::new(weights, *dtype, device)?),
+        })
+    }
+}
 
 /// The device on which a training computes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -98,7 +128,7 @@ impl Place {
             (_, Arithmetic::TensorsBf16) if self != Self::Cpu => DType::BF16,
             _ => bail!("--device {self} does not compute by {}", arithmetic.name()),
         };
-        Ok(Compute::tensors(self.device()?, dtype))
+        Ok(Compute::Tensors { device: self.device()?, dtype })
     }
 }
 
@@ -191,6 +221,7 @@ mod tests {
     fn numbers_that_a_place_has_not_are_refused() {
         assert!(Place::Cpu.compute(Arithmetic::TensorsBf16).is_err());
         assert!(Place::CpuTensors.compute(Arithmetic::Kernels).is_err());
-        assert!(Place::CpuTensors.compute(Arithmetic::TensorsF32).unwrap().pads());
+        let tensors = Place::CpuTensors.compute(Arithmetic::TensorsF32).unwrap();
+        assert!(matches!(tensors, Compute::Tensors { dtype: DType::F32, .. }));
     }
 }

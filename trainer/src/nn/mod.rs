@@ -1,54 +1,27 @@
-//! Devices for models, and their operations.
+//! Neural networks: operations with their backward pass, weights, and the optimizer.
 //!
-//! A model is written once, with the operations of a [`Pass`]. On the CPU these are the kernels of [`crate::nn::kernels`],
-//! on packed sentences. On a GPU they are the tensor operations of [`crate::nn::tensors`], on padded sentences.
+//! A model is written once, with the operations of a [`Pass`]. An [`Engine`] holds the weights and computes: on the
+//! CPU with [`kernels`] on packed sentences, on a GPU with [`tensors`] on padded sentences. Both record their
+//! operations on a [`Tape`], which runs the backward pass. In evaluation nothing is recorded.
 
 mod device;
+mod engine;
+#[cfg(test)]
+mod gradient_check;
 pub mod kernels;
-pub mod parameters;
+mod masks;
+mod parameters;
 mod pass;
 mod rounding;
+mod tape;
 pub mod tensors;
+mod weight;
 
-use std::sync::Arc;
-
-use candle_core::{DType, Device};
-
-use crate::nn::tensors::MaskPool;
-
-pub use device::{Place, parse_place};
-pub use pass::Pass;
+pub use device::{Compute, Place, parse_place};
+pub use engine::{Engine, Moments, Operations};
+pub use masks::{Dropout, Masks};
+pub use parameters::{Builder, Init, Parameters};
+pub use pass::{Loss, Pass};
 pub use rounding::Rounding;
-
-/// How a model computes.
-#[derive(Debug, Clone, Default)]
-pub enum Compute {
-    /// With this program's own kernels on the CPU: the same seed gives the same bytes.
-    #[default]
-    Kernels,
-    /// With tensor operations on a device.
-    Tensors(TensorCompute),
-}
-
-/// Settings for tensor operations on a device.
-#[derive(Debug, Clone)]
-pub struct TensorCompute {
-    /// The device.
-    pub device: Device,
-    /// Type of the numbers in matrix products: f32 or bf16.
-    pub dtype: DType,
-    pub(crate) masks: Arc<MaskPool>,
-}
-
-impl Compute {
-    /// Computes with tensor operations on this device, with matrix products in this dtype.
-    pub fn tensors(device: Device, dtype: DType) -> Self {
-        let masks = Arc::new(MaskPool::new(&device));
-        Self::Tensors(TensorCompute { device, dtype, masks })
-    }
-
-    /// Returns whether batches are padded.
-    pub fn pads(&self) -> bool {
-        matches!(self, Self::Tensors(_))
-    }
-}
+pub use tape::{Gradients, Tape};
+pub use weight::{Group, Linear, Norm, Rates, StartingValues, Weight};

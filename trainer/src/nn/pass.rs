@@ -3,46 +3,37 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, Tensor};
 
-use super::{Compute, TensorCompute};
-use crate::batch::Batch;
-use crate::nn::kernels::{self, Dropout, Linear, Norm, SpanRows, Weight};
-use crate::nn::tensors::{self as tensors, Padding, Tape};
-use crate::random::Masks;
+use super::{Engine, Linear, Masks, Norm, Operations, Tape, Weight};
+use crate::batch::{Batch, SpanRows};
 
-/// The operations of a forward pass over a batch. It knows the layout of the rows and supplies the dropout masks.
+/// The operations of a forward pass over a batch. It records them for the backward pass, and supplies the dropout
+/// masks.
 ///
 /// The dropout rate of an operation may be `None`. Then no random number is drawn.
 pub struct Pass<'a> {
     batch: &'a Batch,
-    masks: &'a mut Masks,
-    way: Way<'a>,
+    masks: Masks,
+    operations: Box<dyn Operations + 'a>,
+    tape: Tape,
 }
 
-enum Way<'a> {
-    Kernels,
-    Tensors { compute: &'a TensorCompute, padding: Padding, tape: Tape },
+/// A loss that is ready for its backward pass.
+pub struct Loss {
+    /// The loss, a scalar.
+    pub value: Tensor,
+    /// The operations that led to it.
+    pub tape: Tape,
 }
 
 impl<'a> Pass<'a> {
-    /// Begins a pass over a batch, which must be packed or padded as the computation needs it. Tensor operations
-    /// have a backward pass only if `differentiable` is set.
+    /// Begins a pass over a batch, packed or padded as the engine needs it. A backward pass needs a recording tape.
     ///
     /// # Errors
-    /// When a batch that must be padded is not padded, or a batch that must be packed is padded.
-    pub fn new(compute: &'a Compute, batch: &'a Batch, masks: &'a mut Masks, differentiable: bool) -> Result<Self> {
-        let way = match (compute, &batch.padded) {
-            (Compute::Kernels, None) => Way::Kernels,
-            (Compute::Tensors(compute), Some(padded)) => {
-                let padding = Padding::new(&batch.lengths, padded.length, &compute.device)?;
-                let tape = if differentiable { Tape::recording() } else { Tape::silent() };
-                Way::Tensors { compute, padding, tape }
-            }
-            (Compute::Kernels, Some(_)) => anyhow::bail!("the kernels of the CPU take packed batches"),
-            (Compute::Tensors(_), None) => anyhow::bail!("tensor operations take padded batches"),
-        };
-        Ok(Self { batch, masks, way })
+    /// When the batch is padded and should not be, or is not padded and should be.
+    pub fn new(engine: &'a dyn Engine, batch: &'a Batch, masks: Masks, tape: Tape) -> Result<Self> {
+        Ok(Self { batch, masks, operations: engine.operations(batch)?, tape })
     }
 
     /// Returns the batch.
@@ -50,160 +41,114 @@ impl<'a> Pass<'a> {
         self.batch
     }
 
-    /// Returns the recorded operations, if candle does not keep them itself.
-    pub fn into_tape(self) -> Option<Tape> {
-        match self.way {
-            Way::Kernels => None,
-            Way::Tensors { tape, .. } => Some(tape),
-        }
+    /// Returns the recorded operations.
+    pub fn into_tape(self) -> Tape {
+        self.tape
     }
 
     /// Looks up the rows `ids` of a table.
-    pub fn embedding(&mut self, table: &Weight, ids: Arc<[u32]>) -> Result<Tensor> {
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::embedding(table, ids)?,
-            Way::Tensors { tape, .. } => tensors::embedding(tape, table, ids)?,
-        })
+    pub fn embedding(&mut self, table: Weight, ids: Arc<[u32]>) -> Result<Tensor> {
+        self.operations.embedding(&mut self.tape, table, ids)
     }
 
     /// Applies a fully connected layer.
-    pub fn linear(&mut self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
+    pub fn linear(&mut self, x: &Tensor, layer: Linear) -> Result<Tensor> {
         self.linears(x, &[layer])
     }
 
     /// Applies several layers to the same input, and puts their outputs beside each other.
-    pub fn linears(&mut self, x: &Tensor, layers: &[&Linear]) -> Result<Tensor> {
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::linears(x, layers)?,
-            Way::Tensors { compute, tape, .. } => tensors::linears(tape, x, layers, compute.dtype)?,
-        })
+    pub fn linears(&mut self, x: &Tensor, layers: &[Linear]) -> Result<Tensor> {
+        self.operations.linears(&mut self.tape, x, layers, false)
     }
 
     /// Applies a fully connected layer in f32, even if other layers use another dtype.
-    pub fn precise_linear(&mut self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::linear(x, layer)?,
-            Way::Tensors { tape, .. } => tensors::linears(tape, x, &[layer], DType::F32)?,
-        })
+    pub fn precise_linear(&mut self, x: &Tensor, layer: Linear) -> Result<Tensor> {
+        self.operations.linears(&mut self.tape, x, &[layer], true)
     }
 
     /// Applies layer norm.
-    pub fn layer_norm(&mut self, x: &Tensor, norm: &Norm) -> Result<Tensor> {
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::layer_norm(x, norm)?,
-            Way::Tensors { tape, .. } => tensors::layer_norm(tape, x, norm)?,
-        })
+    pub fn layer_norm(&mut self, x: &Tensor, norm: Norm) -> Result<Tensor> {
+        self.operations.layer_norm(&mut self.tape, x, norm)
     }
 
     /// Computes `LN(residual + dropout(x))`.
-    pub fn residual_norm(&mut self, x: &Tensor, rate: Option<f32>, residual: &Tensor, norm: &Norm) -> Result<Tensor> {
+    pub fn residual_norm(&mut self, x: &Tensor, rate: Option<f32>, residual: &Tensor, norm: Norm) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::residual_norm(x, mask, residual, norm)?,
-            Way::Tensors { compute, tape, .. } => {
-                let mask = tensor_mask(compute, mask, x.dims(), DType::F32)?;
-                tensors::residual_norm(tape, x, mask, residual, norm)?
-            }
-        })
+        self.operations.residual_norm(&mut self.tape, x, mask, residual, norm)
     }
 
     /// Applies self-attention inside each window, with dropout on the probabilities.
     pub fn attention(&mut self, qkv: &Tensor, heads: usize, rate: Option<f32>) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::attention(qkv, heads, &self.batch.lengths, mask)?,
-            Way::Tensors { compute, padding, tape } => {
-                let shape = [padding.blocks, heads, padding.length, padding.length];
-                let mask = tensor_mask(compute, mask, &shape, DType::F32)?;
-                tensors::attention(tape, qkv, heads, padding, mask)?
-            }
-        })
+        self.operations.attention(&mut self.tape, qkv, heads, mask)
     }
 
     /// Applies GELU, `x·Φ(x)`.
     pub fn gelu(&mut self, x: &Tensor) -> Result<Tensor> {
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::gelu(x)?,
-            Way::Tensors { tape, .. } => tensors::gelu(tape, x)?,
-        })
+        self.operations.gelu(&mut self.tape, x)
     }
 
     /// Applies the GELU variant with the hyperbolic tangent.
     pub fn gelu_tanh(&mut self, x: &Tensor) -> Result<Tensor> {
-        Ok(match &mut self.way {
-            Way::Kernels => x.gelu()?,
-            Way::Tensors { tape, .. } => tensors::gelu_tanh(tape, x)?,
-        })
+        self.operations.gelu_tanh(&mut self.tape, x)
     }
 
     /// Computes `dropout(max(x, 0))`.
     pub fn relu(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
         let mask = rate.and_then(|rate| self.masks.next(rate));
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::relu(x, mask)?,
-            Way::Tensors { compute, tape, .. } => {
-                let mask = tensor_mask(compute, mask, x.dims(), x.dtype())?;
-                tensors::relu(tape, x, mask)?
-            }
-        })
+        self.operations.relu(&mut self.tape, x, mask)
     }
 
     /// Applies dropout.
     pub fn dropout(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
-        let mask = rate.and_then(|rate| self.masks.next(rate));
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::dropout(x, mask)?,
-            Way::Tensors { compute, tape, .. } => {
-                let mask = tensor_mask(compute, mask, x.dims(), x.dtype())?;
-                tensors::dropout(tape, x, mask)?
-            }
-        })
+        match rate.and_then(|rate| self.masks.next(rate)) {
+            Some(mask) => self.operations.dropout(&mut self.tape, x, mask),
+            None => Ok(x.clone()),
+        }
     }
 
     /// Puts each row beside its neighbours in the same window.
     pub fn neighbours(&mut self, x: &Tensor) -> Result<Tensor> {
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::neighbours(x, &self.batch.lengths)?,
-            Way::Tensors { padding, tape, .. } => tensors::neighbours(tape, x, &self.batch.lengths, padding.length)?,
-        })
+        self.operations.neighbours(&mut self.tape, x)
     }
 
     /// Returns for each span the sum of its three parts.
     pub fn span_sum(&mut self, starts: &Tensor, ends: &Tensor, widths: &Tensor, rows: Arc<SpanRows>) -> Result<Tensor> {
-        Ok(match &mut self.way {
-            Way::Kernels => kernels::span_sum(starts, ends, widths, rows)?,
-            Way::Tensors { tape, .. } => tensors::span_sum(tape, starts, ends, widths, &rows)?,
-        })
+        self.operations.span_sum(&mut self.tape, starts, ends, widths, rows)
     }
 
     /// Adds two tensors of the same shape and dtype.
     pub fn add(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let sum = (a + b)?;
-        if let Way::Tensors { tape, .. } = &mut self.way {
-            tape.record(&sum, &[a, b], |g| Ok(vec![g.clone(), g.clone()]));
-        }
+        self.tape.record(&sum, &[a, b], |g| Ok(vec![g.clone(), g.clone()]));
         Ok(sum)
     }
 
     /// Puts two tensors of the same dtype beside each other, along the last dimension.
     pub fn beside(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let both = Tensor::cat(&[a, b], D::Minus1)?;
-        if let Way::Tensors { tape, .. } = &mut self.way {
-            let width = |x: &Tensor| x.dims().last().copied().context("a tensor without dimensions");
-            let (left, right) = (width(a)?, width(b)?);
-            tape.record(&both, &[a, b], move |g| {
-                Ok(vec![g.narrow(D::Minus1, 0, left)?.contiguous()?, g.narrow(D::Minus1, left, right)?.contiguous()?])
-            });
-        }
+        let width = |x: &Tensor| x.dims().last().copied().context("a tensor without dimensions");
+        let (left, right) = (width(a)?, width(b)?);
+        self.tape.record(&both, &[a, b], move |g| {
+            Ok(vec![g.narrow(D::Minus1, 0, left)?.contiguous()?, g.narrow(D::Minus1, left, right)?.contiguous()?])
+        });
         Ok(both)
     }
-}
 
-fn tensor_mask(
-    compute: &TensorCompute,
-    mask: Option<Dropout>,
-    shape: &[usize],
-    dtype: DType,
-) -> candle_core::Result<Option<Tensor>> {
-    mask.map(|mask| compute.masks.mask(mask, shape, dtype)).transpose()
+    /// Returns for each row of `vectors` `[n, d]` the sum of its cosines to the rows with `chosen[i]`.
+    ///
+    /// # Errors
+    /// When the number of choices is not the number of rows.
+    pub fn sums_of_cosines(&self, vectors: &Tensor, chosen: &[bool]) -> Result<Vec<f32>> {
+        self.operations.sums_of_cosines(vectors, chosen)
+    }
+
+    /// Ends the pass with the cross entropy of the logits, summed over the rows with a target.
+    ///
+    /// # Errors
+    /// When the number of targets is not the number of rows, or a target has no logit.
+    pub fn cross_entropy(mut self, logits: &Tensor, targets: Vec<Option<u32>>) -> Result<Loss> {
+        let value = self.operations.cross_entropy(&mut self.tape, logits, targets)?;
+        Ok(Loss { value, tape: self.tape })
+    }
 }

@@ -45,10 +45,11 @@ pub struct Args {
     bf16: bool,
 }
 
+/// What one turn of a program printed.
 #[derive(Deserialize)]
-struct Measured {
-    training: Times,
-    dynamics: Times,
+pub struct Measured {
+    pub training: Times,
+    pub dynamics: Times,
     peak_mib: f64,
     /// Printed by our side only.
     #[serde(default)]
@@ -58,9 +59,9 @@ struct Measured {
 }
 
 #[derive(Deserialize, Clone, Copy)]
-struct Times {
+pub struct Times {
     cpu_s_per_epoch: f64,
-    wall_s_per_epoch: f64,
+    pub wall_s_per_epoch: f64,
 }
 
 impl Args {
@@ -168,7 +169,8 @@ fn compare(layout: &Layout, args: &Args, python: &Path, folder: &Path, work: &[O
     Ok(text)
 }
 
-fn measured(command: &mut Command) -> Result<Measured> {
+/// Runs a program that prints its figures in the last line.
+pub fn measured(command: &mut Command) -> Result<Measured> {
     let text = output(command)?;
     let last = text.lines().last().unwrap_or_default();
     serde_json::from_str(last).with_context(|| format!("the benchmark printed {last:?} instead of figures"))

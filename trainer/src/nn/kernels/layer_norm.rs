@@ -3,51 +3,61 @@
 //!
 //! There is also `LN(residual + dropout(x))` in one pass, which transformers compute around each block.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Layout, Result, Shape, Tensor};
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use super::dropout::Dropout;
+use super::dropout::masked;
 use super::vectors::{lane_sum, vectorised};
-use super::weight::Weight;
-use super::{ROWS, of_cpu, values};
+use super::weight::KernelWeight;
+use super::{ROWS, in_chunks, tensor, values};
+use crate::nn::{Dropout, Norm, Tape};
 
-/// Weight and bias of a layer norm. Their size is that of the normalised dimension.
-#[derive(Clone)]
-pub struct Norm {
-    /// Scale, `[d]`.
-    pub weight: Weight,
-    /// Shift, `[d]`.
-    pub bias: Weight,
-    /// Added to the variance.
-    pub eps: f32,
-}
+type NormWeights = Norm<Arc<KernelWeight>>;
 
 /// Normalises the last dimension of `x`.
 ///
 /// # Errors
-/// When shapes do not fit or a tensor is not contiguous f32 on the CPU.
-pub fn layer_norm(x: &Tensor, norm: &Norm) -> Result<Tensor> {
+/// When shapes do not fit, or the tensor is not contiguous f32 on the CPU.
+pub(super) fn layer_norm(tape: &mut Tape, x: &Tensor, norm: NormWeights) -> Result<Tensor> {
     norm.check(x)?;
-    x.apply_op1(LayerNorm(norm.clone()))
+    let y = tensor(norm.forward(Source::Plain(&values(x)?)), x.shape().clone())?;
+    let input = x.clone();
+    tape.record(&y, &[x], move |g| {
+        let dx = norm.backward(Source::Plain(&values(&input)?), &values(g)?);
+        Ok(vec![tensor(dx, input.shape().clone())?])
+    });
+    Ok(y)
 }
 
 /// Computes `LN(residual + dropout(x))`, or `LN(residual + x)` without a mask.
 ///
 /// # Errors
-/// When shapes do not fit or a tensor is not contiguous f32 on the CPU.
-pub fn residual_norm(x: &Tensor, mask: Option<Dropout>, residual: &Tensor, norm: &Norm) -> Result<Tensor> {
+/// When shapes do not fit, or a tensor is not contiguous f32 on the CPU.
+pub(super) fn residual_norm(
+    tape: &mut Tape,
+    x: &Tensor,
+    mask: Option<Dropout>,
+    residual: &Tensor,
+    norm: NormWeights,
+) -> Result<Tensor> {
     norm.check(x)?;
     if x.dims() != residual.dims() {
         candle_core::bail!("residual: input {:?}, residual {:?}", x.dims(), residual.dims());
     }
-    x.apply_op2(residual, ResidualNorm { norm: norm.clone(), mask })
-}
-
-struct LayerNorm(Norm);
-
-struct ResidualNorm {
-    norm: Norm,
-    mask: Option<Dropout>,
+    let y = norm.forward(Source::Sum { x: &values(x)?, mask, residual: &values(residual)? });
+    let y = tensor(y, x.shape().clone())?;
+    let inputs = (x.clone(), residual.clone());
+    tape.record(&y, &[x, residual], move |g| {
+        let (x, residual) = (values(&inputs.0)?, values(&inputs.1)?);
+        let dz = norm.backward(Source::Sum { x: &x, mask, residual: &residual }, &values(g)?);
+        let shape = inputs.0.shape();
+        let dx = mask.map(|mask| tensor(masked(&dz, mask), shape.clone())).transpose()?;
+        let dz = tensor(dz, shape.clone())?;
+        Ok(vec![dx.unwrap_or_else(|| dz.clone()), dz])
+    });
+    Ok(y)
 }
 
 /// Source of the rows.
@@ -98,46 +108,43 @@ fn moments(row: &[f32], eps: f32) -> (f32, f32) {
     (mean, 1.0 / (variance + eps).sqrt())
 }
 
-impl Norm {
+impl NormWeights {
     fn check(&self, x: &Tensor) -> Result<()> {
-        let (weight, bias) = (self.weight.values(), self.bias.values());
-        if x.dims().last() != weight.dims().first() || weight.dims() != bias.dims() || weight.rank() != 1 {
-            candle_core::bail!("layer norm: input {:?}, weight {:?}, bias {:?}", x.dims(), weight.dims(), bias.dims());
+        match (x.dims().last(), self.weight.dims()) {
+            (Some(d), weight) if weight == [*d] && *d > 0 && self.bias.dims() == weight => Ok(()),
+            (_, weight) => candle_core::bail!("layer norm: input {:?}, weight {weight:?}", x.dims()),
         }
-        Ok(())
     }
 
-    fn forward(&self, source: Source) -> Result<Vec<f32>> {
-        let mut y = vec![0f32; source.len()];
-        of_cpu(self.weight.values(), |weight| {
-            of_cpu(self.bias.values(), |bias| {
-                let n = weight.len();
-                y.par_chunks_mut(n * ROWS).enumerate().for_each(|(block, y)| {
-                    vectorised(|| {
-                        for (i, y) in y.chunks_exact_mut(n).enumerate() {
-                            source.row((block * ROWS + i) * n, y);
-                            let (mean, scale) = moments(y, self.eps);
-                            for ((y, &w), &b) in y.iter_mut().zip(weight).zip(bias) {
-                                *y = (*y - mean) * scale * w + b;
-                            }
-                        }
-                    });
-                });
-            })
-        })??;
-        Ok(y)
+    fn forward(&self, source: Source) -> Vec<f32> {
+        let (weight, bias) = (self.weight.values(), self.bias.values());
+        let (weight, bias) = (weight.as_slice(), bias.as_slice());
+        let n = weight.len();
+        in_chunks(source.len(), n * ROWS, |start, y| {
+            vectorised(|| {
+                for (i, y) in y.chunks_exact_mut(n).enumerate() {
+                    source.row(start + i * n, y);
+                    let (mean, scale) = moments(y, self.eps);
+                    for ((y, &w), &b) in y.iter_mut().zip(weight).zip(bias) {
+                        *y = (*y - mean) * scale * w + b;
+                    }
+                }
+            });
+        })
     }
 
     /// Returns the gradient of the normalised input. The gradients of weight and bias are added to theirs.
-    fn backward(&self, source: Source, g: &[f32]) -> Result<Vec<f32>> {
+    fn backward(&self, source: Source, g: &[f32]) -> Vec<f32> {
         let mut dz = vec![0f32; g.len()];
-        let sums: Vec<Vec<f32>> = of_cpu(self.weight.values(), |weight| {
+        let sums: Vec<Vec<f32>> = {
+            let weight = self.weight.values();
+            let weight = weight.as_slice();
             let n = weight.len();
             let blocks = dz.par_chunks_mut(n * ROWS).zip(g.par_chunks(n * ROWS)).enumerate();
             let gradient =
                 |(block, (dz, g))| vectorised(|| block_gradient(source, block * ROWS * n, dz, weight, g, self.eps));
             blocks.map(gradient).collect()
-        })?;
+        };
         for (weight, part) in [(&self.weight, 0), (&self.bias, 1)] {
             weight.accumulate(|total, add| {
                 if !add {
@@ -151,7 +158,7 @@ impl Norm {
                 }
             });
         }
-        Ok(dz)
+        dz
     }
 }
 
@@ -185,80 +192,35 @@ fn block_gradient(source: Source, start: usize, dz: &mut [f32], weight: &[f32], 
     sums
 }
 
-impl CustomOp1 for LayerNorm {
-    fn name(&self) -> &'static str {
-        "layer-norm"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = self.0.forward(Source::Plain(values(storage, layout)?))?;
-        Ok((CpuStorage::F32(y), layout.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let dx = of_cpu(&gradient.contiguous()?, |g| of_cpu(x, |x| self.0.backward(Source::Plain(x), g)))???;
-        Ok(Some(Tensor::from_vec(dx, x.shape(), &Device::Cpu)?))
-    }
-}
-
-impl CustomOp2 for ResidualNorm {
-    fn name(&self) -> &'static str {
-        "residual-norm"
-    }
-
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let source = Source::Sum { x: values(s1, l1)?, mask: self.mask, residual: values(s2, l2)? };
-        Ok((CpuStorage::F32(self.norm.forward(source)?), l1.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        residual: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let dz = of_cpu(&gradient.contiguous()?, |g| {
-            of_cpu(x, |x| {
-                of_cpu(residual, |residual| self.norm.backward(Source::Sum { x, mask: self.mask, residual }, g))
-            })
-        })????;
-        let dz = Tensor::from_vec(dz, x.shape(), &Device::Cpu)?;
-        let dx = match &self.mask {
-            Some(mask) => dz.apply_op1_no_bwd(mask)?,
-            None => dz.clone(),
-        };
-        Ok((Some(dx), Some(dz)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::kernels::gradient_check::{check, random};
+    use crate::nn::gradient_check::{Input, check, random};
 
-    fn norm(weight: &Weight, bias: &Weight, eps: f32) -> Norm {
-        Norm { weight: weight.clone(), bias: bias.clone(), eps }
+    fn norm(weight: &Input, bias: &Input, eps: f32) -> NormWeights {
+        Norm { weight: weight.weight.clone(), bias: bias.weight.clone(), eps }
     }
 
     #[test]
     fn gradients_match_finite_differences() {
         // More rows than one block, and a width that is not a multiple of the lanes.
         let inputs = [random(&[ROWS + 3, 19], 1), random(&[19], 2), random(&[19], 3)];
-        check(&inputs, |t| layer_norm(t[0].values(), &norm(&t[1], &t[2], 1e-5)));
+        check(&inputs, |tape, t| layer_norm(tape, &t[0].tensor, norm(&t[1], &t[2], 1e-5)));
         let inputs = [random(&[3, 19], 1), random(&[3, 19], 4), random(&[19], 2), random(&[19], 3)];
         for mask in [None, Some(Dropout { rate: 0.3, seed: 5 })] {
-            check(&inputs, |t| residual_norm(t[0].values(), mask, t[1].values(), &norm(&t[2], &t[3], 1e-5)));
+            check(&inputs, |tape, t| residual_norm(tape, &t[0].tensor, mask, &t[1].tensor, norm(&t[2], &t[3], 1e-5)));
         }
     }
 
     #[test]
     fn rows_are_normalised() {
-        let x = Tensor::new(&[[1f32, 3.0], [-5.0, 5.0]], &Device::Cpu).unwrap();
-        let one = Weight::frozen(Tensor::new(&[1f32, 1.0], &Device::Cpu).unwrap());
-        let y = layer_norm(&x, &norm(&one, &one, 0.0)).unwrap().to_vec2::<f32>().unwrap();
+        let tape = &mut Tape::silent();
+        let x = tensor(vec![1.0, 3.0, -5.0, 5.0], (2, 2)).unwrap();
+        let one = Arc::new(KernelWeight::new(&tensor(vec![1.0, 1.0], 2).unwrap(), None).unwrap());
+        let norm = Norm { weight: one.clone(), bias: one, eps: 0.0 };
+        let y = layer_norm(tape, &x, norm.clone()).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(y, [[0.0, 2.0], [0.0, 2.0]]);
         let half = (&x * 0.5).unwrap();
-        assert_eq!(residual_norm(&half, None, &half, &norm(&one, &one, 0.0)).unwrap().to_vec2::<f32>().unwrap(), y);
+        assert_eq!(residual_norm(tape, &half, None, &half, norm).unwrap().to_vec2::<f32>().unwrap(), y);
     }
 }

@@ -1,73 +1,52 @@
 //! Rectifier and dropout in one pass: `dropout(max(x, 0))`.
 
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
+use candle_core::{Result, Tensor};
 
-use super::dropout::Dropout;
 use super::vectors::vectorised;
-use super::{of_cpu, values};
-
-const CHUNK: usize = 8192;
+use super::{CHUNK, in_chunks, tensor, values};
+use crate::nn::{Dropout, Tape};
 
 /// Applies the rectifier and, with a mask, dropout.
 ///
 /// # Errors
 /// When the tensor is not contiguous f32 on the CPU.
-pub fn relu(x: &Tensor, mask: Option<Dropout>) -> Result<Tensor> {
-    x.apply_op1(Relu { mask })
+pub(super) fn relu(tape: &mut Tape, x: &Tensor, mask: Option<Dropout>) -> Result<Tensor> {
+    let y = {
+        let x = values(x)?;
+        pass(&x, &x, mask)
+    };
+    let y = tensor(y, x.shape().clone())?;
+    let input = x.clone();
+    tape.record(&y, &[x], move |g| Ok(vec![tensor(pass(&values(&input)?, &values(g)?, mask), input.shape().clone())?]));
+    Ok(y)
 }
 
-struct Relu {
-    mask: Option<Dropout>,
-}
-
-impl Relu {
-    /// Returns `from`, multiplied by the mask, where x is above 0, and else 0. NaN in x also passes: it must reach
-    /// the loss.
-    fn pass(&self, x: &[f32], from: &[f32]) -> Vec<f32> {
-        let mut out = vec![0f32; x.len()];
-        let chunks = out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).zip(from.par_chunks(CHUNK));
-        chunks.enumerate().for_each(|(chunk, ((out, x), from))| {
-            let first = (chunk * CHUNK) as u32;
-            vectorised(|| match self.mask {
-                Some(mask) => {
-                    for (((out, &x), &from), i) in out.iter_mut().zip(x).zip(from).zip(0u32..) {
-                        let factor = mask.factor(first.wrapping_add(i));
-                        *out = if x <= 0.0 { 0.0 } else { from * factor };
-                    }
+/// Returns `from`, multiplied by the mask, where x is above 0, and else 0. NaN in x also passes: it must reach the
+/// loss.
+fn pass(x: &[f32], from: &[f32], mask: Option<Dropout>) -> Vec<f32> {
+    in_chunks(x.len(), CHUNK, |start, out| {
+        let parts = out.iter_mut().zip(&x[start..]).zip(&from[start..]);
+        vectorised(|| match mask {
+            Some(mask) => {
+                for (((out, &x), &from), i) in parts.zip(0u32..) {
+                    let factor = mask.factor((start as u32).wrapping_add(i));
+                    *out = if x <= 0.0 { 0.0 } else { from * factor };
                 }
-                None => {
-                    for ((out, &x), &from) in out.iter_mut().zip(x).zip(from) {
-                        *out = if x <= 0.0 { 0.0 } else { from };
-                    }
+            }
+            None => {
+                for ((out, &x), &from) in parts {
+                    *out = if x <= 0.0 { 0.0 } else { from };
                 }
-            });
+            }
         });
-        out
-    }
-}
-
-impl CustomOp1 for Relu {
-    fn name(&self) -> &'static str {
-        "relu"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = values(storage, layout)?;
-        Ok((CpuStorage::F32(self.pass(x, x)), layout.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let dx = of_cpu(&gradient.contiguous()?, |g| of_cpu(x, |x| self.pass(x, g)))??;
-        Ok(Some(Tensor::from_vec(dx, x.shape(), &Device::Cpu)?))
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::kernels::dropout;
-    use crate::nn::kernels::gradient_check::{check, random};
+    use crate::nn::gradient_check::{check, random};
+    use crate::nn::kernels::dropout::dropout;
 
     #[test]
     fn gradients_match_finite_differences() {
@@ -75,17 +54,19 @@ mod tests {
         let x = random(&[6, 5], 1);
         let x = (x.sign().unwrap() * 0.1).unwrap().add(&x).unwrap();
         for mask in [None, Some(Dropout { rate: 0.3, seed: 5 })] {
-            check(std::slice::from_ref(&x), |t| relu(t[0].values(), mask));
+            check(std::slice::from_ref(&x), |tape, t| relu(tape, &t[0].tensor, mask));
         }
     }
 
     #[test]
     fn it_is_dropout_of_the_rectifier() {
-        let (x, mask) = (random(&[7, 9], 2), Some(Dropout { rate: 0.3, seed: 5 }));
+        let (x, mask) = (random(&[7, 9], 2), Dropout { rate: 0.3, seed: 5 });
+        let tape = &mut Tape::silent();
         let values = |t: Tensor| t.to_vec2::<f32>().unwrap();
-        assert_eq!(values(relu(&x, mask).unwrap()), values(dropout(&x.relu().unwrap(), mask).unwrap()));
+        let expected = dropout(tape, &x.relu().unwrap(), mask).unwrap();
+        assert_eq!(values(relu(tape, &x, Some(mask)).unwrap()), values(expected));
         // NaN must reach the loss, which then stops the training.
-        let nan = Tensor::new(&[f32::NAN], &Device::Cpu).unwrap();
-        assert!(relu(&nan, None).unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
+        let nan = tensor(vec![f32::NAN], 1).unwrap();
+        assert!(relu(tape, &nan, None).unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
     }
 }

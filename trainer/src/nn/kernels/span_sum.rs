@@ -6,116 +6,93 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use super::embedding::scatter_add;
 use super::vectors::vectorised;
-use super::{ROWS, of_cpu, values};
-
-/// Rows of the parts of each span.
-#[derive(Debug, Default, Clone)]
-pub struct SpanRows {
-    /// Row of the first word of each span in the start parts.
-    pub start: Vec<u32>,
-    /// Row of the last word of each span in the end parts.
-    pub end: Vec<u32>,
-    /// Row of each span's width in the width parts.
-    pub width: Vec<u32>,
-}
+use super::{ROWS, in_chunks, tensor, values};
+use crate::batch::SpanRows;
+use crate::nn::Tape;
 
 /// Returns for each span `starts[start] + ends[end] + widths[width]`. All parts are `[_, d]`, the result is
 /// `[spans, d]`.
 ///
 /// # Errors
 /// When a row is outside its tensor.
-pub fn span_sum(starts: &Tensor, ends: &Tensor, widths: &Tensor, rows: Arc<SpanRows>) -> Result<Tensor> {
-    let inside = |ids: &[u32], part: &Tensor| ids.iter().all(|&i| (i as usize) < part.dims()[0]);
-    let n = rows.start.len();
-    let same_length = rows.end.len() == n && rows.width.len() == n;
-    let d = starts.dims2()?.1;
-    if !same_length || ends.dims2()?.1 != d || widths.dims2()?.1 != d {
-        candle_core::bail!("span sum: parts {:?}, {:?}, {:?}", starts.dims(), ends.dims(), widths.dims());
-    }
-    if !(inside(&rows.start, starts) && inside(&rows.end, ends) && inside(&rows.width, widths)) {
-        candle_core::bail!("span sum: a row is outside its tensor");
-    }
-    starts.apply_op3(ends, widths, SpanSum { rows })
-}
-
-struct SpanSum {
+pub(super) fn span_sum(
+    tape: &mut Tape,
+    starts: &Tensor,
+    ends: &Tensor,
+    widths: &Tensor,
     rows: Arc<SpanRows>,
+) -> Result<Tensor> {
+    let parts = [starts, ends, widths];
+    let (n, d) = (rows.start.len(), starts.dims2()?.1);
+    for (part, ids) in parts.iter().zip(rows.parts()) {
+        let (height, width) = part.dims2()?;
+        if width != d || d == 0 || ids.len() != n || ids.iter().any(|&id| id as usize >= height) {
+            candle_core::bail!("span sum: {} spans, parts {:?} and {:?}", n, starts.dims(), part.dims());
+        }
+    }
+    let sum = forward(&values(starts)?, &values(ends)?, &values(widths)?, &rows, d);
+    let sum = tensor(sum, (n, d))?;
+    let heights = parts.map(|part| part.dims().first().copied().unwrap_or(0));
+    tape.record(&sum, &parts, move |g| {
+        let g = values(g)?;
+        // The gradient of a look-up: rows are added to the rows that they were copied from.
+        let of: Vec<(usize, &[u32])> = heights.into_iter().zip(rows.parts()).collect();
+        let sums: Vec<Vec<f32>> = of.par_iter().map(|(height, ids)| scatter_add(&g, d, ids, *height)).collect();
+        sums.into_iter().zip(heights).map(|(sums, height)| tensor(sums, (height, d))).collect()
+    });
+    Ok(sum)
 }
 
-impl CustomOp3 for SpanSum {
-    fn name(&self) -> &'static str {
-        "span-sum"
-    }
+fn forward(starts: &[f32], ends: &[f32], widths: &[f32], rows: &SpanRows, d: usize) -> Vec<f32> {
+    let row = |i: u32| i as usize * d..(i as usize + 1) * d;
+    in_chunks(rows.start.len() * d, ROWS * d, |start, out| {
+        for (i, out) in out.chunks_exact_mut(d).enumerate() {
+            let span = start / d + i;
+            let a = &starts[row(rows.start[span])];
+            let b = &ends[row(rows.end[span])];
+            let c = &widths[row(rows.width[span])];
+            vectorised(|| {
+                for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
+                    *out = a + b + c;
+                }
+            });
+        }
+    })
+}
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (starts, ends, widths) = (values(s1, l1)?, values(s2, l2)?, values(s3, l3)?);
-        let d = super::last_dim(l1);
-        let row = |i: u32| i as usize * d..(i as usize + 1) * d;
-        let n = self.rows.start.len();
-        let mut out = vec![0f32; n * d];
-        out.par_chunks_mut(ROWS * d).enumerate().for_each(|(block, out)| {
-            for (i, out) in out.chunks_exact_mut(d).enumerate() {
-                let span = block * ROWS + i;
-                let a = &starts[row(self.rows.start[span])];
-                let b = &ends[row(self.rows.end[span])];
-                let c = &widths[row(self.rows.width[span])];
-                vectorised(|| {
-                    for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
-                        *out = a + b + c;
-                    }
-                });
+/// Returns a table in which row `ids[i]` is the sum of all rows i of `g` with this id. Rows are `d` wide.
+fn scatter_add(g: &[f32], d: usize, ids: &[u32], rows: usize) -> Vec<f32> {
+    let mut table = vec![0f32; rows * d];
+    vectorised(|| {
+        for (row, &id) in g.chunks_exact(d).zip(ids) {
+            for (sum, &value) in table[id as usize * d..(id as usize + 1) * d].iter_mut().zip(row) {
+                *sum += value;
             }
-        });
-        Ok((CpuStorage::F32(out), Shape::from((n, d))))
-    }
-
-    fn bwd(
-        &self,
-        starts: &Tensor,
-        ends: &Tensor,
-        widths: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let scatter = |ids: &[u32], like: &Tensor| -> Result<Option<Tensor>> {
-            let (rows, d) = like.dims2()?;
-            // The gradient of a look-up: rows are added to the rows that they were copied from.
-            let sums = of_cpu(&gradient, |g| vectorised(|| scatter_add(g, d, ids, rows)))?;
-            Ok(Some(Tensor::from_vec(sums, (rows, d), &Device::Cpu)?))
-        };
-        Ok((scatter(&self.rows.start, starts)?, scatter(&self.rows.end, ends)?, scatter(&self.rows.width, widths)?))
-    }
+        }
+    });
+    table
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::kernels::gradient_check::{check, random};
+    use crate::nn::gradient_check::{check, random};
 
     #[test]
     fn gradients_match_finite_differences() {
         let rows = Arc::new(SpanRows { start: vec![0, 0, 2], end: vec![1, 0, 1], width: vec![1, 0, 0] });
         let inputs = [random(&[3, 4], 1), random(&[2, 4], 2), random(&[2, 4], 3)];
-        check(&inputs, |t| span_sum(t[0].values(), t[1].values(), t[2].values(), rows.clone()));
+        check(&inputs, |tape, t| span_sum(tape, &t[0].tensor, &t[1].tensor, &t[2].tensor, rows.clone()));
     }
 
     #[test]
     fn a_row_outside_is_an_error() {
         let rows = Arc::new(SpanRows { start: vec![3], end: vec![0], width: vec![0] });
-        assert!(span_sum(&random(&[3, 4], 1), &random(&[2, 4], 2), &random(&[2, 4], 3), rows).is_err());
+        let parts = [random(&[3, 4], 1), random(&[2, 4], 2), random(&[2, 4], 3)];
+        assert!(span_sum(&mut Tape::silent(), &parts[0], &parts[1], &parts[2], rows).is_err());
     }
 }

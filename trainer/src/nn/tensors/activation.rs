@@ -4,7 +4,8 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI, PI};
 
 use candle_core::{Result, Tensor};
 
-use super::{Tape, single};
+use super::single;
+use crate::nn::Tape;
 
 /// Applies GELU, `x·Φ(x)`, where Φ is the normal distribution function.
 ///

@@ -8,7 +8,7 @@ const EPSILON: f64 = 1e-8;
 
 /// Running means of the gradient and of its square.
 #[derive(Debug, Clone)]
-pub struct Moments {
+pub struct Means {
     pub first: Tensor,
     pub second: Tensor,
 }
@@ -29,11 +29,11 @@ pub struct Step {
 }
 
 impl Step {
-    /// Returns values and moments after the step. All tensors are f32 and have the same shape.
-    pub fn apply(self, values: &Tensor, moments: &Moments, gradient: &Tensor) -> Result<(Tensor, Moments)> {
+    /// Returns values and means after the step. All tensors are f32 and have the same shape.
+    pub fn apply(self, values: &Tensor, means: &Means, gradient: &Tensor) -> Result<(Tensor, Means)> {
         let g = if self.scale == 1.0 { gradient.clone() } else { gradient.affine(self.scale, 0.0)? };
-        let first = (moments.first.affine(BETA1, 0.0)? + g.affine(1.0 - BETA1, 0.0)?)?;
-        let second = (moments.second.affine(BETA2, 0.0)? + g.sqr()?.affine(1.0 - BETA2, 0.0)?)?;
+        let first = (means.first.affine(BETA1, 0.0)? + g.affine(1.0 - BETA1, 0.0)?)?;
+        let second = (means.second.affine(BETA2, 0.0)? + g.sqr()?.affine(1.0 - BETA2, 0.0)?)?;
         let first_correction = 1.0 / (1.0 - BETA1.powi(self.number));
         let second_correction = 1.0 / (1.0 - BETA2.powi(self.number));
         let size = second.sqrt()?.affine(second_correction.sqrt(), EPSILON)?;
@@ -48,13 +48,13 @@ impl Step {
                 Tensor::cat(&[decayed, values.narrow(0, self.decaying, rest)?], 0)?
             }
         };
-        Ok(((kept - change)?, Moments { first, second }))
+        Ok(((kept - change)?, Means { first, second }))
     }
 }
 
 /// Returns `new` where `moves` (u8) is 1, else `old`.
-pub fn where_moved(moves: &Tensor, new: (Tensor, Moments), old: (&Tensor, &Moments)) -> Result<(Tensor, Moments)> {
+pub fn where_moved(moves: &Tensor, new: (Tensor, Means), old: (&Tensor, &Means)) -> Result<(Tensor, Means)> {
     let choose = |new: &Tensor, old: &Tensor| moves.where_cond(new, old);
-    let moments = Moments { first: choose(&new.1.first, &old.1.first)?, second: choose(&new.1.second, &old.1.second)? };
-    Ok((choose(&new.0, old.0)?, moments))
+    let means = Means { first: choose(&new.1.first, &old.1.first)?, second: choose(&new.1.second, &old.1.second)? };
+    Ok((choose(&new.0, old.0)?, means))
 }

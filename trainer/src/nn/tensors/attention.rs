@@ -2,7 +2,8 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Padding, Tape, single};
+use super::{Padding, single};
+use crate::nn::Tape;
 
 /// Applies attention. `qkv` is `[rows, 3 · heads · d]`, with queries, keys and values beside each other. The
 /// result is `[rows, heads · d]` in the same dtype. The mask for the probabilities is f32 `[blocks, heads, length,

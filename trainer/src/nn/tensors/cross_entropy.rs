@@ -2,7 +2,8 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::{Tape, single};
+use super::single;
+use crate::nn::Tape;
 
 /// Returns Σ −log softmax(logits)[target] over the rows with a target, as a scalar. `logits` is `[rows, labels]`.
 /// There is one target per row, `None` for rows that do not enter the loss.

@@ -10,8 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 
-use super::Tape;
-use crate::nn::kernels::Dropout;
+use crate::nn::{Dropout, Tape};
 
 /// Number of elements of the long mask. It is longer only if a mask takes more than half of that.
 const SHORTEST: usize = 1 << 24;
@@ -64,12 +63,11 @@ impl MaskPool {
     }
 }
 
-/// Computes `x·mask`. Without a mask the tensor is unchanged. The mask has the shape and dtype of `x`.
+/// Computes `x·mask`. The mask has the shape and dtype of `x`.
 ///
 /// # Errors
 /// When shapes do not fit.
-pub fn dropout(tape: &mut Tape, x: &Tensor, mask: Option<Tensor>) -> Result<Tensor> {
-    let Some(mask) = mask else { return Ok(x.clone()) };
+pub fn dropout(tape: &mut Tape, x: &Tensor, mask: Tensor) -> Result<Tensor> {
     let y = (x * &mask)?;
     tape.record(&y, &[x], move |g| Ok(vec![(g * mask)?]));
     Ok(y)

@@ -5,26 +5,25 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 
 use super::gather::{NONE, sum_of_copies};
-use super::{Tape, TensorGradient, indices};
-use crate::nn::kernels::Weight;
+use super::{TensorGradient, TensorWeight, indices};
+use crate::nn::Tape;
 
 /// Returns the rows `ids` of `table` `[n, d]` in f32, as `[ids.len(), d]`. Padding, with the index `u32::MAX`,
 /// gives zeros. Only these rows get a gradient.
 ///
 /// # Errors
 /// When an index is outside the table.
-pub fn embedding(tape: &mut Tape, table: &Weight, ids: Arc<[u32]>) -> Result<Tensor> {
-    let placed = table.placed()?;
-    let values = placed.values()?;
+pub fn embedding(tape: &mut Tape, table: &Arc<TensorWeight>, ids: Arc<[u32]>) -> Result<Tensor> {
+    let values = table.values()?;
     let n = values.dims2()?.0;
     if let Some(outside) = ids.iter().find(|&&id| id != NONE && id as usize >= n) {
         candle_core::bail!("embedding: index {outside} in a table of {n} rows");
     }
     let rows = values.index_select(&indices(&ids, &values)?, 0)?;
-    if placed.is_trained() {
+    if table.is_trained() {
         let table = table.clone();
         tape.record(&rows, &[], move |g| {
-            table.placed()?.add(gradient(g, &ids, n)?)?;
+            table.add(gradient(g, &ids, n)?)?;
             Ok(Vec::new())
         });
     }

@@ -7,8 +7,9 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Tape, indices, sum_of_rows};
-use crate::nn::kernels::SpanRows;
+use super::{indices, sum_of_rows};
+use crate::batch::SpanRows;
+use crate::nn::Tape;
 
 /// The index of no row. It gives a row of zeros.
 pub const NONE: u32 = u32::MAX;

@@ -1,19 +1,23 @@
 //! Layer normalisation over the last dimension, in f32: `LN(z) = (z − mean) / sqrt(variance + eps) · w + b`, and
 //! `LN(residual + dropout(x))`.
 
+use std::sync::Arc;
+
 use candle_core::{D, Result, Tensor};
 
-use super::{Tape, TensorGradient, single, sum_of_rows};
-use crate::nn::kernels::Norm;
+use super::{TensorGradient, TensorWeight, single, sum_of_rows};
+use crate::nn::{Norm, Tape};
+
+type NormWeights = Norm<Arc<TensorWeight>>;
 
 /// Normalises the last dimension of `x`.
 ///
 /// # Errors
 /// When shapes do not fit.
-pub fn layer_norm(tape: &mut Tape, x: &Tensor, norm: &Norm) -> Result<Tensor> {
+pub fn layer_norm(tape: &mut Tape, x: &Tensor, norm: NormWeights) -> Result<Tensor> {
     let z = single(x)?.contiguous()?;
-    let y = forward(&z, norm)?;
-    let (norm, dtype) = (norm.clone(), x.dtype());
+    let y = forward(&z, &norm)?;
+    let dtype = x.dtype();
     tape.record(&y, &[x], move |g| Ok(vec![backward(g, &z, &norm)?.to_dtype(dtype)?]));
     Ok(y)
 }
@@ -28,15 +32,15 @@ pub fn residual_norm(
     x: &Tensor,
     mask: Option<Tensor>,
     residual: &Tensor,
-    norm: &Norm,
+    norm: NormWeights,
 ) -> Result<Tensor> {
     let kept = match &mask {
         Some(mask) => (single(x)? * mask)?,
         None => single(x)?,
     };
     let z = (kept + single(residual)?)?.contiguous()?;
-    let y = forward(&z, norm)?;
-    let (norm, x_dtype, residual_dtype) = (norm.clone(), x.dtype(), residual.dtype());
+    let y = forward(&z, &norm)?;
+    let (x_dtype, residual_dtype) = (x.dtype(), residual.dtype());
     tape.record(&y, &[x, residual], move |g| {
         let dz = backward(g, &z, &norm)?;
         let dx = match &mask {
@@ -48,21 +52,20 @@ pub fn residual_norm(
     Ok(y)
 }
 
-fn forward(z: &Tensor, norm: &Norm) -> Result<Tensor> {
-    let (weight, bias) = (norm.weight.placed()?.values()?, norm.bias.placed()?.values()?);
+fn forward(z: &Tensor, norm: &NormWeights) -> Result<Tensor> {
+    let (weight, bias) = (norm.weight.values()?, norm.bias.values()?);
     candle_nn::ops::layer_norm(z, &weight, &bias, norm.eps)
 }
 
 /// Returns the gradient of the input. The gradients of weight and bias are added to theirs.
-fn backward(g: &Tensor, z: &Tensor, norm: &Norm) -> Result<Tensor> {
-    let weight = norm.weight.placed()?;
+fn backward(g: &Tensor, z: &Tensor, norm: &NormWeights) -> Result<Tensor> {
     let centred = z.broadcast_sub(&z.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
     let scale = (variance + f64::from(norm.eps))?.sqrt()?.recip()?;
     let normal = centred.broadcast_mul(&scale)?;
-    weight.add(TensorGradient { sums: sum_of_rows(&(g * &normal)?)?.flatten_all()?, touched: None })?;
-    norm.bias.placed()?.add(TensorGradient { sums: sum_of_rows(g)?.flatten_all()?, touched: None })?;
-    let g = g.broadcast_mul(&weight.values()?)?;
+    norm.weight.add(TensorGradient { sums: sum_of_rows(&(g * &normal)?)?.flatten_all()?, touched: None })?;
+    norm.bias.add(TensorGradient { sums: sum_of_rows(g)?.flatten_all()?, touched: None })?;
+    let g = g.broadcast_mul(&norm.weight.values()?)?;
     let along = (&g * &normal)?.mean_keepdim(D::Minus1)?;
     let centred = g.broadcast_sub(&g.mean_keepdim(D::Minus1)?)?;
     (centred - normal.broadcast_mul(&along)?)?.broadcast_mul(&scale)

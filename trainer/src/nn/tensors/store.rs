@@ -8,20 +8,10 @@ use std::cell::{Cell, RefCell};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
-use super::adamw::{Moments, Step, where_moved};
-use super::weight::{Part, Placed, TensorGradient};
-use crate::nn::parameters::{Group, Rates, decays};
-
-/// Properties of a weight that the store needs.
-#[derive(Debug, Clone)]
-pub struct Layout {
-    /// Values of the weight on the CPU.
-    pub values: Tensor,
-    /// The group whose learning rate it uses.
-    pub group: Group,
-    /// Whether it is a table whose rows are looked up.
-    pub is_table: bool,
-}
+use super::adamw::{Means, Step, where_moved};
+use super::weight::{Part, TensorGradient, TensorWeight};
+use crate::nn::engine::Moments;
+use crate::nn::weight::{Group, Rates, StartingValues, decays};
 
 /// The trained weights on a device.
 pub struct Store {
@@ -31,7 +21,7 @@ pub struct Store {
 }
 
 struct Member {
-    /// Index of the weight in the model.
+    /// Number of the weight among the trained weights.
     weight: usize,
     start: usize,
     shape: Vec<usize>,
@@ -55,26 +45,26 @@ struct Region {
     values: Var,
     /// The values in the dtype of matrix products, if that is not f32.
     rounded: Option<Var>,
-    moments: RefCell<Moments>,
+    means: RefCell<Means>,
     steps: Cell<i32>,
 }
 
 impl Store {
-    /// Copies the weights to a device. Also returns their places, in the same order.
+    /// Copies the trained weights to a device. Also returns them in their places, in the same order.
     ///
     /// # Errors
     /// When the device does not have enough memory.
-    pub fn new(layouts: &[Layout], dtype: DType, device: &Device) -> Result<(Self, Vec<Placed>)> {
+    pub fn new(all: &[&StartingValues], dtype: DType, device: &Device) -> Result<(Self, Vec<TensorWeight>)> {
         let kinds = [Group::Encoder, Group::Head].into_iter().flat_map(|group| [(group, false), (group, true)]);
         let (mut regions, mut placed) = (Vec::new(), Vec::new());
         for (group, is_table) in kinds {
-            let mut weights: Vec<usize> = (0..layouts.len()).collect();
-            weights.retain(|&i| layouts[i].group == group && layouts[i].is_table == is_table);
-            weights.sort_by_key(|&i| !decays(layouts[i].values.dims()));
+            let mut weights: Vec<usize> = (0..all.len()).collect();
+            weights.retain(|&i| all[i].group == Some(group) && all[i].is_table == is_table);
+            weights.sort_by_key(|&i| !decays(all[i].values.dims()));
             if weights.is_empty() {
                 continue;
             }
-            let region = Region::new(layouts, weights, (group, is_table), dtype, device)?;
+            let region = Region::new(all, weights, (group, is_table), dtype, device)?;
             let places = region.members.iter().enumerate().zip(region.places());
             for ((number, member), place) in places {
                 placed.push((member.weight, (regions.len(), number), place));
@@ -101,10 +91,7 @@ impl Store {
     /// When the device does not have enough memory.
     pub fn step(&self, gradients: &[TensorGradient], rates: Rates) -> Result<()> {
         let gradients = self.regions.iter().map(|region| region.gradient(gradients)).collect::<Result<Vec<_>>>()?;
-        let scale = match rates.clip_norm {
-            Some(limit) => (f64::from(limit) / Self::gradient_norm(&gradients)?).min(1.0),
-            None => 1.0,
-        };
+        let scale = f64::from(rates.scale(|| Self::gradient_norm(&gradients))?);
         for (region, gradient) in self.regions.iter().zip(&gradients) {
             region.step(gradient, scale, rates)?;
         }
@@ -120,16 +107,21 @@ impl Store {
         self.of_each_weight(&copies)
     }
 
-    /// Returns AdamW's means of every weight, and the number of its steps.
+    /// Returns the state of AdamW of every weight.
     ///
     /// # Errors
     /// Only if the store is inconsistent.
-    pub fn moments(&self) -> Result<Vec<(Tensor, Tensor, i32)>> {
-        let moments: Vec<Moments> = self.regions.iter().map(|r| r.moments.borrow().clone()).collect();
-        let first = self.of_each_weight(&moments.iter().map(|m| m.first.clone()).collect::<Vec<_>>())?;
-        let second = self.of_each_weight(&moments.iter().map(|m| m.second.clone()).collect::<Vec<_>>())?;
+    pub fn moments(&self) -> Result<Vec<Moments>> {
+        let means: Vec<Means> = self.regions.iter().map(|r| r.means.borrow().clone()).collect();
+        let first = self.of_each_weight(&means.iter().map(|m| m.first.clone()).collect::<Vec<_>>())?;
+        let second = self.of_each_weight(&means.iter().map(|m| m.second.clone()).collect::<Vec<_>>())?;
         let steps = self.places.iter().map(|&(region, _)| self.regions[region].steps.get());
-        Ok(first.into_iter().zip(second).zip(steps).map(|((first, second), steps)| (first, second, steps)).collect())
+        Ok(first
+            .into_iter()
+            .zip(second)
+            .zip(steps)
+            .map(|((first, second), steps)| Moments { first, second, steps })
+            .collect())
     }
 
     fn of_each_weight(&self, of_regions: &[Tensor]) -> Result<Vec<Tensor>> {
@@ -148,14 +140,16 @@ impl Store {
     /// Sets the state of AdamW.
     ///
     /// # Errors
-    /// When there are too few tensors, or a tensor has another shape.
-    pub fn set_moments(&self, first: &[Tensor], second: &[Tensor], steps: &[i32]) -> Result<()> {
+    /// When there are too few, or a tensor has another shape.
+    pub fn set_moments(&self, moments: &[Moments]) -> Result<()> {
+        let first: Vec<Tensor> = moments.iter().map(|m| m.first.clone()).collect();
+        let second: Vec<Tensor> = moments.iter().map(|m| m.second.clone()).collect();
         for region in &self.regions {
-            *region.moments.borrow_mut() = Moments { first: region.together(first)?, second: region.together(second)? };
-            let Some(&steps) = region.members.first().and_then(|member| steps.get(member.weight)) else {
-                candle_core::bail!("too few numbers of steps")
+            *region.means.borrow_mut() = Means { first: region.together(&first)?, second: region.together(&second)? };
+            let Some(of_first) = region.members.first().and_then(|member| moments.get(member.weight)) else {
+                candle_core::bail!("too few moments")
             };
-            region.steps.set(steps);
+            region.steps.set(of_first.steps);
         }
         Ok(())
     }
@@ -186,7 +180,7 @@ struct RegionGradient {
 
 impl Region {
     fn new(
-        layouts: &[Layout],
+        all: &[&StartingValues],
         weights: Vec<usize>,
         (group, is_table): (Group, bool),
         dtype: DType,
@@ -194,7 +188,7 @@ impl Region {
     ) -> Result<Self> {
         let (mut start, mut members, mut values) = (0, Vec::new(), Vec::new());
         for weight in weights {
-            let tensor = &layouts[weight].values;
+            let tensor = &all[weight].values;
             members.push(Member { weight, start, shape: tensor.dims().to_vec() });
             start += tensor.elem_count();
             values.push(tensor.flatten_all()?);
@@ -207,15 +201,15 @@ impl Region {
             _ => Some(Var::from_tensor(&values.as_tensor().to_dtype(dtype)?)?),
         };
         let zeros = values.as_tensor().zeros_like()?;
-        let moments = Moments { first: zeros.clone(), second: zeros }.into();
-        Ok(Self { group, is_table, members, values, rounded, moments, steps: Cell::new(0) })
+        let means = Means { first: zeros.clone(), second: zeros }.into();
+        Ok(Self { group, is_table, members, values, rounded, means, steps: Cell::new(0) })
     }
 
-    fn places(&self) -> Vec<Placed> {
+    fn places(&self) -> Vec<TensorWeight> {
         let values = self.values.as_detached_tensor();
         let rounded = self.rounded.as_ref().map_or_else(|| values.clone(), Var::as_detached_tensor);
         let part = |whole: &Tensor, start| Part { whole: whole.clone(), start };
-        let place = |m: &Member| Placed::trained(part(&values, m.start), part(&rounded, m.start), &m.shape);
+        let place = |m: &Member| TensorWeight::trained(part(&values, m.start), part(&rounded, m.start), &m.shape);
         self.members.iter().map(place).collect()
     }
 
@@ -267,21 +261,18 @@ impl Region {
 
     fn step(&self, gradient: &RegionGradient, scale: f64, rates: Rates) -> Result<()> {
         self.steps.set(self.steps.get() + 1);
-        let rate = match self.group {
-            Group::Encoder => rates.encoder,
-            Group::Head => rates.head,
-        };
         let weight_decay = f64::from(rates.weight_decay);
         // Weights that decay come first.
         let decaying = self.members.iter().filter(|member| decays(&member.shape)).map(Member::elements).sum();
-        let step = Step { scale, rate: f64::from(rate), weight_decay, decaying, number: self.steps.get() };
+        let step =
+            Step { scale, rate: f64::from(rates.of(self.group)), weight_decay, decaying, number: self.steps.get() };
         let values = self.values.as_detached_tensor();
-        let mut moments = self.moments.borrow_mut();
-        let mut new = step.apply(&values, &moments, &gradient.sums)?;
+        let mut means = self.means.borrow_mut();
+        let mut new = step.apply(&values, &means, &gradient.sums)?;
         if let Some(moves) = &gradient.moves {
-            new = where_moved(moves, new, (&values, &moments))?;
+            new = where_moved(moves, new, (&values, &means))?;
         }
-        *moments = new.1;
+        *means = new.1;
         self.set_values(&new.0)
     }
 }

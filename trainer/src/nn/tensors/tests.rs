@@ -11,10 +11,10 @@ use super::*;
 use crate::batch::SentenceInput;
 use crate::config::WordShapes;
 use crate::encoder::{EncoderSpec, Vocabulary};
-use crate::nn::Compute;
-use crate::nn::kernels::Dropout;
-use crate::nn::parameters::{Parameters, Rates};
-use crate::random::{Masks, stream};
+use crate::nn::gradient_check::{check, random};
+use crate::nn::kernels;
+use crate::nn::{Builder, Compute, Dropout, Masks, Rates};
+use crate::random::stream;
 use crate::span_model::{SpanModel, span_rows};
 
 const LABELS: usize = 4;
@@ -36,9 +36,14 @@ fn text(seed: u64, sentences: usize) -> TokenTable {
     table
 }
 
+/// Computes with tensor operations, on the CPU.
+fn tensors(dtype: DType) -> Compute {
+    Compute::Tensors { device: Device::Cpu, dtype }
+}
+
 fn model(compute: &Compute, spec: &EncoderSpec) -> SpanModel {
-    let parameters = Parameters::new(stream(3, "weights")).computed_by(compute.clone());
-    SpanModel::new(spec, parameters, LABELS, WIDTH, true, WordShapes::On).unwrap()
+    let builder = Builder::new(stream(3, "weights"), compute.clone());
+    SpanModel::new(spec, builder, LABELS, WIDTH, true, WordShapes::On).unwrap()
 }
 
 /// Returns the built-in encoder, whose tables are trained, and sentences for it.
@@ -56,7 +61,7 @@ fn targets(n: usize) -> Vec<Option<u32>> {
 /// Loss, logits, and gradients by name.
 type Seen = (f32, Vec<f32>, Vec<(String, Vec<f32>)>);
 
-fn see(model: &SpanModel, sentences: &[&SentenceInput], masks: &mut Masks) -> Seen {
+fn see(model: &SpanModel, sentences: &[&SentenceInput], masks: Masks) -> Seen {
     let batch = model.batch(sentences);
     let rows = span_rows(sentences, &batch, WIDTH);
     let n = rows.start.len();
@@ -95,11 +100,11 @@ fn compare(expected: &Seen, found: &Seen, tolerance: f32, of_gradients: f32) {
 fn padded_tensors_do_as_packed_kernels() {
     let (spec, inputs) = example();
     let all: Vec<&SentenceInput> = inputs.iter().collect();
-    let (kernels, tensors) = (Compute::Kernels, Compute::tensors(Device::Cpu, DType::F32));
+    let (kernels, tensors) = (Compute::Kernels, tensors(DType::F32));
     let (a, b) = (model(&kernels, &spec), model(&tensors, &spec));
     for sentences in [&all[..], &all[2..3], &all[..5]] {
-        let masks = &mut Masks::evaluation();
-        compare(&see(&a, sentences, masks), &see(&b, sentences, masks), 1e-4, 1e-4);
+        let of = |model| see(model, sentences, Masks::evaluation());
+        compare(&of(&a), &of(&b), 1e-4, 1e-4);
     }
 }
 
@@ -107,18 +112,18 @@ fn padded_tensors_do_as_packed_kernels() {
 fn products_in_bf16_stay_near() {
     let (spec, inputs) = example();
     let sentences: Vec<&SentenceInput> = inputs.iter().collect();
-    let (a, b) = (model(&Compute::Kernels, &spec), model(&Compute::tensors(Device::Cpu, DType::BF16), &spec));
-    let masks = &mut Masks::evaluation();
+    let (a, b) = (model(&Compute::Kernels, &spec), model(&tensors(DType::BF16), &spec));
+    let of = |model| see(model, &sentences, Masks::evaluation());
     // bf16 has 8 significant bits. Rounding changes a number by up to 0.4 %, and a gradient is rounded dozens of
     // times.
-    compare(&see(&a, &sentences, masks), &see(&b, &sentences, masks), 0.02, 0.1);
+    compare(&of(&a), &of(&b), 0.02, 0.1);
 }
 
 #[test]
 fn steps_of_the_optimizer_do_as_the_kernels() {
     let (spec, inputs) = example();
     let all: Vec<&SentenceInput> = inputs.iter().collect();
-    let (a, b) = (model(&Compute::Kernels, &spec), model(&Compute::tensors(Device::Cpu, DType::F32), &spec));
+    let (a, b) = (model(&Compute::Kernels, &spec), model(&tensors(DType::F32), &spec));
     let state = |model: &SpanModel| {
         let tensors = model.parameters.state().unwrap();
         tensors.into_iter().map(|(name, t)| (name, t.to_dtype(DType::F32).unwrap())).collect::<Vec<_>>()
@@ -128,7 +133,7 @@ fn steps_of_the_optimizer_do_as_the_kernels() {
         let sentences = &all[2 * step..2 * step + 3];
         let rates = Rates { encoder: 1e-3, head: 2e-3, weight_decay: 0.1, clip_norm: (step > 2).then_some(1.0) };
         for model in [&a, &b] {
-            see(model, sentences, &mut Masks::evaluation());
+            see(model, sentences, Masks::evaluation());
             model.parameters.step(rates).unwrap();
         }
     }
@@ -140,10 +145,10 @@ fn steps_of_the_optimizer_do_as_the_kernels() {
     }
     // One way of computing continues from a state that the other has saved, with the same results.
     let written = a.parameters.state().unwrap().into_iter().collect();
-    let taken_up = model(&Compute::tensors(Device::Cpu, DType::F32), &spec);
+    let taken_up = model(&tensors(DType::F32), &spec);
     taken_up.parameters.set_state(&written).unwrap();
-    let masks = &mut Masks::evaluation();
-    compare(&see(&a, &all, masks), &see(&taken_up, &all, masks), 1e-4, 1e-4);
+    let of = |model| see(model, &all, Masks::evaluation());
+    compare(&of(&a), &of(&taken_up), 1e-4, 1e-4);
     let same = |a: &[(String, Tensor)], b: &[(String, Tensor)]| {
         a.iter().zip(b).all(|((_, a), (_, b))| difference(&flat(a), &flat(b)) == 0.0)
     };
@@ -184,10 +189,9 @@ fn masks_are_windows_of_their_rate() {
 fn dropout_masks_reach_every_gradient() {
     let (spec, inputs) = example();
     let sentences: Vec<&SentenceInput> = inputs.iter().collect();
-    let model = model(&Compute::tensors(Device::Cpu, DType::F32), &spec);
+    let model = model(&tensors(DType::F32), &spec);
     let masks = || Masks::training(stream(1, "masks"));
-    let (without, a, b) = (Masks::evaluation(), masks(), masks());
-    let [without, a, b] = [without, a, b].map(|mut masks| see(&model, &sentences, &mut masks));
+    let [without, a, b] = [Masks::evaluation(), masks(), masks()].map(|masks| see(&model, &sentences, masks));
     assert_eq!(a, b, "the same masks");
     assert!(difference(&a.1, &without.1) > 0.05 * norm(&a.1));
     for (name, gradient) in &a.2 {
@@ -195,50 +199,11 @@ fn dropout_masks_reach_every_gradient() {
     }
 }
 
-/// Compares analytic gradients of one operation with central differences.
-fn check(inputs: &[Tensor], f: impl Fn(&mut Tape, &[Tensor]) -> Result<Tensor>) {
-    let uneven = {
-        let shape = f(&mut Tape::silent(), inputs).unwrap();
-        random(shape.dims(), 99)
-    };
-    let loss = |tape: &mut Tape, inputs: &[Tensor]| -> Tensor {
-        let y = f(tape, inputs).unwrap();
-        let loss = (&y * &uneven).unwrap().sum_all().unwrap();
-        let uneven = uneven.clone();
-        tape.record(&loss, &[&y], move |g| Ok(vec![uneven.broadcast_mul(g)?]));
-        loss
-    };
-    let mut tape = Tape::recording();
-    let value = loss(&mut tape, inputs);
-    let gradients = tape.backward(&value).unwrap();
-    const STEP: f32 = 1e-2;
-    for (which, input) in inputs.iter().enumerate() {
-        let analytic = flat(gradients.get(input).unwrap());
-        for (i, found) in analytic.iter().enumerate() {
-            let at = |delta: f32| {
-                let mut values = flat(input);
-                values[i] += delta;
-                let mut changed = inputs.to_vec();
-                changed[which] = Tensor::from_vec(values, input.dims(), &Device::Cpu).unwrap();
-                loss(&mut Tape::silent(), &changed).to_scalar::<f32>().unwrap()
-            };
-            let numeric = (at(STEP) - at(-STEP)) / (2.0 * STEP);
-            assert!((found - numeric).abs() < 3e-3 * (1.0 + numeric.abs()), "input {which}, {i}: {found}, {numeric}");
-        }
-    }
-}
-
-fn random(shape: &[usize], seed: u64) -> Tensor {
-    let mut rng = stream(seed, "tensor");
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-}
-
 #[test]
 fn gradients_match_finite_differences() {
     // Operations that the models above do not use.
-    check(&[random(&[3, 4], 1)], |tape, t| gelu_tanh(tape, &t[0]));
-    check(&[random(&[3, 4], 2)], |tape, t| relu(tape, &t[0], None));
+    check(&[random(&[3, 4], 1)], |tape, t| gelu_tanh(tape, &t[0].tensor));
+    check(&[random(&[3, 4], 2)], |tape, t| activation::relu(tape, &t[0].tensor, None));
 }
 
 #[test]
@@ -249,18 +214,18 @@ fn attention_sees_nothing_of_padding() {
     let qkv = random(&[blocks * length, 3 * heads * d], 3);
     let real = Tensor::new(&[1f32, 1., 1., 1., 1., 1., 0., 0.], &Device::Cpu).unwrap().reshape((8, 1)).unwrap();
     // Look only at rows that count.
-    let seen = |tape: &mut Tape, t: &[Tensor]| {
-        let y = attention(tape, &t[0], heads, &padding, Some(mask.clone()))?;
+    let seen = |tape: &mut Tape, qkv: &Tensor| {
+        let y = attention::attention(tape, qkv, heads, &padding, Some(mask.clone()))?;
         let kept = y.broadcast_mul(&real)?;
         let real = real.clone();
         tape.record(&kept, &[&y], move |g| Ok(vec![g.broadcast_mul(&real)?]));
         Ok(kept)
     };
-    check(std::slice::from_ref(&qkv), seen);
+    check(std::slice::from_ref(&qkv), |tape, t| seen(tape, &t[0].tensor));
     // Changing the padding has no effect, and its gradient is 0.
     let changed =
         (qkv.broadcast_mul(&real).unwrap() + random(&[8, 18], 5).broadcast_mul(&(1.0 - &real).unwrap())).unwrap();
-    let of = |qkv: &Tensor| flat(&seen(&mut Tape::silent(), std::slice::from_ref(qkv)).unwrap());
+    let of = |qkv: &Tensor| flat(&seen(&mut Tape::silent(), qkv).unwrap());
     assert_eq!(of(&qkv), of(&changed));
 }
 
@@ -278,8 +243,8 @@ fn inverse_indices_find_all_copies() {
 fn cosines_are_those_of_the_kernels() {
     let vectors = random(&[6, 5], 8);
     let chosen = [true, false, false, true, false, false];
-    let expected = crate::negatives::sums_of_cosines(&flat(&vectors), &chosen);
-    for (a, b) in sums_of_cosines(&vectors, &chosen).unwrap().iter().zip(expected) {
+    let expected = kernels::sums_of_cosines(&flat(&vectors), &chosen).unwrap();
+    for (a, b) in similarity::sums_of_cosines(&vectors, &chosen).unwrap().iter().zip(expected) {
         assert!((a - b).abs() < 1e-6);
     }
 }

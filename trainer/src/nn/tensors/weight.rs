@@ -16,7 +16,7 @@ pub struct TensorGradient {
 
 /// The values of a weight, as parts of long tensors that hold many weights, and its gradient.
 #[derive(Debug)]
-pub struct Placed {
+pub struct TensorWeight {
     /// Values in f32.
     values: Part,
     /// Values in the dtype of matrix products.
@@ -41,7 +41,7 @@ impl Part {
     }
 }
 
-impl Placed {
+impl TensorWeight {
     /// Creates a weight that is trained.
     pub fn trained(values: Part, rounded: Part, shape: &[usize]) -> Self {
         Self { values, rounded, shape: shape.to_vec(), gradient: Some(Mutex::default()) }
