@@ -13,9 +13,9 @@ use shared::detection::threshold::Metric;
 use shared::metrics::Window;
 use shared::recording::dyn_file;
 use shared::recording::dynamics::{Negatives, Precision};
-use trainer::convert::{self, Conversion};
-use trainer::corpus_file::CorpusOptions;
-use trainer::span_table::{SpanTable, TableFormat};
+use trainer::data::convert::{self, Conversion};
+use trainer::data::corpus_file::CorpusOptions;
+use trainer::data::span_table::{SpanTable, TableFormat};
 
 const CORPUS: &str = r#"[{"tokens": ["Ada", "met", "Rome"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]]},
                          {"tokens": ["so"], "entities": []}]"#;

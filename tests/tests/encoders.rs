@@ -7,12 +7,12 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
-use trainer::batch::{Batch, SentenceInput};
-use trainer::config::WordShapes;
-use trainer::encoder::EncoderSpec;
+use trainer::model::encoder::EncoderSpec;
+use trainer::model::span_model::{SpanModel, span_rows};
+use trainer::nn::batch::{Batch, SentenceInput};
 use trainer::nn::{Builder, Compute, Masks, Pass, Rates, Tape};
 use trainer::random::stream;
-use trainer::span_model::{SpanModel, span_rows};
+use trainer::training::config::WordShapes;
 
 const FAMILIES: [&str; 5] = ["bert-uncased", "bert-cased", "roberta", "xlm-roberta", "distilbert"];
 

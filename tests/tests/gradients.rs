@@ -10,12 +10,12 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
-use trainer::batch::SentenceInput;
-use trainer::config::WordShapes;
-use trainer::encoder::EncoderSpec;
+use trainer::model::encoder::EncoderSpec;
+use trainer::model::span_model::{SpanModel, span_rows};
+use trainer::nn::batch::SentenceInput;
 use trainer::nn::{Builder, Compute, Masks, Rates};
 use trainer::random::stream;
-use trainer::span_model::{SpanModel, span_rows};
+use trainer::training::config::WordShapes;
 
 #[derive(Deserialize)]
 struct Golden {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use shared::formats::{ReadOptions, WriteOptions};
-use trainer::corpus_file;
+use trainer::data::corpus_file;
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/parquet").join(name)

@@ -13,14 +13,14 @@ use cpu_time::ProcessTime;
 use shared::corpus::Corpus;
 use shared::formats::{ReadOptions, read};
 use shared::recording::dynamics::{Negatives, SampleScheme};
-use trainer::checkpoint::Checkpoints;
-use trainer::config::{Arithmetic, Config, Record, Schedule, WordShapes};
-use trainer::encoder::EncoderSpec;
+use trainer::model::encoder::EncoderSpec;
+use trainer::model::span_model::SpanModel;
 use trainer::nn::{Builder, Compute, Place, parse_place};
 use trainer::random::stream;
-use trainer::run_dir::Written;
-use trainer::span_model::SpanModel;
-use trainer::train::{Prepared, Stage, logits};
+use trainer::run::folder::Written;
+use trainer::training::checkpoint::Checkpoints;
+use trainer::training::config::{Arithmetic, Config, Record, Schedule, WordShapes};
+use trainer::training::{Prepared, Stage, logits};
 
 #[derive(Parser)]
 struct Args {
@@ -84,7 +84,7 @@ fn measure(args: &Args) -> Result<()> {
         }
         (None, Some(rows)) => equal_sentences(rows, args.sentences)?,
         (None, None) => {
-            let files = trainer::sample::files()?;
+            let files = trainer::data::sample::files()?;
             let (_, distant) = files.first().context("the sample has no file")?;
             first_sentences(distant.as_bytes(), args.sentences)?
         }

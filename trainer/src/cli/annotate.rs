@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use trainer::annotate::{Ambiguous, Annotated, Matcher};
 use trainer::console::{self, Verbosity};
-use trainer::dictionary::Dictionary;
+use trainer::data::annotate::{Ambiguous, Annotated, Matcher};
+use trainer::data::dictionary::Dictionary;
 
 use super::failure::input;
 use super::output::{Output, check_distinct};

@@ -8,9 +8,10 @@ use shared::cleaning::{CleaningSummary, clean, provenance};
 use shared::corpus::Corpus;
 use shared::corpus::decision::Side;
 use shared::formats::WriteOptions;
-use trainer::corpus_file::{self, CorpusOptions};
-use trainer::run_dir::write_whole;
-use trainer::{console, inspect};
+use trainer::console;
+use trainer::data::corpus_file::{self, CorpusOptions};
+use trainer::data::inspect;
+use trainer::run::folder::write_whole;
 
 use super::cleaning::{CleaningOptions, Opened, open};
 use super::corpora::CorpusArgs;

@@ -8,7 +8,8 @@ use shared::cleaning::Decisions;
 use shared::detection::judge::Judge;
 use shared::detection::threshold::{Action, Metric, Rule, Settings};
 use shared::metrics::Window;
-use trainer::{console, inspect};
+use trainer::console;
+use trainer::data::inspect;
 
 use super::failure::{input, usage};
 

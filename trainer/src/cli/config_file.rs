@@ -18,10 +18,10 @@ use shared::corpus::TokenTable;
 use shared::detection::threshold::Rule;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use trainer::config::Config;
 use trainer::console::{self, Verbosity};
-use trainer::model_card;
-use trainer::sweep::Sweep;
+use trainer::run::model_card;
+use trainer::run::sweep::Sweep;
+use trainer::training::config::Config;
 
 use super::failure::{input, usage};
 use super::training::TrainingArgs;

@@ -7,9 +7,10 @@ use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::json;
 use shared::formats::{Format, WriteOptions};
 use shared::recording::dynamics::Precision;
-use trainer::config::WIDEST_SPAN;
-use trainer::convert::{self, Conversion};
-use trainer::{console, corpus_file};
+use trainer::console;
+use trainer::data::convert::{self, Conversion};
+use trainer::data::corpus_file;
+use trainer::training::config::WIDEST_SPAN;
 
 use super::corpora::{CorpusArgs, format};
 use super::failure::input;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use shared::formats::{Format, IGNORE, ReadOptions, Scheme, UnknownAs};
-use trainer::corpus_file::{self, CorpusOptions};
+use trainer::data::corpus_file::{self, CorpusOptions};
 
 use super::failure::input;
 

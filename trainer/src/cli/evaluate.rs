@@ -7,8 +7,8 @@ use anyhow::Result;
 use clap::{ArgGroup, Args};
 use shared::corpus::Corpus;
 use shared::corpus::labels::LabelSet;
-use trainer::corpus_file::{self, CorpusOptions};
-use trainer::saved_model::{SavedModel, score};
+use trainer::data::corpus_file::{self, CorpusOptions};
+use trainer::model::saved_model::{SavedModel, score};
 
 use super::corpora::CorpusArgs;
 use super::failure::input;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use trainer::hub::{self, Hub};
+use trainer::data::hub::{self, Hub};
 
 use super::failure::input;
 use super::output::Output;

@@ -12,8 +12,8 @@ use shared::detection::estimate::Estimate;
 use shared::evaluation::quality::{NoiseDetection, detect};
 use shared::metrics::Window;
 use shared::recording::dynamics::{Negatives, SampleScheme};
-use trainer::inspect;
-use trainer::span_table::{SpanTable, TableFormat};
+use trainer::data::inspect;
+use trainer::data::span_table::{SpanTable, TableFormat};
 
 use super::cleaning::{CleaningOptions, Opened, open};
 use super::failure::usage;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde::Serialize;
 use trainer::console::{self, Verbosity};
-use trainer::text_input::is_standard;
+use trainer::data::text_input::is_standard;
 
 use super::failure::{Failure, usage};
 

@@ -9,8 +9,8 @@ use serde_json::json;
 use shared::detection::threshold::Settings;
 use shared::report::{self, Outcome, TestScores, Tried};
 use trainer::console;
-use trainer::run_dir::write_whole;
-use trainer::text_input::is_standard;
+use trainer::data::text_input::is_standard;
+use trainer::run::folder::write_whole;
 
 use super::cleaning::{CleaningOptions, Opened, open};
 use super::failure::input;

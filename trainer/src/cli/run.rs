@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::{ArgMatches, Args, ValueEnum};
-use trainer::corpus_file::CorpusFiles;
-use trainer::pipeline::{self, Options, Reference};
-use trainer::sweep::{Sweep, SweepResult, Trials};
+use trainer::data::corpus_file::CorpusFiles;
+use trainer::run::sweep::{Sweep, SweepResult, Trials};
+use trainer::run::{self, Options, Reference};
 use trainer::{console, interrupt};
 
 use super::cleaning::{CleaningOptions, DevFor};
@@ -170,7 +170,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         sweep,
         command: config_file::to_repeat("run", matches)?,
     };
-    let done = pipeline::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
+    let done = run::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
     args.output.result(&done.metrics, || {
         let out = args.out.display();
         let sweep = done.sweep.as_ref().map_or(String::new(), SweepResult::summary);

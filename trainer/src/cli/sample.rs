@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use serde_json::json;
-use trainer::run_dir::write_whole;
-use trainer::sample;
+use trainer::data::sample;
+use trainer::run::folder::write_whole;
 
 use super::failure::usage;
 use super::output::Output;

@@ -7,8 +7,9 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use shared::corpus::Corpus;
 use shared::formats::{self, Content, Format, WriteOptions, Written};
-use trainer::text_input::{TextInput, is_standard, read_text};
-use trainer::{console, corpus_file};
+use trainer::console;
+use trainer::data::corpus_file;
+use trainer::data::text_input::{TextInput, is_standard, read_text};
 
 use super::corpora::{CorpusArgs, format};
 use super::failure::{input, usage};

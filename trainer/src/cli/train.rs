@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{ArgMatches, Args};
-use trainer::corpus_file::CorpusFiles;
+use trainer::data::corpus_file::CorpusFiles;
 use trainer::interrupt;
-use trainer::pipeline::{self, JobKind, Options};
+use trainer::run::{self, JobKind, Options};
 
 use super::config_file::{self, ConfigArgs};
 use super::corpora::TrainingCorpusArgs;
@@ -97,7 +97,7 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
         place,
         ..Options::default()
     };
-    let metrics = pipeline::train(kind, &files, corpora, &config, &spec, &options, &args.out)?;
+    let metrics = run::train(kind, &files, corpora, &config, &spec, &options, &args.out)?;
     args.output.result(&metrics, || {
         let mut text = metrics.test.as_ref().map_or(String::new(), scores::table);
         text += &format!(

@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use shared::corpus::TokenTable;
 use shared::recording::dynamics::{Negatives, SampleScheme};
-use trainer::checkpoint::Policy;
-use trainer::config::{Arithmetic, Config, Record, Schedule, WIDEST_SPAN, WordShapes};
 use trainer::console;
-use trainer::encoder::{Defaults, EncoderSpec};
-use trainer::hub::{self, Hub};
+use trainer::data::hub::{self, Hub};
+use trainer::model::encoder::{Defaults, EncoderSpec};
 use trainer::nn::{Place, parse_place};
+use trainer::training::checkpoint::Policy;
+use trainer::training::config::{Arithmetic, Config, Record, Schedule, WIDEST_SPAN, WordShapes};
 
 /// The model and how it is trained.
 #[derive(Args)]

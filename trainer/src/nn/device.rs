@@ -8,7 +8,7 @@ use candle_core::{DType, Device};
 use super::kernels::Kernels;
 use super::tensors::Tensors;
 use super::{Engine, StartingValues};
-use crate::config::Arithmetic;
+use crate::training::config::Arithmetic;
 
 /// How a model computes.
 #[derive(Debug, Clone, Default)]

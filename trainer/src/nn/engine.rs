@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 
 use super::{Dropout, Linear, Norm, Rates, Tape, Weight};
-use crate::batch::{Batch, SpanRows};
+use crate::nn::batch::{Batch, SpanRows};
 
 /// Holds the weights of one model with their gradients and AdamW's state, and computes with them.
 pub trait Engine: Send {

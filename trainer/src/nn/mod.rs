@@ -4,6 +4,7 @@
 //! CPU with [`kernels`] on packed sentences, on a GPU with [`tensors`] on padded sentences. Both record their
 //! operations on a [`Tape`], which runs the backward pass. In evaluation nothing is recorded.
 
+pub mod batch;
 mod device;
 mod engine;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod rounding;
 mod tape;
 pub mod tensors;
 mod weight;
+pub mod windows;
 
 pub use device::{Compute, Place, parse_place};
 pub use engine::{Engine, Moments, Operations};

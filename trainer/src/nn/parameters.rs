@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Compute, Engine, Group, Linear, Loss, Moments, Rates, StartingValues, Weight};
 use crate::random::uniform;
-use crate::run_dir::write_whole_at;
+use crate::run::folder::write_whole_at;
 
 /// Starting value of a parameter that no checkpoint provides.
 #[derive(Debug, Clone, Copy)]
@@ -289,7 +289,7 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Batch;
+    use crate::nn::batch::Batch;
     use crate::nn::{Masks, Pass, Tape};
     use crate::random::stream;
 

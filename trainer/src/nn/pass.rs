@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use candle_core::{D, Tensor};
 
 use super::{Engine, Linear, Masks, Norm, Operations, Tape, Weight};
-use crate::batch::{Batch, SpanRows};
+use crate::nn::batch::{Batch, SpanRows};
 
 /// The operations of a forward pass over a batch. It records them for the backward pass, and supplies the dropout
 /// masks.

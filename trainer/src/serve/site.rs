@@ -23,8 +23,8 @@ use tower_http::services::ServeFile;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::page;
-use crate::inspect;
-use crate::pipeline::{DECISIONS, DYNAMICS};
+use crate::data::inspect;
+use crate::run::{DECISIONS, DYNAMICS};
 
 /// Address of a run's files. The address itself redirects to the page with the run opened.
 pub const RUN: &str = "run/";

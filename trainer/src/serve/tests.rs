@@ -11,8 +11,8 @@ use shared::detection::threshold::Settings;
 
 use super::site::page_response;
 use super::*;
-use crate::inspect;
-use crate::pipeline::{DECISIONS, DYNAMICS};
+use crate::data::inspect;
+use crate::run::{DECISIONS, DYNAMICS};
 
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(3600);

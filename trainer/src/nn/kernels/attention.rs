@@ -11,7 +11,7 @@ use shared::exp::exp_nonpositive;
 use super::matrix::{Matrix, Target, multiply};
 use super::vectors::{lane_dot, lane_sum, vectorised};
 use super::{tensor, values};
-use crate::batch::WindowLengths;
+use crate::nn::batch::WindowLengths;
 use crate::nn::{Dropout, Tape};
 
 /// Applies attention. `qkv` is `[rows, 3 · heads · d]`, with queries, keys and values beside each other. `lengths`

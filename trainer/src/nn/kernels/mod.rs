@@ -32,7 +32,7 @@ use rayon::prelude::*;
 
 use super::engine::{Engine, Moments, Operations};
 use super::{Dropout, Linear, Norm, Rates, StartingValues, Tape, Weight, tensors};
-use crate::batch::{Batch, SpanRows};
+use crate::nn::batch::{Batch, SpanRows};
 #[cfg(test)]
 pub use cosines::sums_of_cosines;
 pub use weight::KernelWeight;

@@ -4,8 +4,8 @@
 use candle_core::{Result, Tensor};
 
 use super::{tensor, values};
-use crate::batch::WindowLengths;
 use crate::nn::Tape;
+use crate::nn::batch::WindowLengths;
 
 /// Returns `[rows, 3·d]` for `[rows, d]`: previous row, own row, next row. Beyond a window's ends there are zeros.
 ///

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 
 use super::vectors::vectorised;
 use super::{ROWS, in_chunks, tensor, values};
-use crate::batch::SpanRows;
 use crate::nn::Tape;
+use crate::nn::batch::SpanRows;
 
 /// Returns for each span `starts[start] + ends[end] + widths[width]`. All parts are `[_, d]`, the result is
 /// `[spans, d]`.

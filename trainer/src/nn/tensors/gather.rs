@@ -8,8 +8,8 @@
 use candle_core::{Result, Tensor};
 
 use super::{indices, sum_of_rows};
-use crate::batch::SpanRows;
 use crate::nn::Tape;
+use crate::nn::batch::SpanRows;
 
 /// The index of no row. It gives a row of zeros.
 pub const NONE: u32 = u32::MAX;

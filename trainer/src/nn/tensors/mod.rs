@@ -34,7 +34,7 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::engine::{Engine, Moments, Operations};
 use super::{Dropout, Linear, Norm, Rates, StartingValues, Tape, Weight};
-use crate::batch::{Batch, SpanRows};
+use crate::nn::batch::{Batch, SpanRows};
 use dropout::MaskPool;
 use store::Store;
 use weight::{TensorGradient, TensorWeight};

@@ -18,7 +18,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
-use crate::span_table::SpanTable;
+use crate::data::span_table::SpanTable;
 
 /// Number of rows in a group. Readers load or skip a group as a whole.
 const ROWS_PER_GROUP: usize = 1 << 20;

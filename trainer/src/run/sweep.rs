@@ -17,10 +17,10 @@ use shared::metrics::Window;
 use shared::report::Tried;
 
 use crate::console;
-use crate::inspect::{Opened, check_classes};
-use crate::pipeline::{Cleaning, Job, cleaned_name};
+use crate::data::inspect::{Opened, check_classes};
 use crate::random::derived_seed;
-use crate::results::Sides;
+use crate::run::results::Sides;
+use crate::run::{Cleaning, Job, cleaned_name};
 
 const RESULT: &str = "sweep.json";
 /// Folder for the scores of the trainings, one file per cleaned corpus.

@@ -14,14 +14,14 @@ use shared::recording::dyn_file::{self, RunKind};
 use shared::recording::dynamics::{Dynamics, EpochLogits, EpochScore, Precision, RunInfo};
 use shared::recording::ensemble;
 
-use crate::config::{Config, Record};
 use crate::console;
 use crate::interrupt::{self, Interrupted};
-use crate::pipeline::{CHECKPOINTS, DYNAMICS, Job, JobKind, ModelResult, RAW, checkpoint_file};
 use crate::random::{derived_seed, stream};
-use crate::run_dir::{GrowingFile, RunDir, Written};
-use crate::threshold_samples::draw;
-use crate::train::{EpochEnd, Stage, Trained, logits};
+use crate::run::folder::{GrowingFile, RunDir, Written};
+use crate::run::{CHECKPOINTS, DYNAMICS, Job, JobKind, ModelResult, RAW, checkpoint_file};
+use crate::training::config::{Config, Record};
+use crate::training::threshold_samples::draw;
+use crate::training::{EpochEnd, Stage, Trained, logits};
 
 /// Returns the last epoch in which threshold samples are needed, given the dynamics on the distant labels.
 pub(crate) type LastEpoch<'a> = &'a dyn Fn(&Dynamics) -> Result<u32>;

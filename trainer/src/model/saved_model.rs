@@ -11,14 +11,14 @@ use shared::corpus::labels::LabelSet;
 use shared::corpus::{Corpus, Entity};
 use shared::evaluation::score::{NerScore, score_entities};
 
-use crate::config::{Config, WIDEST_SPAN};
-use crate::encoder::{EncoderSpec, Vocabulary, checkpoint};
+use crate::model::encoder::{EncoderSpec, Vocabulary, checkpoint};
+use crate::model::span_model::{Found, SpanModel};
 use crate::nn::{Builder, Compute};
-use crate::pipeline::{MODEL, MODEL_CLEANED, MODEL_RAW, MODEL_WITH_DEV};
 use crate::progress::Progress;
 use crate::random::stream;
-use crate::span_model::{Found, SpanModel};
-use crate::train::{Prepared, find};
+use crate::run::{MODEL, MODEL_CLEANED, MODEL_RAW, MODEL_WITH_DEV};
+use crate::training::config::{Config, WIDEST_SPAN};
+use crate::training::{Prepared, find};
 
 /// File with the settings and the label set.
 pub const SETTINGS: &str = "dynclean.json";

@@ -9,8 +9,8 @@ use shared::recording::dyn_file::{self, RunKind};
 use shared::recording::dynamics::{Dynamics, Negatives, Precision, RunInfo};
 use shared::recording::import::{self, Imported, Layout, Recording, Text};
 
-use crate::corpus_file::CorpusOptions;
-use crate::run_dir::write_whole_by;
+use crate::data::corpus_file::CorpusOptions;
+use crate::run::folder::write_whole_by;
 
 /// Number of bytes to read at once.
 const BUFFER: usize = 1 << 20;

@@ -9,8 +9,8 @@ use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
 use super::architecture::Architecture;
 use super::tokenizer_files;
-use crate::batch::{SentenceInput, word_shape};
-use crate::windows::{Window, best_reading, windows};
+use crate::nn::batch::{SentenceInput, word_shape};
+use crate::nn::windows::{Window, best_reading, windows};
 
 /// Names of the pieces around a sentence and of the unknown piece. They are used if the tokenizer's post-processor
 /// does not give the pieces.
@@ -118,7 +118,7 @@ impl Pieces {
 
     /// Converts a sentence to rows with piece ids and positions. Words that are not `known` are converted here.
     ///
-    /// A sentence that is longer than the encoder's limit is read in several windows (see [`crate::windows`]). Its
+    /// A sentence that is longer than the encoder's limit is read in several windows (see [`crate::nn::windows`]). Its
     /// long words are then cut, so that any `max_width` words fit in a window.
     ///
     /// # Errors

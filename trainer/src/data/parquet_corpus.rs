@@ -505,7 +505,10 @@ mod tests {
         let layers = read_file(&writer.into_inner().unwrap(), &ReadOptions::default()).unwrap();
         assert!(layers.corpus.layout.parquet().is_none());
         assert!(layers.notes[0].contains("`score`") && layers.notes[0].contains("JSON Lines"), "{:?}", layers.notes);
-        assert_eq!(crate::corpus_file::cleaned_name(Path::new("a.parquet"), &layers.corpus.layout), "cleaned.jsonl");
+        assert_eq!(
+            crate::data::corpus_file::cleaned_name(Path::new("a.parquet"), &layers.corpus.layout),
+            "cleaned.jsonl"
+        );
     }
 
     #[test]

@@ -3,6 +3,12 @@
 //! Every step writes its result as its last action, and writes it whole. A step whose result exists is skipped. A
 //! training that was interrupted continues from its checkpoint. docs/RUNS.md describes the files in the folder.
 
+mod first_stage;
+pub mod folder;
+pub mod model_card;
+pub mod results;
+pub mod sweep;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -25,20 +31,20 @@ use shared::recording::dynamics::Dynamics;
 use shared::recording::prf::Prf;
 use shared::report::{self, Outcome, TestScores, Tried};
 
-use crate::checkpoint::{Checkpoint, Checkpoints, Policy};
-use crate::config::Config;
+use self::folder::{RunDir, Written, copy_whole};
+use self::model_card::Card;
+use self::results::{Metrics, Pair, Sides, TrainMetrics, of_labels_on_dev};
+use self::sweep::{SCORES, Sweep, SweepResult};
 use crate::console;
-use crate::corpus_file::{self, Corpora, CorpusFiles};
-use crate::encoder::EncoderSpec;
-use crate::inspect::{self, check_classes};
-use crate::model_card::{self, Card};
+use crate::data::corpus_file::{self, Corpora, CorpusFiles};
+use crate::data::inspect::{self, check_classes};
+use crate::model::encoder::EncoderSpec;
+use crate::model::saved_model;
 use crate::nn::{Place, Rounding};
 use crate::progress::Progress;
-use crate::results::{Metrics, Pair, Sides, TrainMetrics, of_labels_on_dev};
-use crate::run_dir::{RunDir, Written, copy_whole};
-use crate::saved_model;
-use crate::sweep::{SCORES, Sweep, SweepResult};
-use crate::train::{Prepared, Stage, Trained, evaluate};
+use crate::training::checkpoint::{Checkpoint, Checkpoints, Policy};
+use crate::training::config::Config;
+use crate::training::{Prepared, Stage, Trained, evaluate};
 
 /// File name of a run's dynamics.
 pub const DYNAMICS: &str = "dynamics.dyn";

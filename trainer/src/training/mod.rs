@@ -1,5 +1,11 @@
 //! One training: from fresh weights over all epochs, with a callback after each epoch.
 
+mod batch_order;
+pub mod checkpoint;
+pub mod config;
+mod negatives;
+pub(crate) mod threshold_samples;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,18 +21,17 @@ use shared::recording::dynamics::{EpochScore, Negatives};
 use shared::recording::prf::Prf;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::batch::SentenceInput;
-use crate::batch_order;
-use crate::checkpoint::{Checkpoint, Checkpoints, Position};
-use crate::config::{Arithmetic, Config, Record};
-use crate::encoder::EncoderSpec;
+use self::checkpoint::{Checkpoint, Checkpoints, Position};
+use self::config::{Arithmetic, Config, Record};
+use self::negatives::most_similar_negatives;
 use crate::interrupt::{self, Interrupted};
-use crate::negatives::most_similar_negatives;
+use crate::model::encoder::EncoderSpec;
+use crate::model::span_model::{Found, SpanModel, span_rows, without_overlaps};
+use crate::nn::batch::SentenceInput;
 use crate::nn::{Builder, Masks, Place, Rates};
 use crate::progress::{Progress, TRAINED};
 use crate::random::stream;
-use crate::run_dir::Written;
-use crate::span_model::{Found, SpanModel, span_rows, without_overlaps};
+use crate::run::folder::Written;
 
 /// Sentences per batch without training: packed, and padded.
 const EVALUATION_BATCH: usize = 32;

@@ -20,7 +20,7 @@ use shared::corpus::{Corpus, Entity};
 use shared::formats::tokenise;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use crate::dictionary::Dictionary;
+use crate::data::dictionary::Dictionary;
 
 /// What to do with a form that has several types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

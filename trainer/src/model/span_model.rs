@@ -10,10 +10,10 @@ use anyhow::Result;
 use candle_core::Tensor;
 use shared::corpus::span::Span;
 
-use crate::batch::{Batch, N_SHAPES, SentenceInput, SpanRows};
-use crate::config::WordShapes;
-use crate::encoder::{Encoder, EncoderSpec};
+use crate::model::encoder::{Encoder, EncoderSpec};
+use crate::nn::batch::{Batch, N_SHAPES, SentenceInput, SpanRows};
 use crate::nn::{Builder, Group, Init, Linear, Loss, Masks, Parameters, Pass, Tape, Weight};
+use crate::training::config::WordShapes;
 
 const WIDTH_EMBEDDING: usize = 150;
 const SHAPE_EMBEDDING: usize = 32;

@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 
 macro_rules! file {
     ($name:literal) => {
-        ($name, include_bytes!(concat!("../sample/", $name, ".gz")).as_slice())
+        ($name, include_bytes!(concat!("../../sample/", $name, ".gz")).as_slice())
     };
 }
 

@@ -8,8 +8,8 @@ use shared::corpus::Corpus;
 use shared::formats::{self, ReadOptions, plain_text};
 
 use crate::console;
-use crate::corpus_file::{at, bytes_of, read, read_bytes};
-use crate::parquet_corpus;
+use crate::data::corpus_file::{at, bytes_of, read, read_bytes};
+use crate::data::parquet_corpus;
 
 /// The file name that stands for standard input or output.
 pub const STANDARD: &str = "-";

@@ -12,9 +12,9 @@ use shared::formats::{
 };
 
 use crate::console;
-use crate::hub::{DatasetPart, Hub};
-use crate::parquet_corpus;
-use crate::run_dir::write_whole;
+use crate::data::hub::{DatasetPart, Hub};
+use crate::data::parquet_corpus;
+use crate::run::folder::write_whole;
 
 /// File with the tag ids, which BOND keeps beside its corpora.
 const TAG_TO_ID: &str = "tag_to_id.json";

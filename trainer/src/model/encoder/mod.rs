@@ -15,13 +15,13 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use shared::corpus::TokenTable;
 
-use crate::batch::SentenceInput;
-use crate::config::Schedule;
 use crate::console;
-use crate::hub::{Hub, ModelId};
+use crate::data::hub::{Hub, ModelId};
+use crate::nn::batch::SentenceInput;
 use crate::nn::{Builder, Compute, Pass};
 use crate::random::stream;
-use crate::run_dir::{copy_whole, write_whole_at};
+use crate::run::folder::{copy_whole, write_whole_at};
+use crate::training::config::Schedule;
 use architecture::{Architecture, CONFIG};
 use pieces::{Pieces, Reading};
 use tokenizer_files::TOKENIZER;

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 
-use crate::encoder::architecture::{Architecture, CONFIG};
-use crate::encoder::checkpoint::WEIGHTS;
-use crate::encoder::tokenizer_files::{self, BYTE_PAIRS, SETTINGS, TOKENIZER, WORD_PIECES};
-use crate::encoder::{EncoderSpec, Pretrained};
-use crate::run_dir::copy_whole;
+use crate::model::encoder::architecture::{Architecture, CONFIG};
+use crate::model::encoder::checkpoint::WEIGHTS;
+use crate::model::encoder::tokenizer_files::{self, BYTE_PAIRS, SETTINGS, TOKENIZER, WORD_PIECES};
+use crate::model::encoder::{EncoderSpec, Pretrained};
+use crate::run::folder::copy_whole;
 use cache::Cached;
 pub use dataset::DatasetPart;
 use download::{Client, Failure};

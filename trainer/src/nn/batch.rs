@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::windows::{Window, best_reading};
+use crate::nn::windows::{Window, best_reading};
 
 /// One sentence, ready for an encoder.
 ///

@@ -1,5 +1,7 @@
 //! Table with one row per candidate span, for other programs: labels, metrics, decision.
 
+mod parquet;
+
 use std::collections::BTreeMap;
 use std::io::BufWriter;
 use std::path::Path;
@@ -11,9 +13,8 @@ use shared::corpus::span::{Span, SpanId};
 use shared::detection::judge::Judge;
 use shared::recording::dynamics::Dynamics;
 
-use crate::convert::has_guids;
-use crate::run_dir::write_whole_by;
-use crate::span_parquet;
+use crate::data::convert::has_guids;
+use crate::run::folder::write_whole_by;
 
 /// The table gives reasons only for labels with less trust than this. The reasons of all spans would make up most
 /// of it.
@@ -63,7 +64,7 @@ impl<'a> SpanTable<'a> {
     pub fn write(&self, out: &Path, format: TableFormat) -> Result<()> {
         match format {
             TableFormat::Csv => self.write_csv(out),
-            TableFormat::Parquet => write_whole_by(out, |file| span_parquet::write(self, file)),
+            TableFormat::Parquet => write_whole_by(out, |file| parquet::write(self, file)),
         }
     }
 

@@ -19,7 +19,7 @@ use shared::recording::dynamics::EpochScore;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::interrupt;
-use crate::run_dir::{Written, write_whole_at};
+use crate::run::folder::{Written, write_whole_at};
 
 /// Version of the file layout.
 const VERSION: u32 = 1;

@@ -10,11 +10,11 @@ use shared::corpus::decision::Side;
 use shared::detection::estimate::Estimate;
 use shared::evaluation::score::NerScore;
 
-use crate::config::Config;
-use crate::encoder::BUILTIN;
-use crate::hub::{DatasetPart, ModelId};
-use crate::inspect::threshold_line;
-use crate::results::Metrics;
+use crate::data::hub::{DatasetPart, ModelId};
+use crate::data::inspect::threshold_line;
+use crate::model::encoder::BUILTIN;
+use crate::run::results::Metrics;
+use crate::training::config::Config;
 
 /// File of the card in a model's folder.
 pub const FILE: &str = "README.md";

@@ -1,0 +1,13 @@
+//! Corpora, dictionaries and recordings on disk and from the hub.
+
+pub mod annotate;
+pub mod convert;
+pub mod corpus_file;
+pub mod dictionary;
+pub mod hub;
+pub mod inspect;
+mod parquet_corpus;
+#[allow(missing_docs)]
+pub mod sample;
+pub mod span_table;
+pub mod text_input;

@@ -1,0 +1,5 @@
+//! Encoders, the span model, and trained models on disk.
+
+pub mod encoder;
+pub mod saved_model;
+pub mod span_model;
