@@ -8,11 +8,11 @@ use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
 use trainer::model::encoder::EncoderSpec;
+use trainer::model::span_model::WordShapes;
 use trainer::model::span_model::{SpanModel, span_rows};
 use trainer::nn::batch::{Batch, SentenceInput};
 use trainer::nn::{Builder, Compute, Masks, Pass, Rates, Tape};
 use trainer::random::stream;
-use trainer::training::config::WordShapes;
 
 const FAMILIES: [&str; 5] = ["bert-uncased", "bert-cased", "roberta", "xlm-roberta", "distilbert"];
 

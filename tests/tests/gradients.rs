@@ -11,11 +11,11 @@ use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
 use trainer::model::encoder::EncoderSpec;
+use trainer::model::span_model::WordShapes;
 use trainer::model::span_model::{SpanModel, span_rows};
 use trainer::nn::batch::SentenceInput;
 use trainer::nn::{Builder, Compute, Masks, Rates};
 use trainer::random::stream;
-use trainer::training::config::WordShapes;
 
 #[derive(Deserialize)]
 struct Golden {

@@ -13,14 +13,17 @@ use cpu_time::ProcessTime;
 use shared::corpus::Corpus;
 use shared::formats::{ReadOptions, read};
 use shared::recording::dynamics::{Negatives, SampleScheme};
+use trainer::files::Written;
 use trainer::model::encoder::EncoderSpec;
+use trainer::model::inference::{Prepared, logits};
 use trainer::model::span_model::SpanModel;
+use trainer::model::span_model::WordShapes;
+use trainer::nn::{Arithmetic, Schedule};
 use trainer::nn::{Builder, Compute, Place, parse_place};
 use trainer::random::stream;
-use trainer::run::folder::Written;
+use trainer::training::Stage;
 use trainer::training::checkpoint::Checkpoints;
-use trainer::training::config::{Arithmetic, Config, Record, Schedule, WordShapes};
-use trainer::training::{Prepared, Stage, logits};
+use trainer::training::config::{Config, Record};
 
 #[derive(Parser)]
 struct Args {

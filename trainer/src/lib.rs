@@ -11,6 +11,7 @@ extern crate self as trainer;
 pub mod cli;
 pub mod console;
 pub mod data;
+pub mod files;
 pub mod interrupt;
 pub mod memory;
 pub mod model;

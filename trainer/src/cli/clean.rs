@@ -11,7 +11,7 @@ use shared::formats::WriteOptions;
 use trainer::console;
 use trainer::data::corpus_file::{self, CorpusOptions};
 use trainer::data::inspect;
-use trainer::run::folder::write_whole;
+use trainer::files::write_whole;
 
 use super::cleaning::{CleaningOptions, Opened, open};
 use super::corpora::CorpusArgs;

@@ -10,7 +10,7 @@ use shared::recording::dynamics::Precision;
 use trainer::console;
 use trainer::data::convert::{self, Conversion};
 use trainer::data::corpus_file;
-use trainer::training::config::WIDEST_SPAN;
+use trainer::model::span_model::WIDEST_SPAN;
 
 use super::corpora::{CorpusArgs, format};
 use super::failure::input;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use trainer::data::hub::{self, Hub};
+use trainer::model::encoder::fetch;
 
 use super::failure::input;
 use super::output::Output;
@@ -39,6 +40,6 @@ pub fn carry_out(args: &Fetch) -> Result<()> {
     if args.offline {
         hub::stay_offline();
     }
-    let folder = input(Hub::from_env()?.fetch(&args.model, args.out.as_deref()))?;
+    let folder = input(fetch(&Hub::from_env()?, &args.model, args.out.as_deref()))?;
     args.output.done(&json!({ "encoder": folder }), format_args!("{}", folder.display()))
 }

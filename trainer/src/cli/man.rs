@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
 
-use trainer::run::folder::write_whole;
+use trainer::files::write_whole;
 
 use super::failure::EXIT_CODES;
 use super::{Cli, output};

@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shared::corpus::Corpus;
+use trainer::files::write_whole_by;
 use trainer::model::saved_model::SavedModel;
 use trainer::model::span_model::Found;
-use trainer::run::folder::write_whole_by;
 
 use super::failure::input;
 use super::output::{Output, check_distinct, check_files};

@@ -10,7 +10,7 @@ use shared::detection::threshold::Settings;
 use shared::report::{self, Outcome, TestScores, Tried};
 use trainer::console;
 use trainer::data::text_input::is_standard;
-use trainer::run::folder::write_whole;
+use trainer::files::write_whole;
 
 use super::cleaning::{CleaningOptions, Opened, open};
 use super::failure::input;

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use serde_json::json;
 use trainer::data::sample;
-use trainer::run::folder::write_whole;
+use trainer::files::write_whole;
 
 use super::failure::usage;
 use super::output::Output;

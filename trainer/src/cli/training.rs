@@ -9,9 +9,11 @@ use shared::recording::dynamics::{Negatives, SampleScheme};
 use trainer::console;
 use trainer::data::hub::{self, Hub};
 use trainer::model::encoder::{Defaults, EncoderSpec};
+use trainer::model::span_model::{WIDEST_SPAN, WordShapes};
+use trainer::nn::{Arithmetic, Schedule};
 use trainer::nn::{Place, parse_place};
 use trainer::training::checkpoint::Policy;
-use trainer::training::config::{Arithmetic, Config, Record, Schedule, WIDEST_SPAN, WordShapes};
+use trainer::training::config::{Config, Record};
 
 /// The model and how it is trained.
 #[derive(Args)]

@@ -10,7 +10,7 @@ use shared::recording::dynamics::{Dynamics, Negatives, Precision, RunInfo};
 use shared::recording::import::{self, Imported, Layout, Recording, Text};
 
 use crate::data::corpus_file::CorpusOptions;
-use crate::run::folder::write_whole_by;
+use crate::files::write_whole_by;
 
 /// Number of bytes to read at once.
 const BUFFER: usize = 1 << 20;

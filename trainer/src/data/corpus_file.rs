@@ -14,7 +14,7 @@ use shared::formats::{
 use crate::console;
 use crate::data::hub::{DatasetPart, Hub};
 use crate::data::parquet_corpus;
-use crate::run::folder::write_whole;
+use crate::files::write_whole;
 
 /// File with the tag ids, which BOND keeps beside its corpora.
 const TAG_TO_ID: &str = "tag_to_id.json";

@@ -1,5 +1,6 @@
 //! Encoders, the span model, and trained models on disk.
 
 pub mod encoder;
+pub mod inference;
 pub mod saved_model;
 pub mod span_model;

@@ -7,23 +7,37 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
 use shared::corpus::labels::LabelSet;
 use shared::corpus::{Corpus, Entity};
 use shared::evaluation::score::{NerScore, score_entities};
 
-use crate::model::encoder::{EncoderSpec, Vocabulary, checkpoint};
-use crate::model::span_model::{Found, SpanModel};
+use super::encoder::{EncoderSpec, Vocabulary, checkpoint};
+use super::inference::{Prepared, find};
+use super::span_model::{Found, SpanModel, WIDEST_SPAN, WordShapes};
 use crate::nn::{Builder, Compute};
 use crate::progress::Progress;
 use crate::random::stream;
-use crate::run::{MODEL, MODEL_CLEANED, MODEL_RAW, MODEL_WITH_DEV};
-use crate::training::config::{Config, WIDEST_SPAN};
-use crate::training::{Prepared, find};
 
+/// Folder, inside a run, of the model trained on the unchanged distant labels.
+pub const MODEL_RAW: &str = "model-raw";
+/// Folder, inside a run, of the model trained on the cleaned labels.
+pub const MODEL_CLEANED: &str = "model-cleaned";
+/// Folder, inside a run, of the model trained on the cleaned labels and on dev.
+pub const MODEL_WITH_DEV: &str = "model-with-dev";
+/// Folder of the model of a single training.
+pub const MODEL: &str = "model";
 /// File with the settings and the label set.
 pub const SETTINGS: &str = "dynclean.json";
 /// File with the weights.
 pub const WEIGHTS: &str = "model.safetensors";
+
+/// The settings of its training that a model needs.
+#[derive(Deserialize)]
+struct Saved {
+    max_span_width: u32,
+    word_shapes: WordShapes,
+}
 
 /// A trained model that can label text.
 pub struct SavedModel {
@@ -45,16 +59,16 @@ impl SavedModel {
         let folder = model_folder(folder)?;
         let file = folder.join(SETTINGS);
         let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let (config, labels): (Config, LabelSet) =
+        let (saved, labels): (Saved, LabelSet) =
             serde_json::from_slice(&json).with_context(|| format!("{} is damaged", file.display()))?;
-        let max_span_width = config.max_span_width;
+        let max_span_width = saved.max_span_width;
         ensure!(
             (1..=WIDEST_SPAN).contains(&max_span_width) && labels.n_types() < usize::from(u16::MAX),
             "{} is damaged: spans of {max_span_width} tokens, {} types",
             file.display(),
             labels.n_types()
         );
-        let mut builder = Builder::new(stream(config.seed, "weights"), Compute::default()).without_training();
+        let mut builder = Builder::new(stream(0, "weights"), Compute::default()).without_training();
         let spec = match Vocabulary::open(&folder)? {
             Some(vocabulary) => {
                 // Other encoders read their weights themselves.
@@ -66,7 +80,7 @@ impl SavedModel {
                 EncoderSpec::open(name, &Default::default())?
             }
         };
-        let model = SpanModel::new(&spec, builder, labels.n_types() + 1, max_span_width, false, config.word_shapes)
+        let model = SpanModel::new(&spec, builder, labels.n_types() + 1, max_span_width, false, saved.word_shapes)
             .with_context(|| format!("the model in {}", folder.display()))?;
         if let Some(name) = model.parameters.fresh().first() {
             bail!("{} lacks {name}: it is not a model that `trainer` saved", folder.join(WEIGHTS).display());

@@ -8,17 +8,44 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use candle_core::Tensor;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use shared::corpus::span::Span;
 
 use crate::model::encoder::{Encoder, EncoderSpec};
 use crate::nn::batch::{Batch, N_SHAPES, SentenceInput, SpanRows};
 use crate::nn::{Builder, Group, Init, Linear, Loss, Masks, Parameters, Pass, Tape, Weight};
-use crate::training::config::WordShapes;
+
+/// Upper limit for the width of candidate spans, in tokens. No entity is wider.
+pub const WIDEST_SPAN: u32 = 10_000;
 
 const WIDTH_EMBEDDING: usize = 150;
 const SHAPE_EMBEDDING: usize = 32;
 const HIDDEN: usize = 150;
 const DROPOUT: f32 = 0.2;
+
+/// Whether the span model has an embedding of word shapes (capitals, digits, punctuation).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum WordShapes {
+    /// Only if the encoder ignores case
+    Auto,
+    /// Always
+    On,
+    /// Never
+    Off,
+}
+
+impl WordShapes {
+    /// Returns whether the embedding is used with an encoder that ignores case, or with one that does not.
+    pub fn are_used(self, is_blind_to_case: bool) -> bool {
+        match self {
+            Self::Auto => is_blind_to_case,
+            Self::On => true,
+            Self::Off => false,
+        }
+    }
+}
 
 /// Encoder, span classifier and their parameters.
 pub struct SpanModel {

@@ -4,11 +4,40 @@ use std::fmt;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
+use serde::{Deserialize, Serialize};
 
 use super::kernels::Kernels;
 use super::tensors::Tensors;
 use super::{Engine, StartingValues};
-use crate::training::config::Arithmetic;
+
+/// Number format and operations of a training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arithmetic {
+    /// f32, with this program's own CPU kernels, on packed batches in random order.
+    #[default]
+    Kernels,
+    /// f32, with the tensor operations of a GPU, on padded batches of sentences of similar length.
+    TensorsF32,
+    /// Like [`Self::TensorsF32`], but with matrix products in bf16.
+    TensorsBf16,
+}
+
+impl Arithmetic {
+    /// Returns whether it is the default.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns a name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kernels => "kernels of the CPU",
+            Self::TensorsF32 => "tensor operations, f32",
+            Self::TensorsBf16 => "tensor operations, bf16",
+        }
+    }
+}
 
 /// How a model computes.
 #[derive(Debug, Clone, Default)]

@@ -8,8 +8,8 @@ use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Compute, Engine, Group, Linear, Loss, Moments, Rates, StartingValues, Weight};
+use crate::files::write_whole_at;
 use crate::random::uniform;
-use crate::run::folder::write_whole_at;
 
 /// Starting value of a parameter that no checkpoint provides.
 #[derive(Debug, Clone, Copy)]

@@ -14,17 +14,19 @@ use shared::recording::dyn_file::{self, RunKind};
 use shared::recording::dynamics::{Dynamics, EpochLogits, EpochScore, Precision, RunInfo};
 use shared::recording::ensemble;
 
+use super::folder::RunDir;
+use super::job::{CHECKPOINTS, DYNAMICS, Job, JobKind, ModelResult, RAW, checkpoint_file};
 use crate::console;
+use crate::files::{GrowingFile, Written};
 use crate::interrupt::{self, Interrupted};
+use crate::model::inference::logits;
 use crate::random::{derived_seed, stream};
-use crate::run::folder::{GrowingFile, RunDir, Written};
-use crate::run::{CHECKPOINTS, DYNAMICS, Job, JobKind, ModelResult, RAW, checkpoint_file};
 use crate::training::config::{Config, Record};
 use crate::training::threshold_samples::draw;
-use crate::training::{EpochEnd, Stage, Trained, logits};
+use crate::training::{EpochEnd, Stage, Trained};
 
 /// Returns the last epoch in which threshold samples are needed, given the dynamics on the distant labels.
-pub(crate) type LastEpoch<'a> = &'a dyn Fn(&Dynamics) -> Result<u32>;
+pub(super) type LastEpoch<'a> = &'a dyn Fn(&Dynamics) -> Result<u32>;
 
 /// A member of the ensemble: one training on the distant labels and one with threshold samples.
 struct Member {
@@ -79,7 +81,7 @@ impl Job<'_> {
     ///
     /// Threshold samples are recorded up to the last epoch in which they are needed. Without `last_epoch` they are
     /// recorded after every epoch.
-    pub(crate) fn record(&self, last_epoch: Option<LastEpoch>) -> Result<ModelResult> {
+    pub(super) fn record(&self, last_epoch: Option<LastEpoch>) -> Result<ModelResult> {
         let path = self.dir.path(DYNAMICS);
         let members = Member::all(self.config);
         if let (Some(done), true) = (self.dir.read_json(RAW)?, path.is_file()) {

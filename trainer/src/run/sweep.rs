@@ -4,27 +4,18 @@
 //! Only retraining is repeated, once per cleaned corpus: settings that give the same cleaned corpus share the
 //! training. Only the chosen model is scored on test. Otherwise the choice would be made on test.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use shared::corpus::labels::LabelSet;
-use shared::detection::judge::Judge;
 use shared::detection::threshold::{Action, Metric, Rule, Settings, Thresholds};
 use shared::evaluation::quality::NoiseDetection;
 use shared::metrics::Window;
 use shared::report::Tried;
 
-use crate::console;
-use crate::data::inspect::{Opened, check_classes};
-use crate::random::derived_seed;
+use crate::data::inspect::check_classes;
 use crate::run::results::Sides;
-use crate::run::{Cleaning, Job, cleaned_name};
-
-const RESULT: &str = "sweep.json";
-/// Folder for the scores of the trainings, one file per cleaned corpus.
-pub(crate) const SCORES: &str = "sweep";
 
 /// The settings to try: every combination of the lists. If a list is empty, the setting stays as given on the
 /// command line, or automatic.
@@ -50,7 +41,7 @@ pub struct Sweep {
     /// Whether to also try leaving one or both sides unjudged.
     sides: TrySides,
     /// Number of trainings on each cleaned corpus, each with its own seed. Dev F1 is their mean.
-    seeds: u32,
+    pub(super) seeds: u32,
 }
 
 impl Default for Sweep {
@@ -149,12 +140,6 @@ pub struct Combination {
     pub dev_f1: Vec<f64>,
     /// Mean of `dev_f1`.
     pub mean_dev_f1: Option<f64>,
-}
-
-/// Scores of the trainings on one cleaned corpus.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Scores {
-    dev_f1: Vec<f64>,
 }
 
 impl Sweep {
@@ -257,13 +242,13 @@ impl Sweep {
     }
 
     /// Returns whether there is more than one combination, or more than one seed.
-    pub(crate) fn is_choice(&self, base: &Settings) -> bool {
+    pub(super) fn is_choice(&self, base: &Settings) -> bool {
         self.seeds > 1 || self.combinations(base) != [base.clone()]
     }
 
     /// Returns the largest possible number of trainings, if `adjust` is applied to the automatic settings of the
     /// run.
-    pub(crate) fn most_trainings(&self, adjust: impl Fn(&mut Settings)) -> u32 {
+    pub(super) fn most_trainings(&self, adjust: impl Fn(&mut Settings)) -> u32 {
         let mut base =
             Settings { negatives: Rule::Auto, positives: Rule::Auto, dictionary_check: true, ..Settings::paper() };
         adjust(&mut base);
@@ -284,7 +269,7 @@ impl Sweep {
     }
 
     /// Returns all combinations, each once.
-    fn combinations(&self, base: &Settings) -> Vec<Settings> {
+    pub(super) fn combinations(&self, base: &Settings) -> Vec<Settings> {
         let mut all = vec![base.clone()];
         vary(&mut all, &self.windows, |settings, window| match window {
             WindowChoice::Base => {}
@@ -339,131 +324,15 @@ fn vary<T>(all: &mut Vec<Settings>, values: &[T], set: impl Fn(&mut Settings, &T
         all.iter().flat_map(|settings| values.iter().map(|value| with(settings, value)).collect::<Vec<_>>()).collect();
 }
 
-impl Job<'_> {
-    /// Tries all combinations. Returns the cleaning whose models are best on dev; with equal scores, the first.
-    pub(crate) fn sweep(
-        &self,
-        sweep: &Sweep,
-        recorded: &Opened,
-        base: &Settings,
-        raw_dev_f1: f64,
-    ) -> Result<(Cleaning, SweepResult)> {
-        let cleaning = |settings: &Settings| -> Result<Cleaning> {
-            let judge = Judge::new(&recorded.dynamics, settings.window, settings.metric)?;
-            self.decide(recorded, judge, settings.clone())
-        };
-        // Decide all combinations before the first training, so that a mistake in the last one shows at once.
-        let decided = sweep.combinations(base).into_iter().map(|settings| {
-            let cleaning = cleaning(&settings).with_context(|| format!("the combination {}", describe(&settings)))?;
-            Ok(Combination {
-                settings,
-                removed: Sides::of(&cleaning.summary, |c| c.removed),
-                relabelled: Sides::of(&cleaning.summary, |c| c.relabelled),
-                thresholds: cleaning.summary.thresholds,
-                noise: cleaning.noise,
-                cleaned: cleaning.digest,
-                dev_f1: Vec::new(),
-                mean_dev_f1: None,
-            })
-        });
-        let mut combinations = decided.collect::<Result<Vec<Combination>>>()?;
-        let mut best: Option<(f64, usize, String)> = None;
-        let mut done: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        let n = combinations.len();
-        for (i, combination) in combinations.iter_mut().enumerate() {
-            let digest = combination.cleaned.clone();
-            if let Some(dev_f1) = done.get(&digest) {
-                combination.set_scores(dev_f1.clone());
-                continue;
-            }
-            if sweep.seeds == 1 && combination.changes_nothing() {
-                combination.set_scores(vec![raw_dev_f1]);
-            } else {
-                let title = format!("trying {}/{n}: {}", i + 1, describe(&combination.settings));
-                combination.set_scores(self.try_cleaning(&title, &cleaning(&combination.settings)?, sweep.seeds)?);
-            }
-            done.insert(digest.clone(), combination.dev_f1.clone());
-            let Some(mean) = combination.mean_dev_f1 else { continue };
-            // For the best combination, the last checkpoint of its first training holds the model to be tested.
-            // The checkpoint of the beaten combination is not needed any more.
-            let beaten = match &best {
-                Some((f1, ..)) if mean <= *f1 => Some(digest),
-                _ => best.replace((mean, i, digest)).map(|(.., beaten)| beaten),
-            };
-            if let Some(beaten) = beaten {
-                self.forget(&cleaned_name(&beaten))?;
-            }
-        }
-        let (_, chosen, _) =
-            best.context("every combination of the sweep removed every entity; choose other thresholds")?;
-        let settings = combinations.get(chosen).map_or(base, |c| &c.settings);
-        let cleaning = cleaning(settings)?;
-        let result = SweepResult { seeds: sweep.seeds, raw_dev_f1, chosen, combinations };
-        self.dir.write_json(RESULT, &result)?;
-        Ok((cleaning, result))
-    }
-
-    /// Removes the scores of combinations that an earlier start tried and this one did not.
-    pub(crate) fn forget_other_sweeps(&self, this: Option<&SweepResult>) -> Result<()> {
-        if this.is_none() {
-            self.dir.remove(RESULT)?;
-        }
-        let cleaned = this.map_or(&[][..], |sweep| &sweep.combinations).iter().map(|c| scores_file(&c.cleaned));
-        let kept: BTreeSet<PathBuf> = cleaned.map(|file| self.dir.path(&file)).collect();
-        let Ok(files) = std::fs::read_dir(self.dir.path(SCORES)) else { return Ok(()) };
-        for file in files.flatten().map(|entry| entry.path()).filter(|file| !kept.contains(file)) {
-            std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-        }
-        Ok(())
-    }
-
-    /// Returns the dev F1 of trainings on a cleaned corpus, by seed. Trainings that an earlier start finished are
-    /// not repeated.
-    fn try_cleaning(&self, title: &str, cleaning: &Cleaning, seeds: u32) -> Result<Vec<f64>> {
-        let file = scores_file(&cleaning.digest);
-        let mut scores: Scores = self.dir.read_json(&file)?.unwrap_or_default();
-        if cleaning.corpus.entities.is_empty() {
-            return Ok(Vec::new());
-        }
-        if (scores.dev_f1.len() as u32) < seeds {
-            console::status(title);
-        }
-        for number in scores.dev_f1.len() as u32 + 1..=seeds {
-            // The first training is the one that the run itself does on this corpus.
-            let (name, config) = match number {
-                1 => (cleaned_name(&cleaning.digest), self.config.clone()),
-                _ => {
-                    let seed = derived_seed(self.config.seed, &format!("retraining {number}"));
-                    (format!("{}-{number}", cleaned_name(&cleaning.digest)), self.config.with_seed(seed))
-                }
-            };
-            let title = format!("cleaned, seed {number}");
-            let trained = self.train(&name, &self.stage(&title, &cleaning.corpus, &config))?;
-            scores.dev_f1.push(trained.dev_f1());
-            self.dir.write_json(&file, &scores)?;
-            if number > 1 {
-                self.forget(&name)?;
-            }
-        }
-        scores.dev_f1.truncate(seeds as usize);
-        Ok(scores.dev_f1)
-    }
-}
-
-/// Returns the name of the file with the scores of the trainings on this cleaned corpus.
-fn scores_file(digest: &str) -> String {
-    format!("{SCORES}/{digest}.json")
-}
-
 impl Combination {
     /// Returns whether no label is changed. The model on the unchanged labels exists already.
-    fn changes_nothing(&self) -> bool {
+    pub(super) fn changes_nothing(&self) -> bool {
         let Sides { positives, negatives } = self.removed;
         let relabelled = &self.relabelled;
         positives + negatives + relabelled.positives + relabelled.negatives == 0
     }
 
-    fn set_scores(&mut self, dev_f1: Vec<f64>) {
+    pub(super) fn set_scores(&mut self, dev_f1: Vec<f64>) {
         self.mean_dev_f1 = (!dev_f1.is_empty()).then(|| dev_f1.iter().sum::<f64>() / dev_f1.len() as f64);
         self.dev_f1 = dev_f1;
     }
@@ -520,7 +389,7 @@ impl SweepResult {
 }
 
 /// Describes settings in one line.
-fn describe(settings: &Settings) -> String {
+pub(super) fn describe(settings: &Settings) -> String {
     let rule = |rule: Rule| match rule {
         Rule::Auto => "auto".to_owned(),
         Rule::Quantile(q) => format!("quantile {q}"),

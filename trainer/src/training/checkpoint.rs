@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use shared::recording::dynamics::EpochScore;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::files::{Written, write_whole_at};
 use crate::interrupt;
-use crate::run::folder::{Written, write_whole_at};
 
 /// Version of the file layout.
 const VERSION: u32 = 1;

@@ -4,8 +4,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use shared::recording::dynamics::{Negatives, SampleScheme};
 
-/// Upper limit for the width of candidate spans, in tokens. No entity is wider.
-pub const WIDEST_SPAN: u32 = 10_000;
+use crate::model::span_model::WordShapes;
+use crate::nn::{Arithmetic, Schedule};
 
 /// All settings that, together with the data, determine a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,57 +51,6 @@ pub struct Config {
     pub arithmetic: Arithmetic,
 }
 
-/// Number format and operations of a training.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arithmetic {
-    /// f32, with this program's own CPU kernels, on packed batches in random order.
-    #[default]
-    Kernels,
-    /// f32, with the tensor operations of a GPU, on padded batches of sentences of similar length.
-    TensorsF32,
-    /// Like [`Self::TensorsF32`], but with matrix products in bf16.
-    TensorsBf16,
-}
-
-impl Arithmetic {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Returns a name for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Kernels => "kernels of the CPU",
-            Self::TensorsF32 => "tensor operations, f32",
-            Self::TensorsBf16 => "tensor operations, bf16",
-        }
-    }
-}
-
-/// Course of the learning rates after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// The learning rates stay constant
-    Constant,
-    /// The learning rates fall linearly, to 0 right after the last step
-    Linear,
-}
-
-impl Schedule {
-    /// Returns the factor on the learning rates at `step` (from 0) of `steps`.
-    pub fn factor(self, step: usize, steps: usize, warmup: usize) -> f32 {
-        if step < warmup {
-            return (step + 1) as f32 / warmup as f32;
-        }
-        match self {
-            Self::Constant => 1.0,
-            Self::Linear => steps.saturating_sub(step) as f32 / steps.saturating_sub(warmup).max(1) as f32,
-        }
-    }
-}
-
 /// The logits that are recorded as training dynamics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -112,29 +61,6 @@ pub enum Record {
     /// Logits of the training passes themselves: no extra pass, but noisier
     #[value(name = "train")]
     Training,
-}
-
-/// Whether the span model has an embedding of word shapes (capitals, digits, punctuation).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum WordShapes {
-    /// Only if the encoder ignores case
-    Auto,
-    /// Always
-    On,
-    /// Never
-    Off,
-}
-
-impl WordShapes {
-    /// Returns whether the embedding is used with an encoder that ignores case, or with one that does not.
-    pub fn are_used(self, is_blind_to_case: bool) -> bool {
-        match self {
-            Self::Auto => is_blind_to_case,
-            Self::On => true,
-            Self::Off => false,
-        }
-    }
 }
 
 impl Config {
@@ -168,18 +94,5 @@ impl Config {
             pairs.push(("computed by", self.arithmetic.name().to_owned()));
         }
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_rise_then_stay_or_fall() {
-        let at = |schedule: Schedule| [0, 3, 4, 9].map(|step| schedule.factor(step, 10, 4));
-        assert_eq!(at(Schedule::Constant), [0.25, 1.0, 1.0, 1.0]);
-        assert_eq!(at(Schedule::Linear), [0.25, 1.0, 1.0, 1.0 / 6.0]);
-        assert_eq!(Schedule::Constant.factor(0, 10, 0), 1.0);
     }
 }

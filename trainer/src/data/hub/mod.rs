@@ -3,6 +3,7 @@
 mod cache;
 mod dataset;
 mod download;
+pub mod layout;
 mod progress;
 
 use std::env;
@@ -12,11 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 
-use crate::model::encoder::architecture::{Architecture, CONFIG};
-use crate::model::encoder::checkpoint::WEIGHTS;
-use crate::model::encoder::tokenizer_files::{self, BYTE_PAIRS, SETTINGS, TOKENIZER, WORD_PIECES};
-use crate::model::encoder::{EncoderSpec, Pretrained};
-use crate::run::folder::copy_whole;
+use self::layout::{BYTE_PAIRS, CONFIG, SETTINGS, TOKENIZER, WEIGHTS, WORD_PIECES};
 use cache::Cached;
 pub use dataset::DatasetPart;
 use download::{Client, Failure};
@@ -135,36 +132,10 @@ impl Hub {
         bail!("the model {id} changed on the hub while it was downloaded; try again")
     }
 
-    /// Downloads a model that is not in the cache, and copies it to `out` if that is given. Returns the folder to
-    /// use as encoder.
-    ///
-    /// # Errors
-    /// The same as [`folder`](Self::folder), or when the model cannot be used as an encoder, or a file cannot be
-    /// written.
-    pub fn fetch(&self, model: &str, out: Option<&Path>) -> Result<PathBuf> {
-        let id = ModelId::parse(model).with_context(|| {
-            format!("{model:?} is no model id; one is NAME or ORGANISATION/NAME, with @REVISION if need be")
-        })?;
-        let folder = self.folder(&id, |folder| Architecture::open(folder).map(drop))?;
-        // Find out now whether the model can be used, and not later on a machine without a network.
-        let opened = Pretrained::open(&folder).map(|spec| EncoderSpec::Pretrained(Box::new(spec)));
-        opened.and_then(|spec| spec.check_weights()).with_context(|| format!("encoder {id}"))?;
-        let Some(out) = out else { return Ok(folder) };
-        let weights = WEIGHTS.into_iter().find(|name| folder.join(name).is_file());
-        let small = [CONFIG, TOKENIZER, SETTINGS, WORD_PIECES].into_iter().chain(BYTE_PAIRS);
-        // Copy the weights last: a folder that has them is complete.
-        for name in small.chain(weights).filter(|name| folder.join(name).is_file()) {
-            copy_whole(&folder.join(name), &out.join(name))?;
-        }
-        Ok(out.to_owned())
-    }
-
     /// Returns the folder of a model if the cache has all files that it needs.
     fn cached(&self, id: &ModelId) -> Option<PathBuf> {
         let folder = Cached::new(&self.cache, id).snapshot()?;
-        let has = |name: &str| folder.join(name).is_file();
-        let is_whole = has(CONFIG) && tokenizer_files::are_complete(&folder) && WEIGHTS.into_iter().any(has);
-        is_whole.then_some(folder)
+        layout::is_whole(&folder).then_some(folder)
     }
 
     /// Downloads the files that an encoder needs and the cache does not have.

@@ -14,7 +14,7 @@ use shared::detection::judge::Judge;
 use shared::recording::dynamics::Dynamics;
 
 use crate::data::convert::has_guids;
-use crate::run::folder::write_whole_by;
+use crate::files::write_whole_by;
 
 /// The table gives reasons only for labels with less trust than this. The reasons of all spans would make up most
 /// of it.

@@ -6,8 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Name of the configuration file in a model folder.
-pub const CONFIG: &str = "config.json";
+use crate::data::hub::layout::CONFIG;
 
 /// Family of models. Families differ in the names of tensors and settings, in positions and in token types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

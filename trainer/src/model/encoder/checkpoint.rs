@@ -8,9 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::torch_zip;
-
-/// Names of the weights file, in the order of preference.
-pub const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+use crate::data::hub::layout::WEIGHTS;
 
 /// Prefixes of the encoder's tensors in checkpoints of a whole task model.
 const PREFIXES: [&str; 3] = ["bert.", "roberta.", "distilbert."];

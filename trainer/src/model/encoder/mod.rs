@@ -3,6 +3,7 @@
 pub mod architecture;
 mod builtin;
 pub mod checkpoint;
+mod fetch;
 mod pieces;
 pub mod tokenizer_files;
 mod torch_zip;
@@ -16,17 +17,18 @@ use rayon::prelude::*;
 use shared::corpus::TokenTable;
 
 use crate::console;
+use crate::data::hub::layout::{BYTE_PAIRS, CONFIG, SETTINGS, TOKENIZER, WEIGHTS, WORD_PIECES};
 use crate::data::hub::{Hub, ModelId};
+use crate::files::{copy_whole, write_whole_at};
+use crate::nn::Schedule;
 use crate::nn::batch::SentenceInput;
 use crate::nn::{Builder, Compute, Pass};
 use crate::random::stream;
-use crate::run::folder::{copy_whole, write_whole_at};
-use crate::training::config::Schedule;
-use architecture::{Architecture, CONFIG};
+use architecture::Architecture;
 use pieces::{Pieces, Reading};
-use tokenizer_files::TOKENIZER;
 
 pub use builtin::Vocabulary;
+pub use fetch::fetch;
 
 /// Name of the built-in encoder, which needs no download.
 pub const BUILTIN: &str = "builtin";
@@ -60,10 +62,7 @@ impl Pretrained {
 
     /// Returns the files that, together with the program, determine the encoder's result.
     fn files(&self) -> Vec<PathBuf> {
-        let tokenizer = [
-            &[TOKENIZER, tokenizer_files::SETTINGS, tokenizer_files::WORD_PIECES],
-            tokenizer_files::BYTE_PAIRS.as_slice(),
-        ];
+        let tokenizer = [&[TOKENIZER, SETTINGS, WORD_PIECES], BYTE_PAIRS.as_slice()];
         let names = [CONFIG].into_iter().chain(tokenizer.concat());
         let paths = names.map(|name| self.folder.join(name)).filter(|path| path.is_file());
         paths.chain([self.weights.clone()]).collect()
@@ -103,7 +102,7 @@ impl Pretrained {
 
     /// Writes config.json, tokenizer.json and the other files that a model folder needs besides the weights.
     fn save(&self, folder: &Path) -> Result<()> {
-        for name in [CONFIG, tokenizer_files::SETTINGS] {
+        for name in [CONFIG, SETTINGS] {
             let (from, to) = (self.folder.join(name), folder.join(name));
             if from.is_file() {
                 copy_whole(&from, &to)?;
@@ -264,7 +263,7 @@ fn folder_of(name: &str, hub: impl FnOnce() -> Result<Hub>) -> Result<PathBuf> {
             "there is no such folder, and it cannot be a model id of the hub (NAME or ORGANISATION/NAME, with \
              @REVISION if need be). Give a folder with {CONFIG}, {TOKENIZER} and {} (as Hugging Face models have), a \
              model id, or `{BUILTIN}`",
-            checkpoint::WEIGHTS[0]
+            WEIGHTS[0]
         );
     };
     hub()?.folder(&id, |folder| Architecture::open(folder).map(drop))

@@ -14,14 +14,7 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
-/// File with a complete tokenizer.
-pub const TOKENIZER: &str = "tokenizer.json";
-/// Settings in the same folder.
-pub const SETTINGS: &str = "tokenizer_config.json";
-/// WordPiece vocabulary, one piece per line.
-pub const WORD_PIECES: &str = "vocab.txt";
-/// Byte-level BPE: the pieces with their numbers, and the merges.
-pub const BYTE_PAIRS: [&str; 2] = ["vocab.json", "merges.txt"];
+use crate::data::hub::layout::{BYTE_PAIRS, SETTINGS, TOKENIZER, WORD_PIECES};
 
 /// The fields of tokenizer_config.json that are used here.
 #[derive(Debug, Default, Deserialize)]
@@ -51,12 +44,6 @@ impl Settings {
 pub fn model_max_length(folder: &Path) -> Result<Option<usize>> {
     let length = Settings::read(folder)?.model_max_length.filter(|&n| (0.0..1e9).contains(&n));
     Ok(length.map(|n| n as usize))
-}
-
-/// Returns whether a folder has the files that [`open`] needs.
-pub fn are_complete(folder: &Path) -> bool {
-    let has = |name: &str| folder.join(name).is_file();
-    has(TOKENIZER) || has(WORD_PIECES) || BYTE_PAIRS.into_iter().all(has)
 }
 
 /// Opens the tokenizer for use word by word. Padding and truncation are switched off. A byte-level tokenizer adds

@@ -9,13 +9,13 @@ use shared::corpus::TokenTable;
 
 use super::*;
 use crate::model::encoder::{EncoderSpec, Vocabulary};
+use crate::model::span_model::WordShapes;
 use crate::model::span_model::{SpanModel, span_rows};
 use crate::nn::batch::SentenceInput;
 use crate::nn::gradient_check::{check, random};
 use crate::nn::kernels;
 use crate::nn::{Builder, Compute, Dropout, Masks, Rates};
 use crate::random::stream;
-use crate::training::config::WordShapes;
 
 const LABELS: usize = 4;
 const WIDTH: u32 = 3;
