@@ -94,7 +94,8 @@ impl Bench {
         Some(child)
     }
 
-    /// Returns all files of a finished run. Metrics are without wall-clock seconds.
+    /// Returns all files of a finished run. Metrics and history are without what a clock measured, and the history's
+    /// lines are sorted: they are in the order in which epochs ended.
     fn results(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(&self.path(out), "", &mut files);
@@ -106,6 +107,18 @@ impl Bench {
                 let mut json: Value = serde_json::from_slice(bytes).unwrap();
                 without_seconds(&mut json);
                 *bytes = serde_json::to_vec(&json).unwrap();
+            }
+            if name.ends_with(".jsonl") {
+                let lines = std::str::from_utf8(bytes).unwrap().lines();
+                let mut lines: Vec<String> = lines
+                    .map(|line| {
+                        let mut json: Value = serde_json::from_str(line).unwrap();
+                        without_seconds(&mut json);
+                        json.to_string()
+                    })
+                    .collect();
+                lines.sort();
+                *bytes = lines.join("\n").into_bytes();
             }
         }
         files
@@ -134,7 +147,9 @@ fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
 fn without_seconds(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            map.shift_remove("seconds");
+            for measured in ["seconds", "sentences_per_second", "peak_mib"] {
+                map.shift_remove(measured);
+            }
             map.values_mut().for_each(without_seconds);
         }
         Value::Array(list) => list.iter_mut().for_each(without_seconds),
@@ -238,6 +253,25 @@ fn a_training_by_tensor_operations_goes_on_as_well() {
         bench.succeed(&killed, &options);
         bench.assert_same(&killed, &expected, dtype);
     }
+}
+
+#[test]
+fn gradients_that_wait_for_a_step_are_not_lost() {
+    let bench = Bench::new();
+    let options = ["--accumulate", "3", "--reference", "none", "--trials", "none"];
+    bench.succeed("undisturbed", &options);
+    let expected = bench.results("undisturbed");
+    bench.succeed("a-step-each", &options[2..]);
+    let weights = "model-raw/model.safetensors";
+    assert!(expected[weights] != bench.results("a-step-each")[weights], "the option changes the training");
+    // 25 batches an epoch: checkpoints fall only on batches after a step.
+    let with_checkpoints = [&options[..], &["--checkpoint-steps", "1"]].concat();
+    for at in [("checkpoint/raw.safetensors", 2), ("checkpoint/raw.safetensors", 5)] {
+        let command = bench.command("killed", &with_checkpoints);
+        kill(bench.until_written(command, "killed", at).unwrap_or_else(|| panic!("no {at:?}")));
+    }
+    bench.succeed("killed", &options);
+    bench.assert_same("killed", &expected, "killed between steps");
 }
 
 #[test]
@@ -469,6 +503,11 @@ fn a_sweep_reuses_the_dynamics_and_takes_the_best_on_dev() {
 
     // The same sweep without interruption, and then once more when nothing is left to do.
     bench.succeed("at-once", &options);
+    // The history of the first folder also has the training that the start without a sweep did.
+    let history = |out: &str| String::from_utf8(bench.results(out)["history.jsonl"].clone()).unwrap();
+    let (with_the_first, at_once) = (history("run"), history("at-once"));
+    assert!(at_once.lines().all(|line| with_the_first.contains(line)), "{with_the_first}");
+    let files = BTreeMap::from_iter(files.into_iter().chain([("history.jsonl".to_owned(), at_once.into_bytes())]));
     bench.assert_same("at-once", &files, "killed in between, or in one go");
     bench.succeed("at-once", &options);
     bench.assert_same("at-once", &files, "a second time");

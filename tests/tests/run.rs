@@ -119,6 +119,18 @@ fn the_whole_job_on_the_sample() {
     let first_best = tried.iter().position(|t| dev_f1(t) == best);
     assert!(tried.iter().enumerate().all(|(i, t)| t["chosen"] == (Some(i) == first_best)), "{tried:?}");
 
+    // Every epoch of every training is noted, and the report's courses are those of the three models it compares.
+    let history = std::fs::read_to_string(out.join("history.jsonl")).unwrap();
+    let epochs: Vec<Value> = history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |training: &str| epochs.iter().filter(|e| e["training"].as_str().unwrap().starts_with(training)).count();
+    assert_eq!(["raw", "cleaned-", "with-dev-", "gold"].map(of), [6; 4]);
+    assert!(epochs.iter().all(|e| e["train_loss"].as_f64() > Some(0.0) && e["seconds"].as_f64() > Some(0.0)));
+    let best = epochs.iter().filter(|e| e["training"] == "raw").map(|e| e["dev"]["f1"].as_f64().unwrap());
+    assert_eq!(best.fold(f64::MIN, f64::max), on_dev("raw"));
+    let trainings = metrics["trainings"].as_array().unwrap();
+    let titles: Vec<&str> = trainings.iter().map(|t| t["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["your labels", "cleaned labels", "cleaned labels and dev"]);
+
     // `clean` gives the same corpus with the same decisions. Without trials, the automatic settings are used.
     let again = folder.path().join("again.json");
     let (dynamics, decisions) = (out.join("dynamics.dyn"), out.join("decisions.json"));

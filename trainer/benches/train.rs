@@ -113,6 +113,7 @@ fn measure(args: &Args) -> Result<()> {
         dev: Some(&dev),
         last_epoch: config.epochs,
         place: args.device,
+        history: None,
     };
     if let Some(folder) = &args.export {
         export(args, &stage, folder)?;
@@ -145,7 +146,7 @@ fn measure(args: &Args) -> Result<()> {
         "steps_per_epoch": steps,
         "training": sum(&training),
         "dynamics": sum(&dynamics),
-        "peak_mib": peak_mib(),
+        "peak_mib": trainer::memory::peak_mib(),
         "device": args.device.to_string(),
         "arithmetic": args.arithmetic().name(),
     });
@@ -169,13 +170,6 @@ impl Clock {
     }
 }
 
-/// Returns the largest resident memory so far, if the system reports it.
-fn peak_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
-}
-
 /// Learning rates and warm-up are the trainer's defaults for small encoders. The rates stay constant after the
 /// warm-up.
 fn config(args: &Args) -> Config {
@@ -184,6 +178,7 @@ fn config(args: &Args) -> Config {
         seed: 1,
         epochs: args.epochs + 1,
         batch: args.batch,
+        accumulate: 1,
         encoder_rate: 1e-4,
         head_rate: 1e-3,
         warmup: 50,

@@ -58,7 +58,7 @@ fn handle() -> Result<()> {
             std::process::exit(i32::from(EXIT_STATUS));
         }
         console::warning(
-            "ending after this batch; once more ends at once, and the next start goes back to the last checkpoint",
+            "ending as soon as nothing is lost; once more ends at once, and the next start goes back to the last checkpoint",
         );
     })
     .context("cannot listen for Ctrl-C")

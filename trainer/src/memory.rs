@@ -1,4 +1,4 @@
-//! Settings of the memory allocator.
+//! Memory of the process: settings of the allocator, and how much was needed.
 
 /// Makes glibc keep freed memory for later use. Returns false if the allocator refuses a setting.
 ///
@@ -33,4 +33,11 @@ pub fn keep_freed_memory() -> bool {
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     true
+}
+
+/// Returns the largest memory of the process so far, in MiB, if the system reports it.
+pub fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
 }

@@ -3,9 +3,9 @@
 use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
-use super::ReportError;
 use super::histogram::{Histogram, range_of};
 use super::paper::Paper;
+use super::{Course, CourseEpoch, ReportError};
 use crate::corpus::decision::Side;
 use crate::detection::judge::Judge;
 use crate::detection::ranking::Ascending;
@@ -127,6 +127,67 @@ fn legend(area: &DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), Repor
         area.draw(&Text::new(text, (LEFT + 18, y), font.clone())).map_err(failed)?;
     }
     Ok(())
+}
+
+/// A number of each epoch, with one line for each training.
+pub fn courses(
+    title: &str,
+    y: &str,
+    courses: &[Course],
+    value: impl Fn(&CourseEpoch) -> Option<f64>,
+) -> Result<String, ReportError> {
+    /// A third colour of Okabe & Ito; the report has no more than three trainings.
+    const THIRD: RGBColor = RGBColor(0, 158, 115);
+    let colours = [REAL, SAMPLES, THIRD];
+    let points = |course: &Course| -> Vec<(f32, f32)> {
+        course.epochs.iter().filter_map(|epoch| Some((epoch.epoch as f32, value(epoch)? as f32))).collect()
+    };
+    struct Line<'a> {
+        title: &'a str,
+        points: Vec<(f32, f32)>,
+        colour: RGBColor,
+    }
+    let line = |(course, colour)| {
+        let course: &Course = course;
+        Line { title: &course.title, points: points(course), colour }
+    };
+    let lines = courses.iter().zip(colours.into_iter().cycle()).map(line);
+    let lines: Vec<Line> = lines.filter(|line| !line.points.is_empty()).collect();
+    let all = || lines.iter().flat_map(|line| &line.points);
+    let last = all().fold(1f32, |last, point| last.max(point.0));
+    let highest = all().map(|point| point.1).filter(|y| y.is_finite()).fold(0f32, f32::max);
+    // Room above the lines for the legend.
+    let top = if highest > 0.0 { 1.35 * highest } else { 1.0 };
+    let digits = usize::from(highest < 10.0) * 2;
+    draw(|area| {
+        let mut chart = frame(area, title).build_cartesian_2d(0.5f32..last + 0.5, 0f32..top).map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc("epoch")
+            .y_desc(y)
+            .bold_line_style(GRID)
+            .light_line_style(TRANSPARENT)
+            .axis_style(INK)
+            .x_labels((last as usize + 1).min(12))
+            .x_label_formatter(&|epoch| if epoch.fract() == 0.0 { format!("{epoch:.0}") } else { String::new() })
+            .y_labels(6)
+            .y_label_formatter(&|y| format!("{y:.digits$}"))
+            .draw()
+            .map_err(failed)?;
+        for Line { points, colour, .. } in &lines {
+            chart.draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2))).map_err(failed)?;
+            let dots = points.iter().map(|&point| Circle::new(point, 3, colour.filled()));
+            chart.draw_series(dots).map_err(failed)?;
+        }
+        drop(chart);
+        let font = ("sans-serif", 12).into_font().color(&INK);
+        for (i, Line { title, colour, .. }) in (0i32..).zip(&lines) {
+            let y = 44 + 16 * i;
+            area.draw(&PathElement::new([(76, y), (92, y)], colour.stroke_width(2))).map_err(failed)?;
+            area.draw(&Text::new((*title).to_owned(), (98, y - 5), font.clone())).map_err(failed)?;
+        }
+        Ok(())
+    })
 }
 
 /// Precision over recall for all thresholds, with the threshold in force marked.

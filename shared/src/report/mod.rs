@@ -20,7 +20,7 @@ use crate::detection::threshold::{Basis, Metric, Threshold};
 use crate::evaluation::quality::{NoiseDetection, curve, detect};
 use crate::evaluation::score::{NerScore, Prf};
 use crate::recording::dictionary::Entry;
-use crate::recording::dynamics::{Dynamics, Negatives};
+use crate::recording::dynamics::{Dynamics, EpochScore, Negatives};
 
 /// Number of suspicious spans (per side) and of dictionary entries that are listed.
 const LISTED: usize = 40;
@@ -71,6 +71,28 @@ pub struct Outcome {
     pub test: TestScores,
     /// The settings that a sweep tried; empty if there was no sweep.
     pub tried: Vec<Tried>,
+    /// The courses of the trainings.
+    pub courses: Vec<Course>,
+}
+
+/// The course of one training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// What the model learned from.
+    pub title: String,
+    /// Its epochs, in order.
+    pub epochs: Vec<CourseEpoch>,
+}
+
+/// One epoch of a training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CourseEpoch {
+    /// Number of the epoch, from 1.
+    pub epoch: u32,
+    /// Mean loss per span in the loss.
+    pub train_loss: f64,
+    /// F1 on dev, if it was scored.
+    pub dev_f1: Option<f64>,
 }
 
 /// Cleaning settings that a sweep tried, and the dev score of a model trained on the cleaned labels.
@@ -145,6 +167,7 @@ pub fn html(input: &Input) -> Result<String, ReportError> {
     page.push_str(&data_maps(judge)?);
     page.push_str(&suspicious(input, Side::Positives, &decided));
     page.push_str(&suspicious(input, Side::Negatives, &decided));
+    page.push_str(&courses(input)?);
     page.push_str(&reproduce(input));
     page.push_str("</body></html>\n");
     Ok(page)
@@ -263,6 +286,33 @@ fn sweep(tried: &[Tried]) -> String {
         );
     }
     out + "</table></div>\n"
+}
+
+/// Loss and dev F1 by epoch. Without an outcome, there is the training that was recorded.
+fn courses(input: &Input) -> Result<String, ReportError> {
+    let recorded = || {
+        let epoch = |score: &EpochScore| {
+            let (epoch, train_loss) = (score.epoch, score.train_loss);
+            // Where dev was not scored, all its counts are 0.
+            let dev_f1 = (score.dev.actual > 0).then_some(score.dev.f1);
+            CourseEpoch { epoch, train_loss, dev_f1 }
+        };
+        let epochs = input.dynamics.run.scores.iter().map(epoch).collect();
+        vec![Course { title: "your labels".to_owned(), epochs }]
+    };
+    let mut courses = input.outcome.map(|outcome| outcome.courses.clone()).filter(|courses| !courses.is_empty());
+    let mut courses = courses.take().unwrap_or_else(recorded);
+    courses.retain(|course| !course.epochs.is_empty());
+    if courses.is_empty() {
+        return Ok(String::new());
+    }
+    let mut out = String::from("<h2>Trainings</h2><div class=\"pair\">");
+    out.push_str(&charts::courses("Loss per span", "loss", &courses, |epoch| Some(epoch.train_loss))?);
+    if courses.iter().flat_map(|course| &course.epochs).any(|epoch| epoch.dev_f1.is_some()) {
+        out.push_str(&charts::courses("F1 on dev", "F1", &courses, |epoch| Some(100.0 * epoch.dev_f1?))?);
+    }
+    out.push_str("</div>\n");
+    Ok(out)
 }
 
 fn counts(summary: &CleaningSummary, metric: &str) -> String {
@@ -633,10 +683,16 @@ mod tests {
         let decisions = Decisions::new("d1g35t".into(), settings);
         let score = |correct| NerScore { overall: Prf::from_counts(correct, 4, 4), per_type: vec![] };
         let tried = |chosen, dev_f1| Tried { settings: "1 < 2".into(), positives: 1234, negatives: 0, dev_f1, chosen };
+        let epoch = |epoch, train_loss, dev_f1| CourseEpoch { epoch, train_loss, dev_f1 };
         let outcome = Outcome {
             test: TestScores { oracle: Some(score(4)), ..TestScores::new(score(2), score(3)) },
             tried: vec![tried(false, None), tried(true, Some(0.4567))],
+            courses: vec![
+                Course { title: "<script>".into(), epochs: vec![epoch(1, 0.5, None), epoch(2, 0.25, Some(0.5))] },
+                Course { title: "no epoch".into(), epochs: vec![] },
+            ],
         };
+        let course = outcome.courses[0].clone();
         let input = Input { dynamics: &dynamics, judge: &judge, decisions: &decisions, outcome: Some(&outcome) };
         let page = html(&input).unwrap();
         assert!(!page.contains("<script"), "text from files must never be markup");
@@ -646,6 +702,14 @@ mod tests {
         assert!(!page.contains("gold labels</td>") && !page.contains("and dev"));
         assert!(page.contains("<td>1 &lt; 2</td><td>1,234</td><td>0</td><td>45.7</td><td class=\"text\">taken</td>"));
         assert!(page.contains("<td>X&amp;Y</td><td>1</td><td>0</td><td>1</td>"));
+        assert!(
+            page.contains("F1 on dev") && !page.contains("no epoch"),
+            "one training with two epochs, one scored on dev"
+        );
+        let unscored =
+            Outcome { courses: vec![Course { epochs: vec![epoch(1, 0.5, None)], ..course }], ..outcome.clone() };
+        let page_without = html(&Input { outcome: Some(&unscored), ..input }).unwrap();
+        assert!(page_without.contains("Loss per span") && !page_without.contains("F1 on dev"));
         assert!(page.contains("encoder tiny") && !page.contains("someone"));
         for reference in ["src=", "href=", "url(", "@import"] {
             assert!(!page.contains(reference), "{reference} could load something remote");

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 use shared::detection::threshold::Settings;
-use shared::report::{self, Outcome, TestScores, Tried};
+use shared::report::{self, Course, Outcome, TestScores, Tried};
 use trainer::console;
 use trainer::data::text_input::is_standard;
 use trainer::files::write_whole;
@@ -72,9 +72,11 @@ fn outcome(metrics: &Path, in_force: &Settings) -> Result<Outcome> {
         test: TestScores,
         #[serde(default)]
         sweep: Vec<Tried>,
+        #[serde(default)]
+        trainings: Vec<Course>,
     }
     let json = std::fs::read(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
-    let Metrics { settings, test, sweep } = serde_json::from_slice(&json)
+    let Metrics { settings, test, sweep, trainings } = serde_json::from_slice(&json)
         .with_context(|| format!("{} is not the metrics.json of a `trainer run`", metrics.display()))?;
     if settings != *in_force {
         console::warning(format_args!(
@@ -83,5 +85,5 @@ fn outcome(metrics: &Path, in_force: &Settings) -> Result<Outcome> {
             metrics.display()
         ));
     }
-    Ok(Outcome { test, tried: sweep })
+    Ok(Outcome { test, tried: sweep, courses: trainings })
 }

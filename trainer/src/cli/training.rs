@@ -10,8 +10,7 @@ use trainer::console;
 use trainer::data::hub::{self, Hub};
 use trainer::model::encoder::{Defaults, EncoderSpec};
 use trainer::model::span_model::{WIDEST_SPAN, WordShapes};
-use trainer::nn::{Arithmetic, Schedule};
-use trainer::nn::{Place, parse_place};
+use trainer::nn::{Arithmetic, Place, Schedule, parse_place};
 use trainer::training::checkpoint::Policy;
 use trainer::training::config::{Config, Record};
 
@@ -53,6 +52,9 @@ pub struct TrainingArgs {
     /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones; on a GPU 32]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
     pub batch: Option<usize>,
+    /// Add up the gradients of N batches before each step: the effect of N times larger batches, in the memory of one
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
+    pub accumulate: usize,
     /// Learning rate of the encoder [default: 1e-5 base-sized, 1e-4 smaller, 5e-4 builtin]
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Training")]
     pub encoder_rate: Option<f32>,
@@ -110,6 +112,7 @@ impl TrainingArgs {
             seed: self.seed,
             epochs: self.epochs.unwrap_or(defaults.epochs),
             batch: self.batch.unwrap_or(batch),
+            accumulate: self.accumulate,
             encoder_rate: self.encoder_rate.unwrap_or(defaults.encoder_rate),
             head_rate: self.head_rate.unwrap_or(defaults.head_rate),
             warmup: self.warmup.unwrap_or(defaults.warmup),

@@ -181,6 +181,14 @@ impl Parameters {
     /// When a parameter got no gradient, because it would never train and nobody would notice.
     pub fn backward(&self, loss: Loss) -> Result<()> {
         self.engine.clear_gradients();
+        self.backward_more(loss)
+    }
+
+    /// Adds the gradient of a loss to the gradients of the losses before.
+    ///
+    /// # Errors
+    /// The same as [`backward`](Self::backward).
+    pub fn backward_more(&self, loss: Loss) -> Result<()> {
         // The gradients of the values between the parameters and the loss are not needed any more.
         drop(loss.tape.backward(&loss.value)?);
         for &weight in &self.trained {
@@ -325,6 +333,9 @@ mod tests {
         // A second backward pass replaces the gradients of the first.
         parameters.backward(loss(&parameters, used)).unwrap();
         assert_eq!(parameters.gradients().unwrap(), [("used", vec![3.0, -4.0])]);
+        parameters.backward_more(loss(&parameters, used)).unwrap();
+        assert_eq!(parameters.gradients().unwrap(), [("used", vec![6.0, -8.0])]);
+        parameters.backward(loss(&parameters, used)).unwrap();
         // AdamW's mean of the gradient after one step is a tenth of the clipped gradient, whose norm was 5.
         parameters.step(rates(Some(2.5))).unwrap();
         let first = parameters.engine().moments().unwrap()[0].first.to_vec2::<f32>().unwrap();

@@ -212,6 +212,7 @@ impl Job<'_> {
         finish: impl FnOnce(&Trained) -> Result<()>,
     ) -> Result<Written> {
         let Recording { name, kind, stage, opening } = recording;
+        let stage = Stage { history: Some((&self.history, &name)), ..stage };
         let path = self.recording_path(&name);
         let done = done_file(&name);
         let damaged = |state: &str| {

@@ -20,7 +20,7 @@ use shared::recording::dictionary::Entry;
 use shared::recording::dyn_file;
 use shared::recording::dynamics::Dynamics;
 use shared::recording::prf::Prf;
-use shared::report::{self, Outcome, TestScores, Tried};
+use shared::report::{self, Course, CourseEpoch, Outcome, TestScores, Tried};
 
 use super::folder::RunDir;
 use super::model_card::{self, Card};
@@ -37,6 +37,7 @@ use crate::nn::{Place, Rounding};
 use crate::progress::Progress;
 use crate::training::checkpoint::{Checkpoint, Checkpoints, Policy};
 use crate::training::config::Config;
+use crate::training::history::{Epoch, HISTORY, History};
 use crate::training::{Stage, Trained};
 
 /// Folder for the scores of the trainings, one file per cleaned corpus.
@@ -170,6 +171,7 @@ pub(super) struct Job<'a> {
     pub(super) contradicted: Vec<Entry>,
     /// How good the distant labels are, measured on dev.
     labels_on_dev: Option<Prf>,
+    pub(super) history: History,
 }
 
 /// Result of cleaning with certain settings.
@@ -251,6 +253,7 @@ impl<'a> Job<'a> {
             test,
             contradicted,
             labels_on_dev,
+            history: History::new(dir.path(HISTORY)),
         })
     }
 
@@ -297,7 +300,7 @@ impl<'a> Job<'a> {
             self.note_if_gone(name, RAW);
             return Ok(done);
         }
-        let trained = self.train(name, &self.stage("training", &self.train.corpus, self.config))?;
+        let trained = self.train(name, self.stage("training", &self.train.corpus, self.config))?;
         let result = self.result(&trained, name)?;
         self.dir.write_json(RAW, &result)?;
         self.forget(name)?;
@@ -367,7 +370,7 @@ impl<'a> Job<'a> {
             return Ok(raw.clone());
         }
         let name = cleaned_name(&cleaning.digest);
-        let trained = self.train(&name, &self.stage("cleaned labels", &cleaning.corpus, self.config))?;
+        let trained = self.train(&name, self.stage("cleaned labels", &cleaning.corpus, self.config))?;
         self.keep_on(cleaning, &name, &trained, MODEL_CLEANED, CLEANED_SCORES)
     }
 
@@ -377,7 +380,7 @@ impl<'a> Job<'a> {
         if let Some(done) = self.done_on(cleaning, "these cleaned labels and dev", MODEL_WITH_DEV, WITH_DEV_SCORES)? {
             return Ok(done);
         }
-        let name = format!("with-dev-{}", cleaning.digest);
+        let name = with_dev_name(&cleaning.digest);
         let trained = self.train_followed_by_dev(&name, "cleaned labels and dev", &cleaning.corpus)?;
         self.keep_on(cleaning, &name, &trained, MODEL_WITH_DEV, WITH_DEV_SCORES)
     }
@@ -428,7 +431,7 @@ impl<'a> Job<'a> {
         let both = corpus.followed_by(&self.dev.corpus)?;
         let both = Prepared::new(both, self.spec, self.config.max_span_width, "the training corpus and dev")?;
         let stage = self.stage_of(title, &both, &both.corpus, self.config);
-        self.train(name, &Stage { dev: None, ..stage })
+        self.train(name, Stage { dev: None, ..stage })
     }
 
     fn copy_model(&self, from: &str, to: &str) -> Result<()> {
@@ -455,10 +458,10 @@ impl<'a> Job<'a> {
             return Ok(Some(done));
         }
         let trained = match (reference, &self.gold) {
-            (Reference::Gold, Some(gold)) => self.train(name, &self.stage("gold labels", gold, self.config))?,
+            (Reference::Gold, Some(gold)) => self.train(name, self.stage("gold labels", gold, self.config))?,
             (Reference::Oracle, Some(gold)) => {
                 let labels = without_contradicted(&dynamics.corpus, gold, judge);
-                self.train(name, &self.stage("oracle", &labels, self.config))?
+                self.train(name, self.stage("oracle", &labels, self.config))?
             }
             (Reference::Gold | Reference::Oracle, None) => return Ok(None),
             (Reference::RawWithDev, _) => {
@@ -472,8 +475,9 @@ impl<'a> Job<'a> {
     }
 
     /// Trains without recording dynamics. The checkpoint stays until [`Job::forget`].
-    pub(super) fn train(&self, name: &str, stage: &Stage) -> Result<Trained> {
-        let (mut checkpoints, from) = self.checkpoints(name, stage)?;
+    pub(super) fn train<'s>(&'s self, name: &'s str, stage: Stage<'s>) -> Result<Trained> {
+        let stage = Stage { history: Some((&self.history, name)), ..stage };
+        let (mut checkpoints, from) = self.checkpoints(name, &stage)?;
         stage.train(&mut checkpoints, from, 0, |_| Ok(Written::default()))
     }
 
@@ -496,6 +500,25 @@ impl<'a> Job<'a> {
         self.dir.remove(&checkpoint_file(name))
     }
 
+    /// Returns the courses of the trainings whose models the report compares.
+    fn courses(&self, cleaning: &Cleaning) -> Result<Vec<Course>> {
+        let names = [
+            ("your labels", "raw".to_owned()),
+            ("cleaned labels", cleaned_name(&cleaning.digest)),
+            ("cleaned labels and dev", with_dev_name(&cleaning.digest)),
+        ];
+        let mut courses = Vec::new();
+        for (title, name) in names {
+            let epoch =
+                |e: Epoch| CourseEpoch { epoch: e.epoch, train_loss: e.train_loss, dev_f1: e.dev.map(|p| p.f1) };
+            let epochs: Vec<CourseEpoch> = self.history.of(&name)?.into_iter().map(epoch).collect();
+            if !epochs.is_empty() {
+                courses.push(Course { title: title.to_owned(), epochs });
+            }
+        }
+        Ok(courses)
+    }
+
     pub(super) fn report(
         &self,
         raw: &ModelResult,
@@ -505,7 +528,8 @@ impl<'a> Job<'a> {
         dynamics: &Dynamics,
         cleaning: &Cleaning,
     ) -> Result<Metrics> {
-        let outcome = Outcome { test: test.clone(), tried: tried.clone() };
+        let trainings = self.courses(cleaning)?;
+        let outcome = Outcome { test: test.clone(), tried: tried.clone(), courses: trainings.clone() };
         let html = report::html(&report::Input {
             dynamics,
             judge: &cleaning.judge,
@@ -517,6 +541,7 @@ impl<'a> Job<'a> {
             gain_f1_points: test.gain(&test.cleaned),
             gain_with_dev_f1_points: test.with_dev.as_ref().map(|score| test.gain(score)),
             test,
+            trainings,
             sweep: tried,
             labels_on_dev: self.labels_on_dev,
             dictionary_check: cleaning
@@ -590,6 +615,7 @@ impl<'a> Job<'a> {
             dev: Some(&self.dev),
             last_epoch: config.epochs,
             place: self.options.place,
+            history: None,
         }
     }
 
@@ -614,6 +640,11 @@ pub(super) fn checkpoint_file(name: &str) -> String {
 /// Returns the name of the training on a cleaned corpus.
 pub(super) fn cleaned_name(digest: &str) -> String {
     format!("cleaned-{digest}")
+}
+
+/// Returns the name of the training on a cleaned corpus and dev.
+fn with_dev_name(digest: &str) -> String {
+    format!("with-dev-{digest}")
 }
 
 /// Returns the distant labels, where every candidate span with a different gold label becomes unknown.

@@ -10,7 +10,7 @@ use shared::detection::threshold::{Basis, Settings};
 use shared::evaluation::quality::NoiseDetection;
 use shared::evaluation::score::NerScore;
 use shared::recording::prf::Prf;
-use shared::report::{TestScores, Tried};
+use shared::report::{Course, TestScores, Tried};
 
 /// The content of `metrics.json` after a single training.
 #[derive(Debug, Serialize)]
@@ -41,6 +41,8 @@ pub struct Metrics {
     /// Test F1 of the model that also learned from dev, minus raw test F1, in points.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gain_with_dev_f1_points: Option<f64>,
+    /// Loss and dev F1 of every epoch of the trainings that the report compares.
+    pub trainings: Vec<Course>,
     /// Short list of the settings that a sweep tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<Tried>,

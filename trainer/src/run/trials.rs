@@ -125,7 +125,7 @@ impl Job<'_> {
                 }
             };
             let title = format!("cleaned, seed {number}");
-            let trained = self.train(&name, &self.stage(&title, &cleaning.corpus, &config))?;
+            let trained = self.train(&name, self.stage(&title, &cleaning.corpus, &config))?;
             scores.dev_f1.push(trained.dev_f1());
             self.dir.write_json(&file, &scores)?;
             if number > 1 {

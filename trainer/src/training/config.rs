@@ -18,6 +18,10 @@ pub struct Config {
     pub epochs: u32,
     /// Sentences per batch.
     pub batch: usize,
+    /// Batches whose gradients are added before each step of the optimizer. The default, 1, is not written to the
+    /// file.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Learning rate of the encoder.
     pub encoder_rate: f32,
     /// Learning rate of the span classifier.
@@ -63,6 +67,14 @@ pub enum Record {
     Training,
 }
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
 impl Config {
     /// Returns the same settings with another seed.
     pub fn with_seed(&self, seed: u64) -> Self {
@@ -84,6 +96,9 @@ impl Config {
             ("negative rate", self.negative_rate.to_string()),
             ("word embeddings", if self.train_embeddings { "trained" } else { "frozen" }.to_owned()),
         ];
+        if self.accumulate > 1 {
+            pairs.insert(2, ("batches per step", self.accumulate.to_string()));
+        }
         if self.word_shapes != WordShapes::Auto {
             pairs.push(("word shapes", format!("{:?}", self.word_shapes).to_lowercase()));
         }

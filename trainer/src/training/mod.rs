@@ -3,6 +3,7 @@
 mod batch_order;
 pub mod checkpoint;
 pub mod config;
+pub mod history;
 mod negatives;
 pub(crate) mod threshold_samples;
 
@@ -17,18 +18,19 @@ use shared::recording::prf::Prf;
 use xxhash_rust::xxh3::Xxh3;
 
 use self::checkpoint::{Checkpoint, Checkpoints, Position};
+use self::config::{Config, Record};
+use self::history::History;
 use self::negatives::most_similar_negatives;
 use crate::files::Written;
 use crate::interrupt::{self, Interrupted};
+use crate::memory;
 use crate::model::encoder::EncoderSpec;
 use crate::model::inference::{NoNumbers, Prepared, evaluate};
 use crate::model::span_model::{SpanModel, span_rows};
-use crate::nn::Arithmetic;
 use crate::nn::batch::SentenceInput;
-use crate::nn::{Builder, Masks, Place, Rates};
+use crate::nn::{Arithmetic, Builder, Masks, Place, Rates};
 use crate::progress::{Progress, TRAINED};
 use crate::random::stream;
-use crate::training::config::{Config, Record};
 
 /// Everything that one training needs.
 pub struct Stage<'a> {
@@ -50,6 +52,8 @@ pub struct Stage<'a> {
     pub last_epoch: u32,
     /// Where to compute.
     pub place: Place,
+    /// Where every epoch is noted, and under which name.
+    pub history: Option<(&'a History, &'a str)>,
 }
 
 /// State at the end of an epoch.
@@ -172,7 +176,10 @@ impl Stage<'_> {
         while underway.position.epoch <= self.last_epoch {
             let epoch = underway.position.epoch;
             progress.begin_epoch(epoch);
+            let began = Instant::now();
+            let n_before = (underway.position.batch * config.batch).min(n_train);
             self.batches(&model, &mut underway, checkpoints, &progress)?;
+            let trained = began.elapsed().as_secs_f64();
             let train_loss = underway.position.mean_loss();
             let scored = self.dev.map(|dev| evaluate(&model, dev, &progress)).transpose();
             let ended = scored.and_then(|dev| {
@@ -195,6 +202,21 @@ impl Stage<'_> {
                 }
                 ended => ended?,
             };
+            if let Some((history, training)) = self.history {
+                let rates = self.rates(underway.position.step.saturating_sub(1));
+                history.add(history::Epoch {
+                    training: training.to_owned(),
+                    title: self.name.to_owned(),
+                    epoch,
+                    train_loss,
+                    encoder_rate: rates.encoder,
+                    head_rate: rates.head,
+                    dev: self.dev.map(|_| score.dev),
+                    seconds: began.elapsed().as_secs_f64(),
+                    sentences_per_second: (n_train - n_before) as f64 / trained,
+                    peak_mib: memory::peak_mib(),
+                })?;
+            }
             self.end_epoch(&model, &mut underway, score, recorded)?;
             self.save(&model, &mut underway, checkpoints)?;
             progress.end_epoch(train_loss, self.dev.map(|_| score.dev.f1));
@@ -288,11 +310,17 @@ impl Stage<'_> {
     ) -> Result<()> {
         let config = self.config;
         let epoch = underway.position.epoch;
-        for sentences in self.order(epoch).iter().skip(underway.position.batch) {
+        let order = self.order(epoch);
+        // Number of batches since the last step of the optimizer.
+        let mut pending = 0;
+        for sentences in order.iter().skip(underway.position.batch) {
             let step = underway.position.step;
+            if pending == 0 {
+                model.parameters.engine().clear_gradients();
+            }
             let mut rng = stream(config.seed, &format!("step {step}"));
             if let Some((loss, spans)) =
-                self.step(model, sentences, step, underway.training_logits.as_deref_mut(), &mut rng)?
+                self.learn_from(model, sentences, underway.training_logits.as_deref_mut(), &mut rng)?
             {
                 if !loss.is_finite() {
                     let mut what = format!(
@@ -313,10 +341,18 @@ impl Stage<'_> {
                 position.loss_sum += loss;
                 position.spans_in_loss += spans;
                 position.step += 1;
+                pending += 1;
             }
             underway.position.batch += 1;
+            let ends =
+                underway.position.batch.is_multiple_of(config.accumulate) || underway.position.batch == order.len();
+            if ends && pending > 0 {
+                model.parameters.step(self.rates(underway.position.step - 1))?;
+                pending = 0;
+            }
             progress.advance(sentences.len(), Some(underway.position.mean_loss()));
-            if checkpoints.is_due(underway.position.step) {
+            // A checkpoint has no gradients.
+            if pending == 0 && checkpoints.is_due(underway.position.step) {
                 self.save(model, underway, checkpoints)?;
                 interrupt::check()?;
             }
@@ -350,12 +386,26 @@ impl Stage<'_> {
         batch_order::batches(&lengths, batch, of_like_length, &mut stream(seed, &format!("order {epoch}")))
     }
 
-    /// Trains on one batch. Returns the summed loss and the number of spans in it, or `None` if no span counts.
-    fn step(
+    /// Returns the learning rates for the batch with this number, from 0, over all epochs.
+    fn rates(&self, batch: usize) -> Rates {
+        let config = self.config;
+        let (n_batches, together) = (self.train.inputs.len().div_ceil(config.batch.max(1)), config.accumulate.max(1));
+        let steps = (n_batches * config.epochs as usize).div_ceil(together);
+        let factor = config.schedule.factor(batch / together, steps, config.warmup);
+        Rates {
+            encoder: config.encoder_rate * factor,
+            head: config.head_rate * factor,
+            weight_decay: config.weight_decay,
+            clip_norm: config.clip_norm,
+        }
+    }
+
+    /// Adds the gradients of one batch. Returns the summed loss and the number of spans in it, or `None` if no span
+    /// counts.
+    fn learn_from(
         &self,
         model: &SpanModel,
         sentences: &[u32],
-        step: usize,
         recorder: Option<&mut [f32]>,
         rng: &mut ChaCha8Rng,
     ) -> Result<Option<(f64, usize)>> {
@@ -383,16 +433,7 @@ impl Stage<'_> {
         let loss = output.loss(targets)?;
         let value = f64::from(loss.value.to_scalar::<f32>()?);
         if value.is_finite() {
-            let steps = self.train.inputs.len().div_ceil(config.batch.max(1)) * config.epochs as usize;
-            let factor = config.schedule.factor(step, steps, config.warmup);
-            let rates = Rates {
-                encoder: config.encoder_rate * factor,
-                head: config.head_rate * factor,
-                weight_decay: config.weight_decay,
-                clip_norm: config.clip_norm,
-            };
-            model.parameters.backward(loss)?;
-            model.parameters.step(rates)?;
+            model.parameters.backward_more(loss)?;
         }
         Ok(Some((value, spans)))
     }

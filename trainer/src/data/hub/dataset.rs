@@ -100,6 +100,7 @@ impl Hub {
     fn explain_dataset(&self, failure: &Failure, part: &DatasetPart) -> Error {
         let (endpoint, repository) = (&self.endpoint, &part.repository);
         match failure {
+            Failure::Interrupted(interrupted) => (*interrupted).into(),
             Failure::Status(404, _) => anyhow!(
                 "{endpoint} has no Parquet of {part}. {endpoint}/datasets/{repository} shows the configurations and splits; \
                  name them as in {SCHEME}{repository}/CONFIG@SPLIT"

@@ -18,6 +18,7 @@ use url::Url;
 use super::cache::{Cached, is_commit};
 use super::progress::Bar;
 use crate::console;
+use crate::interrupt::{self, Interrupted};
 
 /// Number of failures in a row, without any new byte, after which a download stops.
 const ATTEMPTS: u32 = 4;
@@ -44,6 +45,8 @@ pub enum Failure {
     NoHub(String),
     /// The file cannot be stored.
     Disk(io::Error),
+    /// Somebody asked the work to stop.
+    Interrupted(Interrupted),
 }
 
 impl fmt::Display for Failure {
@@ -52,6 +55,7 @@ impl fmt::Display for Failure {
             Self::Status(status, _) => write!(f, "the server answers with the status {status}"),
             Self::Connection(why) | Self::Content(why) | Self::NoHub(why) => f.write_str(why),
             Self::Disk(error) => error.fmt(f),
+            Self::Interrupted(error) => error.fmt(f),
         }
     }
 }
@@ -62,7 +66,7 @@ impl Failure {
         match self {
             Self::Status(status, _) => matches!(status, 408 | 429 | 500..=599),
             Self::Connection(_) | Self::Content(_) => true,
-            Self::NoHub(_) | Self::Disk(_) => false,
+            Self::NoHub(_) | Self::Disk(_) | Self::Interrupted(_) => false,
         }
     }
 
@@ -79,6 +83,12 @@ impl Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Disk(error)
+    }
+}
+
+impl From<Interrupted> for Failure {
+    fn from(error: Interrupted) -> Self {
+        Self::Interrupted(error)
     }
 }
 
@@ -136,6 +146,7 @@ impl Client {
         let mut bar = Bar::new(name);
         let mut failures = 0;
         loop {
+            interrupt::check()?;
             let mut gained = 0;
             match self.attempt(model, &address, name, &mut bar, &mut gained) {
                 Err(failure) if failure.may_pass() => {
@@ -260,6 +271,8 @@ impl Client {
         let mut reader = response.into_body().into_reader();
         let mut piece = vec![0; PIECE];
         loop {
+            // The bytes so far stay in the file, and the next start asks for the rest.
+            interrupt::check()?;
             let read = match reader.read(&mut piece) {
                 Ok(0) => break,
                 Ok(read) => read,

@@ -169,6 +169,7 @@ impl Hub {
         let endpoint = &self.endpoint;
         let cache = self.cache.display();
         match failure {
+            Failure::Interrupted(interrupted) => (*interrupted).into(),
             Failure::Disk(error) => {
                 let advice = match error.kind() {
                     ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull => {

@@ -20,6 +20,7 @@ use crate::console;
 use crate::data::hub::layout::{BYTE_PAIRS, CONFIG, SETTINGS, TOKENIZER, WEIGHTS, WORD_PIECES};
 use crate::data::hub::{Hub, ModelId};
 use crate::files::{copy_whole, write_whole_at};
+use crate::interrupt;
 use crate::nn::Schedule;
 use crate::nn::batch::SentenceInput;
 use crate::nn::{Builder, Compute, Pass};
@@ -72,6 +73,7 @@ impl Pretrained {
         let n_sentences = tokens.n_sentences();
         let known = self.pieces.of_words((0..n_sentences as u32).flat_map(|sentence| tokens.sentence(sentence)));
         let read = |sentence: u32| {
+            interrupt::check()?;
             let words: Vec<&str> = tokens.sentence(sentence).collect();
             let reading = self.pieces.read(&words, &known, max_width as usize);
             reading.with_context(|| format!("{name}, sentence {} (from 1)", sentence + 1))

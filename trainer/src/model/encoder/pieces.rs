@@ -9,6 +9,7 @@ use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
 use super::architecture::Architecture;
 use super::tokenizer_files;
+use crate::interrupt;
 use crate::nn::batch::{SentenceInput, word_shape};
 use crate::nn::windows::{Window, best_reading, windows};
 
@@ -110,10 +111,12 @@ impl Pieces {
         Ok(pieces)
     }
 
-    /// Converts words to pieces, each word once, on all threads. Words for which the tokenizer fails are left out.
+    /// Converts words to pieces, each word once, on all threads. Words for which the tokenizer
+    /// fails are left out, and the rest of them after an interruption.
     pub fn of_words<'a>(&self, words: impl Iterator<Item = &'a str>) -> WordPieces<'a> {
         let distinct: HashSet<&str> = words.collect();
-        distinct.into_par_iter().filter_map(|word| Some((word, self.pieces(word).ok()?))).collect()
+        let of = |word| interrupt::check().ok().and_then(|()| Some((word, self.pieces(word).ok()?)));
+        distinct.into_par_iter().filter_map(of).collect()
     }
 
     /// Converts a sentence to rows with piece ids and positions. Words that are not `known` are converted here.
