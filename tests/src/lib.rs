@@ -3,6 +3,7 @@
 //! A test is skipped only if it needs something that set-up does not install, or if someone leaves it out by name.
 //! Every skip is reported. It is a failure if something that set-up installs is missing.
 
+pub mod generated;
 pub mod parsers;
 
 use std::env;

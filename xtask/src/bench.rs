@@ -1,5 +1,6 @@
 //! Runs our benchmarks and those of peers, on the same machine.
 
+mod growth;
 mod threads;
 mod train;
 
@@ -33,6 +34,8 @@ enum What {
         #[arg(long)]
         native_only: bool,
     },
+    /// Measure time and memory of judging and cleaning as recordings grow
+    Growth(growth::Args),
     /// Measure how training and dynamics gain from more threads of the CPU
     Threads(threads::Args),
     /// Measure training and dynamics on one CPU thread or a GPU, against PyTorch with the same weights and batches
@@ -48,6 +51,7 @@ enum What {
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     match &args.what {
         What::Shared { native_only } => shared(layout, *native_only),
+        What::Growth(args) => growth::run(layout, args),
         What::Threads(args) => threads::run(layout, args),
         What::Train(args) => train::run(layout, args),
         What::Web { huge } => web(layout, *huge),

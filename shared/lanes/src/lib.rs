@@ -18,7 +18,6 @@ use half::f16;
 
 pub use self::sort::ranked;
 use crate::exp::exp_nonpositive;
-use crate::ln::ln;
 use crate::vectors::{Work, narrow, vectorised, widen};
 
 /// Number of spans per block. Their working set stays in the first-level cache.
@@ -87,8 +86,6 @@ pub struct Sums {
     pub confidence: Vec<f32>,
     /// Population standard deviation of that probability.
     pub variability: Vec<f32>,
-    /// Mean of −ln of that probability.
-    pub mean_loss: Vec<f32>,
     /// Number of epochs at which the assigned label had the largest logit.
     pub correctness: Vec<u16>,
     /// Number of changes from right to wrong.
@@ -109,7 +106,6 @@ impl Sums {
             aum: Vec::with_capacity(n),
             confidence: Vec::with_capacity(n),
             variability: Vec::with_capacity(n),
-            mean_loss: Vec::with_capacity(n),
             correctness: Vec::with_capacity(n),
             forgetting: Vec::with_capacity(n),
             predicted: Vec::with_capacity(n),
@@ -321,7 +317,6 @@ struct Block {
     /// Sums of the probabilities over the epochs: `n_labels` columns.
     probability: Vec<Lane<f32>>,
     margin_sum: Lane<f32>,
-    loss_sum: Lane<f32>,
     mean: Lane<f32>,
     squares: Lane<f32>,
     correct: Lane<u32>,
@@ -342,7 +337,6 @@ impl Block {
             logits: vec![[0.0; BLOCK]; n_labels],
             probability: vec![[0.0; BLOCK]; n_labels],
             margin_sum: [0.0; BLOCK],
-            loss_sum: [0.0; BLOCK],
             mean: [0.0; BLOCK],
             squares: [0.0; BLOCK],
             correct: [0; BLOCK],
@@ -371,7 +365,6 @@ impl Block {
         }
         self.probability.fill([0.0; BLOCK]);
         self.margin_sum.fill(0.0);
-        self.loss_sum.fill(0.0);
         self.mean.fill(0.0);
         self.squares.fill(0.0);
         self.correct.fill(0);
@@ -422,8 +415,6 @@ impl Block {
             let is_correct = argmax[i] == self.label[i];
             let other = if is_correct { second[i] } else { best[i] };
             self.margin_sum[i] += own[i] - other;
-            // −ln softmax(z)_y, without rounding a probability near 0 or 1.
-            self.loss_sum[i] += ln(sum[i]) + (best[i] - own[i]);
             // Welford's update avoids cancellation between large sums of squares.
             let delta = own_probability[i] - self.mean[i];
             self.mean[i] += delta / count;
@@ -457,7 +448,7 @@ impl Block {
         // There is one short loop per column, because one long loop over all columns is not vectorised.
         for i in 0..BLOCK {
             // Margins of finite logits can overflow. With a single label they are infinite.
-            self.taint[i] += (self.margin_sum[i] + self.loss_sum[i]) * 0.0;
+            self.taint[i] += self.margin_sum[i] * 0.0;
         }
         for i in 0..BLOCK {
             self.squares[i] = (self.squares[i] / n).max(0.0).sqrt() + self.taint[i];
@@ -465,7 +456,7 @@ impl Block {
         for i in 0..BLOCK {
             self.mean[i] += self.taint[i];
         }
-        for column in [&mut self.margin_sum, &mut self.loss_sum, &mut highest, &mut highest_other] {
+        for column in [&mut self.margin_sum, &mut highest, &mut highest_other] {
             for (value, taint) in column.iter_mut().zip(&self.taint) {
                 *value = *value / n + taint;
             }
@@ -484,7 +475,6 @@ impl Block {
         out.aum.extend_from_slice(&self.margin_sum[..len]);
         out.confidence.extend_from_slice(&self.mean[..len]);
         out.variability.extend_from_slice(&self.squares[..len]);
-        out.mean_loss.extend_from_slice(&self.loss_sum[..len]);
         out.predicted_probability.extend_from_slice(&highest[..len]);
         // Counts stop at the largest u16. Labels always fit in a u16.
         let counts = |counts: &Lane<u32>| counts.map(|n| u16::try_from(n).unwrap_or(u16::MAX));

@@ -63,7 +63,8 @@ impl Estimate {
     /// Estimates by trust: adds up the probabilities that labels are wrong.
     fn by_trust(judgement: &Judgement, side: Side) -> Self {
         let judge = judgement.judge();
-        let sum = |spans: &[SpanId]| spans.iter().map(|&span| 1.0 - f64::from(judge.value(span))).sum::<f64>();
+        // A sum of nothing would be −0, and be shown as −0.
+        let sum = |spans: &[SpanId]| spans.iter().fold(0.0, |sum, &span| sum + 1.0 - f64::from(judge.value(span)));
         let judged = judgement.judged_wrong(side);
         let (found, number) = (sum(&judged), sum(judge.ranked(side).spans()));
         let interval = (number * ERRORS.0, number * ERRORS.1);
@@ -137,6 +138,24 @@ pub(crate) mod tests {
         assert_eq!((all.judged, all.found, all.precision, all.remaining), (100, 40.0, 0.4, 0.0));
         let settings = Settings::paper();
         assert_eq!(Estimate::new(&judge.under(&settings), Side::Negatives), None, "no negative samples");
+    }
+
+    #[test]
+    fn trust_adds_up() {
+        let dynamics = dynamics(&[-2.0, 1.0, 3.0], &[]);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Trust).unwrap();
+        let at = |threshold: f32| {
+            let settings = Settings { positives: Rule::Fixed(threshold), ..Settings::paper() };
+            Estimate::new(&judge.under(&settings), Side::Positives).unwrap()
+        };
+        let doubts: Vec<f64> = (0..3).map(|span| 1.0 - f64::from(judge.value(span))).collect();
+        let all = at(2.0);
+        assert_eq!((all.judged, all.remaining), (3, 0.0));
+        assert!((all.found - doubts.iter().sum::<f64>()).abs() < 1e-12 && all.found == all.wrong.number);
+        // Of nothing, nothing is found. It is 0 and not −0, because people read it.
+        let none = at(-1.0);
+        assert_eq!((none.judged, none.found.to_string().as_str()), (0, "0"));
+        assert_eq!(none.remaining, all.found);
     }
 
     #[test]

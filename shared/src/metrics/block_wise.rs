@@ -102,8 +102,7 @@ impl<'a> BlockWise<'a> {
         let spans = self.block(self.taken);
         let assigned = self.assigned.get(spans.clone()).unwrap_or_default();
         let run = self.columns.run_of(spans.len(), bytes)?;
-        let mut metrics = Metrics::compute(&run, assigned, self.window)?;
-        metrics.mean_loss = Vec::new();
+        let metrics = Metrics::compute(&run, assigned, self.window)?;
         self.metrics.append(metrics, self.assigned.len());
         for (margins, epoch) in self.margins.epochs.iter_mut().zip(&run.epochs) {
             epoch.append_margins(assigned, margins);
@@ -117,7 +116,7 @@ impl<'a> BlockWise<'a> {
         self.taken as f32 / self.assigned.len().max(1) as f32
     }
 
-    /// Returns the metrics of all spans without the mean loss, and the margins of every epoch if they were wanted.
+    /// Returns the metrics of all spans, and the margins of every epoch if they were wanted.
     pub fn finish(self) -> (Metrics, Margins) {
         (self.metrics, self.margins)
     }
@@ -209,7 +208,7 @@ mod tests {
                 (&metrics.correctness, &metrics.forgetting, &metrics.predicted),
                 (&whole.correctness, &whole.forgetting, &whole.predicted)
             );
-            assert!(metrics.is_flagged(7) && metrics.mean_loss.is_empty());
+            assert!(metrics.is_flagged(7));
             for (span, &label) in assigned.iter().enumerate() {
                 let found = margins.of(span as u32);
                 assert_eq!(found.len(), if with_margins { 4 } else { 0 });

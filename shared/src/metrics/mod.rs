@@ -6,7 +6,6 @@
 //!   2020, §2; for other definitions see [`Variability`]);
 //! - **correctness**: number of epochs at which y is the argmax (lowest label on ties);
 //! - **forgetting events**: correct at one epoch and not at the next (Toneva et al. 2019);
-//! - **mean loss**: mean over the epochs of −ln softmax(z)_y, in nats;
 //! - **predicted label**: argmax of the mean probabilities (lowest label on ties).
 //!
 //! A span is **flagged** if its metrics say nothing about it. This happens in three cases: a logit inside the
@@ -87,8 +86,6 @@ pub struct Metrics {
     pub confidence: Vec<f32>,
     /// Population standard deviation of that probability.
     pub variability: Vec<f32>,
-    /// Mean of −ln of that probability, in nats.
-    pub mean_loss: Vec<f32>,
     /// Number of epochs at which the assigned label was predicted.
     pub correctness: Vec<u16>,
     /// Number of changes from right to wrong.
@@ -180,7 +177,6 @@ impl Metrics {
             aum,
             confidence,
             variability,
-            mean_loss,
             correctness,
             forgetting,
             predicted,
@@ -192,7 +188,6 @@ impl Metrics {
             aum,
             confidence,
             variability,
-            mean_loss,
             correctness,
             forgetting,
             predicted,
@@ -231,7 +226,6 @@ impl Metrics {
         add(&mut self.aum, block.aum, total);
         add(&mut self.confidence, block.confidence, total);
         add(&mut self.variability, block.variability, total);
-        add(&mut self.mean_loss, block.mean_loss, total);
         add(&mut self.correctness, block.correctness, total);
         add(&mut self.forgetting, block.forgetting, total);
         add(&mut self.predicted, block.predicted, total);
@@ -404,7 +398,7 @@ mod tests {
         let run = run(&[&[0.0, 1.0, 5.0], &[0.0, f32::NEG_INFINITY, 5.0]], 2);
         let m = Metrics::compute(&run, &[2], Window::first_epochs(2)).unwrap();
         assert_eq!((m.correctness[0], m.forgetting[0], m.predicted[0], m.flagged()), (0, 0, 2, 1));
-        for column in [&m.aum, &m.confidence, &m.variability, &m.mean_loss, &m.predicted_probability] {
+        for column in [&m.aum, &m.confidence, &m.variability, &m.predicted_probability] {
             assert!(column[0].is_nan());
         }
         assert!(mean_distribution(&run, 0, Window::first_epochs(2)).unwrap().iter().all(|p| p.is_nan()));

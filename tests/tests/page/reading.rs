@@ -4,6 +4,8 @@
 use serde_json::Value;
 use shared::detection::judge::Judge;
 
+use tests::generated::{Size, generate};
+
 use crate::browser::{Page, Places, with_page};
 use crate::made;
 
@@ -143,7 +145,7 @@ fn eighteen_types_have_colours_of_their_own_and_are_all_in_the_legend() {
         return;
     };
     let run = tempfile::tempdir().unwrap();
-    crate::speed::generate(run.path(), &crate::speed::Size { spans: 6_800, types: 18, epochs: 2, gold: false });
+    generate(&run.path().join("dynamics.dyn"), &Size { spans: 6_800, types: 18, epochs: 2, gold: false });
     with_page(&places, run.path(), "?run=run/dynamics.dyn", move |page| async move {
         page.find("counts").await;
         page.choose("map-colour", "class").await;

@@ -11,6 +11,7 @@ use shared::formats::WriteOptions;
 use trainer::console;
 use trainer::data::corpus_file::{self, CorpusOptions};
 use trainer::data::inspect;
+use trainer::data::recording::Recording;
 use trainer::files::write_whole;
 
 use super::cleaning::{CleaningOptions, Opened, open};
@@ -99,7 +100,7 @@ pub fn carry_out(args: &Clean) -> Result<()> {
 }
 
 /// The corpus, checked to be the one that the dynamics were recorded on.
-fn recorded_corpus(args: &Clean, file: &inspect::Opened, options: &CorpusOptions) -> Result<Corpus> {
+fn recorded_corpus(args: &Clean, file: &Recording, options: &CorpusOptions) -> Result<Corpus> {
     let recorded = &file.dynamics.corpus;
     let corpus = corpus_file::read(&args.corpus, &options.read)?.corpus;
     corpus_file::same_text(recorded, &args.dynamics, &corpus, &args.corpus)?;

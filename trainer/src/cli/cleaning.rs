@@ -10,6 +10,7 @@ use shared::detection::threshold::{Action, Metric, Rule, Settings};
 use shared::metrics::Window;
 use trainer::console;
 use trainer::data::inspect;
+use trainer::data::recording::Recording;
 
 use super::failure::{input, usage};
 
@@ -171,7 +172,7 @@ pub enum OnWrong {
 
 /// A dynamics file, ready to be decided about.
 pub struct Opened {
-    pub file: inspect::Opened,
+    pub file: Recording,
     pub judge: Judge,
     pub decisions: Decisions,
 }
@@ -181,7 +182,7 @@ pub struct Opened {
 /// # Errors
 /// When a file cannot be read, the decisions are about another file, or the options name a type that it lacks.
 pub fn open(path: &Path, options: &CleaningOptions, decisions: Option<&Path>) -> Result<Opened> {
-    let file = input(inspect::open(path))?;
+    let file = input(Recording::open(path))?;
     if !file.dynamics.complete {
         console::warning(format_args!("{} was cut off; only its finished epochs are used", path.display()));
     }
@@ -190,10 +191,10 @@ pub fn open(path: &Path, options: &CleaningOptions, decisions: Option<&Path>) ->
         Some(given) => {
             let decisions = input(read_decisions(given, &file.digest))?;
             let Settings { window, metric, .. } = decisions.settings;
-            (input(Judge::new(&file.dynamics, window, metric).with_context(about))?, decisions)
+            (input(file.judge(window, metric).with_context(about))?, decisions)
         }
         None => {
-            let automatic = Judge::automatic(&file.dynamics, |settings| options.adjust(settings));
+            let automatic = file.judge_automatically(|settings| options.adjust(settings));
             let (judge, settings) = input(automatic.with_context(about))?;
             usage(settings.check().map_err(|what| anyhow!("the options ask for {what}")))?;
             (judge, Decisions::new(file.digest.clone(), settings))

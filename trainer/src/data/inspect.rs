@@ -1,8 +1,6 @@
 //! Content of a dynamics file, for people and as JSON.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use shared::cleaning::CleaningSummary;
 use shared::corpus::decision::Side;
 use shared::corpus::labels::LabelSet;
@@ -10,25 +8,8 @@ use shared::detection::estimate::Estimate;
 use shared::detection::judge::Judge;
 use shared::detection::threshold::{Basis, Settings, Threshold};
 use shared::evaluation::quality::NoiseDetection;
-use shared::recording::dynamics::Dynamics;
 
-/// An open dynamics file and its digest.
-pub struct Opened {
-    /// The content.
-    pub dynamics: Dynamics,
-    /// The digest.
-    pub digest: String,
-}
-
-/// Opens a dynamics file.
-///
-/// # Errors
-/// When it cannot be read or is damaged.
-pub fn open(path: &Path) -> Result<Opened> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let dynamics = shared::recording::dyn_file::read(&bytes).with_context(|| path.display().to_string())?;
-    Ok(Opened { dynamics, digest: shared::recording::dyn_file::digest(&bytes) })
-}
+use super::recording::Recording;
 
 /// Refuses thresholds for entity types that do not exist. Otherwise a typing mistake would have no effect and
 /// nobody would notice.
@@ -49,16 +30,16 @@ pub fn check_classes(settings: &Settings, labels: &LabelSet) -> Result<()> {
 
 /// Returns the statistics of a dynamics file as JSON, with the result of cleaning with these settings.
 pub fn describe(
-    opened: &Opened,
+    recording: &Recording,
     judge: &Judge,
     settings: &Settings,
     summary: &CleaningSummary,
     noise: Option<NoiseDetection>,
 ) -> serde_json::Value {
-    let d = &opened.dynamics;
+    let d = &recording.dynamics;
     let judgement = judge.under(settings);
     serde_json::json!({
-        "digest": opened.digest,
+        "digest": recording.digest,
         "complete": d.complete,
         "info": d.info,
         "sentences": d.corpus.n_sentences(),

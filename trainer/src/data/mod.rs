@@ -7,6 +7,7 @@ pub mod dictionary;
 pub mod hub;
 pub mod inspect;
 mod parquet_corpus;
+pub mod recording;
 #[allow(missing_docs)]
 pub mod sample;
 pub mod span_table;

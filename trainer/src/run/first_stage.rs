@@ -5,11 +5,14 @@
 //! `dynamics.dyn` is built from these files and written whole. The file of the first training is
 //! `dynamics.dyn.partial`. It is a dynamics file that was cut off, so people can look at it before the stage ends.
 
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use shared::detection::threshold::Settings;
 use shared::recording::dyn_file::{self, RunKind};
 use shared::recording::dynamics::{Dynamics, EpochLogits, EpochScore, Precision, RunInfo};
 use shared::recording::ensemble;
@@ -17,7 +20,8 @@ use shared::recording::ensemble;
 use super::folder::RunDir;
 use super::job::{CHECKPOINTS, DYNAMICS, Job, JobKind, ModelResult, RAW, checkpoint_file};
 use crate::console;
-use crate::files::{GrowingFile, Written};
+use crate::data::recording::Recording;
+use crate::files::{GrowingFile, Written, write_whole_by};
 use crate::interrupt::{self, Interrupted};
 use crate::model::inference::logits;
 use crate::random::{derived_seed, stream};
@@ -25,8 +29,9 @@ use crate::training::config::{Config, Record};
 use crate::training::threshold_samples::draw;
 use crate::training::{EpochEnd, Stage, Trained};
 
-/// Returns the last epoch in which threshold samples are needed, given the dynamics on the distant labels.
-pub(super) type LastEpoch<'a> = &'a dyn Fn(&Dynamics) -> Result<u32>;
+/// Returns the last epoch in which threshold samples are needed, given the automatic settings for the dynamics on the
+/// distant labels.
+pub(super) type LastEpoch<'a> = &'a dyn Fn(Settings) -> u32;
 
 /// A member of the ensemble: one training on the distant labels and one with threshold samples.
 struct Member {
@@ -36,7 +41,7 @@ struct Member {
 }
 
 /// One training of a member.
-struct Recording<'a> {
+struct MemberTraining<'a> {
     /// Name used for its checkpoint and its files.
     name: String,
     kind: RunKind,
@@ -97,7 +102,7 @@ impl Job<'_> {
             |last: u32| with_samples.iter().map(|m| self.threshold_run(m, last)).collect::<Result<Vec<_>>>();
         let epochs = self.config.epochs;
         let last_of_use = |main: &[Written]| match last_epoch.filter(|_| !with_samples.is_empty()) {
-            Some(last_epoch) => Ok(last_epoch(&self.recorded(&members, main, &[], epochs)?.0)?.clamp(1, epochs)),
+            Some(last_epoch) => Ok(last_epoch(self.settings_for(&members, main)?).clamp(1, epochs)),
             None => Ok::<u32, anyhow::Error>(epochs),
         };
         let (main, threshold, last) = if self.options.parallel_runs {
@@ -111,8 +116,7 @@ impl Job<'_> {
             let threshold = threshold(last)?;
             (main, threshold, last)
         };
-        let (recorded, as_it_is) = self.recorded(&members, &main, &threshold, last)?;
-        self.dir.write(DYNAMICS, as_it_is.unwrap_or_else(|| dyn_file::write(&recorded)))?;
+        self.join(&members, &main, &threshold, last)?;
         self.forget_recordings(&members)?;
         self.dir.read_json(RAW)?.with_context(|| format!("{} is gone", self.dir.path(RAW).display()))
     }
@@ -142,7 +146,7 @@ impl Job<'_> {
         if member.number == 1 && !self.dir.path(RAW).is_file() {
             self.dir.remove(&done_file(&name))?;
         }
-        let recording = Recording { name, kind: RunKind::Main, stage, opening: opening.to_vec() };
+        let training = MemberTraining { name, kind: RunKind::Main, stage, opening: opening.to_vec() };
         let epoch = |end: &EpochEnd| {
             let passed;
             let rows = match end.training_logits {
@@ -155,7 +159,7 @@ impl Job<'_> {
             Ok(EpochLogits::from_rows(rows, n_types, Precision::F16)?)
         };
         // With an ensemble, too, the cleaned model is compared with a single model: the first member's.
-        self.write_down(recording, all.len(), epoch, |trained| match member.number {
+        self.write_down(training, all.len(), epoch, |trained| match member.number {
             1 => self.dir.write_json(RAW, &self.result(trained, self.kind.first_model())?).map(|_| ()),
             _ => Ok(()),
         })
@@ -181,7 +185,8 @@ impl Job<'_> {
         let mut sentences: Vec<u32> =
             samples.spans.iter().filter_map(|&s| self.train.index.span(s)).map(|s| s.sentence).collect();
         sentences.dedup();
-        let recording = Recording { name: member.name(RunKind::Threshold), kind: RunKind::Threshold, stage, opening };
+        let training =
+            MemberTraining { name: member.name(RunKind::Threshold), kind: RunKind::Threshold, stage, opening };
         let epoch = |end: &EpochEnd| {
             let passed;
             let (spans, rows): (Vec<u32>, &[f32]) = match end.training_logits {
@@ -199,19 +204,19 @@ impl Job<'_> {
                 .collect();
             Ok(EpochLogits::from_rows(&of_samples, n_labels - 1, Precision::F16)?)
         };
-        self.write_down(recording, sentences.len(), epoch, |_| Ok(()))
+        self.write_down(training, sentences.len(), epoch, |_| Ok(()))
     }
 
     /// Trains and records. `passed_over` is the number of sentences that a recording pass looks at. `finish`
     /// writes its files before the training counts as done.
     fn write_down(
         &self,
-        recording: Recording,
+        training: MemberTraining,
         passed_over: usize,
         epoch_logits: impl Fn(&EpochEnd) -> Result<EpochLogits>,
         finish: impl FnOnce(&Trained) -> Result<()>,
     ) -> Result<Written> {
-        let Recording { name, kind, stage, opening } = recording;
+        let MemberTraining { name, kind, stage, opening } = training;
         let stage = Stage { history: Some((&self.history, &name)), ..stage };
         let path = self.recording_path(&name);
         let done = done_file(&name);
@@ -260,42 +265,65 @@ impl Job<'_> {
         Ok(written)
     }
 
-    /// Combines all recordings into one. The logits of an ensemble are averaged. Epochs of threshold samples after
+    /// Returns the automatic settings for the dynamics on the distant labels, before there are threshold samples.
+    fn settings_for(&self, members: &[Member], main: &[Written]) -> Result<Settings> {
+        if let [member] = members {
+            // The file has no end yet, so it counts as cut off. It has all epochs.
+            let partial = GrowingFile::partial(&self.recording_path(&member.name(RunKind::Main)));
+            return Ok(Recording::open(&partial)?.settings());
+        }
+        let mean = self.mean(members, main, &[], self.config.epochs)?;
+        Ok(Settings::automatic(&mean, &mean.corpus.dense_labels(&mean.span_index()?)))
+    }
+
+    /// Joins all recordings to `dynamics.dyn`. The logits of an ensemble are averaged. Epochs of threshold samples after
     /// `last` are left out.
-    ///
-    /// The second value is the whole file as bytes, if there is a single recording and nothing was left out.
-    fn recorded(
+    fn join(&self, members: &[Member], main: &[Written], threshold: &[Written], last: u32) -> Result<()> {
+        let path = self.dir.path(DYNAMICS);
+        // With runs side by side, the threshold run did not know that it could end earlier.
+        let is_whole = threshold.is_empty() || last == self.config.epochs || !self.options.parallel_runs;
+        if members.len() > 1 || !is_whole {
+            return self.dir.write(DYNAMICS, dyn_file::write(&self.mean(members, main, threshold, last)?)).map(drop);
+        }
+        write_whole_by(&path, |file| {
+            for (partial, written) in self.parts(members.first(), main.first(), threshold.first()) {
+                let part = File::open(&partial).with_context(|| format!("cannot read {}", partial.display()))?;
+                io::copy(&mut part.take(written.bytes), file)?;
+            }
+            Ok(file.write_all(&dyn_file::end())?)
+        })
+    }
+
+    /// Returns the files in which a member's trainings were recorded, and how much of each belongs to them.
+    fn parts<'w>(
         &self,
-        members: &[Member],
-        main: &[Written],
-        threshold: &[Written],
-        last: u32,
-    ) -> Result<(Dynamics, Option<Vec<u8>>)> {
-        let mut files = Vec::new();
+        member: Option<&Member>,
+        main: Option<&'w Written>,
+        threshold: Option<&'w Written>,
+    ) -> Vec<(PathBuf, &'w Written)> {
+        let of = |(kind, written): (RunKind, Option<&'w Written>)| {
+            Some((GrowingFile::partial(&self.recording_path(&member?.name(kind))), written?))
+        };
+        [(RunKind::Main, main), (RunKind::Threshold, threshold)].into_iter().filter_map(of).collect()
+    }
+
+    /// Returns the mean of all recordings.
+    fn mean(&self, members: &[Member], main: &[Written], threshold: &[Written], last: u32) -> Result<Dynamics> {
+        let mut all = Vec::new();
         for (i, member) in members.iter().enumerate() {
             let mut bytes = Vec::new();
-            for (kind, written) in [(RunKind::Main, main.get(i)), (RunKind::Threshold, threshold.get(i))] {
-                let Some(written) = written else { continue };
-                let path = GrowingFile::partial(&self.recording_path(&member.name(kind)));
-                let part = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            for (partial, written) in self.parts(Some(member), main.get(i), threshold.get(i)) {
+                let part = std::fs::read(&partial).with_context(|| format!("cannot read {}", partial.display()))?;
                 bytes.extend(part.get(..written.bytes as usize).unwrap_or(&part));
             }
             bytes.extend(dyn_file::end());
             let mut dynamics = dyn_file::read(&bytes).context("the recordings do not make a dynamics file")?;
-            let mut as_it_is = Some(bytes);
-            if let Some(samples) = &mut dynamics.threshold_run
-                && samples.run.epochs.len() > last as usize
-            {
+            if let Some(samples) = &mut dynamics.threshold_run {
                 samples.run.epochs.truncate(last as usize);
-                as_it_is = None;
             }
-            files.push((dynamics, as_it_is));
+            all.push(dynamics);
         }
-        if files.len() > 1 {
-            let members: Vec<Dynamics> = files.into_iter().map(|(dynamics, _)| dynamics).collect();
-            return Ok((ensemble::mean(&members)?, None));
-        }
-        files.pop().context("nothing was recorded")
+        if all.len() > 1 { Ok(ensemble::mean(&all)?) } else { all.pop().context("nothing was recorded") }
     }
 
     /// Returns the path where a training records, without `.partial`.

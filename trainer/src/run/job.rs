@@ -28,7 +28,7 @@ use super::results::{Metrics, Pair, Sides, of_labels_on_dev};
 use super::sweep::Sweep;
 use crate::console;
 use crate::data::corpus_file::{self, Corpora, CorpusFiles};
-use crate::data::inspect;
+use crate::data::recording::Recording;
 use crate::files::{Written, copy_whole};
 use crate::model::encoder::EncoderSpec;
 use crate::model::inference::{Prepared, evaluate};
@@ -258,7 +258,7 @@ impl<'a> Job<'a> {
     }
 
     /// Checks that dynamics are complete and belong to this job.
-    pub(super) fn check(&self, recorded: &inspect::Opened) -> Result<()> {
+    pub(super) fn check(&self, recorded: &Recording) -> Result<()> {
         let path = self.dir.path(DYNAMICS);
         let (there, own) = (&recorded.dynamics.corpus, &self.train.corpus);
         ensure!(recorded.dynamics.complete, "{} was cut off", path.display());
@@ -309,7 +309,7 @@ impl<'a> Job<'a> {
 
     /// Cleans the distant labels with these settings. It uses only the content of the dynamics file, so that
     /// everyone who opens the file gets the same result.
-    pub(super) fn decide(&self, recorded: &inspect::Opened, judge: Judge, settings: Settings) -> Result<Cleaning> {
+    pub(super) fn decide(&self, recorded: &Recording, judge: Judge, settings: Settings) -> Result<Cleaning> {
         let dynamics = &recorded.dynamics;
         let labels = &dynamics.corpus.labels;
         let decisions = Decisions::new(recorded.digest.clone(), settings);

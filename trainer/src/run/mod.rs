@@ -14,9 +14,7 @@ mod trials;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use shared::detection::judge::Judge;
 use shared::detection::threshold::Settings;
-use shared::recording::dynamics::Dynamics;
 use shared::report::TestScores;
 
 use self::folder::RunDir;
@@ -24,7 +22,8 @@ use self::job::{CHECKPOINTS, CONFIG, Job, METRICS};
 use self::results::{Metrics, TrainMetrics};
 use self::sweep::SweepResult;
 use crate::data::corpus_file::{Corpora, CorpusFiles};
-use crate::data::inspect::{self, check_classes};
+use crate::data::inspect::check_classes;
+use crate::data::recording::Recording;
 use crate::model::encoder::EncoderSpec;
 use crate::training::config::Config;
 
@@ -61,16 +60,15 @@ pub fn run(
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
     job.announce(options.sweep.most_trainings(&adjust));
     // Threshold samples are used only within the window, so the threshold run can stop after its last epoch.
-    let last_epoch = |dynamics: &Dynamics| -> Result<u32> {
-        let mut settings = Settings::automatic(dynamics, &dynamics.corpus.dense_labels(&dynamics.span_index()?));
+    let last_epoch = |mut settings: Settings| {
         adjust(&mut settings);
-        Ok(settings.window.last)
+        settings.window.last
     };
     let windows_are_tried = options.sweep.varies_windows();
     let raw = job.record((!windows_are_tried).then_some(&last_epoch))?;
-    let recorded = inspect::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
+    let recorded = Recording::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
     let recorded = recorded.context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
-    let (judge, settings) = Judge::automatic(&recorded.dynamics, &adjust)?;
+    let (judge, settings) = recorded.judge_automatically(&adjust)?;
     check_classes(&settings, &recorded.dynamics.corpus.labels)?;
     let (cleaning, sweep) = if options.sweep.is_choice(&settings) {
         let (cleaning, result) = job.sweep(&options.sweep, &recorded, &settings, raw.dev_f1)?;

@@ -8,14 +8,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use shared::detection::judge::Judge;
 use shared::detection::threshold::Settings;
 
 use super::job::{Cleaning, Job, SCORES, cleaned_name};
 use super::results::Sides;
 use super::sweep::{Combination, Sweep, SweepResult, describe};
 use crate::console;
-use crate::data::inspect::Opened;
+use crate::data::recording::Recording;
 use crate::random::derived_seed;
 
 const RESULT: &str = "sweep.json";
@@ -31,12 +30,12 @@ impl Job<'_> {
     pub(super) fn sweep(
         &self,
         sweep: &Sweep,
-        recorded: &Opened,
+        recorded: &Recording,
         base: &Settings,
         raw_dev_f1: f64,
     ) -> Result<(Cleaning, SweepResult)> {
         let cleaning = |settings: &Settings| -> Result<Cleaning> {
-            let judge = Judge::new(&recorded.dynamics, settings.window, settings.metric)?;
+            let judge = recorded.judge(settings.window, settings.metric)?;
             self.decide(recorded, judge, settings.clone())
         };
         // Decide all combinations before the first training, so that a mistake in the last one shows at once.

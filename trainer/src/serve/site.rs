@@ -18,12 +18,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use percent_encoding::percent_decode_str;
 use shared::cleaning::{Decisions, share};
-use shared::detection::threshold::Settings;
 use tower_http::services::ServeFile;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::page;
-use crate::data::inspect;
+use crate::data::recording::Recording;
 use crate::run::{DECISIONS, DYNAMICS};
 
 /// Address of a run's files. The address itself redirects to the page with the run opened.
@@ -304,10 +303,8 @@ impl Run {
 
 /// Returns a run's decisions as a part of an address, if the page would not choose the same by default.
 fn own_decisions(run: &Path) -> Option<String> {
-    let recorded = inspect::open(&run.join(DYNAMICS)).ok()?;
+    let recorded = Recording::open(&run.join(DYNAMICS)).ok()?;
     let decisions = Decisions::read(&std::fs::read(run.join(DECISIONS)).ok()?, &recorded.digest).ok()?;
-    let dynamics = &recorded.dynamics;
-    let assigned = dynamics.corpus.dense_labels(&dynamics.span_index().ok()?);
-    let is_automatic = decisions.overrides.is_empty() && decisions.settings == Settings::automatic(dynamics, &assigned);
+    let is_automatic = decisions.overrides.is_empty() && decisions.settings == recorded.settings();
     (!is_automatic).then(|| format!("#{}", share::fragment(&decisions)))
 }

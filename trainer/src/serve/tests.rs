@@ -11,7 +11,7 @@ use shared::detection::threshold::Settings;
 
 use super::site::page_response;
 use super::*;
-use crate::data::inspect;
+use crate::data::recording::Recording;
 use crate::run::{DECISIONS, DYNAMICS};
 
 /// Longer than any test runs.
@@ -290,9 +290,8 @@ fn a_run_opens_as_it_was_decided_and_is_decoded_once() {
     assert_eq!(site.get("/run/").status, 302);
     assert_eq!(start(), "/?run=run/dynamics.dyn");
     let dynamics = site.path("run/dynamics.dyn");
-    let opened = inspect::open(&dynamics).unwrap();
-    let assigned = opened.dynamics.corpus.dense_labels(&opened.dynamics.span_index().unwrap());
-    let mut settings = Settings::automatic(&opened.dynamics, &assigned);
+    let opened = Recording::open(&dynamics).unwrap();
+    let mut settings = opened.settings();
     settings.dictionary_check = !settings.dictionary_check;
     let decide = |settings: &Settings| {
         let decisions = Decisions::new(opened.digest.clone(), settings.clone());
