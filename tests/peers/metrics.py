@@ -32,7 +32,6 @@ def metrics(logits, labels):
     shifted = z - z.max(axis=2, keepdims=True)
     probability = np.exp(shifted) / np.exp(shifted).sum(axis=2, keepdims=True)
     p = probability[:, rows, y]
-    loss = -(shifted[:, rows, y] - np.log(np.exp(shifted).sum(axis=2)))
     variance = p.var(axis=0)
     with np.errstate(invalid="ignore"):
         paper = np.sqrt(variance + variance**2 / (e - 1)) if e > 1 else np.zeros(n)
@@ -46,7 +45,6 @@ def metrics(logits, labels):
         "confidence": say(p.mean(axis=0)),
         "variability": say(np.sqrt(variance)),
         "variability_paper": say(paper),
-        "mean_loss": say(loss.mean(axis=0)),
         "correctness": np.where(flagged, 0, correct.sum(axis=0)).tolist(),
         "forgetting": np.where(flagged, 0, forgetting).tolist(),
         "mean_distribution": np.where(flagged[:, None], NAN, distribution).tolist(),

@@ -16,7 +16,6 @@ def metrics(epochs, y):
     n = len(y)
     rows = np.arange(n)
     margin_sum = np.zeros(n, np.float32)
-    loss_sum = np.zeros(n, np.float32)
     own = np.empty((len(epochs), n), np.float32)
     correct = np.empty((len(epochs), n), bool)
     probability_sum = np.zeros((LABELS, n), np.float32)
@@ -33,7 +32,6 @@ def metrics(epochs, y):
         z -= best
         np.exp(z, out=z)
         total = z.sum(axis=0)
-        loss_sum += np.log(total) + best - own_logit
         z /= total
         own[e] = z[y, rows]
         probability_sum += z
@@ -43,7 +41,6 @@ def metrics(epochs, y):
         "aum": margin_sum / len(epochs),
         "confidence": own.mean(axis=0),
         "variability": own.std(axis=0),
-        "mean_loss": loss_sum / len(epochs),
         "correctness": correct.sum(axis=0),
         "forgetting": (correct[:-1] & ~correct[1:]).sum(axis=0),
         "predicted": predicted,

@@ -25,7 +25,6 @@ struct Expected {
     confidence: Vec<Value>,
     variability: Vec<Value>,
     variability_paper: Vec<Value>,
-    mean_loss: Vec<Value>,
     correctness: Vec<u16>,
     forgetting: Vec<u16>,
     mean_distribution: Vec<Vec<Value>>,
@@ -69,7 +68,6 @@ fn compare(name: &str, case: &Case, run: &Run, expected: &Expected) {
             (metrics.confidence[span], &expected.confidence[span], "confidence"),
             (metrics.variability[span], &expected.variability[span], "variability"),
             (paper, &expected.variability_paper[span], "the paper code's variability"),
-            (metrics.mean_loss[span], &expected.mean_loss[span], "mean loss"),
         ] {
             assert_close(found, expected, &what(metric));
         }
