@@ -6,6 +6,7 @@ mod download;
 mod form_cache;
 mod format;
 mod keys;
+mod layout;
 mod link;
 mod memory;
 mod plots;

@@ -23,6 +23,7 @@ use shared::metrics::Window;
 use web_sys::{File, ImageData};
 
 use crate::format;
+use crate::layout::Layout;
 use crate::protocol::{
     Alike, Bulk, BulkQuery, Colouring, Compared, Detail, Export, Figures, FormRows, Hover, List, Map, Opened,
     Reviewing, Rows, SideHistogram,
@@ -113,6 +114,8 @@ pub struct App {
     pub next: RwSignal<Option<Next>>,
     /// The spans that one decision is to be about. A dialog is open as long as there are any.
     pub bulk: RwSignal<Option<Bulk>>,
+    /// The room of the panels.
+    pub layout: RwSignal<Layout>,
     /// Whether single letters, digits and signs work as keys.
     pub letters: RwSignal<bool>,
     /// Whether the theme is dark.
@@ -220,6 +223,7 @@ impl App {
             is_aside: RwSignal::new(false),
             next: RwSignal::new(None),
             bulk: RwSignal::new(None),
+            layout: RwSignal::new(Layout::recall()),
             letters: RwSignal::new(memory::recall(LETTERS).is_none()),
             dark: theme::watch(),
             help: RwSignal::new(false),

@@ -37,6 +37,7 @@ fn what_dev_contradicts_is_corrected_until_the_switch_is_off() {
     with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
         page.until_open().await;
         assert!(page.text("capitals").await.starts_with("capitals count 0."), "how far the text counts");
+        page.click("more-settings").await;
         page.click("metric-AUM").await;
         let shows = async |expected: &[(String, u64)]| {
             for (label, kept) in expected {

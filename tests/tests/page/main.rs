@@ -7,6 +7,7 @@ mod dictionary;
 mod failing;
 mod firefox;
 mod keeping;
+mod layout;
 mod menus;
 mod merging;
 mod moving;
@@ -107,6 +108,7 @@ fn another_window_is_what_the_trainer_makes_of_it() {
         page.drop_file(&made.dynamics()).await;
         page.until_open().await;
         let automatic = page.download("export-corpus", CLEANED).await;
+        page.click("more-settings").await;
         page.type_into("window-last", "\u{e015}").await;
         let moved = page.download("export-corpus", CLEANED).await;
         assert_ne!(moved, automatic, "fewer epochs, other decisions");
@@ -147,6 +149,7 @@ fn the_exported_corpus_is_what_the_trainer_writes() {
         assert_eq!(slider, positives);
 
         // Decisions by hand and relabelling, through decisions.json.
+        page.click("more-settings").await;
         page.click("action-relabel").await;
         page.click("row").await;
         page.until("sentence", "shows the sentence", |text| !text.is_empty()).await;

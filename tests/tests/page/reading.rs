@@ -59,6 +59,10 @@ fn the_page_passes_axe_in_every_state() {
         page.click("guide-end").await;
         page.click("theme").await;
         check("in the other theme").await;
+        page.click("more-settings").await;
+        page.pick("panels", "no-pictures").await;
+        check("more settings shown, pictures folded away").await;
+        page.pick("panels", "usual").await;
         page.press(&[], '?').await;
         page.until("help-dialog", "is open", |text| !text.is_empty()).await;
         check("the help open").await;

@@ -8,7 +8,11 @@ use shared::detection::threshold::{
 };
 use shared::metrics::Window;
 
+use web_sys::HtmlDetailsElement;
+
+use super::layout;
 use crate::format;
+use crate::layout::MORE;
 use crate::state::App;
 
 pub fn controls(app: App) -> impl IntoView {
@@ -35,10 +39,14 @@ pub fn controls(app: App) -> impl IntoView {
         <p class="hint">"Below its threshold, a label counts as likely wrong."</p>
         {threshold(app, Side::Negatives, PAPER_QUANTILE_NEGATIVES)}
         {threshold(app, Side::Positives, PAPER_QUANTILE_POSITIVES)}
-        {metric(app)}
-        {classes(app)}
-        {window_of_epochs(app)}
-        {action(app)}
+        <details class="more" prop:open=move || app.layout.get().has(MORE)
+            on:toggle=move |event| layout::show_more(app, event_target::<HtmlDetailsElement>(&event).open())>
+            <summary data-testid="more-settings">"More settings …"</summary>
+            {metric(app)}
+            {classes(app)}
+            {window_of_epochs(app)}
+            {action(app)}
+        </details>
     }
 }
 

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use shared::formats::Format;
 use shared::report::last_part;
 
+use super::layout;
 use super::menu::menu;
 use crate::address;
 use crate::format;
@@ -50,6 +51,7 @@ pub fn header(app: App) -> impl IntoView {
                     title="The corpus with all decisions applied, in the format that it came in. Removed labels are marked as unknown"
                     on:click=move |_| app.export(Export::Corpus(None))>"Save cleaned corpus"</button>
                 {more_exports(app)}
+                {layout::folds(app)}
                 <button class="button quiet icon" data-testid="help" aria-label="Help, keys, and how to read this page" title="Help (?)"
                     on:click=move |_| app.help.set(true)>"?"</button>
                 <button class="button quiet icon" data-testid="theme"

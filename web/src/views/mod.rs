@@ -12,6 +12,7 @@ mod guide;
 mod header;
 mod help;
 mod histogram;
+mod layout;
 mod map;
 mod matrix;
 mod menu;
@@ -46,12 +47,14 @@ fn after(frames: u32, is_due: RwSignal<bool>) {
 pub fn page(app: App) -> impl IntoView {
     drop::accept_anywhere(app);
     let is_open = move || app.file.with(Option::is_some);
+    let workbench = layout::workbench(app);
     view! {
         {header::header(app)}
         {banner::banner(app)}
         {guide::guide(app)}
         <Show when=is_open fallback=move || welcome::welcome(app)>
-            <main class="workbench" class:no-letters=move || !app.letters.get() data-guide=move || guide::target(app)>
+            <main node_ref=workbench class=move || layout::classes(app)
+                data-guide=move || guide::target(app)>
                 <section class="panel controls" aria-label="Settings and figures">
                     {later(2, move || view! {
                         {controls::controls(app)} {counts::comparison(app)} {reviewers::reviewers(app)} {counts::counts(app)} {matrix::matrix(app)} {counts::quality(app)}
@@ -65,6 +68,7 @@ pub fn page(app: App) -> impl IntoView {
                 </div>
                 {detail::detail(app)}
                 {later(3, move || table::table(app))}
+                {layout::edges(app, workbench)}
             </main>
         </Show>
         {help::help(app)}

@@ -1,0 +1,101 @@
+//! Panels fold away and change their size, and the page remembers both.
+
+use serde_json::json;
+
+use crate::browser::{Page, Places, with_page};
+use crate::made;
+
+const LEFT: char = '\u{e012}';
+const UP: char = '\u{e013}';
+
+/// Returns width and height of the first element that the selector finds. They are 0 if it is hidden.
+async fn size(page: &Page, css: &str) -> (i64, i64) {
+    let script = format!(
+        "const box = document.querySelector('{css}').getBoundingClientRect(); return [Math.round(box.width), Math.round(box.height)]"
+    );
+    let found = page.script(&script).await;
+    (found[0].as_i64().unwrap(), found[1].as_i64().unwrap())
+}
+
+async fn focus(page: &Page, id: &str) {
+    page.script(&format!("document.querySelector('[data-testid={id}]').focus()")).await;
+}
+
+#[test]
+fn panels_fold_away_and_the_page_remembers_it() {
+    let Some(places) = Places::find("panels_fold_away_and_the_page_remembers_it") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.resize(1280, 800).await;
+        let (list, span) = (size(&page, ".spans").await, size(&page, ".detail").await);
+        page.pick("panels", "no-pictures").await;
+        assert_eq!(size(&page, ".map").await, (0, 0));
+        let (high, beside) = (size(&page, ".spans").await, size(&page, ".detail").await);
+        assert!(high.1 > list.1 + 200 && beside.1 > span.1 + 100, "the list and the sentence get the room");
+        page.pick("panels", "no-settings").await;
+        assert!(size(&page, ".spans").await.0 > high.0 + 200);
+        page.pick("panels", "no-span").await;
+        assert_eq!(size(&page, ".detail").await, (0, 0));
+        let over = page.overflow().await;
+        assert!(over[0].as_i64() <= Some(0) && over[1].as_i64() <= Some(0), "{over}");
+        page.reload().await;
+        page.find("listed").await;
+        for hidden in [".map", ".controls", ".detail"] {
+            assert_eq!(size(&page, hidden).await, (0, 0), "{hidden}");
+        }
+        page.pick("panels", "usual").await;
+        assert_eq!((size(&page, ".spans").await, size(&page, ".detail").await), (list, span));
+    });
+}
+
+#[test]
+fn edges_move_by_mouse_and_by_keys() {
+    let Some(places) = Places::find("edges_move_by_mouse_and_by_keys") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.resize(1280, 800).await;
+        let (width, height) = (size(&page, ".detail").await.0, size(&page, ".spans").await.1);
+        focus(&page, "edge-right").await;
+        page.press(&[], LEFT).await;
+        assert_eq!(size(&page, ".detail").await.0, width + 16);
+        focus(&page, "edge-below").await;
+        page.press(&[], UP).await;
+        assert_eq!(size(&page, ".spans").await.1, height + 16);
+        let before = size(&page, ".controls").await.0;
+        page.drag("edge-left", 60.0).await;
+        assert_eq!(size(&page, ".controls").await.0, before + 60);
+        page.drag("edge-left", -240.0).await;
+        assert_eq!(size(&page, ".controls").await.0, 232, "the text still fits");
+        page.reload().await;
+        page.find("listed").await;
+        let sizes = [size(&page, ".controls").await.0, size(&page, ".detail").await.0, size(&page, ".spans").await.1];
+        assert_eq!(sizes, [232, width + 16, height + 16]);
+        // What a broken or hostile entry says is not believed.
+        page.script("localStorage.setItem('dynclean-layout', '-3 many words')").await;
+        page.reload().await;
+        page.find("listed").await;
+        assert_eq!(size(&page, ".detail").await.0, width);
+    });
+}
+
+#[test]
+fn settings_that_few_people_need_stay_as_they_were_left() {
+    let Some(places) = Places::find("settings_that_few_people_need_stay_as_they_were_left") else { return };
+    let made = made(&places);
+    let is_open = "return document.querySelector('details.more').open";
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.until_script(is_open, json!(false)).await;
+        page.click("more-settings").await;
+        page.find("window-last").await;
+        page.reload().await;
+        page.until_open().await;
+        page.until_script(is_open, json!(true)).await;
+        page.click("more-settings").await;
+        page.reload().await;
+        page.until_open().await;
+        page.until_script(is_open, json!(false)).await;
+    });
+}
