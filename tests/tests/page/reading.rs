@@ -110,6 +110,7 @@ fn every_file_of_the_fuzz_corpus_opens_or_is_refused_in_words() {
             }
         }
         // After all these files, a good file still opens.
+        page.resize(1600, 900).await;
         page.drop_file(&made.dynamics()).await;
         page.until("facts", "shows it", |text| text.contains("builtin")).await;
         page.until_open().await;
