@@ -274,6 +274,33 @@ fn gradients_that_wait_for_a_step_are_not_lost() {
     bench.assert_same("killed", &expected, "killed between steps");
 }
 
+/// A threshold run beside the main run does not know that the window ends earlier. One that was done for an earlier
+/// window may be too short.
+#[test]
+fn threshold_samples_of_another_start_are_cut_or_recorded_again() {
+    let bench = Bench::new();
+    let with = |window| ["--window", window, "--reference", "none", "--trials", "none"];
+    for (name, first, second) in [("cut", "1-1", "1-1"), ("again", "1-1", "1-2")] {
+        let undisturbed = format!("undisturbed-{name}");
+        bench.succeed(&undisturbed, &with(second));
+        let parallel = if name == "cut" { &["--parallel-runs"][..] } else { &[] };
+        let command = bench.command(name, &[&with(first)[..], parallel].concat());
+        kill(bench.until_written(command, name, ("checkpoint/threshold.json", 1)).expect("the run ended before"));
+        bench.succeed(name, &with(second));
+        // The history tells what each start did.
+        let results = |out: &str| {
+            let mut files = bench.results(out);
+            assert!(files.remove("history.jsonl").is_some());
+            files
+        };
+        let (found, expected) = (results(name), results(&undisturbed));
+        for (file, bytes) in &expected {
+            assert!(found.get(file) == Some(bytes), "{name}: {file} differs");
+        }
+        assert_eq!(found.len(), expected.len());
+    }
+}
+
 #[test]
 fn one_thread_does_for_two_runs_at_a_time() {
     let bench = Bench::new();

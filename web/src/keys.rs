@@ -29,6 +29,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Esc", "clear all filters (undo brings them back), or close a menu"),
     ("?", "this help"),
     ("Tab, then ← →", "move a threshold. Shift: small steps. Page up and down: large steps"),
+    ("Tab, then arrows", "move the edge between two panels"),
     ("Tab, then ← → ↑ ↓, +, −, 0", "on the map: move it, zoom in, zoom out, show all"),
 ];
 
@@ -120,7 +121,8 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
         "r" | "R" => {
             let is_one = !app.words.get_untracked() && !event.shift_key();
             let all = (!is_one).then(|| element("relabel-all")).flatten();
-            if let Some(button) = all.or_else(|| element("relabel")) {
+            // A menu that is folded away would open unseen, and the next letter would decide.
+            if let Some(button) = all.or_else(|| element("relabel")).filter(|button| button.offset_width() > 0) {
                 button.click();
             }
         }

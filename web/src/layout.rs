@@ -25,9 +25,9 @@ impl Layout {
     /// Returns the remembered layout, or the usual one.
     pub fn recall() -> Self {
         let text = memory::recall(LAYOUT).unwrap_or_default();
-        let numbers: Vec<u32> = text.split(' ').filter_map(|number| number.parse().ok()).collect();
-        match *numbers {
-            [bits, left, right, below] => Self { bits, sizes: [left, right, below] },
+        let numbers: Result<Vec<u32>, _> = text.split(' ').map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok(&[bits, left, right, below]) => Self { bits, sizes: [left, right, below] },
             _ => Self::default(),
         }
     }

@@ -140,7 +140,10 @@ pub fn courses(
     const THIRD: RGBColor = RGBColor(0, 158, 115);
     let colours = [REAL, SAMPLES, THIRD];
     let points = |course: &Course| -> Vec<(f32, f32)> {
-        course.epochs.iter().filter_map(|epoch| Some((epoch.epoch as f32, value(epoch)? as f32))).collect()
+        // The numbers come from a file. With numbers near the largest one the axis would never end.
+        let sensible = |value: &f64| (0.0..1e30).contains(value);
+        let point = |epoch: &CourseEpoch| Some((epoch.epoch as f32, value(epoch).filter(sensible)? as f32));
+        course.epochs.iter().filter_map(point).collect()
     };
     struct Line<'a> {
         title: &'a str,
@@ -155,7 +158,7 @@ pub fn courses(
     let lines: Vec<Line> = lines.filter(|line| !line.points.is_empty()).collect();
     let all = || lines.iter().flat_map(|line| &line.points);
     let last = all().fold(1f32, |last, point| last.max(point.0));
-    let highest = all().map(|point| point.1).filter(|y| y.is_finite()).fold(0f32, f32::max);
+    let highest = all().map(|point| point.1).fold(0f32, f32::max);
     // Room above the lines for the legend.
     let top = if highest > 0.0 { 1.35 * highest } else { 1.0 };
     let digits = usize::from(highest < 10.0) * 2;

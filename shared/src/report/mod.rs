@@ -288,20 +288,23 @@ fn sweep(tried: &[Tried]) -> String {
     out + "</table></div>\n"
 }
 
-/// Loss and dev F1 by epoch. Without an outcome, there is the training that was recorded.
-fn courses(input: &Input) -> Result<String, ReportError> {
-    let recorded = || {
+impl Course {
+    /// Returns the course of the recorded training. With an ensemble, it is the mean of the members.
+    pub fn recorded(dynamics: &Dynamics) -> Self {
         let epoch = |score: &EpochScore| {
             let (epoch, train_loss) = (score.epoch, score.train_loss);
             // Where dev was not scored, all its counts are 0.
             let dev_f1 = (score.dev.actual > 0).then_some(score.dev.f1);
             CourseEpoch { epoch, train_loss, dev_f1 }
         };
-        let epochs = input.dynamics.run.scores.iter().map(epoch).collect();
-        vec![Course { title: "your labels".to_owned(), epochs }]
-    };
-    let mut courses = input.outcome.map(|outcome| outcome.courses.clone()).filter(|courses| !courses.is_empty());
-    let mut courses = courses.take().unwrap_or_else(recorded);
+        Self { title: "your labels".to_owned(), epochs: dynamics.run.scores.iter().map(epoch).collect() }
+    }
+}
+
+/// Loss and dev F1 by epoch. Without an outcome, there is the training that was recorded.
+fn courses(input: &Input) -> Result<String, ReportError> {
+    let given = input.outcome.map(|outcome| outcome.courses.clone()).filter(|courses| !courses.is_empty());
+    let mut courses = given.unwrap_or_else(|| vec![Course::recorded(input.dynamics)]);
     courses.retain(|course| !course.epochs.is_empty());
     if courses.is_empty() {
         return Ok(String::new());
@@ -710,6 +713,10 @@ mod tests {
             Outcome { courses: vec![Course { epochs: vec![epoch(1, 0.5, None)], ..course }], ..outcome.clone() };
         let page_without = html(&Input { outcome: Some(&unscored), ..input }).unwrap();
         assert!(page_without.contains("Loss per span") && !page_without.contains("F1 on dev"));
+        // Numbers that no training gives neither hang nor break the report.
+        let odd = [3e38, f64::NAN, f64::INFINITY, -1.0].map(|loss| epoch(1, loss, Some(loss))).to_vec();
+        let odd = Outcome { courses: vec![Course { title: "odd".into(), epochs: odd }], ..outcome.clone() };
+        assert!(html(&Input { outcome: Some(&odd), ..input }).unwrap().contains("Loss per span"));
         assert!(page.contains("encoder tiny") && !page.contains("someone"));
         for reference in ["src=", "href=", "url(", "@import"] {
             assert!(!page.contains(reference), "{reference} could load something remote");

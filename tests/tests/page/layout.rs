@@ -33,6 +33,11 @@ fn panels_fold_away_and_the_page_remembers_it() {
         assert_eq!(size(&page, ".map").await, (0, 0));
         let (high, beside) = (size(&page, ".spans").await, size(&page, ".detail").await);
         assert!(high.1 > list.1 + 200 && beside.1 > span.1 + 100, "the list and the sentence get the room");
+        for width in [1024, 1280] {
+            page.resize(width, 800).await;
+            let words = size(&page, ".grid .row:nth-child(3) > :nth-child(2)").await.0;
+            assert!(words > 120, "{width}: the words have {words} pixels");
+        }
         page.pick("panels", "no-settings").await;
         assert!(size(&page, ".spans").await.0 > high.0 + 200);
         page.pick("panels", "no-span").await;
@@ -44,6 +49,10 @@ fn panels_fold_away_and_the_page_remembers_it() {
         for hidden in [".map", ".controls", ".detail"] {
             assert_eq!(size(&page, hidden).await, (0, 0), "{hidden}");
         }
+        // A key does not open a menu that nobody sees.
+        page.press(&[], 'j').await;
+        page.press(&[], 'r').await;
+        page.until_script("return document.querySelector(':popover-open') === null", json!(true)).await;
         page.pick("panels", "usual").await;
         assert_eq!((size(&page, ".spans").await, size(&page, ".detail").await), (list, span));
     });
@@ -73,10 +82,22 @@ fn edges_move_by_mouse_and_by_keys() {
         let sizes = [size(&page, ".controls").await.0, size(&page, ".detail").await.0, size(&page, ".spans").await.1];
         assert_eq!(sizes, [232, width + 16, height + 16]);
         // What a broken or hostile entry says is not believed.
-        page.script("localStorage.setItem('dynclean-layout', '-3 many words')").await;
+        for broken in ["-3 many words", "0 1 x 2 3", "0 1 2"] {
+            page.script(&format!("localStorage.setItem('dynclean-layout', '{broken}')")).await;
+            page.reload().await;
+            page.find("listed").await;
+            assert_eq!(size(&page, ".detail").await.0, width, "{broken}");
+        }
+        // Sizes of a larger screen leave room for the other panels here.
+        page.script("localStorage.setItem('dynclean-layout', '0 4000000000 4000 4000')").await;
         page.reload().await;
         page.find("listed").await;
-        assert_eq!(size(&page, ".detail").await.0, width);
+        for (width, height) in [(1024, 720), (1280, 800)] {
+            page.resize(width, height).await;
+            let over = page.overflow().await;
+            assert!(over[0].as_i64() <= Some(0) && over[1].as_i64() <= Some(0), "{width} × {height}: {over}");
+            assert!(size(&page, ".map").await.0 > 280 && size(&page, ".map canvas").await.1 > 40, "{width} × {height}");
+        }
     });
 }
 

@@ -52,7 +52,8 @@ pub struct TrainingArgs {
     /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones; on a GPU 32]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
     pub batch: Option<usize>,
-    /// Add up the gradients of N batches before each step: the effect of N times larger batches, in the memory of one
+    /// Add up the gradients of N batches before each step. This acts like batches that are N times as large, but needs
+    /// the memory of one
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
     pub accumulate: usize,
     /// Learning rate of the encoder [default: 1e-5 base-sized, 1e-4 smaller, 5e-4 builtin]

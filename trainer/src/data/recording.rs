@@ -20,6 +20,8 @@ const PIECE: usize = 4 << 20;
 /// A dynamics file that has been checked.
 pub struct Recording {
     path: PathBuf,
+    /// Stays open, so that another file of this name is not taken for it.
+    file: File,
     columns: Columns,
     /// Distant labels of the positives.
     positives: Vec<LabelId>,
@@ -52,7 +54,7 @@ impl Recording {
         }
         let Scanned { dynamics, positives, columns, digest } =
             scan.finish().with_context(|| path.display().to_string())?;
-        Ok(Self { path: path.to_owned(), columns, positives, dynamics, digest })
+        Ok(Self { path: path.to_owned(), file, columns, positives, dynamics, digest })
     }
 
     /// Returns the automatic settings.
@@ -74,7 +76,7 @@ impl Recording {
     ///
     /// # Errors
     /// When no epoch is inside the window, the metric needs probabilities that are not known, there are too many spans
-    /// to number, or the file has changed since it was opened.
+    /// to number, or the file became shorter since it was opened.
     pub fn judge(&self, window: Window, metric: Metric) -> Result<Judge> {
         let index = self.dynamics.span_index().map_err(JudgeError::from)?;
         let assigned = self.dynamics.corpus.dense_labels(&index);
@@ -85,7 +87,7 @@ impl Recording {
     /// Computes the metrics of all spans over a window.
     fn metrics(&self, assigned: &[LabelId], window: Window) -> Result<Metrics> {
         let about = || format!("cannot read {}", self.path.display());
-        let mut file = File::open(&self.path).with_context(about)?;
+        let mut file = &self.file;
         let mut reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
         let mut bytes = Vec::new();
         while let Some(parts) = reading.ask() {
@@ -93,7 +95,7 @@ impl Recording {
             for part in parts {
                 let length = part.end - part.start;
                 file.seek(SeekFrom::Start(part.start)).with_context(about)?;
-                let read = (&mut file).take(length).read_to_end(&mut bytes).with_context(about)?;
+                let read = file.take(length).read_to_end(&mut bytes).with_context(about)?;
                 if read as u64 != length {
                     return Err(anyhow!("{} became shorter while it was read: try again", self.path.display()));
                 }

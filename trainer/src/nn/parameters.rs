@@ -137,7 +137,8 @@ impl Builder {
     /// # Errors
     /// When the device does not have enough memory.
     pub fn finish(self) -> Result<Parameters> {
-        let Self { compute, names, weights, fresh, .. } = self;
+        let Self { compute, names, weights, fresh, checkpoint, .. } = self;
+        drop(checkpoint);
         let engine = compute.engine(&weights)?;
         let trained = |(i, weight): (usize, &StartingValues)| weight.group.map(|_| Weight(i));
         let trained = weights.iter().enumerate().filter_map(trained).collect();
@@ -197,7 +198,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// Makes one optimizer step with the gradients of the last [`backward`](Self::backward).
+    /// Makes one optimizer step with the gradients since the last [`backward`](Self::backward).
     ///
     /// # Errors
     /// When there are no gradients.

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::panic::resume_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -165,10 +165,25 @@ impl Job<'_> {
         })
     }
 
+    /// Forgets a finished run with threshold samples that has fewer epochs than are needed. An earlier start with another
+    /// window may have done it.
+    fn forget_if_short(&self, name: &str, last_epoch: u32) -> Result<()> {
+        let Some(written) = self.dir.read_json::<Written>(&done_file(name))? else { return Ok(()) };
+        let partial = GrowingFile::partial(&self.recording_path(name));
+        let ends =
+            dyn_file::epoch_ends(&read_part(&partial, &written)?).with_context(|| partial.display().to_string())?;
+        if ends.len() < last_epoch as usize {
+            console::note(format_args!("the run with threshold samples is repeated: the window needs more epochs now"));
+            self.dir.remove(&done_file(name))?;
+        }
+        Ok(())
+    }
+
     /// Trains with threshold samples and records their logits. The model is not kept, so dev is not scored and no
     /// best weights are stored.
     fn threshold_run(&self, member: &Member, last_epoch: u32) -> Result<Written> {
         let title = member.title(RunKind::Threshold);
+        self.forget_if_short(&member.name(RunKind::Threshold), last_epoch)?;
         let stage = self.stage(&title, &self.train.corpus, &member.config);
         let mut stage = Stage { dev: None, last_epoch, ..stage };
         let n_types = stage.n_labels - 1;
@@ -277,18 +292,22 @@ impl Job<'_> {
     }
 
     /// Joins all recordings to `dynamics.dyn`. The logits of an ensemble are averaged. Epochs of threshold samples after
-    /// `last` are left out.
+    /// `last` are left out: an earlier start may have recorded more.
     fn join(&self, members: &[Member], main: &[Written], threshold: &[Written], last: u32) -> Result<()> {
-        let path = self.dir.path(DYNAMICS);
-        // With runs side by side, the threshold run did not know that it could end earlier.
-        let is_whole = threshold.is_empty() || last == self.config.epochs || !self.options.parallel_runs;
-        if members.len() > 1 || !is_whole {
+        if members.len() > 1 {
             return self.dir.write(DYNAMICS, dyn_file::write(&self.mean(members, main, threshold, last)?)).map(drop);
         }
-        write_whole_by(&path, |file| {
-            for (partial, written) in self.parts(members.first(), main.first(), threshold.first()) {
+        write_whole_by(&self.dir.path(DYNAMICS), |file| {
+            for (partial, written) in self.parts(members.first(), main.first(), None) {
                 let part = File::open(&partial).with_context(|| format!("cannot read {}", partial.display()))?;
                 io::copy(&mut part.take(written.bytes), file)?;
+            }
+            for (partial, written) in self.parts(members.first(), None, threshold.first()) {
+                // The samples are few.
+                let part = read_part(&partial, written)?;
+                let ends = dyn_file::epoch_ends(&part).with_context(|| partial.display().to_string())?;
+                let end = ends.get(last.saturating_sub(1) as usize).copied().unwrap_or(part.len());
+                file.write_all(part.get(..end).unwrap_or(&part))?;
             }
             Ok(file.write_all(&dyn_file::end())?)
         })
@@ -313,8 +332,7 @@ impl Job<'_> {
         for (i, member) in members.iter().enumerate() {
             let mut bytes = Vec::new();
             for (partial, written) in self.parts(Some(member), main.get(i), threshold.get(i)) {
-                let part = std::fs::read(&partial).with_context(|| format!("cannot read {}", partial.display()))?;
-                bytes.extend(part.get(..written.bytes as usize).unwrap_or(&part));
+                bytes.extend(read_part(&partial, written)?);
             }
             bytes.extend(dyn_file::end());
             let mut dynamics = dyn_file::read(&bytes).context("the recordings do not make a dynamics file")?;
@@ -344,6 +362,13 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the bytes that a training recorded.
+fn read_part(partial: &Path, written: &Written) -> Result<Vec<u8>> {
+    let mut part = std::fs::read(partial).with_context(|| format!("cannot read {}", partial.display()))?;
+    part.truncate(usize::try_from(written.bytes).unwrap_or(usize::MAX));
+    Ok(part)
 }
 
 /// Returns the name of the file that says that a training is done, and what it recorded.

@@ -173,7 +173,7 @@ impl RunDir {
                 differing.retain(|(path, _)| !not_binding.contains(&path.as_str()));
                 let shown: Vec<String> =
                     differing.into_iter().map(|(path, change)| format!("{path}: {change}")).collect();
-                // `computed_by` is a field of the pipeline's `Bound`.
+                // `computed_by` is a field of the job's `Bound`.
                 let rounding = if shown.iter().any(|line| line.starts_with("computed_by")) {
                     " (computed_by: another build of this program, or another kind of CPU, rounds differently; what it \
                      adds would not fit what is there to the last bit)"

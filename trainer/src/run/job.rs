@@ -253,7 +253,7 @@ impl<'a> Job<'a> {
             test,
             contradicted,
             labels_on_dev,
-            history: History::new(dir.path(HISTORY)),
+            history: History::open(dir.path(HISTORY))?,
         })
     }
 
@@ -501,14 +501,11 @@ impl<'a> Job<'a> {
     }
 
     /// Returns the courses of the trainings whose models the report compares.
-    fn courses(&self, cleaning: &Cleaning) -> Result<Vec<Course>> {
-        let names = [
-            ("your labels", "raw".to_owned()),
-            ("cleaned labels", cleaned_name(&cleaning.digest)),
-            ("cleaned labels and dev", with_dev_name(&cleaning.digest)),
-        ];
-        let mut courses = Vec::new();
-        for (title, name) in names {
+    fn courses(&self, dynamics: &Dynamics, cleaning: &Cleaning, learned_dev: bool) -> Result<Vec<Course>> {
+        let mut courses = vec![Course::recorded(dynamics)];
+        let cleaned = ("cleaned labels", cleaned_name(&cleaning.digest));
+        let with_dev = learned_dev.then(|| ("cleaned labels and dev", with_dev_name(&cleaning.digest)));
+        for (title, name) in [cleaned].into_iter().chain(with_dev) {
             let epoch =
                 |e: Epoch| CourseEpoch { epoch: e.epoch, train_loss: e.train_loss, dev_f1: e.dev.map(|p| p.f1) };
             let epochs: Vec<CourseEpoch> = self.history.of(&name)?.into_iter().map(epoch).collect();
@@ -528,7 +525,7 @@ impl<'a> Job<'a> {
         dynamics: &Dynamics,
         cleaning: &Cleaning,
     ) -> Result<Metrics> {
-        let trainings = self.courses(cleaning)?;
+        let trainings = self.courses(dynamics, cleaning, test.with_dev.is_some())?;
         let outcome = Outcome { test: test.clone(), tried: tried.clone(), courses: trainings.clone() };
         let html = report::html(&report::Input {
             dynamics,

@@ -43,7 +43,7 @@ pub struct Position {
     pub epoch: u32,
     /// Number of finished batches in this epoch.
     pub batch: usize,
-    /// Optimizer steps since the beginning of the training.
+    /// Batches with a loss since the beginning of the training. Without `--accumulate` each is a step of the optimizer.
     pub step: usize,
     /// Sum of the losses of this epoch's batches.
     pub loss_sum: f64,

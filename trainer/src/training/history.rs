@@ -15,7 +15,8 @@ pub const HISTORY: &str = "history.jsonl";
 /// One epoch of one training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// Name of the training: `raw`, `threshold`, `cleaned-…` with the digest of the cleaned labels, ….
+    /// Name of the training: `raw` (`model` in a single training), `threshold`, `cleaned-…` with the digest of the
+    /// cleaned labels, ….
     pub training: String,
     /// What a person reads for it.
     pub title: String,
@@ -31,8 +32,8 @@ pub struct Epoch {
     pub dev: Option<Prf>,
     /// Seconds on the wall, with the passes over dev and for the dynamics, without the time before an interruption.
     pub seconds: f64,
-    /// Training sentences per second, without those passes.
-    pub sentences_per_second: f64,
+    /// Training sentences per second, without those passes. `None` if an interruption left nothing to train.
+    pub sentences_per_second: Option<f64>,
     /// Largest memory of the process so far, in MiB, if the system reports it.
     pub peak_mib: Option<f64>,
 }
@@ -46,8 +47,12 @@ pub struct History {
 
 impl History {
     /// Opens the file at `path`, which need not exist.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, lock: Mutex::default() }
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn open(path: PathBuf) -> Result<Self> {
+        read(&path)?;
+        Ok(Self { path, lock: Mutex::default() })
     }
 
     /// Adds an epoch. It replaces this epoch and later ones of the same training, which an earlier start wrote.
@@ -106,7 +111,7 @@ mod tests {
             head_rate: 1e-3,
             dev: None,
             seconds: 2.0,
-            sentences_per_second: 10.0,
+            sentences_per_second: Some(10.0),
             peak_mib: None,
         }
     }
@@ -114,7 +119,7 @@ mod tests {
     #[test]
     fn an_epoch_that_is_repeated_replaces_what_followed_it() {
         let folder = tempfile::tempdir().unwrap();
-        let history = History::new(folder.path().join(HISTORY));
+        let history = History::open(folder.path().join(HISTORY)).unwrap();
         for (training, number, loss) in
             [("raw", 1, 0.5), ("raw", 2, 0.4), ("threshold", 1, 0.9), ("raw", 3, 0.3), ("raw", 2, 0.45)]
         {
@@ -130,11 +135,12 @@ mod tests {
     fn a_damaged_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(HISTORY);
-        let history = History::new(file.clone());
+        let history = History::open(file.clone()).unwrap();
         history.add(epoch("raw", 1, 0.5)).unwrap();
         let whole = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, whole + "{\"training\": 1}\n").unwrap();
-        let error = format!("{:#}", history.add(epoch("raw", 2, 0.4)).unwrap_err());
+        assert!(history.add(epoch("raw", 2, 0.4)).is_err());
+        let error = format!("{:#}", History::open(file).unwrap_err());
         assert!(error.contains("line 2") && error.contains("delete"), "{error}");
     }
 }

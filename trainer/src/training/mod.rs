@@ -21,6 +21,7 @@ use self::checkpoint::{Checkpoint, Checkpoints, Position};
 use self::config::{Config, Record};
 use self::history::History;
 use self::negatives::most_similar_negatives;
+use crate::console;
 use crate::files::Written;
 use crate::interrupt::{self, Interrupted};
 use crate::memory;
@@ -204,7 +205,7 @@ impl Stage<'_> {
             };
             if let Some((history, training)) = self.history {
                 let rates = self.rates(underway.position.step.saturating_sub(1));
-                history.add(history::Epoch {
+                let noted = history.add(history::Epoch {
                     training: training.to_owned(),
                     title: self.name.to_owned(),
                     epoch,
@@ -213,9 +214,14 @@ impl Stage<'_> {
                     head_rate: rates.head,
                     dev: self.dev.map(|_| score.dev),
                     seconds: began.elapsed().as_secs_f64(),
-                    sentences_per_second: (n_train - n_before) as f64 / trained,
+                    sentences_per_second: (n_before < n_train && trained > 0.0)
+                        .then(|| (n_train - n_before) as f64 / trained),
                     peak_mib: memory::peak_mib(),
-                })?;
+                });
+                // Nothing else needs the history, so a training does not end for it.
+                if let Err(error) = noted {
+                    console::warning(format_args!("{error:#}"));
+                }
             }
             self.end_epoch(&model, &mut underway, score, recorded)?;
             self.save(&model, &mut underway, checkpoints)?;
@@ -315,12 +321,9 @@ impl Stage<'_> {
         let mut pending = 0;
         for sentences in order.iter().skip(underway.position.batch) {
             let step = underway.position.step;
-            if pending == 0 {
-                model.parameters.engine().clear_gradients();
-            }
             let mut rng = stream(config.seed, &format!("step {step}"));
             if let Some((loss, spans)) =
-                self.learn_from(model, sentences, underway.training_logits.as_deref_mut(), &mut rng)?
+                self.learn_from(model, sentences, pending == 0, underway.training_logits.as_deref_mut(), &mut rng)?
             {
                 if !loss.is_finite() {
                     let mut what = format!(
@@ -400,12 +403,13 @@ impl Stage<'_> {
         }
     }
 
-    /// Adds the gradients of one batch. Returns the summed loss and the number of spans in it, or `None` if no span
+    /// Computes the gradients of one batch, and adds them to those of the batches before unless it is the first. Returns the summed loss and the number of spans in it, or `None` if no span
     /// counts.
     fn learn_from(
         &self,
         model: &SpanModel,
         sentences: &[u32],
+        is_first: bool,
         recorder: Option<&mut [f32]>,
         rng: &mut ChaCha8Rng,
     ) -> Result<Option<(f64, usize)>> {
@@ -433,7 +437,10 @@ impl Stage<'_> {
         let loss = output.loss(targets)?;
         let value = f64::from(loss.value.to_scalar::<f32>()?);
         if value.is_finite() {
-            model.parameters.backward_more(loss)?;
+            match is_first {
+                true => model.parameters.backward(loss)?,
+                false => model.parameters.backward_more(loss)?,
+            }
         }
         Ok(Some((value, spans)))
     }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::layout;
 use crate::memory;
 use crate::state::App;
 
@@ -45,6 +46,7 @@ pub fn target(app: App) -> Option<&'static str> {
 
 /// Starts the guide.
 pub fn begin(app: App) {
+    layout::unfold(app);
     app.guide.set(Some(0));
 }
 

@@ -18,8 +18,11 @@ struct Edge {
     name: &'static str,
     /// Index of its size.
     size: usize,
-    /// Smallest and largest size in pixels.
-    limits: (f64, f64),
+    /// Smallest and usual size in pixels.
+    least: u32,
+    usual: u32,
+    /// Largest size as a share of the window, in the units of the style sheet.
+    most: &'static str,
     /// Keys that make it smaller and larger.
     keys: [&'static str; 2],
 }
@@ -29,24 +32,32 @@ const EDGES: [Edge; 3] = [
         class: "left",
         name: "Width of the settings",
         size: 0,
-        limits: (232.0, 640.0),
+        least: 232,
+        usual: 304,
+        most: "33vw",
         keys: ["ArrowLeft", "ArrowRight"],
     },
     Edge {
         class: "right",
         name: "Width of the span",
         size: 1,
-        limits: (232.0, 800.0),
+        least: 232,
+        usual: 272,
+        most: "33vw",
         keys: ["ArrowRight", "ArrowLeft"],
     },
     Edge {
         class: "below",
         name: "Height of the list",
         size: 2,
-        limits: (136.0, 1200.0),
+        least: 136,
+        usual: 224,
+        most: "45vh",
         keys: ["ArrowDown", "ArrowUp"],
     },
 ];
+/// Larger than any window.
+const LARGEST: u32 = 8000;
 
 fn change(app: App, layout: Layout) {
     app.layout.set(layout);
@@ -64,6 +75,12 @@ pub fn folds(app: App) -> impl IntoView {
         let usual = Layout { bits: now.bits & 1 << MORE, ..Layout::default() };
         change(app, if number < MORE { Layout { bits: now.bits ^ 1 << number, ..now } } else { usual });
     })
+}
+
+/// Brings all panels back.
+pub fn unfold(app: App) {
+    let now = app.layout.get_untracked();
+    change(app, Layout { bits: now.bits & 1 << MORE, ..now });
 }
 
 /// Shows or hides the settings that few people need.
@@ -87,8 +104,8 @@ pub fn workbench(app: App) -> NodeRef<Main> {
     Effect::new(move |_| {
         let sizes = app.layout.get().sizes;
         let Some(main) = workbench.get() else { return };
-        for (Edge { class, .. }, size) in EDGES.iter().zip(sizes) {
-            let value = if size > 0 { format!("{size}px") } else { String::new() };
+        for (Edge { class, most, .. }, size) in EDGES.iter().zip(sizes) {
+            let value = if size > 0 { format!("min({size}px, {most})") } else { String::new() };
             // An empty value removes the property, and the usual size counts.
             let _ = main.style().set_property(&format!("--{class}"), &value);
         }
@@ -102,14 +119,14 @@ pub fn edges(app: App, workbench: NodeRef<Main>) -> impl IntoView {
 }
 
 fn edge(app: App, workbench: NodeRef<Main>, edge: Edge) -> impl IntoView {
-    let Edge { class, name, size, limits, keys } = edge;
+    let Edge { class, name, size, least, usual, keys, .. } = edge;
     // Makes the panel reach from its outer side to a point, and `more` beyond it.
     let reach = move |x: f64, y: f64, more: f64| {
         let Some(room) = workbench.get_untracked().map(|main| main.get_bounding_client_rect()) else { return };
         let to = [x - room.left(), room.right() - x, room.bottom() - y].get(size).map_or(0.0, |to| to - 12.0 + more);
         let mut layout = app.layout.get_untracked();
         if let Some(size) = layout.sizes.get_mut(size) {
-            *size = to.clamp(limits.0, limits.1) as u32;
+            *size = (to as u32).clamp(least, LARGEST);
         }
         change(app, layout);
     };
@@ -124,12 +141,16 @@ fn edge(app: App, workbench: NodeRef<Main>, edge: Edge) -> impl IntoView {
     view! {
         <div class=format!("edge {class}") role="separator" tabindex="0" aria-label=name title=format!("{name}: drag, or use the arrow keys")
             aria-orientation=if size < 2 { "vertical" } else { "horizontal" } data-testid=format!("edge-{class}")
-            aria-valuenow=move || app.layout.get().sizes.get(size).copied()
+            aria-valuemin=least aria-valuemax=LARGEST
+            aria-valuenow=move || app.layout.get().sizes.get(size).copied().filter(|&size| size > 0).unwrap_or(usual)
             on:pointerdown=move |event: PointerEvent| {
-                let _ = event_target::<Element>(&event).set_pointer_capture(event.pointer_id());
+                if event.button() == 0 {
+                    let _ = event_target::<Element>(&event).set_pointer_capture(event.pointer_id());
+                }
             }
             on:pointermove=move |event: PointerEvent| {
-                if event.buttons() == 1 {
+                // A drag that began elsewhere may pass over the edge.
+                if event_target::<Element>(&event).has_pointer_capture(event.pointer_id()) {
                     reach(event.client_x().into(), event.client_y().into(), 0.0);
                 }
             }

@@ -361,6 +361,21 @@ pub fn read(bytes: &[u8]) -> Result<Dynamics, DynFileError> {
     parts.finish(sections.offset as u64)
 }
 
+/// Returns where each epoch ends in the bytes of a run with threshold samples, as [`samples`] and [`epoch`] made them.
+///
+/// # Errors
+/// When a section is damaged.
+pub fn epoch_ends(part: &[u8]) -> Result<Vec<usize>, DynFileError> {
+    let mut sections = Sections { bytes: part, offset: 0 };
+    let mut ends = Vec::new();
+    while let Some(section) = sections.next()? {
+        if section.tag == EPOCH || section.tag == MARGINS {
+            ends.push(sections.offset);
+        }
+    }
+    Ok(ends)
+}
+
 /// Checks the first bytes of a file: signature and version.
 fn check_preamble(bytes: &[u8]) -> Result<(), DynFileError> {
     if bytes.is_empty() {

@@ -92,15 +92,18 @@ pub(super) fn multiply_on_all(target: Target, a: Matrix, b: Matrix) {
 /// # Panics
 /// When shapes do not fit.
 pub(super) fn products(a: Matrix, right: &[(Matrix, Option<&[f32]>)]) -> Vec<f32> {
-    let (m, n) = (a.rows, right.iter().map(|(b, _)| b.columns).sum());
+    let (m, n) = (a.rows, right.iter().map(|(b, _)| b.columns).sum::<usize>());
     // The memory is not set to zero first. That would take 4 % of the time of a training step.
     let mut out = Vec::with_capacity(m * n);
     let mut column = 0;
     for (b, biases) in right {
         check_operands(a, *b);
-        // gemm would leave the target as it was.
         assert!(a.columns > 0, "a product of nothing");
         assert!(biases.is_none_or(|biases| biases.len() == b.columns), "biases");
+        if m == 0 || b.columns == 0 {
+            column += b.columns;
+            continue;
+        }
         let place = Place { first: out.as_mut_ptr(), row_stride: n };
         let before = biases.map_or(Before::Nothing, Before::Row);
         // SAFETY: there is room for m rows of n elements, without gaps, and column + b.columns ≤ n.
@@ -283,6 +286,13 @@ mod tests {
         let target = Target { data: &mut out[1..], row_stride: 3, add: false };
         multiply(target, 1.0, Matrix::new(&a, 2, 1), Matrix::new(&[3.0], 1, 1));
         assert_eq!(out, [0.0, 3.0, 0.0, 0.0, 6.0, 0.0]);
+    }
+
+    #[test]
+    fn nothing_times_something_is_nothing() {
+        let b = [1.0, 2.0];
+        let two = || (Matrix::new(&b, 1, 2), None);
+        assert!(products(Matrix::new(&[], 0, 1), &[two(), two()]).is_empty());
     }
 
     #[test]

@@ -129,11 +129,19 @@ impl Store {
         self.places.iter().map(of).collect()
     }
 
+    fn check_number(&self, found: usize) -> Result<()> {
+        if found != self.places.len() {
+            candle_core::bail!("{found} tensors for {} weights", self.places.len());
+        }
+        Ok(())
+    }
+
     /// Sets the values of all weights.
     ///
     /// # Errors
     /// When there are too few tensors, or a tensor has another shape.
     pub fn set_values(&self, values: &[Tensor]) -> Result<()> {
+        self.check_number(values.len())?;
         self.regions.iter().try_for_each(|region| region.set_values(&region.together(values)?))
     }
 
@@ -142,6 +150,7 @@ impl Store {
     /// # Errors
     /// When there are too few, or a tensor has another shape.
     pub fn set_moments(&self, moments: &[Moments]) -> Result<()> {
+        self.check_number(moments.len())?;
         let first: Vec<Tensor> = moments.iter().map(|m| m.first.clone()).collect();
         let second: Vec<Tensor> = moments.iter().map(|m| m.second.clone()).collect();
         for region in &self.regions {

@@ -109,6 +109,33 @@ fn padded_tensors_do_as_packed_kernels() {
 }
 
 #[test]
+fn gradients_of_several_batches_add_up_as_in_the_kernels() {
+    let (spec, inputs) = example();
+    let all: Vec<&SentenceInput> = inputs.iter().collect();
+    // The batches have different words, so different rows of the tables get a gradient.
+    let of = |compute: &Compute| {
+        let model = model(compute, &spec);
+        for (number, sentences) in [&all[..3], &all[3..8], &all[8..]].into_iter().enumerate() {
+            let batch = model.batch(sentences);
+            let rows = span_rows(sentences, &batch, WIDTH);
+            let n = rows.start.len();
+            let loss = model.forward(&batch, Arc::new(rows), Masks::evaluation()).unwrap().loss(targets(n)).unwrap();
+            let parameters = &model.parameters;
+            if number == 0 { parameters.backward(loss) } else { parameters.backward_more(loss) }.unwrap();
+        }
+        let gradients = model.parameters.gradients().unwrap();
+        gradients.into_iter().map(|(name, g)| (name.to_owned(), g)).collect::<Vec<_>>()
+    };
+    let expected = of(&Compute::Kernels);
+    for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::BF16, 0.1)] {
+        for ((name, expected), (_, found)) in expected.iter().zip(of(&tensors(dtype))) {
+            let away = difference(expected, &found);
+            assert!(away < tolerance * norm(expected) + 1e-5, "{name}, {dtype:?}: {away} away from {}", norm(expected));
+        }
+    }
+}
+
+#[test]
 fn products_in_bf16_stay_near() {
     let (spec, inputs) = example();
     let sentences: Vec<&SentenceInput> = inputs.iter().collect();

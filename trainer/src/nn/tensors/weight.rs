@@ -111,7 +111,8 @@ impl TensorWeight {
         *slot = Some(match slot.take() {
             None => gradient,
             Some(earlier) => TensorGradient {
-                sums: (earlier.sums + gradient.sums)?,
+                // In bf16 the shares of many batches would be lost.
+                sums: (earlier.sums.to_dtype(DType::F32)? + gradient.sums.to_dtype(DType::F32)?)?,
                 touched: match (earlier.touched, gradient.touched) {
                     (Some(a), Some(b)) => Some(a.maximum(&b)?),
                     // Some operation used the whole weight.
