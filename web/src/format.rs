@@ -1,5 +1,7 @@
-//! Reads numbers that the user types, and re-exports [`explorer::format`], which writes numbers for people.
+//! Reads numbers that the user types, and shows decisions. Re-exports [`explorer::format`], which writes numbers
+//! for people.
 
+use shared::corpus::decision::Decision;
 use wasm_bindgen::JsValue;
 
 pub use explorer::format::*;
@@ -10,4 +12,13 @@ pub fn number(text: &str) -> Option<f32> {
     let text = text.trim();
     let value = JsValue::from_str(text).unchecked_into_f64() as f32;
     (!text.is_empty() && value.is_finite()).then_some(value)
+}
+
+/// Returns the style class of a decision.
+pub fn decision_class(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Keep => "decision keep",
+        Decision::Remove => "decision remove",
+        Decision::Relabel(_) => "decision relabel",
+    }
 }

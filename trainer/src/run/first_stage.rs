@@ -87,9 +87,8 @@ impl Job<'_> {
     /// Threshold samples are recorded up to the last epoch in which they are needed. Without `last_epoch` they are
     /// recorded after every epoch.
     pub(super) fn record(&self, last_epoch: Option<LastEpoch>) -> Result<ModelResult> {
-        let path = self.dir.path(DYNAMICS);
         let members = Member::all(self.config);
-        if let (Some(done), true) = (self.dir.read_json(RAW)?, path.is_file()) {
+        if let (Some(done), true) = (self.dir.read_json(RAW)?, self.dir.path(DYNAMICS).is_file()) {
             console::status(format_args!("{DYNAMICS} is there already: its runs are not repeated"));
             self.note_if_gone(self.kind.first_model(), RAW);
             self.forget_recordings(&members)?;
@@ -169,7 +168,7 @@ impl Job<'_> {
     /// window may have done it.
     fn forget_if_short(&self, name: &str, last_epoch: u32) -> Result<()> {
         let Some(written) = self.dir.read_json::<Written>(&done_file(name))? else { return Ok(()) };
-        let partial = GrowingFile::partial(&self.recording_path(name));
+        let partial = self.partial(name);
         let ends =
             dyn_file::epoch_ends(&read_part(&partial, &written)?).with_context(|| partial.display().to_string())?;
         if ends.len() < last_epoch as usize {
@@ -284,8 +283,7 @@ impl Job<'_> {
     fn settings_for(&self, members: &[Member], main: &[Written]) -> Result<Settings> {
         if let [member] = members {
             // The file has no end yet, so it counts as cut off. It has all epochs.
-            let partial = GrowingFile::partial(&self.recording_path(&member.name(RunKind::Main)));
-            return Ok(Recording::open(&partial)?.settings());
+            return Ok(Recording::open(&self.partial(&member.name(RunKind::Main)))?.settings());
         }
         let mean = self.mean(members, main, &[], self.config.epochs)?;
         Ok(Settings::automatic(&mean, &mean.corpus.dense_labels(&mean.span_index()?)))
@@ -294,15 +292,17 @@ impl Job<'_> {
     /// Joins all recordings to `dynamics.dyn`. The logits of an ensemble are averaged. Epochs of threshold samples after
     /// `last` are left out: an earlier start may have recorded more.
     fn join(&self, members: &[Member], main: &[Written], threshold: &[Written], last: u32) -> Result<()> {
-        if members.len() > 1 {
+        let [member] = members else {
             return self.dir.write(DYNAMICS, dyn_file::write(&self.mean(members, main, threshold, last)?)).map(drop);
-        }
+        };
         write_whole_by(&self.dir.path(DYNAMICS), |file| {
-            for (partial, written) in self.parts(members.first(), main.first(), None) {
+            for written in main {
+                let partial = self.partial(&member.name(RunKind::Main));
                 let part = File::open(&partial).with_context(|| format!("cannot read {}", partial.display()))?;
                 io::copy(&mut part.take(written.bytes), file)?;
             }
-            for (partial, written) in self.parts(members.first(), None, threshold.first()) {
+            for written in threshold {
+                let partial = self.partial(&member.name(RunKind::Threshold));
                 // The samples are few.
                 let part = read_part(&partial, written)?;
                 let ends = dyn_file::epoch_ends(&part).with_context(|| partial.display().to_string())?;
@@ -313,26 +313,15 @@ impl Job<'_> {
         })
     }
 
-    /// Returns the files in which a member's trainings were recorded, and how much of each belongs to them.
-    fn parts<'w>(
-        &self,
-        member: Option<&Member>,
-        main: Option<&'w Written>,
-        threshold: Option<&'w Written>,
-    ) -> Vec<(PathBuf, &'w Written)> {
-        let of = |(kind, written): (RunKind, Option<&'w Written>)| {
-            Some((GrowingFile::partial(&self.recording_path(&member?.name(kind))), written?))
-        };
-        [(RunKind::Main, main), (RunKind::Threshold, threshold)].into_iter().filter_map(of).collect()
-    }
-
-    /// Returns the mean of all recordings.
+    /// Returns the mean of all recordings of an ensemble.
     fn mean(&self, members: &[Member], main: &[Written], threshold: &[Written], last: u32) -> Result<Dynamics> {
         let mut all = Vec::new();
         for (i, member) in members.iter().enumerate() {
             let mut bytes = Vec::new();
-            for (partial, written) in self.parts(Some(member), main.get(i), threshold.get(i)) {
-                bytes.extend(read_part(&partial, written)?);
+            for (kind, of_kind) in [(RunKind::Main, main), (RunKind::Threshold, threshold)] {
+                if let Some(written) = of_kind.get(i) {
+                    bytes.extend(read_part(&self.partial(&member.name(kind)), written)?);
+                }
             }
             bytes.extend(dyn_file::end());
             let mut dynamics = dyn_file::read(&bytes).context("the recordings do not make a dynamics file")?;
@@ -341,7 +330,7 @@ impl Job<'_> {
             }
             all.push(dynamics);
         }
-        if all.len() > 1 { Ok(ensemble::mean(&all)?) } else { all.pop().context("nothing was recorded") }
+        Ok(ensemble::mean(&all)?)
     }
 
     /// Returns the path where a training records, without `.partial`.
@@ -349,12 +338,17 @@ impl Job<'_> {
         self.dir.path(&if name == "raw" { DYNAMICS.to_owned() } else { format!("{CHECKPOINTS}/{name}.dyn") })
     }
 
+    /// Returns the path of the file into which a training records.
+    fn partial(&self, name: &str) -> PathBuf {
+        GrowingFile::partial(&self.recording_path(name))
+    }
+
     /// Removes the recordings that `dynamics.dyn` was built from.
     fn forget_recordings(&self, members: &[Member]) -> Result<()> {
         for name in members.iter().flat_map(|m| [RunKind::Main, RunKind::Threshold].map(|kind| m.name(kind))) {
             // First remove the file that says that the recording is whole.
             self.dir.remove(&done_file(&name))?;
-            let partial = GrowingFile::partial(&self.recording_path(&name));
+            let partial = self.partial(&name);
             if partial.exists() {
                 std::fs::remove_file(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
             }

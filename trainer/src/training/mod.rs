@@ -170,17 +170,18 @@ impl Stage<'_> {
             Some(checkpoint) => self.take_up(checkpoint, &model)?,
             None => self.begin(),
         };
-        let Position { epoch, batch, .. } = underway.position;
-        let trained = (batch * config.batch.max(1)).min(n_train) as u64;
-        let before = per_epoch * u64::from(epoch.saturating_sub(1)) + TRAINED * trained;
+        // Sentences of the epoch that have been trained on.
+        let passed = |position: &Position| (position.batch * config.batch.max(1)).min(n_train);
+        let epochs_before = u64::from(underway.position.epoch.saturating_sub(1));
+        let before = per_epoch * epochs_before + TRAINED * passed(&underway.position) as u64;
         let mut progress = Progress::new(self.name, per_epoch * u64::from(self.last_epoch), before, self.last_epoch);
         while underway.position.epoch <= self.last_epoch {
             let epoch = underway.position.epoch;
             progress.begin_epoch(epoch);
             let began = Instant::now();
-            let n_before = (underway.position.batch * config.batch).min(n_train);
+            let n_to_train = n_train - passed(&underway.position);
             self.batches(&model, &mut underway, checkpoints, &progress)?;
-            let trained = began.elapsed().as_secs_f64();
+            let training_seconds = began.elapsed().as_secs_f64();
             let train_loss = underway.position.mean_loss();
             let scored = self.dev.map(|dev| evaluate(&model, dev, &progress)).transpose();
             let ended = scored.and_then(|dev| {
@@ -214,8 +215,8 @@ impl Stage<'_> {
                     head_rate: rates.head,
                     dev: self.dev.map(|_| score.dev),
                     seconds: began.elapsed().as_secs_f64(),
-                    sentences_per_second: (n_before < n_train && trained > 0.0)
-                        .then(|| (n_train - n_before) as f64 / trained),
+                    sentences_per_second: (n_to_train > 0 && training_seconds > 0.0)
+                        .then(|| n_to_train as f64 / training_seconds),
                     peak_mib: memory::peak_mib(),
                 });
                 // Nothing else needs the history, so a training does not end for it.
@@ -403,8 +404,8 @@ impl Stage<'_> {
         }
     }
 
-    /// Computes the gradients of one batch, and adds them to those of the batches before unless it is the first. Returns the summed loss and the number of spans in it, or `None` if no span
-    /// counts.
+    /// Computes the gradients of one batch, and adds them to those of the batches before unless it is the first.
+    /// Returns the summed loss and the number of spans in it, or `None` if no span counts.
     fn learn_from(
         &self,
         model: &SpanModel,

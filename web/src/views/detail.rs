@@ -11,7 +11,6 @@ use shared::corpus::span::SpanId;
 
 use super::menu::{menu, of_labels};
 use super::sentence::sentence;
-use super::table::decision_class;
 use crate::format;
 use crate::plots::sparkline;
 use crate::protocol::{Detail, List};
@@ -97,7 +96,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
             {row.gold.map(|gold| fact("gold", name(gold)))}
         </dl>
         <p class="verdict">
-            <span class=decision_class(row.decision) data-testid="decision">{format::decision(row.decision, &labels)}</span>
+            <span class=format::decision_class(row.decision) data-testid="decision">{format::decision(row.decision, &labels)}</span>
             {if row.by_hand {
                 format!("by hand (automatic: {})", format::decision(detail.by_rule, &labels))
             } else if row.contradicted {

@@ -172,7 +172,7 @@ fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
     view! {
         <div class="row" role="row" data-testid="row" id=row_name(id) aria-rowindex=(number + 2).to_string()
             class:selected=is_selected aria-selected=move || is_selected().to_string() on:click=move |_| app.select(id)>
-            <span role="gridcell" class=decision_class(row.decision)>
+            <span role="gridcell" class=format::decision_class(row.decision)>
                 {format::decision(row.decision, &labels)}
                 {reason(&row).map(|reason| view! { <small>{reason}</small> })}
             </span>
@@ -192,14 +192,5 @@ fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
                 </svg>
             </span>
         </div>
-    }
-}
-
-/// Returns the style class of a decision.
-pub fn decision_class(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Keep => "decision keep",
-        Decision::Remove => "decision remove",
-        Decision::Relabel(_) => "decision relabel",
     }
 }

@@ -7,7 +7,6 @@ use leptos::prelude::*;
 use shared::corpus::labels::LabelId;
 
 use super::scroller::{Scroller, height_of, shift_of};
-use super::table::decision_class;
 use crate::format;
 use crate::link;
 use crate::protocol::FormQuery;
@@ -98,7 +97,7 @@ fn row_view(app: App, number: usize, row: FormRow) -> impl IntoView {
     let elsewhere: Vec<String> =
         row.elsewhere.iter().map(|&(label, n)| format!("{} {}", name(label), count(n))).collect();
     let (class, decision) = match row.decision {
-        Some(decision) => (decision_class(decision), format::decision(decision, &labels)),
+        Some(decision) => (format::decision_class(decision), format::decision(decision, &labels)),
         None => ("decision mixed", "differs".to_owned()),
     };
     let by_hand = match row.by_hand {

@@ -26,13 +26,14 @@ mod weight;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
 use super::engine::{Engine, Moments, Operations};
 use super::{Dropout, Linear, Norm, Rates, StartingValues, Tape, Weight, tensors};
 use crate::nn::batch::{Batch, SpanRows};
+
 #[cfg(test)]
 pub use cosines::sums_of_cosines;
 pub use weight::KernelWeight;
@@ -105,6 +106,12 @@ impl Kernels {
     fn trained(&self) -> impl Iterator<Item = &Arc<KernelWeight>> {
         self.weights.iter().filter(|weight| weight.is_trained())
     }
+
+    fn check_number(&self, found: usize) -> Result<()> {
+        let wanted = self.trained().count();
+        ensure!(found == wanted, "{found} tensors for {wanted} weights");
+        Ok(())
+    }
 }
 
 impl Engine for Kernels {
@@ -130,8 +137,8 @@ impl Engine for Kernels {
     }
 
     fn step(&self, rates: Rates) -> Result<()> {
-        let squares = || Ok::<f64, anyhow::Error>(self.trained().map(|weight| weight.squared_norm()).sum::<f64>());
-        let scale = rates.scale(|| Ok::<f64, anyhow::Error>(squares()?.sqrt()))?;
+        let squares = || self.trained().map(|weight| weight.squared_norm()).sum::<f64>();
+        let scale = rates.scale(|| Ok::<f64, anyhow::Error>(squares().sqrt()))?;
         self.trained().try_for_each(|weight| weight.step(scale, rates))
     }
 
@@ -140,9 +147,7 @@ impl Engine for Kernels {
     }
 
     fn set_values(&self, values: &[Tensor]) -> Result<()> {
-        if values.len() != self.trained().count() {
-            bail!("{} tensors for {} weights", values.len(), self.trained().count());
-        }
+        self.check_number(values.len())?;
         self.trained().zip(values).try_for_each(|(weight, values)| weight.set(values))
     }
 
@@ -151,9 +156,7 @@ impl Engine for Kernels {
     }
 
     fn set_moments(&self, moments: &[Moments]) -> Result<()> {
-        if moments.len() != self.trained().count() {
-            bail!("moments of {} weights for {} weights", moments.len(), self.trained().count());
-        }
+        self.check_number(moments.len())?;
         self.trained().zip(moments).try_for_each(|(weight, moments)| weight.set_moments(moments))
     }
 }
