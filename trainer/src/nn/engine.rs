@@ -19,6 +19,12 @@ pub trait Engine: Send {
     /// When the batch is padded and should not be, or is not padded and should be.
     fn operations<'a>(&'a self, batch: &'a Batch) -> Result<Box<dyn Operations + 'a>>;
 
+    /// Adds two tensors of the same shape and dtype.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor>;
+
     /// Deletes all gradients, before a new backward pass.
     fn clear_gradients(&self);
 

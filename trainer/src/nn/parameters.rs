@@ -191,7 +191,7 @@ impl Parameters {
     /// The same as [`backward`](Self::backward).
     pub fn backward_more(&self, loss: Loss) -> Result<()> {
         // The gradients of the values between the parameters and the loss are not needed any more.
-        drop(loss.tape.backward(&loss.value)?);
+        drop(loss.tape.backward(&loss.value, |a, b| self.engine.add(a, b))?);
         for &weight in &self.trained {
             ensure!(self.engine.has_gradient(weight), "parameter {} received no gradient", self.name(weight));
         }

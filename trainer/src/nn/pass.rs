@@ -13,6 +13,7 @@ use crate::nn::batch::{Batch, SpanRows};
 ///
 /// The dropout rate of an operation may be `None`. Then no random number is drawn.
 pub struct Pass<'a> {
+    engine: &'a dyn Engine,
     batch: &'a Batch,
     masks: Masks,
     operations: Box<dyn Operations + 'a>,
@@ -33,7 +34,7 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// When the batch is padded and should not be, or is not padded and should be.
     pub fn new(engine: &'a dyn Engine, batch: &'a Batch, masks: Masks, tape: Tape) -> Result<Self> {
-        Ok(Self { batch, masks, operations: engine.operations(batch)?, tape })
+        Ok(Self { engine, batch, masks, operations: engine.operations(batch)?, tape })
     }
 
     /// Returns the batch.
@@ -119,7 +120,7 @@ impl<'a> Pass<'a> {
 
     /// Adds two tensors of the same shape and dtype.
     pub fn add(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        let sum = (a + b)?;
+        let sum = self.engine.add(a, b)?;
         self.tape.record(&sum, &[a, b], |g| Ok(vec![g.clone(), g.clone()]));
         Ok(sum)
     }

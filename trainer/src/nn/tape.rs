@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Result, Tensor, TensorId};
+use anyhow::Result;
+use candle_core::{Tensor, TensorId};
 
 /// Computes the gradients of an operation's inputs, in their order, from the gradient of its result. Gradients of
 /// weights are added to the weights.
-type Backward = Box<dyn FnOnce(&Tensor) -> Result<Vec<Tensor>>>;
+type Backward = Box<dyn FnOnce(&Tensor) -> candle_core::Result<Vec<Tensor>>>;
 
 struct Node {
     result: TensorId,
@@ -38,7 +39,7 @@ impl Tape {
         &mut self,
         result: &Tensor,
         inputs: &[&Tensor],
-        backward: impl FnOnce(&Tensor) -> Result<Vec<Tensor>> + 'static,
+        backward: impl FnOnce(&Tensor) -> candle_core::Result<Vec<Tensor>> + 'static,
     ) {
         if let Some(nodes) = &mut self.nodes {
             let inputs = inputs.iter().map(|input| input.id()).collect();
@@ -47,18 +48,18 @@ impl Tape {
     }
 
     /// Computes the gradients of `loss`, a scalar. Every weight that contributed to it gets its gradient. The
-    /// memory of the tape is freed step by step.
+    /// memory of the tape is freed step by step. `add` adds two gradients of the same tensor.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn backward(self, loss: &Tensor) -> Result<Gradients> {
+    pub fn backward(self, loss: &Tensor, add: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Gradients> {
         let mut gradients = Gradients(HashMap::from([(loss.id(), loss.ones_like()?)]));
         for node in self.nodes.into_iter().flatten().rev() {
             // The loss does not depend on this result.
             let Some(gradient) = gradients.0.remove(&node.result) else { continue };
             for (input, gradient) in node.inputs.into_iter().zip((node.backward)(&gradient.contiguous()?)?) {
                 let sum = match gradients.0.remove(&input) {
-                    Some(sum) => (sum + gradient)?,
+                    Some(sum) => add(&sum, &gradient)?,
                     None => gradient,
                 };
                 gradients.0.insert(input, sum);

@@ -8,6 +8,7 @@
 //! blocks are added in order.
 
 mod adamw;
+mod add;
 mod attention;
 mod cosines;
 mod cross_entropy;
@@ -31,7 +32,7 @@ use candle_core::{Device, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
 use super::engine::{Engine, Moments, Operations};
-use super::{Dropout, Linear, Norm, Rates, StartingValues, Tape, Weight, tensors};
+use super::{Dropout, Linear, Norm, Rates, StartingValues, Tape, Weight};
 use crate::nn::batch::{Batch, SpanRows};
 
 #[cfg(test)]
@@ -124,6 +125,10 @@ impl Engine for Kernels {
         Ok(Box::new(OfBatch { kernels: self, batch }))
     }
 
+    fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        Ok(add::add(a, b)?)
+    }
+
     fn clear_gradients(&self) {
         self.trained().for_each(|weight| weight.clear());
     }
@@ -207,8 +212,7 @@ impl Operations for OfBatch<'_> {
     }
 
     fn gelu_tanh(&self, tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
-        // Few encoders use it, so it has no kernel.
-        Ok(tensors::gelu_tanh(tape, x)?)
+        Ok(gelu::gelu_tanh(tape, x)?)
     }
 
     fn relu(&self, tape: &mut Tape, x: &Tensor, mask: Option<Dropout>) -> Result<Tensor> {

@@ -39,8 +39,6 @@ use dropout::MaskPool;
 use store::Store;
 use weight::{TensorGradient, TensorWeight};
 
-pub use activation::gelu_tanh;
-
 /// The weights of a model on a device.
 pub struct Tensors {
     device: Device,
@@ -88,6 +86,10 @@ impl Engine for Tensors {
         let padded = batch.padded.as_ref().context("tensor operations take padded batches")?;
         let padding = Padding::new(&batch.lengths, padded.length, &self.device)?;
         Ok(Box::new(OfBatch { tensors: self, batch, padding }))
+    }
+
+    fn add(&self, a: &Tensor, b: &Tensor) -> anyhow::Result<Tensor> {
+        Ok((a + b)?)
     }
 
     fn clear_gradients(&self) {
@@ -191,7 +193,7 @@ impl Operations for OfBatch<'_> {
     }
 
     fn gelu_tanh(&self, tape: &mut Tape, x: &Tensor) -> anyhow::Result<Tensor> {
-        Ok(gelu_tanh(tape, x)?)
+        Ok(activation::gelu_tanh(tape, x)?)
     }
 
     fn relu(&self, tape: &mut Tape, x: &Tensor, mask: Option<Dropout>) -> anyhow::Result<Tensor> {

@@ -229,7 +229,7 @@ fn dropout_masks_reach_every_gradient() {
 #[test]
 fn gradients_match_finite_differences() {
     // Operations that the models above do not use.
-    check(&[random(&[3, 4], 1)], |tape, t| gelu_tanh(tape, &t[0].tensor));
+    check(&[random(&[3, 4], 1)], |tape, t| activation::gelu_tanh(tape, &t[0].tensor));
     check(&[random(&[3, 4], 2)], |tape, t| activation::relu(tape, &t[0].tensor, None));
 }
 
