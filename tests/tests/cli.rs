@@ -172,6 +172,65 @@ fn raw_text_is_labelled_in_any_format() {
     assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), labelled);
     trainer.ok("predict --model m --input labelled.conll --out again.conll");
     assert_eq!(trainer.read("again.conll"), trainer.read("labelled.conll"));
+
+    // A text of more than 1 MiB is labelled in parts. Its halves are not.
+    let lines: Vec<String> = (0..6_000)
+        .map(|n| format!("{} {n}.", "The mayor of Harwick's council met Ada and Bob in Marlow. ".repeat(4)))
+        .collect();
+    for (name, lines) in [("all", &lines[..]), ("half-0", &lines[..3_000]), ("half-1", &lines[3_000..])] {
+        trainer.write(&format!("{name}.txt"), &lines.join("\n"));
+        trainer.ok(&format!("predict --model m --input {name}.txt --out {name}.jsonl --margins {name}.csv"));
+    }
+    assert_eq!(trainer.read("all.jsonl"), [trainer.read("half-0.jsonl"), trainer.read("half-1.jsonl")].concat());
+    let margins = |name: &str, first: u64| -> Vec<String> {
+        let rows = String::from_utf8(trainer.read(name)).unwrap();
+        let row = |row: &str| {
+            let (sentence, rest) = row.split_once(',').unwrap();
+            format!("{},{rest}", sentence.parse::<u64>().unwrap() + first)
+        };
+        rows.lines().skip(1).map(row).collect()
+    };
+    let all = margins("all.csv", 0);
+    assert!(!all.is_empty());
+    assert_eq!(all, [margins("half-0.csv", 0), margins("half-1.csv", 3_000)].concat());
+}
+
+#[test]
+fn a_long_text_is_annotated_in_parts() {
+    let trainer = Trainer::new();
+    trainer.write("d.tsv", "Ada Lovelace\tPER\nLondon\tLOC\nNobody\tPER\n");
+    let line = |n: usize| format!("Letter {n} of Ada Lovelace came to London, and nobody read it there.\n");
+    let lines: Vec<String> = (0..40_000).map(line).collect();
+    for (name, lines) in [("all", &lines[..]), ("a", &lines[..9_000]), ("rest", &lines[9_000..])] {
+        trainer.write(&format!("{name}.txt"), &lines.concat());
+    }
+    let told = trainer.json("annotate --dictionary d.tsv --text all.txt --out all.jsonl");
+    assert_eq!(
+        (&told["sentences"], &told["entities"]["PER"], &told["entities"]["LOC"]),
+        (&40_000.into(), &40_000.into(), &40_000.into())
+    );
+    assert_eq!(told["dictionary"]["never_matched"], 1);
+    let annotated = |name: &str| {
+        trainer.ok(&format!("annotate --dictionary d.tsv --text {name} --out {name}.out"));
+        trainer.read(&format!("{name}.out"))
+    };
+    let all = trainer.read("all.jsonl");
+    assert_eq!(annotated("a.txt").len() + annotated("rest.txt").len(), all.len());
+    assert!(all.starts_with(&annotated("a.txt")) && all.ends_with(&annotated("rest.txt")));
+    // JSON Lines come in parts, too, and other formats as a whole.
+    assert!(annotated("all.jsonl") == all);
+    trainer.ok("annotate --dictionary d.tsv --text all.txt --to conll --out all.conll");
+    trainer.ok("convert --corpus all.conll --to tags-jsonl --out from-conll.jsonl");
+    trainer.ok("annotate --dictionary d.tsv --text all.txt --to tags-jsonl --out tags.jsonl");
+    assert!(trainer.read("tags.jsonl") == trainer.read("from-conll.jsonl"));
+
+    // An error in the last part names its line, and leaves no output.
+    let mut broken = lines.concat().into_bytes();
+    broken.extend(b"\xff\n");
+    std::fs::write(trainer.folder.path().join("broken.txt"), broken).unwrap();
+    let message = trainer.fails(3, "annotate --dictionary d.tsv --text broken.txt --out broken.jsonl");
+    assert!(message.contains("broken.txt, line 40001") && !message.contains("broken.jsonl"), "{message}");
+    assert!(!trainer.folder.path().join("broken.jsonl").exists());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -42,6 +42,30 @@ pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// When it cannot be written, or `write` fails.
 pub fn write_whole_by(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     write_whole_at(path, |file, _| write(file))
+}
+
+/// Does long work that writes a file whole, piece by piece. Unlike [`write_whole_by`], it returns an error of the work as
+/// it is, because not every error is about this file.
+///
+/// # Errors
+/// When the file cannot be created, or the work fails.
+pub fn write_whole_during<T>(path: &Path, work: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+    let mut outcome = None;
+    let written = write_whole_by(path, |file| match work(file) {
+        Ok(done) => {
+            outcome = Some(Ok(done));
+            Ok(())
+        }
+        Err(error) => {
+            outcome = Some(Err(error));
+            bail!("the work failed")
+        }
+    });
+    match outcome {
+        Some(Ok(done)) => written.map(|()| done),
+        Some(Err(error)) => Err(error),
+        None => Err(written.err().unwrap_or_else(|| anyhow!("{} was not written", path.display()))),
+    }
 }
 
 /// Does the same as [`write_whole_by`], for writers that need a path. The second argument of `write` is the path

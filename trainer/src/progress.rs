@@ -45,6 +45,12 @@ impl Progress {
         Self { bar, stage: stage.to_owned(), epochs, epoch: 0, dev: None, before }
     }
 
+    /// Creates a progress that nobody sees, for parts of a stage that has a bar of its own.
+    pub fn hidden() -> Self {
+        let bar = ProgressBar::hidden();
+        Self { bar, stage: String::new(), epochs: 1, epoch: 0, dev: None, before: 0 }
+    }
+
     /// Begins an epoch, counted from 1.
     pub fn begin_epoch(&mut self, epoch: u32) {
         self.epoch = epoch;

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use rayon::prelude::*;
 use serde_json::json;
+use shared::corpus::Corpus;
 use trainer::console::{self, Verbosity};
 use trainer::data::annotate::{Ambiguous, Annotated, Matcher};
 use trainer::data::dictionary::Dictionary;
+use trainer::progress::Progress;
 
 use super::failure::input;
 use super::output::{Output, check_distinct};
-use super::text::{TextArgs, counts, in_words};
+use super::text::{Counts, TextArgs};
 
 /// Make distant labels: each mention of a name in a dictionary becomes an entity.
 ///
@@ -60,22 +63,37 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
     let mut dictionary = Dictionary::default();
     args.dictionary.iter().try_for_each(|file| input(dictionary.add_file(file)))?;
     let matcher = input(Matcher::new(&dictionary, args.ignore_case, args.ambiguous))?;
-    let text = args.written.read(&args.text)?;
-    let Annotated { corpus, matches, n_normalised } = matcher.annotate(text.corpus);
+    let mut counts = Counts::default();
+    let mut matches = vec![0u64; dictionary.entries.len()];
+    let mut n_normalised = 0;
+    let label = |texts: Vec<Corpus>, _: &Progress| {
+        let done = texts.into_par_iter().map(|text| {
+            let Annotated { corpus, entries, n_normalised } = matcher.annotate(text);
+            (corpus, (entries, n_normalised))
+        });
+        Ok(done.collect())
+    };
+    let at_once = 2 * rayon::current_num_threads();
+    let notes = args.written.label(&args.text, at_once, label, |corpus, (entries, normalised)| {
+        counts.add(corpus);
+        n_normalised += normalised;
+        for entry in entries {
+            if let Some(n) = matches.get_mut(entry) {
+                *n += 1;
+            }
+        }
+        Ok(())
+    })?;
 
     let never = dictionary.entries.iter().zip(&matches).filter(|&(_, &n)| n == 0).map(|(entry, _)| entry);
     let n_never = never.clone().count();
     if console::verbosity() == Verbosity::Verbose {
         never.for_each(|entry| console::detail(format_args!("never matched: {} ({})", entry.form, entry.kind)));
     }
-    let n_sentences = corpus.n_sentences();
-    let of_types = counts(&corpus);
     let summary = format!(
-        "{}: {} entities ({}) in {n_sentences} sentences; {n_never} of {} dictionary entries never matched, {} forms \
-         have several types",
+        "{}: {}; {n_never} of {} dictionary entries never matched, {} forms have several types",
         args.written.place(),
-        corpus.entities.len(),
-        in_words(&of_types),
+        counts.in_words(),
         matches.len(),
         matcher.n_ambiguous()
     );
@@ -85,18 +103,18 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
              ss); they match under Unicode normalisation"
         ));
     }
-    if corpus.entities.is_empty() {
+    if counts.n_entities() == 0 {
         console::warning(
             "no form of the dictionary occurs in the text: check its language, and the case and tokens of both",
         );
     }
-    let mut value = json!({
+    let value = json!({
         "out": args.written.out,
-        "sentences": n_sentences,
-        "entities": of_types,
+        "sentences": counts.sentences,
+        "entities": counts.entities,
         "normalised": n_normalised,
         "dictionary": { "entries": matches.len(), "never_matched": n_never, "ambiguous": matcher.n_ambiguous() },
+        "notes": notes,
     });
-    value["notes"] = json!(args.written.write(corpus, text.is_plain)?);
     args.written.done(&args.output, &value, &summary)
 }

@@ -9,6 +9,7 @@ use shared::corpus::Corpus;
 use shared::corpus::labels::LabelSet;
 use trainer::data::corpus_file::{self, CorpusOptions};
 use trainer::model::saved_model::{SavedModel, score};
+use trainer::progress::Progress;
 
 use super::corpora::CorpusArgs;
 use super::failure::input;
@@ -57,7 +58,8 @@ pub fn carry_out(args: &Evaluate) -> Result<()> {
             let model = input(SavedModel::open(folder))?;
             input(check_types(&gold, args, &model.labels, folder))?;
             let text = Corpus { tokens: gold.tokens.clone(), ..Corpus::default() };
-            model.label(text)?.0
+            let progress = Progress::new("labelling", text.n_sentences() as u64, 0, 1);
+            model.label(text, &progress)?.0
         }
         (None, Some(predictions)) => {
             let predicted = input(labels_to_score(predictions, args, &options, &gold))?;

@@ -1,18 +1,20 @@
 //! `trainer predict`.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shared::corpus::Corpus;
-use trainer::files::write_whole_by;
+use trainer::files::write_whole_during;
 use trainer::model::saved_model::SavedModel;
 use trainer::model::span_model::Found;
+use trainer::progress::Progress;
 
 use super::failure::input;
 use super::output::{Output, check_distinct, check_files};
-use super::text::{TextArgs, counts, in_words};
+use super::text::{Counts, TextArgs};
 
 /// Label raw text, or a corpus, with a trained model.
 ///
@@ -53,37 +55,41 @@ pub fn carry_out(args: &Predict) -> Result<()> {
     check_distinct([&args.input].into_iter().chain(&args.written.corpora.tags), written())?;
     let model = input(SavedModel::open(&args.model))?;
     check_distinct(&input(model.files())?, written())?;
-    let text = args.written.read(&args.input)?;
-    let (labelled, found) = model.label(text.corpus)?;
-    if let Some(margins) = &args.margins {
-        write_margins(margins, &labelled, &found)?;
-    }
-    let (n_sentences, of_types) = (labelled.n_sentences(), counts(&labelled));
-    let summary = format!(
-        "{}: {} entities ({}) in {n_sentences} sentences, by {}",
-        args.written.place(),
-        found.len(),
-        in_words(&of_types),
-        model.folder.display()
-    );
-    let mut value = json!({
+    let mut counts = Counts::default();
+    let mut work = |rows: Option<&mut File>| -> Result<Vec<String>> {
+        let mut rows = rows.map(csv::Writer::from_writer);
+        if let Some(rows) = &mut rows {
+            rows.write_record(["sentence", "start", "end", "label", "margin", "text"])?;
+        }
+        // A part keeps all threads busy.
+        let label = |texts: Vec<Corpus>, progress: &Progress| {
+            texts.into_iter().map(|text| model.label(text, progress)).collect::<Result<Vec<_>>>()
+        };
+        let notes = args.written.label(&args.input, 1, label, |labelled, found| {
+            if let Some(rows) = &mut rows {
+                for Found { span, label, margin } in found {
+                    let (kind, text) = (labelled.labels.name(label), labelled.tokens.surface(span));
+                    let sentence = counts.sentences as u64 + u64::from(span.sentence);
+                    rows.serialize((sentence, span.start, span.end, kind, margin, text))?;
+                }
+            }
+            counts.add(labelled);
+            Ok(())
+        })?;
+        rows.map_or(Ok(()), |mut rows| rows.flush())?;
+        Ok(notes)
+    };
+    let notes = match &args.margins {
+        Some(margins) => write_whole_during(margins, |file| work(Some(file)))?,
+        None => work(None)?,
+    };
+    let summary = format!("{}: {}, by {}", args.written.place(), counts.in_words(), model.folder.display());
+    let value = json!({
         "out": args.written.out,
         "model": model.folder,
-        "sentences": n_sentences,
-        "entities": of_types,
+        "sentences": counts.sentences,
+        "entities": counts.entities,
+        "notes": notes,
     });
-    value["notes"] = json!(args.written.write(labelled, text.is_plain)?);
     args.written.done(&args.output, &value, &summary)
-}
-
-fn write_margins(path: &Path, labelled: &Corpus, found: &[Found]) -> Result<()> {
-    write_whole_by(path, |file| {
-        let mut rows = csv::Writer::from_writer(file);
-        rows.write_record(["sentence", "start", "end", "label", "margin", "text"])?;
-        for Found { span, label, margin } in found {
-            let kind = labelled.labels.name(*label);
-            rows.serialize((span.sentence, span.start, span.end, kind, margin, labelled.tokens.surface(*span)))?;
-        }
-        Ok(rows.flush()?)
-    })
 }

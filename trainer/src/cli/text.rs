@@ -1,15 +1,20 @@
 //! Text in, the same text with labels out: what `predict` and `annotate` have in common.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use rayon::prelude::*;
 use shared::corpus::Corpus;
 use shared::formats::{self, Content, Format, WriteOptions, Written};
-use trainer::console;
-use trainer::data::corpus_file;
-use trainer::data::text_input::{TextInput, is_standard, read_text};
+use trainer::data::text_input::{self, Block, Opened, Parts, TextInput, is_standard};
+use trainer::data::{corpus_file, parquet_corpus};
+use trainer::files::{cannot_write, write_whole_during};
+use trainer::progress::Progress;
+use trainer::{console, interrupt};
 
 use super::corpora::{CorpusArgs, format};
 use super::failure::{input, usage};
@@ -45,31 +50,107 @@ impl TextArgs {
         Ok(())
     }
 
-    /// Reads the text.
+    /// Labels the text and writes it, in parts if it is long. `label` gets up to `at_once` parts, and `see` gets what it
+    /// found in each, in the order of the text. Returns what the format cannot hold.
     ///
     /// # Errors
-    /// Names the file, the line and what was expected.
-    pub fn read(&self, path: &Path) -> Result<TextInput> {
+    /// When the text cannot be read, labelled or written.
+    pub fn label<T: Send>(
+        &self,
+        path: &Path,
+        at_once: usize,
+        mut label: impl FnMut(Vec<Corpus>, &Progress) -> Result<Vec<(Corpus, T)>>,
+        mut see: impl FnMut(&Corpus, T) -> Result<()>,
+    ) -> Result<Vec<String>> {
         let options = self.corpora.options()?;
-        input(read_text(path, self.plain_text, &options.read))
+        let parts = match input(text_input::open(path, self.plain_text, &options.read, self.may_come_in_parts()))? {
+            Opened::Parts(parts) => parts,
+            Opened::Whole(TextInput { corpus, is_plain }) => {
+                let progress = Progress::new("labelling", corpus.n_sentences() as u64, 0, 1);
+                let done = label(vec![corpus], &progress)?;
+                drop(progress);
+                let mut notes = Vec::new();
+                for (labelled, found) in done {
+                    see(&labelled, found)?;
+                    notes = self.write(labelled, is_plain)?;
+                }
+                return Ok(notes);
+            }
+        };
+        let n_bytes = fs::metadata(path).map_or(0, |file| file.len());
+        let progress = if n_bytes > 0 { Progress::new("labelling", n_bytes, 0, 1) } else { Progress::hidden() };
+        let Parts { mut blocks, reader } = parts;
+        let has_sentences = |text: &TextInput| text.corpus.n_sentences() > 0;
+        let mut notes = BTreeSet::new();
+        let mut write_all = |write: &mut dyn FnMut(&str) -> Result<()>| -> Result<()> {
+            loop {
+                interrupt::check()?;
+                let several = input(blocks.by_ref().take(at_once).collect::<Result<Vec<_>>>())?;
+                if several.is_empty() {
+                    return Ok(());
+                }
+                let texts = input(several.par_iter().map(|block| reader.read(block)).collect::<Result<Vec<_>>>())?;
+                let (texts, are_plain): (Vec<_>, Vec<_>) =
+                    texts.into_iter().filter(has_sentences).map(|text| (text.corpus, text.is_plain)).unzip();
+                let done = label(texts, &Progress::hidden())?;
+                let done = done.into_par_iter().zip(are_plain).map(|((labelled, found), is_plain)| {
+                    let labelled = self.converted(labelled, is_plain);
+                    let written = formats::write(&labelled, &self.write_options());
+                    (labelled, found, written)
+                });
+                for (labelled, found, written) in done.collect::<Vec<_>>() {
+                    see(&labelled, found)?;
+                    // Formats of several documents never come in parts.
+                    if let Content::Text(text) = written.content {
+                        write(&text)?;
+                    }
+                    notes.extend(written.notes);
+                }
+                progress.advance(several.iter().map(Block::len).sum(), None);
+            }
+        };
+        match is_standard(&self.out) {
+            true => write_all(&mut |text| output::write(text))?,
+            false => write_whole_during(&self.out, |file| {
+                let mut write = |text: &str| file.write_all(text.as_bytes());
+                write_all(&mut |text| write(text).map_err(|error| cannot_write(&self.out, error.into())))
+            })?,
+        }
+        Ok(self.told(notes.into_iter().collect()))
     }
 
-    /// Writes the labelled text; returns what its format cannot hold.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, mut labelled: Corpus, was_plain: bool) -> Result<Vec<String>> {
+    /// Whether the parts of a text are, one after the other, the whole in the format that is asked for.
+    fn may_come_in_parts(&self) -> bool {
+        matches!(self.to, None | Some(Format::TextJsonl | Format::TagsJsonl))
+            && !parquet_corpus::has_extension(&self.out)
+    }
+
+    fn write_options(&self) -> WriteOptions {
+        WriteOptions { format: self.to, unknown: self.corpora.unknown.clone() }
+    }
+
+    /// The labelled text as its format has it.
+    fn converted(&self, mut labelled: Corpus, was_plain: bool) -> Corpus {
         if was_plain && self.to.is_some_and(|format| format != labelled.layout.format()) {
             // Only the text itself, which the other format has as tokens.
             labelled.extra.clear();
         }
-        let options = WriteOptions { format: self.to, unknown: self.corpora.unknown.clone() };
+        labelled
+    }
+
+    /// Writes the labelled text; returns what its format cannot hold.
+    fn write(&self, labelled: Corpus, was_plain: bool) -> Result<Vec<String>> {
+        let (labelled, options) = (self.converted(labelled, was_plain), self.write_options());
         let notes = match is_standard(&self.out) {
             true => to_standard_output(&labelled, &options)?,
             false => corpus_file::write(&self.out, &labelled, &options)?,
         };
+        Ok(self.told(notes))
+    }
+
+    fn told(&self, notes: Vec<String>) -> Vec<String> {
         notes.iter().for_each(|note| console::note(format_args!("{}: {note}", self.place())));
-        Ok(notes)
+        notes
     }
 
     /// Where the labelled text goes, in words.
@@ -108,17 +189,35 @@ fn to_standard_output(corpus: &Corpus, options: &WriteOptions) -> Result<Vec<Str
     Ok(notes)
 }
 
-/// Number of entities of each type.
-pub fn counts(corpus: &Corpus) -> BTreeMap<&str, u64> {
-    let mut counts: BTreeMap<&str, u64> = corpus.labels.types().iter().map(|kind| (kind.as_str(), 0)).collect();
-    for entity in &corpus.entities {
-        *counts.entry(corpus.labels.name(entity.label)).or_default() += 1;
-    }
-    counts
+/// Number of sentences, and of entities of each type.
+#[derive(Default)]
+pub struct Counts {
+    pub sentences: usize,
+    pub entities: BTreeMap<String, u64>,
 }
 
-/// "12 LOC, 3 PER".
-pub fn in_words(counts: &BTreeMap<&str, u64>) -> String {
-    let words: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-    words.join(", ")
+impl Counts {
+    /// Counts the sentences and entities of a text.
+    pub fn add(&mut self, corpus: &Corpus) {
+        self.sentences += corpus.n_sentences();
+        let mut of_labels = vec![0; corpus.labels.n_types() + 1];
+        for entity in &corpus.entities {
+            if let Some(n) = of_labels.get_mut(usize::from(entity.label)) {
+                *n += 1;
+            }
+        }
+        for (kind, n) in corpus.labels.types().iter().zip(of_labels.into_iter().skip(1)) {
+            *self.entities.entry(kind.clone()).or_default() += n;
+        }
+    }
+
+    pub fn n_entities(&self) -> u64 {
+        self.entities.values().sum()
+    }
+
+    /// "15 entities (12 LOC, 3 PER) in 7 sentences".
+    pub fn in_words(&self) -> String {
+        let kinds: Vec<String> = self.entities.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        format!("{} entities ({}) in {} sentences", self.n_entities(), kinds.join(", "), self.sentences)
+    }
 }

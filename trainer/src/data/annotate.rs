@@ -47,12 +47,12 @@ pub struct Matcher {
     n_ambiguous: usize,
 }
 
-/// Distant labels of a text, and statistics about them.
+/// Distant labels of a text, and where they come from.
 pub struct Annotated {
     /// The text with the matches as its entities.
     pub corpus: Corpus,
-    /// Number of matches of each entry of the dictionary.
-    pub matches: Vec<u64>,
+    /// The entry of the dictionary behind each entity, by its position in the dictionary.
+    pub entries: Vec<usize>,
     /// Number of entities that differ from their form in characters that Unicode treats as equal.
     pub n_normalised: usize,
 }
@@ -123,7 +123,7 @@ impl Matcher {
 
     /// Labels a text. Its earlier entities are dropped.
     pub fn annotate(&self, text: Corpus) -> Annotated {
-        let mut matches = vec![0; self.kinds.len()];
+        let mut entries = Vec::new();
         let mut entities = Vec::new();
         let mut n_normalised = 0;
         for sentence in 0..text.n_sentences() as u32 {
@@ -143,7 +143,7 @@ impl Matcher {
                     start += 1;
                     continue;
                 };
-                matches[entry] += 1;
+                entries.push(entry);
                 let span = Span { sentence, start: start as u32, end: (start + width - 1) as u32 };
                 entities.push(Entity { span, label: self.kinds[entry] });
                 n_normalised += usize::from(self.is_written_otherwise(entry, text.tokens.words(span)));
@@ -152,7 +152,7 @@ impl Matcher {
         }
         Annotated {
             corpus: Corpus { entities, unknown: Vec::new(), labels: self.labels.clone(), ..text },
-            matches,
+            entries,
             n_normalised,
         }
     }
@@ -231,7 +231,7 @@ mod tests {
         let matcher = Matcher::new(&dictionary(rows), false, Ambiguous::Refuse).unwrap();
         let annotated = matcher.annotate(text(&["New York Times Square", "new York , New", "in New York Post"]));
         assert_eq!(found(&annotated), [(0, 0, 2, "ORG"), (1, 1, 1, "LOC"), (2, 1, 2, "LOC")]);
-        assert_eq!(annotated.matches, [1, 1, 0, 0, 1, 0]);
+        assert_eq!(annotated.entries, [0, 1, 4]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub mod corpus_file;
 pub mod dictionary;
 pub mod hub;
 pub mod inspect;
-mod parquet_corpus;
+pub mod parquet_corpus;
 pub mod recording;
 #[allow(missing_docs)]
 pub mod sample;

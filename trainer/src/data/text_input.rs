@@ -1,25 +1,32 @@
 //! Text to be labelled: raw text, or a corpus in any format, from a file or standard input.
+//!
+//! Raw text and JSON Lines with texts can be read in parts of bounded size, so a text may be larger than the memory.
 
-use std::io::Read;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use shared::corpus::Corpus;
-use shared::formats::{self, ReadOptions, plain_text};
+use shared::formats::{self, Container, Format, FormatError, Layout, ReadOptions, plain_text};
 
 use crate::console;
 use crate::data::corpus_file::{at, bytes_of, read, read_bytes};
+use crate::data::hub::DatasetPart;
 use crate::data::parquet_corpus;
 
 /// The file name that stands for standard input or output.
 pub const STANDARD: &str = "-";
+
+/// Number of bytes that are read at once from a text in parts. A sentence may be longer.
+const PART: usize = 1 << 20;
 
 /// Returns whether the path stands for standard input or output.
 pub fn is_standard(path: &Path) -> bool {
     path == Path::new(STANDARD)
 }
 
-/// A text, and the form in which it came.
+/// A text, or a part of one, and the form in which it came.
 pub struct TextInput {
     /// The sentences. If the text had labels, they are still there.
     pub corpus: Corpus,
@@ -27,48 +34,352 @@ pub struct TextInput {
     pub is_plain: bool,
 }
 
-/// Reads raw text or a corpus.
+/// A text that was opened.
+pub enum Opened {
+    /// It is here as a whole.
+    Whole(TextInput),
+    /// It comes in parts.
+    Parts(Parts),
+}
+
+/// Opens raw text or a corpus.
 ///
 /// Text from standard input or from a `.txt` file is raw text, unless it looks like JSON or columns of tags.
-/// `plain` makes any text raw text. A format in the options makes it that format.
+/// `plain` makes any text raw text. A format in the options makes it that format. With `in_parts`, a text of more than
+/// [`PART`] bytes comes in parts if it is raw text or JSON Lines with texts.
 ///
 /// # Errors
 /// The error names the file, the line and what was expected.
-pub fn read_text(path: &Path, plain: bool, options: &ReadOptions) -> Result<TextInput> {
+pub fn open(path: &Path, plain: bool, options: &ReadOptions, in_parts: bool) -> Result<Opened> {
+    open_by(path, plain, options, in_parts.then_some(PART))
+}
+
+fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>) -> Result<Opened> {
     let options = ReadOptions { unlabelled: true, ..options.clone() };
+    if path.is_dir() {
+        return whole(path, read(path, &options)?).map(Opened::Whole);
+    }
+    let is_standard = is_standard(path);
+    let source: Box<dyn Read + Send> = match is_standard {
+        true => Box::new(io::stdin()),
+        // A data set of the hub is downloaded first.
+        false if DatasetPart::parse(path).is_some() => Box::new(io::Cursor::new(bytes_of(path)?)),
+        false => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
+    };
+    let path = if is_standard { Path::new("standard input") } else { path };
+    let mut blocks = Blocks { source, path: path.to_owned(), size: part.unwrap_or(usize::MAX), ..Blocks::default() };
+    blocks.begin()?;
+    ensure!(!blocks.is_empty(), empty(path));
+    let may_be_txt = is_standard || plain || path.extension().is_some_and(|extension| extension == "txt");
     let is_plain = |bytes: &[u8]| plain || options.format.is_none() && plain_text::is_plain(bytes);
-    let plain_text = |bytes: &[u8], path: &Path| -> Result<TextInput> {
-        Ok(TextInput { corpus: plain_text::read(bytes).map_err(at(path))?, is_plain: true })
+    if !blocks.is_at_end {
+        let reader = match may_be_txt && is_plain(blocks.whole_lines()) {
+            true => Some(Reader { path: path.to_owned(), kind: Kind::Plain }),
+            false => {
+                blocks.cut_before_records();
+                json_lines(blocks.whole_lines(), path, &options)
+            }
+        };
+        if let Some(reader) = reader {
+            return Ok(Opened::Parts(Parts { blocks, reader }));
+        }
+    }
+    let bytes = blocks.rest()?;
+    let may_be_plain = is_plain(&bytes);
+    if may_be_plain && may_be_txt {
+        let corpus = plain_text::read(&bytes).map_err(at(path))?;
+        ensure!(corpus.n_sentences() > 0, empty(path));
+        return Ok(Opened::Whole(TextInput { corpus, is_plain: true }));
+    }
+    let layers = match is_standard {
+        true if parquet_corpus::is_parquet(&bytes) => parquet_corpus::read(&bytes, path, &options, |_| Ok(None))?,
+        true => formats::read(&bytes, &options).map_err(at(path))?,
+        false => {
+            let hint = "if it is raw text, a sentence a line, give --plain-text";
+            if may_be_plain {
+                console::note(format_args!("{} is read as columns, a token a line; {hint}", path.display()));
+            }
+            read_bytes(&bytes, path, &options)
+                .map_err(|error| if may_be_plain { anyhow!("{error:#}; {hint}") } else { error })?
+        }
     };
-    let empty = |path: &Path| anyhow!("{} has no sentences", path.display());
-    let layers = if is_standard(path) {
-        let (mut bytes, path) = (Vec::new(), Path::new("standard input"));
-        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
-        ensure!(!bytes.trim_ascii().is_empty(), empty(path));
-        if is_plain(&bytes) {
-            return plain_text(&bytes, path);
-        }
-        match parquet_corpus::is_parquet(&bytes) {
-            true => parquet_corpus::read(&bytes, path, &options, |_| Ok(None))?,
-            false => formats::read(&bytes, &options).map_err(at(path))?,
-        }
-    } else if path.is_dir() {
-        read(path, &options)?
-    } else {
-        let bytes = bytes_of(path)?;
-        ensure!(!bytes.trim_ascii().is_empty(), empty(path));
-        let may_be_plain = is_plain(&bytes);
-        if may_be_plain && (plain || path.extension().is_some_and(|extension| extension == "txt")) {
-            return plain_text(&bytes, path);
-        }
-        let hint = "if it is raw text, a sentence a line, give --plain-text";
-        if may_be_plain {
-            console::note(format_args!("{} is read as columns, a token a line; {hint}", path.display()));
-        }
-        read_bytes(&bytes, path, &options)
-            .map_err(|error| if may_be_plain { anyhow!("{error:#}; {hint}") } else { error })?
-    };
+    whole(path, layers).map(Opened::Whole)
+}
+
+fn empty(path: &Path) -> anyhow::Error {
+    anyhow!("{} has no sentences", path.display())
+}
+
+fn whole(path: &Path, layers: formats::Layers) -> Result<TextInput> {
     layers.notes.iter().for_each(|note| console::note(format_args!("{}: {note}", path.display())));
     ensure!(layers.corpus.n_sentences() > 0, empty(path));
     Ok(TextInput { corpus: layers.corpus, is_plain: false })
+}
+
+/// Returns the reader of JSON Lines with texts, if the first part of a file is that.
+fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Option<Reader> {
+    let format = options.format.or_else(|| formats::detect(first).ok());
+    if format != Some(Format::TextJsonl) {
+        return None;
+    }
+    let options = ReadOptions { format, ..options.clone() };
+    let layout = formats::read(first, &options).ok()?.corpus.layout;
+    let Layout::TextJsonl(of_text) = &layout else { return None };
+    if of_text.container != Container::Lines {
+        return None;
+    }
+    let options = ReadOptions { label: Some(of_text.spans.clone()), ..options };
+    Some(Reader { path: path.to_owned(), kind: Kind::JsonLines(Box::new(JsonLines { options, layout })) })
+}
+
+/// A text in parts of bounded size. The parts must be read by its [`Reader`].
+pub struct Parts {
+    /// The parts, as they come.
+    pub blocks: Blocks,
+    /// Reads them, on any thread.
+    pub reader: Reader,
+}
+
+/// Bytes of a text, cut at the ends of lines.
+#[derive(Debug)]
+pub struct Block {
+    bytes: Vec<u8>,
+    /// Number of line ends before it.
+    lines_before: usize,
+}
+
+impl Block {
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns whether nothing is in it but white space.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.trim_ascii().is_empty()
+    }
+}
+
+/// Reads a text block by block.
+///
+/// A line end belongs to the block after it. So only the first block begins as the file does, where first bytes tell
+/// what kind of file it is.
+pub struct Blocks {
+    source: Box<dyn Read + Send>,
+    path: PathBuf,
+    size: usize,
+    /// What was read and not yet given.
+    held: Vec<u8>,
+    lines_before: usize,
+    is_at_end: bool,
+    /// First byte of every line at which a block may begin. `None` for every line.
+    first_byte: Option<u8>,
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self {
+            source: Box::new(io::empty()),
+            path: PathBuf::new(),
+            size: PART,
+            held: Vec::new(),
+            lines_before: 0,
+            is_at_end: false,
+            first_byte: None,
+        }
+    }
+}
+
+impl Blocks {
+    /// Returns whether nothing was read but white space.
+    fn is_empty(&self) -> bool {
+        self.is_at_end && self.held.trim_ascii().is_empty()
+    }
+
+    /// Reads until there are more than `n` bytes, or the end.
+    fn fill(&mut self, n: usize) -> Result<()> {
+        let missing = n.saturating_add(1).saturating_sub(self.held.len()) as u64;
+        let read = self.source.by_ref().take(missing).read_to_end(&mut self.held);
+        let read = read.with_context(|| format!("cannot read {}", self.path.display()))?;
+        self.is_at_end = (read as u64) < missing;
+        Ok(())
+    }
+
+    /// Reads the beginning.
+    fn begin(&mut self) -> Result<()> {
+        self.fill(self.size)
+    }
+
+    /// Cuts only where a line begins as the first record does. A record in JSON may have several lines.
+    fn cut_before_records(&mut self) {
+        let text = self.held.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.held);
+        self.first_byte = text.trim_ascii_start().first().copied();
+    }
+
+    /// The whole lines of what is held.
+    fn whole_lines(&self) -> &[u8] {
+        self.held.get(..self.cut().unwrap_or(self.held.len())).unwrap_or_default()
+    }
+
+    /// Everything that was not given yet.
+    fn rest(mut self) -> Result<Vec<u8>> {
+        self.fill(usize::MAX - 1)?;
+        Ok(self.held)
+    }
+
+    /// The last place at which a block may end: before the end of a line.
+    fn cut(&self) -> Option<usize> {
+        let may_begin = |end: usize| match (self.first_byte, self.held.get(end + 1)) {
+            (Some(begin), next) => next == Some(&begin),
+            (None, _) => true,
+        };
+        let end = (1..self.held.len()).rev().find(|&i| self.held.get(i) == Some(&b'\n') && may_begin(i))?;
+        let is_crlf = end > 1 && self.held.get(end - 1) == Some(&b'\r');
+        Some(if is_crlf { end - 1 } else { end })
+    }
+
+    fn next_block(&mut self) -> Result<Option<Block>> {
+        let mut wanted = self.size;
+        let end = loop {
+            self.fill(wanted)?;
+            if self.is_at_end {
+                break self.held.len();
+            }
+            match self.cut() {
+                Some(end) => break end,
+                // One record is longer than a block.
+                None => wanted = wanted.saturating_mul(2),
+            }
+        };
+        if end == 0 {
+            return Ok(None);
+        }
+        let rest = self.held.split_off(end);
+        let block = Block { bytes: std::mem::replace(&mut self.held, rest), lines_before: self.lines_before };
+        self.lines_before += block.bytes.iter().filter(|&&byte| byte == b'\n').count();
+        Ok(Some(block))
+    }
+}
+
+impl Iterator for Blocks {
+    type Item = Result<Block>;
+
+    fn next(&mut self) -> Option<Result<Block>> {
+        self.next_block().transpose()
+    }
+}
+
+/// Reads the parts of a text.
+pub struct Reader {
+    path: PathBuf,
+    kind: Kind,
+}
+
+enum Kind {
+    Plain,
+    JsonLines(Box<JsonLines>),
+}
+
+/// What the first part of JSON Lines decides for all parts.
+struct JsonLines {
+    options: ReadOptions,
+    layout: Layout,
+}
+
+impl Reader {
+    /// Returns the sentences of a part. There may be none.
+    ///
+    /// # Errors
+    /// The error names the file, the line and what was expected.
+    pub fn read(&self, block: &Block) -> Result<TextInput> {
+        let is_plain = matches!(self.kind, Kind::Plain);
+        if block.is_empty() {
+            return Ok(TextInput { corpus: Corpus::default(), is_plain });
+        }
+        let in_file = |FormatError { line, message }| {
+            at(&self.path)(FormatError { line: line.saturating_add(block.lines_before), message })
+        };
+        let corpus = match &self.kind {
+            Kind::Plain => plain_text::read(&block.bytes).map_err(in_file)?,
+            Kind::JsonLines(of_first) => {
+                let JsonLines { options, layout } = &**of_first;
+                let layers = formats::read(&block.bytes, options).map_err(in_file)?;
+                for note in &layers.notes {
+                    let line = block.lines_before + 1;
+                    console::note(format_args!("{}, from line {line} on: {note}", self.path.display()));
+                }
+                let counting = |layout: &Layout| match layout {
+                    Layout::TextJsonl(of_text) => Some(of_text.counting),
+                    _ => None,
+                };
+                ensure!(
+                    counting(&layers.corpus.layout) == counting(layout),
+                    "{}, from line {} on: the offsets of the labels count otherwise than before; write the file with one \
+                     kind of offsets, or without labels",
+                    self.path.display(),
+                    block.lines_before + 1
+                );
+                Corpus { layout: layout.clone(), ..layers.corpus }
+            }
+        };
+        Ok(TextInput { corpus, is_plain })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::formats::{Content, WriteOptions};
+
+    use super::*;
+
+    /// The text as JSON Lines, read at once (`None`) or in parts of this size.
+    fn rewritten(text: &str, name: &str, part: Option<usize>) -> Result<String> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join(name);
+        std::fs::write(&path, text)?;
+        let corpora = match open_by(&path, false, &ReadOptions::default(), part)? {
+            Opened::Whole(text) => vec![text.corpus],
+            Opened::Parts(Parts { blocks, reader }) => {
+                blocks.map(|block| Ok(reader.read(&block?)?.corpus)).collect::<Result<_>>()?
+            }
+        };
+        assert!(part.is_none() || corpora.len() > 1, "one part");
+        let options = WriteOptions { format: Some(Format::TextJsonl), unknown: None };
+        let written = corpora.iter().filter(|corpus| corpus.n_sentences() > 0).map(|corpus| {
+            let Content::Text(text) = formats::write(corpus, &options).content else { panic!("one file") };
+            text
+        });
+        Ok(written.collect())
+    }
+
+    #[test]
+    fn parts_are_the_whole() {
+        let plain = "\u{feff}Ada's letter.\r\n\r\nIn Zürich, \t1843.\nPAR1 is a line.\n\n  \nA longer line than a part can hold.\nEnd";
+        let records = "{\"id\": 1, \"text\": \"Ada wrote.\", \"label\": [[0, 3, \"PER\"]]}\n{\"id\": 2, \"text\": \"x\\ny\"}\r\n\
+                       \n{\"text\": \"In {\\n Zürich\",\n \"label\": []}\n{\"text\": \"End\", \"n\": 1.50}";
+        for (text, name) in [(plain, "t.txt"), (records, "t.jsonl")] {
+            let whole = rewritten(text, name, None).unwrap();
+            assert!(whole.lines().count() >= 4, "{whole}");
+            // From 70 bytes on, the first record with labels is in the first part.
+            for part in 70..text.len() - 1 {
+                assert_eq!(rewritten(text, name, Some(part)).unwrap(), whole, "{name} in parts of {part}");
+            }
+        }
+        let whole = rewritten(plain, "t.txt", None).unwrap();
+        for part in 4..70 {
+            assert_eq!(rewritten(plain, "t.txt", Some(part)).unwrap(), whole, "in parts of {part}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_line_of_the_file() {
+        let lines = |last: &str| "{\"text\": \"Ada\", \"spans\": []}\n".repeat(9) + last;
+        let error = rewritten(&lines("{\"text\": 1}"), "t.jsonl", Some(64)).unwrap_err().to_string();
+        assert!(error.contains("t.jsonl, line 10"), "{error}");
+        let emoji =
+            "{\"text\": \"😀 Ada\", \"spans\": [{\"start\": 3, \"end\": 6, \"label\": \"PER\", \"text\": \"Ada\"}]}";
+        let error = rewritten(&lines(emoji), "t.jsonl", Some(64)).unwrap_err().to_string();
+        assert!(error.contains("from line") && error.contains("otherwise than before"), "{error}");
+        assert!(rewritten(" \n\n", "t.txt", None).unwrap_err().to_string().contains("no sentences"));
+    }
 }

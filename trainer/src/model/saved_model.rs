@@ -103,11 +103,10 @@ impl SavedModel {
     ///
     /// # Errors
     /// When the tokenizer fails, or there are too many spans.
-    pub fn label(&self, text: Corpus) -> Result<(Corpus, Vec<Found>)> {
+    pub fn label(&self, text: Corpus, progress: &Progress) -> Result<(Corpus, Vec<Found>)> {
         let unlabelled = Corpus { entities: Vec::new(), unknown: Vec::new(), labels: self.labels.clone(), ..text };
         let data = Prepared::new(unlabelled, &self.spec, self.max_span_width, "the text")?;
-        let progress = Progress::new("labelling", data.corpus.n_sentences() as u64, 0, 1);
-        let found = find(&self.model, &data, &progress)?;
+        let found = find(&self.model, &data, progress)?;
         let entities = found.iter().map(|f| Entity { span: f.span, label: f.label }).collect();
         Ok((Corpus { entities, ..data.corpus }, found))
     }
