@@ -193,6 +193,10 @@ fn raw_text_is_labelled_in_any_format() {
     let all = margins("all.csv", 0);
     assert!(!all.is_empty());
     assert_eq!(all, [margins("half-0.csv", 0), margins("half-1.csv", 3_000)].concat());
+    trainer.ok("predict --model m --input half-0.txt --shard 1/2 --out odd.jsonl --margins odd.csv");
+    let is_odd = |row: &&String| row.split(',').next().unwrap().parse::<u64>().unwrap() % 2 == 1;
+    let rows = margins("half-0.csv", 0);
+    assert_eq!(margins("odd.csv", 0).iter().collect::<Vec<_>>(), rows.iter().filter(is_odd).collect::<Vec<_>>());
 }
 
 #[test]
@@ -223,6 +227,21 @@ fn a_long_text_is_annotated_in_parts() {
     trainer.ok("convert --corpus all.conll --to tags-jsonl --out from-conll.jsonl");
     trainer.ok("annotate --dictionary d.tsv --text all.txt --to tags-jsonl --out tags.jsonl");
     assert!(trainer.read("tags.jsonl") == trainer.read("from-conll.jsonl"));
+
+    // Shards are the whole, sentence by sentence.
+    let lines_of =
+        |content: Vec<u8>| -> Vec<String> { String::from_utf8(content).unwrap().lines().map(str::to_owned).collect() };
+    let whole = lines_of(all);
+    for text in ["all.txt", "a.txt"] {
+        for shard in 0..3 {
+            let out = format!("{text}.{shard}");
+            trainer.ok(&format!("annotate --dictionary d.tsv --text {text} --shard {shard}/3 --out {out}"));
+            let n = if text == "a.txt" { 9_000 } else { whole.len() };
+            let expected: Vec<&String> = whole[..n].iter().skip(shard).step_by(3).collect();
+            assert!(lines_of(trainer.read(&out)).iter().eq(expected), "{out}");
+        }
+    }
+    assert!(trainer.fails(2, "annotate --dictionary d.tsv --text a.txt --shard 3/3 --out x").contains("0/8"));
 
     // An error in the last part names its line, and leaves no output.
     let mut broken = lines.concat().into_bytes();

@@ -206,6 +206,32 @@ impl Corpus {
         Ok(self)
     }
 
+    /// Returns every `step`-th sentence, from sentence `first` on, with all that belongs to it. The others are dropped.
+    pub fn every(self, step: u32, first: u32) -> Self {
+        let step = step.max(1);
+        // The new number of a sentence, if it stays.
+        let number = |sentence: u32| {
+            let after = sentence.checked_sub(first)?;
+            after.is_multiple_of(step).then_some(after / step)
+        };
+        let mut tokens = TokenTable::default();
+        for sentence in (first..self.n_sentences() as u32).step_by(step as usize) {
+            // It is a part of a text that was not too long.
+            if tokens.push(self.tokens.sentence(sentence)).is_err() {
+                break;
+            }
+        }
+        let moved = |span: Span| Some(Span { sentence: number(span.sentence)?, ..span });
+        let entity = |entity: Entity| Some(Entity { span: moved(entity.span)?, ..entity });
+        Self {
+            tokens,
+            entities: self.entities.into_iter().filter_map(entity).collect(),
+            unknown: self.unknown.into_iter().filter_map(moved).collect(),
+            extra: self.extra.into_iter().filter_map(|(sentence, extra)| Some((number(sentence)?, extra))).collect(),
+            ..self
+        }
+    }
+
     /// Returns the sentences of this corpus, and after them those of another one: text, entities and unknown spans. Both
     /// must number their labels alike. Other fields are left out.
     ///
@@ -278,6 +304,23 @@ mod tests {
         assert_eq!((both.entities_of(0).len(), both.entities_of(2).len()), (1, 1));
         assert_eq!((both.unknown_of(0).len(), both.unknown_of(3).len()), (1, 1));
         assert_eq!(both.tokens.lengths().collect::<Vec<_>>(), [2, 0, 1, 1]);
+    }
+
+    #[test]
+    fn a_share_of_the_sentences_keeps_what_belongs_to_them() {
+        let json = r#"[{"tokens": ["a"], "entities": [[0, 0, "X"]]},
+            {"tokens": ["b", "c"], "entities": [[1, 1, "Y"]], "unknown": [[0, 0]], "id": 7},
+            {"tokens": ["d"], "entities": []},
+            {"tokens": ["e"], "entities": [[0, 0, "X"]], "id": 9}]"#;
+        let corpus = crate::formats::dynclean_json::read(json.as_bytes()).unwrap();
+        let odd = corpus.clone().every(2, 1);
+        assert_eq!(odd.tokens.lengths().collect::<Vec<_>>(), [2, 1]);
+        let entity = |e: &Entity| (odd.tokens.surface(e.span), odd.labels.name(e.label));
+        assert_eq!(odd.entities.iter().map(entity).collect::<Vec<_>>(), [("c".to_owned(), "Y"), ("e".to_owned(), "X")]);
+        assert_eq!(odd.unknown, [Span { sentence: 0, start: 0, end: 0 }]);
+        assert!(odd.extra_of(0).is_some_and(|e| e.contains('7')) && odd.extra_of(1).is_some_and(|e| e.contains('9')));
+        assert_eq!(corpus.clone().every(1, 0), corpus);
+        assert_eq!(corpus.every(5, 4).n_sentences(), 0);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub fn carry_out(args: &Predict) -> Result<()> {
             if let Some(rows) = &mut rows {
                 for Found { span, label, margin } in found {
                     let (kind, text) = (labelled.labels.name(label), labelled.tokens.surface(span));
-                    let sentence = counts.sentences as u64 + u64::from(span.sentence);
+                    let sentence = args.written.number_in_input(counts.sentences as u64 + u64::from(span.sentence));
                     rows.serialize((sentence, span.start, span.end, kind, margin, text))?;
                 }
             }

@@ -30,11 +30,32 @@ pub struct TextArgs {
     /// Format to write [default: the format of the input; for raw text text-jsonl, which keeps the text as it is]
     #[arg(long, value_name = "FORMAT", value_parser = format())]
     to: Option<Format>,
+    /// Label only a part of the input: with I/N the sentences I, I + N, I + 2·N, and so on, counted from 0. N programs on
+    /// N machines label all of it
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    shard: Option<Shard>,
     /// The file to write, a folder for brat, or `-` for standard output
     #[arg(long, value_name = "FILE|-")]
     pub out: PathBuf,
     #[command(flatten)]
     pub corpora: CorpusArgs,
+}
+
+/// One of several parts of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shard {
+    /// Which part, from 0.
+    number: u32,
+    /// Number of parts.
+    of: u32,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parsed = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+    match parsed {
+        Some((number, of)) if number < of => Ok(Shard { number, of }),
+        _ => Err("expected I/N with I from 0 to N - 1, such as 0/8".to_owned()),
+    }
 }
 
 impl TextArgs {
@@ -66,6 +87,7 @@ impl TextArgs {
         let parts = match input(text_input::open(path, self.plain_text, &options.read, self.may_come_in_parts()))? {
             Opened::Parts(parts) => parts,
             Opened::Whole(TextInput { corpus, is_plain }) => {
+                let corpus = self.of_shard(corpus, 0);
                 let progress = Progress::new("labelling", corpus.n_sentences() as u64, 0, 1);
                 let done = label(vec![corpus], &progress)?;
                 drop(progress);
@@ -82,6 +104,7 @@ impl TextArgs {
         let Parts { mut blocks, reader } = parts;
         let has_sentences = |text: &TextInput| text.corpus.n_sentences() > 0;
         let mut notes = BTreeSet::new();
+        let mut n_read = 0u64;
         let mut write_all = |write: &mut dyn FnMut(&str) -> Result<()>| -> Result<()> {
             loop {
                 interrupt::check()?;
@@ -90,8 +113,13 @@ impl TextArgs {
                     return Ok(());
                 }
                 let texts = input(several.par_iter().map(|block| reader.read(block)).collect::<Result<Vec<_>>>())?;
+                let texts = texts.into_iter().map(|TextInput { corpus, is_plain }| {
+                    let before = n_read;
+                    n_read += corpus.n_sentences() as u64;
+                    TextInput { corpus: self.of_shard(corpus, before), is_plain }
+                });
                 let (texts, are_plain): (Vec<_>, Vec<_>) =
-                    texts.into_iter().filter(has_sentences).map(|text| (text.corpus, text.is_plain)).unzip();
+                    texts.filter(has_sentences).map(|text| (text.corpus, text.is_plain)).unzip();
                 let done = label(texts, &Progress::hidden())?;
                 let done = done.into_par_iter().zip(are_plain).map(|((labelled, found), is_plain)| {
                     let labelled = self.converted(labelled, is_plain);
@@ -117,6 +145,19 @@ impl TextArgs {
             })?,
         }
         Ok(self.told(notes.into_iter().collect()))
+    }
+
+    /// Those sentences of a part that this program labels. `before` is the number of sentences before the part.
+    fn of_shard(&self, corpus: Corpus, before: u64) -> Corpus {
+        let Some(Shard { number, of }) = self.shard else { return corpus };
+        // The remainder is less than `of`.
+        let first = (u64::from(of) + u64::from(number) - before % u64::from(of)) % u64::from(of);
+        corpus.every(of, first as u32)
+    }
+
+    /// The number of a labelled sentence in the input, from its number in the output. Both count from 0.
+    pub fn number_in_input(&self, sentence: u64) -> u64 {
+        self.shard.map_or(sentence, |Shard { number, of }| sentence * u64::from(of) + u64::from(number))
     }
 
     /// Whether the parts of a text are, one after the other, the whole in the format that is asked for.
