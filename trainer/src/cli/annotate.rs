@@ -103,7 +103,7 @@ pub fn carry_out(args: &Annotate) -> Result<()> {
              ss); they match under Unicode normalisation"
         ));
     }
-    if counts.n_entities() == 0 {
+    if counts.n_entities() == 0 && counts.sentences > 0 {
         console::warning(
             "no form of the dictionary occurs in the text: check its language, and the case and tokens of both",
         );

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use shared::corpus::Corpus;
-use shared::formats::{self, Container, Format, FormatError, Layout, ReadOptions, plain_text};
+use shared::formats::{self, Container, Format, FormatError, Layout, ReadOptions, TextJson, plain_text};
 
 use crate::console;
 use crate::data::corpus_file::{at, bytes_of, read, read_bytes};
@@ -69,6 +69,12 @@ fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>)
     let path = if is_standard { Path::new("standard input") } else { path };
     let mut blocks = Blocks { source, path: path.to_owned(), size: part.unwrap_or(usize::MAX), ..Blocks::default() };
     blocks.begin()?;
+    if blocks.is_empty() && is_standard {
+        // Nothing comes out of a pipe into which nothing goes, such as that of an empty part of a larger text.
+        console::note(empty(path));
+        let layout = Layout::TextJsonl(TextJson::default());
+        return Ok(Opened::Whole(TextInput { corpus: Corpus { layout, ..Corpus::default() }, is_plain: true }));
+    }
     ensure!(!blocks.is_empty(), empty(path));
     let may_be_txt = is_standard || plain || path.extension().is_some_and(|extension| extension == "txt");
     let is_plain = |bytes: &[u8]| plain || options.format.is_none() && plain_text::is_plain(bytes);
