@@ -2,8 +2,8 @@
 
     python3 phrase_matcher.py DICTIONARY.tsv TEXT.txt
 
-DICTIONARY.tsv has a form and a type in each line, TEXT.txt a sentence in each line. Like `trainer annotate`, it keeps the
-longest match and the first of several that overlap, and prints a JSON record for each sentence (to /dev/null).
+DICTIONARY.tsv has a form and a type in each line, TEXT.txt a sentence in each line. Of matches that overlap, it keeps the
+longest (`trainer annotate` goes from left to right). It prints a JSON record for each sentence, to /dev/null.
 """
 
 import json

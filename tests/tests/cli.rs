@@ -243,6 +243,26 @@ fn a_long_text_is_annotated_in_parts() {
     }
     assert!(trainer.fails(2, "annotate --dictionary d.tsv --text a.txt --shard 3/3 --out x").contains("0/8"));
 
+    // What the parts tell is told once.
+    let with_ids: String =
+        lines.iter().enumerate().map(|(n, l)| format!("{{\"text\": {l:?}, \"id\": {n}}}\n")).collect();
+    trainer.write("ids.jsonl", &with_ids);
+    let told = trainer.json("annotate --dictionary d.tsv --text ids.jsonl --to tags-jsonl --out ids.tags");
+    let notes = told["notes"].as_array().unwrap();
+    assert!(notes.len() == 1 && notes[0].as_str().unwrap().contains("parts of the text"), "{notes:?}");
+
+    // Nothing in, nothing out.
+    let mut child = trainer.command("annotate --dictionary d.tsv --text - --out -");
+    let output = child.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty());
+    trainer.write("empty.txt", "\n");
+    assert!(trainer.fails(3, "annotate --dictionary d.tsv --text empty.txt --out x").contains("no sentences"));
+
+    // A document of brat is not divided.
+    trainer.ok("annotate --dictionary d.tsv --text a.txt --to brat --out brat");
+    let message = trainer.fails(2, "annotate --dictionary d.tsv --text brat --shard 0/2 --out other");
+    assert!(message.contains("--to another format"), "{message}");
+
     // An error in the last part names its line, and leaves no output.
     let mut broken = lines.concat().into_bytes();
     broken.extend(b"\xff\n");

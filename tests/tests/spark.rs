@@ -21,7 +21,10 @@ spark = SparkSession.builder.getOrCreate()
 what, path = sys.argv[1:]
 if what == "write":
     texts = [(n, f"Letter {n}: Ada Lovelace left London." if n % 3 else f"Letter {n}.") for n in range(500)]
-    spark.createDataFrame(texts, ["id", "text"]).repartition(600).write.parquet(path)
+    # The program must not take these tokens for the text, nor its labels to another field.
+    texts = [(n, text, text.split(), []) for n, text in texts]
+    columns = "id long, text string, tokens array<string>, entities array<string>"
+    spark.createDataFrame(texts, columns).repartition(600).write.parquet(path)
     spark.read.parquet(path).toJSON().coalesce(1).saveAsTextFile(path + ".text")
 else:
     spark.read.parquet(path).toJSON().coalesce(1).saveAsTextFile(path + ".text")
@@ -64,8 +67,8 @@ fn the_program_of_the_docs_labels_on_a_cluster() {
 
     // One machine.
     let output = Command::new(path("trainer"))
-        .args(["annotate", "--dictionary", "names.tsv", "--text", "texts.text/part-00000", "--to", "text-jsonl"])
-        .args(["--out", "expected.jsonl"])
+        .args(["annotate", "--dictionary", "names.tsv", "--text", "texts.text/part-00000", "--format", "text-jsonl"])
+        .args(["--label-column", "spans", "--out", "expected.jsonl"])
         .current_dir(&folder)
         .output()
         .unwrap();

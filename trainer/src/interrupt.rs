@@ -10,6 +10,8 @@ use crate::console;
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 /// Whether a signal is the normal way to end this process.
 static ENDS: AtomicBool = AtomicBool::new(false);
+/// Whether the work can go on from a checkpoint.
+static HAS_CHECKPOINTS: AtomicBool = AtomicBool::new(true);
 
 /// Exit status of an interrupted command: 128 + SIGINT, as in shells.
 pub const EXIT_STATUS: u8 = 130;
@@ -20,7 +22,10 @@ pub struct Interrupted;
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("interrupted; give the same command again to go on from here")
+        f.write_str(match HAS_CHECKPOINTS.load(Ordering::Relaxed) {
+            true => "interrupted; give the same command again to go on from here",
+            false => "interrupted; nothing was written",
+        })
     }
 }
 
@@ -33,6 +38,15 @@ impl std::error::Error for Interrupted {}
 pub fn listen() -> Result<()> {
     ENDS.store(false, Ordering::Relaxed);
     handle()
+}
+
+/// Does the same as [`listen`] for work that starts anew after it was interrupted.
+///
+/// # Errors
+/// The same as [`listen`].
+pub fn listen_without_checkpoints() -> Result<()> {
+    HAS_CHECKPOINTS.store(false, Ordering::Relaxed);
+    listen()
 }
 
 /// From now on, a signal ends the process at once with exit status 0.
@@ -57,9 +71,10 @@ fn handle() -> Result<()> {
         if REQUESTED.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(EXIT_STATUS));
         }
-        console::warning(
-            "ending as soon as nothing is lost; once more ends at once, and the next start goes back to the last checkpoint",
-        );
+        console::warning(match HAS_CHECKPOINTS.load(Ordering::Relaxed) {
+            true => "ending as soon as nothing is lost; once more ends at once, and the next start goes back to the last checkpoint",
+            false => "ending; once more ends at once, and leaves a temporary file beside the output",
+        });
     })
     .context("cannot listen for Ctrl-C")
 }

@@ -56,7 +56,7 @@ impl Progress {
         self.epoch = epoch;
     }
 
-    /// Counts this many more sentences. `loss` is the running mean loss per span, or `None` if the sentences are
+    /// Counts this many more units of work, usually sentences. `loss` is the running mean loss per span, or `None` if the sentences are
     /// only scored.
     pub fn advance(&self, sentences: usize, loss: Option<f64>) {
         let mut message = match self.epoch {

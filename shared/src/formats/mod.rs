@@ -67,6 +67,8 @@ pub struct ReadOptions {
     pub ignore: Option<String>,
     /// Whether JSON records may have no field with labels, because the text is not labelled yet.
     pub unlabelled: bool,
+    /// How offsets count in JSON with texts; `None` to recognise it.
+    pub counting: Option<Counting>,
 }
 
 impl ReadOptions {

@@ -133,23 +133,26 @@ fn layout(source: &Source, options: &ReadOptions) -> Result<TextJson, FormatErro
     let is_triple = pair || layout.spans == "label";
     layout.shape = shape_found.unwrap_or(if is_triple { MarkShape::Triple } else { MarkShape::Object });
     layout.pair = pair;
-    layout.counting = counting::of_file(|see| {
-        // Errors in a record are reported later, when the record is read.
-        let _ = json::for_each(source.text, EXPECTED, |record| {
-            let fields = record_fields(&record, &layout)?;
-            let items = fields.present(&layout.spans).and_then(|raw| json::items(raw).ok()).unwrap_or_default();
-            let said: Vec<Said> = items
-                .iter()
-                .filter_map(|item| mark(item).ok())
-                .filter_map(|mark| Some(Said { start: mark.start, end: mark.end, text: mark.said? }))
-                .collect();
-            let text = fields.get(&layout.text).and_then(|raw| serde_json::from_str::<String>(raw).ok());
-            if let Some(text) = text.filter(|_| !said.is_empty()) {
-                see(&text, &said);
-            }
-            Ok(ControlFlow::Continue(()))
-        });
-    });
+    let recognised = || {
+        counting::of_file(|see| {
+            // Errors in a record are reported later, when the record is read.
+            let _ = json::for_each(source.text, EXPECTED, |record| {
+                let fields = record_fields(&record, &layout)?;
+                let items = fields.present(&layout.spans).and_then(|raw| json::items(raw).ok()).unwrap_or_default();
+                let said: Vec<Said> = items
+                    .iter()
+                    .filter_map(|item| mark(item).ok())
+                    .filter_map(|mark| Some(Said { start: mark.start, end: mark.end, text: mark.said? }))
+                    .collect();
+                let text = fields.get(&layout.text).and_then(|raw| serde_json::from_str::<String>(raw).ok());
+                if let Some(text) = text.filter(|_| !said.is_empty()) {
+                    see(&text, &said);
+                }
+                Ok(ControlFlow::Continue(()))
+            });
+        })
+    };
+    layout.counting = options.counting.unwrap_or_else(recognised);
     Ok(layout)
 }
 

@@ -82,7 +82,7 @@ impl CorpusArgs {
                 Some(UnknownAs::Tag(name)) => Some(name.clone()),
                 _ => None,
             },
-            unlabelled: false,
+            ..ReadOptions::default()
         };
         Ok(CorpusOptions { read, eval_label: None, unknown: self.unknown.clone() })
     }

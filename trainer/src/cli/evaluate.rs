@@ -59,7 +59,7 @@ pub fn carry_out(args: &Evaluate) -> Result<()> {
             input(check_types(&gold, args, &model.labels, folder))?;
             let text = Corpus { tokens: gold.tokens.clone(), ..Corpus::default() };
             let progress = Progress::new("labelling", text.n_sentences() as u64, 0, 1);
-            model.label(text, &progress)?.0
+            model.label(text, "the text", &progress)?.0
         }
         (None, Some(predictions)) => {
             let predicted = input(labels_to_score(predictions, args, &options, &gold))?;

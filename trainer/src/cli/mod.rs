@@ -36,7 +36,7 @@ pub fn main() -> ExitCode {
     let call = Call::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     call.settle_verbosity();
     threads::settle();
-    // `annotate` computes with no tensors. Its threads allocate many small pieces, and would wait for each other.
+    // The threads of `annotate` allocate many small pieces. If freed memory is kept, they wait for each other.
     let computes = !matches!(call.cli.command, Command::Annotate(_));
     if computes && !memory::keep_freed_memory() {
         console::note("the system's memory allocator does not keep freed memory: training will be slower");

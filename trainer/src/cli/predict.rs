@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shared::corpus::Corpus;
-use trainer::files::write_whole_during;
+use trainer::files::{cannot_write, write_whole_during};
 use trainer::model::saved_model::SavedModel;
 use trainer::model::span_model::Found;
 use trainer::progress::Progress;
@@ -58,25 +58,38 @@ pub fn carry_out(args: &Predict) -> Result<()> {
     let mut counts = Counts::default();
     let mut work = |rows: Option<&mut File>| -> Result<Vec<String>> {
         let mut rows = rows.map(csv::Writer::from_writer);
+        let unwritten = |error: anyhow::Error| match &args.margins {
+            Some(margins) => cannot_write(margins, error),
+            None => error,
+        };
         if let Some(rows) = &mut rows {
-            rows.write_record(["sentence", "start", "end", "label", "margin", "text"])?;
+            let names = ["sentence", "start", "end", "label", "margin", "text"];
+            rows.write_record(names).map_err(|error| unwritten(error.into()))?;
         }
+        let mut before = 0;
         // A part keeps all threads busy.
         let label = |texts: Vec<Corpus>, progress: &Progress| {
-            texts.into_iter().map(|text| model.label(text, progress)).collect::<Result<Vec<_>>>()
+            let label = |text: Corpus| {
+                let name =
+                    if before == 0 { "the text".to_owned() } else { format!("the text after sentence {before}") };
+                before += text.n_sentences();
+                model.label(text, &name, progress)
+            };
+            texts.into_iter().map(label).collect::<Result<Vec<_>>>()
         };
         let notes = args.written.label(&args.input, 1, label, |labelled, found| {
             if let Some(rows) = &mut rows {
                 for Found { span, label, margin } in found {
                     let (kind, text) = (labelled.labels.name(label), labelled.tokens.surface(span));
                     let sentence = args.written.number_in_input(counts.sentences as u64 + u64::from(span.sentence));
-                    rows.serialize((sentence, span.start, span.end, kind, margin, text))?;
+                    let row = (sentence, span.start, span.end, kind, margin, text);
+                    rows.serialize(row).map_err(|error| unwritten(error.into()))?;
                 }
             }
             counts.add(labelled);
             Ok(())
         })?;
-        rows.map_or(Ok(()), |mut rows| rows.flush())?;
+        rows.map_or(Ok(()), |mut rows| rows.flush()).map_err(|error| unwritten(error.into()))?;
         Ok(notes)
     };
     let notes = match &args.margins {

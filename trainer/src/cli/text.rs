@@ -1,6 +1,6 @@
 //! Text in, the same text with labels out: what `predict` and `annotate` have in common.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -87,6 +87,11 @@ impl TextArgs {
         let parts = match input(text_input::open(path, self.plain_text, &options.read, self.may_come_in_parts()))? {
             Opened::Parts(parts) => parts,
             Opened::Whole(TextInput { corpus, is_plain }) => {
+                if self.shard.is_some() && self.to.unwrap_or(corpus.layout.format()) == Format::Brat {
+                    return usage(Err(anyhow!(
+                        "a document of brat standoff cannot be divided: give --to another format, such as text-jsonl"
+                    )));
+                }
                 let corpus = self.of_shard(corpus, 0);
                 let progress = Progress::new("labelling", corpus.n_sentences() as u64, 0, 1);
                 let done = label(vec![corpus], &progress)?;
@@ -103,17 +108,18 @@ impl TextArgs {
         let progress = if n_bytes > 0 { Progress::new("labelling", n_bytes, 0, 1) } else { Progress::hidden() };
         let Parts { mut blocks, reader } = parts;
         let has_sentences = |text: &TextInput| text.corpus.n_sentences() > 0;
-        let mut notes = BTreeSet::new();
+        let mut notes = Notes::default();
         let mut n_read = 0u64;
         let mut write_all = |write: &mut dyn FnMut(&str) -> Result<()>| -> Result<()> {
             loop {
                 interrupt::check()?;
                 let several = input(blocks.by_ref().take(at_once).collect::<Result<Vec<_>>>())?;
                 if several.is_empty() {
-                    return Ok(());
+                    return input(if n_read > 0 { Ok(()) } else { Err(text_input::empty(path)) });
                 }
                 let texts = input(several.par_iter().map(|block| reader.read(block)).collect::<Result<Vec<_>>>())?;
-                let texts = texts.into_iter().map(|TextInput { corpus, is_plain }| {
+                let texts = texts.into_iter().map(|(TextInput { corpus, is_plain }, told)| {
+                    told.into_iter().for_each(|note| notes.add(format!("{}: {note}", path.display())));
                     let before = n_read;
                     n_read += corpus.n_sentences() as u64;
                     TextInput { corpus: self.of_shard(corpus, before), is_plain }
@@ -132,7 +138,7 @@ impl TextArgs {
                     if let Content::Text(text) = written.content {
                         write(&text)?;
                     }
-                    notes.extend(written.notes);
+                    written.notes.into_iter().for_each(|note| notes.add(format!("{}: {note}", self.place())));
                 }
                 progress.advance(several.iter().map(Block::len).sum(), None);
             }
@@ -140,11 +146,15 @@ impl TextArgs {
         match is_standard(&self.out) {
             true => write_all(&mut |text| output::write(text))?,
             false => write_whole_during(&self.out, |file| {
+                // What was written so far is removed.
+                interrupt::listen_without_checkpoints()?;
                 let mut write = |text: &str| file.write_all(text.as_bytes());
                 write_all(&mut |text| write(text).map_err(|error| cannot_write(&self.out, error.into())))
             })?,
         }
-        Ok(self.told(notes.into_iter().collect()))
+        let notes = notes.all();
+        notes.iter().for_each(console::note);
+        Ok(notes)
     }
 
     /// Those sentences of a part that this program labels. `before` is the number of sentences before the part.
@@ -228,6 +238,25 @@ fn to_standard_output(corpus: &Corpus, options: &WriteOptions) -> Result<Vec<Str
         Content::Documents(_) => no_folder_to_standard_output()?,
     }
     Ok(notes)
+}
+
+/// What the parts of a text tell. Notes that differ only in their numbers are told once.
+#[derive(Default)]
+struct Notes(BTreeMap<String, (String, usize)>);
+
+impl Notes {
+    fn add(&mut self, note: String) {
+        let kind = note.chars().filter(|c| !c.is_ascii_digit()).collect();
+        self.0.entry(kind).or_insert((note, 0)).1 += 1;
+    }
+
+    fn all(self) -> Vec<String> {
+        let note = |(note, parts): (String, usize)| match parts {
+            1 => note,
+            _ => format!("{note} (this is the first of {parts} parts of the text of which this is true)"),
+        };
+        self.0.into_values().map(note).collect()
+    }
 }
 
 /// Number of sentences, and of entities of each type.

@@ -35,7 +35,8 @@ pub struct CorpusOptions {
 impl CorpusOptions {
     /// Describes the options in one line, as on the command line.
     fn describe(&self) -> String {
-        let ReadOptions { format, token_column, label, gold, tags, scheme, ignore, unlabelled: _ } = &self.read;
+        let ReadOptions { format, token_column, label, gold, tags, scheme, ignore, unlabelled: _, counting: _ } =
+            &self.read;
         let options = [
             ("format", format.map(|format| format.name().to_owned())),
             ("token-column", token_column.map(|column| column.to_string())),

@@ -67,8 +67,7 @@ fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>)
         false => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
     };
     let path = if is_standard { Path::new("standard input") } else { path };
-    let mut blocks = Blocks { source, path: path.to_owned(), size: part.unwrap_or(usize::MAX), ..Blocks::default() };
-    blocks.begin()?;
+    let mut blocks = Blocks::open(source, path, part.unwrap_or(usize::MAX))?;
     if blocks.is_empty() && is_standard {
         // Nothing comes out of a pipe into which nothing goes, such as that of an empty part of a larger text.
         console::note(empty(path));
@@ -82,8 +81,8 @@ fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>)
         let reader = match may_be_txt && is_plain(blocks.whole_lines()) {
             true => Some(Reader { path: path.to_owned(), kind: Kind::Plain }),
             false => {
-                blocks.cut_before_records();
-                json_lines(blocks.whole_lines(), path, &options)
+                blocks.cut_between_records();
+                json_lines(blocks.whole_lines(), path, &options)?
             }
         };
         if let Some(reader) = reader {
@@ -112,7 +111,8 @@ fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>)
     whole(path, layers).map(Opened::Whole)
 }
 
-fn empty(path: &Path) -> anyhow::Error {
+/// The error of a text without sentences.
+pub fn empty(path: &Path) -> anyhow::Error {
     anyhow!("{} has no sentences", path.display())
 }
 
@@ -123,19 +123,30 @@ fn whole(path: &Path, layers: formats::Layers) -> Result<TextInput> {
 }
 
 /// Returns the reader of JSON Lines with texts, if the first part of a file is that.
-fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Option<Reader> {
+///
+/// # Errors
+/// When a record is wrong that does not reach beyond the part.
+fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Result<Option<Reader>> {
     let format = options.format.or_else(|| formats::detect(first).ok());
     if format != Some(Format::TextJsonl) {
-        return None;
+        return Ok(None);
     }
     let options = ReadOptions { format, ..options.clone() };
-    let layout = formats::read(first, &options).ok()?.corpus.layout;
-    let Layout::TextJsonl(of_text) = &layout else { return None };
+    let layout = match formats::read(first, &options) {
+        Ok(layers) => layers.corpus.layout,
+        // The end of an array, or of a record with many lines, comes later.
+        Err(error) if error.line >= first.split(|&byte| byte == b'\n').count() => return Ok(None),
+        Err(error) => return Err(at(path)(error)),
+    };
+    let Layout::TextJsonl(of_text) = &layout else { return Ok(None) };
     if of_text.container != Container::Lines {
-        return None;
+        return Ok(None);
     }
-    let options = ReadOptions { label: Some(of_text.spans.clone()), ..options };
-    Some(Reader { path: path.to_owned(), kind: Kind::JsonLines(Box::new(JsonLines { options, layout })) })
+    // The first part decides for all how offsets count, and in which field labels are, if it has any.
+    let has_labels = formats::read(first, &ReadOptions { unlabelled: false, ..options.clone() }).is_ok();
+    let label = has_labels.then(|| of_text.spans.clone()).or(options.label.clone());
+    let options = ReadOptions { label, counting: Some(of_text.counting), ..options };
+    Ok(Some(Reader { path: path.to_owned(), kind: Kind::JsonLines(Box::new(JsonLines { options, layout })) }))
 }
 
 /// A text in parts of bounded size. The parts must be read by its [`Reader`].
@@ -162,7 +173,16 @@ impl Block {
 
     /// Returns whether nothing is in it but white space.
     pub fn is_empty(&self) -> bool {
-        self.bytes.trim_ascii().is_empty()
+        std::str::from_utf8(&self.bytes).is_ok_and(|text| text.trim().is_empty())
+    }
+
+    /// The same block without the line end before its first line.
+    fn without_line_end(&self) -> (&[u8], usize) {
+        let bytes = self.bytes.as_slice();
+        match bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")) {
+            Some(rest) => (rest, self.lines_before + 1),
+            None => (bytes, self.lines_before),
+        }
     }
 }
 
@@ -178,25 +198,20 @@ pub struct Blocks {
     held: Vec<u8>,
     lines_before: usize,
     is_at_end: bool,
-    /// First byte of every line at which a block may begin. `None` for every line.
-    first_byte: Option<u8>,
-}
-
-impl Default for Blocks {
-    fn default() -> Self {
-        Self {
-            source: Box::new(io::empty()),
-            path: PathBuf::new(),
-            size: PART,
-            held: Vec::new(),
-            lines_before: 0,
-            is_at_end: false,
-            first_byte: None,
-        }
-    }
+    /// First byte of every record in JSON. A block begins with a record. `None` for raw text, where it begins with any
+    /// line.
+    record: Option<u8>,
 }
 
 impl Blocks {
+    /// Opens a text and reads its beginning.
+    fn open(source: Box<dyn Read + Send>, path: &Path, size: usize) -> Result<Self> {
+        let (held, record) = (Vec::new(), None);
+        let mut blocks = Self { source, path: path.to_owned(), size, held, lines_before: 0, is_at_end: false, record };
+        blocks.fill(size)?;
+        Ok(blocks)
+    }
+
     /// Returns whether nothing was read but white space.
     fn is_empty(&self) -> bool {
         self.is_at_end && self.held.trim_ascii().is_empty()
@@ -205,21 +220,19 @@ impl Blocks {
     /// Reads until there are more than `n` bytes, or the end.
     fn fill(&mut self, n: usize) -> Result<()> {
         let missing = n.saturating_add(1).saturating_sub(self.held.len()) as u64;
+        if self.is_at_end || missing == 0 {
+            return Ok(());
+        }
         let read = self.source.by_ref().take(missing).read_to_end(&mut self.held);
         let read = read.with_context(|| format!("cannot read {}", self.path.display()))?;
         self.is_at_end = (read as u64) < missing;
         Ok(())
     }
 
-    /// Reads the beginning.
-    fn begin(&mut self) -> Result<()> {
-        self.fill(self.size)
-    }
-
-    /// Cuts only where a line begins as the first record does. A record in JSON may have several lines.
-    fn cut_before_records(&mut self) {
+    /// Cuts only between records from now on. A record in JSON may have several lines.
+    fn cut_between_records(&mut self) {
         let text = self.held.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.held);
-        self.first_byte = text.trim_ascii_start().first().copied();
+        self.record = text.trim_ascii_start().first().copied();
     }
 
     /// The whole lines of what is held.
@@ -235,11 +248,13 @@ impl Blocks {
 
     /// The last place at which a block may end: before the end of a line.
     fn cut(&self) -> Option<usize> {
-        let may_begin = |end: usize| match (self.first_byte, self.held.get(end + 1)) {
-            (Some(begin), next) => next == Some(&begin),
-            (None, _) => true,
+        let is_between = |end: usize| {
+            let Some(first) = self.record else { return true };
+            let last = if first == b'[' { b']' } else { b'}' };
+            let before = self.held.get(..end).unwrap_or_default().trim_ascii_end();
+            self.held.get(end + 1) == Some(&first) && before.last() == Some(&last)
         };
-        let end = (1..self.held.len()).rev().find(|&i| self.held.get(i) == Some(&b'\n') && may_begin(i))?;
+        let end = (1..self.held.len()).rev().find(|&i| self.held.get(i) == Some(&b'\n') && is_between(i))?;
         let is_crlf = end > 1 && self.held.get(end - 1) == Some(&b'\r');
         Some(if is_crlf { end - 1 } else { end })
     }
@@ -293,42 +308,44 @@ struct JsonLines {
 }
 
 impl Reader {
-    /// Returns the sentences of a part. There may be none.
+    /// Returns the sentences of a part, of which there may be none, and messages about what could not be used.
     ///
     /// # Errors
     /// The error names the file, the line and what was expected.
-    pub fn read(&self, block: &Block) -> Result<TextInput> {
+    pub fn read(&self, block: &Block) -> Result<(TextInput, Vec<String>)> {
         let is_plain = matches!(self.kind, Kind::Plain);
         if block.is_empty() {
-            return Ok(TextInput { corpus: Corpus::default(), is_plain });
+            return Ok((TextInput { corpus: Corpus::default(), is_plain }, Vec::new()));
         }
-        let in_file = |FormatError { line, message }| {
-            at(&self.path)(FormatError { line: line.saturating_add(block.lines_before), message })
-        };
-        let corpus = match &self.kind {
-            Kind::Plain => plain_text::read(&block.bytes).map_err(in_file)?,
-            Kind::JsonLines(of_first) => {
-                let JsonLines { options, layout } = &**of_first;
-                let layers = formats::read(&block.bytes, options).map_err(in_file)?;
-                for note in &layers.notes {
-                    let line = block.lines_before + 1;
-                    console::note(format_args!("{}, from line {line} on: {note}", self.path.display()));
-                }
-                let counting = |layout: &Layout| match layout {
-                    Layout::TextJsonl(of_text) => Some(of_text.counting),
-                    _ => None,
-                };
-                ensure!(
-                    counting(&layers.corpus.layout) == counting(layout),
-                    "{}, from line {} on: the offsets of the labels count otherwise than before; write the file with one \
-                     kind of offsets, or without labels",
-                    self.path.display(),
-                    block.lines_before + 1
-                );
-                Corpus { layout: layout.clone(), ..layers.corpus }
+        let in_file = |lines_before: usize| {
+            move |FormatError { line, message }| {
+                at(&self.path)(FormatError { line: line.saturating_add(lines_before), message })
             }
         };
-        Ok(TextInput { corpus, is_plain })
+        let JsonLines { options, layout } = match &self.kind {
+            Kind::Plain => {
+                let corpus = plain_text::read(&block.bytes).map_err(in_file(block.lines_before))?;
+                return Ok((TextInput { corpus, is_plain }, Vec::new()));
+            }
+            Kind::JsonLines(of_first) => &**of_first,
+        };
+        let (bytes, lines_before) = block.without_line_end();
+        let layers = formats::read(bytes, options).map_err(in_file(lines_before))?;
+        let field = |layout: &Layout| match layout {
+            Layout::TextJsonl(of_text) => Some(of_text.spans.clone()),
+            _ => None,
+        };
+        let (own, of_first) = (field(&layers.corpus.layout), field(layout));
+        ensure!(
+            own == of_first,
+            "{file}, from line {line} on: records have labels in the field `{own}`, and no record before has; name the field \
+             with --label-column {own}",
+            file = self.path.display(),
+            line = lines_before + 1,
+            own = own.unwrap_or_default()
+        );
+        let corpus = Corpus { layout: layout.clone(), ..layers.corpus };
+        Ok((TextInput { corpus, is_plain }, layers.notes))
     }
 }
 
@@ -346,7 +363,7 @@ mod tests {
         let corpora = match open_by(&path, false, &ReadOptions::default(), part)? {
             Opened::Whole(text) => vec![text.corpus],
             Opened::Parts(Parts { blocks, reader }) => {
-                blocks.map(|block| Ok(reader.read(&block?)?.corpus)).collect::<Result<_>>()?
+                blocks.map(|block| Ok(reader.read(&block?)?.0.corpus)).collect::<Result<_>>()?
             }
         };
         assert!(part.is_none() || corpora.len() > 1, "one part");
@@ -379,13 +396,25 @@ mod tests {
 
     #[test]
     fn errors_name_the_line_of_the_file() {
-        let lines = |last: &str| "{\"text\": \"Ada\", \"spans\": []}\n".repeat(9) + last;
-        let error = rewritten(&lines("{\"text\": 1}"), "t.jsonl", Some(64)).unwrap_err().to_string();
-        assert!(error.contains("t.jsonl, line 10"), "{error}");
-        let emoji =
-            "{\"text\": \"😀 Ada\", \"spans\": [{\"start\": 3, \"end\": 6, \"label\": \"PER\", \"text\": \"Ada\"}]}";
-        let error = rewritten(&lines(emoji), "t.jsonl", Some(64)).unwrap_err().to_string();
-        assert!(error.contains("from line") && error.contains("otherwise than before"), "{error}");
+        let lines = |field: &str, last: &str| format!("{{\"text\": \"Ada\"{field}}}\n").repeat(9) + last;
+        let error = |text: &str| rewritten(text, "t.jsonl", Some(64)).unwrap_err().to_string();
+        let wrong = error(&lines(", \"spans\": []", "{\"text\": 1}"));
+        assert!(wrong.contains("t.jsonl, line 10: ") && !wrong.contains("record"), "{wrong}");
+        // An error in the first part is told before all the rest is read.
+        assert!(error(&("{\"text\": 1}\n".to_owned() + &lines("", ""))).contains("t.jsonl, line 1: "));
+        let other = error(&lines("", "{\"text\": \"Ada\", \"label\": [[0, 3, \"PER\"]]}"));
+        assert!(other.contains("line 10 on") && other.contains("--label-column label"), "{other}");
         assert!(rewritten(" \n\n", "t.txt", None).unwrap_err().to_string().contains("no sentences"));
+    }
+
+    #[test]
+    fn the_first_part_says_how_offsets_count() {
+        // In UTF-16, the emoji counts 2. A text without one says nothing about it.
+        let emoji =
+            "{\"text\": \"😀 Ada\", \"spans\": [{\"start\": 3, \"end\": 6, \"label\": \"PER\", \"text\": \"Ada\"}]}\n";
+        let plain =
+            "{\"text\": \"An Ada\", \"spans\": [{\"start\": 3, \"end\": 6, \"label\": \"PER\", \"text\": \"Ada\"}]}\n";
+        let text = emoji.to_owned() + plain + plain + plain;
+        assert_eq!(rewritten(&text, "t.jsonl", Some(110)).unwrap(), rewritten(&text, "t.jsonl", None).unwrap());
     }
 }

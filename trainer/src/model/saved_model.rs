@@ -99,13 +99,13 @@ impl SavedModel {
     }
 
     /// Labels a text. Returns the text with the entities that the model finds, and these entities with their
-    /// margins. Earlier entities are dropped.
+    /// margins. Earlier entities are dropped. `name` stands for the text in messages.
     ///
     /// # Errors
     /// When the tokenizer fails, or there are too many spans.
-    pub fn label(&self, text: Corpus, progress: &Progress) -> Result<(Corpus, Vec<Found>)> {
+    pub fn label(&self, text: Corpus, name: &str, progress: &Progress) -> Result<(Corpus, Vec<Found>)> {
         let unlabelled = Corpus { entities: Vec::new(), unknown: Vec::new(), labels: self.labels.clone(), ..text };
-        let data = Prepared::new(unlabelled, &self.spec, self.max_span_width, "the text")?;
+        let data = Prepared::new(unlabelled, &self.spec, self.max_span_width, name)?;
         let found = find(&self.model, &data, progress)?;
         let entities = found.iter().map(|f| Entity { span: f.span, label: f.label }).collect();
         Ok((Corpus { entities, ..data.corpus }, found))
