@@ -56,7 +56,7 @@ fn compute_capability(text: &str) -> Result<String, String> {
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     ensure!(
         cfg!(all(target_os = "linux", target_arch = "x86_64")),
-        "the bundle is built on Linux, x86-64; elsewhere, with CUDA installed: cargo build --profile gpu -p trainer \
+        "the bundle is built on Linux, x86-64; elsewhere, with CUDA installed: cargo build --release -p trainer \
          --features cuda"
     );
     let folder = layout.root.join("target/gpu-bundle");
@@ -179,14 +179,7 @@ fn build(step: &Step, workspace: &Path, folder: &Path, cuda: &Path, args: &Args)
         let mut path = vec![cuda.join("bin")];
         path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
         let mut command = cargo();
-        command.args([
-            "build",
-            "--profile=gpu",
-            "--package=trainer",
-            "--features=cuda",
-            "--bin=trainer",
-            "--bench=train",
-        ]);
+        command.args(["build", "--release", "--package=trainer", "--features=cuda", "--bin=trainer", "--bench=train"]);
         command.args(args.jobs.map(|jobs| format!("--jobs={jobs}"))).arg("--target-dir").arg(folder.join("target"));
         command.env("CUDA_HOME", cuda).env("PATH", env::join_paths(path)?).current_dir(workspace);
         command.env("CUDA_COMPUTE_CAP", &args.cuda_compute_cap).env("CUDARC_CUDA_VERSION", CUDA_VERSION);
