@@ -12,6 +12,7 @@ mod memory;
 mod plots;
 mod protocol;
 mod recording;
+mod replies;
 mod session;
 mod source;
 mod state;

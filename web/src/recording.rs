@@ -10,8 +10,8 @@ use shared::metrics::{Metrics, Window};
 use shared::recording::dyn_file::{Columns, Scan, Scanned};
 use shared::recording::dynamics::Dynamics;
 
+use crate::replies;
 use crate::source::Source;
-use crate::worker;
 
 /// Approximate share of the opening time that the check of the file takes. The rest is for the metrics.
 const FIRST_PASS: f32 = 0.4;
@@ -36,7 +36,7 @@ impl Progress {
         let tenths = (whole * 10.0) as u32;
         if self.is_wanted && tenths > self.told {
             self.told = tenths;
-            worker::tell(tenths as f32 / 10.0);
+            replies::tell(tenths as f32 / 10.0);
         }
     }
 }

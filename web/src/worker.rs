@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 
-use js_sys::{Array, Uint8Array};
+use js_sys::Array;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent, RequestInit, RequestMode, Response};
+use web_sys::{Blob, MessageEvent, RequestInit, RequestMode, Response};
 
-use crate::protocol::{Look, Place, Reply, Request, pack, unpack};
+use crate::protocol::{Look, Place, Reply, Request, unpack};
+use crate::replies::{post, scope};
 use crate::session::{Exported, Session, Unjudged};
 use crate::source::Source;
 
@@ -37,27 +38,6 @@ pub fn serve() {
     scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     on_message.forget();
     post(&Reply::Ready, None);
-}
-
-fn scope() -> DedicatedWorkerGlobalScope {
-    js_sys::global().unchecked_into()
-}
-
-fn post(reply: &Reply, attachment: Option<Vec<u8>>) {
-    let buffer = attachment.map(|bytes| Uint8Array::from(bytes.as_slice()).buffer());
-    let message = pack(reply, &buffer.as_ref().map_or(JsValue::NULL, JsValue::from));
-    let head = Uint8Array::from(message.get(0)).buffer();
-    let transfer = Array::of1(&head);
-    if let Some(buffer) = buffer {
-        transfer.push(&buffer);
-    }
-    // Posting fails only for values that cannot be cloned. Byte arrays can be cloned.
-    let _ = scope().post_message_with_transfer(&message, &transfer);
-}
-
-/// Tells the page how much of the current request is done.
-pub fn tell(share: f32) {
-    post(&Reply::Progress(share), None);
 }
 
 async fn answer(request: Request, attachment: JsValue) {
