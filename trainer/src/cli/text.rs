@@ -108,18 +108,18 @@ impl TextArgs {
         let progress = if n_bytes > 0 { Progress::new("labelling", n_bytes, 0, 1) } else { Progress::hidden() };
         let Parts { mut blocks, reader } = parts;
         let has_sentences = |text: &TextInput| text.corpus.n_sentences() > 0;
-        let mut notes = Notes::default();
+        let (mut of_input, mut of_output) = (Notes::default(), Notes::default());
         let mut n_read = 0u64;
         let mut write_all = |write: &mut dyn FnMut(&str) -> Result<()>| -> Result<()> {
             loop {
                 interrupt::check()?;
                 let several = input(blocks.by_ref().take(at_once).collect::<Result<Vec<_>>>())?;
                 if several.is_empty() {
-                    return input(if n_read > 0 { Ok(()) } else { Err(text_input::empty(path)) });
+                    return input(if n_read > 0 { Ok(()) } else { Err(text_input::empty(reader.place())) });
                 }
                 let texts = input(several.par_iter().map(|block| reader.read(block)).collect::<Result<Vec<_>>>())?;
                 let texts = texts.into_iter().map(|(TextInput { corpus, is_plain }, told)| {
-                    told.into_iter().for_each(|note| notes.add(format!("{}: {note}", path.display())));
+                    told.into_iter().for_each(|note| of_input.add(note));
                     let before = n_read;
                     n_read += corpus.n_sentences() as u64;
                     TextInput { corpus: self.of_shard(corpus, before), is_plain }
@@ -138,7 +138,7 @@ impl TextArgs {
                     if let Content::Text(text) = written.content {
                         write(&text)?;
                     }
-                    written.notes.into_iter().for_each(|note| notes.add(format!("{}: {note}", self.place())));
+                    written.notes.into_iter().for_each(|note| of_output.add(note));
                 }
                 progress.advance(several.iter().map(Block::len).sum(), None);
             }
@@ -152,9 +152,8 @@ impl TextArgs {
                 write_all(&mut |text| write(text).map_err(|error| cannot_write(&self.out, error.into())))
             })?,
         }
-        let notes = notes.all();
-        notes.iter().for_each(console::note);
-        Ok(notes)
+        of_input.all().iter().for_each(|note| console::note(format_args!("{}: {note}", reader.place().display())));
+        Ok(self.told(of_output.all()))
     }
 
     /// Those sentences of a part that this program labels. `before` is the number of sentences before the part.

@@ -132,7 +132,9 @@ fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Result<Option
         return Ok(None);
     }
     let options = ReadOptions { format, ..options.clone() };
-    let layout = match formats::read(first, &options) {
+    let labelled = formats::read(first, &ReadOptions { unlabelled: false, ..options.clone() });
+    let has_labels = labelled.is_ok();
+    let layout = match labelled.or_else(|_| formats::read(first, &options)) {
         Ok(layers) => layers.corpus.layout,
         // The end of an array, or of a record with many lines, comes later.
         Err(error) if error.line >= first.split(|&byte| byte == b'\n').count() => return Ok(None),
@@ -143,7 +145,6 @@ fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Result<Option
         return Ok(None);
     }
     // The first part decides for all how offsets count, and in which field labels are, if it has any.
-    let has_labels = formats::read(first, &ReadOptions { unlabelled: false, ..options.clone() }).is_ok();
     let label = has_labels.then(|| of_text.spans.clone()).or(options.label.clone());
     let options = ReadOptions { label, counting: Some(of_text.counting), ..options };
     Ok(Some(Reader { path: path.to_owned(), kind: Kind::JsonLines(Box::new(JsonLines { options, layout })) }))
@@ -308,6 +309,11 @@ struct JsonLines {
 }
 
 impl Reader {
+    /// Returns what the text is called in messages.
+    pub fn place(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns the sentences of a part, of which there may be none, and messages about what could not be used.
     ///
     /// # Errors
