@@ -66,7 +66,17 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
         step.say("building");
         for program in PROGRAMS {
             let mut build = cargo();
-            build.args(["rustc", "--release", "--package", "trainer", "--bin", program, "--", "-Cstrip=symbols"]);
+            build.args([
+                "rustc",
+                "--profile",
+                "published",
+                "--package",
+                "trainer",
+                "--bin",
+                program,
+                "--",
+                "-Cstrip=symbols",
+            ]);
             step.run(build.env("DYNCLEAN_PAGE", layout.dist()).current_dir(&layout.root))?;
         }
         Ok(((), "built, with page and book inside".to_owned()))
@@ -124,18 +134,18 @@ fn fill(layout: &Layout, step: &Step, folder: &Path) -> Result<()> {
         Ok(())
     };
     for program in PROGRAMS {
-        copy(&layout.trainer().with_file_name(program_file(program)))?;
+        copy(&layout.published().with_file_name(program_file(program)))?;
     }
     for text in TEXTS {
         copy(&layout.root.join(text))?;
     }
     copy(&layout.dist().join("licences.txt"))?;
     for (shell, name) in COMPLETIONS {
-        let script = output(Command::new(layout.trainer()).args(["completions", shell]))?;
+        let script = output(Command::new(layout.published()).args(["completions", shell]))?;
         let path = completions.join(name);
         fs::write(&path, script + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     }
-    step.run(Command::new(layout.trainer()).args(["man", "--out"]).arg(&man))
+    step.run(Command::new(layout.published()).args(["man", "--out"]).arg(&man))
 }
 
 fn program_file(program: &str) -> String {

@@ -27,36 +27,42 @@ pub struct Args {
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let mut steps = Steps::new(layout, 1 + setup::PAGE_TOOL_STEPS + 2)?;
-    // The end of the page's build uses one core only, so the trainer is built beside it.
-    thread::scope(|scope| {
-        // Not `trainer.log`: the step at the end removes that.
-        let log = layout.logs().join("build-of-trainer.log");
-        let _ = fs::remove_file(&log);
-        let mut build = cargo();
-        build.args(["build", "--release", "--package", "trainer"]).current_dir(&layout.root);
-        let trainer = scope.spawn(move || logged(&mut build, &log, |_| ()));
-        wasm_std::ensure(layout, &mut steps)?;
-        setup::page_tools(layout, &mut steps)?;
-        page::build(layout, &mut steps)?;
-        steps.step("trainer", |step| {
-            step.say("building since the first step");
-            trainer.join().map_err(|_| anyhow!("the build of the trainer panicked"))??;
-            Ok(((), "built".to_owned()))
-        })
-    })?;
-    steps.summary();
-    let seed = args.seed.to_string();
     let folder = layout.root.join("runs/demo");
-    let run = folder.join(format!("seed-{seed}"));
+    let run = folder.join(format!("seed-{}", args.seed));
     if args.fresh && run.exists() {
         // Otherwise the trainer would resume the run.
         fs::remove_dir_all(&run).with_context(|| format!("cannot clear {}", run.display()))?;
     }
-    // It runs on our terminal, because the trainer has its own progress bars. It serves until Ctrl-C.
-    let mut demo = Command::new(layout.trainer());
-    demo.args(["demo", "--seed", &seed, "--port", &args.port.to_string(), "--page"]).arg(layout.dist());
-    demo.arg("--out").arg(layout.shown(&folder).to_string()).current_dir(&layout.root);
-    become_child(&mut demo)
+    let demo = || {
+        let mut demo = Command::new(layout.trainer());
+        demo.args(["demo", "--seed", &args.seed.to_string(), "--port", &args.port.to_string(), "--page"]);
+        demo.arg(layout.dist()).arg("--out").arg(layout.shown(&folder).to_string()).current_dir(&layout.root);
+        demo
+    };
+    // Both builds end with a part that uses one core only. They end together if the page gets fewer of the cores, because
+    // the trainer has twice as much to compile.
+    thread::scope(|scope| {
+        // Not `trainer.log`: the step at the end removes that.
+        let log = layout.logs().join("trainer-and-run.log");
+        let _ = fs::remove_file(&log);
+        let trainer = scope.spawn(move || {
+            let mut build = cargo();
+            build.args(["build", "--release", "--package", "trainer"]).current_dir(&layout.root);
+            logged(&mut build, &log, |_| ())?;
+            logged(demo().arg("--train-only"), &log, |_| ())
+        });
+        wasm_std::ensure(layout, &mut steps)?;
+        setup::page_tools(layout, &mut steps)?;
+        page::build_in_background(layout, &mut steps)?;
+        steps.step("trainer and run", |step| {
+            step.say("at work since the first step");
+            trainer.join().map_err(|_| anyhow!("the build of the trainer panicked"))??;
+            Ok(((), "built, and trained on the sample".to_owned()))
+        })
+    })?;
+    steps.summary();
+    // It prints the result, and serves until Ctrl-C.
+    become_child(&mut demo())
 }
 
 /// Replaces this process by the trainer, so that a signal to this process ends the trainer.

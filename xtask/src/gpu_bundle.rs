@@ -179,7 +179,14 @@ fn build(step: &Step, workspace: &Path, folder: &Path, cuda: &Path, args: &Args)
         let mut path = vec![cuda.join("bin")];
         path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
         let mut command = cargo();
-        command.args(["build", "--release", "--package=trainer", "--features=cuda", "--bin=trainer", "--bench=train"]);
+        command.args([
+            "build",
+            "--profile=published",
+            "--package=trainer",
+            "--features=cuda",
+            "--bin=trainer",
+            "--bench=train",
+        ]);
         command.args(args.jobs.map(|jobs| format!("--jobs={jobs}"))).arg("--target-dir").arg(folder.join("target"));
         command.env("CUDA_HOME", cuda).env("PATH", env::join_paths(path)?).current_dir(workspace);
         command.env("CUDA_COMPUTE_CAP", &args.cuda_compute_cap).env("CUDARC_CUDA_VERSION", CUDA_VERSION);

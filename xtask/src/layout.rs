@@ -62,7 +62,16 @@ impl Layout {
 
     /// Returns the path of the trainer that `cargo build --release` builds.
     pub fn trainer(&self) -> PathBuf {
-        self.build.join("release").join(format!("trainer{}", env::consts::EXE_SUFFIX))
+        self.program("release")
+    }
+
+    /// Returns the path of the trainer that is for others.
+    pub fn published(&self) -> PathBuf {
+        self.program("published")
+    }
+
+    fn program(&self, profile: &str) -> PathBuf {
+        self.build.join(profile).join(format!("trainer{}", env::consts::EXE_SUFFIX))
     }
 
     /// Returns the folder in which criterion stores its estimates.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     layout::Layout,
-    process::{cargo, output},
+    process::{cargo, in_background, output},
     setup::{self, wasm_std},
     steps::Steps,
 };
@@ -23,6 +23,15 @@ pub fn run(layout: &Layout) -> Result<()> {
 
 /// Builds the page. The tools must be installed.
 pub fn build(layout: &Layout, steps: &mut Steps) -> Result<()> {
+    build_with(layout, steps, Command::new("trunk"))
+}
+
+/// Builds the page while something else goes first.
+pub fn build_in_background(layout: &Layout, steps: &mut Steps) -> Result<()> {
+    build_with(layout, steps, in_background("trunk"))
+}
+
+fn build_with(layout: &Layout, steps: &mut Steps, mut trunk: Command) -> Result<()> {
     steps.step("page", |step| {
         step.say("building with trunk");
         // Trunk builds offline (Trunk.toml), so cargo fetches the packages first.
@@ -32,7 +41,7 @@ pub fn build(layout: &Layout, steps: &mut Steps) -> Result<()> {
         fetch.args(["--target", "host-tuple"]);
         step.run(fetch.current_dir(&layout.root))?;
         step.run(
-            Command::new("trunk")
+            trunk
                 .args(["build", "--skip-version-check", "--color", "never"])
                 .current_dir(&layout.root)
                 .env("PATH", layout.search_path()?)

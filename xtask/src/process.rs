@@ -77,6 +77,19 @@ fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 
+/// Returns a command for `program` that leaves most of the cores to whatever else is at work. Where there is no `nice`, it
+/// is an ordinary command.
+pub fn in_background(program: &str) -> Command {
+    match find("nice") {
+        Some(nice) => {
+            let mut command = Command::new(nice);
+            command.args(["-n", "5", program]);
+            command
+        }
+        None => Command::new(program),
+    }
+}
+
 /// Returns what the child prints on stdout, trimmed.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);

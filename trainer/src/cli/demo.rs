@@ -28,6 +28,9 @@ pub struct Demo {
     /// Seed of the training
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    /// Train, and open nothing: for programs that build the page meanwhile
+    #[arg(long, hide = true)]
+    train_only: bool,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -55,6 +58,9 @@ pub fn carry_out(args: Demo) -> Result<()> {
     let Call { cli, matches } = parse(of_run)?;
     if let Command::Run(own) = cli.command {
         run::carry_out(own, matches.subcommand().map_or(&matches, |(_, of_command)| of_command))?;
+    }
+    if args.train_only {
+        return Ok(());
     }
     console::status(
         "The same for your labels: trainer run --train … --dev … --test … --encoder … --out …. \

@@ -217,15 +217,15 @@ fn is_library_there(names: &[impl AsRef<str>]) -> bool {
 fn cuda(_: usize) -> Result<Device> {
     bail!(
         "this build has no GPU support: use --device cpu, or a build with it (`cargo xtask gpu-bundle`, or `cargo \
-         build --release -p trainer --features cuda` where CUDA is installed; see docs/GPU.md)"
+         build --profile published -p trainer --features cuda` where CUDA is installed; see docs/GPU.md)"
     )
 }
 
 fn metal() -> Result<Device> {
     if !cfg!(feature = "metal") {
         bail!(
-            "this build has no support for the GPU of a Mac: use --device cpu, or build with `cargo build --release \
-             -p trainer --features metal` (see docs/GPU.md)"
+            "this build has no support for the GPU of a Mac: use --device cpu, or build with `cargo build --profile \
+             published -p trainer --features metal` (see docs/GPU.md)"
         );
     }
     Device::new_metal(0).context("the GPU cannot be opened")
