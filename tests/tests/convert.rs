@@ -8,13 +8,13 @@ use std::process::Command;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use shared::corpus::decision::Decision;
-use shared::detection::judge::Judge;
 use shared::detection::threshold::Metric;
 use shared::metrics::Window;
 use shared::recording::dyn_file;
 use shared::recording::dynamics::{Negatives, Precision};
 use trainer::data::convert::{self, Conversion};
 use trainer::data::corpus_file::CorpusOptions;
+use trainer::data::recording::Recording;
 use trainer::data::span_table::{SpanTable, TableFormat};
 
 const CORPUS: &str = r#"[{"tokens": ["Ada", "met", "Rome"], "entities": [[0, 0, "PER"], [2, 2, "LOC"]]},
@@ -123,11 +123,11 @@ fn the_parquet_table_has_every_span_with_its_types() {
     let out = at.join("run.dyn");
     let conversion = conversion(files, Some(write(at, "train.json", CORPUS)), None);
     convert::write(convert::read(&conversion).unwrap(), &out).unwrap();
-    let d = dyn_file::read(&std::fs::read(&out).unwrap()).unwrap();
-    let judge = Judge::new(&d, Window::first_epochs(1), Metric::Aum).unwrap();
+    let recording = Recording::open(&out).unwrap();
+    let judge = recording.judge(Window::first_epochs(1), Metric::Aum).unwrap();
     let decided = BTreeMap::from([(1, Decision::Remove), (4, Decision::Relabel(2))]);
     let path = at.join("spans.parquet");
-    SpanTable::new(&d, &judge, &decided).write(&path, TableFormat::of(&path).unwrap()).unwrap();
+    SpanTable::new(&recording, &judge, &decided).write(&path, TableFormat::of(&path).unwrap()).unwrap();
 
     let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
     let rows: Vec<BTreeMap<String, Field>> =
@@ -147,6 +147,10 @@ fn the_parquet_table_has_every_span_with_its_types() {
         let expected = if id == 3 { Field::Null } else { Field::Float(judge.metrics.trust[id]) };
         assert_eq!(row["trust"], expected, "span {id}");
         assert_eq!(row["correctness"], Field::UShort(judge.metrics.correctness[id]));
+        // There is one epoch, so the margin is the AUM.
+        let Field::ListInternal(margins) = &row["margins"] else { panic!("{:?}", row["margins"]) };
+        let [Field::Float(margin)] = margins.elements() else { panic!("{margins:?}") };
+        assert!(if id == 3 { margin.is_nan() } else { *margin == judge.metrics.aum[id] }, "span {id}: {margin}");
     }
     assert_eq!([&rows[3]["predicted"], &rows[3]["confidence"]], [&Field::Null; 2]);
     assert!(TableFormat::of(&at.join("spans.xlsx")).is_err());

@@ -52,7 +52,7 @@ pub fn carry_out(args: &Inspect) -> Result<()> {
     let noise = file.dynamics.dense_gold(&judge.index).map(|gold| detect(&judgement, &decided, &gold));
     let description = inspect::describe(file, judge, &decisions.settings, &summary, noise);
     if let Some((out, format)) = table {
-        SpanTable::new(&file.dynamics, judge, &decided).write(out, format)?;
+        SpanTable::new(file, judge, &decided).write(out, format)?;
     }
     args.output.result(&description, || text(args, &opened, &description, &summary, noise))
 }

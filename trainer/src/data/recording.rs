@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -12,7 +13,7 @@ use shared::detection::threshold::{Metric, Settings};
 use shared::metrics::block_wise::BlockWise;
 use shared::metrics::{Metrics, Window};
 use shared::recording::dyn_file::{Columns, Scan, Scanned};
-use shared::recording::dynamics::Dynamics;
+use shared::recording::dynamics::{Dynamics, Run};
 
 /// Bytes that are read at once while the file is checked.
 const PIECE: usize = 4 << 20;
@@ -57,6 +58,11 @@ impl Recording {
         Ok(Self { path: path.to_owned(), file, columns, positives, dynamics, digest })
     }
 
+    /// Returns the number of epochs of the main run.
+    pub fn n_epochs(&self) -> usize {
+        self.columns.n_epochs()
+    }
+
     /// Returns the automatic settings.
     pub fn settings(&self) -> Settings {
         Settings::automatic(&self.dynamics, &self.positives)
@@ -86,22 +92,38 @@ impl Recording {
 
     /// Computes the metrics of all spans over a window.
     fn metrics(&self, assigned: &[LabelId], window: Window) -> Result<Metrics> {
-        let about = || format!("cannot read {}", self.path.display());
-        let mut file = &self.file;
         let mut reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
         let mut bytes = Vec::new();
         while let Some(parts) = reading.ask() {
-            bytes.clear();
-            for part in parts {
-                let length = part.end - part.start;
-                file.seek(SeekFrom::Start(part.start)).with_context(about)?;
-                let read = file.take(length).read_to_end(&mut bytes).with_context(about)?;
-                if read as u64 != length {
-                    return Err(anyhow!("{} became shorter while it was read: try again", self.path.display()));
-                }
-            }
+            self.read(&parts, &mut bytes)?;
             reading.take(&bytes).with_context(|| self.path.display().to_string())?;
         }
         Ok(reading.finish().0)
+    }
+
+    /// Reads the main run of these spans only, at all epochs.
+    ///
+    /// # Errors
+    /// When the file became shorter since it was opened.
+    pub fn run_of(&self, spans: Range<usize>) -> Result<Run> {
+        let mut bytes = Vec::new();
+        self.read(&self.columns.ranges(spans.clone()), &mut bytes)?;
+        self.columns.run_of(spans.len(), &bytes).with_context(|| self.path.display().to_string())
+    }
+
+    /// Reads parts of the file, one after the other, in place of what is in `bytes`.
+    fn read(&self, parts: &[Range<u64>], bytes: &mut Vec<u8>) -> Result<()> {
+        let about = || format!("cannot read {}", self.path.display());
+        let mut file = &self.file;
+        bytes.clear();
+        for part in parts {
+            let length = part.end - part.start;
+            file.seek(SeekFrom::Start(part.start)).with_context(about)?;
+            let read = file.take(length).read_to_end(bytes).with_context(about)?;
+            if read as u64 != length {
+                return Err(anyhow!("{} became shorter while it was read: try again", self.path.display()));
+            }
+        }
+        Ok(())
     }
 }

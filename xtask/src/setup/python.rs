@@ -15,7 +15,8 @@ use crate::{
     steps::{Step, Steps},
 };
 
-const PACKAGES: [&str; 6] = ["maturin>=1.7,<2", "mypy>=2,<3", "numpy", "pytest", "ruff>=0.17,<0.18", "xxhash"];
+const PACKAGES: [&str; 7] =
+    ["duckdb", "maturin>=1.7,<2", "mypy>=2,<3", "numpy", "pytest", "ruff>=0.17,<0.18", "xxhash"];
 
 /// Returns the environment's Python.
 pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<PathBuf> {

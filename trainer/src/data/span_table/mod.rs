@@ -4,6 +4,7 @@ mod parquet;
 
 use std::collections::BTreeMap;
 use std::io::BufWriter;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -14,6 +15,7 @@ use shared::detection::judge::Judge;
 use shared::recording::dynamics::Dynamics;
 
 use crate::data::convert::has_guids;
+use crate::data::recording::Recording;
 use crate::files::write_whole_by;
 
 /// The table gives reasons only for labels with less trust than this. The reasons of all spans would make up most
@@ -45,6 +47,7 @@ impl TableFormat {
 
 /// The spans of a dynamics file and the decisions about them. Values are computed only when they are needed.
 pub struct SpanTable<'a> {
+    recording: &'a Recording,
     pub(crate) dynamics: &'a Dynamics,
     pub(crate) judge: &'a Judge,
     decided: &'a BTreeMap<SpanId, Decision>,
@@ -53,8 +56,9 @@ pub struct SpanTable<'a> {
 
 impl<'a> SpanTable<'a> {
     /// Creates the table of these decisions.
-    pub fn new(dynamics: &'a Dynamics, judge: &'a Judge, decided: &'a BTreeMap<SpanId, Decision>) -> Self {
-        Self { dynamics, judge, decided, gold: dynamics.dense_gold(&judge.index) }
+    pub fn new(recording: &'a Recording, judge: &'a Judge, decided: &'a BTreeMap<SpanId, Decision>) -> Self {
+        let dynamics = &recording.dynamics;
+        Self { recording, dynamics, judge, decided, gold: dynamics.dense_gold(&judge.index) }
     }
 
     /// Writes the table.
@@ -134,6 +138,23 @@ impl<'a> SpanTable<'a> {
     /// Returns the distant label.
     pub(crate) fn label(&self, id: usize) -> LabelId {
         self.judge.assigned.get(id).copied().unwrap_or(O)
+    }
+
+    /// Returns the margins of these spans at all epochs: first those of the first span. NaN where a logit is not
+    /// finite.
+    ///
+    /// # Errors
+    /// When the recording became shorter since it was opened.
+    pub(crate) fn margins(&self, spans: Range<usize>) -> Result<Vec<f32>> {
+        let run = self.recording.run_of(spans.clone())?;
+        let known = |margin: f32| if margin.is_finite() { margin } else { f32::NAN };
+        let of_span = |(row, id)| run.epochs.iter().map(move |epoch| known(epoch.margin(row, self.label(id))));
+        Ok((0..).zip(spans).flat_map(of_span).collect())
+    }
+
+    /// Returns the number of epochs.
+    pub(crate) fn n_epochs(&self) -> usize {
+        self.recording.n_epochs()
     }
 
     /// Returns the gold label, if known.

@@ -1,7 +1,8 @@
 //! The table of spans as Parquet, for DuckDB, Polars or Spark.
 //!
 //! Whole numbers are unsigned, and texts are dictionary-encoded strings. Unknown values are null: gold without a
-//! gold corpus, probabilities if only margins were recorded, and metrics of flagged spans.
+//! gold corpus, probabilities if only margins were recorded, and metrics of flagged spans. Margins are a list with one
+//! value for each epoch, so that AUM over any window can be computed from the table.
 //!
 //! Columns are written group by group in small batches, so the whole table is never in memory.
 
@@ -44,6 +45,11 @@ const SCHEMA: &str = "message spans {
     required binary decision (STRING);
     optional float trust;
     required binary because (STRING);
+    required group margins (LIST) {
+        repeated group list {
+            required float element;
+        }
+    }
 }";
 
 /// Columns of positions. Their values rise, so differences take the least space.
@@ -63,6 +69,8 @@ pub fn write(table: &SpanTable, out: impl Write + Send) -> Result<()> {
     for name in POSITIONS.into_iter().chain(MEASURED) {
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), false);
     }
+    let margins = ["margins", "list", "element"].map(str::to_owned).to_vec();
+    properties = properties.set_column_dictionary_enabled(ColumnPath::new(margins), false);
     for name in POSITIONS {
         properties = properties.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
     }
@@ -112,7 +120,8 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
         decisions.entry(decision).or_insert_with_key(|d| d.as_str().into()).clone()
     })?;
     group.optional::<FloatType>(|id| finite(&metrics.trust, id))?;
-    group.required::<ByteArrayType>(|id| table.because(id).into_bytes().into())
+    group.required::<ByteArrayType>(|id| table.because(id).into_bytes().into())?;
+    group.lists(table.n_epochs(), |rows| table.margins(rows))
 }
 
 /// Stands for the span of an id that does not exist. A group never contains such an id.
@@ -131,6 +140,20 @@ impl<W: Write + Send> Group<'_, W> {
 
     fn optional<T: DataType>(&mut self, value: impl FnMut(usize) -> Option<T::T>) -> Result<()> {
         self.column::<T>(true, value)
+    }
+
+    /// Writes lists that all have this many values. `values` returns those of some rows, one list after the other.
+    fn lists(&mut self, length: usize, values: impl Fn(Range<usize>) -> Result<Vec<f32>>) -> Result<()> {
+        let mut column = self.writer.next_column()?.context("the schema has fewer columns than are written")?;
+        for start in self.rows.clone().step_by(ROWS_PER_BATCH) {
+            let rows = start..(start + ROWS_PER_BATCH).min(self.rows.end);
+            let n = rows.len() * length;
+            // The first value of every list begins a row.
+            let repeats: Vec<i16> = (0..n).map(|value| i16::from(value % length != 0)).collect();
+            column.typed::<FloatType>().write_batch(&values(rows)?, Some(&vec![1; n]), Some(&repeats))?;
+        }
+        column.close()?;
+        Ok(())
     }
 
     fn column<T: DataType>(&mut self, is_optional: bool, mut value: impl FnMut(usize) -> Option<T::T>) -> Result<()> {
