@@ -56,8 +56,8 @@ fn compute_capability(text: &str) -> Result<String, String> {
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     ensure!(
         cfg!(all(target_os = "linux", target_arch = "x86_64")),
-        "the bundle is built on Linux, x86-64; elsewhere, with CUDA installed: cargo build --release -p trainer \
-         --features cuda"
+        "the bundle is built on Linux, x86-64; elsewhere, with CUDA installed: cargo build --profile published \
+         -p trainer --features cuda"
     );
     let folder = layout.root.join("target/gpu-bundle");
     let out = args.out.clone().unwrap_or_else(|| folder.join("bundle"));

@@ -78,7 +78,7 @@ impl Args {
         let mut command = cargo();
         command.args(["bench", "--quiet", "--package", "trainer", "--bench", "train"]).current_dir(&layout.root);
         if self.is_on_gpu() {
-            command.args(["--features", "cuda"]);
+            command.args(["--profile=published", "--features=cuda"]);
         } else {
             command.env("RAYON_NUM_THREADS", "1");
         }
