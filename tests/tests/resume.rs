@@ -63,9 +63,7 @@ impl Bench {
     }
 
     fn succeed(&self, out: &str, options: &[&str]) -> Output {
-        let output = self.command(out, options).output().unwrap();
-        assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
-        output
+        succeed(self.command(out, options))
     }
 
     /// Returns the message of a run that must fail.
@@ -245,15 +243,11 @@ fn a_training_by_tensor_operations_goes_on_as_well() {
     let bench = Bench::of(40, 15);
     let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/encoders/roberta");
     let command = |out: &str, options: &[&str]| bench.command_with(encoder.to_str().unwrap(), out, options);
-    let finish = |out: &str, options: &[&str]| {
-        let output = command(out, options).output().unwrap();
-        assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
     for dtype in ["f32", "bf16"] {
         let tensors = ["--device", "cpu-tensors", "--dtype", dtype, "--max-span-width", "3"];
         let options = [&tensors[..], &["--reference", "none", "--trials", "none"]].concat();
         let (undisturbed, killed) = (format!("undisturbed-{dtype}"), format!("killed-{dtype}"));
-        finish(&undisturbed, &options);
+        succeed(command(&undisturbed, &options));
         let expected = bench.results(&undisturbed);
         let losses = losses(&expected["history.jsonl"]);
         assert!(losses.len() >= 4, "four trainings: {losses:?}");
@@ -263,9 +257,16 @@ fn a_training_by_tensor_operations_goes_on_as_well() {
             let command = command(&killed, &with_checkpoints);
             kill(bench.until_written(command, &killed, at).unwrap_or_else(|| panic!("no {at:?}")));
         }
-        finish(&killed, &options);
+        succeed(command(&killed, &options));
         bench.assert_same(&killed, &expected, dtype);
     }
+}
+
+/// Runs a command that must succeed.
+fn succeed(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
 }
 
 /// Returns the loss of every epoch of every training, from a run's history.
@@ -367,17 +368,13 @@ fn pretrained_encoders_go_on_on_other_threads() {
             command.env("RAYON_NUM_THREADS", threads);
             command
         };
-        let finish = |out: &str, threads: &str| {
-            let output = command(out, &options, threads).output().unwrap();
-            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        };
-        finish(name, "1");
+        succeed(command(name, &options, "1"));
         let expected = bench.results(name);
         for (part, at) in [("first", ("checkpoint/raw.safetensors", 4)), ("last", ("dynamics.dyn", 1))] {
             let out = format!("{name}-{part}");
-            let command = command(&out, &[&options[..], &["--checkpoint-steps", "3"]].concat(), "2");
-            kill(bench.until_written(command, &out, at).unwrap_or_else(|| panic!("no {at:?}")));
-            finish(&out, "3");
+            let underway = command(&out, &[&options[..], &["--checkpoint-steps", "3"]].concat(), "2");
+            kill(bench.until_written(underway, &out, at).unwrap_or_else(|| panic!("no {at:?}")));
+            succeed(command(&out, &options, "3"));
             bench.assert_same(&out, &expected, &format!("{name}, killed at {at:?}"));
         }
         let metrics: Value = serde_json::from_slice(&expected["metrics.json"]).unwrap();

@@ -68,10 +68,8 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
             let mut build = cargo();
             build.args([
                 "rustc",
-                "--profile",
-                "published",
-                "--package",
-                "trainer",
+                "--profile=published",
+                "--package=trainer",
                 "--bin",
                 program,
                 "--",

@@ -29,16 +29,7 @@ pub fn run(layout: &Layout) -> Result<()> {
         // Only the wheel that is built now must be there.
         let _ = fs::remove_dir_all(&wheels);
         let mut maturin = Command::new(&python);
-        maturin.args([
-            "-m",
-            "maturin",
-            "build",
-            "--profile",
-            "published",
-            "--manifest-path",
-            "trainer/Cargo.toml",
-            "--out",
-        ]);
+        maturin.args(["-m", "maturin", "build", "--profile=published", "--manifest-path=trainer/Cargo.toml", "--out"]);
         step.run(maturin.arg(&wheels).env("DYNCLEAN_PAGE", layout.dist()).current_dir(&layout.root))?;
         let wheel = only_file(&wheels)?;
         let bytes = wheel.metadata()?.len();

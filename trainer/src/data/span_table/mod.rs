@@ -12,7 +12,6 @@ use shared::corpus::decision::Decision;
 use shared::corpus::labels::{LabelId, O};
 use shared::corpus::span::{Span, SpanId};
 use shared::detection::judge::Judge;
-use shared::recording::dynamics::Dynamics;
 
 use crate::data::convert::has_guids;
 use crate::data::recording::Recording;
@@ -47,8 +46,7 @@ impl TableFormat {
 
 /// The spans of a dynamics file and the decisions about them. Values are computed only when they are needed.
 pub struct SpanTable<'a> {
-    recording: &'a Recording,
-    pub(crate) dynamics: &'a Dynamics,
+    pub(crate) recording: &'a Recording,
     pub(crate) judge: &'a Judge,
     decided: &'a BTreeMap<SpanId, Decision>,
     gold: Option<Vec<LabelId>>,
@@ -57,8 +55,7 @@ pub struct SpanTable<'a> {
 impl<'a> SpanTable<'a> {
     /// Creates the table of these decisions.
     pub fn new(recording: &'a Recording, judge: &'a Judge, decided: &'a BTreeMap<SpanId, Decision>) -> Self {
-        let dynamics = &recording.dynamics;
-        Self { recording, dynamics, judge, decided, gold: dynamics.dense_gold(&judge.index) }
+        Self { recording, judge, decided, gold: recording.dynamics.dense_gold(&judge.index) }
     }
 
     /// Writes the table.
@@ -76,7 +73,7 @@ impl<'a> SpanTable<'a> {
         write_whole_by(out, |file| {
             let mut csv = csv::Writer::from_writer(BufWriter::new(file));
             // Without text, only the guid tells the reader which item a row is.
-            let has_guids = has_guids(&self.dynamics.info);
+            let has_guids = has_guids(&self.recording.dynamics.info);
             let guid = |cell: &str| has_guids.then(|| cell.to_owned());
             let others = [
                 "sentence",
@@ -112,7 +109,7 @@ impl<'a> SpanTable<'a> {
                     text(m.trust.get(id)),
                     self.because(id),
                 ];
-                let guid = has_guids.then(|| self.dynamics.corpus.tokens.surface(span));
+                let guid = has_guids.then(|| self.recording.dynamics.corpus.tokens.surface(span));
                 csv.write_record(std::iter::once(id.to_string()).chain(guid).chain(others))?;
             }
             csv.flush()?;
@@ -127,12 +124,12 @@ impl<'a> SpanTable<'a> {
 
     /// Returns all spans in the order of their ids.
     fn spans(&self) -> impl Iterator<Item = Span> + '_ {
-        (0..self.dynamics.corpus.n_sentences() as u32).flat_map(|s| self.judge.index.spans_of(s))
+        (0..self.recording.dynamics.corpus.n_sentences() as u32).flat_map(|s| self.judge.index.spans_of(s))
     }
 
     /// Returns the name of a label.
     pub(crate) fn name(&self, label: LabelId) -> &str {
-        self.dynamics.corpus.labels.name(label)
+        self.recording.dynamics.corpus.labels.name(label)
     }
 
     /// Returns the distant label.
@@ -152,11 +149,6 @@ impl<'a> SpanTable<'a> {
         Ok((0..).zip(spans).flat_map(of_span).collect())
     }
 
-    /// Returns the number of epochs.
-    pub(crate) fn n_epochs(&self) -> usize {
-        self.recording.n_epochs()
-    }
-
     /// Returns the gold label, if known.
     pub(crate) fn gold(&self, id: usize) -> Option<LabelId> {
         self.gold.as_ref()?.get(id).copied()
@@ -166,7 +158,7 @@ impl<'a> SpanTable<'a> {
     pub(crate) fn because(&self, id: usize) -> String {
         let is_doubted = self.judge.metrics.trust.get(id).is_some_and(|&trust| trust < DOUBTED);
         let id = SpanId::try_from(id).ok().filter(|_| is_doubted);
-        id.map_or(String::new(), |id| self.judge.explain(&self.dynamics.corpus.tokens, id).line())
+        id.map_or(String::new(), |id| self.judge.explain(&self.recording.dynamics.corpus.tokens, id).line())
     }
 
     /// Returns `keep`, `remove`, or `relabel:` with the new label.

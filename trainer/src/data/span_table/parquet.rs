@@ -92,7 +92,7 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
     let metrics = &table.judge.metrics;
     let position = |id: usize| table.judge.index.span(id as u32).unwrap_or(NO_SPAN);
     let names: Vec<ByteArray> =
-        (0..=table.dynamics.corpus.labels.n_types()).map(|l| table.name(l as u16).into()).collect();
+        (0..=table.recording.dynamics.corpus.labels.n_types()).map(|l| table.name(l as u16).into()).collect();
     let name = |label: u16| names.get(usize::from(label)).cloned();
     let finite = |column: &[f32], id: usize| column.get(id).copied().filter(|v| v.is_finite());
 
@@ -101,7 +101,9 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
     group.required::<Int32Type>(|id| position(id).sentence as i32)?;
     group.required::<Int32Type>(|id| position(id).start as i32)?;
     group.required::<Int32Type>(|id| position(id).end as i32)?;
-    group.required::<ByteArrayType>(|id| table.dynamics.corpus.tokens.surface(position(id)).into_bytes().into())?;
+    group.required::<ByteArrayType>(|id| {
+        table.recording.dynamics.corpus.tokens.surface(position(id)).into_bytes().into()
+    })?;
     group.required::<ByteArrayType>(|id| name(table.label(id)).unwrap_or_default())?;
     group.optional::<ByteArrayType>(|id| name(table.gold(id)?))?;
     group.optional::<ByteArrayType>(|id| {
@@ -121,7 +123,7 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
     })?;
     group.optional::<FloatType>(|id| finite(&metrics.trust, id))?;
     group.required::<ByteArrayType>(|id| table.because(id).into_bytes().into())?;
-    group.lists(table.n_epochs(), |rows| table.margins(rows))
+    group.lists(table.recording.n_epochs(), |rows| table.margins(rows))
 }
 
 /// Stands for the span of an id that does not exist. A group never contains such an id.
