@@ -111,7 +111,7 @@ fn everything_computes(dynamics: &Dynamics, judge: &Judge, settings: &Settings) 
     let tally = Tally::new(judge, labels, gold.as_deref());
     let figures = tally.at(judge, settings, &BTreeMap::new(), gold.as_deref());
     assert_eq!(figures.summary, CleaningSummary::new(judge, settings, &decided, labels));
-    let cleaned = clean(&dynamics.corpus, judge, &decided);
+    let cleaned = clean(dynamics.corpus.clone(), judge, &decided);
     assert!(cleaned.entities.len() <= dynamics.corpus.entities.len() + decided.len());
     for side in [Side::Negatives, Side::Positives] {
         for &span in judge.under(settings).judged_wrong(side).iter() {
@@ -155,7 +155,7 @@ pub fn decisions(bytes: &[u8]) {
     let dynamics = small_dynamics();
     let Ok(judge) = Judge::new(&dynamics, decisions.settings.window, decisions.settings.metric) else { return };
     let Ok(decided) = decisions.resolve(&judge, &dynamics.corpus.labels) else { return };
-    let cleaned = clean(&dynamics.corpus, &judge, &decided);
+    let cleaned = clean(dynamics.corpus.clone(), &judge, &decided);
     let written = dynclean_json::write(&cleaned);
     dynclean_json::read(written.as_bytes()).expect("a cleaned corpus can be read");
 }

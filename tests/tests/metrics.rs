@@ -79,13 +79,14 @@ fn compare(name: &str, case: &Case, run: &Run, expected: &Expected) {
             assert_close(*found, expected, &what("mean distribution"));
             assert_eq!(found.to_bits(), of_all[span].to_bits(), "one span is computed like all");
         }
-        let predicted = metrics.predicted[span];
+        let prediction = metrics.prediction(span).unwrap();
+        let predicted = prediction.label(label);
         if expected.flagged[span] {
             assert_eq!(predicted, label, "a flagged span suggests no other label");
         } else {
             let highest = distribution.iter().fold(f32::MIN, |highest, &p| highest.max(p));
             assert_eq!(distribution.iter().position(|&p| p == highest), Some(usize::from(predicted)));
-            assert_eq!(metrics.predicted_probability[span].to_bits(), highest.to_bits());
+            assert_eq!(prediction.probability().to_bits(), highest.to_bits());
         }
     }
 }

@@ -469,7 +469,7 @@ impl Session {
             at,
             text: self.in_context(self.judge.index.span(id)?, SHORT),
             distant: *self.judge.assigned.get(index)?,
-            predicted: self.judge.metrics.predicted.get(index).copied(),
+            predicted: self.judge.predicted(id),
             aum: *self.judge.metrics.aum.get(index)?,
             decision: self.by_hand.get(&id).copied().unwrap_or_else(|| judgement.decide(id)),
         })
@@ -536,9 +536,11 @@ impl Session {
 
     fn matrices(&self) -> [Option<Matrix>; 2] {
         let n_labels = self.judge.labels.n_types() + 1;
+        let predicted = (0..).map_while(|span| self.judge.predicted(span));
         let predicted =
-            Some(self.judge.metrics.predicted.as_slice()).filter(|_| self.judge.metrics.has_probabilities());
-        [predicted, self.gold.as_deref()].map(|others| Some(Matrix::new(&self.judge.assigned, others?, n_labels)))
+            self.judge.metrics.has_probabilities().then(|| Matrix::new(&self.judge.assigned, predicted, n_labels));
+        let gold = self.gold.as_ref();
+        [predicted, gold.map(|gold| Matrix::new(&self.judge.assigned, gold.iter().copied(), n_labels))]
     }
 
     /// Returns all spans of a list, and rows of some of them.
@@ -582,7 +584,7 @@ impl Session {
             id,
             text: self.in_context(span, context),
             distant,
-            predicted: self.judge.metrics.predicted.get(at).copied(),
+            predicted: self.judge.predicted(id),
             gold: self.gold.as_ref().and_then(|gold| gold.get(at)).copied(),
             value: column.value(&self.judge, id),
             margins: self.recording.margins.of(id),
@@ -729,7 +731,7 @@ impl Session {
         let aum = &self.judge.metrics.aum;
         let is_shown = |&span: &SpanId| side.is_none_or(|only| self.judge.side(span) == only);
         let spans: Vec<SpanId> = (0..aum.len() as SpanId).filter(is_shown).collect();
-        let ranked = shared::ranked(&spans, aum);
+        let ranked = shared::ranked(spans, aum);
         let at = |rank: Option<usize>| rank.and_then(|rank| aum.get(*ranked.get(rank)? as usize)).copied();
         let cut = ranked.len() / 100;
         at(Some(cut)).zip(at(ranked.len().checked_sub(cut + 1))).unwrap_or((0.0, 1.0))
@@ -779,7 +781,7 @@ impl Session {
                 Ok(Exported::text("provenance.json", json))
             }
             Export::Corpus(format) => {
-                let cleaned = clean(&self.recording.dynamics.corpus, &self.judge, &decided()?);
+                let cleaned = clean(self.recording.dynamics.corpus.clone(), &self.judge, &decided()?);
                 let written = formats::write(&cleaned, &WriteOptions { format, ..WriteOptions::default() });
                 let (bytes, extension) = match written.content {
                     Content::Text(text) => (text.into_bytes(), written.layout.extension()),
@@ -806,7 +808,7 @@ impl Session {
 
 fn probabilities(metrics: &Metrics, at: usize) -> Option<Probabilities> {
     Some(Probabilities {
-        predicted: *metrics.predicted_probability.get(at)?,
+        predicted: metrics.prediction(at)?.probability(),
         confidence: *metrics.confidence.get(at)?,
         variability: *metrics.variability.get(at)?,
     })

@@ -100,9 +100,12 @@ impl Axis {
             Self::Variability => &metrics.variability,
             Self::Confidence => &metrics.confidence,
             Self::Aum => &metrics.aum,
-            Self::PredictedProbability => &metrics.predicted_probability,
             Self::OtherAum => other,
             Self::Trust => &metrics.trust,
+            Self::PredictedProbability => {
+                let spans = 0..metrics.alternative_probability.len();
+                return spans.map(|span| metrics.prediction(span).map_or(f32::NAN, |p| p.probability())).collect();
+            }
             Self::Correctness => return Cow::Owned(counts(&metrics.correctness)),
             Self::Forgetting => return Cow::Owned(counts(&metrics.forgetting)),
         })

@@ -135,7 +135,7 @@ impl Selection {
             set.retain(|span| judge.assigned.get(span as usize) == Some(&label));
         }
         if let Some(label) = filter.predicted {
-            set.retain(|span| metrics.predicted.get(span as usize) == Some(&label));
+            set.retain(|span| judge.predicted(span) == Some(label));
         }
         let gold = gold.unwrap_or_default();
         if let Some(label) = filter.gold {

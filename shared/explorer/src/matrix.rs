@@ -13,9 +13,9 @@ pub struct Matrix {
 
 impl Matrix {
     /// Counts the pairs. Both lists have one label per span; labels from `n_labels` on are left out. O(spans).
-    pub fn new(distant: &[LabelId], others: &[LabelId], n_labels: usize) -> Self {
+    pub fn new(distant: &[LabelId], others: impl Iterator<Item = LabelId>, n_labels: usize) -> Self {
         let mut counts = vec![0; n_labels * n_labels];
-        for (&row, &column) in distant.iter().zip(others) {
+        for (&row, column) in distant.iter().zip(others) {
             let (row, column) = (usize::from(row), usize::from(column));
             if let Some(count) = counts.get_mut(row * n_labels + column).filter(|_| column < n_labels) {
                 *count += 1;
@@ -36,11 +36,11 @@ mod tests {
 
     #[test]
     fn pairs_are_counted() {
-        let matrix = Matrix::new(&[0, 0, 1, 1, 1, 2, 3], &[0, 1, 1, 1, 0, 2, 0], 3);
+        let matrix = Matrix::new(&[0, 0, 1, 1, 1, 2, 3], [0, 1, 1, 1, 0, 2, 0].into_iter(), 3);
         let rows: Vec<&[u32]> = matrix.rows().collect();
         // The last span has a label that does not exist.
         assert_eq!(rows, [[1, 1, 0], [1, 2, 0], [0, 0, 1]]);
-        assert_eq!(Matrix::new(&[1], &[5], 3).rows().flatten().sum::<u32>(), 0);
+        assert_eq!(Matrix::new(&[1], [5].into_iter(), 3).rows().flatten().sum::<u32>(), 0);
         assert_eq!(Matrix::default().rows().count(), 0);
     }
 }

@@ -100,9 +100,9 @@ impl Sentence {
                 Decision::Remove => mark(span, label, true),
                 Decision::Relabel(new) => mark(span, new, false),
             });
-            predicted.extend(judge.metrics.predicted.get(id as usize).map(|&label| mark(span, label, false)));
+            predicted.extend(judge.predicted(id).map(|label| mark(span, label, false)));
         }
-        let knows_predictions = !judge.metrics.predicted.is_empty();
+        let knows_predictions = judge.metrics.has_probabilities();
         let layers = [
             (Layer::Distant, Some(distant)),
             (Layer::Cleaned, Some(cleaned)),

@@ -90,10 +90,6 @@ pub struct Sums {
     pub correctness: Vec<u16>,
     /// Number of changes from right to wrong.
     pub forgetting: Vec<u16>,
-    /// Label with the highest mean probability.
-    pub predicted: Vec<u16>,
-    /// Mean probability of the predicted label.
-    pub predicted_probability: Vec<f32>,
     /// Label with the highest mean probability, the assigned label left out.
     pub alternative: Vec<u16>,
     /// Mean probability of the alternative label.
@@ -108,8 +104,6 @@ impl Sums {
             variability: Vec::with_capacity(n),
             correctness: Vec::with_capacity(n),
             forgetting: Vec::with_capacity(n),
-            predicted: Vec::with_capacity(n),
-            predicted_probability: Vec::with_capacity(n),
             alternative: Vec::with_capacity(n),
             alternative_probability: Vec::with_capacity(n),
         }
@@ -429,18 +423,14 @@ impl Block {
     #[inline(always)]
     fn write_sums(&mut self, n_epochs: usize, out: &mut Sums) {
         let n = n_epochs as f32;
-        let mut predicted = [0u32; BLOCK];
-        let mut highest = [f32::NEG_INFINITY; BLOCK];
+        let mut own = [0f32; BLOCK];
         let mut alternative = [0u32; BLOCK];
         let mut highest_other = [f32::NEG_INFINITY; BLOCK];
         for (label, column) in (0u32..).zip(&self.probability) {
             for i in 0..BLOCK {
-                let is_best = column[i] > highest[i];
-                highest[i] = if is_best { column[i] } else { highest[i] };
-                predicted[i] = if is_best { label } else { predicted[i] };
-            }
-            for i in 0..BLOCK {
-                let is_best = column[i] > highest_other[i] && self.label[i] != label;
+                let is_own = self.label[i] == label;
+                own[i] = if is_own { column[i] } else { own[i] };
+                let is_best = column[i] > highest_other[i] && !is_own;
                 highest_other[i] = if is_best { column[i] } else { highest_other[i] };
                 alternative[i] = if is_best { label } else { alternative[i] };
             }
@@ -453,34 +443,26 @@ impl Block {
         for i in 0..BLOCK {
             self.squares[i] = (self.squares[i] / n).max(0.0).sqrt() + self.taint[i];
         }
-        for i in 0..BLOCK {
-            self.mean[i] += self.taint[i];
-        }
-        for column in [&mut self.margin_sum, &mut highest, &mut highest_other] {
+        for column in [&mut self.margin_sum, &mut own, &mut highest_other] {
             for (value, taint) in column.iter_mut().zip(&self.taint) {
                 *value = *value / n + taint;
             }
         }
-        for (column, flagged) in [
-            (&mut self.correct, &[0; BLOCK]),
-            (&mut self.forgotten, &[0; BLOCK]),
-            (&mut predicted, &self.label),
-            (&mut alternative, &self.label),
-        ] {
+        for (column, flagged) in
+            [(&mut self.correct, &[0; BLOCK]), (&mut self.forgotten, &[0; BLOCK]), (&mut alternative, &self.label)]
+        {
             for i in 0..BLOCK {
                 column[i] = if self.taint[i].is_nan() { flagged[i] } else { column[i] };
             }
         }
         let len = self.len;
         out.aum.extend_from_slice(&self.margin_sum[..len]);
-        out.confidence.extend_from_slice(&self.mean[..len]);
+        out.confidence.extend_from_slice(&own[..len]);
         out.variability.extend_from_slice(&self.squares[..len]);
-        out.predicted_probability.extend_from_slice(&highest[..len]);
         // Counts stop at the largest u16. Labels always fit in a u16.
         let counts = |counts: &Lane<u32>| counts.map(|n| u16::try_from(n).unwrap_or(u16::MAX));
         out.correctness.extend_from_slice(&counts(&self.correct)[..len]);
         out.forgetting.extend_from_slice(&counts(&self.forgotten)[..len]);
-        out.predicted.extend(predicted[..len].iter().map(|&label| label as u16));
         out.alternative.extend(alternative[..len].iter().map(|&label| label as u16));
         out.alternative_probability.extend_from_slice(&highest_other[..len]);
     }

@@ -5,14 +5,17 @@
 const BUCKET_BITS: u32 = 16;
 /// Buckets with at most this many ids use insertion sort.
 const FEW: usize = 64;
+/// Buckets with more ids are split first, which is slower. Nearly all spans of a corpus can be in one bucket, and pairs of
+/// key and id for all of them would take four times the memory of the result.
+const LONG: usize = if cfg!(test) { 1_000 } else { 1 << 24 };
 
 /// Sorts those of `ids` whose value is a number, by (value, id) in ascending order. `ids` must be in ascending
-/// order. −0 counts as 0. Ids without a value are left out.
-pub fn ranked(ids: &[u32], values: &[f32]) -> Vec<u32> {
+/// order. −0 counts as 0. Ids without a value are left out. Besides `ids`, it needs memory for two lists of ids.
+pub fn ranked(ids: Vec<u32>, values: &[f32]) -> Vec<u32> {
     let key = |id: u32| values.get(id as usize).filter(|value| !value.is_nan()).map(|&value| ascending(value));
     let bucket = |key: u32| (key >> (32 - BUCKET_BITS)) as usize;
     let mut ends = vec![0u32; 1 << BUCKET_BITS];
-    for &id in ids {
+    for &id in &ids {
         if let Some(key) = key(id) {
             ends[bucket(key)] += 1;
         }
@@ -23,13 +26,14 @@ pub fn ranked(ids: &[u32], values: &[f32]) -> Vec<u32> {
         sum += std::mem::replace(end, sum);
     }
     let mut ranked = vec![0u32; sum as usize];
-    for &id in ids {
+    for &id in &ids {
         if let Some(key) = key(id) {
             let next = &mut ends[bucket(key)];
             ranked[*next as usize] = id;
             *next += 1;
         }
     }
+    drop(ids);
     let low = |id: u32| key(id).unwrap_or(0) & ((1 << (32 - BUCKET_BITS)) - 1);
     let (mut start, mut room) = (0, Room::default());
     for end in ends {
@@ -64,7 +68,7 @@ fn insert(ids: &mut [u32], key: impl Fn(u32) -> u32) {
     }
 }
 
-/// Memory for sorting longer buckets: four times the memory of their ids.
+/// Memory for sorting longer buckets.
 #[derive(Default)]
 struct Room {
     keys: Vec<u64>,
@@ -72,9 +76,27 @@ struct Room {
 }
 
 impl Room {
-    /// Sorts ascending ids by keys of 16 bits. This is a radix sort, so ties keep their order.
+    /// Sorts ascending ids by keys of 16 bits. Ties keep their order.
     #[inline(always)]
     fn sort(&mut self, ids: &mut [u32], key: impl Fn(u32) -> u32) {
+        let is_long = ids.len() > LONG;
+        let ends = if is_long { split(ids, |id| key(id) >> 8) } else { [ids.len() as u32; 256] };
+        let mut start = 0;
+        for end in ends {
+            let part = &mut ids[start..end as usize];
+            start = end as usize;
+            match part.len() {
+                0 | 1 => {}
+                n if n > LONG => _ = split(part, |id| key(id) & 0xff),
+                _ => self.sort_pairs(part, &key),
+            }
+        }
+    }
+
+    /// Sorts ascending ids by keys of 16 bits. This is a radix sort, so ties keep their order. It reads each key once,
+    /// and takes four times the memory of the ids.
+    #[inline(always)]
+    fn sort_pairs(&mut self, ids: &mut [u32], key: impl Fn(u32) -> u32) {
         let Self { keys, sorted } = self;
         keys.clear();
         keys.extend(ids.iter().map(|&id| u64::from(key(id)) << 32 | u64::from(id)));
@@ -102,6 +124,27 @@ impl Room {
             *id = key as u32;
         }
     }
+}
+
+/// Sorts ids by keys of 8 bits, and returns where each key ends. Ties keep their order. This takes the memory of
+/// one copy of the ids.
+#[inline(always)]
+fn split(ids: &mut [u32], key: impl Fn(u32) -> u32) -> [u32; 256] {
+    let before = ids.to_vec();
+    let mut ends = [0u32; 256];
+    for &id in &before {
+        ends[key(id) as usize] += 1;
+    }
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += std::mem::replace(end, sum);
+    }
+    for &id in &before {
+        let next = &mut ends[key(id) as usize];
+        ids[*next as usize] = id;
+        *next += 1;
+    }
+    ends
 }
 
 #[cfg(test)]
@@ -133,7 +176,7 @@ mod tests {
                 expected.retain(|&id| values.get(id as usize).is_some_and(|v| !v.is_nan()));
                 let value = |id: &u32| values[*id as usize] + 0.0;
                 expected.sort_by(|a, b| value(a).total_cmp(&value(b)).then(a.cmp(b)));
-                assert!(ranked(&ids, &values) == expected, "{n} {spread}");
+                assert!(ranked(ids, &values) == expected, "{n} {spread}");
             }
         }
     }

@@ -147,7 +147,7 @@ impl Decisions {
 
 /// The corpus after these decisions. Removed spans become unknown; relabelled spans get their new label. Spans
 /// wider than the candidates never change.
-pub fn clean(corpus: &Corpus, judge: &Judge, decided: &BTreeMap<SpanId, Decision>) -> Corpus {
+pub fn clean(corpus: Corpus, judge: &Judge, decided: &BTreeMap<SpanId, Decision>) -> Corpus {
     let mut entities = Vec::with_capacity(corpus.entities.len());
     for entity in &corpus.entities {
         let decision = judge.index.id(entity.span).and_then(|id| decided.get(&id));
@@ -177,7 +177,7 @@ pub fn clean(corpus: &Corpus, judge: &Judge, decided: &BTreeMap<SpanId, Decision
     entities.sort_by_key(|e| e.span.sentence);
     unknown.sort_unstable();
     unknown.dedup();
-    Corpus { entities, unknown, ..corpus.clone() }
+    Corpus { entities, unknown, ..corpus }
 }
 
 /// Numbers of spans of one distant label, and the decisions about them.
@@ -278,7 +278,7 @@ mod tests {
         let decided = decisions().resolve(&judge, &dynamics.corpus.labels).unwrap();
         assert_eq!(decided.into_iter().collect::<Vec<_>>(), [(2, Decision::Remove), (3, Decision::Remove)]);
         let decided = decisions().resolve(&judge, &dynamics.corpus.labels).unwrap();
-        let cleaned = clean(&dynamics.corpus, &judge, &decided);
+        let cleaned = clean(dynamics.corpus.clone(), &judge, &decided);
         assert_eq!(
             dynclean_json::write(&cleaned),
             "[\n{\"tokens\": [\"a\", \"b\"], \"entities\": [[0, 0, \"X\"]], \"unknown\": [[1, 1]]},\n\
@@ -300,13 +300,13 @@ mod tests {
             (span(1, 0, 0), Override::Relabel("O".into())),
         ];
         let decided = by_hand.resolve(&judge, &dynamics.corpus.labels).unwrap();
-        let cleaned = clean(&dynamics.corpus, &judge, &decided);
+        let cleaned = clean(dynamics.corpus.clone(), &judge, &decided);
         let found: Vec<_> = cleaned.entities.iter().map(|e| (e.span.start, e.span.end, e.label)).collect();
         assert_eq!(found, [(1, 1, 2), (0, 0, 2), (0, 1, 1)]);
         assert!(cleaned.unknown.is_empty());
         // A relabelled span is no longer unknown.
         let unknown = Corpus { unknown: vec![span(0, 0, 1), span(1, 0, 0)], ..dynamics.corpus.clone() };
-        assert_eq!(clean(&unknown, &judge, &decided).unknown, [span(1, 0, 0)]);
+        assert_eq!(clean(unknown, &judge, &decided).unknown, [span(1, 0, 0)]);
         by_hand.overrides = vec![(span(0, 0, 5), Override::Keep)];
         assert!(by_hand.resolve(&judge, &dynamics.corpus.labels).is_err());
     }
@@ -335,6 +335,6 @@ mod tests {
     #[test]
     fn cleaning_with_no_decision_changes_nothing() {
         let (dynamics, judge) = example();
-        assert_eq!(clean(&dynamics.corpus, &judge, &BTreeMap::new()), dynamics.corpus);
+        assert_eq!(clean(dynamics.corpus.clone(), &judge, &BTreeMap::new()), dynamics.corpus);
     }
 }

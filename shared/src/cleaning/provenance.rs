@@ -103,7 +103,7 @@ pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTr
                 _ => "rule",
             },
             value: Some(judge.value(id)).filter(|value| value.is_finite()),
-            predicted: judge.metrics.predicted.get(at).map(name),
+            predicted: judge.predicted(id).as_ref().map(name),
             wrong: judge.metrics.trust.get(at).map(|trust| 1.0 - trust).filter(|wrong| wrong.is_finite()),
             because: judge.explain(&corpus.tokens, id).line(),
             together_with: half(&id),

@@ -14,7 +14,7 @@ use crate::corpus::labels::{LabelId, LabelSet, O};
 use crate::corpus::span::{Span, SpanId, SpanIndex, TooManySpans};
 use crate::evidence::Evidence;
 use crate::evidence::capitals::Capitals;
-use crate::metrics::{Metrics, MetricsError, Window};
+use crate::metrics::{Metrics, MetricsError, Prediction, Window};
 use crate::recording::dictionary::Entry;
 use crate::recording::dynamics::{Dynamics, Negatives};
 
@@ -47,6 +47,8 @@ pub struct Judge {
     pub assigned: Vec<LabelId>,
     /// Metrics of every span.
     pub metrics: Metrics,
+    /// Predictions for some spans, if the metrics have none.
+    predictions: BTreeMap<SpanId, Prediction>,
     /// The threshold samples.
     pub samples: Samples,
     /// What the text says about labels.
@@ -145,9 +147,11 @@ impl Judge {
         let known = |span: &SpanId| unknown.is_empty() || unknown.binary_search(span).is_err();
         let column = metric.column(&metrics);
         let of_side = |side: Side| {
-            let spans = (0..).zip(&assigned).filter(move |&(_, &label)| Side::of(label) == side);
-            let spans: Vec<SpanId> = spans.map(|(span, _)| span).filter(known).collect();
-            Ranking::new(&spans, column)
+            let of_side = |label: &LabelId| Side::of(*label) == side;
+            // Reserved at once: there can be very many, and growing step by step would need twice the memory.
+            let mut spans = Vec::with_capacity(assigned.iter().copied().filter(|label| of_side(label)).count());
+            spans.extend((0..).zip(&assigned).filter(|(_, label)| of_side(label)).map(|(span, _)| span).filter(known));
+            Ranking::new(spans, column)
         };
         let (negatives, positives) = (of_side(Side::Negatives), of_side(Side::Positives));
         let by_metric = positives.by(column);
@@ -192,6 +196,7 @@ impl Judge {
             positives: positives.into(),
             types: types.into_iter().map(Group::from).collect(),
             metrics,
+            predictions: BTreeMap::new(),
             index,
         })
     }
@@ -204,6 +209,22 @@ impl Judge {
     /// The value of the ranking metric for a span; NaN if the span is flagged or does not exist.
     pub fn value(&self, span: SpanId) -> f32 {
         self.metric.column(&self.metrics).get(span as usize).copied().unwrap_or(f32::NAN)
+    }
+
+    /// Adds the predictions for some spans, if the metrics are AUM only. `metrics` has one row for each of `spans`.
+    pub fn add_predictions(&mut self, spans: &[SpanId], metrics: &Metrics) {
+        let rows = spans.iter().enumerate();
+        self.predictions.extend(rows.filter_map(|(row, &span)| Some((span, metrics.prediction(row)?))));
+    }
+
+    /// What the model predicts for a span; `None` if it is not known.
+    pub fn prediction(&self, span: SpanId) -> Option<Prediction> {
+        self.metrics.prediction(span as usize).or_else(|| self.predictions.get(&span).copied())
+    }
+
+    /// The label that the model predicts for a span; `None` if it is not known.
+    pub fn predicted(&self, span: SpanId) -> Option<LabelId> {
+        Some(self.prediction(span)?.label(*self.assigned.get(span as usize)?))
     }
 
     /// The reasons for and against a span's label, in a fixed order. They add up to the log odds that the label is

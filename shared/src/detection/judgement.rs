@@ -12,6 +12,7 @@ use crate::corpus::decision::{Decision, Side};
 use crate::corpus::labels::{LabelId, O};
 use crate::corpus::span::{Span, SpanId};
 use crate::exp::exp_nonpositive;
+use crate::metrics::Prediction;
 use crate::recording::dynamics::Negatives;
 
 impl Judge {
@@ -127,7 +128,7 @@ impl<'a> Judgement<'a> {
         }
         let mut all = [judged.as_ref(), &contradicted].concat();
         all.sort_unstable();
-        Cow::Owned(lanes::ranked(&all, self.judge.metric.column(&self.judge.metrics)))
+        Cow::Owned(lanes::ranked(all, self.judge.metric.column(&self.judge.metrics)))
     }
 
     /// Decisions about the spans of contradicted dictionary entries; empty if the settings do not use this check.
@@ -195,8 +196,7 @@ impl<'a> Judgement<'a> {
 
     /// The decision about a span that is judged wrong: remove or relabel.
     pub fn verdict(&self, span: SpanId) -> Decision {
-        let (judge, at) = (self.judge, span as usize);
-        let metrics = &judge.metrics;
+        let judge = self.judge;
         let may_relabel = self.settings.action == Action::Relabel
             && match judge.side(span) {
                 Side::Positives => true,
@@ -205,9 +205,9 @@ impl<'a> Judgement<'a> {
         let other = if judge.metric == Metric::Trust {
             self.most_probable_other(span)
         } else {
-            let label = judge.assigned.get(at);
-            let predicted = metrics.predicted.get(at).filter(|&predicted| Some(predicted) != label);
-            predicted.copied().zip(metrics.predicted_probability.get(at).copied())
+            let predicted =
+                judge.predicted(span).filter(|predicted| Some(predicted) != judge.assigned.get(span as usize));
+            predicted.zip(judge.prediction(span).map(|prediction| prediction.probability()))
         };
         match other {
             Some((label, probability)) if may_relabel && probability >= self.settings.relabel_probability => {
@@ -246,11 +246,9 @@ impl<'a> Judgement<'a> {
     /// The share comes from the model. If the text speaks against an entity with these boundaries, the odds of `O`
     /// against all types are raised.
     pub fn most_probable_other(&self, span: SpanId) -> Option<(LabelId, f32)> {
-        let (metrics, at) = (&self.judge.metrics, span as usize);
-        let wrong = 1.0 - *metrics.trust.get(at)?;
-        let (own, other) = (*metrics.confidence.get(at)?, *metrics.alternative_probability.get(at)?);
-        let share = (other / (1.0 - own).max(f32::MIN_POSITIVE)).min(1.0);
-        let label = *metrics.alternative.get(at)?;
+        let wrong = 1.0 - *self.judge.metrics.trust.get(span as usize)?;
+        let Prediction { own, other: label, other_probability } = self.judge.prediction(span)?;
+        let share = (other_probability / (1.0 - own).max(f32::MIN_POSITIVE)).min(1.0);
         let against = self.judge.text_against(span);
         let (label, share) = if against > 0.0 {
             // If the likeliest other label is a type, nearly all of the rest belongs to `O`.

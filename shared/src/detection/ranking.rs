@@ -8,7 +8,7 @@ pub(super) struct Ranking(Vec<SpanId>);
 
 impl Ranking {
     /// Ranks those of `spans` whose metric is a number. `spans` must be in ascending order.
-    pub(super) fn new(spans: &[SpanId], column: &[f32]) -> Self {
+    pub(super) fn new(spans: Vec<SpanId>, column: &[f32]) -> Self {
         Self(lanes::ranked(spans, column))
     }
 
@@ -173,7 +173,7 @@ mod tests {
         let index = SpanIndex::new([5, 150, 0, 60, 3], 9).unwrap();
         let column: Vec<f32> = (0..index.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 22) as f32).collect();
         let spans: Vec<SpanId> = (0..index.len() as SpanId).collect();
-        let ranking = Ranking::new(&spans, &column);
+        let ranking = Ranking::new(spans.clone(), &column);
         let ranked = ranking.by(&column);
         for (entities, least) in [(vec![], 0), (vec![3, 4, 40, 700], 0), (vec![3], 2)] {
             let may_be_entity = |span: Span| span.start >= least;
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn ranks_are_found_by_value() {
         let column = [2.0, -1.0, 0.5, -0.0, 0.0, f32::NAN, 0.5];
-        let ranking = Ranking::new(&[0, 1, 2, 3, 5, 6], &column);
+        let ranking = Ranking::new(vec![0, 1, 2, 3, 5, 6], &column);
         let ranked = ranking.by(&column);
         assert_eq!(ranked.spans(), [1, 3, 2, 6, 0]);
         assert_eq!((ranked.below(0.5), ranked.from(0.5)), (&[1, 3][..], &[2, 6, 0][..]));

@@ -1,6 +1,6 @@
 //! Reads the main run of a large file in blocks of spans, so that it need not fit in memory. For each block it
-//! computes the metrics and keeps the margins; then the logits are dropped. The metrics of a span do not depend on
-//! other spans' logits, so the results are the same bits as for the whole run.
+//! computes the metrics, and keeps what is wanted of them; then the logits are dropped. The metrics of a span do not
+//! depend on other spans' logits, so the results are the same bits as for the whole run.
 
 use std::ops::Range;
 
@@ -30,6 +30,19 @@ impl Margins {
     }
 }
 
+/// What is kept of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep<'a> {
+    /// AUM of all spans, and no other metric.
+    Aum,
+    /// All metrics of all spans.
+    Metrics,
+    /// All metrics of all spans, and the margins of all epochs.
+    MetricsAndMargins,
+    /// All metrics of these spans, in ascending order. The columns have elements for these spans only.
+    MetricsOf(&'a [SpanId]),
+}
+
 /// Reasons why a block cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
@@ -47,6 +60,7 @@ pub struct BlockWise<'a> {
     columns: Columns,
     assigned: &'a [LabelId],
     window: Window,
+    keep: Keep<'a>,
     spans_per_block: usize,
     asked: usize,
     taken: usize,
@@ -56,8 +70,7 @@ pub struct BlockWise<'a> {
 }
 
 impl<'a> BlockWise<'a> {
-    /// Prepares the metrics over `window`, and the margins of all epochs if `with_margins`. `assigned` has the
-    /// distant label of every span.
+    /// Prepares the metrics over `window`. `assigned` has the distant label of every span.
     ///
     /// # Errors
     /// When no epoch is inside the window.
@@ -65,14 +78,14 @@ impl<'a> BlockWise<'a> {
         columns: &Columns,
         assigned: &'a [LabelId],
         window: Window,
-        with_margins: bool,
+        keep: Keep<'a>,
     ) -> Result<Self, MetricsError> {
         let inside = columns.within(window.range(columns.n_epochs()));
         if inside.n_epochs() == 0 {
             return Err(MetricsError::EmptyWindow { window, epochs: columns.n_epochs() });
         }
         let n = assigned.len();
-        let (columns, window, epochs) = if with_margins {
+        let (columns, window, epochs) = if keep == Keep::MetricsAndMargins {
             (columns.clone(), window, (0..columns.n_epochs()).map(|_| Vec::with_capacity(n)).collect())
         } else {
             let all = Window { first: 1, last: u32::MAX };
@@ -83,7 +96,7 @@ impl<'a> BlockWise<'a> {
         let block_bytes = (n.saturating_mul(bytes_per_span) / BLOCKS).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
         let spans_per_block = (block_bytes / bytes_per_span).max(1);
         let metrics = Metrics::default();
-        Ok(Self { columns, assigned, window, spans_per_block, asked: 0, taken: 0, metrics, margins })
+        Ok(Self { columns, assigned, window, keep, spans_per_block, asked: 0, taken: 0, metrics, margins })
     }
 
     /// The parts of the file that hold the next block; `None` after the last block.
@@ -103,7 +116,16 @@ impl<'a> BlockWise<'a> {
         let assigned = self.assigned.get(spans.clone()).unwrap_or_default();
         let run = self.columns.run_of(spans.len(), bytes)?;
         let metrics = Metrics::compute(&run, assigned, self.window)?;
-        self.metrics.append(metrics, self.assigned.len());
+        match self.keep {
+            Keep::Aum => self.metrics.append(metrics.aum_only(), self.assigned.len()),
+            Keep::Metrics | Keep::MetricsAndMargins => self.metrics.append(metrics, self.assigned.len()),
+            Keep::MetricsOf(kept) => {
+                let within = |end: usize| kept.partition_point(|&span| (span as usize) < end);
+                let of_block = kept.get(within(spans.start)..within(spans.end)).unwrap_or_default();
+                let rows = of_block.iter().map(|&span| span as usize - spans.start);
+                self.metrics.append(metrics.only(rows), kept.len());
+            }
+        }
         for (margins, epoch) in self.margins.epochs.iter_mut().zip(&run.epochs) {
             epoch.append_margins(assigned, margins);
         }
@@ -116,13 +138,22 @@ impl<'a> BlockWise<'a> {
         self.taken as f32 / self.assigned.len().max(1) as f32
     }
 
-    /// Returns the metrics of all spans, and the margins of every epoch if they were wanted.
+    /// Returns what was wanted.
     pub fn finish(self) -> (Metrics, Margins) {
         (self.metrics, self.margins)
     }
 
+    /// The next block, if all spans before `start` are done.
     fn block(&self, start: usize) -> Range<usize> {
-        start..(start + self.spans_per_block).min(self.assigned.len())
+        let n = self.assigned.len();
+        let start = match self.keep {
+            Keep::MetricsOf(kept) => {
+                let next = kept.get(kept.partition_point(|&span| (span as usize) < start));
+                next.map_or(n, |&span| (span as usize).min(n))
+            }
+            _ => start,
+        };
+        start..(start + self.spans_per_block).min(n)
     }
 }
 
@@ -176,12 +207,12 @@ mod tests {
             Settings::automatic(&dynamics, &assigned),
             "the positives alone choose the window"
         );
-        for (window, with_margins) in [
-            (Window { first: 2, last: 3 }, true),
-            (Window { first: 2, last: 3 }, false),
-            (Window { first: 0, last: 9 }, false),
+        for (window, keep) in [
+            (Window { first: 2, last: 3 }, Keep::MetricsAndMargins),
+            (Window { first: 2, last: 3 }, Keep::Metrics),
+            (Window { first: 0, last: 9 }, Keep::Metrics),
         ] {
-            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, with_margins).unwrap();
+            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, keep).unwrap();
             // Many short blocks; the last one is shorter than the others.
             reading.spans_per_block = 50;
             let mut due = std::collections::VecDeque::new();
@@ -200,18 +231,18 @@ mod tests {
                 (&metrics.aum, &whole.aum),
                 (&metrics.confidence, &whole.confidence),
                 (&metrics.variability, &whole.variability),
-                (&metrics.predicted_probability, &whole.predicted_probability),
+                (&metrics.alternative_probability, &whole.alternative_probability),
             ] {
                 assert_eq!(bits(found), bits(expected));
             }
             assert_eq!(
-                (&metrics.correctness, &metrics.forgetting, &metrics.predicted),
-                (&whole.correctness, &whole.forgetting, &whole.predicted)
+                (&metrics.correctness, &metrics.forgetting, &metrics.alternative),
+                (&whole.correctness, &whole.forgetting, &whole.alternative)
             );
             assert!(metrics.is_flagged(7));
             for (span, &label) in assigned.iter().enumerate() {
                 let found = margins.of(span as u32);
-                assert_eq!(found.len(), if with_margins { 4 } else { 0 });
+                assert_eq!(found.len(), if keep == Keep::MetricsAndMargins { 4 } else { 0 });
                 for (found, expected) in found.into_iter().zip(&dynamics.run.epochs) {
                     let expected = f16::from_f32(expected.margin(span, label)).to_f32();
                     assert!(found == expected || found.is_nan() && expected.is_nan(), "{span}: {found} {expected}");
@@ -227,7 +258,42 @@ mod tests {
                 assert_eq!(judge.under(&settings).decide(span), expected.under(&settings).decide(span));
             }
         }
-        let outside = BlockWise::new(&scanned.columns, &assigned, Window { first: 5, last: 6 }, true);
+        let outside = BlockWise::new(&scanned.columns, &assigned, Window { first: 5, last: 6 }, Keep::Metrics);
         assert!(matches!(outside, Err(MetricsError::EmptyWindow { epochs: 4, .. })));
+    }
+    #[test]
+    fn only_what_is_wanted_is_kept() {
+        let dynamics = example();
+        let bytes = dyn_file::write(&dynamics);
+        let mut scan = Scan::new(bytes.len() as u64);
+        scan.feed(&bytes).unwrap();
+        let scanned = scan.finish().unwrap();
+        let assigned = dynamics.corpus.dense_labels(&dynamics.span_index().unwrap());
+        let (window, n) = (Window { first: 2, last: 3 }, assigned.len() as SpanId);
+        let whole = Metrics::compute(&dynamics.run, &assigned, window).unwrap();
+        let read = |keep| {
+            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, keep).unwrap();
+            reading.spans_per_block = 50;
+            while let Some(ranges) = reading.ask() {
+                let own = ranges.iter().flat_map(|r| &bytes[r.start as usize..r.end as usize]);
+                reading.take(&own.copied().collect::<Vec<_>>()).unwrap();
+            }
+            reading.finish().0
+        };
+        let aum = read(Keep::Aum);
+        assert_eq!(bits(&aum.aum), bits(&whole.aum));
+        assert!(!aum.has_probabilities() && aum.correctness.is_empty());
+        let all: Vec<SpanId> = (0..n).collect();
+        for kept in [&all[..], &[], &[0, 3, 49, 50, 51, 212, n - 1], &[7], &[260, n, n + 9]] {
+            let expected = whole.only(kept.iter().map(|&span| span as usize));
+            let found = read(Keep::MetricsOf(kept));
+            assert_eq!(bits(&found.aum), bits(&expected.aum), "{kept:?}");
+            assert_eq!(bits(&found.confidence), bits(&expected.confidence), "{kept:?}");
+            assert_eq!(found.alternative, expected.alternative, "{kept:?}");
+        }
+        // Blocks without wanted spans are not read.
+        let mut reading = BlockWise::new(&scanned.columns, &assigned, window, Keep::MetricsOf(&[7, 290])).unwrap();
+        reading.spans_per_block = 50;
+        assert_eq!(std::iter::from_fn(|| reading.ask()).count(), 2);
     }
 }

@@ -54,7 +54,7 @@ mod tests {
         assert!((m.aum[0] - 0.5 / 3.0).abs() < 1e-7);
         assert_eq!((m.correctness[0], m.forgetting[0]), (1, 1));
         assert!(m.is_flagged(1) && !m.is_flagged(0));
-        assert!(!m.has_probabilities() && m.predicted.is_empty());
+        assert!(!m.has_probabilities() && m.prediction(0).is_none());
         assert_eq!(Metrics::compute(&run, &[9, 0], Window { first: 2, last: 3 }).unwrap().aum[1], 1.5);
         assert_eq!(run.epochs.iter().map(|epoch| epoch.margin(0, 9)).collect::<Vec<_>>(), [1.0, -0.5, 0.0]);
     }

@@ -90,10 +90,6 @@ pub struct Metrics {
     pub correctness: Vec<u16>,
     /// Number of changes from right to wrong.
     pub forgetting: Vec<u16>,
-    /// Label with the highest mean probability.
-    pub predicted: Vec<LabelId>,
-    /// Mean probability of the predicted label.
-    pub predicted_probability: Vec<f32>,
     /// Label with the highest mean probability, the assigned label left out.
     pub alternative: Vec<LabelId>,
     /// Mean probability of the alternative label.
@@ -101,6 +97,30 @@ pub struct Metrics {
     /// Probability that the assigned label is right, by the noise model. It needs the text as well: the column is
     /// empty until [`crate::detection::judge::Judge`] fills it.
     pub trust: Vec<f32>,
+}
+
+/// What the model predicts for one span, as a mean over the epochs of the window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Probability of the assigned label.
+    pub own: f32,
+    /// The most probable label apart from the assigned one.
+    pub other: LabelId,
+    /// Its probability.
+    pub other_probability: f32,
+}
+
+impl Prediction {
+    /// The most probable label (the lowest on ties). `assigned` is the label that the span has.
+    pub fn label(&self, assigned: LabelId) -> LabelId {
+        let is_tie = self.other_probability == self.own;
+        if self.other_probability > self.own || is_tie && self.other < assigned { self.other } else { assigned }
+    }
+
+    /// Probability of the most probable label.
+    pub fn probability(&self) -> f32 {
+        if self.other_probability > self.own { self.other_probability } else { self.own }
+    }
 }
 
 /// Definitions of variability: how much a probability varies over the epochs.
@@ -173,25 +193,14 @@ impl Metrics {
             return Ok(margin_metrics::compute(epochs, assigned));
         }
         let views: Vec<lanes::Epoch> = epochs.iter().filter_map(EpochLogits::view).collect();
-        let lanes::Sums {
-            aum,
-            confidence,
-            variability,
-            correctness,
-            forgetting,
-            predicted,
-            predicted_probability,
-            alternative,
-            alternative_probability,
-        } = lanes::sums(&views, assigned);
+        let lanes::Sums { aum, confidence, variability, correctness, forgetting, alternative, alternative_probability } =
+            lanes::sums(&views, assigned);
         Ok(Self {
             aum,
             confidence,
             variability,
             correctness,
             forgetting,
-            predicted,
-            predicted_probability,
             alternative,
             alternative_probability,
             trust: Vec::new(),
@@ -209,9 +218,40 @@ impl Metrics {
         self.aum.get(span).is_some_and(|a| a.is_nan())
     }
 
+    /// What the model predicts for a span; `None` if it is not known.
+    pub fn prediction(&self, span: usize) -> Option<Prediction> {
+        Some(Prediction {
+            own: *self.confidence.get(span)?,
+            other: *self.alternative.get(span)?,
+            other_probability: *self.alternative_probability.get(span)?,
+        })
+    }
+
     /// Number of flagged spans.
     pub fn flagged(&self) -> usize {
         self.aum.iter().filter(|a| a.is_nan()).count()
+    }
+
+    /// Keeps AUM only.
+    pub(crate) fn aum_only(self) -> Self {
+        Self { aum: self.aum, ..Self::default() }
+    }
+
+    /// Keeps these spans only, in this order.
+    pub(crate) fn only(&self, spans: impl Iterator<Item = usize> + Clone) -> Self {
+        fn of<T: Copy>(column: &[T], spans: impl Iterator<Item = usize>) -> Vec<T> {
+            spans.filter_map(|span| column.get(span)).copied().collect()
+        }
+        Self {
+            aum: of(&self.aum, spans.clone()),
+            confidence: of(&self.confidence, spans.clone()),
+            variability: of(&self.variability, spans.clone()),
+            correctness: of(&self.correctness, spans.clone()),
+            forgetting: of(&self.forgetting, spans.clone()),
+            alternative: of(&self.alternative, spans.clone()),
+            alternative_probability: of(&self.alternative_probability, spans.clone()),
+            trust: of(&self.trust, spans),
+        }
     }
 
     /// Appends the spans of the next block of the same run. `total` is the number of spans in all blocks.
@@ -228,8 +268,6 @@ impl Metrics {
         add(&mut self.variability, block.variability, total);
         add(&mut self.correctness, block.correctness, total);
         add(&mut self.forgetting, block.forgetting, total);
-        add(&mut self.predicted, block.predicted, total);
-        add(&mut self.predicted_probability, block.predicted_probability, total);
         add(&mut self.alternative, block.alternative, total);
         add(&mut self.alternative_probability, block.alternative_probability, total);
     }
@@ -238,8 +276,7 @@ impl Metrics {
 /// Mean predicted distribution of one span: for every label, `O` first, its mean probability over the epochs of
 /// the window. NaN if a logit of the span is not finite; empty if only margins are known.
 ///
-/// [`Metrics::predicted`] is its argmax and [`Metrics::predicted_probability`] its maximum, bit by bit. The
-/// distribution is not a column of [`Metrics`], because it would double its size.
+/// [`Prediction::label`] is its argmax and [`Prediction::probability`] its maximum, bit by bit. The distribution is not a column of [`Metrics`], because it would double its size.
 ///
 /// # Errors
 /// When no epoch is inside the window, or the span does not exist.
@@ -336,7 +373,7 @@ mod tests {
         let run = run(&[&[0.0, 2.0, 1.0], &[3.0, 0.0, -1.0], &[1.0, 4.0, 0.0]], 2);
         let m = Metrics::compute(&run, &[1], Window::first_epochs(3)).unwrap();
         close(m.aum[0], 1.0 / 3.0);
-        assert_eq!((m.correctness[0], m.forgetting[0], m.predicted[0]), (2, 1, 1));
+        assert_eq!((m.correctness[0], m.forgetting[0], m.prediction(0).unwrap().label(1)), (2, 1, 1));
         assert_eq!(run.epochs.iter().map(|epoch| epoch.margin(0, 1)).collect::<Vec<_>>(), [1.0, -3.0, 3.0]);
         let first_two = Metrics::compute(&run, &[1], Window::first_epochs(2)).unwrap();
         close(first_two.aum[0], -1.0);
@@ -378,7 +415,7 @@ mod tests {
         let m = Metrics::compute(&run, &[0, 2], Window::first_epochs(1)).unwrap();
         assert_eq!(m.aum, [0.0, 0.0]);
         assert_eq!(m.correctness, [1, 0]);
-        assert_eq!(m.predicted, [0, 0]);
+        assert_eq!([(0, 0), (1, 2)].map(|(span, label)| m.prediction(span).unwrap().label(label)), [0; 2]);
     }
 
     #[test]
@@ -397,10 +434,12 @@ mod tests {
         // Assigned label 2; right at both epochs, except for the bad logit of another label.
         let run = run(&[&[0.0, 1.0, 5.0], &[0.0, f32::NEG_INFINITY, 5.0]], 2);
         let m = Metrics::compute(&run, &[2], Window::first_epochs(2)).unwrap();
-        assert_eq!((m.correctness[0], m.forgetting[0], m.predicted[0], m.flagged()), (0, 0, 2, 1));
-        for column in [&m.aum, &m.confidence, &m.variability, &m.predicted_probability] {
+        let prediction = m.prediction(0).unwrap();
+        assert_eq!((m.correctness[0], m.forgetting[0], prediction.label(2), m.flagged()), (0, 0, 2, 1));
+        for column in [&m.aum, &m.confidence, &m.variability] {
             assert!(column[0].is_nan());
         }
+        assert!(prediction.probability().is_nan());
         assert!(mean_distribution(&run, 0, Window::first_epochs(2)).unwrap().iter().all(|p| p.is_nan()));
         assert_eq!(mean_distribution(&run, 0, Window::first_epochs(1)).unwrap().len(), 3);
     }

@@ -576,7 +576,7 @@ fn suspicious(input: &Input, side: Side, decided: &std::collections::BTreeMap<Sp
              <td class=\"text\">{decision}</td></tr>",
             escape(&because),
             label(judge.assigned.get(at)),
-            label(judge.metrics.predicted.get(at)),
+            label(judge.predicted(id).as_ref()),
             judge
                 .metrics
                 .trust

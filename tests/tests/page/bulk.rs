@@ -31,7 +31,8 @@ fn a_pair_of_labels_is_chosen_in_the_table_and_decided_at_once() {
         judge.assigned.iter().zip(others).for_each(|(&a, &b)| *pairs.entry((a, b)).or_default() += 1);
         pairs
     };
-    let (predicted, by_gold) = (count(&judge.metrics.predicted), count(&gold));
+    let predicted_labels: Vec<u16> = (0..).map_while(|span| judge.predicted(span)).collect();
+    let (predicted, by_gold) = (count(&predicted_labels), count(&gold));
     // The pair of different entity types that is the most frequent, but more than a sample.
     let most = |pairs: &BTreeMap<(u16, u16), u64>| {
         let differ = pairs.iter().filter(|((a, b), _)| a != b && *a > 0);
@@ -41,7 +42,7 @@ fn a_pair_of_labels_is_chosen_in_the_table_and_decided_at_once() {
     let ((gold_row, gold_column), n_gold) = most(&by_gold);
     assert!(n > 10 && n_gold > 10, "{n} {n_gold}");
     let span = |id: u32| judge.index.span(id).unwrap();
-    let pairs = judge.assigned.iter().zip(&judge.metrics.predicted).zip(0..);
+    let pairs = judge.assigned.iter().zip(&predicted_labels).zip(0..);
     let expected: Vec<[u32; 3]> = pairs
         .filter(|((a, b), _)| (**a, **b) == (row, column))
         .map(|(_, id)| [span(id).sentence, span(id).start, span(id).end])

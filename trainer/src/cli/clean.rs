@@ -14,7 +14,7 @@ use trainer::data::inspect;
 use trainer::data::recording::Recording;
 use trainer::files::write_whole;
 
-use super::cleaning::{CleaningOptions, Opened, open};
+use super::cleaning::{CleaningOptions, Detail, Opened, open};
 use super::corpora::CorpusArgs;
 use super::failure::input;
 use super::output::{Output, check_distinct, check_files};
@@ -69,15 +69,11 @@ pub fn carry_out(args: &Clean) -> Result<()> {
     let written = [Some(&args.out), args.provenance.as_ref(), args.write_decisions.as_ref()];
     check_files(written.into_iter().flatten())?;
     check_distinct(read.into_iter().flatten().chain(&args.corpora.tags), written.into_iter().flatten())?;
-    let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
+    let Opened { file, judge, decisions } =
+        open(&args.dynamics, &args.cleaning, args.decisions.as_deref(), Detail::Decisions)?;
     let options = args.corpora.options()?;
     let corpus = input(recorded_corpus(args, &file, &options))?;
     let decided = input(decisions.resolve(&judge, &corpus.labels).map_err(Into::into))?;
-    let cleaned = clean(&corpus, &judge, &decided);
-    let write = WriteOptions { unknown: options.unknown, ..WriteOptions::default() };
-    for note in corpus_file::write(&args.out, &cleaned, &write)? {
-        console::note(format_args!("{}: {note}", args.out.display()));
-    }
     if let Some(path) = &args.provenance {
         write_whole(path, provenance::json(&corpus, &judge, &decisions, &decided))?;
     }
@@ -96,6 +92,13 @@ pub fn carry_out(args: &Clean) -> Result<()> {
         side("positives", Side::Positives),
         side("negatives", Side::Negatives)
     );
+    let cleaned = clean(corpus, &judge, &decided);
+    // A large corpus is written as one text. It takes the memory that these needed.
+    drop((file, judge, decided));
+    let write = WriteOptions { unknown: options.unknown, ..WriteOptions::default() };
+    for note in corpus_file::write(&args.out, &cleaned, &write)? {
+        console::note(format_args!("{}: {note}", args.out.display()));
+    }
     args.output.done(&serde_json::json!({ "out": args.out, "cleaning": summary, "settings": decisions.settings }), text)
 }
 

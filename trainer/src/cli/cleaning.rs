@@ -177,30 +177,40 @@ pub struct Opened {
     pub decisions: Decisions,
 }
 
+/// What must be known about the spans.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// All metrics of all spans.
+    All,
+    /// The decisions, and the predictions for the spans that they are about. This takes half of the memory.
+    Decisions,
+}
+
 /// Opens a dynamics file with the decisions of another file, or else with those that the options give.
 ///
 /// # Errors
 /// When a file cannot be read, the decisions are about another file, or the options name a type that it lacks.
-pub fn open(path: &Path, options: &CleaningOptions, decisions: Option<&Path>) -> Result<Opened> {
+pub fn open(path: &Path, options: &CleaningOptions, decisions: Option<&Path>, detail: Detail) -> Result<Opened> {
     let file = input(Recording::open(path))?;
     if !file.dynamics.complete {
         console::warning(format_args!("{} was cut off; only its finished epochs are used", path.display()));
     }
     let about = || path.display().to_string();
-    let (judge, decisions) = match decisions {
-        Some(given) => {
-            let decisions = input(read_decisions(given, &file.digest))?;
-            let Settings { window, metric, .. } = decisions.settings;
-            (input(file.judge(window, metric).with_context(about))?, decisions)
-        }
+    let decisions = match decisions {
+        Some(given) => input(read_decisions(given, &file.digest))?,
         None => {
-            let automatic = file.judge_automatically(|settings| options.adjust(settings));
-            let (judge, settings) = input(automatic.with_context(about))?;
+            let mut settings = file.settings();
+            options.adjust(&mut settings);
             usage(settings.check().map_err(|what| anyhow!("the options ask for {what}")))?;
-            (judge, Decisions::new(file.digest.clone(), settings))
+            Decisions::new(file.digest.clone(), settings)
         }
     };
     usage(inspect::check_classes(&decisions.settings, &file.dynamics.corpus.labels))?;
+    let judge = match detail {
+        Detail::All => file.judge(decisions.settings.window, decisions.settings.metric),
+        Detail::Decisions => file.judge_sparingly(&decisions),
+    };
+    let judge = input(judge.with_context(about))?;
     Ok(Opened { file, judge, decisions })
 }
 

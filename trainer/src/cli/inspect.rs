@@ -15,7 +15,7 @@ use shared::recording::dynamics::{Negatives, SampleScheme};
 use trainer::data::inspect;
 use trainer::data::span_table::{SpanTable, TableFormat};
 
-use super::cleaning::{CleaningOptions, Opened, open};
+use super::cleaning::{CleaningOptions, Detail, Opened, open};
 use super::failure::usage;
 use super::output::{Output, check_distinct};
 
@@ -44,7 +44,8 @@ pub struct Inspect {
 pub fn carry_out(args: &Inspect) -> Result<()> {
     check_distinct([&args.dynamics], &args.spans)?;
     let table = args.spans.as_deref().map(|out| usage(TableFormat::of(out).map(|format| (out, format)))).transpose()?;
-    let opened = open(&args.dynamics, &args.cleaning, None)?;
+    let detail = if table.is_some() { Detail::All } else { Detail::Decisions };
+    let opened = open(&args.dynamics, &args.cleaning, None, detail)?;
     let Opened { file, judge, decisions } = &opened;
     let decided = decisions.resolve(judge, &file.dynamics.corpus.labels)?;
     let summary = CleaningSummary::new(judge, &decisions.settings, &decided, &file.dynamics.corpus.labels);

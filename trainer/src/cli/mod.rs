@@ -36,9 +36,13 @@ pub fn main() -> ExitCode {
     let call = Call::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     call.settle_verbosity();
     threads::settle();
-    // The threads of `annotate` allocate many small pieces. If freed memory is kept, they wait for each other.
-    let computes = !matches!(call.cli.command, Command::Annotate(_));
-    if computes && !memory::keep_freed_memory() {
+    // Kept memory helps only if the same sizes are allocated again and again, as in every step of a model. Elsewhere it
+    // costs: `clean` would need a third more memory, and the threads of `annotate` would wait for each other.
+    let has_model = matches!(
+        call.cli.command,
+        Command::Run(_) | Command::Train(_) | Command::Evaluate(_) | Command::Predict(_) | Command::Demo(_)
+    );
+    if has_model && !memory::keep_freed_memory() {
         console::note("the system's memory allocator does not keep freed memory: training will be slower");
     }
     // Inside the thread pool, so that the caller of a parallel operation is one of its workers

@@ -12,7 +12,7 @@ use trainer::console;
 use trainer::data::text_input::is_standard;
 use trainer::files::write_whole;
 
-use super::cleaning::{CleaningOptions, Opened, open};
+use super::cleaning::{CleaningOptions, Detail, Opened, open};
 use super::failure::input;
 use super::output::{self, Output, check_distinct};
 
@@ -51,7 +51,8 @@ pub struct Report {
 pub fn carry_out(args: &Report) -> Result<()> {
     args.output.check(&args.out)?;
     check_distinct([&args.dynamics].into_iter().chain(&args.decisions).chain(&args.metrics), [&args.out])?;
-    let Opened { file, judge, decisions } = open(&args.dynamics, &args.cleaning, args.decisions.as_deref())?;
+    let Opened { file, judge, decisions } =
+        open(&args.dynamics, &args.cleaning, args.decisions.as_deref(), Detail::All)?;
     let outcome = args.metrics.as_deref().map(|metrics| input(outcome(metrics, &decisions.settings))).transpose()?;
     let about =
         report::Input { dynamics: &file.dynamics, judge: &judge, decisions: &decisions, outcome: outcome.as_ref() };

@@ -7,10 +7,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use shared::cleaning::Decisions;
+use shared::corpus::decision::Side;
 use shared::corpus::labels::LabelId;
+use shared::corpus::span::SpanId;
 use shared::detection::judge::{Judge, JudgeError};
 use shared::detection::threshold::{Metric, Settings};
-use shared::metrics::block_wise::BlockWise;
+use shared::metrics::block_wise::{BlockWise, Keep};
 use shared::metrics::{Metrics, Window};
 use shared::recording::dyn_file::{Columns, Scan, Scanned};
 use shared::recording::dynamics::{Dynamics, Run};
@@ -68,16 +71,6 @@ impl Recording {
         Settings::automatic(&self.dynamics, &self.positives)
     }
 
-    /// Takes the automatic settings, changes them with `adjust`, and returns the judge for them and the settings.
-    ///
-    /// # Errors
-    /// The same as [`judge`](Self::judge).
-    pub fn judge_automatically(&self, adjust: impl FnOnce(&mut Settings)) -> Result<(Judge, Settings)> {
-        let mut settings = self.settings();
-        adjust(&mut settings);
-        Ok((self.judge(settings.window, settings.metric)?, settings))
-    }
-
     /// Judges the spans over a window and by a metric.
     ///
     /// # Errors
@@ -86,13 +79,39 @@ impl Recording {
     pub fn judge(&self, window: Window, metric: Metric) -> Result<Judge> {
         let index = self.dynamics.span_index().map_err(JudgeError::from)?;
         let assigned = self.dynamics.corpus.dense_labels(&index);
-        let metrics = self.metrics(&assigned, window)?;
+        let metrics = self.metrics(&assigned, window, Keep::Metrics)?;
         Ok(Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics)?)
     }
 
-    /// Computes the metrics of all spans over a window.
-    fn metrics(&self, assigned: &[LabelId], window: Window) -> Result<Metrics> {
-        let mut reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
+    /// Judges the spans as [`judge`](Self::judge) does, in half of its memory and with the same decisions. Of the
+    /// metrics, only AUM and trust are known for all spans. Predictions are known for the spans that these decisions
+    /// are about. The file is read twice.
+    ///
+    /// # Errors
+    /// The same as [`judge`](Self::judge).
+    pub fn judge_sparingly(&self, decisions: &Decisions) -> Result<Judge> {
+        let Settings { window, metric, .. } = decisions.settings;
+        if metric == Metric::Confidence {
+            return self.judge(window, metric);
+        }
+        let index = self.dynamics.span_index().map_err(JudgeError::from)?;
+        let assigned = self.dynamics.corpus.dense_labels(&index);
+        let metrics = self.metrics(&assigned, window, Keep::Aum)?;
+        let mut judge = Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics)?;
+        let judgement = judge.under(&decisions.settings);
+        let by_hand = decisions.overrides.iter().filter_map(|(span, _)| judge.index.id(*span));
+        let mut spans: Vec<SpanId> = Side::BOTH.iter().flat_map(|&side| judgement.changed(side).into_owned()).collect();
+        spans.extend(by_hand);
+        spans.sort_unstable();
+        spans.dedup();
+        let metrics = self.metrics(&judge.assigned, window, Keep::MetricsOf(&spans))?;
+        judge.add_predictions(&spans, &metrics);
+        Ok(judge)
+    }
+
+    /// Computes the metrics over a window.
+    fn metrics(&self, assigned: &[LabelId], window: Window, keep: Keep) -> Result<Metrics> {
+        let mut reading = BlockWise::new(&self.columns, assigned, window, keep).map_err(JudgeError::from)?;
         let mut bytes = Vec::new();
         while let Some(parts) = reading.ask() {
             self.read(&parts, &mut bytes)?;
@@ -125,5 +144,76 @@ impl Recording {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::cleaning::{Override, clean, provenance};
+    use shared::corpus::span::Span;
+    use shared::detection::threshold::Rule;
+    use shared::formats::dynclean_json;
+    use shared::recording::dyn_file;
+    use shared::recording::dynamics::{EpochLogits, Precision, RunInfo};
+
+    use super::*;
+
+    #[test]
+    fn judging_sparingly_gives_the_same_decisions_and_reasons() {
+        let sentence = r#"{"tokens": ["the", "Bank", "of", "England", "in", "New", "York", "City"],
+            "entities": [[1, 1, "ORG"], [3, 3, "LOC"], [5, 7, "LOC"]]}"#;
+        let corpus = dynclean_json::read(format!("[{}]", [sentence; 40].join(",")).as_bytes()).unwrap();
+        let n = corpus.span_index(8).unwrap().len();
+        let mut state = 7u32;
+        let logits = (0..n * 3).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 20) as f32 - 8.0
+        });
+        let epoch = EpochLogits::from_rows(&logits.collect::<Vec<f32>>(), 2, Precision::F32).unwrap();
+        let dynamics = Dynamics {
+            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
+            corpus: corpus.clone(),
+            gold: None,
+            contradicted: vec![],
+            run: Run { epochs: vec![epoch], scores: vec![] },
+            threshold_run: None,
+            complete: true,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.dyn");
+        std::fs::write(&path, dyn_file::write(&dynamics)).unwrap();
+        let file = Recording::open(&path).unwrap();
+        let automatic = file.settings();
+        let by_value = |metric: Metric, value: f32| Settings {
+            metric,
+            negatives: Rule::Fixed(value),
+            positives: Rule::Fixed(value),
+            relabel_probability: 0.4,
+            ..automatic.clone()
+        };
+        let of = |settings: Settings, by_hand: Vec<(Span, Override)>| {
+            let decisions = Decisions { overrides: by_hand, ..Decisions::new(file.digest.clone(), settings) };
+            let whole = file.judge(decisions.settings.window, decisions.settings.metric).unwrap();
+            let sparing = file.judge_sparingly(&decisions).unwrap();
+            let [whole, sparing] = [whole, sparing].map(|judge| {
+                let decided = decisions.resolve(&judge, &corpus.labels).unwrap();
+                let provenance = provenance::json(&corpus, &judge, &decisions, &decided);
+                (clean(corpus.clone(), &judge, &decided), provenance)
+            });
+            assert_eq!(whole, sparing);
+            whole
+        };
+        let first = Span { sentence: 0, start: 0, end: 0 };
+        let by_hand = vec![(first, Override::Relabel("ORG".to_owned()))];
+        for (settings, by_hand) in [
+            (automatic.clone(), vec![]),
+            (by_value(Metric::Trust, 0.6), by_hand.clone()),
+            (by_value(Metric::Aum, 1.0), by_hand),
+            (by_value(Metric::Confidence, 0.5), vec![]),
+        ] {
+            let (cleaned, provenance) = of(settings, by_hand);
+            assert_ne!(cleaned.entities, corpus.entities);
+            assert!(!cleaned.unknown.is_empty() && provenance.contains("\"predicted\":"));
+        }
     }
 }

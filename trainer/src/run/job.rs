@@ -314,7 +314,7 @@ impl<'a> Job<'a> {
         let labels = &dynamics.corpus.labels;
         let decisions = Decisions::new(recorded.digest.clone(), settings);
         let decided = decisions.resolve(&judge, labels)?;
-        let corpus = clean(&dynamics.corpus, &judge, &decided);
+        let corpus = clean(dynamics.corpus.clone(), &judge, &decided);
         // The digest is of the labels, so it does not depend on the corpus format.
         let digest = dyn_file::digest(dynclean_json::write(&corpus).as_bytes());
         let summary = CleaningSummary::new(&judge, &decisions.settings, &decided, labels);
@@ -649,5 +649,5 @@ fn without_contradicted(distant: &Corpus, gold: &Corpus, judge: &Judge) -> Corpu
     let gold = gold.dense_labels(&judge.index);
     let spans = (0..).zip(judge.assigned.iter().zip(&gold));
     let contradicted = spans.filter(|(_, (distant, gold))| distant != gold).map(|(span, _)| (span, Decision::Remove));
-    clean(distant, judge, &contradicted.collect())
+    clean(distant.clone(), judge, &contradicted.collect())
 }

@@ -68,7 +68,9 @@ pub fn run(
     let raw = job.record((!windows_are_tried).then_some(&last_epoch))?;
     let recorded = Recording::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
     let recorded = recorded.context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
-    let (judge, settings) = recorded.judge_automatically(&adjust)?;
+    let mut settings = recorded.settings();
+    adjust(&mut settings);
+    let judge = recorded.judge(settings.window, settings.metric)?;
     check_classes(&settings, &recorded.dynamics.corpus.labels)?;
     let (cleaning, sweep) = if options.sweep.is_choice(&settings) {
         let (cleaning, result) = job.sweep(&options.sweep, &recorded, &settings, raw.dev_f1)?;

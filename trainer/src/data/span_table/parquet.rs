@@ -95,6 +95,7 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
         (0..=table.recording.dynamics.corpus.labels.n_types()).map(|l| table.name(l as u16).into()).collect();
     let name = |label: u16| names.get(usize::from(label)).cloned();
     let finite = |column: &[f32], id: usize| column.get(id).copied().filter(|v| v.is_finite());
+    let predicted_probability = |id: usize| Some(metrics.prediction(id)?.probability()).filter(|p| p.is_finite());
 
     // Parquet stores the bits of unsigned numbers in signed ones.
     group.required::<Int32Type>(|id| id as u32 as i32)?;
@@ -107,10 +108,10 @@ fn write_columns<W: Write + Send>(table: &SpanTable, group: &mut Group<W>) -> Re
     group.required::<ByteArrayType>(|id| name(table.label(id)).unwrap_or_default())?;
     group.optional::<ByteArrayType>(|id| name(table.gold(id)?))?;
     group.optional::<ByteArrayType>(|id| {
-        finite(&metrics.predicted_probability, id)?;
-        name(*metrics.predicted.get(id)?)
+        predicted_probability(id)?;
+        name(table.judge.predicted(id as u32)?)
     })?;
-    group.optional::<FloatType>(|id| finite(&metrics.predicted_probability, id))?;
+    group.optional::<FloatType>(predicted_probability)?;
     group.optional::<FloatType>(|id| finite(&metrics.aum, id))?;
     group.optional::<FloatType>(|id| finite(&metrics.confidence, id))?;
     group.optional::<FloatType>(|id| finite(&metrics.variability, id))?;
