@@ -5,15 +5,14 @@
 pub fn by_key(pairs: impl Iterator<Item = (u32, u32)>) -> Vec<u32> {
     // Sorting integers that pack both is several times faster than sorting pairs.
     let mut packed: Vec<u64> = pairs.map(|(key, number)| u64::from(key) << 32 | u64::from(number)).collect();
-    packed.sort_unstable();
+    lanes::sort(&mut packed);
     packed.into_iter().map(|packed| packed as u32).collect()
 }
 
 /// A key that sorts like the value, with NaN last. −0 counts as 0.
 pub fn ascending(value: f32) -> u32 {
     // All NaNs are the same.
-    let bits = if value.is_nan() { f32::NAN.to_bits() } else { (value + 0.0).to_bits() };
-    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+    lanes::ascending(if value.is_nan() { f32::NAN } else { value })
 }
 
 #[cfg(test)]

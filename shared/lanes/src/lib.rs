@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use half::f16;
 
-pub use self::sort::ranked;
+pub use self::sort::{ascending, ranked, sort};
 use crate::exp::exp_nonpositive;
 use crate::vectors::{Work, narrow, vectorised, widen};
 

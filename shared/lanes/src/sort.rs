@@ -49,8 +49,14 @@ pub fn ranked(ids: Vec<u32>, values: &[f32]) -> Vec<u32> {
     ranked
 }
 
-/// A key that sorts like the value.
-fn ascending(value: f32) -> u32 {
+/// Sorts integers.
+#[inline(never)]
+pub fn sort(keys: &mut [u64]) {
+    keys.sort_unstable();
+}
+
+/// A key that sorts like the value, if that is a number. −0 counts as 0.
+pub fn ascending(value: f32) -> u32 {
     let bits = (value + 0.0).to_bits();
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }

@@ -140,18 +140,6 @@ impl SpanIndex {
         Some(Span { sentence: sentence as u32, start: low, end })
     }
 
-    /// Returns a [`Finder`], which looks up many spans faster, in any order. It needs one byte per 16 spans.
-    pub(crate) fn finder(&self) -> Finder<'_> {
-        let mut sentence = 0;
-        let sentences = (0..self.len()).step_by(Finder::STEP).map(|id| {
-            while self.first.get(sentence + 1).is_some_and(|&next| next as usize <= id) {
-                sentence += 1;
-            }
-            sentence as u32
-        });
-        Finder { index: self, sentences: sentences.collect() }
-    }
-
     /// Number of tokens in each sentence.
     pub(crate) fn lengths(&self) -> &[u32] {
         &self.n_tokens
@@ -164,27 +152,6 @@ impl SpanIndex {
         (0..n).flat_map(move |start| {
             (start..n.min(start.saturating_add(width))).map(move |end| Span { sentence, start, end })
         })
-    }
-}
-
-/// Looks up spans by id; see [`SpanIndex::finder`].
-pub(crate) struct Finder<'a> {
-    index: &'a SpanIndex,
-    /// The sentence of every [`Finder::STEP`]th span.
-    sentences: Vec<u32>,
-}
-
-impl Finder<'_> {
-    const STEP: usize = 64;
-
-    /// The same as [`SpanIndex::span`].
-    pub(crate) fn span(&self, id: SpanId) -> Option<Span> {
-        let at = id as usize / Self::STEP;
-        let low = *self.sentences.get(at)? as usize;
-        let high = self.sentences.get(at + 1).map_or(self.index.n_sentences(), |&next| next as usize + 1);
-        // Usually only one or two sentences are left here.
-        let after = self.index.first.get(low + 1..=high)?.partition_point(|&first| first <= id);
-        if (id as usize) < self.index.len() { self.index.span_in(low + after, id) } else { None }
     }
 }
 
@@ -220,14 +187,12 @@ mod tests {
                 for span in index.spans_of(sentence) {
                     assert_eq!(index.id(span), Some(id), "{span:?} at width {width}");
                     assert_eq!(index.span(id), Some(span));
-                    assert_eq!(index.finder().span(id), Some(span));
                     assert!(index.of_sentence(sentence).contains(&id));
                     id += 1;
                 }
             }
             assert_eq!(id as usize, index.len());
             assert_eq!(index.span(id), None);
-            assert_eq!(index.finder().span(id), None);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::dictionary_check::{self, OrdinaryWords};
 use super::noise_model::{self, Known, Reason};
-use super::ranking::{Ascending, Ranking};
+use super::ranking::{Ascending, Competition, Ranking, without_overlaps};
 use super::threshold::{Automatic, Metric, Sample, Samples, Settings, target_precision};
 use crate::corpus::Corpus;
 use crate::corpus::decision::{Decision, Side};
@@ -165,11 +165,21 @@ impl Judge {
             // Entities do not overlap. So no entity is missed where the model has learned one, unless that one is
             // contradicted.
             let is_entity =
-                |span: &&SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
-            let learned = by_metric.from(metric.natural_threshold()).iter().filter(is_entity);
+                |span: &SpanId| !matches!(contradicted.get(span), Some(Decision::Remove | Decision::Relabel(O)));
+            let value = |span: SpanId| column.get(span as usize).copied().unwrap_or(f32::NAN);
+            let side = |span: SpanId| Side::of(assigned.get(span as usize).copied().unwrap_or(O));
             let ordinary = OrdinaryWords::new(entries);
-            let may_be_entity = |span| !ordinary.contains(&dynamics.corpus.tokens, span);
-            negatives.by(column).without_overlaps(&index, learned.copied(), may_be_entity)
+            let competition = Competition {
+                is_candidate: |span| side(span) == Side::Negatives && known(&span),
+                is_entity: |span| {
+                    side(span) == Side::Positives
+                        && value(span) >= metric.natural_threshold()
+                        && known(&span)
+                        && is_entity(&span)
+                },
+                may_be_entity: |span| !ordinary.contains(&dynamics.corpus.tokens, span),
+            };
+            without_overlaps(&index, column, competition)
         };
         let mut types: Vec<Ranking> = std::iter::repeat_with(Ranking::default).take(labels.n_types()).collect();
         for &span in by_metric.spans() {

@@ -72,11 +72,6 @@ impl<'a> Ascending<'a> {
         self.spans.get(..self.count_while(|v| v < threshold)).unwrap_or_default()
     }
 
-    /// The spans whose metric is at least `least`.
-    pub(super) fn from(self, least: f32) -> &'a [SpanId] {
-        self.spans.get(self.count_while(|v| v < least)..).unwrap_or_default()
-    }
-
     /// The upper median; infinity if there are no spans.
     pub(super) fn median(self) -> f32 {
         self.value(self.len() / 2).unwrap_or(f32::INFINITY)
@@ -91,76 +86,56 @@ impl<'a> Ascending<'a> {
     fn of(self, span: SpanId) -> f32 {
         self.column.get(span as usize).copied().unwrap_or(f32::NAN)
     }
+}
 
-    /// Non-maximum suppression: keeps spans that may be an entity and overlap neither one of `entities` nor a kept
-    /// span of lower metric. The result does not depend on any threshold, because only lower values matter.
-    pub(super) fn without_overlaps(
-        self,
-        index: &SpanIndex,
-        entities: impl Iterator<Item = SpanId>,
-        may_be_entity: impl Fn(Span) -> bool,
-    ) -> Ranking {
-        let finder = index.finder();
-        let mut occupied = Tokens::none(index);
-        entities.filter_map(|id| finder.span(id)).for_each(|span| occupied.fill(span));
-        let mut kept = Ranking::default();
-        for &id in self.spans {
-            let Some(span) = finder.span(id) else { continue };
-            if occupied.are_free(span) && may_be_entity(span) {
-                occupied.fill(span);
+/// What [`without_overlaps`] needs to know about spans.
+pub(super) struct Competition<Candidate, Entity, Possible> {
+    /// Whether a span competes. Spans without a metric never do.
+    pub(super) is_candidate: Candidate,
+    /// Whether a span is an entity, so that no candidate that overlaps it is kept.
+    pub(super) is_entity: Entity,
+    /// Whether a candidate may be an entity. Called only for candidates whose tokens are free.
+    pub(super) may_be_entity: Possible,
+}
+
+/// Non-maximum suppression: ranks the candidates that may be an entity and overlap neither an entity nor a kept
+/// candidate of lower metric. The result does not depend on any threshold, because only lower values matter. Spans of
+/// different sentences do not overlap, so this works sentence by sentence. `column` has the metric of all spans.
+pub(super) fn without_overlaps(
+    index: &SpanIndex,
+    column: &[f32],
+    of: Competition<impl Fn(SpanId) -> bool, impl Fn(SpanId) -> bool, impl Fn(Span) -> bool>,
+) -> Ranking {
+    let mut kept: Vec<SpanId> = Vec::new();
+    let (mut is_occupied, mut candidates, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    let tokens = |span: Span| span.start as usize..=span.end as usize;
+    for (sentence, &n_tokens) in (0..).zip(index.lengths()) {
+        is_occupied.clear();
+        is_occupied.resize(n_tokens as usize, false);
+        candidates.clear();
+        keys.clear();
+        for (id, span) in index.of_sentence(sentence).zip(index.spans_of(sentence)) {
+            let Some(&value) = column.get(id as usize) else { continue };
+            if (of.is_entity)(id) {
+                is_occupied.get_mut(tokens(span)).unwrap_or_default().fill(true);
+            } else if !value.is_nan() && (of.is_candidate)(id) {
+                keys.push(u64::from(lanes::ascending(value)) << 32 | candidates.len() as u64);
+                candidates.push((id, span));
+            }
+        }
+        lanes::sort(&mut keys);
+        let before = kept.len();
+        for &key in &keys {
+            let Some(&(id, span)) = candidates.get(key as u32 as usize) else { continue };
+            let Some(own) = is_occupied.get_mut(tokens(span)) else { continue };
+            if !own.contains(&true) && (of.may_be_entity)(span) {
+                own.fill(true);
                 kept.push(id);
             }
         }
-        kept
+        kept.get_mut(before..).unwrap_or_default().sort_unstable();
     }
-}
-
-/// A set of tokens of a corpus, one bit per token.
-struct Tokens {
-    /// Number of the first token of each sentence.
-    first: Vec<usize>,
-    bits: Vec<u64>,
-}
-
-impl Tokens {
-    fn none(index: &SpanIndex) -> Self {
-        let mut total = 0;
-        let first = index.lengths().iter().map(|&n| {
-            total += n as usize;
-            total - n as usize
-        });
-        let first = first.collect();
-        Self { first, bits: vec![0; total.div_ceil(64)] }
-    }
-
-    /// Whether all tokens of a span are free.
-    fn are_free(&self, span: Span) -> bool {
-        let (start, end) = self.tokens(span);
-        let is_free = |word: usize, mask: u64| self.bits.get(word).is_some_and(|bits| bits & mask == 0);
-        let (first, last) = (start / 64, end / 64);
-        let (from, to) = (u64::MAX << (start % 64), u64::MAX >> (63 - end % 64));
-        // Called for every span, and most spans lie in one word of bits.
-        if first == last {
-            return is_free(first, from & to);
-        }
-        is_free(first, from) && (first + 1..last).all(|word| is_free(word, u64::MAX)) && is_free(last, to)
-    }
-
-    /// Marks the tokens of a span as occupied.
-    fn fill(&mut self, span: Span) {
-        let (start, end) = self.tokens(span);
-        for token in start..=end {
-            if let Some(bits) = self.bits.get_mut(token / 64) {
-                *bits |= 1 << (token % 64);
-            }
-        }
-    }
-
-    /// First and last token of a span. If the sentence does not exist, they are out of range.
-    fn tokens(&self, span: Span) -> (usize, usize) {
-        let first = self.first.get(span.sentence as usize).copied().unwrap_or(64 * self.bits.len());
-        (first + span.start as usize, first + span.end as usize)
-    }
+    Ranking::new(kept, column)
 }
 
 #[cfg(test)]
@@ -176,8 +151,12 @@ mod tests {
         let ranking = Ranking::new(spans.clone(), &column);
         let ranked = ranking.by(&column);
         for (entities, least) in [(vec![], 0), (vec![3, 4, 40, 700], 0), (vec![3], 2)] {
-            let may_be_entity = |span: Span| span.start >= least;
-            let kept = ranked.without_overlaps(&index, entities.iter().copied(), may_be_entity);
+            let competition = Competition {
+                is_candidate: |_| true,
+                is_entity: |id| entities.contains(&id),
+                may_be_entity: |span: Span| span.start >= least,
+            };
+            let kept = without_overlaps(&index, &column, competition);
             let entities: Vec<Span> = entities.iter().map(|&id| index.span(id).unwrap()).collect();
             let mut expected: Vec<Span> = Vec::new();
             for &id in ranked.spans() {
@@ -196,7 +175,7 @@ mod tests {
         let ranking = Ranking::new(vec![0, 1, 2, 3, 5, 6], &column);
         let ranked = ranking.by(&column);
         assert_eq!(ranked.spans(), [1, 3, 2, 6, 0]);
-        assert_eq!((ranked.below(0.5), ranked.from(0.5)), (&[1, 3][..], &[2, 6, 0][..]));
+        assert_eq!(ranked.below(0.5), [1, 3]);
         assert_eq!((ranked.median(), ranked.ends(), ranked.value(9)), (0.5, Some((-1.0, 2.0)), None));
         assert!(ranked.contains(6, 0.5) && !ranked.contains(4, 0.0) && !ranked.contains(5, f32::NAN));
         assert_eq!(Ranking::default().by(&column).median(), f32::INFINITY);
