@@ -560,9 +560,7 @@ impl App {
     pub fn set_metric(&self, metric: Metric) {
         let change = |settings: &mut Settings| {
             if settings.metric != metric {
-                settings.metric = metric;
-                settings.overlap_suppression = metric != Metric::Trust;
-                settings.relabel_probability = metric.relabel_probability();
+                settings.judge_by(metric);
                 for rule in [&mut settings.negatives, &mut settings.positives] {
                     if matches!(rule, Rule::Fixed(_)) {
                         *rule = Rule::Auto;

@@ -41,8 +41,8 @@ pub struct CleaningOptions {
     /// `aum`: the area under the margin. `confidence`: the mean probability of the label [default: trust]
     #[arg(long, value_enum)]
     pub metric: Option<MetricArg>,
-    /// Find a threshold for each entity type. A type with fewer than 30 threshold samples takes the threshold of
-    /// all positives
+    /// Find a threshold for each entity type, from its own threshold samples. By trust this has no effect, except
+    /// with `--positives-quantile`. A type with fewer than 30 samples takes the threshold of all positives
     #[arg(long)]
     pub per_class: bool,
     /// Threshold of one entity type, or `keep`. Can be given several times
@@ -96,9 +96,7 @@ impl CleaningOptions {
             settings.window = window;
         }
         if let Some(metric) = self.metric {
-            settings.metric = metric.into();
-            settings.overlap_suppression = settings.metric != Metric::Trust;
-            settings.relabel_probability = settings.metric.relabel_probability();
+            settings.judge_by(metric.into());
         }
         settings.per_class |= self.per_class;
         settings.classes.extend(self.class_threshold.iter().cloned());

@@ -66,9 +66,9 @@ impl Default for Sweep {
 pub enum Trials {
     /// Try nothing: clean as the settings say
     None,
-    /// Clean as the settings say, or change no label: one training
+    /// Clean once. If the model on your labels is better on dev, change no label
     Usual,
-    /// Also try without judging one side, and removing against relabelling wrong labels: up to seven trainings
+    /// Also try to judge only entities or only O spans, and to remove in place of relabelling: up to seven trainings
     All,
 }
 
@@ -275,7 +275,11 @@ impl Sweep {
             WindowChoice::Base => {}
             WindowChoice::Epochs(window) => settings.window = *window,
         });
-        vary(&mut all, &self.metrics, |settings, &metric| settings.metric = metric);
+        vary(&mut all, &self.metrics, |settings, &metric| {
+            if settings.metric != metric {
+                settings.judge_by(metric);
+            }
+        });
         vary(&mut all, &self.negatives, |settings, &rule| settings.negatives = rule);
         vary(&mut all, &self.positives, |settings, &rule| settings.positives = rule);
         vary(&mut all, &self.per_class, |settings, &per_class| settings.per_class = per_class);
@@ -485,6 +489,19 @@ mod tests {
         assert_eq!(tried(Trials::All, false), of(Action::Relabel));
         assert_eq!(Sweep::of_trials(Trials::None, true), Sweep::default());
         assert_eq!(read("[sweep]").unwrap().combinations(&Settings::paper()), [Settings::paper()]);
+    }
+
+    #[test]
+    fn a_metric_comes_with_the_settings_that_depend_on_it() {
+        let mut by_trust = Settings::paper();
+        by_trust.judge_by(Metric::Trust);
+        let all = read("[sweep]\nmetrics = [\"trust\", \"aum\"]").unwrap().combinations(&by_trust);
+        let of = |s: &Settings| (s.metric, s.overlap_suppression, s.relabel_probability);
+        let expected = [(Metric::Trust, false, 0.8), (Metric::Aum, true, 0.5)];
+        assert_eq!(all.iter().map(of).collect::<Vec<_>>(), expected);
+        // The paper's own settings for its own metric stay.
+        let all = read("[sweep]\nmetrics = [\"aum\"]").unwrap().combinations(&Settings::paper());
+        assert_eq!(all, [Settings::paper()]);
     }
 
     #[test]

@@ -180,6 +180,14 @@ impl Settings {
         }
     }
 
+    /// Judges by this metric, with the defaults of the settings that depend on it.
+    pub fn judge_by(&mut self, metric: Metric) {
+        self.metric = metric;
+        // Trust has weights for overlaps.
+        self.overlap_suppression = metric != Metric::Trust;
+        self.relabel_probability = metric.relabel_probability();
+    }
+
     /// A class that has its own rule but is not in the label set.
     pub fn unknown_class(&self, labels: &LabelSet) -> Option<&str> {
         self.classes.keys().map(String::as_str).find(|name| labels.id(name).is_none_or(|label| label == O))
