@@ -13,7 +13,7 @@ from ._errors import DynCleanError
 
 VARIABLE = "DYNCLEAN_TRAINER"
 _NAMES = ("dynclean", "trainer")
-_HOW = f"`pip install dynclean` brings it; or set {VARIABLE} to its path"
+_HOW = f"the wheel that `cargo xtask wheel` builds has it; or set {VARIABLE} to its path"
 
 
 def find_program() -> str | None:

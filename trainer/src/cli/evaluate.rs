@@ -38,7 +38,8 @@ pub struct Evaluate {
     /// Sentences with gold labels
     #[arg(long, value_name = "FILE")]
     corpus: PathBuf,
-    /// Folder of a model or of a run. In a run, it is the model trained on the cleaned labels
+    /// Folder of a model or of a run. In a run, it is the model trained on the cleaned labels and dev, or if there is
+    /// none, on the cleaned labels
     #[arg(long, value_name = "DIR", group = "labels")]
     model: Option<PathBuf>,
     /// The same sentences with the labels to score, instead of a model

@@ -32,7 +32,8 @@ use super::text::{Counts, TextArgs};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Predict {
-    /// Folder of a model or of a run. In a run, it is the model trained on the cleaned labels
+    /// Folder of a model or of a run. In a run, it is the model trained on the cleaned labels and dev, or if there is
+    /// none, on the cleaned labels
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Raw text (one sentence a line) or a corpus in any format; `-` is standard input

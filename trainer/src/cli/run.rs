@@ -92,8 +92,8 @@ pub struct Run {
     /// TOML file lists them (docs/RUNS.md)
     #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
     sweep: Option<PathBuf>,
-    /// Ways to clean that are tried. The one whose model is best on dev is taken. An option that settles a choice
-    /// ends its trial [default: usual; with `--dev-for epoch`: none]
+    /// Ways to clean that are tried. The one whose model is best on dev is taken. A setting that another option fixes
+    /// (such as --on-wrong) is not tried [default: usual; with `--dev-for epoch`: none]
     #[arg(long, value_enum, conflicts_with = "sweep", help_heading = "Cleaning")]
     trials: Option<Trials>,
 

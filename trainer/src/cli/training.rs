@@ -62,7 +62,8 @@ pub struct TrainingArgs {
     /// Learning rate of the span classifier [default: 5e-4 base-sized and builtin, 1e-3 smaller]
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Training")]
     pub head_rate: Option<f32>,
-    /// Steps over which the learning rates rise from 0 [default: 0 base-sized, 50 smaller]
+    /// Steps over which the learning rates rise from 0 [default: 0 base-sized, 50 smaller and
+    /// builtin]
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     pub warmup: Option<usize>,
     /// What the learning rates do after the warm-up [default: linear; builtin: constant]
