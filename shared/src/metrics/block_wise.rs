@@ -30,9 +30,9 @@ impl Margins {
     }
 }
 
-/// What is kept of a run.
+/// What is wanted of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep<'a> {
+pub enum Wanted<'a> {
     /// AUM of all spans, and no other metric.
     Aum,
     /// All metrics of all spans.
@@ -60,7 +60,7 @@ pub struct BlockWise<'a> {
     columns: Columns,
     assigned: &'a [LabelId],
     window: Window,
-    keep: Keep<'a>,
+    wanted: Wanted<'a>,
     spans_per_block: usize,
     asked: usize,
     taken: usize,
@@ -78,14 +78,14 @@ impl<'a> BlockWise<'a> {
         columns: &Columns,
         assigned: &'a [LabelId],
         window: Window,
-        keep: Keep<'a>,
+        wanted: Wanted<'a>,
     ) -> Result<Self, MetricsError> {
         let inside = columns.within(window.range(columns.n_epochs()));
         if inside.n_epochs() == 0 {
             return Err(MetricsError::EmptyWindow { window, epochs: columns.n_epochs() });
         }
         let n = assigned.len();
-        let (columns, window, epochs) = if keep == Keep::MetricsAndMargins {
+        let (columns, window, epochs) = if wanted == Wanted::MetricsAndMargins {
             (columns.clone(), window, (0..columns.n_epochs()).map(|_| Vec::with_capacity(n)).collect())
         } else {
             let all = Window { first: 1, last: u32::MAX };
@@ -96,7 +96,7 @@ impl<'a> BlockWise<'a> {
         let block_bytes = (n.saturating_mul(bytes_per_span) / BLOCKS).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
         let spans_per_block = (block_bytes / bytes_per_span).max(1);
         let metrics = Metrics::default();
-        Ok(Self { columns, assigned, window, keep, spans_per_block, asked: 0, taken: 0, metrics, margins })
+        Ok(Self { columns, assigned, window, wanted, spans_per_block, asked: 0, taken: 0, metrics, margins })
     }
 
     /// The parts of the file that hold the next block; `None` after the last block.
@@ -116,10 +116,10 @@ impl<'a> BlockWise<'a> {
         let assigned = self.assigned.get(spans.clone()).unwrap_or_default();
         let run = self.columns.run_of(spans.len(), bytes)?;
         let metrics = Metrics::compute(&run, assigned, self.window)?;
-        match self.keep {
-            Keep::Aum => self.metrics.append(metrics.aum_only(), self.assigned.len()),
-            Keep::Metrics | Keep::MetricsAndMargins => self.metrics.append(metrics, self.assigned.len()),
-            Keep::MetricsOf(kept) => {
+        match self.wanted {
+            Wanted::Aum => self.metrics.append(metrics.aum_only(), self.assigned.len()),
+            Wanted::Metrics | Wanted::MetricsAndMargins => self.metrics.append(metrics, self.assigned.len()),
+            Wanted::MetricsOf(kept) => {
                 let within = |end: usize| kept.partition_point(|&span| (span as usize) < end);
                 let of_block = kept.get(within(spans.start)..within(spans.end)).unwrap_or_default();
                 let rows = of_block.iter().map(|&span| span as usize - spans.start);
@@ -146,8 +146,8 @@ impl<'a> BlockWise<'a> {
     /// The next block, if all spans before `start` are done.
     fn block(&self, start: usize) -> Range<usize> {
         let n = self.assigned.len();
-        let start = match self.keep {
-            Keep::MetricsOf(kept) => {
+        let start = match self.wanted {
+            Wanted::MetricsOf(kept) => {
                 let next = kept.get(kept.partition_point(|&span| (span as usize) < start));
                 next.map_or(n, |&span| (span as usize).min(n))
             }
@@ -207,12 +207,12 @@ mod tests {
             Settings::automatic(&dynamics, &assigned),
             "the positives alone choose the window"
         );
-        for (window, keep) in [
-            (Window { first: 2, last: 3 }, Keep::MetricsAndMargins),
-            (Window { first: 2, last: 3 }, Keep::Metrics),
-            (Window { first: 0, last: 9 }, Keep::Metrics),
+        for (window, wanted) in [
+            (Window { first: 2, last: 3 }, Wanted::MetricsAndMargins),
+            (Window { first: 2, last: 3 }, Wanted::Metrics),
+            (Window { first: 0, last: 9 }, Wanted::Metrics),
         ] {
-            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, keep).unwrap();
+            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, wanted).unwrap();
             // Many short blocks; the last one is shorter than the others.
             reading.spans_per_block = 50;
             let mut due = std::collections::VecDeque::new();
@@ -242,7 +242,7 @@ mod tests {
             assert!(metrics.is_flagged(7));
             for (span, &label) in assigned.iter().enumerate() {
                 let found = margins.of(span as u32);
-                assert_eq!(found.len(), if keep == Keep::MetricsAndMargins { 4 } else { 0 });
+                assert_eq!(found.len(), if wanted == Wanted::MetricsAndMargins { 4 } else { 0 });
                 for (found, expected) in found.into_iter().zip(&dynamics.run.epochs) {
                     let expected = f16::from_f32(expected.margin(span, label)).to_f32();
                     assert!(found == expected || found.is_nan() && expected.is_nan(), "{span}: {found} {expected}");
@@ -258,7 +258,7 @@ mod tests {
                 assert_eq!(judge.under(&settings).decide(span), expected.under(&settings).decide(span));
             }
         }
-        let outside = BlockWise::new(&scanned.columns, &assigned, Window { first: 5, last: 6 }, Keep::Metrics);
+        let outside = BlockWise::new(&scanned.columns, &assigned, Window { first: 5, last: 6 }, Wanted::Metrics);
         assert!(matches!(outside, Err(MetricsError::EmptyWindow { epochs: 4, .. })));
     }
     #[test]
@@ -271,8 +271,8 @@ mod tests {
         let assigned = dynamics.corpus.dense_labels(&dynamics.span_index().unwrap());
         let (window, n) = (Window { first: 2, last: 3 }, assigned.len() as SpanId);
         let whole = Metrics::compute(&dynamics.run, &assigned, window).unwrap();
-        let read = |keep| {
-            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, keep).unwrap();
+        let read = |wanted| {
+            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, wanted).unwrap();
             reading.spans_per_block = 50;
             while let Some(ranges) = reading.ask() {
                 let own = ranges.iter().flat_map(|r| &bytes[r.start as usize..r.end as usize]);
@@ -280,19 +280,19 @@ mod tests {
             }
             reading.finish().0
         };
-        let aum = read(Keep::Aum);
+        let aum = read(Wanted::Aum);
         assert_eq!(bits(&aum.aum), bits(&whole.aum));
         assert!(!aum.has_probabilities() && aum.correctness.is_empty());
         let all: Vec<SpanId> = (0..n).collect();
         for kept in [&all[..], &[], &[0, 3, 49, 50, 51, 212, n - 1], &[7], &[260, n, n + 9]] {
             let expected = whole.only(kept.iter().map(|&span| span as usize));
-            let found = read(Keep::MetricsOf(kept));
+            let found = read(Wanted::MetricsOf(kept));
             assert_eq!(bits(&found.aum), bits(&expected.aum), "{kept:?}");
             assert_eq!(bits(&found.confidence), bits(&expected.confidence), "{kept:?}");
             assert_eq!(found.alternative, expected.alternative, "{kept:?}");
         }
         // Blocks without wanted spans are not read.
-        let mut reading = BlockWise::new(&scanned.columns, &assigned, window, Keep::MetricsOf(&[7, 290])).unwrap();
+        let mut reading = BlockWise::new(&scanned.columns, &assigned, window, Wanted::MetricsOf(&[7, 290])).unwrap();
         reading.spans_per_block = 50;
         assert_eq!(std::iter::from_fn(|| reading.ask()).count(), 2);
     }

@@ -13,7 +13,7 @@ use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 use shared::detection::judge::{Judge, JudgeError};
 use shared::detection::threshold::{Metric, Settings};
-use shared::metrics::block_wise::{BlockWise, Keep};
+use shared::metrics::block_wise::{BlockWise, Wanted};
 use shared::metrics::{Metrics, Window};
 use shared::recording::dyn_file::{Columns, Scan, Scanned};
 use shared::recording::dynamics::{Dynamics, Run};
@@ -79,7 +79,7 @@ impl Recording {
     pub fn judge(&self, window: Window, metric: Metric) -> Result<Judge> {
         let index = self.dynamics.span_index().map_err(JudgeError::from)?;
         let assigned = self.dynamics.corpus.dense_labels(&index);
-        let metrics = self.metrics(&assigned, window, Keep::Metrics)?;
+        let metrics = self.metrics(&assigned, window, Wanted::Metrics)?;
         Ok(Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics)?)
     }
 
@@ -96,7 +96,7 @@ impl Recording {
         }
         let index = self.dynamics.span_index().map_err(JudgeError::from)?;
         let assigned = self.dynamics.corpus.dense_labels(&index);
-        let metrics = self.metrics(&assigned, window, Keep::Aum)?;
+        let metrics = self.metrics(&assigned, window, Wanted::Aum)?;
         let mut judge = Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics)?;
         let judgement = judge.under(&decisions.settings);
         let by_hand = decisions.overrides.iter().filter_map(|(span, _)| judge.index.id(*span));
@@ -104,14 +104,14 @@ impl Recording {
         spans.extend(by_hand);
         spans.sort_unstable();
         spans.dedup();
-        let metrics = self.metrics(&judge.assigned, window, Keep::MetricsOf(&spans))?;
+        let metrics = self.metrics(&judge.assigned, window, Wanted::MetricsOf(&spans))?;
         judge.add_predictions(&spans, &metrics);
         Ok(judge)
     }
 
     /// Computes the metrics over a window.
-    fn metrics(&self, assigned: &[LabelId], window: Window, keep: Keep) -> Result<Metrics> {
-        let mut reading = BlockWise::new(&self.columns, assigned, window, keep).map_err(JudgeError::from)?;
+    fn metrics(&self, assigned: &[LabelId], window: Window, wanted: Wanted) -> Result<Metrics> {
+        let mut reading = BlockWise::new(&self.columns, assigned, window, wanted).map_err(JudgeError::from)?;
         let mut bytes = Vec::new();
         while let Some(parts) = reading.ask() {
             self.read(&parts, &mut bytes)?;
