@@ -5,7 +5,7 @@ use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanIndex;
 use shared::detection::judge::Judge;
 use shared::detection::threshold::{Metric, Settings};
-use shared::metrics::block_wise::{BlockWise, Margins, Wanted};
+use shared::metrics::block_wise::{BlockWise, Margins};
 use shared::metrics::{Metrics, Window};
 use shared::recording::dyn_file::{Columns, Scan, Scanned};
 use shared::recording::dynamics::Dynamics;
@@ -80,8 +80,7 @@ impl Recording {
         let assigned = dynamics.corpus.dense_labels(&index);
         let settings = Settings::automatic(&dynamics, &positives);
         let progress = Progress::of(&source, FIRST_PASS, 1.0);
-        let wanted = if with_margins { Wanted::MetricsAndMargins } else { Wanted::Metrics };
-        let (metrics, margins) = read(&source, &columns, &assigned, settings.window, wanted, progress).await?;
+        let (metrics, margins) = read(&source, &columns, &assigned, settings.window, with_margins, progress).await?;
         source.let_go();
         let recording = Self { source, columns, digest, dynamics, margins };
         Ok((recording, Measured { index, assigned, metrics, settings }))
@@ -101,22 +100,22 @@ impl Recording {
             before.metrics.clone()
         } else {
             let progress = Progress::of(&self.source, 0.0, 1.0);
-            read(&self.source, &self.columns, &assigned, window, Wanted::Metrics, progress).await?.0
+            read(&self.source, &self.columns, &assigned, window, false, progress).await?.0
         };
         Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics).map_err(|e| e.to_string())
     }
 }
 
-/// Reads the run, and returns what is wanted of it.
+/// Returns the metrics of all spans, and the margins if `with_margins` is set.
 async fn read(
     source: &Source,
     columns: &Columns,
     assigned: &[LabelId],
     window: Window,
-    wanted: Wanted<'_>,
+    with_margins: bool,
     mut progress: Progress,
 ) -> Result<(Metrics, Margins), String> {
-    let mut reading = BlockWise::new(columns, assigned, window, wanted).map_err(|e| e.to_string())?;
+    let mut reading = BlockWise::new(columns, assigned, window, with_margins).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
     let mut due = reading.ask().map(|parts| source.ask(&parts));
     while let Some(asked) = due {

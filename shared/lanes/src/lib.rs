@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use half::f16;
 
-pub use self::sort::{ascending, ranked, sort};
+pub use self::sort::{ascending, ranked};
 use crate::exp::exp_nonpositive;
 use crate::vectors::{Work, narrow, vectorised, widen};
 

@@ -49,12 +49,6 @@ pub fn ranked(ids: Vec<u32>, values: &[f32]) -> Vec<u32> {
     ranked
 }
 
-/// Sorts integers.
-#[inline(never)]
-pub fn sort(keys: &mut [u64]) {
-    keys.sort_unstable();
-}
-
 /// A key that sorts like the value, if that is a number. −0 counts as 0.
 pub fn ascending(value: f32) -> u32 {
     let bits = (value + 0.0).to_bits();

@@ -221,10 +221,9 @@ impl Judge {
         self.metric.column(&self.metrics).get(span as usize).copied().unwrap_or(f32::NAN)
     }
 
-    /// Adds the predictions for some spans, if the metrics are AUM only. `metrics` has one row for each of `spans`.
-    pub fn add_predictions(&mut self, spans: &[SpanId], metrics: &Metrics) {
-        let rows = spans.iter().enumerate();
-        self.predictions.extend(rows.filter_map(|(row, &span)| Some((span, metrics.prediction(row)?))));
+    /// Adds the predictions for some spans, if the metrics are AUM only.
+    pub fn add_predictions(&mut self, predictions: impl IntoIterator<Item = (SpanId, Prediction)>) {
+        self.predictions.extend(predictions);
     }
 
     /// What the model predicts for a span; `None` if it is not known.

@@ -123,7 +123,7 @@ pub(super) fn without_overlaps(
                 candidates.push((id, span));
             }
         }
-        lanes::sort(&mut keys);
+        keys.sort_unstable();
         let before = kept.len();
         for &key in &keys {
             let Some(&(id, span)) = candidates.get(key as u32 as usize) else { continue };

@@ -1,6 +1,7 @@
 //! Reads the main run of a large file in blocks of spans, so that it need not fit in memory. For each block it
-//! computes the metrics, and keeps what is wanted of them; then the logits are dropped. The metrics of a span do not
-//! depend on other spans' logits, so the results are the same bits as for the whole run.
+//! computes the metrics and keeps the margins; then the logits are dropped. The metrics of a span do not depend on
+//! other spans' logits, so the results are the same bits as for the whole run. [`BlockWise::block_metrics`] keeps
+//! nothing, for a caller that needs little of the metrics.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use crate::corpus::labels::LabelId;
 use crate::corpus::span::SpanId;
 use crate::metrics::{Metrics, MetricsError, Window};
 use crate::recording::dyn_file::Columns;
-use crate::recording::dynamics::WrongLength;
+use crate::recording::dynamics::{Run, WrongLength};
 
 /// The run is read in about this many blocks, but each block has a size within [`BLOCK_BYTES`]. A block is read in
 /// many parts, one per column and epoch, and each part takes time.
@@ -30,19 +31,6 @@ impl Margins {
     }
 }
 
-/// What is wanted of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted<'a> {
-    /// AUM of all spans, and no other metric.
-    Aum,
-    /// All metrics of all spans.
-    Metrics,
-    /// All metrics of all spans, and the margins of all epochs.
-    MetricsAndMargins,
-    /// All metrics of these spans, in ascending order. The columns have elements for these spans only.
-    MetricsOf(&'a [SpanId]),
-}
-
 /// Reasons why a block cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
@@ -60,7 +48,6 @@ pub struct BlockWise<'a> {
     columns: Columns,
     assigned: &'a [LabelId],
     window: Window,
-    wanted: Wanted<'a>,
     spans_per_block: usize,
     asked: usize,
     taken: usize,
@@ -70,7 +57,8 @@ pub struct BlockWise<'a> {
 }
 
 impl<'a> BlockWise<'a> {
-    /// Prepares the metrics over `window`. `assigned` has the distant label of every span.
+    /// Prepares the metrics over `window`, and the margins of all epochs if `with_margins`. `assigned` has the
+    /// distant label of every span.
     ///
     /// # Errors
     /// When no epoch is inside the window.
@@ -78,14 +66,14 @@ impl<'a> BlockWise<'a> {
         columns: &Columns,
         assigned: &'a [LabelId],
         window: Window,
-        wanted: Wanted<'a>,
+        with_margins: bool,
     ) -> Result<Self, MetricsError> {
         let inside = columns.within(window.range(columns.n_epochs()));
         if inside.n_epochs() == 0 {
             return Err(MetricsError::EmptyWindow { window, epochs: columns.n_epochs() });
         }
         let n = assigned.len();
-        let (columns, window, epochs) = if wanted == Wanted::MetricsAndMargins {
+        let (columns, window, epochs) = if with_margins {
             (columns.clone(), window, (0..columns.n_epochs()).map(|_| Vec::with_capacity(n)).collect())
         } else {
             let all = Window { first: 1, last: u32::MAX };
@@ -96,7 +84,7 @@ impl<'a> BlockWise<'a> {
         let block_bytes = (n.saturating_mul(bytes_per_span) / BLOCKS).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
         let spans_per_block = (block_bytes / bytes_per_span).max(1);
         let metrics = Metrics::default();
-        Ok(Self { columns, assigned, window, wanted, spans_per_block, asked: 0, taken: 0, metrics, margins })
+        Ok(Self { columns, assigned, window, spans_per_block, asked: 0, taken: 0, metrics, margins })
     }
 
     /// The parts of the file that hold the next block; `None` after the last block.
@@ -112,20 +100,9 @@ impl<'a> BlockWise<'a> {
     /// # Errors
     /// When there are fewer bytes than asked for.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), BlockError> {
-        let spans = self.block(self.taken);
+        let (spans, run, metrics) = self.compute(bytes)?;
+        self.metrics.append(metrics, self.assigned.len());
         let assigned = self.assigned.get(spans.clone()).unwrap_or_default();
-        let run = self.columns.run_of(spans.len(), bytes)?;
-        let metrics = Metrics::compute(&run, assigned, self.window)?;
-        match self.wanted {
-            Wanted::Aum => self.metrics.append(metrics.aum_only(), self.assigned.len()),
-            Wanted::Metrics | Wanted::MetricsAndMargins => self.metrics.append(metrics, self.assigned.len()),
-            Wanted::MetricsOf(kept) => {
-                let within = |end: usize| kept.partition_point(|&span| (span as usize) < end);
-                let of_block = kept.get(within(spans.start)..within(spans.end)).unwrap_or_default();
-                let rows = of_block.iter().map(|&span| span as usize - spans.start);
-                self.metrics.append(metrics.only(rows), kept.len());
-            }
-        }
         for (margins, epoch) in self.margins.epochs.iter_mut().zip(&run.epochs) {
             epoch.append_margins(assigned, margins);
         }
@@ -133,27 +110,42 @@ impl<'a> BlockWise<'a> {
         Ok(())
     }
 
+    /// The same as [`take`](Self::take), but returns the spans of the block and their metrics, and keeps nothing.
+    ///
+    /// # Errors
+    /// When there are fewer bytes than asked for.
+    pub fn block_metrics(&mut self, bytes: &[u8]) -> Result<(Range<usize>, Metrics), BlockError> {
+        let (spans, _, metrics) = self.compute(bytes)?;
+        self.taken = spans.end;
+        Ok((spans, metrics))
+    }
+
+    /// Goes on with this span. All blocks that were asked for must have been taken.
+    pub fn skip_to(&mut self, span: usize) {
+        (self.asked, self.taken) = (span, span);
+    }
+
+    /// Computes the next block.
+    fn compute(&self, bytes: &[u8]) -> Result<(Range<usize>, Run, Metrics), BlockError> {
+        let spans = self.block(self.taken);
+        let run = self.columns.run_of(spans.len(), bytes)?;
+        let metrics = Metrics::compute(&run, self.assigned.get(spans.clone()).unwrap_or_default(), self.window)?;
+        Ok((spans, run, metrics))
+    }
+
     /// Share of the run that has been taken, 0 to 1.
     pub fn progress(&self) -> f32 {
         self.taken as f32 / self.assigned.len().max(1) as f32
     }
 
-    /// Returns what was wanted.
+    /// Returns the metrics of all spans, and the margins of every epoch if they were wanted.
     pub fn finish(self) -> (Metrics, Margins) {
         (self.metrics, self.margins)
     }
 
-    /// The next block, if all spans before `start` are done.
     fn block(&self, start: usize) -> Range<usize> {
-        let n = self.assigned.len();
-        let start = match self.wanted {
-            Wanted::MetricsOf(kept) => {
-                let next = kept.get(kept.partition_point(|&span| (span as usize) < start));
-                next.map_or(n, |&span| (span as usize).min(n))
-            }
-            _ => start,
-        };
-        start..(start + self.spans_per_block).min(n)
+        let start = start.min(self.assigned.len());
+        start..(start + self.spans_per_block).min(self.assigned.len())
     }
 }
 
@@ -207,12 +199,12 @@ mod tests {
             Settings::automatic(&dynamics, &assigned),
             "the positives alone choose the window"
         );
-        for (window, wanted) in [
-            (Window { first: 2, last: 3 }, Wanted::MetricsAndMargins),
-            (Window { first: 2, last: 3 }, Wanted::Metrics),
-            (Window { first: 0, last: 9 }, Wanted::Metrics),
+        for (window, with_margins) in [
+            (Window { first: 2, last: 3 }, true),
+            (Window { first: 2, last: 3 }, false),
+            (Window { first: 0, last: 9 }, false),
         ] {
-            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, wanted).unwrap();
+            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, with_margins).unwrap();
             // Many short blocks; the last one is shorter than the others.
             reading.spans_per_block = 50;
             let mut due = std::collections::VecDeque::new();
@@ -242,7 +234,7 @@ mod tests {
             assert!(metrics.is_flagged(7));
             for (span, &label) in assigned.iter().enumerate() {
                 let found = margins.of(span as u32);
-                assert_eq!(found.len(), if wanted == Wanted::MetricsAndMargins { 4 } else { 0 });
+                assert_eq!(found.len(), if with_margins { 4 } else { 0 });
                 for (found, expected) in found.into_iter().zip(&dynamics.run.epochs) {
                     let expected = f16::from_f32(expected.margin(span, label)).to_f32();
                     assert!(found == expected || found.is_nan() && expected.is_nan(), "{span}: {found} {expected}");
@@ -258,42 +250,32 @@ mod tests {
                 assert_eq!(judge.under(&settings).decide(span), expected.under(&settings).decide(span));
             }
         }
-        let outside = BlockWise::new(&scanned.columns, &assigned, Window { first: 5, last: 6 }, Wanted::Metrics);
+        let outside = BlockWise::new(&scanned.columns, &assigned, Window { first: 5, last: 6 }, true);
         assert!(matches!(outside, Err(MetricsError::EmptyWindow { epochs: 4, .. })));
     }
     #[test]
-    fn only_what_is_wanted_is_kept() {
+    fn blocks_can_be_skipped() {
         let dynamics = example();
         let bytes = dyn_file::write(&dynamics);
         let mut scan = Scan::new(bytes.len() as u64);
         scan.feed(&bytes).unwrap();
         let scanned = scan.finish().unwrap();
         let assigned = dynamics.corpus.dense_labels(&dynamics.span_index().unwrap());
-        let (window, n) = (Window { first: 2, last: 3 }, assigned.len() as SpanId);
+        let (window, n) = (Window { first: 2, last: 3 }, assigned.len());
         let whole = Metrics::compute(&dynamics.run, &assigned, window).unwrap();
-        let read = |wanted| {
-            let mut reading = BlockWise::new(&scanned.columns, &assigned, window, wanted).unwrap();
-            reading.spans_per_block = 50;
-            while let Some(ranges) = reading.ask() {
-                let own = ranges.iter().flat_map(|r| &bytes[r.start as usize..r.end as usize]);
-                reading.take(&own.copied().collect::<Vec<_>>()).unwrap();
-            }
-            reading.finish().0
-        };
-        let aum = read(Wanted::Aum);
-        assert_eq!(bits(&aum.aum), bits(&whole.aum));
-        assert!(!aum.has_probabilities() && aum.correctness.is_empty());
-        let all: Vec<SpanId> = (0..n).collect();
-        for kept in [&all[..], &[], &[0, 3, 49, 50, 51, 212, n - 1], &[7], &[260, n, n + 9]] {
-            let expected = whole.only(kept.iter().map(|&span| span as usize));
-            let found = read(Wanted::MetricsOf(kept));
-            assert_eq!(bits(&found.aum), bits(&expected.aum), "{kept:?}");
-            assert_eq!(bits(&found.confidence), bits(&expected.confidence), "{kept:?}");
-            assert_eq!(found.alternative, expected.alternative, "{kept:?}");
-        }
-        // Blocks without wanted spans are not read.
-        let mut reading = BlockWise::new(&scanned.columns, &assigned, window, Wanted::MetricsOf(&[7, 290])).unwrap();
+        let mut reading = BlockWise::new(&scanned.columns, &assigned, window, false).unwrap();
         reading.spans_per_block = 50;
-        assert_eq!(std::iter::from_fn(|| reading.ask()).count(), 2);
+        let mut block_from = |span: usize| {
+            reading.skip_to(span);
+            let own = reading.ask()?.into_iter().flat_map(|r| bytes[r.start as usize..r.end as usize].to_vec());
+            Some(reading.block_metrics(&own.collect::<Vec<_>>()).unwrap())
+        };
+        for start in [0, 50, 7, 260, n - 1] {
+            let (spans, metrics) = block_from(start).unwrap();
+            assert_eq!(spans, start..(start + 50).min(n));
+            assert_eq!(bits(&metrics.aum), bits(&whole.aum[spans.clone()]));
+            assert_eq!(metrics.alternative, whole.alternative[spans]);
+        }
+        assert_eq!([block_from(n), block_from(n + 9)], [None, None]);
     }
 }

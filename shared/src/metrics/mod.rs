@@ -232,28 +232,6 @@ impl Metrics {
         self.aum.iter().filter(|a| a.is_nan()).count()
     }
 
-    /// Keeps AUM only.
-    pub(crate) fn aum_only(self) -> Self {
-        Self { aum: self.aum, ..Self::default() }
-    }
-
-    /// Keeps these spans only, in this order.
-    pub(crate) fn only(&self, spans: impl Iterator<Item = usize> + Clone) -> Self {
-        fn of<T: Copy>(column: &[T], spans: impl Iterator<Item = usize>) -> Vec<T> {
-            spans.filter_map(|span| column.get(span)).copied().collect()
-        }
-        Self {
-            aum: of(&self.aum, spans.clone()),
-            confidence: of(&self.confidence, spans.clone()),
-            variability: of(&self.variability, spans.clone()),
-            correctness: of(&self.correctness, spans.clone()),
-            forgetting: of(&self.forgetting, spans.clone()),
-            alternative: of(&self.alternative, spans.clone()),
-            alternative_probability: of(&self.alternative_probability, spans.clone()),
-            trust: of(&self.trust, spans),
-        }
-    }
-
     /// Appends the spans of the next block of the same run. `total` is the number of spans in all blocks.
     pub(crate) fn append(&mut self, block: Self, total: usize) {
         fn add<T>(column: &mut Vec<T>, block: Vec<T>, total: usize) {

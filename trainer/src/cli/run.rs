@@ -142,6 +142,9 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
                     console::note(format_args!("`{list}` in {file} overrides --{option}"));
                 }
             }
+            if args.cleaning.keep_overlaps {
+                sweep.keep_overlaps();
+            }
             sweep
         }
         None => {

@@ -13,8 +13,8 @@ use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 use shared::detection::judge::{Judge, JudgeError};
 use shared::detection::threshold::{Metric, Settings};
-use shared::metrics::block_wise::{BlockWise, Wanted};
-use shared::metrics::{Metrics, Window};
+use shared::metrics::block_wise::BlockWise;
+use shared::metrics::{Metrics, Prediction, Window};
 use shared::recording::dyn_file::{Columns, Scan, Scanned};
 use shared::recording::dynamics::{Dynamics, Run};
 
@@ -79,7 +79,7 @@ impl Recording {
     pub fn judge(&self, window: Window, metric: Metric) -> Result<Judge> {
         let index = self.dynamics.span_index().map_err(JudgeError::from)?;
         let assigned = self.dynamics.corpus.dense_labels(&index);
-        let metrics = self.metrics(&assigned, window, Wanted::Metrics)?;
+        let metrics = self.metrics(&assigned, window)?;
         Ok(Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics)?)
     }
 
@@ -96,7 +96,7 @@ impl Recording {
         }
         let index = self.dynamics.span_index().map_err(JudgeError::from)?;
         let assigned = self.dynamics.corpus.dense_labels(&index);
-        let metrics = self.metrics(&assigned, window, Wanted::Aum)?;
+        let metrics = Metrics { aum: self.aum(&assigned, window)?, ..Metrics::default() };
         let mut judge = Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics)?;
         let judgement = judge.under(&decisions.settings);
         let by_hand = decisions.overrides.iter().filter_map(|(span, _)| judge.index.id(*span));
@@ -104,14 +104,47 @@ impl Recording {
         spans.extend(by_hand);
         spans.sort_unstable();
         spans.dedup();
-        let metrics = self.metrics(&judge.assigned, window, Wanted::MetricsOf(&spans))?;
-        judge.add_predictions(&spans, &metrics);
+        let predictions = self.predictions(&judge.assigned, window, &spans)?;
+        judge.add_predictions(predictions);
         Ok(judge)
     }
 
-    /// Computes the metrics over a window.
-    fn metrics(&self, assigned: &[LabelId], window: Window, wanted: Wanted) -> Result<Metrics> {
-        let mut reading = BlockWise::new(&self.columns, assigned, window, wanted).map_err(JudgeError::from)?;
+    /// Computes AUM of all spans over a window.
+    fn aum(&self, assigned: &[LabelId], window: Window) -> Result<Vec<f32>> {
+        let mut reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
+        let (mut aum, mut bytes) = (Vec::with_capacity(assigned.len()), Vec::new());
+        while let Some((_, metrics)) = self.next_block(&mut reading, &mut bytes)? {
+            aum.extend(metrics.aum);
+        }
+        Ok(aum)
+    }
+
+    /// Computes the predictions for some spans over a window. `spans` must be in ascending order.
+    fn predictions(&self, assigned: &[LabelId], window: Window, spans: &[SpanId]) -> Result<Vec<(SpanId, Prediction)>> {
+        let mut reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
+        let (mut found, mut bytes, mut rest) = (Vec::with_capacity(spans.len()), Vec::new(), spans);
+        while let Some(&next) = rest.first() {
+            reading.skip_to(next as usize);
+            let Some((block, metrics)) = self.next_block(&mut reading, &mut bytes)? else { break };
+            let (own, later) = rest.split_at(rest.partition_point(|&span| (span as usize) < block.end));
+            let prediction =
+                |&span: &SpanId| Some((span, metrics.prediction((span as usize).checked_sub(block.start)?)?));
+            found.extend(own.iter().filter_map(prediction));
+            rest = later;
+        }
+        Ok(found)
+    }
+
+    /// Reads the next block of spans; `None` after the last block.
+    fn next_block(&self, reading: &mut BlockWise, bytes: &mut Vec<u8>) -> Result<Option<(Range<usize>, Metrics)>> {
+        let Some(parts) = reading.ask() else { return Ok(None) };
+        self.read(&parts, bytes)?;
+        reading.block_metrics(bytes).map(Some).with_context(|| self.path.display().to_string())
+    }
+
+    /// Computes the metrics of all spans over a window.
+    fn metrics(&self, assigned: &[LabelId], window: Window) -> Result<Metrics> {
+        let mut reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
         let mut bytes = Vec::new();
         while let Some(parts) = reading.ask() {
             self.read(&parts, &mut bytes)?;

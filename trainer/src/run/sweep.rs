@@ -216,6 +216,13 @@ impl Sweep {
         Self::lists_of(option).iter().copied().filter(|list| is_left_out(list)).collect()
     }
 
+    /// Keeps overlaps in every combination, unless the file lists what to try.
+    pub fn keep_overlaps(&mut self) {
+        if self.keep_overlaps.is_empty() {
+            self.keep_overlaps.push(true);
+        }
+    }
+
     /// Returns whether windows other than the one of the settings are tried.
     pub fn varies_windows(&self) -> bool {
         !self.windows.is_empty()
@@ -499,6 +506,10 @@ mod tests {
         let of = |s: &Settings| (s.metric, s.overlap_suppression, s.relabel_probability);
         let expected = [(Metric::Trust, false, 0.8), (Metric::Aum, true, 0.5)];
         assert_eq!(all.iter().map(of).collect::<Vec<_>>(), expected);
+        let mut with_overlaps = read("[sweep]\nmetrics = [\"trust\", \"aum\"]").unwrap();
+        with_overlaps.keep_overlaps();
+        let all = with_overlaps.combinations(&by_trust);
+        assert_eq!(all.iter().map(|s| s.overlap_suppression).collect::<Vec<_>>(), [false; 2]);
         // The paper's own settings for its own metric stay.
         let all = read("[sweep]\nmetrics = [\"aum\"]").unwrap().combinations(&Settings::paper());
         assert_eq!(all, [Settings::paper()]);
