@@ -155,7 +155,7 @@ mod tests {
     use crate::detection::judge::Judge;
     use crate::detection::threshold::{Metric, Settings};
     use crate::formats::dynclean_json;
-    use crate::recording::dyn_file::{self, Scan};
+    use crate::recording::dyn_file::{self, Scan, Scanned};
     use crate::recording::dynamics::{Dynamics, EpochLogits, Precision};
 
     /// Some hundred spans, four epochs, three types. The logits of two spans are not finite.
@@ -182,6 +182,14 @@ mod tests {
         dynamics
     }
 
+    /// The bytes of a file, and what is known of it without the main run.
+    fn written(dynamics: &Dynamics) -> (Vec<u8>, Scanned) {
+        let bytes = dyn_file::write(dynamics);
+        let mut scan = Scan::new(bytes.len() as u64);
+        scan.feed(&bytes).unwrap();
+        (bytes, scan.finish().unwrap())
+    }
+
     fn bits(column: &[f32]) -> Vec<u32> {
         column.iter().map(|v| v.to_bits()).collect()
     }
@@ -189,10 +197,7 @@ mod tests {
     #[test]
     fn blocks_give_what_the_whole_run_gives() {
         let dynamics = example();
-        let bytes = dyn_file::write(&dynamics);
-        let mut scan = Scan::new(bytes.len() as u64);
-        scan.feed(&bytes).unwrap();
-        let scanned = scan.finish().unwrap();
+        let (bytes, scanned) = written(&dynamics);
         let assigned = dynamics.corpus.dense_labels(&dynamics.span_index().unwrap());
         assert_eq!(
             Settings::automatic(&scanned.dynamics, &scanned.positives),
@@ -256,10 +261,7 @@ mod tests {
     #[test]
     fn blocks_can_be_skipped() {
         let dynamics = example();
-        let bytes = dyn_file::write(&dynamics);
-        let mut scan = Scan::new(bytes.len() as u64);
-        scan.feed(&bytes).unwrap();
-        let scanned = scan.finish().unwrap();
+        let (bytes, scanned) = written(&dynamics);
         let assigned = dynamics.corpus.dense_labels(&dynamics.span_index().unwrap());
         let (window, n) = (Window { first: 2, last: 3 }, assigned.len());
         let whole = Metrics::compute(&dynamics.run, &assigned, window).unwrap();
