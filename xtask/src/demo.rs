@@ -39,8 +39,8 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
         demo.arg(layout.dist()).arg("--out").arg(layout.shown(&folder).to_string()).current_dir(&layout.root);
         demo
     };
-    // Both builds end with a part that uses one core only. They end together if the page gets fewer of the cores, because
-    // the trainer has twice as much to compile.
+    // Both builds end with a part that uses one core only. They end together if the page gets fewer of the cores,
+    // because the trainer has twice as much to compile.
     thread::scope(|scope| {
         // Not `trainer.log`: the step at the end removes that.
         let log = layout.logs().join("trainer-and-run.log");

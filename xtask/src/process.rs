@@ -77,8 +77,8 @@ fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Returns a command for `program` that leaves most of the cores to whatever else is at work. Where there is no `nice`, it
-/// is an ordinary command.
+/// Returns a command for `program` that leaves most of the cores to whatever else is at work. Where there is no
+/// `nice`, it is an ordinary command.
 pub fn in_background(program: &str) -> Command {
     match find("nice") {
         Some(nice) => {

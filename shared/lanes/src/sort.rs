@@ -5,8 +5,8 @@
 const BUCKET_BITS: u32 = 16;
 /// Buckets with at most this many ids use insertion sort.
 const FEW: usize = 64;
-/// Buckets with more ids are split first, which is slower. Nearly all spans of a corpus can be in one bucket, and pairs of
-/// key and id for all of them would take four times the memory of the result.
+/// Buckets with more ids are split first, which is slower. Nearly all spans of a corpus can be in one bucket, and
+/// pairs of key and id for all of them would take four times the memory of the result.
 const LONG: usize = if cfg!(test) { 1_000 } else { 1 << 24 };
 
 /// Sorts those of `ids` whose value is a number, by (value, id) in ascending order. `ids` must be in ascending
@@ -79,6 +79,7 @@ impl Room {
     /// Sorts ascending ids by keys of 16 bits. Ties keep their order.
     #[inline(always)]
     fn sort(&mut self, ids: &mut [u32], key: impl Fn(u32) -> u32) {
+        // Without a split, the first part is everything and the others are empty.
         let is_long = ids.len() > LONG;
         let ends = if is_long { split(ids, |id| key(id) >> 8) } else { [ids.len() as u32; 256] };
         let mut start = 0;

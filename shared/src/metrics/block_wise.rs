@@ -122,6 +122,7 @@ impl<'a> BlockWise<'a> {
 
     /// Goes on with this span. All blocks that were asked for must have been taken.
     pub fn skip_to(&mut self, span: usize) {
+        let span = span.min(self.assigned.len());
         (self.asked, self.taken) = (span, span);
     }
 
@@ -144,7 +145,6 @@ impl<'a> BlockWise<'a> {
     }
 
     fn block(&self, start: usize) -> Range<usize> {
-        let start = start.min(self.assigned.len());
         start..(start + self.spans_per_block).min(self.assigned.len())
     }
 }

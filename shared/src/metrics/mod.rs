@@ -254,7 +254,8 @@ impl Metrics {
 /// Mean predicted distribution of one span: for every label, `O` first, its mean probability over the epochs of
 /// the window. NaN if a logit of the span is not finite; empty if only margins are known.
 ///
-/// [`Prediction::label`] is its argmax and [`Prediction::probability`] its maximum, bit by bit. The distribution is not a column of [`Metrics`], because it would double its size.
+/// [`Prediction::label`] is its argmax and [`Prediction::probability`] its maximum, bit by bit. The distribution is
+/// not a column of [`Metrics`], because it would double its size.
 ///
 /// # Errors
 /// When no epoch is inside the window, or the span does not exist.

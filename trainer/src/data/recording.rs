@@ -77,9 +77,19 @@ impl Recording {
     /// When no epoch is inside the window, the metric needs probabilities that are not known, there are too many spans
     /// to number, or the file became shorter since it was opened.
     pub fn judge(&self, window: Window, metric: Metric) -> Result<Judge> {
+        self.judge_with(window, metric, |assigned| self.metrics(assigned, window))
+    }
+
+    /// Judges the spans by the metrics that `metrics` returns for their distant labels.
+    fn judge_with(
+        &self,
+        window: Window,
+        metric: Metric,
+        metrics: impl FnOnce(&[LabelId]) -> Result<Metrics>,
+    ) -> Result<Judge> {
         let index = self.dynamics.span_index().map_err(JudgeError::from)?;
         let assigned = self.dynamics.corpus.dense_labels(&index);
-        let metrics = self.metrics(&assigned, window)?;
+        let metrics = metrics(&assigned)?;
         Ok(Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics)?)
     }
 
@@ -94,10 +104,8 @@ impl Recording {
         if metric == Metric::Confidence {
             return self.judge(window, metric);
         }
-        let index = self.dynamics.span_index().map_err(JudgeError::from)?;
-        let assigned = self.dynamics.corpus.dense_labels(&index);
-        let metrics = Metrics { aum: self.aum(&assigned, window)?, ..Metrics::default() };
-        let mut judge = Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics)?;
+        let aum_only = |assigned: &[LabelId]| Ok(Metrics { aum: self.aum(assigned, window)?, ..Metrics::default() });
+        let mut judge = self.judge_with(window, metric, aum_only)?;
         let judgement = judge.under(&decisions.settings);
         let by_hand = decisions.overrides.iter().filter_map(|(span, _)| judge.index.id(*span));
         let mut spans: Vec<SpanId> = Side::BOTH.iter().flat_map(|&side| judgement.changed(side).into_owned()).collect();
