@@ -29,8 +29,8 @@ use shared::evaluation::quality::curve;
 use shared::formats::{self, Content, Document, WriteOptions};
 use shared::metrics::{Metrics, Window};
 use shared::recording::dynamics::Dynamics;
-use shared::report;
 use shared::report::histogram::{Histogram, common_range, range_of};
+use shared::report::{self, Content};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -771,10 +771,10 @@ impl Session {
         match what {
             Export::Decisions => Ok(Exported::text("decisions.json", decisions.to_json())),
             Export::Report => {
-                let (dynamics, judge) = (&self.recording.dynamics, &self.judge);
+                let content = Content::new(&self.recording.dynamics, &self.judge, &decisions);
                 // The file has no test scores. They are in the trainer's report.
-                let input = report::Input { dynamics, judge, decisions: &decisions, outcome: None };
-                Ok(Exported::text("report.html", report::html(&input).map_err(|e| e.to_string())?))
+                let html = content.map_err(|e| e.to_string())?.html(None).map_err(|e| e.to_string())?;
+                Ok(Exported::text("report.html", html))
             }
             Export::Provenance => {
                 let json = provenance::json(&self.recording.dynamics.corpus, &self.judge, &decisions, &decided()?);

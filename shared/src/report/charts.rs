@@ -3,32 +3,34 @@
 use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
-use super::histogram::{Histogram, range_of};
+use super::content::MapCells;
+use super::histogram::Histogram;
+use super::outcome::{Course, CourseEpoch};
 use super::paper::Paper;
-use super::{Course, CourseEpoch, ReportError};
-use crate::corpus::decision::Side;
-use crate::detection::judge::Judge;
-use crate::detection::ranking::Ascending;
 use crate::detection::threshold::Metric;
 use crate::evaluation::quality::CurvePoint;
 use crate::ln::ln;
 
 const SIZE: (u32, u32) = (480, 300);
-const BINS: usize = 60;
 /// Colours of Okabe & Ito; colour-blind people can tell them apart.
 const REAL: RGBColor = RGBColor(0, 114, 178);
 const SAMPLES: RGBColor = RGBColor(213, 94, 0);
 const INK: RGBColor = RGBColor(28, 30, 33);
 const GRID: RGBColor = RGBColor(227, 229, 232);
 
-fn failed<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> ReportError {
-    ReportError::Chart(error.to_string())
+/// A chart could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot draw a chart: {0}")]
+pub struct ChartError(String);
+
+fn failed<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> ChartError {
+    ChartError(error.to_string())
 }
 
 /// Lets `body` draw on a canvas of plotters; returns an `<svg>` element.
 fn draw(
-    body: impl FnOnce(&DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), ReportError>,
-) -> Result<String, ReportError> {
+    body: impl FnOnce(&DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), ChartError>,
+) -> Result<String, ChartError> {
     let mut svg = String::new();
     {
         let area = Paper(SVGBackend::with_string(&mut svg, SIZE)).into_drawing_area();
@@ -55,7 +57,7 @@ fn mesh<X, Y>(
     x: &str,
     y: &str,
     y_label: &dyn Fn(&f32) -> String,
-) -> Result<(), ReportError>
+) -> Result<(), ChartError>
 where
     X: Ranged<ValueType = f32> + plotters::coord::ranged1d::ValueFormatter<f32>,
     Y: Ranged<ValueType = f32> + plotters::coord::ranged1d::ValueFormatter<f32>,
@@ -78,12 +80,11 @@ where
 pub fn histogram(
     title: &str,
     metric: Metric,
-    real: Ascending,
-    samples: &[f32],
+    real: &Histogram,
+    samples: &Histogram,
     threshold: f32,
-) -> Result<String, ReportError> {
-    let (low, high) = range_of(metric, real, samples);
-    let (real, samples) = (Histogram::of_ranked(real, low, high, BINS), Histogram::new(samples, low, high, BINS));
+) -> Result<String, ChartError> {
+    let (low, high) = (real.low, real.high);
     // The scale is logarithmic; the factor leaves room above the bars for the legend.
     let top = real.highest().max(samples.highest()).max(1) as f32 * 20.0;
     draw(|area| {
@@ -98,12 +99,12 @@ pub fn histogram(
             "spans",
             &|n: &f32| format!("{n:.0}"),
         )?;
-        let bars = (0..BINS).filter(|&b| real.counts[b] > 0).map(|b| {
-            Rectangle::new([(real.edge(b), 0.5), (real.edge(b + 1), real.counts[b] as f32)], REAL.mix(0.55).filled())
+        let bars = (0..).zip(&real.counts).filter(|&(_, &n)| n > 0).map(|(b, &n)| {
+            Rectangle::new([(real.edge(b), 0.5), (real.edge(b + 1), n as f32)], REAL.mix(0.55).filled())
         });
         chart.draw_series(bars).map_err(failed)?;
-        let outline = (0..BINS).flat_map(|b| {
-            let count = (samples.counts[b] as f32).max(0.5);
+        let outline = (0..).zip(&samples.counts).flat_map(|(b, &n)| {
+            let count = (n as f32).max(0.5);
             [(samples.edge(b), count), (samples.edge(b + 1), count)]
         });
         chart.draw_series(LineSeries::new(outline, SAMPLES.stroke_width(2))).map_err(failed)?;
@@ -117,7 +118,7 @@ pub fn histogram(
 }
 
 /// Draws the legend. It is drawn by hand, because the legend of plotters measures text with the document.
-fn legend(area: &DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), ReportError> {
+fn legend(area: &DrawingArea<Paper, plotters::coord::Shift>) -> Result<(), ChartError> {
     const LEFT: i32 = 356;
     let font = ("sans-serif", 12).into_font().color(&INK);
     let swatch = |y: i32| [(LEFT, y - 4), (LEFT + 12, y + 4)];
@@ -135,7 +136,7 @@ pub fn courses(
     y: &str,
     courses: &[Course],
     value: impl Fn(&CourseEpoch) -> Option<f64>,
-) -> Result<String, ReportError> {
+) -> Result<String, ChartError> {
     /// A third colour of Okabe & Ito; the report has no more than three trainings.
     const THIRD: RGBColor = RGBColor(0, 158, 115);
     let colours = [REAL, SAMPLES, THIRD];
@@ -194,7 +195,7 @@ pub fn courses(
 }
 
 /// Precision over recall for all thresholds, with the threshold in force marked.
-pub fn precision_recall(title: &str, points: &[CurvePoint], threshold: f32) -> Result<String, ReportError> {
+pub fn precision_recall(title: &str, points: &[CurvePoint], threshold: f32) -> Result<String, ChartError> {
     draw(|area| {
         let mut chart = frame(area, title).build_cartesian_2d(0f32..1f32, 0f32..1f32).map_err(failed)?;
         mesh(&mut chart, "recall", "precision", &|p: &f32| format!("{p:.1}"))?;
@@ -209,25 +210,18 @@ pub fn precision_recall(title: &str, points: &[CurvePoint], threshold: f32) -> R
 }
 
 /// Data map of one side: variability × confidence, as a grid of cells.
-pub fn data_map(title: &str, judge: &Judge, side: Side) -> Result<String, ReportError> {
-    const COLUMNS: usize = 50;
-    const ROWS: usize = 40;
-    /// Largest possible standard deviation of values in 0..=1.
-    const WIDEST: f32 = 0.5;
-    let mut cells = vec![0u32; COLUMNS * ROWS];
-    for &span in judge.ranked(side).spans() {
-        let (c, v) = (judge.metrics.confidence[span as usize], judge.metrics.variability[span as usize]);
-        let column = ((v / WIDEST * COLUMNS as f32) as usize).min(COLUMNS - 1);
-        let row = ((c * ROWS as f32) as usize).min(ROWS - 1);
-        cells[row * COLUMNS + column] += 1;
-    }
+pub fn data_map(title: &str, cells: &MapCells) -> Result<String, ChartError> {
+    const WIDEST: f32 = MapCells::WIDEST;
+    const COLUMNS: usize = MapCells::COLUMNS;
+    let rows = MapCells::ROWS as f32;
+    let cells = &cells.counts;
     let highest = cells.iter().copied().max().unwrap_or(0).max(1) as f32;
     draw(|area| {
         let mut chart = frame(area, title).build_cartesian_2d(0f32..WIDEST, 0f32..1f32).map_err(failed)?;
         mesh(&mut chart, "variability", "confidence", &|c: &f32| format!("{c:.1}"))?;
         let filled = cells.iter().enumerate().filter(|&(_, &n)| n > 0).map(|(i, &n)| {
             let (x, y) = ((i % COLUMNS) as f32, (i / COLUMNS) as f32);
-            let corner = |x: f32, y: f32| (x / COLUMNS as f32 * WIDEST, y / ROWS as f32);
+            let corner = |x: f32, y: f32| (x / COLUMNS as f32 * WIDEST, y / rows);
             // Shades from 0.15, so that a single span is visible, to 1.
             let shade = 0.15 + 0.85 * f64::from(ln(1.0 + n as f32) / ln(1.0 + highest));
             Rectangle::new([corner(x, y), corner(x + 1.0, y + 1.0)], REAL.mix(shade).filled())

@@ -1,10 +1,12 @@
 //! Histograms over a fixed range, for the page and the report.
 
+use serde::{Deserialize, Serialize};
+
 use crate::detection::ranking::Ascending;
 use crate::detection::threshold::Metric;
 
 /// Counts in bins of equal width over `low..high`. Values outside the range go to the first or the last bin.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
     /// Left edge of the first bin.
     pub low: f32,
