@@ -20,8 +20,10 @@ try {
   const program = await import(url(js));
   await program.default({ module_or_path: url(wasm) });
   document.getElementById("starting")?.remove();
-  program.start(url(js), url("worker.js"));
-  keepForOffline([url("."), url(js), url(wasm), url("start.js"), url("worker.js")]);
+  // The name of the program's file changes with every version. Its other part has a constant name.
+  program.start(url(js), url("worker.js"), url(`exporter.js?of=${js}`));
+  const others = ["start.js", "worker.js", "exporter.js", "exporter_bg.wasm"].map(url);
+  keepForOffline([url("."), url(js), url(wasm), ...others]);
 } catch (error) {
   const message = document.getElementById("starting") ?? document.body.appendChild(document.createElement("p"));
   message.className = "stopped";

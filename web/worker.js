@@ -1,8 +1,19 @@
 // Runs the same program as the page. The page has already compiled the module and sends it here.
-const begin = async ({ data: [glue, module] }) => {
+const begin = async ({ data: [glue, module, exporter] }) => {
   removeEventListener("message", begin);
   const program = await import(glue);
   await program.default({ module_or_path: module });
+  let tries = 0;
+  // Loads the program that writes files. A browser may remember that an address could not be loaded, and a program that
+  // has stopped stays stopped. So every try has another address.
+  globalThis.loadExporter = async () => {
+    const address = new URL(exporter);
+    address.searchParams.set("try", ++tries);
+    const writer = await import(address.href);
+    const { search } = address;
+    await writer.default({ module_or_path: new URL(`exporter_bg.wasm${search}`, address) });
+    return writer;
+  };
   program.work();
 };
 addEventListener("message", begin);

@@ -18,7 +18,7 @@ use shared::metrics::Window;
 use shared::recording::dyn_file::{self, Scan};
 use shared::recording::dynamics::{Dynamics, EpochLogits, Precision, Run, RunInfo};
 use shared::recording::import::{self, Recording};
-use shared::report::Content;
+use shared::report::Findings;
 
 /// A parser under test.
 pub struct Parser {
@@ -122,8 +122,8 @@ fn everything_computes(dynamics: &Dynamics, judge: &Judge, settings: &Settings) 
     for format in Format::ALL {
         formats::write(&cleaned, &WriteOptions { format: Some(format), ..WriteOptions::default() });
     }
-    let content = Content::new(dynamics, judge, &decisions).expect("rules alone always resolve");
-    content.html(None).expect("a report can be made of every judge");
+    let findings = Findings::new(dynamics, judge, &decisions).expect("rules alone always resolve");
+    findings.html(None).expect("a report can be made of every judge");
 }
 
 /// Returns the bytes with the right checksum in every complete section.

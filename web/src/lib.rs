@@ -3,6 +3,7 @@
 
 mod address;
 mod download;
+mod exporter;
 mod form_cache;
 mod format;
 mod keys;
@@ -24,12 +25,13 @@ mod worker;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Shows the page. `glue` and `worker` are the addresses of the two scripts that a worker needs.
+/// Shows the page. The arguments are the addresses of the scripts that a worker needs: `exporter` is the program that
+/// writes files.
 #[wasm_bindgen]
-pub fn start(glue: String, worker: String) {
+pub fn start(glue: String, worker: String, exporter: String) {
     stop::show_panics();
     let app = state::App::new();
-    link::start(app, link::Scripts { glue, worker });
+    link::start(app, link::Scripts { glue, worker, exporter });
     leptos::mount::mount_to_body(move || {
         address::read(app);
         address::follow(app);

@@ -24,6 +24,8 @@ pub struct Scripts {
     pub glue: String,
     /// Address of our worker script.
     pub worker: String,
+    /// Address of the script of the program that writes files.
+    pub exporter: String,
 }
 
 /// Where a dynamics file comes from.
@@ -254,7 +256,8 @@ fn start_worker() {
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         on_message.forget();
         on_error.forget();
-        worker.post_message(&Array::of2(&link.scripts.glue.as_str().into(), &wasm_bindgen::module()))?;
+        let Scripts { glue, exporter, .. } = &link.scripts;
+        worker.post_message(&Array::of3(&glue.as_str().into(), &wasm_bindgen::module(), &exporter.as_str().into()))?;
         link.worker = Some(worker);
         Ok::<(), JsValue>(())
     });

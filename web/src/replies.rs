@@ -1,6 +1,6 @@
 //! What the worker sends to the page.
 
-use js_sys::{Array, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::DedicatedWorkerGlobalScope;
 
@@ -11,9 +11,13 @@ pub fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 
+/// Bytes as an attachment.
+pub fn attached(bytes: &[u8]) -> ArrayBuffer {
+    Uint8Array::from(bytes).buffer()
+}
+
 /// Sends a reply to the page, with bytes that move there.
-pub fn post(reply: &Reply, attachment: Option<Vec<u8>>) {
-    let buffer = attachment.map(|bytes| Uint8Array::from(bytes.as_slice()).buffer());
+pub fn post(reply: &Reply, buffer: Option<ArrayBuffer>) {
     let message = pack(reply, &buffer.as_ref().map_or(JsValue::NULL, JsValue::from));
     let head = Uint8Array::from(message.get(0)).buffer();
     let transfer = Array::of1(&head);

@@ -1,12 +1,12 @@
 //! An open file in the worker, and the answers to requests about it.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write as _};
 
 use explorer::bulk;
 use explorer::colour::Ground;
 use explorer::compare::Other;
 use explorer::density::{Cloud, Points};
+use explorer::export::Job;
 use explorer::filter::{Facts, Filter, Selection};
 use explorer::listing::{Column, Order};
 use explorer::matrix::Matrix;
@@ -26,13 +26,10 @@ use shared::detection::judgement::Judgement;
 use shared::detection::ranking::Ascending;
 use shared::detection::threshold::{Metric, Settings};
 use shared::evaluation::quality::curve;
-use shared::formats::{self, Content, Document, WriteOptions};
 use shared::metrics::{Metrics, Window};
 use shared::recording::dynamics::Dynamics;
 use shared::report::histogram::{Histogram, common_range, range_of};
-use shared::report::{self, Content};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+use shared::report::{self, Findings};
 
 use crate::form_cache::FormCache;
 use crate::protocol::{
@@ -57,19 +54,21 @@ const SAMPLE: usize = 10;
 const CURVE_POINTS: usize = 120;
 
 /// A file for download.
-pub struct Exported {
-    /// Proposed name.
-    pub name: String,
-    /// Content.
-    pub bytes: Vec<u8>,
-    /// Texts about information that the format cannot hold.
-    pub notes: Vec<String>,
-}
-
-impl Exported {
-    fn text(name: &str, text: String) -> Self {
-        Self { name: name.to_owned(), bytes: text.into_bytes(), notes: Vec::new() }
-    }
+pub enum Exported {
+    /// A short text.
+    Text {
+        /// Proposed name.
+        name: &'static str,
+        /// Content.
+        text: String,
+    },
+    /// A file that the page's second program writes.
+    Job {
+        /// Proposed name without extension.
+        stem: String,
+        /// What it writes.
+        job: Job,
+    },
 }
 
 /// A file that has been read but not judged.
@@ -763,32 +762,26 @@ impl Session {
         decisions
     }
 
-    /// Makes a file for download.
+    /// Makes a file for download, or says what is to be written.
     pub fn export(&self, what: Export) -> Result<Exported, String> {
         let labels = &self.recording.dynamics.corpus.labels;
         let decisions = self.decisions();
         let decided = || decisions.resolve(&self.judge, labels).map_err(|e| e.to_string());
         match what {
-            Export::Decisions => Ok(Exported::text("decisions.json", decisions.to_json())),
+            Export::Decisions => Ok(Exported::Text { name: "decisions.json", text: decisions.to_json() }),
             Export::Report => {
-                let content = Content::new(&self.recording.dynamics, &self.judge, &decisions);
-                // The file has no test scores. They are in the trainer's report.
-                let html = content.map_err(|e| e.to_string())?.html(None).map_err(|e| e.to_string())?;
-                Ok(Exported::text("report.html", html))
+                let findings = Findings::new(&self.recording.dynamics, &self.judge, &decisions);
+                let job = Job::Report(Box::new(findings.map_err(|e| e.to_string())?));
+                Ok(Exported::Job { stem: "report".to_owned(), job })
             }
             Export::Provenance => {
-                let json = provenance::json(&self.recording.dynamics.corpus, &self.judge, &decisions, &decided()?);
-                Ok(Exported::text("provenance.json", json))
+                let text = provenance::json(&self.recording.dynamics.corpus, &self.judge, &decisions, &decided()?);
+                Ok(Exported::Text { name: "provenance.json", text })
             }
             Export::Corpus(format) => {
                 let cleaned = clean(self.recording.dynamics.corpus.clone(), &self.judge, &decided()?);
-                let written = formats::write(&cleaned, &WriteOptions { format, ..WriteOptions::default() });
-                let (bytes, extension) = match written.content {
-                    Content::Text(text) => (text.into_bytes(), written.layout.extension()),
-                    // A folder: a browser can save it only as an archive.
-                    Content::Documents(documents) => (zipped(&documents)?, "zip"),
-                };
-                Ok(Exported { name: format!("{}-cleaned.{extension}", self.stem()), bytes, notes: written.notes })
+                let job = Job::Corpus(Box::new(cleaned.into()), format);
+                Ok(Exported::Job { stem: format!("{}-cleaned", self.stem()), job })
             }
         }
     }
@@ -812,19 +805,6 @@ fn probabilities(metrics: &Metrics, at: usize) -> Option<Probabilities> {
         confidence: *metrics.confidence.get(at)?,
         variability: *metrics.variability.get(at)?,
     })
-}
-
-/// Packs a brat folder into one file.
-fn zipped(documents: &[Document]) -> Result<Vec<u8>, String> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    for Document { name, text, annotations } in documents {
-        for (extension, content) in [("txt", text), ("ann", annotations)] {
-            zip.start_file(format!("{name}.{extension}"), options).map_err(|e| e.to_string())?;
-            zip.write_all(content.as_bytes()).map_err(|e| e.to_string())?;
-        }
-    }
-    Ok(zip.finish().map_err(|e| e.to_string())?.into_inner())
 }
 
 fn same_places(a: &MapQuery, b: &MapQuery) -> bool {

@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 
-use js_sys::Array;
+use js_sys::{Array, ArrayBuffer};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, MessageEvent, RequestInit, RequestMode, Response};
 
-use crate::protocol::{Look, Place, Reply, Request, unpack};
-use crate::replies::{post, scope};
+use crate::exporter::{self, Made};
+use crate::protocol::{Export, Look, Place, Reply, Request, unpack};
+use crate::replies::{attached, post, scope};
 use crate::session::{Exported, Session, Unjudged};
 use crate::source::Source;
 
@@ -65,12 +66,15 @@ async fn answer(request: Request, attachment: JsValue) {
         Request::Look(mut look) => {
             show_picture(&mut look);
             match with_session_async(async |session| session.look(*look).await).await {
-                Ok((seen, pixels)) => post(&Reply::Seen(Box::new(seen)), pixels),
+                Ok((seen, pixels)) => {
+                    post(&Reply::Seen(Box::new(seen)), pixels.as_deref().map(attached));
+                    exporter::load_early();
+                }
                 Err(reason) => post(&Reply::Failed(reason), None),
             }
         }
-        Request::Export(what) => match with_session(|session| session.export(what)) {
-            Ok(Exported { name, bytes, notes }) => post(&Reply::Exported { name, notes }, Some(bytes)),
+        Request::Export(what) => match export(what).await {
+            Ok((reply, bytes)) => post(&reply, Some(bytes)),
             Err(reason) => post(&Reply::Failed(reason), None),
         },
     }
@@ -83,7 +87,7 @@ fn show_picture(look: &mut Look) {
             && let Some((map, pixels)) = unjudged.picture(query)
         {
             look.map = None;
-            post(&Reply::Picture(map), Some(pixels));
+            post(&Reply::Picture(map), Some(attached(&pixels)));
         }
     });
 }
@@ -111,6 +115,17 @@ async fn with_session_async<T>(work: impl AsyncFnOnce(&mut Session) -> Result<T,
     let done = work(&mut session).await;
     SESSION.set(Some(session));
     done
+}
+
+async fn export(what: Export) -> Result<(Reply, ArrayBuffer), String> {
+    let (name, bytes, notes) = match with_session(|session| session.export(what))? {
+        Exported::Text { name, text } => (name.to_owned(), attached(text.as_bytes()), Vec::new()),
+        Exported::Job { stem, job } => {
+            let Made { bytes, extension, notes } = exporter::carry_out(job).await?;
+            (format!("{stem}.{extension}"), bytes, notes)
+        }
+    };
+    Ok((Reply::Exported { name, notes }, bytes))
 }
 
 /// Returns the name and the content of the file at a place.
@@ -188,6 +203,6 @@ async fn fetch(url: &str) -> Result<Blob, String> {
     JsFuture::from(response.blob().map_err(failed)?).await.map_err(failed)?.dyn_into().map_err(failed)
 }
 
-fn describe(error: &JsValue) -> String {
+pub fn describe(error: &JsValue) -> String {
     error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| String::from(e.message()))
 }

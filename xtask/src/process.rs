@@ -79,11 +79,11 @@ fn is_executable(path: &Path) -> bool {
 
 /// Returns a command for `program` that leaves most of the cores to whatever else is at work. Where there is no
 /// `nice`, it is an ordinary command.
-pub fn in_background(program: &str) -> Command {
+pub fn in_background(program: &OsStr) -> Command {
     match find("nice") {
         Some(nice) => {
             let mut command = Command::new(nice);
-            command.args(["-n", "5", program]);
+            command.args(["-n", "5"]).arg(program);
             command
         }
         None => Command::new(program),

@@ -8,6 +8,7 @@ pub mod bulk;
 pub mod colour;
 pub mod compare;
 pub mod density;
+pub mod export;
 pub mod filter;
 pub mod format;
 pub mod history;

@@ -3,7 +3,7 @@
 use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
-use super::content::MapCells;
+use super::findings::MapCells;
 use super::histogram::Histogram;
 use super::outcome::{Course, CourseEpoch};
 use super::paper::Paper;

@@ -1,9 +1,11 @@
-//! Writes the content of a report as an HTML page.
+//! Writes the findings of a report as an HTML page.
 
 use std::fmt::Write as _;
 
 use super::charts::{self, ChartError};
-use super::content::{Content, DecisionTexts, DictionaryEntries, Distribution, LISTED, MapCells, Quality, Suspicious};
+use super::findings::{
+    DecisionTexts, DictionaryEntries, Distribution, Findings, LISTED, MapCells, Quality, Suspicious,
+};
 use super::outcome::{Course, Outcome, TestScores, Tried};
 use crate::cleaning::{CleaningSummary, Override};
 use crate::detection::estimate::Estimate;
@@ -14,7 +16,7 @@ use crate::recording::dynamics::{Negatives, RunInfo};
 /// Titles of the two sides, negatives first.
 const SIDES: [&str; 2] = ["Negatives (O)", "Positives (entity types)"];
 
-impl Content {
+impl Findings {
     /// Builds the page. `outcome` is what a run adds.
     ///
     /// # Errors
@@ -61,17 +63,17 @@ background:#f4f5f6}pre{padding:12px;overflow-x:auto;border-radius:4px}pre.link{w
 font-variant-numeric:tabular-nums;margin:8px 0 0}.wide{overflow-x:auto}\
 @media print{body{max-width:none;padding:0}h2{break-after:avoid}tr,svg{break-inside:avoid}}";
 
-fn subtitle(content: &Content) -> String {
-    let info = &content.info;
+fn subtitle(findings: &Findings) -> String {
+    let info = &findings.info;
     let negatives = match info.negatives {
         Negatives::Top => "top",
         Negatives::All => "all",
     };
     format!(
         "{} sentences · {} candidate spans · {} epochs · encoder {} · seed {} · {negatives} negatives",
-        thousands(content.sentences),
-        thousands(content.spans),
-        content.epochs,
+        thousands(findings.sentences),
+        thousands(findings.spans),
+        findings.epochs,
         escape(last_part(&info.encoder)),
         info.seed
     )
@@ -247,11 +249,11 @@ fn threshold(t: &Threshold) -> String {
 }
 
 /// The estimates from the threshold samples or from trust; empty if neither side has an estimate.
-fn estimates(content: &Content) -> String {
-    if content.estimates.iter().all(Option::is_none) {
+fn estimates(findings: &Findings) -> String {
+    if findings.estimates.iter().all(Option::is_none) {
         return String::new();
     }
-    let how = if content.metric == Metric::Trust {
+    let how = if findings.metric == Metric::Trust {
         "The probabilities that labels are wrong, added up. The range says how far such sums were off on five corpora."
     } else {
         "From how the threshold samples, which are known to be wrong, spread beside the real spans. Wrong labels that \
@@ -262,7 +264,7 @@ fn estimates(content: &Content) -> String {
          class=\"wide\"><table><tr><th></th><th>judged wrong</th><th>caught</th><th>precision</th><th>wrong in all \
          (range)</th><th>missed</th></tr>"
     );
-    for (name, estimate) in ["negatives", "positives"].into_iter().zip(&content.estimates) {
+    for (name, estimate) in ["negatives", "positives"].into_iter().zip(&findings.estimates) {
         let Some(e): &Option<Estimate> = estimate else { continue };
         let whole = |value: f64| thousands(value.round() as u64);
         let (low, high) = e.wrong.interval;
@@ -279,7 +281,7 @@ fn estimates(content: &Content) -> String {
         );
     }
     out.push_str("</table></div>\n");
-    if let Some(capitals) = &content.capitals {
+    if let Some(capitals) = &findings.capitals {
         let _ = writeln!(out, "<p class=\"note\">How far the text counts: {capitals}.</p>");
     }
     out
@@ -354,17 +356,17 @@ fn curves(sides: &[Quality; 2], summary: &CleaningSummary) -> Result<String, Cha
     Ok(out + "</div>\n")
 }
 
-fn distributions(content: &Content) -> Result<String, ChartError> {
-    let metric = content.metric.name();
+fn distributions(findings: &Findings) -> Result<String, ChartError> {
+    let metric = findings.metric.name();
     let mut out = format!(
         "<h2>{metric} of real spans and threshold samples</h2><p class=\"note\">A low {metric} says that the model preferred \
          another label while it learned. Threshold samples are spans with a deliberately wrong label. The vertical \
          line is the threshold: spans to its left are judged wrong. Counts are on a logarithmic scale.</p>\
          <div class=\"pair\">",
     );
-    let sides = SIDES.into_iter().zip(&content.distributions).zip(thresholds(&content.summary));
+    let sides = SIDES.into_iter().zip(&findings.distributions).zip(thresholds(&findings.summary));
     for ((title, Distribution { real, samples }), threshold) in sides {
-        out.push_str(&charts::histogram(title, content.metric, real, samples, threshold)?);
+        out.push_str(&charts::histogram(title, findings.metric, real, samples, threshold)?);
     }
     Ok(out + "</div>\n")
 }

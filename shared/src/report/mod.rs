@@ -1,7 +1,7 @@
 //! The report: one self-contained HTML file. It needs neither JavaScript nor a network.
 
 mod charts;
-mod content;
+mod findings;
 pub mod histogram;
 mod html;
 mod outcome;
@@ -10,6 +10,6 @@ mod paper;
 mod tests;
 
 pub use charts::ChartError;
-pub use content::{Content, LINKED};
+pub use findings::{Findings, LINKED};
 pub use html::last_part;
 pub use outcome::{Course, CourseEpoch, Outcome, TestScores, Tried};

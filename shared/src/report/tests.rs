@@ -39,8 +39,8 @@ fn the_report_shows_figures_and_escapes_what_comes_from_files() {
         ],
     };
     let course = outcome.courses[0].clone();
-    let content = Content::new(&dynamics, &judge, &decisions).unwrap();
-    let page = content.html(Some(&outcome)).unwrap();
+    let findings = Findings::new(&dynamics, &judge, &decisions).unwrap();
+    let page = findings.html(Some(&outcome)).unwrap();
     assert!(!page.contains("<script"), "text from files must never be markup");
     assert!(page.contains("&lt;script&gt;") && page.contains("X&amp;Y"));
     assert!(page.contains("+25.0 F1 points"));
@@ -53,15 +53,15 @@ fn the_report_shows_figures_and_escapes_what_comes_from_files() {
         "one training with two epochs, one scored on dev"
     );
     let unscored = Outcome { courses: vec![Course { epochs: vec![epoch(1, 0.5, None)], ..course }], ..outcome.clone() };
-    let page_without = content.html(Some(&unscored)).unwrap();
+    let page_without = findings.html(Some(&unscored)).unwrap();
     assert!(page_without.contains("Loss per span") && !page_without.contains("F1 on dev"));
     // Numbers that no training gives neither hang nor break the report.
     let odd = [3e38, f64::NAN, f64::INFINITY, -1.0].map(|loss| epoch(1, loss, Some(loss))).to_vec();
     let odd = Outcome { courses: vec![Course { title: "odd".into(), epochs: odd }], ..outcome.clone() };
-    assert!(content.html(Some(&odd)).unwrap().contains("Loss per span"));
+    assert!(findings.html(Some(&odd)).unwrap().contains("Loss per span"));
     assert!(page.contains("encoder tiny") && !page.contains("someone"));
     for reference in ["src=", "href=", "url(", "@import"] {
         assert!(!page.contains(reference), "{reference} could load something remote");
     }
-    assert_eq!(page, content.html(Some(&outcome)).unwrap());
+    assert_eq!(page, findings.html(Some(&outcome)).unwrap());
 }

@@ -14,7 +14,7 @@ async fn until_kept(page: &Page, title: &str) {
           const text = index ? await index.text() : '';
           const files = (await cache.keys()).map((request) => new URL(request.url).pathname);
           if (navigator.serviceWorker.controller && text.includes('<title>TITLE</title>') &&
-              ['.js', '.wasm', '.css', '/worker.js', '/start.js'].every((end) => files.some((file) => file.endsWith(end))))
+              ['.js', '_bg.wasm', '.css', '/worker.js', '/start.js', '/exporter.js', '/exporter_bg.wasm'].every((end) => files.some((file) => file.endsWith(end))))
             done(files);
           else setTimeout(look, 100);
         };
@@ -29,6 +29,33 @@ fn copied(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
+}
+
+#[test]
+fn files_are_written_by_a_part_that_may_come_later() {
+    let Some(mut places) = Places::find("files_are_written_by_a_part_that_may_come_later") else { return };
+    let made = made(&places);
+    let folder = tempfile::tempdir().unwrap();
+    copied(&places.page, folder.path());
+    places.page = folder.path().to_path_buf();
+    let (part, aside) = (folder.path().join("exporter_bg.wasm"), folder.path().join("aside"));
+    std::fs::rename(&part, &aside).unwrap();
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.click("export-corpus").await;
+        page.until("banner", "tells of it", |text| text.contains("start the page's server again")).await;
+        assert!(!page.download("export-decisions", "decisions.json").await.is_empty());
+
+        std::fs::rename(&aside, &part).unwrap();
+        assert!(!page.download("export-corpus", crate::CLEANED).await.is_empty());
+
+        // What has been loaded stays.
+        page.stop_server();
+        page.pick("export-more", "report").await;
+        assert!(!page.downloaded("report.html").await.is_empty());
+        // The console has errors about the part that was not there.
+        page.forgive().await;
+    });
 }
 
 #[test]
@@ -55,6 +82,7 @@ fn the_page_opens_without_a_network_as_it_was_last_served() {
         page.drop_file(&made.dynamics()).await;
         page.until_open().await;
         assert!(!page.download("export-decisions", "decisions.json").await.is_empty());
+        assert!(!page.download("export-corpus", crate::CLEANED).await.is_empty());
         // The console has errors about files that could not be fetched.
         page.forgive().await;
     });

@@ -3,7 +3,7 @@
 use shared::cleaning::Decisions;
 use shared::detection::judge::Judge;
 use shared::detection::threshold::{Rule, Settings};
-use shared::report::Content;
+use shared::report::Findings;
 
 use crate::browser::{Places, with_page};
 use crate::made;
@@ -33,8 +33,8 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         let decisions = Decisions::read(&json, &shared::recording::dyn_file::digest(&bytes)).unwrap();
         assert_eq!(decisions.overrides.len(), 1);
         let judge = Judge::new(&dynamics, decisions.settings.window, decisions.settings.metric).unwrap();
-        let content = Content::new(&dynamics, &judge, &decisions).unwrap();
-        crate::assert_same(of_page.as_bytes(), content.html(None).unwrap().as_bytes(), "in the report");
+        let findings = Findings::new(&dynamics, &judge, &decisions).unwrap();
+        crate::assert_same(of_page.as_bytes(), findings.html(None).unwrap().as_bytes(), "in the report");
         assert!(of_page.len() < 3_000_000 && !of_page.contains("<script"));
 
         // The report's link is opened where nothing is stored. It gives the same numbers.

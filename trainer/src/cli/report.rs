@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 use shared::detection::threshold::Settings;
-use shared::report::{Content, Course, Outcome, TestScores, Tried};
+use shared::report::{Course, Findings, Outcome, TestScores, Tried};
 use trainer::console;
 use trainer::data::text_input::is_standard;
 use trainer::files::write_whole;
@@ -54,8 +54,8 @@ pub fn carry_out(args: &Report) -> Result<()> {
     let Opened { file, judge, decisions } =
         open(&args.dynamics, &args.cleaning, args.decisions.as_deref(), Detail::All)?;
     let outcome = args.metrics.as_deref().map(|metrics| input(outcome(metrics, &decisions.settings))).transpose()?;
-    let content = input(Content::new(&file.dynamics, &judge, &decisions).map_err(Into::into))?;
-    let html = content.html(outcome.as_ref())?;
+    let findings = input(Findings::new(&file.dynamics, &judge, &decisions).map_err(Into::into))?;
+    let html = findings.html(outcome.as_ref())?;
     if is_standard(&args.out) {
         return output::write(html);
     }

@@ -20,7 +20,7 @@ use shared::recording::dictionary::Entry;
 use shared::recording::dyn_file;
 use shared::recording::dynamics::Dynamics;
 use shared::recording::prf::Prf;
-use shared::report::{Content, Course, CourseEpoch, Outcome, TestScores, Tried};
+use shared::report::{Course, CourseEpoch, Findings, Outcome, TestScores, Tried};
 
 use super::folder::RunDir;
 use super::model_card::{self, Card};
@@ -527,8 +527,8 @@ impl<'a> Job<'a> {
     ) -> Result<Metrics> {
         let trainings = self.courses(dynamics, cleaning, test.with_dev.is_some())?;
         let outcome = Outcome { test: test.clone(), tried: tried.clone(), courses: trainings.clone() };
-        let content = Content::new(dynamics, &cleaning.judge, &cleaning.decisions)?;
-        self.dir.write(REPORT, content.html(Some(&outcome))?)?;
+        let findings = Findings::new(dynamics, &cleaning.judge, &cleaning.decisions)?;
+        self.dir.write(REPORT, findings.html(Some(&outcome))?)?;
         let metrics = Metrics {
             gain_f1_points: test.gain(&test.cleaned),
             gain_with_dev_f1_points: test.with_dev.as_ref().map(|score| test.gain(score)),

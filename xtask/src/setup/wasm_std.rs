@@ -20,7 +20,7 @@ use crate::{
     steps::{Step, Steps},
 };
 
-const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 /// Variable with the path of an archive of std's source (the `library` folder), for machines without Debian's
 /// package.
 const SOURCE_VARIABLE: &str = "DYNCLEAN_RUST_STD_SRC";

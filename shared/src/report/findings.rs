@@ -1,4 +1,4 @@
-//! What a report shows about a recording and its cleaning, in numbers and words. [`Content::html`] makes a page of it.
+//! What a report shows about a recording and its cleaning, in numbers and words. [`Findings::html`] makes a page of it.
 //! These are two steps, so that the code that writes pages and draws charts can run in another program than the one
 //! that holds the recording.
 
@@ -35,7 +35,7 @@ const BINS: usize = 60;
 
 /// What a report shows. Pairs have the negatives first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Content {
+pub struct Findings {
     /// Settings and origin of the recording.
     pub(super) info: RunInfo,
     pub(super) sentences: u64,
@@ -161,7 +161,7 @@ impl DecisionTexts {
     }
 }
 
-impl Content {
+impl Findings {
     /// Gathers what a report shows. `judge` must have the window and the metric of the decisions.
     ///
     /// # Errors
