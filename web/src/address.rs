@@ -16,8 +16,6 @@ use shared::detection::threshold::Settings;
 
 use crate::protocol::{Colouring, List};
 use crate::state::App;
-use crate::work::Work;
-use crate::{link, work};
 
 /// Delay before the address follows a change. Browsers refuse addresses that change too often.
 const PAUSE: Duration = Duration::from_millis(400);
@@ -63,13 +61,9 @@ pub struct Linked {
 }
 
 impl Linked {
-    /// Returns whether the address has no decisions by hand and the same settings as this work.
-    pub fn is_of(&self, work: &Work) -> bool {
-        self.decisions.overrides.is_empty() && self.settings() == &work.settings
-    }
-
-    fn settings(&self) -> &Settings {
-        &self.decisions.settings
+    /// Returns whether the address has no decisions by hand, and these settings.
+    pub fn is_of(&self, settings: &Settings) -> bool {
+        self.decisions.overrides.is_empty() && self.decisions.settings == *settings
     }
 }
 
@@ -91,8 +85,8 @@ fn given() -> Option<String> {
     GIVEN.with_borrow(Clone::clone)
 }
 
-/// Reads the address now and whenever the user changes it. It takes effect when its file is open.
-pub fn read(app: App) {
+/// Reads the address now and whenever the user changes it, and then calls `on_change`.
+pub fn read(on_change: impl Fn() + 'static) {
     let take = || {
         GIVEN.set(window().location().hash().ok().filter(|hash| !hash.is_empty()));
         let state = window().history().and_then(|history| history.state());
@@ -101,7 +95,7 @@ pub fn read(app: App) {
     take();
     let handle = window_event_listener(leptos::ev::hashchange, move |_| {
         take();
-        work::bring_back(app);
+        on_change();
     });
     std::mem::forget(handle);
 }
@@ -268,9 +262,4 @@ pub fn share(app: App, fragment: &str, complete: bool) {
             app.tell_link(format!("The browser does not allow copying. Copy the link by hand.{same}"), address);
         }
     });
-}
-
-/// Asks the worker for the complete link.
-pub fn ask() {
-    link::share();
 }

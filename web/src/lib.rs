@@ -2,20 +2,15 @@
 //! in a web worker: it owns the open file and does all work that takes longer than a frame.
 
 mod address;
+mod answers;
+mod client;
 mod download;
-mod exporter;
-mod form_cache;
 mod format;
 mod keys;
 mod layout;
-mod link;
 mod memory;
 mod plots;
 mod protocol;
-mod recording;
-mod replies;
-mod session;
-mod source;
 mod state;
 mod stop;
 mod theme;
@@ -31,11 +26,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 pub fn start(glue: String, worker: String, exporter: String) {
     stop::show_panics();
     let app = state::App::new();
-    link::start(app, link::Scripts { glue, worker, exporter });
+    client::start(client::Scripts { glue, worker, exporter }, move |event| answers::take(app, event));
     leptos::mount::mount_to_body(move || {
-        address::read(app);
+        address::read(move || work::bring_back(app));
         address::follow(app);
         keys::listen(app);
+        work::follow(app);
         work::keep_on_leaving(app);
         views::page(app)
     });

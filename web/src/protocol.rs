@@ -61,6 +61,12 @@ pub enum Place {
     Url(String),
 }
 
+/// Returns the last part of an address's path.
+pub fn file_name(url: &str) -> &str {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(url)
+}
+
 /// A change of the view. Parts that are `None` stay as they were.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Look {

@@ -18,8 +18,8 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::format;
-use crate::state::{Act, App, Kept};
-use crate::{address, link};
+use crate::state::{App, Kept};
+use crate::{address, client};
 
 const DATABASE: &str = "dynclean";
 const STORE: &str = "work";
@@ -123,11 +123,7 @@ pub fn load_file(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>)
     app.set_reviewers(Vec::new());
     let now = Work::of(app);
     if is_own && !own.is_like(&now) {
-        app.offer(
-            format!("Your own work was set aside: {}.", own.described()),
-            TAKE_UP,
-            Act::TakeUp(Box::new(own.clone())),
-        );
+        offer(app, format!("Your own work was set aside: {}.", own.described()), TAKE_UP, own.clone());
         LINKED.set(Some(Linked { brought: Some(own.clone()), own }));
     }
     OF_FILE.set(Some(now));
@@ -165,8 +161,10 @@ pub fn bring_back(app: App) {
         let linked = address::decisions(app, &digest);
         // After a reload, the address has the stored settings, but no decisions by hand and no changes of the last
         // moment.
-        let reloaded =
-            linked.as_ref().zip(stored.as_ref()).is_some_and(|(linked, work)| address::is_own() || linked.is_of(work));
+        let reloaded = linked
+            .as_ref()
+            .zip(stored.as_ref())
+            .is_some_and(|(linked, work)| address::is_own() || linked.is_of(&work.settings));
         match (linked, stored) {
             (Some(linked), stored) if !reloaded => {
                 if let Some(own) = stored {
@@ -174,29 +172,43 @@ pub fn bring_back(app: App) {
                         "This link has settings of its own. You also have work of your own on this file: {}.",
                         own.described()
                     );
-                    app.offer(text, TAKE_UP, Act::TakeUp(Box::new(own.clone())));
+                    offer(app, text, TAKE_UP, own.clone());
                     LINKED.set(Some(Linked { own, brought: None }));
                 }
-                link::take(linked.json);
+                client::take(linked.json);
             }
             (_, Some(work)) if !work.is_new(&automatic) => {
                 let text = format!("Your work on this file is back: {}.", work.described());
                 take_up(app, &work);
-                app.offer(text, "Start afresh", Act::StartAfresh);
+                app.offer(text, "Start afresh", move |is_wanted| start_afresh(app, is_wanted));
             }
             _ => {}
         }
         let now = Work::of(app);
         for work in aside.into_iter().filter(|aside| !aside.is_like(&now)) {
             let text = format!("Other work of yours on this file was set aside: {}.", work.described());
-            app.offer(text, "Use that work", Act::TakeUp(Box::new(work)));
+            offer(app, text, "Use that work", work);
         }
         address::restore_view(app, &digest);
     });
 }
 
+/// Offers work that was set aside.
+fn offer(app: App, text: String, label: &'static str, work: Work) {
+    app.offer(text, label, move |is_wanted| answer(app, &work, is_wanted));
+}
+
+/// Returns to the automatic settings, without decisions by hand, if that is wanted.
+fn start_afresh(app: App, is_wanted: bool) {
+    let automatic = open_file(app).filter(|_| is_wanted).map(|(_, automatic)| automatic);
+    if let Some(automatic) = automatic {
+        app.replace(automatic, Vec::new());
+        app.set_reviewers(Vec::new());
+    }
+}
+
 /// Answers an offer. Accepted work is applied. Refused work can still be reached by undo.
-pub fn answer(app: App, work: &Work, is_wanted: bool) {
+fn answer(app: App, work: &Work, is_wanted: bool) {
     LINKED.with_borrow_mut(|linked| {
         linked.take_if(|linked| linked.own.is_like(work));
     });
@@ -218,12 +230,13 @@ pub fn take_up(app: App, work: &Work) {
     app.set_reviewers(work.reviewers.clone());
 }
 
-/// Stores settings and decisions soon. Changes that come close together are stored as one.
-pub fn keep_soon(app: App) {
-    app.kept.set(Kept::Soon);
-    if !DUE.replace(true) {
-        set_timeout(move || keep_if_due(app), PAUSE);
-    }
+/// Stores settings and decisions soon after they have changed. Changes that come close together are stored as one.
+pub fn follow(app: App) {
+    Effect::new(move |_| {
+        if app.kept.get() == Kept::Soon && !DUE.replace(true) {
+            set_timeout(move || keep_if_due(app), PAUSE);
+        }
+    });
 }
 
 /// Stores waiting changes now. Called before another file replaces this one.

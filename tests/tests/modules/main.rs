@@ -7,7 +7,6 @@
 mod cycles;
 mod tree;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use self::cycles::{Folders, cycles, described, folders, round};
@@ -17,46 +16,17 @@ use self::tree::{Sources, Tree, sources};
 const FLOOR_PLAN: [&str; 9] =
     ["corpus", "formats", "recording", "metrics", "evidence", "detection", "cleaning", "evaluation", "report"];
 
-/// Known cycles, each with its folder. A new cycle fails the test. A cycle that is gone must leave the list.
-const KNOWN_IN_TRAINER: [&str; 0] = [];
-const KNOWN_IN_WEB: [&str; 15] = [
-    "address → link → address",
-    "address → link → state → work → address",
-    "address → link → work → address",
-    "address → state → link → address",
-    "address → state → link → work → address",
-    "address → state → work → address",
-    "address → state → work → link → address",
-    "address → work → address",
-    "address → work → link → address",
-    "address → work → state → link → address",
-    "link → state → link",
-    "link → state → work → link",
-    "link → work → link",
-    "link → work → state → link",
-    "state → work → state",
-];
-
 fn folders_of(folder: &str) -> Folders {
     folders(&Tree::read(&sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder))))
 }
 
-/// Fails with every cycle that is not known, and with every known cycle that is gone.
-fn check(folder: &str, known: &[&str]) {
-    let known: BTreeSet<&str> = known.iter().copied().collect();
-    let (mut found, mut complaints) = (BTreeSet::new(), Vec::new());
+/// Fails with every cycle.
+fn check(folder: &str) {
+    let mut complaints = Vec::new();
     for (inside, arrows) in &folders_of(folder) {
         let within: String = inside.iter().map(|name| format!("{name}/")).collect();
-        for cycle in cycles(arrows) {
-            let name = within.clone() + &round(&cycle);
-            if !known.contains(name.as_str()) {
-                complaints.push(format!("new: {within}{}", described(folder, arrows, &cycle)));
-            }
-            found.insert(name);
-        }
+        complaints.extend(cycles(arrows).iter().map(|cycle| within.clone() + &described(folder, arrows, cycle)));
     }
-    let gone = known.into_iter().filter(|&name| !found.contains(name));
-    complaints.extend(gone.map(|name| format!("gone, so take it off the list: {name}")));
     assert!(complaints.is_empty(), "import cycles in {folder}:\n{}", complaints.join("\n"));
 }
 
@@ -72,23 +42,23 @@ fn shared_has_no_cycle_and_keeps_its_floor_plan() {
             assert!(place(used) < place(user), "shared/src/{file}:{line}: {user} uses {used}, which stands below it");
         }
     }
-    check("shared/src", &[]);
+    check("shared/src");
 }
 
 #[test]
 fn lanes_and_explorer_have_no_cycle() {
-    check("shared/lanes/src", &[]);
-    check("shared/explorer/src", &[]);
+    check("shared/lanes/src");
+    check("shared/explorer/src");
 }
 
 #[test]
-fn the_trainer_has_no_cycle_that_is_not_known() {
-    check("trainer/src", &KNOWN_IN_TRAINER);
+fn the_trainer_has_no_cycle() {
+    check("trainer/src");
 }
 
 #[test]
-fn the_page_has_no_cycle_that_is_not_known() {
-    check("web/src", &KNOWN_IN_WEB);
+fn the_page_has_no_cycle() {
+    check("web/src");
 }
 
 fn made(files: &[(&str, &str)]) -> Folders {

@@ -21,10 +21,11 @@ pub fn banner(app: App) -> impl IntoView {
                         <input type="text" readonly aria-label="Link to this view" data-testid="link-field" prop:value=link
                             on:focus=select />
                     })}
-                    {notice.act.as_ref().map(|(label, _)| {
+                    {notice.offer.as_ref().map(|offer| {
+                        let label = offer.label;
                         let notice = notice.clone();
                         view! {
-                            <button class="button small" data-testid="accept" on:click=move |_| app.answer(&notice, true)>{*label}</button>
+                            <button class="button small" data-testid="accept" on:click=move |_| app.answer(&notice, true)>{label}</button>
                         }
                     })}
                     <button class="button quiet icon" aria-label="Dismiss" data-testid="dismiss" on:click={

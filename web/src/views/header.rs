@@ -7,7 +7,6 @@ use shared::report::last_part;
 
 use super::layout;
 use super::menu::menu;
-use crate::address;
 use crate::format;
 use crate::protocol::Export;
 use crate::state::{App, Kept};
@@ -116,7 +115,7 @@ fn more_exports(app: App) -> impl IntoView {
     entries.extend(Format::ALL.map(|format| entry(format.name(), format!("Cleaned corpus as {}", format.title()))));
     let choose = move |number: usize| match number {
         0 => app.export(Export::Report),
-        1 => address::ask(),
+        1 => app.share(),
         2 => app.export(Export::Provenance),
         more => app.export(Export::Corpus(Format::ALL.get(more - 3).copied())),
     };

@@ -12,8 +12,8 @@ use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, KeyboardEvent, PointerEvent, WheelEvent};
 
 use super::filters::{of_all, side_choice};
+use crate::client;
 use crate::format;
-use crate::link;
 use crate::plots::{MARGINS, Size, pixel_ratio, scatter_axes, size_of};
 use crate::protocol::{Colouring, Hover, MapQuery};
 use crate::state::App;
@@ -52,7 +52,7 @@ pub fn map(app: App) -> impl IntoView {
             ground: ground(app),
         };
         if size.get().0 > 0.0 && app.file.with(Option::is_some) {
-            link::look(|look| look.map = Some(query));
+            client::look(|look| look.map = Some(query));
         }
     });
     Effect::new(move |_| {
@@ -207,7 +207,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
         let before = HELD.get();
         let mut held = before;
         let Some(hand) = hand(&mut held, Some(event.pointer_id())) else {
-            link::point(pixel(at));
+            client::point(pixel(at));
             return;
         };
         *hand = Some((event.pointer_id(), at));
@@ -249,7 +249,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
         let Some(&start) = line.first() else { return };
         let at = place(&event);
         if !line.iter().chain([&at]).any(|&at| is_drag(&event, start, at)) {
-            link::look(|look| look.pick = Some(pixel(at)));
+            client::look(|look| look.pick = Some(pixel(at)));
         } else if line.len() > 2 {
             let (extent, size) = (untrack(|| extent(app)), size.get_untracked());
             let corners = line.into_iter().map(|at| to_plane(extent, size, at));
@@ -281,7 +281,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
         event.prevent_default();
     };
     let leave = move || {
-        link::point_away();
+        client::point_away();
         app.hover.set(None);
     };
     let wheel = move |event: WheelEvent| {

@@ -11,8 +11,8 @@ use super::bulk;
 use super::filters::{filters, of_all};
 use super::scroller::{MOST, Scroller, height_of, shift_of};
 use super::words;
+use crate::client;
 use crate::format;
-use crate::link;
 use crate::plots::sparkline;
 use crate::protocol::{Row, RowQuery};
 use crate::state::App;
@@ -55,7 +55,7 @@ fn spans(app: App) -> impl IntoView {
     Effect::new(move |_| {
         if let (Some((offset, limit)), true) = (scroller.wanted(), app.file.with(Option::is_some)) {
             let query = RowQuery { list: app.list.get(), order: app.order.get(), offset, limit };
-            link::look(|look| look.rows = Some(query));
+            client::look(|look| look.rows = Some(query));
         }
     });
     scroller.restart_with(move || {

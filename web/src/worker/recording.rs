@@ -10,8 +10,8 @@ use shared::metrics::{Metrics, Window};
 use shared::recording::dyn_file::{Columns, Scan, Scanned};
 use shared::recording::dynamics::Dynamics;
 
-use crate::replies;
-use crate::source::Source;
+use super::replies;
+use super::source::Source;
 
 /// Approximate share of the opening time that the check of the file takes. The rest is for the metrics.
 const FIRST_PASS: f32 = 0.4;

@@ -1,5 +1,12 @@
 //! The worker's side: takes requests and answers them.
 
+mod exporter;
+mod form_cache;
+mod recording;
+mod replies;
+mod session;
+mod source;
+
 use std::cell::RefCell;
 
 use js_sys::{Array, ArrayBuffer};
@@ -7,11 +14,11 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, MessageEvent, RequestInit, RequestMode, Response};
 
-use crate::exporter::{self, Made};
-use crate::protocol::{Export, Look, Place, Reply, Request, unpack};
-use crate::replies::{attached, post, scope};
-use crate::session::{Exported, Session, Unjudged};
-use crate::source::Source;
+use self::exporter::Made;
+use self::replies::{attached, in_words, post, scope};
+use self::session::{Exported, Session, Unjudged};
+use self::source::Source;
+use crate::protocol::{Export, Look, Place, Reply, Request, file_name, unpack};
 
 const NOTHING_OPEN: &str = "no file is open";
 /// A JSON file has a character other than white space within this many bytes.
@@ -180,18 +187,12 @@ async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
     Ok(Reply::Opened(Box::new(opened)))
 }
 
-/// Returns the last part of an address's path.
-pub fn file_name(url: &str) -> &str {
-    let path = url.split(['?', '#']).next().unwrap_or(url);
-    path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(url)
-}
-
 /// Fetches a file from the page's own server only.
 async fn fetch(url: &str) -> Result<Blob, String> {
     let init = RequestInit::new();
     init.set_mode(RequestMode::SameOrigin);
     let failed = |e: JsValue| {
-        format!("{url} cannot be fetched from this page's server ({}): choose a file instead", describe(&e))
+        format!("{url} cannot be fetched from this page's server ({}): choose a file instead", in_words(&e))
     };
     let response = JsFuture::from(scope().fetch_with_str_and_init(url, &init)).await.map_err(failed)?;
     let response: Response = response.dyn_into().map_err(failed)?;
@@ -201,8 +202,4 @@ async fn fetch(url: &str) -> Result<Blob, String> {
     }
     // The browser may keep the file on disk.
     JsFuture::from(response.blob().map_err(failed)?).await.map_err(failed)?.dyn_into().map_err(failed)
-}
-
-pub fn describe(error: &JsValue) -> String {
-    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| String::from(e.message()))
 }

@@ -31,14 +31,14 @@ use shared::recording::dynamics::Dynamics;
 use shared::report::histogram::{Histogram, common_range, range_of};
 use shared::report::{self, Findings};
 
-use crate::form_cache::FormCache;
+use super::form_cache::FormCache;
+use super::recording::{Measured, Recording};
+use super::source::Source;
 use crate::protocol::{
     Alike, Bulk, BulkQuery, Colouring, Compared, DecidedAlike, Detail, Export, Figures, FormQuery, FormRows, Hover,
     InContext, List, Look, Map, MapQuery, Opened, Probabilities, Quality, Reviewing, Row, RowQuery, Rows, Seen,
     SideHistogram,
 };
-use crate::recording::{Measured, Recording};
-use crate::source::Source;
 
 /// Bins of a histogram.
 const BINS: usize = 160;

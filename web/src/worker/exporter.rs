@@ -7,7 +7,7 @@ use js_sys::{Array, ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::worker::describe;
+use super::replies::in_words;
 
 #[wasm_bindgen]
 extern "C" {
@@ -58,7 +58,7 @@ pub async fn carry_out(job: Job) -> Result<Made, String> {
         format!(
             "the part of the page that writes corpora and reports cannot be loaded ({}): start the page's server again, \
              and save again. \"Save decisions\" works without it",
-            describe(&e)
+            in_words(&e)
         )
     })?;
     let bytes = job.encode();
@@ -67,7 +67,7 @@ pub async fn carry_out(job: Job) -> Result<Made, String> {
     let made = exporter.make(&bytes).map_err(|e| {
         e.as_string().unwrap_or_else(|| {
             LOADED.set(None);
-            format!("the part of the page that writes files has stopped ({})", describe(&e))
+            format!("the part of the page that writes files has stopped ({})", in_words(&e))
         })
     })?;
     let notes = Array::from(&made.get(2));

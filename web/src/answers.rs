@@ -1,0 +1,181 @@
+//! What the worker's answers change on the page.
+
+use explorer::axis::{Axes, Axis};
+use explorer::filter::Decided;
+use js_sys::{ArrayBuffer, Uint8ClampedArray};
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::ImageData;
+
+use crate::client::{self, Event, Waiting};
+use crate::protocol::{DecidedAlike, Look, Map, Reply, Seen};
+use crate::state::App;
+use crate::{address, download, format, work};
+
+/// Shows what has happened in the connection to the worker.
+pub fn take(app: App, event: Event) {
+    match event {
+        Event::Busy(doing) => app.busy.set(doing),
+        Event::Trouble(text) => app.tell(true, text),
+        Event::Closed => app.close(),
+        Event::Reply(reply, attachment, waited) => answer(app, reply, attachment, waited),
+    }
+}
+
+fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) {
+    match (reply, waited) {
+        (Reply::Picture(map), _) => show_map(app, map, &attachment),
+        (Reply::Opened(opened), Some(Waiting::Opened(source, then))) => {
+            app.busy.set(None);
+            let mut look = Look { settings: Some(opened.automatic.clone()), ..Look::default() };
+            work::keep_if_due(app);
+            let (settings, by_hand) = (app.settings.get_untracked(), app.by_hand.get_untracked());
+            let reviewing = app.reviewing.get_untracked();
+            app.show(*opened);
+            if let Some((is_error, notice)) = then.notice {
+                app.tell(is_error, notice);
+            }
+            if then.restores {
+                app.settings.set(settings.clone());
+                look.settings = Some(settings);
+                look.by_hand = by_hand.iter().map(|(&span, &decision)| (span, Some(decision))).collect();
+                app.by_hand.set(by_hand);
+                app.reviewing.set(reviewing);
+                look.decided_alike = then.decided_alike;
+            }
+            look.reviewing = Some(app.reviewing.get_untracked());
+            if client::turn_to(source, look, then.restores) {
+                app.tell(true, "Another file was opened before your last request was done.".to_owned());
+            }
+            if !then.restores {
+                work::bring_back(app);
+            }
+        }
+        (Reply::Compared(compared), _) => {
+            app.busy.set(None);
+            app.zoom.set(None);
+            app.compared.set(Some(*compared));
+            app.axes.set(Axes { x: Axis::Aum, y: Axis::OtherAum });
+            app.filter_by(|filter| {
+                // An area drawn over the AUMs of an earlier comparison means nothing for this file.
+                filter.forget_other();
+                filter.decided = Some(Decided::Differently);
+            });
+            app.said.set(Some("Compared".to_owned()));
+            // Sends a look even if no view asks for anything, so that the agreement arrives.
+            client::look(|_| {});
+        }
+        (Reply::Linked { fragment, complete }, _) => address::share(app, &fragment, complete),
+        (Reply::Decided(settings, by_hand), Some(Waiting::Taken)) => {
+            app.replace(*settings, by_hand);
+            app.set_reviewers(Vec::new());
+            work::is_linked(app);
+        }
+        (Reply::Read(reviewers), _) => app.merge(reviewers),
+        (Reply::Refused(reason), Some(Waiting::Merged)) => {
+            app.tell(true, format!("Nothing was merged. {reason}."));
+        }
+        (Reply::Refused(reason), Some(Waiting::Taken)) => {
+            app.tell(true, format!("The settings in the page's address were not used: {reason}."));
+        }
+        (Reply::Refused(reason), Some(Waiting::Compared(source))) => {
+            app.busy.set(None);
+            app.tell(true, format!("{} cannot be compared: {reason}.", source.name()));
+        }
+        (Reply::Decided(settings, by_hand), Some(Waiting::Opened(source, _))) => {
+            app.busy.set(None);
+            let decisions = format::decisions(by_hand.len());
+            app.tell(false, format!("The settings and {decisions} of {} hold now.", source.name()));
+            work::load_file(app, *settings, by_hand);
+        }
+        (Reply::Refused(reason), Some(Waiting::Opened(source, _))) => {
+            app.busy.set(None);
+            app.tell(true, format!("{} was not opened: {reason}.", source.name()));
+        }
+        (Reply::Seen(seen), _) => show(app, *seen, attachment),
+        (Reply::Exported { name, notes }, _) => {
+            app.busy.set(None);
+            for note in notes {
+                app.tell(false, format!("{name}: {note}."));
+            }
+            if let Err(error) = download::save(&name, &attachment) {
+                app.tell(true, format!("The browser does not save {name} ({error:?})."));
+            }
+        }
+        (Reply::Failed(reason), _) => {
+            app.busy.set(None);
+            app.tell(true, format!("That could not be done: {reason}."));
+        }
+        _ => {}
+    }
+}
+
+fn show(app: App, seen: Seen, attachment: JsValue) {
+    if let Some(passing) = seen.passing {
+        app.passing.set(passing);
+    }
+    if seen.curves.is_some() {
+        app.curves.set(seen.curves);
+    }
+    if seen.agreement.is_some() && app.compared.with_untracked(Option::is_some) {
+        app.agreement.set(seen.agreement);
+    }
+    if let Some(hover) = seen.hover {
+        app.hover.set(hover.filter(|_| client::is_pointed()));
+    }
+    if let Some(figures) = seen.figures {
+        app.figures.set(Some(figures));
+    }
+    if let Some(histograms) = seen.histograms {
+        app.histograms.set(histograms);
+    }
+    if let Some(aum) = seen.aum {
+        app.aum.set(aum);
+    }
+    if let Some(rows) = seen.rows {
+        app.rows.set(rows);
+    }
+    if let Some(forms) = seen.forms {
+        app.forms.set(forms);
+    }
+    if let Some((reason, settings)) = seen.refused {
+        app.tell(true, format!("These settings are not possible ({reason}). The settings before are back."));
+        // If newer settings have been requested since, the reply to them decides.
+        if !client::has_newer_settings() {
+            app.settings.set(*settings);
+            app.keep_soon();
+        }
+    }
+    for DecidedAlike { words, spans, decision } in seen.decided_alike {
+        let is_next = decision.is_some() && spans.iter().any(|&span| app.is_next(span));
+        app.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), Some(words));
+        if is_next {
+            app.go_on();
+        }
+    }
+    if let Some(matrices) = seen.matrices {
+        app.matrices.set(matrices);
+    }
+    if seen.bulk.is_some() {
+        app.bulk.set(seen.bulk);
+    }
+    if let Some(next) = seen.next {
+        let has_skipped = next.is_none() && client::forget_skipped();
+        app.set_next(next, has_skipped);
+    }
+    if let Some(detail) = seen.detail.flatten() {
+        app.selected.set(Some(detail.row.id));
+        app.detail.set(Some(detail));
+    }
+    if let Some(map) = seen.map {
+        show_map(app, map, &attachment);
+    }
+}
+
+fn show_map(app: App, map: Map, pixels: &JsValue) {
+    let pixels = Uint8ClampedArray::new(pixels.unchecked_ref::<ArrayBuffer>());
+    if let Ok(image) = ImageData::new_with_js_u8_clamped_array(&pixels, map.query.width) {
+        app.map_pixels.set(Some(image));
+    }
+    app.map.set(Some(map));
+}

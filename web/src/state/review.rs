@@ -1,0 +1,151 @@
+//! Decisions by a person, or by several.
+
+use explorer::filter::Decided;
+use explorer::history::History;
+use explorer::queue::Next;
+use explorer::reviewers::{self, Reviewer};
+use leptos::prelude::*;
+use shared::corpus::decision::Decision;
+use shared::corpus::span::SpanId;
+
+use super::{App, NAME};
+use crate::protocol::{Alike, Bulk, BulkQuery};
+use crate::{client, format, memory};
+
+impl App {
+    /// Decides about a span by hand; `None` leaves it to the rules again. If the span is the next undecided one,
+    /// goes on.
+    pub fn decide(&self, span: SpanId, decision: Option<Decision>) {
+        self.apply(None, vec![(span, decision)], None);
+        if decision.is_some() && self.is_next(span) {
+            self.go_on();
+        }
+    }
+
+    /// Whether a dialog is open, so that keys do not act on the spans behind it.
+    pub fn is_in_dialog(&self) -> bool {
+        self.help.get_untracked() || self.bulk.with_untracked(Option::is_some)
+    }
+
+    /// Asks for all spans of the list, with ten of them as a sample. The answer opens a dialog.
+    pub fn ask_about_all(&self) {
+        let seed = (js_sys::Math::random() * 2f64.powi(52)) as u64;
+        let query = BulkQuery { list: self.list.get_untracked(), seed };
+        client::look(|look| look.bulk = Some(query));
+    }
+
+    /// Decides about all spans of the dialog as one step, and closes it.
+    pub fn decide_about_all(&self, decision: Option<Decision>) {
+        let Some(Bulk { spans, .. }) = self.bulk.get_untracked() else { return };
+        self.bulk.set(None);
+        let n = self.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), None);
+        self.said.set(Some(match n {
+            0 => "Nothing changed.".to_owned(),
+            n => format!("{} at once. Undo takes them back.", format::decisions(n)),
+        }));
+    }
+
+    /// Returns whether this span is shown as the next undecided one.
+    pub fn is_next(&self, span: SpanId) -> bool {
+        self.next.with_untracked(|next| next.is_some_and(|next| next.span == span))
+    }
+
+    /// Shows the next undecided span. If it is shown already and still undecided, skips it.
+    pub fn go_on(&self) {
+        let undecided = |next: &Next| self.by_hand.with_untracked(|by_hand| !by_hand.contains_key(&next.span));
+        let skipped = self.next.get_untracked().filter(undecided).map(|next| next.span);
+        self.words.set(false);
+        client::next(skipped);
+    }
+
+    /// Takes the worker's answer about the next undecided span.
+    pub fn set_next(&self, next: Option<Next>, has_skipped: bool) {
+        if next.is_none() {
+            let told = if has_skipped {
+                "Only skipped labels are left: Next shows them again."
+            } else {
+                "Every suspicious label is reviewed."
+            };
+            self.said.set(Some(told.to_owned()));
+        }
+        self.next.set(next);
+        self.is_aside.set(false);
+    }
+
+    /// Decides about all spans with the same words and label as this one.
+    pub fn decide_alike(&self, span: SpanId, decision: Option<Decision>) {
+        self.decide_all(Alike::Span(span), decision);
+    }
+
+    /// Decides about all spans of the chosen surface form. Returns whether a form is chosen.
+    pub fn decide_form(&self, decision: Option<Decision>) -> bool {
+        let Some(form) = self.filter.with_untracked(|filter| filter.form.clone()) else { return false };
+        self.decide_all(Alike::Form(form), decision);
+        true
+    }
+
+    pub(super) fn decide_all(&self, alike: Alike, decision: Option<Decision>) {
+        if client::is_opening() {
+            self.tell(true, "Nothing was decided, because a file is being opened.".to_owned());
+        } else {
+            client::look(|look| look.decided_alike.push((alike, decision)));
+        }
+    }
+
+    /// Merges the decisions of several people. What all agree on is decided; the rest is left in dispute.
+    pub fn merge(&self, mut reviewers: Vec<Reviewer>) {
+        reviewers::rename(&mut reviewers);
+        let mut merged = reviewers::merged(&reviewers);
+        // What the person at this page has settled before stays settled.
+        let settled = self.reviewing.with_untracked(|reviewing| reviewers::disputed(&reviewing.reviewers));
+        self.by_hand.with_untracked(|by_hand| {
+            let is_settled = |span: &SpanId| settled.binary_search(span).is_ok() && by_hand.contains_key(span);
+            merged.retain(|span, decision| decision.is_some() || !is_settled(span));
+        });
+        let disputed = merged.values().filter(|decision| decision.is_none()).count();
+        let n = format::count((merged.len() - disputed) as u64);
+        let names: Vec<&str> = reviewers.iter().map(|reviewer| reviewer.name.as_str()).collect();
+        self.tell(
+            false,
+            format!(
+                "The decisions of {} are merged: {n} hold now, {} are in dispute. Your thresholds stay. Undo brings back your decisions.",
+                names.join(", "),
+                format::count(disputed as u64)
+            ),
+        );
+        self.history.update(History::end_gesture);
+        self.apply(None, merged.into_iter().collect(), None);
+        self.history.update(History::end_gesture);
+        self.set_reviewers(reviewers);
+    }
+
+    /// Sets the people whose decisions were merged.
+    pub fn set_reviewers(&self, reviewers: Vec<Reviewer>) {
+        if reviewers.is_empty() {
+            if self.reviewing.with_untracked(|reviewing| reviewing.reviewers.is_empty()) {
+                return;
+            }
+            self.filter_by(|filter| {
+                filter.decided.take_if(|decided| *decided == Decided::Disputed);
+            });
+        }
+        self.reviewing.update(|reviewing| reviewing.reviewers = reviewers);
+        self.tell_reviewing();
+    }
+
+    /// Sets the name of the person, and remembers it.
+    pub fn set_name(&self, name: &str) {
+        let name = name.trim();
+        memory::remember(NAME, (!name.is_empty()).then_some(name));
+        self.reviewing.update(|reviewing| reviewing.name = name.to_owned());
+        self.tell_reviewing();
+    }
+
+    pub(super) fn tell_reviewing(&self) {
+        if self.file.with_untracked(Option::is_some) {
+            let reviewing = self.reviewing.get_untracked();
+            client::look(|look| look.reviewing = Some(reviewing));
+            self.keep_soon();
+        }
+    }
+}
