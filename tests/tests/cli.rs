@@ -480,7 +480,7 @@ fn a_server_answers_until_it_is_told_to_end() {
         answer
     };
     assert!(get("/").ends_with("\r\n\r\n<p>page"));
-    assert!(get("/run/").contains("location: /?run=run/dynamics.dyn\r\n"));
+    assert!(get("/run/").contains("location: /?run=run/dynamics.dyn&review=run/review\r\n"));
     let port = place.rsplit(':').next().unwrap();
     assert!(trainer.fails(1, &format!("serve --page page --port {port}")).contains(port));
     // An open connection does not keep the server running.

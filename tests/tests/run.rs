@@ -166,6 +166,64 @@ fn the_whole_job_on_the_sample() {
 }
 
 #[test]
+fn a_run_goes_on_with_decisions_by_hand_and_back() {
+    let binary = tests::trainer!();
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(&sample(&binary, folder.path()));
+    let (out, reviewed) = (folder.path().join("a run"), folder.path().join("reviewed.json"));
+    let few = ["--trials", "none", "--reference", "none", "--dev-for", "calibration"];
+    let arguments = [&run_arguments(&files, "builtin", &out, ("1", "3"))[..], &few].concat();
+    let by_hand = [&arguments[..], &["--decisions", text(&reviewed)]].concat();
+    let refused = trainer(&binary, &by_hand);
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && message.contains("without --decisions first"), "{message}");
+    succeed(&binary, &arguments);
+    let parts = ["dynamics.dyn", "cleaned.json", "decisions.json", "model-cleaned/model.safetensors"];
+    let state = || parts.map(|part| std::fs::read(out.join(part)).unwrap());
+    let automatic = state();
+    assert!(json(&out.join("metrics.json")).get("decided_by_hand").is_none());
+
+    // A person gives the first entity another type, and leaves everything else to other settings.
+    let first = json(Path::new(&files[0]));
+    let (sentence, entity) = first
+        .as_array()
+        .unwrap()
+        .iter()
+        .enumerate()
+        .find_map(|(i, sentence)| {
+            let entity = sentence["entities"].as_array().unwrap().first()?;
+            Some((i, entity.clone()))
+        })
+        .unwrap();
+    let other = if entity[2] == "LOC" { "PER" } else { "LOC" };
+    let span = serde_json::json!({ "sentence": sentence, "start": entity[0], "end": entity[1] });
+    let mut decisions = json(&out.join("decisions.json"));
+    decisions["settings"]["positives"] = "keep".into();
+    decisions["overrides"] = serde_json::json!([[span, { "relabel": other }]]);
+    std::fs::write(&reviewed, decisions.to_string()).unwrap();
+    succeed(&binary, &by_hand);
+    let metrics = json(&out.join("metrics.json"));
+    assert_eq!((&metrics["decided_by_hand"], &metrics["settings"]), (&1.into(), &decisions["settings"]));
+    assert_eq!(json(&out.join("decisions.json"))["overrides"], decisions["overrides"]);
+    let changed = &json(&out.join("cleaned.json"))[sentence]["entities"];
+    assert!(changed.as_array().unwrap().contains(&serde_json::json!([entity[0], entity[1], other])), "{changed}");
+    let provenance = json(&out.join("provenance.json"));
+    let people = provenance["changes"].as_array().unwrap().iter().filter(|change| change["by"] == "hand");
+    assert_eq!(people.count(), 1);
+    let reviewed_state = state();
+    assert_eq!(automatic[0], reviewed_state[0], "the dynamics stay");
+    assert!((1..4).all(|part| automatic[part] != reviewed_state[part]), "the rest is made anew");
+
+    // The command is kept as it was given, and leads back.
+    let command = std::fs::read_to_string(out.join("command.txt")).unwrap();
+    let quoted = format!("--out '{}'", text(&out));
+    assert!(command.starts_with("trainer run --train ") && command.contains(&quoted), "{command}");
+    assert!(command.contains("--trials none") && !command.contains("--decisions"), "{command}");
+    succeed(&binary, &arguments);
+    assert_eq!(state(), automatic);
+}
+
+#[test]
 fn training_options_are_obeyed_and_recorded() {
     let binary = tests::trainer!();
     let folder = tempfile::tempdir().unwrap();

@@ -5,12 +5,13 @@ use explorer::filter::Decided;
 use js_sys::{ArrayBuffer, Uint8ClampedArray};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::ImageData;
 
-use crate::client::{self, Event, Waiting};
+use crate::client::{self, Destination, Event, Waiting};
 use crate::protocol::{DecidedAlike, Look, Map, Reply, Seen};
-use crate::state::App;
-use crate::{address, download, format, work};
+use crate::state::{App, review_address};
+use crate::{address, download, format, review, work};
 
 /// Shows what has happened in the connection to the worker.
 pub fn take(app: App, event: Event) {
@@ -32,6 +33,7 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             let (settings, by_hand) = (app.settings.get_untracked(), app.by_hand.get_untracked());
             let reviewing = app.reviewing.get_untracked();
             app.show(*opened);
+            app.review.set(review_address(&source));
             if let Some((is_error, notice)) = then.notice {
                 app.tell(is_error, notice);
             }
@@ -93,6 +95,22 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             app.tell(true, format!("{} was not opened: {reason}.", source.name()));
         }
         (Reply::Seen(seen), _) => show(app, *seen, attachment),
+        (Reply::Exported { .. }, Some(Waiting::Exported(Destination::Run(address)))) => {
+            spawn_local(async move {
+                let saved = review::save(&address, &attachment).await;
+                app.busy.set(None);
+                match saved {
+                    Ok(saved) => app.tell_saved(saved),
+                    Err(reason) => app.tell(
+                        true,
+                        format!(
+                            "Your decisions were not saved in the folder of the run ({reason}). They are kept in this browser. \
+                             \"Share …\" saves them as a file."
+                        ),
+                    ),
+                }
+            });
+        }
         (Reply::Exported { name, notes }, _) => {
             app.busy.set(None);
             for note in notes {

@@ -79,8 +79,16 @@ enum Job {
     Compare(Source),
     Take(String),
     Merge(Vec<File>),
-    Export(Export),
+    Export(Export, Destination),
     Link,
+}
+
+/// Where a file goes.
+pub enum Destination {
+    /// To the person's disk.
+    Download,
+    /// To the server that shows a run, by this address.
+    Run(String),
 }
 
 /// The reply that the window waits for.
@@ -94,7 +102,7 @@ pub enum Waiting {
     /// To [`Request::Merge`].
     Merged,
     /// To [`Request::Export`].
-    Exported,
+    Exported(Destination),
     /// To [`Request::Link`].
     Linked,
     /// To [`Request::Look`].
@@ -269,10 +277,10 @@ pub fn share() {
     advance();
 }
 
-/// Makes a file for download, with all changes so far.
-pub fn export(what: Export) {
-    tell(Event::Busy(Some("Preparing the download …".to_owned())));
-    with(|client| client.jobs.push_back(Job::Export(what)));
+/// Makes a file, with all changes so far.
+pub fn export(what: Export, destination: Destination) {
+    tell(Event::Busy(Some("Preparing the file …".to_owned())));
+    with(|client| client.jobs.push_back(Job::Export(what, destination)));
     advance();
 }
 
@@ -386,7 +394,9 @@ impl Client {
                 self.send(&Request::Merge(names), &files, Waiting::Merged);
             }
             Some(Job::Link) => self.send(&Request::Link, &JsValue::NULL, Waiting::Linked),
-            Some(Job::Export(what)) => self.send(&Request::Export(what), &JsValue::NULL, Waiting::Exported),
+            Some(Job::Export(what, destination)) => {
+                self.send(&Request::Export(what), &JsValue::NULL, Waiting::Exported(destination));
+            }
             None => {}
         }
     }

@@ -11,6 +11,7 @@ mod layout;
 mod memory;
 mod plots;
 mod protocol;
+mod review;
 mod state;
 mod stop;
 mod theme;

@@ -90,6 +90,47 @@ fn a_run_is_shown_as_it_was_decided() {
 }
 
 #[test]
+fn decisions_are_saved_in_the_folder_of_the_run_with_the_command_that_trains_on_them() {
+    let name = "decisions_are_saved_in_the_folder_of_the_run_with_the_command_that_trains_on_them";
+    let Some(places) = Places::find(name) else { return };
+    let made = made(&places);
+    let run = tempfile::tempdir().unwrap();
+    for file in ["dynamics.dyn", "command.txt"] {
+        std::fs::copy(made.run.join(file), run.path().join(file)).unwrap();
+    }
+    let folder = run.path().canonicalize().unwrap();
+    let reviewed = folder.join("reviewed.json");
+    with_page(&places, run.path(), "run/", move |page| async move {
+        page.until_open().await;
+        page.press(&[], 'j').await;
+        page.until("sentence", "shows a span", |text| !text.is_empty()).await;
+        page.click("decide-remove").await;
+        page.until("counts-panel", "has the decision", |text| text.contains("1 decided by hand")).await;
+        page.click("export-decisions").await;
+        let told = page.until("banner", "says where they are", |text| text.contains("saved in")).await;
+        assert!(told.contains(reviewed.to_str().unwrap()), "{told}");
+        let command = page.value("link-field").await;
+        let end = format!(" --decisions {}", reviewed.display());
+        assert!(command.starts_with("trainer run --train ") && command.ends_with(&end), "{command}");
+        // The menu saves the same as a file.
+        page.pick("export-more", "decisions").await;
+        let downloaded = page.downloaded("decisions.json").await;
+        crate::assert_same(&downloaded, &std::fs::read(&reviewed).unwrap(), "in the folder");
+        assert!(String::from_utf8(downloaded).unwrap().contains("\"remove\""));
+
+        // If it cannot be saved there, the page says how else.
+        std::fs::write(folder.join("dynamics.dyn"), "another file").unwrap();
+        page.click("export-decisions").await;
+        page.until("banner", "says how else", |text| text.contains("not saved") && text.contains("Share …")).await;
+        // Another file has nothing to do with this run.
+        page.drop_file(&made.dynamics()).await;
+        page.until("banner", "brings the work back", |text| text.contains("Your work on this file is back")).await;
+        assert!(!page.download("export-decisions", "decisions.json").await.is_empty());
+        page.forgive().await;
+    });
+}
+
+#[test]
 fn a_link_can_be_copied_by_hand_where_there_is_no_clipboard() {
     let Some(places) = Places::find("a_link_can_be_copied_by_hand_where_there_is_no_clipboard") else { return };
     let made = made(&places);

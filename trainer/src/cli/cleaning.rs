@@ -195,7 +195,7 @@ pub fn open(path: &Path, options: &CleaningOptions, decisions: Option<&Path>, de
     }
     let about = || path.display().to_string();
     let decisions = match decisions {
-        Some(given) => input(read_decisions(given, &file.digest))?,
+        Some(given) => input(file.read_decisions(given))?,
         None => {
             let mut settings = file.settings();
             options.adjust(&mut settings);
@@ -210,11 +210,6 @@ pub fn open(path: &Path, options: &CleaningOptions, decisions: Option<&Path>, de
     };
     let judge = input(judge.with_context(about))?;
     Ok(Opened { file, judge, decisions })
-}
-
-fn read_decisions(path: &Path, digest: &str) -> Result<Decisions> {
-    let json = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Decisions::read(&json, digest).with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]

@@ -325,12 +325,21 @@ pub fn tell(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<(
 const OF_THE_MACHINE: [&str; 6] =
     ["out", "device", "offline", "parallel_runs", "checkpoint_minutes", "checkpoint_steps"];
 
-/// Returns the command with all options that were given, in a file or on the command line. Paths become the names of
-/// their files, because the command goes into the cards of models.
+/// Where a command is to be given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// On this machine, in the same folder.
+    Here,
+    /// Anywhere: paths become the names of their files, because the command goes into the cards of models.
+    Elsewhere,
+}
+
+/// Returns the command with all options that were given, in a file or on the command line. `--decisions` is left out
+/// where it is to be given again here.
 ///
 /// # Errors
 /// When there is no such command.
-pub fn to_repeat(subcommand: &str, matches: &ArgMatches) -> Result<String> {
+pub fn to_repeat(subcommand: &str, matches: &ArgMatches, place: Repeat) -> Result<String> {
     let mut command = Cli::command();
     command.build();
     let command = command.find_subcommand(subcommand).context("no such command")?;
@@ -338,7 +347,11 @@ pub fn to_repeat(subcommand: &str, matches: &ArgMatches) -> Result<String> {
     let mut parts = vec![format!("trainer {subcommand}")];
     for arg in command.get_arguments() {
         let id = arg.get_id().as_str();
-        let is_told = may_be_set(arg) && !OF_THE_MACHINE.contains(&id) && given.iter().any(|given| given == id);
+        let is_left_out = match place {
+            Repeat::Here => id == "decisions",
+            Repeat::Elsewhere => OF_THE_MACHINE.contains(&id),
+        };
+        let is_told = (may_be_set(arg) || id == "out") && !is_left_out && given.iter().any(|given| given == id);
         let Some(name) = arg.get_long().filter(|_| is_told) else { continue };
         if is_switch(arg) {
             parts.push(format!("--{name}"));
@@ -347,24 +360,21 @@ pub fn to_repeat(subcommand: &str, matches: &ArgMatches) -> Result<String> {
         let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
         for value in matches.get_raw(id).into_iter().flatten() {
             let value = match value.to_string_lossy() {
+                value if place == Repeat::Here => value.into_owned(),
                 _ if is_path => model_card::file_name(Path::new(value)),
                 value if id == "encoder" => model_card::encoder_name(&value),
                 value => value.into_owned(),
             };
-            parts.push(format!("--{name} {}", quoted(&value)));
+            parts.push(format!("--{name} {}", console::quoted(&value)));
         }
     }
-    parts.push("--out my-run".to_owned());
-    Ok(parts.join(" \\\n    "))
-}
-
-/// A value as a shell reads it.
-fn quoted(value: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
-    match !value.is_empty() && value.chars().all(is_plain) {
-        true => value.to_owned(),
-        false => format!("'{}'", value.replace('\'', r"'\''")),
-    }
+    Ok(match place {
+        Repeat::Here => parts.join(" "),
+        Repeat::Elsewhere => {
+            parts.push("--out my-run".to_owned());
+            parts.join(" \\\n    ")
+        }
+    })
 }
 
 fn in_force(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<String> {
@@ -532,19 +542,30 @@ class-threshold = { PER = 0.5, LOC = -1 }
             let arguments = ["trainer", "run", "--config", config.path().to_str().unwrap()].into_iter();
             let arguments = arguments.chain(own.iter().copied()).map(OsString::from);
             let matches = matches(Cli::command(), arguments.collect()).unwrap();
-            to_repeat("run", matches.subcommand_matches("run").unwrap()).unwrap()
+            let matches = matches.subcommand_matches("run").unwrap();
+            let here = to_repeat("run", matches, Repeat::Here).unwrap();
+            (to_repeat("run", matches, Repeat::Elsewhere).unwrap(), here)
         };
         let own = ["--train", "/home/ada/my data.json", "--encoder", "/home/ada/models/bert", "--device", "cpu"];
-        let again = repeat(FILE, &own);
+        let decided = ["--decisions", "d.json", "--out", "/home/ada/a run"];
+        let (again, here) = repeat(FILE, &[&own[..], &decided].concat());
+        for whole in ["--train '/home/ada/my data.json'", "--encoder /home/ada/models/bert", "--out '/home/ada/a run'"]
+        {
+            assert!(here.contains(whole), "{here}");
+        }
+        assert!(
+            here.contains("--device cpu") && here.contains("--epochs 3") && !here.contains("--decisions"),
+            "{here}"
+        );
         let expected = [
             "trainer run --train 'my data.json' --dev d.json --test e.json",
             "--encoder bert --train-embeddings --epochs 3 --encoder-rate 1e-4",
             "--negatives-threshold -0.5 --positives-threshold keep --class-threshold LOC=-1 --class-threshold PER=0.5",
-            "--out my-run",
+            "--decisions d.json --out my-run",
         ];
         assert_eq!(again.replace(" \\\n    ", " "), expected.join(" "));
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert!(repeat(FILE, &["--encoder=org/bert@v1"]).contains("--encoder org/bert@v1"));
+        assert_eq!(console::quoted("it's"), r"'it'\''s'");
+        assert!(repeat(FILE, &["--encoder=org/bert@v1"]).0.contains("--encoder org/bert@v1"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use trainer::run::{self, Options, Reference};
 use trainer::{console, interrupt};
 
 use super::cleaning::{CleaningOptions, DevFor};
-use super::config_file::{self, ConfigArgs};
+use super::config_file::{self, ConfigArgs, Repeat};
 use super::corpora::TrainingCorpusArgs;
 use super::failure::{input, usage};
 use super::output::Output;
@@ -47,6 +47,7 @@ use super::training::TrainingArgs;
 ///   trainer run --config run.toml --threshold paper --out run-paper
 ///   trainer run --config run.toml --trials none
 ///   trainer run --config run.toml --sweep sweep.toml
+///   trainer run --config run.toml --decisions decisions.json
 ///   trainer run --config run.toml --print-config
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -96,6 +97,10 @@ pub struct Run {
     /// (such as --on-wrong) is not tried [default: usual; with `--dev-for epoch`: none]
     #[arg(long, value_enum, conflicts_with = "sweep", help_heading = "Cleaning")]
     trials: Option<Trials>,
+    /// Clean by the decisions that you saved on the page. They take the place of all other options about cleaning,
+    /// except --dev-for. The dynamics must be there: give the command that made the run, and add this option
+    #[arg(long, value_name = "FILE", help_heading = "Cleaning")]
+    decisions: Option<PathBuf>,
 
     #[command(flatten)]
     cleaning: CleaningOptions,
@@ -171,7 +176,9 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         parallel_runs: args.training.parallel_runs,
         place,
         sweep,
-        command: config_file::to_repeat("run", matches)?,
+        decisions: args.decisions,
+        command: config_file::to_repeat("run", matches, Repeat::Elsewhere)?,
+        command_here: config_file::to_repeat("run", matches, Repeat::Here)?,
     };
     let done = run::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
     args.output.result(&done.metrics, || {

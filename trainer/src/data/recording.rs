@@ -71,6 +71,15 @@ impl Recording {
         Settings::automatic(&self.dynamics, &self.positives)
     }
 
+    /// Reads a `decisions.json` about this file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is about another file.
+    pub fn read_decisions(&self, path: &Path) -> Result<Decisions> {
+        let json = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Decisions::read(&json, &self.digest).with_context(|| path.display().to_string())
+    }
+
     /// Judges the spans over a window and by a metric.
     ///
     /// # Errors

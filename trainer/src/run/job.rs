@@ -12,7 +12,6 @@ use shared::corpus::span::SpanId;
 use shared::detection::dictionary_check::{self, Contradicted};
 use shared::detection::estimate::Estimate;
 use shared::detection::judge::Judge;
-use shared::detection::threshold::Settings;
 use shared::evaluation::quality::{NoiseDetection, detect};
 use shared::evaluation::score::{NerScore, score_entities};
 use shared::formats::{WriteOptions, dynclean_json};
@@ -47,11 +46,15 @@ pub const DYNAMICS: &str = "dynamics.dyn";
 /// Folder, inside a run, for the checkpoints of unfinished trainings.
 pub(super) const CHECKPOINTS: &str = "checkpoint";
 pub(super) const CONFIG: &str = "config.json";
+/// File with the command that made the run.
+pub const COMMAND: &str = "command.txt";
+/// File with the decisions that were saved from the page, in the folder of the run that the page shows.
+pub const REVIEWED: &str = "reviewed.json";
 /// Scores of the model trained on the unchanged distant labels.
 pub(super) const RAW: &str = "raw.json";
 const CLEANED_SCORES: &str = "cleaned-scores.json";
 const WITH_DEV_SCORES: &str = "with-dev-scores.json";
-/// The decisions of a run: settings, without any decision made by hand.
+/// The decisions of a run: its settings, and decisions by hand if it was given any.
 pub const DECISIONS: &str = "decisions.json";
 const PROVENANCE: &str = "provenance.json";
 pub(super) const METRICS: &str = "metrics.json";
@@ -73,8 +76,12 @@ pub struct Options {
     pub place: Place,
     /// Settings of the cleaning to try. The one whose model is best on dev is used.
     pub sweep: Sweep,
+    /// File with decisions about the run's dynamics. It takes the place of all settings of the cleaning.
+    pub decisions: Option<PathBuf>,
     /// The command that does the job again, for the cards of the models. It names no folders.
     pub command: String,
+    /// The same with whole paths and without `decisions`, for this machine.
+    pub command_here: String,
 }
 
 /// A model to compare with.
@@ -307,12 +314,11 @@ impl<'a> Job<'a> {
         Ok(result)
     }
 
-    /// Cleans the distant labels with these settings. It uses only the content of the dynamics file, so that
+    /// Cleans the distant labels by these decisions. It uses only the content of the dynamics file, so that
     /// everyone who opens the file gets the same result.
-    pub(super) fn decide(&self, recorded: &Recording, judge: Judge, settings: Settings) -> Result<Cleaning> {
+    pub(super) fn decide(&self, recorded: &Recording, judge: Judge, decisions: Decisions) -> Result<Cleaning> {
         let dynamics = &recorded.dynamics;
         let labels = &dynamics.corpus.labels;
-        let decisions = Decisions::new(recorded.digest.clone(), settings);
         let decided = decisions.resolve(&judge, labels)?;
         let corpus = clean(dynamics.corpus.clone(), &judge, &decided);
         // The digest is of the labels, so it does not depend on the corpus format.
@@ -545,6 +551,7 @@ impl<'a> Job<'a> {
             relabelled: Sides::of(&cleaning.summary, |c| c.relabelled),
             cleaning: cleaning.summary.clone(),
             settings: cleaning.decisions.settings.clone(),
+            decided_by_hand: cleaning.decisions.overrides.len() as u64,
             noise: cleaning.noise,
             best_epoch: Pair { raw: raw.best_epoch, cleaned: cleaned.best_epoch },
             dev_f1: Pair { raw: raw.dev_f1, cleaned: cleaned.dev_f1 },

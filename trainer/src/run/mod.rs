@@ -13,7 +13,8 @@ mod trials;
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use shared::cleaning::Decisions;
 use shared::detection::threshold::Settings;
 use shared::report::TestScores;
 
@@ -21,13 +22,14 @@ use self::folder::RunDir;
 use self::job::{CHECKPOINTS, CONFIG, Job, METRICS};
 use self::results::{Metrics, TrainMetrics};
 use self::sweep::SweepResult;
+use crate::console;
 use crate::data::corpus_file::{Corpora, CorpusFiles};
 use crate::data::inspect::check_classes;
 use crate::data::recording::Recording;
 use crate::model::encoder::EncoderSpec;
 use crate::training::config::Config;
 
-pub use job::{DECISIONS, DYNAMICS, JobKind, Options, Reference};
+pub use job::{COMMAND, DECISIONS, DYNAMICS, JobKind, Options, REVIEWED, Reference};
 
 /// Result of a job.
 #[derive(Debug)]
@@ -58,7 +60,16 @@ pub fn run(
     let dir = RunDir::open(out)?;
     let _lock = dir.lock(CONFIG)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
-    job.announce(options.sweep.most_trainings(&adjust));
+    if let Some(decisions) = &options.decisions {
+        let (decisions, dynamics) = (decisions.display(), dir.path(DYNAMICS));
+        ensure!(
+            dynamics.is_file(),
+            "{decisions} is about dynamics, and {} is not there: give the same command without --decisions first",
+            dynamics.display()
+        );
+    }
+    dir.write(COMMAND, format!("{}\n", options.command_here))?;
+    job.announce(if options.decisions.is_some() { 1 } else { options.sweep.most_trainings(&adjust) });
     // Threshold samples are used only within the window, so the threshold run can stop after its last epoch.
     let last_epoch = |mut settings: Settings| {
         adjust(&mut settings);
@@ -68,15 +79,30 @@ pub fn run(
     let raw = job.record((!windows_are_tried).then_some(&last_epoch))?;
     let recorded = Recording::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
     let recorded = recorded.context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
-    let mut settings = recorded.settings();
-    adjust(&mut settings);
+    let decisions = match &options.decisions {
+        Some(file) => {
+            let decisions = recorded.read_decisions(file)?;
+            let n = decisions.overrides.len();
+            console::status(format_args!(
+                "cleaning as {} says: its settings, and {n} decisions by hand",
+                file.display()
+            ));
+            decisions
+        }
+        None => {
+            let mut settings = recorded.settings();
+            adjust(&mut settings);
+            Decisions::new(recorded.digest.clone(), settings)
+        }
+    };
+    let settings = &decisions.settings;
     let judge = recorded.judge(settings.window, settings.metric)?;
-    check_classes(&settings, &recorded.dynamics.corpus.labels)?;
-    let (cleaning, sweep) = if options.sweep.is_choice(&settings) {
-        let (cleaning, result) = job.sweep(&options.sweep, &recorded, &settings, raw.dev_f1)?;
+    check_classes(settings, &recorded.dynamics.corpus.labels)?;
+    let (cleaning, sweep) = if options.decisions.is_none() && options.sweep.is_choice(settings) {
+        let (cleaning, result) = job.sweep(&options.sweep, &recorded, settings, raw.dev_f1)?;
         (cleaning, Some(result))
     } else {
-        (job.decide(&recorded, judge, settings)?, None)
+        (job.decide(&recorded, judge, decisions)?, None)
     };
     job.publish(&recorded.dynamics, &cleaning)?;
     let cleaned = job.retrain(&cleaning, &raw)?;

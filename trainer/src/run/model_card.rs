@@ -159,6 +159,9 @@ impl Card<'_> {
                 count.relabelled
             );
         }
+        if self.metrics.decided_by_hand > 0 {
+            let _ = write!(out, "\nDecided by hand: {} labels.\n", self.metrics.decided_by_hand);
+        }
         for (side, estimate) in &self.estimates {
             let (Some(estimate), name) = (estimate, wrong_labels(*side)) else { continue };
             let (low, high) = estimate.wrong.interval;

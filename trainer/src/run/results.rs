@@ -60,6 +60,9 @@ pub struct Metrics {
     pub cleaning: CleaningSummary,
     /// Settings of the cleaning.
     pub settings: Settings,
+    /// Number of decisions by hand.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub decided_by_hand: u64,
     /// Noise detection against gold, where gold is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseDetection>,
@@ -69,6 +72,10 @@ pub struct Metrics {
     pub dev_f1: Pair<f64>,
     /// Wall-clock seconds of the two trainings whose models were tested.
     pub seconds: Pair<f64>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// One value for the raw and one for the cleaned labels.
@@ -154,6 +161,9 @@ impl Metrics {
                 Basis::Kept => format!("The {name} keep their labels, except {changed} that dev contradicts\n"),
                 _ => format!("Judged wrong: {changed} of the {name} ({metric} < {:.2})\n", threshold.value),
             };
+        }
+        if self.decided_by_hand > 0 {
+            text += &format!("Decided by hand: {} labels\n", self.decided_by_hand);
         }
         if let Some(noise) = &self.noise {
             for (name, d) in [("wrong entities", noise.false_positives), ("missed entities", noise.false_negatives)] {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use shared::cleaning::Decisions;
 use shared::detection::threshold::Settings;
 
 use super::job::{Cleaning, Job, SCORES, cleaned_name};
@@ -36,7 +37,7 @@ impl Job<'_> {
     ) -> Result<(Cleaning, SweepResult)> {
         let cleaning = |settings: &Settings| -> Result<Cleaning> {
             let judge = recorded.judge(settings.window, settings.metric)?;
-            self.decide(recorded, judge, settings.clone())
+            self.decide(recorded, judge, Decisions::new(recorded.digest.clone(), settings.clone()))
         };
         // Decide all combinations before the first training, so that a mistake in the last one shows at once.
         let decided = sweep.combinations(base).into_iter().map(|settings| {

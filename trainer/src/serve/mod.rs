@@ -3,6 +3,7 @@
 //! Every connection is a task of its own with time-outs, so a client that stalls does not block the others.
 
 pub mod page;
+mod review;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -68,7 +69,7 @@ async fn converse(stream: TcpStream, served: Arc<Served>, patience: Patience) {
     stream.set_write_timeout(Some(patience.answer));
     let service = service_fn(move |request| {
         let served = served.clone();
-        async move { Ok::<_, Infallible>(served.answer(&request).await) }
+        async move { Ok::<_, Infallible>(served.answer(request).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(patience.request);

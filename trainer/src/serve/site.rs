@@ -17,11 +17,13 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use percent_encoding::percent_decode_str;
-use shared::cleaning::{Decisions, share};
+use shared::cleaning::share;
+use shared::report::LINKED;
 use tower_http::services::ServeFile;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::page;
+use super::review::{self, REVIEW, Review, TOKEN};
 use crate::data::recording::Recording;
 use crate::run::{DECISIONS, DYNAMICS};
 
@@ -55,9 +57,20 @@ pub struct Served {
 
 struct Run {
     folder: PathBuf,
-    /// Where `/run/` redirects to, and the state of the run's files at that time. It is kept because it takes
-    /// reading all dynamics.
-    start: Mutex<Option<([Stamp; 2], String)>>,
+    review: Review,
+    /// It is kept because it takes reading all dynamics.
+    known: Mutex<Option<Known>>,
+}
+
+/// What is known about a run's files.
+#[derive(Clone)]
+struct Known {
+    /// The state of the files at that time.
+    stamps: [Stamp; 2],
+    /// Digest of the dynamics, if they can be read.
+    digest: Option<String>,
+    /// Where `/run/` redirects to: the page with this run opened, as the run decided it.
+    start: String,
 }
 
 /// A value that changes with a file's content; `None` if the file does not exist.
@@ -93,7 +106,7 @@ impl Served {
                 "{} is a link that leads out of the folder, and only what is in the folder is served",
                 file.display()
             );
-            Ok(Arc::new(Run { folder, start: Mutex::default() }))
+            Ok(Arc::new(Run { folder, review: Review::new(), known: Mutex::default() }))
         });
         // Report a problem with the run first: the user named the run, and the page usually exists.
         let run = run.transpose()?;
@@ -101,11 +114,14 @@ impl Served {
     }
 
     /// Answers one request. Errors are answers, too.
-    pub async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
-        let mut response = match self.find(request).await {
-            Ok(response) => response,
-            Err(refusal) => text(refusal.0, &refusal.1),
-        };
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let is_saving = request.method() == Method::POST && request.uri().path().strip_prefix('/') == Some(REVIEW);
+        let answered = if is_saving { self.save(request).await } else { self.find(&request).await };
+        let mut response = answered.unwrap_or_else(|refusal| text(refusal.0, &refusal.1));
         let headers = response.headers_mut();
         // Browsers store files, but must ask whether they have changed.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -141,7 +157,12 @@ impl Served {
             (Some(rest), _) => {
                 let run = self.run.as_ref().ok_or_else(not_found)?;
                 if rest.is_empty() {
-                    return Ok(redirect(&blocking(run, |run| run.start()).await?));
+                    return Ok(redirect(&blocking(run, |run| run.known()).await?.start));
+                }
+                if path == REVIEW {
+                    let mut response = text(StatusCode::OK, &run.review.offer(&run.folder));
+                    set_type(&mut response, "application/json");
+                    return Ok(response);
                 }
                 (&run.folder, rest)
             }
@@ -153,6 +174,30 @@ impl Served {
             io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => not_found(),
             _ => Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("The file cannot be read: {error}.\n")),
         })
+    }
+
+    /// Saves the decisions in a request.
+    async fn save<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        check_host(request.headers(), request.uri().authority())?;
+        let run =
+            self.run.as_ref().ok_or_else(|| Refusal(StatusCode::NOT_FOUND, "No run is served here.\n".to_owned()))?;
+        let token = request.headers().get(TOKEN).and_then(|token| token.to_str().ok());
+        if !run.review.allows(token) {
+            let why = "Only the page that this server has sent may save. If the server was started again, load the page again.\n";
+            return Err(Refusal(StatusCode::FORBIDDEN, why.to_owned()));
+        }
+        let refused = |error: anyhow::Error| Refusal(StatusCode::BAD_REQUEST, format!("{error:#}\n"));
+        let json = review::body(request.into_body()).await.map_err(refused)?;
+        let saved = blocking(run, move |run| {
+            let digest = run.known().digest.context("the run's dynamics cannot be read")?;
+            review::save(&json, &digest, &run.folder)
+        });
+        saved.await?.map_err(refused)?;
+        Ok(text(StatusCode::OK, ""))
     }
 }
 
@@ -284,27 +329,31 @@ fn redirect(to: &str) -> Response<Body> {
 }
 
 impl Run {
-    /// Returns the address of the page with this run opened, as the run decided it.
-    fn start(&self) -> String {
+    /// Reads what is to be known about the run, unless its files have not changed.
+    fn known(&self) -> Known {
         let of = |name: &str| self.folder.join(name).metadata().ok().map(|metadata| stamp(&metadata));
-        let now = [DYNAMICS, DECISIONS].map(of);
+        let stamps = [DYNAMICS, DECISIONS].map(of);
         // A panic cannot leave half a value behind this lock, so a poisoned lock is usable.
-        let mut known = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
-            Some((then, start)) if *then == now => start.clone(),
+            Some(known) if known.stamps == stamps => known.clone(),
             _ => {
-                let start = format!("/?run={RUN}{DYNAMICS}{}", own_decisions(&self.folder).unwrap_or_default());
-                *known = Some((now, start.clone()));
-                start
+                let recorded = Recording::open(&self.folder.join(DYNAMICS)).ok();
+                let decisions = recorded.as_ref().and_then(|recorded| own_decisions(recorded, &self.folder));
+                let start = format!("/?run={RUN}{DYNAMICS}&review={REVIEW}{}", decisions.unwrap_or_default());
+                known.insert(Known { stamps, digest: recorded.map(|recorded| recorded.digest), start }).clone()
             }
         }
     }
 }
 
 /// Returns a run's decisions as a part of an address, if the page would not choose the same by default.
-fn own_decisions(run: &Path) -> Option<String> {
-    let recorded = Recording::open(&run.join(DYNAMICS)).ok()?;
-    let decisions = Decisions::read(&std::fs::read(run.join(DECISIONS)).ok()?, &recorded.digest).ok()?;
+fn own_decisions(recorded: &Recording, run: &Path) -> Option<String> {
+    let mut decisions = recorded.read_decisions(&run.join(DECISIONS)).ok()?;
+    if decisions.overrides.len() > LINKED {
+        // An address has no room for them.
+        decisions.overrides.clear();
+    }
     let is_automatic = decisions.overrides.is_empty() && decisions.settings == recorded.settings();
     (!is_automatic).then(|| format!("#{}", share::fragment(&decisions)))
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 
-use shared::cleaning::Decisions;
+use shared::cleaning::{Decisions, Override};
 use shared::detection::threshold::Settings;
 
 use super::site::page_response;
 use super::*;
 use crate::data::recording::Recording;
-use crate::run::{DECISIONS, DYNAMICS};
+use crate::run::{COMMAND, DECISIONS, DYNAMICS, REVIEWED};
 
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(3600);
@@ -288,7 +288,7 @@ fn a_run_opens_as_it_was_decided_and_is_decoded_once() {
     let site = Fixture::new();
     let start = || site.get("/run/").header("location").unwrap().to_owned();
     assert_eq!(site.get("/run/").status, 302);
-    assert_eq!(start(), "/?run=run/dynamics.dyn");
+    assert_eq!(start(), "/?run=run/dynamics.dyn&review=run/review");
     let dynamics = site.path("run/dynamics.dyn");
     let opened = Recording::open(&dynamics).unwrap();
     let mut settings = opened.settings();
@@ -299,15 +299,64 @@ fn a_run_opens_as_it_was_decided_and_is_decoded_once() {
     };
     decide(&settings);
     let decided = start();
-    assert!(decided.starts_with("/?run=run/dynamics.dyn#"), "{decided}");
+    assert!(decided.starts_with("/?run=run/dynamics.dyn&review=run/review#"), "{decided}");
     // Write other bytes with the same date. If the file were read again, it would not be valid dynamics.
     let (bytes, modified) = (std::fs::read(&dynamics).unwrap(), dynamics.metadata().unwrap().modified().unwrap());
     overwrite(&dynamics, &vec![0; bytes.len()], modified);
     assert_eq!(start(), decided);
     overwrite(&dynamics, &bytes, modified);
-    // Changes are noticed.
+    // Changes are noticed. An address has room for 200 decisions by hand.
+    let mut by_hand = Decisions::new(opened.digest.clone(), settings.clone());
+    let span = opened.dynamics.corpus.entities[0].span;
+    for (n, is_there) in [(200, true), (201, false)] {
+        by_hand.overrides = vec![(span, Override::Keep); n];
+        std::fs::write(site.path("run").join(DECISIONS), by_hand.to_json()).unwrap();
+        let address = start();
+        assert!(address.contains("#decisions=") && address.contains("keep") == is_there, "{n}");
+    }
     std::fs::remove_file(site.path("run").join(DECISIONS)).unwrap();
-    assert_eq!(start(), "/?run=run/dynamics.dyn");
+    assert_eq!(start(), "/?run=run/dynamics.dyn&review=run/review");
+}
+
+/// Any website may send a request to this server.
+#[test]
+fn only_the_page_saves_decisions_and_only_about_the_run() {
+    let site = Fixture::new();
+    let reviewed = site.path("run").join(REVIEWED);
+    let offer = || serde_json::from_str::<serde_json::Value>(&site.get("/run/review").body).unwrap();
+    let token = offer()["token"].as_str().unwrap().to_owned();
+    assert_eq!((token.len(), &offer()["command"]), (32, &serde_json::Value::Null));
+    let post = |headers: &[&str], body: &str| {
+        let length = format!("Content-Length: {}", body.len());
+        site.ask("POST", "/run/review", &[headers, &[&length, "", body]].concat())
+    };
+    let digest = Recording::open(&site.path("run/dynamics.dyn")).unwrap().digest;
+    let json = |digest: &str| Decisions::new(digest.to_owned(), Settings::paper()).to_json();
+    let own = json(&digest);
+    for headers in [vec![], vec!["X-DynClean-Token: 0"], vec!["X-DynClean-Token: "]] {
+        let refused = post(&headers, &own);
+        assert_eq!((refused.status, reviewed.exists()), (403, false), "{headers:?}");
+        assert!(refused.body.contains("load the page again"));
+    }
+    let allowed = format!("X-DynClean-Token: {token}");
+    let saved = post(&[&allowed], &own);
+    assert_eq!((saved.status, std::fs::read_to_string(&reviewed).unwrap()), (200, own.clone()), "{}", saved.body);
+    for (other, why) in [(json("other"), "another dynamics file"), ("{".to_owned(), "not a decisions file")] {
+        let refused = post(&[&allowed], &other);
+        assert_eq!((refused.status, refused.body.contains(why)), (400, true), "{}", refused.body);
+    }
+    assert_eq!(std::fs::read_to_string(&reviewed).unwrap(), own, "what was saved stays");
+    // The token counts for this address alone, and not under another name.
+    assert_eq!(site.ask("POST", "/run/dynamics.dyn", &[&allowed, "Content-Length: 0"]).status, 405);
+    let other_name =
+        ["POST /run/review HTTP/1.1", "Host: evil.example", "Connection: close", &allowed, "Content-Length: 0"];
+    assert_eq!(site.send(&other_name).status, 421);
+
+    std::fs::write(site.path("run").join(COMMAND), "trainer run --out 'a run'\n").unwrap();
+    let file = std::fs::canonicalize(&reviewed).unwrap();
+    assert_eq!(offer()["file"].as_str(), file.to_str());
+    let command = format!("trainer run --out 'a run' --decisions {}", file.display());
+    assert_eq!(offer()["command"], command);
 }
 
 fn overwrite(file: &Path, bytes: &[u8], modified: std::time::SystemTime) {

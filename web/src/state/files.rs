@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use web_sys::File;
 
 use super::App;
-use crate::client;
+use crate::client::{self, Destination, Source};
 use crate::protocol::Export;
 
 impl App {
@@ -30,12 +30,12 @@ impl App {
 
     /// Opens a file that the user chose. Shows `notice` when it is open.
     pub fn open(&self, file: File, notice: Option<String>) {
-        client::open(client::Source::File(file), notice);
+        client::open(Source::File(file), notice);
     }
 
     /// Compares the open file with another recording of the same corpus.
     pub fn compare(&self, file: File) {
-        client::compare(client::Source::File(file));
+        client::compare(Source::File(file));
     }
 
     /// Ends the comparison.
@@ -54,7 +54,13 @@ impl App {
 
     /// Makes a file for download.
     pub fn export(&self, what: Export) {
-        client::export(what);
+        client::export(what, Destination::Download);
+    }
+
+    /// Saves the decisions in the folder of the run that is shown, or else as a file.
+    pub fn save_decisions(&self) {
+        let destination = self.review.get_untracked().map_or(Destination::Download, Destination::Run);
+        client::export(Export::Decisions, destination);
     }
 
     /// Makes the complete link.
@@ -63,10 +69,21 @@ impl App {
     }
 }
 
+/// A part of the page's address after `?`.
+fn given(name: &str) -> Option<String> {
+    let search = window().location().search().ok()?;
+    web_sys::UrlSearchParams::new_with_str(&search).ok()?.get(name)
+}
+
+/// The whole address of something on the page's server. `place` is relative to the page.
+fn whole(place: String) -> String {
+    let base = document().base_uri().ok().flatten().unwrap_or_default();
+    web_sys::Url::new_with_base(&place, &base).map_or(place, |url| url.href())
+}
+
 /// Opens the file that the page's address names (`?run=`).
 pub fn open_from_address() {
-    let Ok(search) = window().location().search() else { return };
-    if let Some(run) = web_sys::UrlSearchParams::new_with_str(&search).ok().and_then(|p| p.get("run")) {
+    if let Some(run) = given("run") {
         open_url(run);
     }
 }
@@ -76,9 +93,12 @@ pub fn open_sample() {
     open_url("sample.dyn".to_owned());
 }
 
-/// Opens a file on the page's server. `run` is relative to the page.
-fn open_url(run: String) {
-    let base = document().base_uri().ok().flatten().unwrap_or_default();
-    let url = web_sys::Url::new_with_base(&run, &base).map_or(run, |url| url.href());
-    client::open(client::Source::Url(url), None);
+fn open_url(place: String) {
+    client::open(Source::Url(whole(place)), None);
+}
+
+/// Returns the address by which decisions about this file are saved (`&review=`), if the page's address names both.
+pub fn review_address(source: &Source) -> Option<String> {
+    let is_run = |run: String| matches!(source, Source::Url(url) if *url == whole(run));
+    given("review").filter(|_| given("run").is_some_and(is_run)).map(whole)
 }

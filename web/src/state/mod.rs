@@ -39,6 +39,9 @@ pub struct App {
     pub file: RwSignal<Option<Opened>>,
     /// Long work that the worker is doing, in words.
     pub busy: RwSignal<Option<String>>,
+    /// Address by which decisions are saved in the folder of the run, if the open file is the run that
+    /// `trainer serve` shows.
+    pub review: RwSignal<Option<String>>,
     /// Whether settings and decisions are stored.
     pub kept: RwSignal<Kept>,
     /// A short message about the last action, such as an undo.
@@ -151,7 +154,7 @@ pub enum Kept {
 const JUDGED: List = List::Ranked(Listing { judged_only: true });
 
 use changes::View;
-pub use files::{open_from_address, open_sample};
+pub use files::{open_from_address, open_sample, review_address};
 pub use notices::Notice;
 pub use selection::is_of;
 
@@ -161,6 +164,7 @@ impl App {
         Self {
             file: RwSignal::new(None),
             busy: RwSignal::new(None),
+            review: RwSignal::new(None),
             kept: RwSignal::new(Kept::default()),
             said: RwSignal::new(None),
             notices: RwSignal::new(Vec::new()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::App;
+use crate::review::Saved;
 
 /// A message to the user.
 #[derive(Clone)]
@@ -15,8 +16,8 @@ pub struct Notice {
     pub text: String,
     /// An action that the user can choose.
     pub offer: Option<Offer>,
-    /// A link to copy by hand.
-    pub link: Option<String>,
+    /// A text to copy by hand: what it is, and the text.
+    pub copy: Option<(&'static str, String)>,
 }
 
 /// An action that a notice offers.
@@ -34,22 +35,39 @@ impl App {
         self.notices.update(|notices| {
             // A repeated notice replaces the earlier one.
             notices.retain(|n| n.text != text);
-            notices.push(Notice { is_error, text, offer: None, link: None });
+            notices.push(Notice { is_error, text, offer: None, copy: None });
         });
     }
 
     /// Tells the user something, and offers an action. `answer` gets to know whether the user has accepted.
     pub fn offer(&self, text: String, label: &'static str, answer: impl Fn(bool) + Send + Sync + 'static) {
         let offer = Some(Offer { label, answer: Arc::new(answer) });
-        self.notices.update(|notices| notices.push(Notice { is_error: false, text, offer, link: None }));
+        self.notices.update(|notices| notices.push(Notice { is_error: false, text, offer, copy: None }));
+    }
+
+    /// Tells the user something, with a text to be copied by hand.
+    fn tell_to_copy(&self, text: String, what: &'static str, copy: String) {
+        self.notices.update(|notices| {
+            notices.retain(|n| n.copy.as_ref().is_none_or(|(of, _)| *of != what));
+            notices.push(Notice { is_error: false, text, offer: None, copy: Some((what, copy)) });
+        });
     }
 
     /// Shows the user a link that is to be copied by hand.
     pub fn tell_link(&self, text: String, link: String) {
-        self.notices.update(|notices| {
-            notices.retain(|n| n.link.is_none());
-            notices.push(Notice { is_error: false, text, offer: None, link: Some(link) });
-        });
+        self.tell_to_copy(text, "Link to this view", link);
+    }
+
+    /// Tells that decisions were saved in the folder of the run, and how to train on them.
+    pub fn tell_saved(&self, Saved { file, command }: Saved) {
+        let file = format!("Your decisions are saved in {file}.");
+        match command {
+            Some(command) => {
+                let how = format!("{file} To train on them, give this command where you started the run:");
+                self.tell_to_copy(how, "Command that trains on your decisions", command);
+            }
+            None => self.tell(false, format!("{file} `trainer clean --decisions` applies them.")),
+        }
     }
 
     /// Removes a notice. If it offers an action, hands on whether the user has accepted it.

@@ -5,7 +5,7 @@ use web_sys::{FocusEvent, HtmlInputElement};
 
 use crate::state::App;
 
-/// Selects the whole link, so that it can be copied.
+/// Selects the whole text, so that it can be copied.
 fn select(event: FocusEvent) {
     event_target::<HtmlInputElement>(&event).select();
 }
@@ -14,11 +14,11 @@ pub fn banner(app: App) -> impl IntoView {
     view! {
         // The element always exists. A live region that appears together with its text may not be read aloud.
         <div class="banners" role="alert" data-testid="banner">
-            <For each=move || app.notices.get() key=|notice| (notice.text.clone(), notice.link.clone()) let:notice>
+            <For each=move || app.notices.get() key=|notice| (notice.text.clone(), notice.copy.clone()) let:notice>
                 <p class="banner" class:error=notice.is_error>
                     <span>{notice.text.clone()}</span>
-                    {notice.link.clone().map(|link| view! {
-                        <input type="text" readonly aria-label="Link to this view" data-testid="link-field" prop:value=link
+                    {notice.copy.clone().map(|(what, text)| view! {
+                        <input type="text" readonly aria-label=what data-testid="link-field" prop:value=text
                             on:focus=select />
                     })}
                     {notice.offer.as_ref().map(|offer| {

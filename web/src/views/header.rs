@@ -44,8 +44,11 @@ pub fn header(app: App) -> impl IntoView {
                 {open_button(app, "button quiet", "file-input")}
                 {move || (!nothing_open()).then(|| compare_button(app))}
                 <button class="button" data-testid="export-decisions" disabled=nothing_open
-                    title="decisions.json: your decisions and the thresholds. Open it here again, or give it to `trainer clean --decisions`"
-                    on:click=move |_| app.export(Export::Decisions)>"Save decisions"</button>
+                    title=move || match app.review.with(Option::is_some) {
+                        true => "Saves your decisions and the thresholds in the folder of the run, and says how to train on them",
+                        false => "decisions.json: your decisions and the thresholds. Open it here again, or give it to `trainer clean --decisions`",
+                    }
+                    on:click=move |_| app.save_decisions()>"Save decisions"</button>
                 <button class="button primary" data-testid="export-corpus" disabled=nothing_open
                     title="The corpus with all decisions applied, in the format that it came in. Removed labels are marked as unknown"
                     on:click=move |_| app.export(Export::Corpus(None))>"Save cleaned corpus"</button>
@@ -111,13 +114,15 @@ fn more_exports(app: App) -> impl IntoView {
         entry("report", "Report (one HTML file)".to_owned()),
         entry("link", "Link to this view".to_owned()),
         entry("provenance", "List of all changes, with their reasons".to_owned()),
+        entry("decisions", "Your decisions (decisions.json)".to_owned()),
     ];
     entries.extend(Format::ALL.map(|format| entry(format.name(), format!("Cleaned corpus as {}", format.title()))));
     let choose = move |number: usize| match number {
         0 => app.export(Export::Report),
         1 => app.share(),
         2 => app.export(Export::Provenance),
-        more => app.export(Export::Corpus(Format::ALL.get(more - 3).copied())),
+        3 => app.export(Export::Decisions),
+        more => app.export(Export::Corpus(Format::ALL.get(more - 4).copied())),
     };
     let nothing_open = Signal::derive(move || app.file.with(Option::is_none));
     menu("export-more", "button", "Share or save something else", "Share …", entries, nothing_open, choose)

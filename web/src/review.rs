@@ -1,0 +1,51 @@
+//! Saves decisions into the folder of the run that `trainer serve` shows.
+
+use js_sys::Reflect;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{RequestInit, Response};
+
+/// Header with the token of the server, which only this page can read.
+const TOKEN: &str = "x-dynclean-token";
+
+/// Decisions that were saved.
+pub struct Saved {
+    /// The file on the server's machine.
+    pub file: String,
+    /// The command that trains on it, if the folder says how the run was made.
+    pub command: Option<String>,
+}
+
+/// Saves the content of a `decisions.json` by the server's address for it.
+///
+/// # Errors
+/// With the reason in words, when the server is gone or refuses.
+pub async fn save(address: &str, json: &JsValue) -> Result<Saved, String> {
+    // The token is asked for each time, because the server may have been started again.
+    let offer = fetch(address, &RequestInit::new()).await?.json().map_err(in_words)?;
+    let offer = JsFuture::from(offer).await.map_err(in_words)?;
+    let field = |name: &str| Reflect::get(&offer, &name.into()).ok().and_then(|value| value.as_string());
+    let headers = js_sys::Object::new();
+    Reflect::set(&headers, &TOKEN.into(), &field("token").unwrap_or_default().into()).map_err(in_words)?;
+    let request = RequestInit::new();
+    request.set_method("POST");
+    request.set_headers(&headers);
+    request.set_body(json);
+    fetch(address, &request).await?;
+    Ok(Saved { file: field("file").unwrap_or_default(), command: field("command") })
+}
+
+/// Sends a request. An answer that is no success is an error with the server's words.
+async fn fetch(address: &str, request: &RequestInit) -> Result<Response, String> {
+    let answer = leptos::prelude::window().fetch_with_str_and_init(address, request);
+    let answer: Response = JsFuture::from(answer).await.map_err(in_words)?.unchecked_into();
+    if answer.ok() {
+        return Ok(answer);
+    }
+    let text = JsFuture::from(answer.text().map_err(in_words)?).await.map_err(in_words)?;
+    Err(text.as_string().unwrap_or_default().trim().trim_end_matches('.').to_owned())
+}
+
+fn in_words(error: JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| String::from(e.message()))
+}
