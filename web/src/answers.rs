@@ -32,8 +32,8 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             work::keep_if_due(app);
             let (settings, by_hand) = (app.settings.get_untracked(), app.by_hand.get_untracked());
             let reviewing = app.reviewing.get_untracked();
-            app.show(*opened);
             app.review.set(review_address(&source));
+            app.show(*opened);
             if let Some((is_error, notice)) = then.notice {
                 app.tell(is_error, notice);
             }

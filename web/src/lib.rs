@@ -8,6 +8,7 @@ mod download;
 mod format;
 mod keys;
 mod layout;
+mod live;
 mod memory;
 mod plots;
 mod protocol;
@@ -34,6 +35,7 @@ pub fn start(glue: String, worker: String, exporter: String) {
         keys::listen(app);
         work::follow(app);
         work::keep_on_leaving(app);
+        live::follow(app);
         views::page(app)
     });
     state::open_from_address();

@@ -9,6 +9,7 @@ use explorer::filter::Filter;
 use explorer::listing::{Listing, Order};
 use explorer::matrix::Matrix;
 use explorer::queue::{Next, Progress};
+use explorer::reasons::ReasonCount;
 use explorer::reviewers::Reviewer;
 use explorer::same_form::{Form, SameForm};
 use explorer::sentence::Sentence;
@@ -28,6 +29,7 @@ use shared::evaluation::quality::CurvePoint;
 use shared::evaluation::score::Prf;
 use shared::formats::Format;
 use shared::recording::dynamics::SampleScheme;
+use shared::report::CourseEpoch;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// A request to the worker. The window sends the next one only after the reply.
@@ -271,6 +273,8 @@ pub enum Reply {
 pub struct Opened {
     /// Name of the file.
     pub file: String,
+    /// Its length in bytes.
+    pub size: u64,
     /// Its digest.
     pub digest: String,
     /// Name of the corpus.
@@ -295,6 +299,8 @@ pub struct Opened {
     pub scheme: Option<SampleScheme>,
     /// Whether the run that wrote the file had finished.
     pub complete: bool,
+    /// Loss and dev F1 of every epoch.
+    pub course: Vec<CourseEpoch>,
     /// The automatic settings, with which the page starts.
     pub automatic: Settings,
 }
@@ -360,6 +366,8 @@ pub struct Figures {
     pub estimate: [Option<Estimate>; 2],
     /// How much the text counts in the trust, in words. Empty if labels are not judged by trust.
     pub capitals: String,
+    /// Why labels are doubted; `None` if there are too many to count them.
+    pub reasons: Option<Vec<ReasonCount>>,
     /// Spans decided by hand.
     pub by_hand: usize,
     /// How far the person has come.

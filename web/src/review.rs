@@ -1,4 +1,5 @@
-//! Saves decisions into the folder of the run that `trainer serve` shows.
+//! What `trainer serve` offers for the run that it shows: to save decisions into its folder, and to follow it while it is
+//! at work.
 
 use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
@@ -16,14 +17,34 @@ pub struct Saved {
     pub command: Option<String>,
 }
 
+/// The dynamics of a run now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Now {
+    /// Name of the file.
+    pub dynamics: String,
+    /// Its length in bytes.
+    pub length: f64,
+}
+
+/// Asks for the dynamics of the run now. Returns `None` if the server is gone.
+pub async fn now(address: &str) -> Option<Now> {
+    let offer = offer(address).await.ok()?;
+    let field = |name: &str| Reflect::get(&offer, &name.into()).ok();
+    Some(Now { dynamics: field("dynamics")?.as_string()?, length: field("length")?.as_f64()? })
+}
+
+async fn offer(address: &str) -> Result<JsValue, String> {
+    let offer = fetch(address, &RequestInit::new()).await?.json().map_err(in_words)?;
+    JsFuture::from(offer).await.map_err(in_words)
+}
+
 /// Saves the content of a `decisions.json` by the server's address for it.
 ///
 /// # Errors
 /// With the reason in words, when the server is gone or refuses.
 pub async fn save(address: &str, json: &JsValue) -> Result<Saved, String> {
     // The token is asked for each time, because the server may have been started again.
-    let offer = fetch(address, &RequestInit::new()).await?.json().map_err(in_words)?;
-    let offer = JsFuture::from(offer).await.map_err(in_words)?;
+    let offer = offer(address).await?;
     let field = |name: &str| Reflect::get(&offer, &name.into()).ok().and_then(|value| value.as_string());
     let headers = js_sys::Object::new();
     Reflect::set(&headers, &TOKEN.into(), &field("token").unwrap_or_default().into()).map_err(in_words)?;

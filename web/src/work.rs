@@ -96,6 +96,11 @@ thread_local! {
     static UNDER_WAY: Cell<u32> = const { Cell::new(0) };
 }
 
+/// Returns whether the open file has the automatic settings, and nobody has decided anything.
+pub fn is_untouched(app: App) -> bool {
+    open_file(app).is_some_and(|(_, automatic)| Work::of(app).is_new(&automatic))
+}
+
 /// Returns the digest and the automatic settings of the open file.
 fn open_file(app: App) -> Option<(String, Settings)> {
     app.file.with_untracked(|f| f.as_ref().map(|f| (f.digest.clone(), f.automatic.clone())))

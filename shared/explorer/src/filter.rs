@@ -11,6 +11,7 @@ use shared::corpus::decision::{Decision, Side};
 use shared::corpus::labels::{LabelId, O};
 use shared::corpus::span::{SpanId, SpanIndex};
 use shared::detection::judgement::Judgement;
+use shared::detection::noise_model::Signal;
 
 /// The conditions of a filter. A span must meet all that are set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,8 @@ pub enum Decided {
     Differently,
     /// Several people decided differently, and no decision by hand has settled it yet.
     Disputed,
+    /// The settings judge the label wrong, and this is the strongest signal against it.
+    Doubted(Signal),
 }
 
 /// The facts about spans that a filter needs.
@@ -212,6 +215,11 @@ impl Facts<'_> {
             Decided::Disputed => {
                 let is_open = |span: &SpanId| !self.by_hand.contains_key(span);
                 Bits::of(n, self.disputed.iter().copied().filter(is_open))
+            }
+            Decided::Doubted(reason) => {
+                let judged = Side::BOTH.map(|side| self.judgement.judged_wrong(side));
+                let spans = judged.iter().flat_map(|spans| spans.iter().copied());
+                Bits::of(n, spans.filter(|&span| judge.main_reason(span) == Some(reason)))
             }
             Decided::Removed => meeting(&|_, decision| decision == Decision::Remove),
             Decided::Relabelled => meeting(&|span, decision| decision != Decision::Remove && changes(span, decision)),

@@ -17,6 +17,7 @@ pub mod matrix;
 #[cfg(test)]
 mod one_epoch;
 pub mod queue;
+pub mod reasons;
 pub mod reviewers;
 pub mod same_form;
 pub mod sentence;

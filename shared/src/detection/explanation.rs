@@ -47,6 +47,21 @@ impl Judge {
         explanation
     }
 
+    /// The strongest signal against the label of a span, if one is worth mentioning.
+    pub fn main_reason(&self, span: SpanId) -> Option<Signal> {
+        let is_mentioned = |reason: &Reason| {
+            let has_no_words = matches!(
+                reason.signal,
+                Signal::Base | Signal::HighAum | Signal::NotARun | Signal::OverlapAum | Signal::WeakerThanRival
+            );
+            reason.log_odds >= LEAST && !has_no_words
+        };
+        let against = self.reasons(span).into_iter().filter(is_mentioned);
+        // The first of equally strong ones, as in an explanation.
+        let strongest = against.reduce(|best, next| if next.log_odds > best.log_odds { next } else { best });
+        strongest.map(|reason| reason.signal)
+    }
+
     fn in_words(&self, tokens: &TokenTable, span: SpanId, reason: &Reason) -> Option<String> {
         let doubts = reason.log_odds > 0.0;
         let lower = || {
@@ -112,5 +127,8 @@ mod tests {
         // *The dog* in the second sentence is not at the start of a sentence.
         assert!(!line.contains("begins the sentence"), "{line}");
         assert_eq!(judge.explain(tokens, 9_999), Explanation::default());
+        // −.65 · −6 = 3.9 for the AUM. For *The* in lower case 5.5 · 67 %, for *States* 2.8 · the weight of capitals.
+        assert_eq!((judge.main_reason(5), judge.main_reason(the)), (Some(Signal::Aum), Some(Signal::Aum)));
+        assert_eq!(judge.main_reason(9_999), None);
     }
 }

@@ -6,7 +6,7 @@
 //! at a time. The weights differ little between corpora (docs/DETECTION.md has the figures). A signal that does
 //! not vary in a corpus adds nothing.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::corpus::decision::Side;
 use crate::corpus::labels::LabelId;
@@ -19,7 +19,7 @@ use crate::ln::ln;
 const AUM_RANGE: (f32, f32) = (-6.0, 8.0);
 
 /// A signal for or against a label. Its value is multiplied by its weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signal {
     /// Always 1.

@@ -8,6 +8,7 @@ mod failing;
 mod firefox;
 mod keeping;
 mod layout;
+mod live;
 mod menus;
 mod merging;
 mod moving;

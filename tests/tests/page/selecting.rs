@@ -133,3 +133,32 @@ fn a_selection_holds_in_every_view() {
         assert!(tooltip().await, "no span is shown anywhere on the map's diagonal");
     });
 }
+
+#[test]
+fn doubted_labels_are_chosen_by_the_reason() {
+    let Some(places) = Places::find("doubted_labels_are_chosen_by_the_reason") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.until("reasons", "has rows", |text| !text.is_empty()).await;
+        let first = "const row = document.querySelector('[data-testid=reasons] tr');
+                     return [row.querySelector('button').dataset.testid, row.innerText]";
+        let first = page.script(first).await;
+        let (button, row) = (first[0].as_str().unwrap().to_owned(), first[1].as_str().unwrap().to_owned());
+        let (reason, number) = row.split_once('\t').unwrap();
+        let (reason, number) = (reason.to_owned(), number.trim().to_owned());
+        page.click(&button).await;
+        let of = format!("{number} of ");
+        page.until("listed", "lists them", |text| text.starts_with(&of)).await;
+        assert!(page.text("chip-decided").await.contains(&format!("doubted: {reason}")));
+
+        // A link leads to the same spans. Undo and a second click lead back.
+        page.until_address("Doubted").await;
+        page.reload().await;
+        page.until_open().await;
+        page.until("listed", "lists them again", |text| text.starts_with(&of)).await;
+        page.click(&button).await;
+        page.until("listed", "lists all", |text| !text.starts_with(&of)).await;
+        assert!(!page.has("chip-decided").await);
+    });
+}

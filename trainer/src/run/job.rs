@@ -43,6 +43,8 @@ use crate::training::{Stage, Trained};
 pub(super) const SCORES: &str = "sweep";
 /// File name of a run's dynamics.
 pub const DYNAMICS: &str = "dynamics.dyn";
+/// File name of the dynamics as long as they are being recorded.
+pub const DYNAMICS_SO_FAR: &str = "dynamics.dyn.partial";
 /// Folder, inside a run, for the checkpoints of unfinished trainings.
 pub(super) const CHECKPOINTS: &str = "checkpoint";
 pub(super) const CONFIG: &str = "config.json";

@@ -29,7 +29,7 @@ use crate::data::recording::Recording;
 use crate::model::encoder::EncoderSpec;
 use crate::training::config::Config;
 
-pub use job::{COMMAND, DECISIONS, DYNAMICS, JobKind, Options, REVIEWED, Reference};
+pub use job::{COMMAND, DECISIONS, DYNAMICS, DYNAMICS_SO_FAR, JobKind, Options, REVIEWED, Reference};
 
 /// Result of a job.
 #[derive(Debug)]

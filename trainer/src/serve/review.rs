@@ -37,12 +37,16 @@ impl Review {
         given == Some(&self.token)
     }
 
-    /// What the page must know: the token, and the command that trains on what it saves.
-    pub fn offer(&self, run: &Path) -> String {
+    /// What the page must know: the token, the command that trains on what it saves, and which file has the dynamics
+    /// now, with its length. The file of a run that is at work grows.
+    pub fn offer(&self, run: &Path, dynamics: &str) -> String {
         let made_by = std::fs::read_to_string(run.join(COMMAND)).ok();
         let decisions = console::quoted(&run.join(REVIEWED).to_string_lossy());
         let command = made_by.map(|command| format!("{} --decisions {decisions}", command.trim()));
-        json!({ "token": self.token, "file": run.join(REVIEWED), "command": command }).to_string()
+        let length = run.join(dynamics).metadata().map_or(0, |metadata| metadata.len());
+        let file = run.join(REVIEWED);
+        json!({ "token": self.token, "file": file, "command": command, "dynamics": dynamics, "length": length })
+            .to_string()
     }
 }
 

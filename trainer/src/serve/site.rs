@@ -25,7 +25,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::page;
 use super::review::{self, REVIEW, Review, TOKEN};
 use crate::data::recording::Recording;
-use crate::run::{DECISIONS, DYNAMICS};
+use crate::run::{DECISIONS, DYNAMICS, DYNAMICS_SO_FAR};
 
 /// Address of a run's files. The address itself redirects to the page with the run opened.
 pub const RUN: &str = "run/";
@@ -66,7 +66,7 @@ struct Run {
 #[derive(Clone)]
 struct Known {
     /// The state of the files at that time.
-    stamps: [Stamp; 2],
+    stamps: [Stamp; 3],
     /// Digest of the dynamics, if they can be read.
     digest: Option<String>,
     /// Where `/run/` redirects to: the page with this run opened, as the run decided it.
@@ -98,11 +98,15 @@ impl Served {
             Ok(page)
         });
         let run = site.run.as_ref().map(|folder| -> Result<Arc<Run>> {
-            let file = folder.join(DYNAMICS);
-            ensure!(file.is_file(), "there is no {}", file.display());
+            let file = folder.join(dynamics_in(folder));
+            ensure!(
+                file.is_file(),
+                "there is no {}, and no {DYNAMICS_SO_FAR}, which a run writes when it has begun to train",
+                folder.join(DYNAMICS).display()
+            );
             let folder = folder.canonicalize().with_context(|| format!("cannot read {}", folder.display()))?;
             ensure!(
-                file_in(&folder, DYNAMICS).is_some(),
+                file_in(&folder, dynamics_in(&folder)).is_some(),
                 "{} is a link that leads out of the folder, and only what is in the folder is served",
                 file.display()
             );
@@ -160,7 +164,8 @@ impl Served {
                     return Ok(redirect(&blocking(run, |run| run.known()).await?.start));
                 }
                 if path == REVIEW {
-                    let mut response = text(StatusCode::OK, &run.review.offer(&run.folder));
+                    let offered = blocking(run, |run| run.review.offer(&run.folder, dynamics_in(&run.folder))).await?;
+                    let mut response = text(StatusCode::OK, &offered);
                     set_type(&mut response, "application/json");
                     return Ok(response);
                 }
@@ -250,6 +255,12 @@ fn file_in(folder: &Path, name: &str) -> Option<(PathBuf, Metadata)> {
     (file.starts_with(folder) && metadata.is_file()).then_some((file, metadata))
 }
 
+/// Returns the name of the file with a run's dynamics: the recording so far, if it has not ended.
+fn dynamics_in(run: &Path) -> &'static str {
+    let is_there = |name: &&str| run.join(name).is_file();
+    [DYNAMICS, DYNAMICS_SO_FAR].into_iter().find(is_there).unwrap_or(DYNAMICS)
+}
+
 /// Answers with a file, with the requested part of it, or with "not modified".
 async fn file_response<B>(request: &Request<B>, file: &Path, metadata: &Metadata) -> io::Result<Response<Body>> {
     let (modified, length) = stamp(metadata);
@@ -332,15 +343,16 @@ impl Run {
     /// Reads what is to be known about the run, unless its files have not changed.
     fn known(&self) -> Known {
         let of = |name: &str| self.folder.join(name).metadata().ok().map(|metadata| stamp(&metadata));
-        let stamps = [DYNAMICS, DECISIONS].map(of);
+        let stamps = [DYNAMICS, DYNAMICS_SO_FAR, DECISIONS].map(of);
         // A panic cannot leave half a value behind this lock, so a poisoned lock is usable.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
             Some(known) if known.stamps == stamps => known.clone(),
             _ => {
-                let recorded = Recording::open(&self.folder.join(DYNAMICS)).ok();
+                let dynamics = dynamics_in(&self.folder);
+                let recorded = Recording::open(&self.folder.join(dynamics)).ok();
                 let decisions = recorded.as_ref().and_then(|recorded| own_decisions(recorded, &self.folder));
-                let start = format!("/?run={RUN}{DYNAMICS}&review={REVIEW}{}", decisions.unwrap_or_default());
+                let start = format!("/?run={RUN}{dynamics}&review={REVIEW}{}", decisions.unwrap_or_default());
                 known.insert(Known { stamps, digest: recorded.map(|recorded| recorded.digest), start }).clone()
             }
         }

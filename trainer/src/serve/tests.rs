@@ -12,7 +12,7 @@ use shared::detection::threshold::Settings;
 use super::site::page_response;
 use super::*;
 use crate::data::recording::Recording;
-use crate::run::{COMMAND, DECISIONS, DYNAMICS, REVIEWED};
+use crate::run::{COMMAND, DECISIONS, DYNAMICS, DYNAMICS_SO_FAR, REVIEWED};
 
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(3600);
@@ -365,6 +365,25 @@ fn overwrite(file: &Path, bytes: &[u8], modified: std::time::SystemTime) {
 }
 
 #[test]
+fn a_run_that_is_at_work_is_shown_as_far_as_it_is() {
+    let site = Fixture::new();
+    let (whole, so_far) = (site.path("run/dynamics.dyn"), site.path("run").join(DYNAMICS_SO_FAR));
+    std::fs::rename(&whole, &so_far).unwrap();
+    let start = || site.get("/run/").header("location").unwrap().to_owned();
+    let offered = || serde_json::from_str::<serde_json::Value>(&site.get("/run/review").body).unwrap();
+    assert_eq!(start(), "/?run=run/dynamics.dyn.partial&review=run/review");
+    let length = so_far.metadata().unwrap().len();
+    assert_eq!((&offered()["dynamics"], &offered()["length"]), (&DYNAMICS_SO_FAR.into(), &length.into()));
+    std::fs::write(&so_far, [std::fs::read(&so_far).unwrap(), vec![0]].concat()).unwrap();
+    assert_eq!(offered()["length"], length + 1);
+    std::fs::rename(&so_far, &whole).unwrap();
+    assert_eq!(
+        (start().as_str(), &offered()["dynamics"]),
+        ("/?run=run/dynamics.dyn&review=run/review", &DYNAMICS.into())
+    );
+}
+
+#[test]
 fn a_port_that_is_taken_and_a_page_that_is_missing_are_named() {
     let site = Fixture::new();
     let page = || Site { page: Some(site.path("page")), run: None };
@@ -375,6 +394,10 @@ fn a_port_that_is_taken_and_a_page_that_is_missing_are_named() {
         let missing = message(&Site { page: Some(missing), run: None }, 0);
         assert!(missing.contains("cargo xtask page") && missing.contains("--page"), "{missing}");
     }
+    let empty = site.path("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let no_epoch = message(&Site { run: Some(empty), ..page() }, 0);
+    assert!(no_epoch.contains("begun to train"), "{no_epoch}");
     let no_run = message(&Site { run: Some(site.path("page")), ..page() }, 0);
     assert!(no_run.contains("dynamics.dyn"), "{no_run}");
 }

@@ -2,6 +2,7 @@
 
 use explorer::axis::Axes;
 use leptos::prelude::*;
+use wasm_bindgen::JsValue;
 use web_sys::File;
 
 use super::App;
@@ -97,8 +98,28 @@ fn open_url(place: String) {
     client::open(Source::Url(whole(place)), None);
 }
 
-/// Returns the address by which decisions about this file are saved (`&review=`), if the page's address names both.
+/// Returns the address by which decisions about this file are saved (`&review=`), if the file is in the same folder.
 pub fn review_address(source: &Source) -> Option<String> {
-    let is_run = |run: String| matches!(source, Source::Url(url) if *url == whole(run));
-    given("review").filter(|_| given("run").is_some_and(is_run)).map(whole)
+    let address = whole(given("review")?);
+    matches!(source, Source::Url(url) if folder_of(url) == folder_of(&address)).then_some(address)
+}
+
+/// The part of an address up to its last slash.
+fn folder_of(address: &str) -> &str {
+    address.rfind('/').map_or("", |end| &address[..=end])
+}
+
+/// Opens another file in the folder of the run that is shown, and puts it into the page's address.
+pub fn open_beside(review: &str, file: &str) {
+    // If the browser refuses, a reload opens the file that was there before.
+    let _ = name_in_address(file);
+    client::open(Source::Url(format!("{}{file}", folder_of(review))), None);
+}
+
+fn name_in_address(file: &str) -> Result<(), JsValue> {
+    let page = web_sys::Url::new(&window().location().href()?)?;
+    let run = given("run").unwrap_or_default();
+    page.search_params().set("run", &format!("{}{file}", folder_of(&run)));
+    let history = window().history()?;
+    history.replace_state_with_url(&history.state()?, "", Some(&page.href()))
 }

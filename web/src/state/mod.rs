@@ -154,7 +154,7 @@ pub enum Kept {
 const JUDGED: List = List::Ranked(Listing { judged_only: true });
 
 use changes::View;
-pub use files::{open_from_address, open_sample, review_address};
+pub use files::{open_beside, open_from_address, open_sample, review_address};
 pub use notices::Notice;
 pub use selection::is_of;
 
@@ -224,15 +224,17 @@ impl App {
     pub fn show(&self, opened: Opened) {
         self.notices.set(Vec::new());
         if !opened.complete {
+            let rest = match self.review.with_untracked(Option::is_some) {
+                true => "The page shows the next ones when they are there",
+                false => "Open it again later for the rest",
+            };
+            let (file, so_far) = (&opened.file, opened.n_epochs);
             self.tell(
                 false,
-                format!(
-                    "The run that writes {} has not finished. You see its {} epochs so far; open it again later for the rest.",
-                    opened.file, opened.n_epochs
-                ),
+                format!("The run that writes {file} has not finished. You see its epochs so far ({so_far}). {rest}."),
             );
         }
-        if opened.scheme.is_none() {
+        if opened.scheme.is_none() && opened.complete {
             self.tell(
                 false,
                 format!(

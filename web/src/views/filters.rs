@@ -2,6 +2,7 @@
 
 use explorer::filter::Decided;
 use explorer::listing::Listing;
+use explorer::reasons::in_words;
 use explorer::same_form::Form;
 use leptos::prelude::*;
 use shared::corpus::labels::LabelId;
@@ -92,6 +93,7 @@ const DECIDED: [(&str, Decided, &str); 6] = [
 /// Offers the lists of spans. A filter by decision also applies to every other view.
 fn list_choice(app: App) -> impl IntoView {
     let which = move || match app.filter.with(|filter| filter.decided) {
+        Some(Decided::Doubted(_)) => "all",
         Some(decided) => DECIDED.iter().find(|named| named.1 == decided).map_or("", |named| named.0),
         // The word list shows all words, whatever is decided about them.
         None if !app.words.get() && app.list.get() == List::Ranked(Listing { judged_only: true }) => "judged",
@@ -133,6 +135,9 @@ fn chips(app: App) -> impl IntoView {
     };
     let decided = move || {
         let decided = app.filter.with(|filter| filter.decided)?;
+        if let Decided::Doubted(reason) = decided {
+            return Some(format!("doubted: {}", in_words(reason)));
+        }
         DECIDED.iter().find(|named| named.1 == decided).map(|named| named.2.to_owned())
     };
     let gold = move || {

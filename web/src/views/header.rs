@@ -23,10 +23,10 @@ pub fn header(app: App) -> impl IntoView {
                     let facts = file.facts.iter().map(|(k, v)| format!("{k}: {v}")).collect::<Vec<_>>().join("\n");
                     view! {
                         <strong title=facts>{name}</strong>
+                        {(!file.complete).then(|| view! { <span class="tag" data-testid="incomplete">"unfinished run"</span> })}
                         <span data-testid="span-count">{format::count(file.n_spans as u64)} " spans"</span>
                         <span>{file.n_epochs} " epochs"</span>
                         <span class="wide" title=file.encoder.clone()>{last_part(&file.encoder).to_owned()}</span>
-                        {(!file.complete).then(|| view! { <span class="tag" data-testid="incomplete">"unfinished run"</span> })}
                     }
                 })}
                 <span data-testid="kept" title="This browser keeps your decisions and settings">

@@ -4,6 +4,7 @@ mod banner;
 mod bulk;
 mod controls;
 mod counts;
+mod course;
 mod detail;
 mod dialog;
 mod drop;
@@ -16,6 +17,7 @@ mod layout;
 mod map;
 mod matrix;
 mod menu;
+mod reasons;
 mod reviewers;
 mod scroller;
 mod sentence;
@@ -57,7 +59,7 @@ pub fn page(app: App) -> impl IntoView {
                 data-guide=move || guide::target(app)>
                 <section class="panel controls" aria-label="Settings and figures">
                     {later(2, move || view! {
-                        {controls::controls(app)} {counts::comparison(app)} {reviewers::reviewers(app)} {counts::counts(app)} {matrix::matrix(app)} {counts::quality(app)}
+                        {controls::controls(app)} {counts::comparison(app)} {reviewers::reviewers(app)} {counts::counts(app)} {reasons::reasons(app)} {matrix::matrix(app)} {counts::quality(app)} {course::course(app)}
                     })}
                 </section>
                 {map::map(app)}

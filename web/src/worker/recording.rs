@@ -86,6 +86,11 @@ impl Recording {
         Ok((recording, Measured { index, assigned, metrics, settings }))
     }
 
+    /// Length of the file in bytes.
+    pub fn size(&self) -> u64 {
+        self.source.size()
+    }
+
     /// Judges the spans by the automatic settings.
     pub fn judge(&self, measured: Measured) -> Result<(Judge, Settings), String> {
         let Measured { index, assigned, metrics, settings } = measured;

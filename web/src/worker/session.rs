@@ -11,6 +11,7 @@ use explorer::filter::{Facts, Filter, Selection};
 use explorer::listing::{Column, Order};
 use explorer::matrix::Matrix;
 use explorer::queue::{Next, Progress};
+use explorer::reasons;
 use explorer::reviewers::{self, Reviewer};
 use explorer::same_form::{SameForm, form_of, spans_of};
 use explorer::sentence::Sentence;
@@ -29,7 +30,7 @@ use shared::evaluation::quality::curve;
 use shared::metrics::{Metrics, Window};
 use shared::recording::dynamics::Dynamics;
 use shared::report::histogram::{Histogram, common_range, range_of};
-use shared::report::{self, Findings};
+use shared::report::{self, Course, Findings};
 
 use super::form_cache::FormCache;
 use super::recording::{Measured, Recording};
@@ -98,6 +99,7 @@ impl Unjudged {
         facts.push(("digest".to_owned(), self.recording.digest.clone()));
         Opened {
             file: self.file.clone(),
+            size: self.recording.size(),
             digest: self.recording.digest.clone(),
             name: info.name.clone(),
             encoder: info.encoder.clone(),
@@ -110,6 +112,7 @@ impl Unjudged {
             has_probabilities: self.measured.metrics.has_probabilities(),
             scheme: threshold_run.as_ref().map(|t| t.scheme),
             complete: *complete,
+            course: Course::recorded(&self.recording.dynamics).epochs,
             automatic: self.measured.settings.clone(),
         }
     }
@@ -490,13 +493,15 @@ impl Session {
         let figures = self.tally.at(&self.judge, &self.settings, &self.by_hand, self.gold.as_deref());
         let quality =
             |d: shared::evaluation::quality::Detection| Quality { prf: d.prf, average_precision: d.average_precision };
+        let judgement = self.judge.under(&self.settings);
         Figures {
             capitals: self.judge.capitals().map_or_else(String::new, |capitals| capitals.to_string()),
             summary: figures.summary,
             quality: figures.quality.map(|q| [quality(q.false_positives), quality(q.false_negatives)]),
             estimate: figures.estimate,
+            reasons: reasons::count(&judgement),
             by_hand: self.by_hand.len(),
-            progress: Progress::new(&self.judge.under(&self.settings), &self.by_hand),
+            progress: Progress::new(&judgement, &self.by_hand),
         }
     }
 
