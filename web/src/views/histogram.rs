@@ -71,7 +71,7 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
                 <p class="legend inlay">
                     <span class="key real">"your labels"</span>
                     {move || app.filter.with(|filter| !filter.is_empty()).then(|| view! { <span class="key passing">"selected"</span> })}
-                    <span class="key samples">{move || totals().1} " wrong on purpose"</span>
+                    <span class="key samples" title="labels that were made wrong on purpose">{move || totals().1} " made wrong"</span>
                 </p>
             </div>
         </section>
