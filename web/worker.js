@@ -4,9 +4,14 @@ const begin = async ({ data: [glue, module, exporter] }) => {
   const program = await import(glue);
   await program.default({ module_or_path: module });
   let tries = 0;
+  let loading;
   // Loads the program that writes files. A browser may remember that an address could not be loaded, and a program that
-  // has stopped stays stopped. So every try has another address.
-  globalThis.loadExporter = async () => {
+  // has stopped stays stopped. So every try has another address. There is one try at a time.
+  globalThis.loadExporter = () => {
+    loading ??= load().finally(() => (loading = undefined));
+    return loading;
+  };
+  const load = async () => {
     const address = new URL(exporter);
     address.searchParams.set("try", ++tries);
     const writer = await import(address.href);

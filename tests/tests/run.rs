@@ -171,7 +171,7 @@ fn a_run_goes_on_with_decisions_by_hand_and_back() {
     let folder = tempfile::tempdir().unwrap();
     let files = files(&sample(&binary, folder.path()));
     let (out, reviewed) = (folder.path().join("a run"), folder.path().join("reviewed.json"));
-    let few = ["--trials", "none", "--reference", "none", "--dev-for", "calibration"];
+    let few = ["--reference", "none", "--dev-for", "calibration"];
     let arguments = [&run_arguments(&files, "builtin", &out, ("1", "3"))[..], &few].concat();
     let by_hand = [&arguments[..], &["--decisions", text(&reviewed)]].concat();
     let refused = trainer(&binary, &by_hand);
@@ -212,13 +212,14 @@ fn a_run_goes_on_with_decisions_by_hand_and_back() {
     assert_eq!(people.count(), 1);
     let reviewed_state = state();
     assert_eq!(automatic[0], reviewed_state[0], "the dynamics stay");
+    assert!(out.join("sweep.json").exists(), "the trials stay, for the way back");
     assert!((1..4).all(|part| automatic[part] != reviewed_state[part]), "the rest is made anew");
 
     // The command is kept as it was given, and leads back.
     let command = std::fs::read_to_string(out.join("command.txt")).unwrap();
     let quoted = format!("--out '{}'", text(&out));
     assert!(command.starts_with("trainer run --train ") && command.contains(&quoted), "{command}");
-    assert!(command.contains("--trials none") && !command.contains("--decisions"), "{command}");
+    assert!(command.contains("--reference none") && !command.contains("--decisions"), "{command}");
     succeed(&binary, &arguments);
     assert_eq!(state(), automatic);
 }

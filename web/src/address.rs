@@ -200,7 +200,7 @@ pub fn follow(app: App) {
                 }
                 if let Some(decisions) = app.file.with_untracked(|f| f.as_ref().map(|f| f.digest.clone())) {
                     let decisions = Decisions::new(decisions, app.settings.get_untracked());
-                    replace(&with_view(app, &share::fragment(&decisions)));
+                    replace(&with_view(app, &share::fragment(&decisions).0));
                 }
             },
             PAUSE,

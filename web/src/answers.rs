@@ -1,5 +1,7 @@
 //! What the worker's answers change on the page.
 
+use std::collections::BTreeMap;
+
 use explorer::axis::{Axes, Axis};
 use explorer::filter::Decided;
 use js_sys::{ArrayBuffer, Uint8ClampedArray};
@@ -10,7 +12,7 @@ use web_sys::ImageData;
 
 use crate::client::{self, Destination, Event, Waiting};
 use crate::protocol::{DecidedAlike, Look, Map, Reply, Seen};
-use crate::state::{App, review_address};
+use crate::state::{App, name_in_address, review_address};
 use crate::{address, download, format, review, work};
 
 /// Shows what has happened in the connection to the worker.
@@ -30,14 +32,27 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             app.busy.set(None);
             let mut look = Look { settings: Some(opened.automatic.clone()), ..Look::default() };
             work::keep_if_due(app);
-            let (settings, by_hand) = (app.settings.get_untracked(), app.by_hand.get_untracked());
+            let (mut settings, by_hand) = (app.settings.get_untracked(), app.by_hand.get_untracked());
+            if then.follows
+                && app.file.with_untracked(|file| file.as_ref().is_some_and(|file| file.automatic == settings))
+            {
+                // The automatic settings of the state before are not those of this one.
+                settings = opened.automatic.clone();
+            }
             let reviewing = app.reviewing.get_untracked();
             app.review.set(review_address(&source));
+            // In between, the person may have decided about the state before.
+            let restores = then.restores || then.follows && !work::is_untouched(app);
+            if app.review.with_untracked(Option::is_some) {
+                // If the browser refuses, a reload opens the file that was there before.
+                let _ = name_in_address(&source.name());
+                tell_of_other_decisions(app);
+            }
             app.show(*opened);
             if let Some((is_error, notice)) = then.notice {
                 app.tell(is_error, notice);
             }
-            if then.restores {
+            if restores {
                 app.settings.set(settings.clone());
                 look.settings = Some(settings);
                 look.by_hand = by_hand.iter().map(|(&span, &decision)| (span, Some(decision))).collect();
@@ -46,11 +61,13 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
                 look.decided_alike = then.decided_alike;
             }
             look.reviewing = Some(app.reviewing.get_untracked());
-            if client::turn_to(source, look, then.restores) {
+            if client::turn_to(source, look, restores) {
                 app.tell(true, "Another file was opened before your last request was done.".to_owned());
             }
-            if !then.restores {
+            if !restores {
                 work::bring_back(app);
+            } else if then.follows {
+                app.keep_soon();
             }
         }
         (Reply::Compared(compared), _) => {
@@ -126,6 +143,21 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
         }
         _ => {}
     }
+}
+
+/// Tells of decisions in the folder of the served run that are too many for its address.
+fn tell_of_other_decisions(app: App) {
+    let Some(address) = app.review.get_untracked() else { return };
+    spawn_local(async move {
+        let by_hand = review::now(&address).await.map_or(0.0, |now| now.by_hand) as usize;
+        if by_hand > 0 && app.by_hand.with_untracked(BTreeMap::is_empty) {
+            let n = format::decisions(by_hand);
+            app.tell(
+                false,
+                format!("The run was cleaned with {n} by hand. To see them, open decisions.json in its folder here."),
+            );
+        }
+    });
 }
 
 fn show(app: App, seen: Seen, attachment: JsValue) {

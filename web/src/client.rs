@@ -70,6 +70,8 @@ pub struct Then {
     pub notice: Option<(bool, String)>,
     /// Whether to restore the settings and decisions, because a worker has died.
     pub restores: bool,
+    /// Whether this is another state of the same run. What was decided while it was read is then carried over.
+    pub follows: bool,
     /// Decisions about words that the dead worker had not received yet.
     pub decided_alike: Vec<(Alike, Option<Decision>)>,
 }
@@ -177,14 +179,21 @@ pub fn start(scripts: Scripts, listener: impl Fn(Event) + 'static) {
 
 /// Opens a file. The view changes when the file is open, and then `notice` is shown.
 pub fn open(source: Source, notice: Option<String>) {
+    let notice = notice.map(|text| (false, text));
+    open_then(source, Then { notice, restores: false, follows: false, decided_alike: Vec::new() });
+}
+
+/// Opens another state of the run that is open.
+pub fn follow(source: Source) {
+    open_then(source, Then { notice: None, restores: false, follows: true, decided_alike: Vec::new() });
+}
+
+fn open_then(source: Source, then: Then) {
     tell(Event::Busy(Some(format!("Opening {} …", source.name()))));
     with(|client| {
         // Only the file chosen last is opened.
         client.jobs.retain(|job| !matches!(job, Job::Open(..)));
-        client.jobs.push_back(Job::Open(
-            source,
-            Then { notice: notice.map(|text| (false, text)), restores: false, decided_alike: Vec::new() },
-        ));
+        client.jobs.push_back(Job::Open(source, then));
     });
     advance();
 }
@@ -271,7 +280,7 @@ pub fn merge(files: Vec<File>) {
     advance();
 }
 
-/// Makes the complete client.
+/// Makes the complete link.
 pub fn share() {
     with(|client| client.jobs.push_back(Job::Link));
     advance();
@@ -484,7 +493,7 @@ fn on_death(cause: &str) {
         }
         if let Some(source) = open {
             let notice = Some((true, notice.clone()));
-            client.jobs.push_back(Job::Open(source, Then { notice, restores: true, decided_alike }));
+            client.jobs.push_back(Job::Open(source, Then { notice, restores: true, follows: false, decided_alike }));
         }
         (Event::Trouble(notice), closes, true)
     });

@@ -5,6 +5,7 @@ mod address;
 mod answers;
 mod client;
 mod download;
+mod error;
 mod format;
 mod keys;
 mod layout;

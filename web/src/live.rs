@@ -3,26 +3,35 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use explorer::filter::Filter;
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::review::{self, Now};
-use crate::state::{App, open_beside};
+use crate::protocol::Opened;
+use crate::review;
+use crate::state::{App, open_beside, review_given};
 use crate::work;
 
 /// Pause between two questions to the server.
 const PAUSE: Duration = Duration::from_secs(3);
 
+/// A state of the recording: name and length of its file.
+type State = (String, f64);
+
 thread_local! {
-    /// What was offered last, because the person has own decisions about what is shown.
-    static OFFERED: RefCell<Option<Now>> = const { RefCell::new(None) };
+    /// The state that was shown when a newer one was offered last. One offer is enough.
+    static OFFERED: RefCell<Option<State>> = const { RefCell::new(None) };
+    /// The state that was tried last while nothing was open. Before the first epoch ends, there is nothing to show.
+    static TRIED: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
-/// Asks again and again, as long as an unfinished recording of the run that `trainer serve` shows is open.
+/// Asks again and again, as long as the recording of the run that `trainer serve` shows is unfinished.
 pub fn follow(app: App) {
     set_interval(
         move || {
-            if let (Some(address), Some(_)) = (app.review.get_untracked(), unfinished(app)) {
+            if is_waiting(app)
+                && let Some(address) = app.review.get_untracked().or_else(review_given)
+            {
                 spawn_local(look(app, address));
             }
         },
@@ -30,30 +39,54 @@ pub fn follow(app: App) {
     );
 }
 
-/// Returns the open recording, if it is unfinished and nothing is under way.
-fn unfinished(app: App) -> Option<Now> {
-    let of = |file: &Option<crate::protocol::Opened>| {
-        let file = file.as_ref().filter(|file| !file.complete)?;
-        Some(Now { dynamics: file.file.clone(), length: file.size as f64 })
-    };
-    app.file.with_untracked(of).filter(|_| app.busy.with_untracked(Option::is_none))
+/// Returns whether nothing is under way, and nothing finished is open.
+fn is_waiting(app: App) -> bool {
+    let is_idle = app.busy.with_untracked(Option::is_none);
+    is_idle && app.file.with_untracked(|file| file.as_ref().is_none_or(|file| !file.complete))
 }
 
 async fn look(app: App, address: String) {
     let Some(now) = review::now(&address).await else { return };
-    if unfinished(app).is_none_or(|shown| shown == now) {
+    let now = (now.dynamics, now.length);
+    let shown =
+        app.file.with_untracked(|file| file.as_ref().map(|Opened { file, size, .. }| (file.clone(), *size as f64)));
+    if !is_waiting(app) || shown.as_ref() == Some(&now) {
         return;
     }
-    if work::is_untouched(app) {
-        open_beside(&address, &now.dynamics);
-    } else if OFFERED.with_borrow(|offered| offered.as_ref() != Some(&now)) {
-        OFFERED.set(Some(now.clone()));
-        let text =
-            "The run has gone on. Your settings and decisions are about the epochs that you see: save them first.";
+    let Some(shown) = shown else {
+        if TRIED.replace(Some(now.clone())) != Some(now.clone()) {
+            open_beside(&address, &now.0);
+        }
+        return;
+    };
+    // A file from elsewhere has nothing to do with the run.
+    if app.review.with_untracked(Option::is_none) {
+        return;
+    }
+    if work::is_untouched(app) && is_view_usual(app) {
+        open_beside(&address, &now.0);
+    } else if OFFERED.replace(Some(shown.clone())) != Some(shown) {
+        let text = "The run has gone on. If you show it, your settings and decisions come along.";
         app.offer(text.to_owned(), "Show it", move |is_wanted| {
             if is_wanted {
-                open_beside(&address, &now.dynamics);
+                spawn_local(show(address.clone()));
             }
         });
+    }
+}
+
+/// Returns whether the person has not turned to anything in particular.
+fn is_view_usual(app: App) -> bool {
+    app.filter.with_untracked(Filter::is_empty)
+        && app.selected.with_untracked(Option::is_none)
+        && app.compared.with_untracked(Option::is_none)
+        && app.zoom.with_untracked(Option::is_none)
+        && !app.words.get_untracked()
+}
+
+/// Shows the run as it is now: it may have gone on since it was offered.
+async fn show(address: String) {
+    if let Some(now) = review::now(&address).await {
+        open_beside(&address, &now.dynamics);
     }
 }

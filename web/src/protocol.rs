@@ -45,7 +45,7 @@ pub enum Request {
     Merge(Vec<String>),
     /// Changes the view. The reply holds everything that changed.
     Look(Box<Look>),
-    /// Makes a file for download.
+    /// Makes a file.
     Export(Export),
     /// Asks for the address that carries the settings and decisions.
     Link,
@@ -211,7 +211,7 @@ pub enum Colouring {
     Gold,
 }
 
-/// A file for download.
+/// A file that the person saves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Export {
     /// The cleaned corpus; `None` keeps the format of the input.

@@ -6,6 +6,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RequestInit, Response};
 
+use crate::error::in_words;
+
 /// Header with the token of the server, which only this page can read.
 const TOKEN: &str = "x-dynclean-token";
 
@@ -18,24 +20,30 @@ pub struct Saved {
 }
 
 /// The dynamics of a run now.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Now {
     /// Name of the file.
     pub dynamics: String,
     /// Its length in bytes.
     pub length: f64,
+    /// Decisions by hand in the run's `decisions.json`, if they are too many for an address; else 0.
+    pub by_hand: f64,
 }
 
 /// Asks for the dynamics of the run now. Returns `None` if the server is gone.
 pub async fn now(address: &str) -> Option<Now> {
     let offer = offer(address).await.ok()?;
     let field = |name: &str| Reflect::get(&offer, &name.into()).ok();
-    Some(Now { dynamics: field("dynamics")?.as_string()?, length: field("length")?.as_f64()? })
+    Some(Now {
+        dynamics: field("dynamics")?.as_string()?,
+        length: field("length")?.as_f64()?,
+        by_hand: field("by_hand")?.as_f64()?,
+    })
 }
 
 async fn offer(address: &str) -> Result<JsValue, String> {
-    let offer = fetch(address, &RequestInit::new()).await?.json().map_err(in_words)?;
-    JsFuture::from(offer).await.map_err(in_words)
+    let offer = fetch(address, &RequestInit::new()).await?.json().map_err(|e| in_words(&e))?;
+    JsFuture::from(offer).await.map_err(|e| in_words(&e))
 }
 
 /// Saves the content of a `decisions.json` by the server's address for it.
@@ -47,7 +55,7 @@ pub async fn save(address: &str, json: &JsValue) -> Result<Saved, String> {
     let offer = offer(address).await?;
     let field = |name: &str| Reflect::get(&offer, &name.into()).ok().and_then(|value| value.as_string());
     let headers = js_sys::Object::new();
-    Reflect::set(&headers, &TOKEN.into(), &field("token").unwrap_or_default().into()).map_err(in_words)?;
+    Reflect::set(&headers, &TOKEN.into(), &field("token").unwrap_or_default().into()).map_err(|e| in_words(&e))?;
     let request = RequestInit::new();
     request.set_method("POST");
     request.set_headers(&headers);
@@ -59,14 +67,10 @@ pub async fn save(address: &str, json: &JsValue) -> Result<Saved, String> {
 /// Sends a request. An answer that is no success is an error with the server's words.
 async fn fetch(address: &str, request: &RequestInit) -> Result<Response, String> {
     let answer = leptos::prelude::window().fetch_with_str_and_init(address, request);
-    let answer: Response = JsFuture::from(answer).await.map_err(in_words)?.unchecked_into();
+    let answer: Response = JsFuture::from(answer).await.map_err(|e| in_words(&e))?.unchecked_into();
     if answer.ok() {
         return Ok(answer);
     }
-    let text = JsFuture::from(answer.text().map_err(in_words)?).await.map_err(in_words)?;
+    let text = JsFuture::from(answer.text().map_err(|e| in_words(&e))?).await.map_err(|e| in_words(&e))?;
     Err(text.as_string().unwrap_or_default().trim().trim_end_matches('.').to_owned())
-}
-
-fn in_words(error: JsValue) -> String {
-    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| String::from(e.message()))
 }

@@ -108,11 +108,17 @@ fn open_file(app: App) -> Option<(String, Settings)> {
 
 /// Records that the work from the address is applied now.
 pub fn is_linked(app: App) {
-    LINKED.with_borrow_mut(|linked| {
+    let now = Work::of(app);
+    let is_own = LINKED.with_borrow_mut(|linked| {
         if let Some(linked) = linked {
-            linked.brought = Some(Work::of(app));
+            linked.brought = Some(now.clone());
         }
+        linked.take_if(|linked| linked.own.is_like(&now)).is_some()
     });
+    if is_own {
+        // The address has what the person has done: there is nothing to choose between.
+        app.notices.update(|notices| notices.retain(|n| n.offer.as_ref().is_none_or(|offer| offer.label != TAKE_UP)));
+    }
 }
 
 /// Applies the content of a `decisions.json`. Own work is set aside and offered.

@@ -65,9 +65,11 @@ impl Job {
     /// # Errors
     /// When the bytes are not a job of this version, with what to do.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let again = "two parts of this page have different versions: load the page again";
         match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {
-            Ok((job, _)) => Ok(job),
-            Err(e) => Err(format!("two parts of this page have different versions ({e}): load the page again")),
+            Ok((job, read)) if read == bytes.len() => Ok(job),
+            Ok(_) => Err(again.to_owned()),
+            Err(e) => Err(format!("{again} ({e})")),
         }
     }
 
@@ -162,6 +164,9 @@ mod tests {
 
     #[test]
     fn bytes_of_something_else_are_refused_with_a_remedy() {
-        assert!(Job::decode(&[9, 9, 9]).unwrap_err().ends_with("load the page again"));
+        let job = Job::Corpus(Box::new(corpus().into()), None).encode();
+        for other in [vec![9, 9, 9], [&job[..], &[0]].concat(), job[..job.len() - 1].to_vec()] {
+            assert!(Job::decode(&other).unwrap_err().contains("load the page again"));
+        }
     }
 }

@@ -53,9 +53,9 @@ pub fn in_words(reason: Signal) -> &'static str {
         Signal::JoinedRun => "two names joined by a short word",
         Signal::RunOfEntity => "a label covers only a part of it",
         Signal::Overlap => "overlaps a labelled entity",
-        Signal::Base | Signal::HighAum | Signal::NotARun | Signal::OverlapAum | Signal::WeakerThanRival => {
-            "other signals"
-        }
+        Signal::WeakerThanRival => "a span that overlaps it is more suspicious",
+        // Not told: see `Signal::is_told`.
+        Signal::Base | Signal::HighAum | Signal::NotARun | Signal::OverlapAum => "other signals",
     }
 }
 

@@ -11,12 +11,18 @@ const KEY: &str = "decisions=";
 /// Characters that are not escaped in an address.
 const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b',').remove(b':');
 
-/// These decisions as the part after `#` of the page's address. Names of people are left out.
-pub fn fragment(decisions: &Decisions) -> String {
-    let nameless = Decisions { reviewer: None, reviewers: BTreeMap::new(), ..decisions.clone() };
+/// Largest number of decisions by hand that an address carries.
+pub const LINKED: usize = 200;
+
+/// These decisions as the part after `#` of the page's address, and whether all are in it: more than [`LINKED`] decisions
+/// by hand are left out. Names of people are left out, too.
+pub fn fragment(decisions: &Decisions) -> (String, bool) {
+    let is_complete = decisions.overrides.len() <= LINKED;
+    let overrides = if is_complete { decisions.overrides.clone() } else { Vec::new() };
+    let nameless = Decisions { overrides, reviewer: None, reviewers: BTreeMap::new(), ..decisions.clone() };
     // Plain structures with string keys can always be serialised.
     let json = serde_json::to_string(&nameless).unwrap_or_default();
-    format!("{KEY}{}", escape(&json))
+    (format!("{KEY}{}", escape(&json)), is_complete)
 }
 
 /// The JSON of the decisions in the part of an address after `#`. It may be malformed.
@@ -48,12 +54,20 @@ mod tests {
         let mut decisions = Decisions::new("d1g35t".to_owned(), Settings::paper());
         let span = Span { sentence: 1, start: 2, end: 3 };
         decisions.overrides.push((span, Override::Relabel("Größe & #1=\"x\"".to_owned())));
-        let fragment = fragment(&decisions);
-        assert!(fragment.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~,:%=".contains(c)), "{fragment}");
-        let json = decisions_of(&format!("#view=7&{fragment}&more=1")).unwrap();
+        let (address, is_complete) = fragment(&decisions);
+        assert!(
+            is_complete && address.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~,:%=".contains(c)),
+            "{address}"
+        );
+        let json = decisions_of(&format!("#view=7&{address}&more=1")).unwrap();
         assert_eq!(Decisions::read(json.as_bytes(), "d1g35t").unwrap(), decisions);
         assert_eq!(part("#view=7%20&x=%FF", "view=").as_deref(), Some("7 "));
         assert_eq!(part("#view=7&x=%FF", "x=").as_deref(), Some("\u{fffd}"));
         assert_eq!(decisions_of(""), None);
+        decisions.overrides = vec![decisions.overrides[0].clone(); LINKED + 1];
+        let (settings_only, is_complete) = fragment(&decisions);
+        assert!(!is_complete);
+        let json = decisions_of(&settings_only).unwrap();
+        assert_eq!(Decisions::read(json.as_bytes(), "d1g35t").unwrap(), Decisions { overrides: vec![], ..decisions });
     }
 }

@@ -65,6 +65,13 @@ pub enum Signal {
     OverlapAum,
 }
 
+impl Signal {
+    /// Whether the signal is a reason that a person is told. The others only set the scale.
+    pub fn is_told(self) -> bool {
+        !matches!(self, Self::Base | Self::HighAum | Self::NotARun | Self::OverlapAum)
+    }
+}
+
 /// Weights of the signals of entities.
 const POSITIVES: &[(Signal, f32)] = &[
     (Signal::Base, -1.05),

@@ -26,8 +26,6 @@ use crate::recording::dynamics::{Dynamics, RunInfo};
 pub(super) const LISTED: usize = 40;
 /// Number of tokens shown on each side of a suspicious span.
 const CONTEXT: usize = 12;
-/// Largest number of decisions by hand that a link carries.
-pub const LINKED: usize = 200;
 /// Number of points of a precision–recall curve.
 const CURVE_POINTS: usize = 200;
 /// Bins of a histogram.
@@ -147,17 +145,8 @@ pub(super) struct DecisionTexts {
 
 impl DecisionTexts {
     fn new(decisions: &Decisions) -> Self {
-        let mut linked = decisions.clone();
-        let is_fragment_complete = linked.overrides.len() <= LINKED;
-        if !is_fragment_complete {
-            linked.overrides.clear();
-        }
-        Self {
-            dynamics: decisions.dynamics.clone(),
-            json: decisions.to_json(),
-            fragment: share::fragment(&linked),
-            is_fragment_complete,
-        }
+        let (fragment, is_fragment_complete) = share::fragment(decisions);
+        Self { dynamics: decisions.dynamics.clone(), json: decisions.to_json(), fragment, is_fragment_complete }
     }
 }
 

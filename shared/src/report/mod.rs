@@ -10,6 +10,6 @@ mod paper;
 mod tests;
 
 pub use charts::ChartError;
-pub use findings::{Findings, LINKED};
+pub use findings::Findings;
 pub use html::last_part;
 pub use outcome::{Course, CourseEpoch, Outcome, TestScores, Tried};

@@ -74,7 +74,7 @@ async fn offers(page: &Page) -> String {
 fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
     let Some(places) = Places::find("neither_own_work_nor_what_is_done_on_a_link_is_lost") else { return };
     let made = made(&places);
-    let link = |negatives| share::fragment(&decisions(made, negatives));
+    let link = |negatives| share::fragment(&decisions(made, negatives)).0;
     with_page(&places, &made.run, RUN, move |page| async move {
         page.until_open().await;
         let (base, threshold) = (base_of(&page).await, page.value("threshold-negatives").await);
@@ -127,7 +127,7 @@ fn neither_own_work_nor_what_is_done_on_a_link_is_lost() {
 fn settings_that_were_not_taken_up_can_be_had_by_undoing() {
     let Some(places) = Places::find("settings_that_were_not_taken_up_can_be_had_by_undoing") else { return };
     let made = made(&places);
-    let link = share::fragment(&decisions(made, 0.75));
+    let link = share::fragment(&decisions(made, 0.75)).0;
     with_page(&places, &made.run, RUN, move |page| async move {
         page.until_open().await;
         let base = base_of(&page).await;

@@ -38,7 +38,7 @@ fn epochs_appear_when_they_are_recorded() {
         let losses: Vec<f32> = course.split(['→', ' ']).filter_map(|word| word.parse().ok()).collect();
         assert!(losses.len() == 2 && losses[0] > losses[1], "the loss falls: {course}");
 
-        // Own decisions are about these two epochs. They are not left without a word.
+        // Somebody who works on these two epochs is asked. The decisions come along.
         page.press(&[], 'j').await;
         page.until("sentence", "shows a span", |text| !text.is_empty()).await;
         page.click("decide-remove").await;
@@ -50,10 +50,14 @@ fn epochs_appear_when_they_are_recorded() {
         page.click("accept").await;
         page.until("facts", "has all epochs", |text| text.contains("3 epochs") && !text.contains("unfinished")).await;
         page.until_address("run=run%2Fdynamics.dyn&").await;
+        page.until("counts-panel", "still has the decision", |text| text.contains("1 decided by hand")).await;
+        page.click("export-decisions").await;
+        page.until("banner", "says where they are", |text| text.contains("reviewed.json")).await;
 
         // The address leads to the whole recording.
         page.reload().await;
         page.until_open().await;
+        page.until("counts-panel", "has the decision again", |text| text.contains("1 decided by hand")).await;
         page.until("best-epoch", "is named", |text| text.starts_with("best epoch: ")).await;
     });
 }

@@ -152,7 +152,7 @@ fn doubted_labels_are_chosen_by_the_reason() {
         page.until("listed", "lists them", |text| text.starts_with(&of)).await;
         assert!(page.text("chip-decided").await.contains(&format!("doubted: {reason}")));
 
-        // A link leads to the same spans. Undo and a second click lead back.
+        // A link leads to the same spans. A second click leads back.
         page.until_address("Doubted").await;
         page.reload().await;
         page.until_open().await;

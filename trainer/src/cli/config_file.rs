@@ -334,8 +334,8 @@ pub enum Repeat {
     Elsewhere,
 }
 
-/// Returns the command with all options that were given, in a file or on the command line. `--decisions` is left out
-/// where it is to be given again here.
+/// Returns the command with all options that were given, in a file or on the command line, except `--decisions`: it is
+/// for a run that is there already.
 ///
 /// # Errors
 /// When there is no such command.
@@ -347,10 +347,7 @@ pub fn to_repeat(subcommand: &str, matches: &ArgMatches, place: Repeat) -> Resul
     let mut parts = vec![format!("trainer {subcommand}")];
     for arg in command.get_arguments() {
         let id = arg.get_id().as_str();
-        let is_left_out = match place {
-            Repeat::Here => id == "decisions",
-            Repeat::Elsewhere => OF_THE_MACHINE.contains(&id),
-        };
+        let is_left_out = id == "decisions" || place == Repeat::Elsewhere && OF_THE_MACHINE.contains(&id);
         let is_told = (may_be_set(arg) || id == "out") && !is_left_out && given.iter().any(|given| given == id);
         let Some(name) = arg.get_long().filter(|_| is_told) else { continue };
         if is_switch(arg) {
@@ -535,7 +532,7 @@ class-threshold = { PER = 0.5, LOC = -1 }
     }
 
     #[test]
-    fn a_command_to_repeat_names_no_folder() {
+    fn a_command_to_repeat_names_folders_only_here() {
         let repeat = |file: &str, own: &[&str]| {
             let mut config = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
             config.write_all(file.as_bytes()).unwrap();
@@ -561,7 +558,7 @@ class-threshold = { PER = 0.5, LOC = -1 }
             "trainer run --train 'my data.json' --dev d.json --test e.json",
             "--encoder bert --train-embeddings --epochs 3 --encoder-rate 1e-4",
             "--negatives-threshold -0.5 --positives-threshold keep --class-threshold LOC=-1 --class-threshold PER=0.5",
-            "--decisions d.json --out my-run",
+            "--out my-run",
         ];
         assert_eq!(again.replace(" \\\n    ", " "), expected.join(" "));
         assert_eq!(console::quoted("it's"), r"'it'\''s'");

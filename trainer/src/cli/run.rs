@@ -178,7 +178,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         sweep,
         decisions: args.decisions,
         command: config_file::to_repeat("run", matches, Repeat::Elsewhere)?,
-        command_here: config_file::to_repeat("run", matches, Repeat::Here)?,
+        command_here: as_given(matches)?,
     };
     let done = run::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
     args.output.result(&done.metrics, || {
@@ -190,6 +190,25 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
              `trainer serve --run {out}` shows the run on the page, where you can overrule single decisions\n"
         )
     })
+}
+
+/// Returns the command as it was typed, without `--decisions`. If the run is a part of another command, it is made of all
+/// options.
+fn as_given(matches: &ArgMatches) -> Result<String> {
+    let typed: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
+    if typed.first().is_none_or(|subcommand| subcommand != "run") {
+        return config_file::to_repeat("run", matches, Repeat::Here);
+    }
+    let mut command = "trainer".to_owned();
+    let mut parts = typed.iter();
+    while let Some(part) = parts.next() {
+        if part == "--decisions" {
+            parts.next();
+        } else if !part.starts_with("--decisions=") {
+            command = format!("{command} {}", console::quoted(part));
+        }
+    }
+    Ok(command)
 }
 
 /// Leaves out what these options overrule; names each with the list that was there.

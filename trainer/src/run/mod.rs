@@ -19,7 +19,7 @@ use shared::detection::threshold::Settings;
 use shared::report::TestScores;
 
 use self::folder::RunDir;
-use self::job::{CHECKPOINTS, CONFIG, Job, METRICS};
+use self::job::{CHECKPOINTS, CONFIG, Job, METRICS, RAW};
 use self::results::{Metrics, TrainMetrics};
 use self::sweep::SweepResult;
 use crate::console;
@@ -61,12 +61,16 @@ pub fn run(
     let _lock = dir.lock(CONFIG)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
     if let Some(decisions) = &options.decisions {
-        let (decisions, dynamics) = (decisions.display(), dir.path(DYNAMICS));
+        // A mistake shows at once, and not after the first stage.
+        let dynamics = dir.path(DYNAMICS);
         ensure!(
-            dynamics.is_file(),
-            "{decisions} is about dynamics, and {} is not there: give the same command without --decisions first",
-            dynamics.display()
+            dynamics.is_file() && dir.path(RAW).is_file(),
+            "{} is about dynamics, and those in {} are not there or not whole: give the same command without --decisions \
+             first",
+            decisions.display(),
+            out.display()
         );
+        Recording::open(&dynamics)?.read_decisions(decisions)?;
     }
     dir.write(COMMAND, format!("{}\n", options.command_here))?;
     job.announce(if options.decisions.is_some() { 1 } else { options.sweep.most_trainings(&adjust) });
@@ -123,7 +127,9 @@ pub fn run(
     let tried = sweep.as_ref().map_or(Vec::new(), SweepResult::tried);
     let metrics = job.report(&raw, &cleaned, test, tried, &recorded.dynamics, &cleaning)?;
     job.write_cards(&metrics, &cleaning)?;
-    job.forget_other_sweeps(sweep.as_ref())?;
+    if options.decisions.is_none() {
+        job.forget_other_sweeps(sweep.as_ref())?;
+    }
     // The checkpoints that are left belong to trainings that are not needed any more, on labels cleaned with other
     // thresholds.
     let _ = std::fs::remove_dir_all(dir.path(CHECKPOINTS));

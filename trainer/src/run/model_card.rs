@@ -86,7 +86,13 @@ impl Card<'_> {
             self.scores(of_model, learned_dev),
             self.settings(),
             format!(
-                "## Repeat\n\nThe files are named without their folders.\n\n```sh\n{}\n```\n",
+                "## Repeat\n\nThe files are named without their folders.{}\n\n```sh\n{}\n```\n",
+                match self.metrics.decided_by_hand {
+                    0 => "",
+                    _ =>
+                        " Labels were decided by hand: give the command once as it stands, and again with `--decisions` and \
+                          the `decisions.json` of this run.",
+                },
                 self.command.replace("```", "` ` `")
             ),
         ];

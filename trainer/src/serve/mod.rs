@@ -1,4 +1,5 @@
-//! A static web server for the page and a run, for people without another one.
+//! A web server for the page and a run, for people without another one. It only reads files, except for decisions that
+//! the page saves.
 //!
 //! Every connection is a task of its own with time-outs, so a client that stalls does not block the others.
 

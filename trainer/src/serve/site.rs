@@ -18,7 +18,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use percent_encoding::percent_decode_str;
 use shared::cleaning::share;
-use shared::report::LINKED;
 use tower_http::services::ServeFile;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -361,11 +360,7 @@ impl Run {
 
 /// Returns a run's decisions as a part of an address, if the page would not choose the same by default.
 fn own_decisions(recorded: &Recording, run: &Path) -> Option<String> {
-    let mut decisions = recorded.read_decisions(&run.join(DECISIONS)).ok()?;
-    if decisions.overrides.len() > LINKED {
-        // An address has no room for them.
-        decisions.overrides.clear();
-    }
+    let decisions = recorded.read_decisions(&run.join(DECISIONS)).ok()?;
     let is_automatic = decisions.overrides.is_empty() && decisions.settings == recorded.settings();
-    (!is_automatic).then(|| format!("#{}", share::fragment(&decisions)))
+    (!is_automatic).then(|| format!("#{}", share::fragment(&decisions).0))
 }

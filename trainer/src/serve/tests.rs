@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 
 use shared::cleaning::{Decisions, Override};
+use shared::corpus::span::Span;
 use shared::detection::threshold::Settings;
 
 use super::site::page_response;
@@ -207,6 +208,20 @@ fn links_do_not_lead_out() {
     symlink("../secret", site.path("page/link")).unwrap();
     symlink(site.folder.path(), site.path("run/folder")).unwrap();
     symlink("a b.wasm", site.path("page/inside")).unwrap();
+    // Saved decisions do not go through a link.
+    let digest = Recording::open(&site.path("run/dynamics.dyn")).unwrap().digest;
+    let json = Decisions::new(digest, Settings::paper()).to_json();
+    symlink("../secret", site.path("run").join(REVIEWED)).unwrap();
+    let offer: serde_json::Value = serde_json::from_str(&site.get("/run/review").body).unwrap();
+    let headers = [
+        format!("X-DynClean-Token: {}", offer["token"].as_str().unwrap()),
+        format!("Content-Length: {}", json.len()),
+        String::new(),
+        json,
+    ];
+    let refused = site.ask("POST", "/run/review", &headers.each_ref().map(String::as_str));
+    assert_eq!((refused.status, refused.body.contains("no file")), (400, true), "{}", refused.body);
+    assert_eq!(std::fs::read_to_string(site.path("secret")).unwrap(), "secret");
     assert_eq!((site.get("/link").status, site.get("/run/folder/secret").status), (404, 404));
     assert_eq!(site.get("/inside").body, "0123456789");
     // A run whose dynamics are such a link is refused before anything is served.
@@ -305,7 +320,7 @@ fn a_run_opens_as_it_was_decided_and_is_decoded_once() {
     overwrite(&dynamics, &vec![0; bytes.len()], modified);
     assert_eq!(start(), decided);
     overwrite(&dynamics, &bytes, modified);
-    // Changes are noticed. An address has room for 200 decisions by hand.
+    // Changes are noticed. An address has room for 200 decisions by hand, and the page learns of more.
     let mut by_hand = Decisions::new(opened.digest.clone(), settings.clone());
     let span = opened.dynamics.corpus.entities[0].span;
     for (n, is_there) in [(200, true), (201, false)] {
@@ -313,6 +328,8 @@ fn a_run_opens_as_it_was_decided_and_is_decoded_once() {
         std::fs::write(site.path("run").join(DECISIONS), by_hand.to_json()).unwrap();
         let address = start();
         assert!(address.contains("#decisions=") && address.contains("keep") == is_there, "{n}");
+        let offer: serde_json::Value = serde_json::from_str(&site.get("/run/review").body).unwrap();
+        assert_eq!(offer["by_hand"], if is_there { 0 } else { n });
     }
     std::fs::remove_file(site.path("run").join(DECISIONS)).unwrap();
     assert_eq!(start(), "/?run=run/dynamics.dyn&review=run/review");
@@ -346,6 +363,25 @@ fn only_the_page_saves_decisions_and_only_about_the_run() {
         assert_eq!((refused.status, refused.body.contains(why)), (400, true), "{}", refused.body);
     }
     assert_eq!(std::fs::read_to_string(&reviewed).unwrap(), own, "what was saved stays");
+    // Somebody else's decisions are kept, unless the new version has all of them.
+    let span = |end| Span { sentence: 0, start: 0, end };
+    let deciding = |ends: &[u32]| {
+        let mut decisions = Decisions::new(digest.clone(), Settings::paper());
+        decisions.overrides = ends.iter().map(|&end| (span(end), Override::Keep)).collect();
+        decisions.to_json()
+    };
+    let aside = |n| std::fs::read_to_string(site.path("run").join(format!("reviewed-{n}.json"))).ok();
+    let steps: [(&[u32], [Option<&[u32]>; 2]); 4] = [
+        (&[0], [None, None]),
+        (&[0, 1], [None, None]),
+        (&[1], [Some(&[0, 1]), None]),
+        (&[2], [Some(&[0, 1]), Some(&[1])]),
+    ];
+    for (ends, kept) in steps {
+        assert_eq!(post(&[&allowed], &deciding(ends)).status, 200);
+        assert_eq!(std::fs::read_to_string(&reviewed).unwrap(), deciding(ends));
+        assert_eq!([aside(1), aside(2)], kept.map(|ends| ends.map(deciding)), "{ends:?}");
+    }
     // The token counts for this address alone, and not under another name.
     assert_eq!(site.ask("POST", "/run/dynamics.dyn", &[&allowed, "Content-Length: 0"]).status, 405);
     let other_name =
@@ -357,6 +393,15 @@ fn only_the_page_saves_decisions_and_only_about_the_run() {
     assert_eq!(offer()["file"].as_str(), file.to_str());
     let command = format!("trainer run --out 'a run' --decisions {}", file.display());
     assert_eq!(offer()["command"], command);
+    // A folder may come from a stranger, and the command goes into a shell.
+    for other in
+        ["rm -r x", "trainer run --out a\nrm -r x", "trainer run --out a; rm -r x", "trainer run --out $(rm x)"]
+    {
+        std::fs::write(site.path("run").join(COMMAND), other).unwrap();
+        assert_eq!(offer()["command"], serde_json::Value::Null, "{other}");
+    }
+    let too_long = ["X-DynClean-Token: 0", "Content-Length: 99999999999"];
+    assert_eq!(site.ask("POST", "/run/review", &too_long).status, 403, "nothing is read without the token");
 }
 
 fn overwrite(file: &Path, bytes: &[u8], modified: std::time::SystemTime) {

@@ -60,8 +60,12 @@ impl App {
 
     /// Saves the decisions in the folder of the run that is shown, or else as a file.
     pub fn save_decisions(&self) {
-        let destination = self.review.get_untracked().map_or(Destination::Download, Destination::Run);
-        client::export(Export::Decisions, destination);
+        // Decisions about an unfinished recording fit no run: their epochs are not the ones that it ends with.
+        let is_complete = self.file.with_untracked(|file| file.as_ref().is_some_and(|file| file.complete));
+        let address = self.review.get_untracked().filter(|_| is_complete);
+        if address.is_none() || self.busy.with_untracked(Option::is_none) {
+            client::export(Export::Decisions, address.map_or(Destination::Download, Destination::Run));
+        }
     }
 
     /// Makes the complete link.
@@ -100,7 +104,7 @@ fn open_url(place: String) {
 
 /// Returns the address by which decisions about this file are saved (`&review=`), if the file is in the same folder.
 pub fn review_address(source: &Source) -> Option<String> {
-    let address = whole(given("review")?);
+    let address = review_given()?;
     matches!(source, Source::Url(url) if folder_of(url) == folder_of(&address)).then_some(address)
 }
 
@@ -109,14 +113,21 @@ fn folder_of(address: &str) -> &str {
     address.rfind('/').map_or("", |end| &address[..=end])
 }
 
-/// Opens another file in the folder of the run that is shown, and puts it into the page's address.
-pub fn open_beside(review: &str, file: &str) {
-    // If the browser refuses, a reload opens the file that was there before.
-    let _ = name_in_address(file);
-    client::open(Source::Url(format!("{}{file}", folder_of(review))), None);
+/// Returns the address by which decisions about the served run are saved, if the page's address names it.
+pub fn review_given() -> Option<String> {
+    given("review").map(whole)
 }
 
-fn name_in_address(file: &str) -> Result<(), JsValue> {
+/// Opens a file in the folder of the served run, because the run has gone on.
+pub fn open_beside(review: &str, file: &str) {
+    client::follow(Source::Url(format!("{}{file}", folder_of(review))));
+}
+
+/// Puts another file in the folder of the served run into the page's address.
+///
+/// # Errors
+/// When the browser refuses. A reload then opens the file that was there before.
+pub fn name_in_address(file: &str) -> Result<(), JsValue> {
     let page = web_sys::Url::new(&window().location().href()?)?;
     let run = given("run").unwrap_or_default();
     page.search_params().set("run", &format!("{}{file}", folder_of(&run)));

@@ -154,7 +154,7 @@ pub enum Kept {
 const JUDGED: List = List::Ranked(Listing { judged_only: true });
 
 use changes::View;
-pub use files::{open_beside, open_from_address, open_sample, review_address};
+pub use files::{name_in_address, open_beside, open_from_address, open_sample, review_address, review_given};
 pub use notices::Notice;
 pub use selection::is_of;
 

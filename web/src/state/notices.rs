@@ -42,7 +42,11 @@ impl App {
     /// Tells the user something, and offers an action. `answer` gets to know whether the user has accepted.
     pub fn offer(&self, text: String, label: &'static str, answer: impl Fn(bool) + Send + Sync + 'static) {
         let offer = Some(Offer { label, answer: Arc::new(answer) });
-        self.notices.update(|notices| notices.push(Notice { is_error: false, text, offer, copy: None }));
+        self.notices.update(|notices| {
+            // A repeated offer replaces the earlier one.
+            notices.retain(|n| n.text != text);
+            notices.push(Notice { is_error: false, text, offer, copy: None });
+        });
     }
 
     /// Tells the user something, with a text to be copied by hand.

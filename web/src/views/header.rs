@@ -46,7 +46,7 @@ pub fn header(app: App) -> impl IntoView {
                 <button class="button" data-testid="export-decisions" disabled=nothing_open
                     title=move || match app.review.with(Option::is_some) {
                         true => "Saves your decisions and the thresholds in the folder of the run, and says how to train on them",
-                        false => "decisions.json: your decisions and the thresholds. Open it here again, or give it to `trainer clean --decisions`",
+                        false => "decisions.json: your decisions and the thresholds. Open it here again, or give it to `trainer run --decisions` or `trainer clean --decisions`",
                     }
                     on:click=move |_| app.save_decisions()>"Save decisions"</button>
                 <button class="button primary" data-testid="export-corpus" disabled=nothing_open

@@ -1,13 +1,13 @@
 //! The page's second program, which writes corpora and reports (`web/src/bin/exporter.rs`). It runs in the worker, beside this one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use explorer::export::Job;
 use js_sys::{Array, ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use super::replies::in_words;
+use crate::error::in_words;
 
 #[wasm_bindgen]
 extern "C" {
@@ -23,6 +23,7 @@ extern "C" {
 }
 
 thread_local! {
+    static IS_TRIED: Cell<bool> = const { Cell::new(false) };
     static LOADED: RefCell<Option<Exporter>> = const { RefCell::new(None) };
 }
 
@@ -33,10 +34,10 @@ pub struct Made {
     pub notes: Vec<String>,
 }
 
-/// Loads the program in the background, so that files can be written after the server has stopped. If that fails, the
-/// first file tries it again.
+/// Loads the program in the background, once, so that files can be written after the server has stopped. If that fails,
+/// the first file tries it again.
 pub fn load_early() {
-    if LOADED.with_borrow(Option::is_none) {
+    if !IS_TRIED.replace(true) {
         spawn_local(async {
             let _ = loaded().await;
         });

@@ -15,9 +15,10 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, MessageEvent, RequestInit, RequestMode, Response};
 
 use self::exporter::Made;
-use self::replies::{attached, in_words, post, scope};
+use self::replies::{attached, post, scope};
 use self::session::{Exported, Session, Unjudged};
 use self::source::Source;
+use crate::error::in_words;
 use crate::protocol::{Export, Look, Place, Reply, Request, file_name, unpack};
 
 const NOTHING_OPEN: &str = "no file is open";

@@ -32,8 +32,3 @@ pub fn post(reply: &Reply, buffer: Option<ArrayBuffer>) {
 pub fn tell(share: f32) {
     post(&Reply::Progress(share), None);
 }
-
-/// The message of an error.
-pub fn in_words(error: &JsValue) -> String {
-    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| String::from(e.message()))
-}

@@ -30,7 +30,7 @@ use shared::evaluation::quality::curve;
 use shared::metrics::{Metrics, Window};
 use shared::recording::dynamics::Dynamics;
 use shared::report::histogram::{Histogram, common_range, range_of};
-use shared::report::{self, Course, Findings};
+use shared::report::{Course, Findings};
 
 use super::form_cache::FormCache;
 use super::recording::{Measured, Recording};
@@ -236,12 +236,7 @@ impl Session {
 
     /// Returns the part of a link after `#`, and whether it includes the decisions by hand.
     pub fn link(&self) -> (String, bool) {
-        let mut decisions = self.decisions();
-        let complete = decisions.overrides.len() <= report::LINKED;
-        if !complete {
-            decisions.overrides.clear();
-        }
-        (share::fragment(&decisions), complete)
+        share::fragment(&self.decisions())
     }
 
     /// Reads a `decisions.json` about this file. Returns its settings and its decisions by hand.

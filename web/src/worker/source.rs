@@ -9,6 +9,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
+use crate::error::in_words;
+
 /// Bytes of a part when a file is read from start to end.
 const PIECE: u64 = 4 << 20;
 
@@ -132,7 +134,7 @@ impl Asked {
             Self::Due(due) => due,
         };
         let buffers = due.await.map_err(|error| {
-            let reason = error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| e.message().into());
+            let reason = in_words(&error);
             format!("the browser cannot read the file ({reason}): was it changed or moved? Choose it again")
         })?;
         let buffers = buffers.unchecked_into::<Array>();
