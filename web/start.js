@@ -20,10 +20,11 @@ try {
   const program = await import(url(js));
   await program.default({ module_or_path: url(wasm) });
   document.getElementById("starting")?.remove();
-  // The name of the program's file changes with every version. Its other part has a constant name.
-  program.start(url(js), url("worker.js"), url(`exporter.js?of=${js}`));
-  const others = ["start.js", "worker.js", "exporter.js", "exporter_bg.wasm"].map(url);
-  keepForOffline([url("."), url(js), url(wasm), ...others]);
+  // The name of the first program's file changes with every version. The second program has a constant name, so its
+  // address says which version it belongs to.
+  const exporter = ["exporter.js", "exporter_bg.wasm"].map((name) => url(`${name}?of=${js}`));
+  program.start(url(js), url("worker.js"), exporter[0]);
+  keepForOffline([url("."), url(js), url(wasm), url("start.js"), url("worker.js"), ...exporter]);
 } catch (error) {
   const message = document.getElementById("starting") ?? document.body.appendChild(document.createElement("p"));
   message.className = "stopped";

@@ -6,14 +6,14 @@ const begin = async ({ data: [glue, module, exporter] }) => {
   let tries = 0;
   let loading;
   // Loads the program that writes files. A browser may remember that an address could not be loaded, and a program that
-  // has stopped stays stopped. So every try has another address. There is one try at a time.
+  // has stopped stays stopped. So every further try has another address. There is one try at a time.
   globalThis.loadExporter = () => {
     loading ??= load().finally(() => (loading = undefined));
     return loading;
   };
   const load = async () => {
     const address = new URL(exporter);
-    address.searchParams.set("try", ++tries);
+    if (tries++) address.searchParams.set("try", tries);
     const writer = await import(address.href);
     const { search } = address;
     await writer.default({ module_or_path: new URL(`exporter_bg.wasm${search}`, address) });

@@ -371,7 +371,8 @@ fn only_the_page_saves_decisions_and_only_about_the_run() {
         decisions.to_json()
     };
     let aside = |n| std::fs::read_to_string(site.path("run").join(format!("reviewed-{n}.json"))).ok();
-    let steps: [(&[u32], [Option<&[u32]>; 2]); 4] = [
+    type Ends<'a> = &'a [u32];
+    let steps: [(Ends, [Option<Ends>; 2]); 4] = [
         (&[0], [None, None]),
         (&[0, 1], [None, None]),
         (&[1], [Some(&[0, 1]), None]),
