@@ -98,10 +98,11 @@ impl Bench {
     }
 
     /// Returns all files of a finished run. Metrics and history are without what a clock measured, and the history's
-    /// lines are sorted: they are in the order in which epochs ended.
+    /// lines are sorted: they are in the order in which epochs ended. The command is left out: it names the folder.
     fn results(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(&self.path(out), "", &mut files);
+        files.remove("command.txt");
         let bookkeeping: Vec<&String> =
             files.keys().filter(|f| ["checkpoint", ".partial", ".tmp"].iter().any(|part| f.contains(part))).collect();
         assert!(bookkeeping.is_empty(), "left behind: {bookkeeping:?}");
