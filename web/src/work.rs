@@ -96,9 +96,10 @@ thread_local! {
     static UNDER_WAY: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Returns whether the open file has the automatic settings, and nobody has decided anything.
+/// Returns whether there is nothing to lose: no file is open, or it has the automatic settings and nobody has decided
+/// anything.
 pub fn is_untouched(app: App) -> bool {
-    open_file(app).is_some_and(|(_, automatic)| Work::of(app).is_new(&automatic))
+    open_file(app).is_none_or(|(_, automatic)| Work::of(app).is_new(&automatic))
 }
 
 /// Returns the digest and the automatic settings of the open file.

@@ -23,9 +23,13 @@ fn epochs_appear_when_they_are_recorded() {
         }
         part
     };
-    std::fs::write(&so_far, part(1)).unwrap();
+    std::fs::write(&so_far, part(0)).unwrap();
     with_page(&places, run.path(), "run/", move |page| async move {
+        page.until("banner", "says that there is no epoch yet", |text| text.contains("was not opened")).await;
+        std::fs::write(&so_far, part(1)).unwrap();
         page.until_open().await;
+        // What the page had before, without a file, is nobody's work: the automatic settings hold.
+        page.until_address("metric%22:%22trust").await;
         let told = page.until("banner", "says that it goes on", |text| text.contains("has not finished")).await;
         assert!(told.contains("so far (1)") && told.contains("shows the next ones"), "{told}");
         page.until("facts", "has one epoch", |text| text.contains("1 epochs") && text.contains("unfinished")).await;
