@@ -354,7 +354,7 @@ proptest! {
         let judge = Judge::new(&dynamics, settings.window, settings.metric).unwrap();
         let decided = Decisions::new(String::new(), settings).resolve(&judge, &dynamics.corpus.labels).unwrap();
         for &span in decided.keys() {
-            let wrong: f32 = judge.reasons(span).iter().map(|reason| reason.log_odds).sum();
+            let wrong: f32 = judge.reasons(span).map(|reason| reason.log_odds).sum();
             let trust = judge.metrics.trust[span as usize];
             prop_assert!((trust - 1.0 / (1.0 + wrong.exp())).abs() < 1e-5, "{} {}", trust, wrong);
         }

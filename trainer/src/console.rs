@@ -74,6 +74,7 @@ fn line(from: Verbosity, text: impl Display) {
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 }
+
 /// A value as a shell reads it.
 pub fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);

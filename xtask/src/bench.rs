@@ -74,7 +74,7 @@ fn shared(layout: &Layout, native_only: bool) -> Result<()> {
         let mut command = figures();
         command
             // Uses the profile of the page.
-            .args(["--profile", "web", "--target", "wasm32-unknown-unknown"])
+            .args(["--profile", "web", "--target", wasm_std::TARGET])
             .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
             .env("PATH", layout.search_path()?);
         inherited(command.current_dir(&layout.root)).context("the figures in wasm need Node on PATH")?;

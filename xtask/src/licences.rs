@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use crate::{
     layout::Layout,
     process::{cargo, output, packages},
+    setup::wasm_std,
 };
 
 /// The licences of the files that mdBook puts into the book. Cargo does not know them.
@@ -23,7 +24,7 @@ const BOOK: &str = "\nThe documentation (book/) contains files of mdBook 0.5: MP
 /// Writes the licences as one text. Returns a line for the summary.
 pub fn write(layout: &Layout, path: &Path) -> Result<((), String)> {
     let mut names = BTreeSet::new();
-    for (package, target) in [("trainer", None), ("web", Some("wasm32-unknown-unknown"))] {
+    for (package, target) in [("trainer", None), ("web", Some(wasm_std::TARGET))] {
         let mut tree = cargo();
         tree.args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"]);
         if let Some(target) = target {

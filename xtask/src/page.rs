@@ -35,7 +35,7 @@ fn build_by(layout: &Layout, steps: &mut Steps, start: impl Fn(&OsStr) -> Comman
     steps.step("page", |step| {
         // Trunk builds offline (Trunk.toml), so cargo fetches the packages first.
         let mut fetch = cargo();
-        fetch.args(["fetch", "--target", "wasm32-unknown-unknown"]);
+        fetch.args(["fetch", "--target", wasm_std::TARGET]);
         // Macros and build scripts run on this machine.
         fetch.args(["--target", "host-tuple"]);
         step.run(fetch.current_dir(&layout.root))?;

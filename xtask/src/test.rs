@@ -26,7 +26,7 @@ const DATA: &str = "../shared/data";
 /// The page builds only for wasm. All other packages are built together.
 const NATIVE: [&str; 3] = ["--workspace", "--exclude", "web"];
 /// Uses the profile of the page, so that macros, the slowest part, are compiled only once.
-const WEB: [&str; 6] = ["--package", "web", "--target", "wasm32-unknown-unknown", "--profile", "web"];
+const WEB: [&str; 6] = ["--package", "web", "--target", wasm_std::TARGET, "--profile", "web"];
 
 #[derive(clap::Args)]
 pub struct Args {

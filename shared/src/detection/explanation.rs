@@ -35,8 +35,8 @@ impl Judge {
     /// Explains why the label of a span is doubted or trusted. `tokens` are the tokens of the corpus. Empty if the
     /// span is flagged or does not exist.
     pub fn explain(&self, tokens: &TokenTable, span: SpanId) -> Explanation {
-        let mut reasons = self.reasons(span);
-        reasons.retain(|reason| reason.log_odds.abs() >= LEAST && reason.signal.is_told());
+        let is_mentioned = |reason: &Reason| reason.log_odds.abs() >= LEAST && reason.signal.is_told();
+        let mut reasons: Vec<Reason> = self.reasons(span).filter(is_mentioned).collect();
         // The sort is stable: signals of equal strength stay in the order of the weights.
         reasons.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
         let mut explanation = Explanation::default();
@@ -50,7 +50,7 @@ impl Judge {
     /// The strongest signal against the label of a span, if one is worth mentioning.
     pub fn main_reason(&self, span: SpanId) -> Option<Signal> {
         let is_against = |reason: &Reason| reason.log_odds >= LEAST && reason.signal.is_told();
-        let against = self.reasons(span).into_iter().filter(is_against);
+        let against = self.reasons(span).filter(is_against);
         // The first of equally strong ones, as in an explanation.
         let strongest = against.reduce(|best, next| if next.log_odds > best.log_odds { next } else { best });
         strongest.map(|reason| reason.signal)

@@ -238,9 +238,9 @@ impl Judge {
 
     /// The reasons for and against a span's label, in a fixed order. They add up to the log odds that the label is
     /// wrong. Empty if the span is flagged or does not exist.
-    pub fn reasons(&self, span: SpanId) -> Vec<Reason> {
+    pub fn reasons(&self, span: SpanId) -> impl Iterator<Item = Reason> {
         let known = noise_model::known(&self.evidence, &self.index, &self.assigned, &self.metrics.aum, span);
-        known.filter(|known| !known.aum.is_nan()).map_or(Vec::new(), |known| noise_model::reasons(&known).collect())
+        known.filter(|known| !known.aum.is_nan()).into_iter().flat_map(noise_model::reasons)
     }
 
     /// How far capitals mark names in this corpus; `None` if the metric is not trust.

@@ -171,8 +171,7 @@ fn weights(side: Side) -> &'static [(Signal, f32)] {
 }
 
 /// All signals of a span, in the order of the weights. They add up to the log odds that its label is wrong.
-pub fn reasons(known: &Known) -> impl Iterator<Item = Reason> {
-    let known = *known;
+pub fn reasons(known: Known) -> impl Iterator<Item = Reason> {
     weights(known.side).iter().map(move |&(signal, weight)| {
         let value = signal.value(&known);
         Reason { signal, value, log_odds: weight * value }
@@ -196,7 +195,7 @@ pub fn text_against(text: SpanEvidence) -> f32 {
     let of_text = |signal| {
         matches!(signal, Signal::LongerRun | Signal::LowerCase | Signal::SentenceStart | Signal::UnlabelledElsewhere)
     };
-    reasons(&known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
+    reasons(known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
 }
 
 /// The trust of every span. `assigned` and `aum` have one element per span. O(spans × width).
@@ -321,7 +320,7 @@ mod tests {
         let trust = of_all(&corpus, &aum);
         for span in 0..6 {
             let known = known(&evidence, &index, &assigned, &aum, span).unwrap();
-            let wrong: f64 = reasons(&known).map(|reason| f64::from(reason.log_odds)).sum();
+            let wrong: f64 = reasons(known).map(|reason| f64::from(reason.log_odds)).sum();
             assert!((f64::from(trust[span as usize]) - 1.0 / (1.0 + wrong.exp())).abs() < 1e-6, "{span}");
         }
         assert_eq!(known(&evidence, &index, &assigned, &aum, 6), None);

@@ -10,7 +10,7 @@ use super::histogram::{Histogram, range_of};
 use super::outcome::Course;
 use crate::cleaning::{CleaningSummary, Decisions, DecisionsError, Override, share};
 use crate::corpus::decision::{Decision, Side};
-use crate::corpus::labels::{LabelId, LabelSet};
+use crate::corpus::labels::LabelId;
 use crate::corpus::span::SpanId;
 use crate::detection::dictionary_check::Contradicted;
 use crate::detection::estimate::Estimate;
@@ -184,7 +184,7 @@ impl Findings {
                     Side::Negatives => judgement.judged_wrong(side),
                 };
                 let listed = ranked.iter().take(LISTED);
-                listed.filter_map(|&id| suspicious(dynamics, judge, labels, id, decided.get(&id))).collect()
+                listed.filter_map(|&id| suspicious(dynamics, judge, id, decided.get(&id))).collect()
             }),
             recorded: Course::recorded(dynamics),
             decisions: DecisionTexts::new(decisions),
@@ -211,16 +211,10 @@ fn distribution(judge: &Judge, side: Side) -> Distribution {
     }
 }
 
-fn suspicious(
-    dynamics: &Dynamics,
-    judge: &Judge,
-    labels: &LabelSet,
-    id: SpanId,
-    decision: Option<&Decision>,
-) -> Option<Suspicious> {
+fn suspicious(dynamics: &Dynamics, judge: &Judge, id: SpanId, decision: Option<&Decision>) -> Option<Suspicious> {
     let span = judge.index.span(id)?;
     let at = id as usize;
-    let name = |label: LabelId| labels.name(label).to_owned();
+    let name = |label: LabelId| dynamics.corpus.labels.name(label).to_owned();
     let tokens = dynamics.corpus.tokens.sentence(span.sentence);
     let (start, end, n_tokens) = (span.start as usize, span.end as usize + 1, tokens.len());
     let (first, last) = (start.saturating_sub(CONTEXT), (end + CONTEXT).min(n_tokens));

@@ -8,7 +8,6 @@ use super::findings::{
 };
 use super::outcome::{Course, Outcome, TestScores, Tried};
 use crate::cleaning::{CleaningSummary, Override};
-use crate::detection::estimate::Estimate;
 use crate::detection::threshold::{Basis, Metric, Threshold};
 use crate::evaluation::score::Prf;
 use crate::recording::dynamics::{Negatives, RunInfo};
@@ -265,7 +264,7 @@ fn estimates(findings: &Findings) -> String {
          (range)</th><th>missed</th></tr>"
     );
     for (name, estimate) in ["negatives", "positives"].into_iter().zip(&findings.estimates) {
-        let Some(e): &Option<Estimate> = estimate else { continue };
+        let Some(e) = estimate else { continue };
         let whole = |value: f64| thousands(value.round() as u64);
         let (low, high) = e.wrong.interval;
         let _ = write!(

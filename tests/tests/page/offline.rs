@@ -1,6 +1,6 @@
 //! Once loaded, the page needs no network. If there is a network, the page is the newest version.
 
-use std::path::Path;
+use tempfile::TempDir;
 
 use crate::browser::{Page, Places, with_page};
 use crate::made;
@@ -22,22 +22,24 @@ async fn until_kept(page: &Page, title: &str) {
     page.script_until_done(&script.replace("TITLE", title)).await;
 }
 
-fn copied(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+/// Has a copy of the page served, which the test may change.
+fn served_copy(places: &mut Places) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(&places.page).unwrap().map(Result::unwrap) {
         // The book is a folder. It is not kept for reading without a network.
         if entry.path().is_file() {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
         }
     }
+    places.page = folder.path().to_path_buf();
+    folder
 }
 
 #[test]
 fn files_are_written_by_a_part_that_may_come_later() {
     let Some(mut places) = Places::find("files_are_written_by_a_part_that_may_come_later") else { return };
     let made = made(&places);
-    let folder = tempfile::tempdir().unwrap();
-    copied(&places.page, folder.path());
-    places.page = folder.path().to_path_buf();
+    let folder = served_copy(&mut places);
     let (part, aside) = (folder.path().join("exporter_bg.wasm"), folder.path().join("aside"));
     std::fs::rename(&part, &aside).unwrap();
     with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
@@ -62,9 +64,7 @@ fn files_are_written_by_a_part_that_may_come_later() {
 fn the_page_opens_without_a_network_as_it_was_last_served() {
     let Some(mut places) = Places::find("the_page_opens_without_a_network_as_it_was_last_served") else { return };
     let made = made(&places);
-    let folder = tempfile::tempdir().unwrap();
-    copied(&places.page, folder.path());
-    places.page = folder.path().to_path_buf();
+    let folder = served_copy(&mut places);
     with_page(&places, &made.run, "", move |page| async move {
         until_kept(&page, "DynClean").await;
 

@@ -321,25 +321,17 @@ pub fn tell(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<(
     Ok(())
 }
 
-/// What matters only on the machine of the run. `--out` gets a name of its own.
-const OF_THE_MACHINE: [&str; 6] =
-    ["out", "device", "offline", "parallel_runs", "checkpoint_minutes", "checkpoint_steps"];
-
-/// Where a command is to be given again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// On this machine, in the same folder.
-    Here,
-    /// Anywhere: paths become the names of their files, because the command goes into the cards of models.
-    Elsewhere,
-}
+/// What matters only on the machine of the run, or once the run is there. `--out` gets a name of its own.
+const LEFT_OUT: [&str; 7] =
+    ["out", "device", "offline", "parallel_runs", "checkpoint_minutes", "checkpoint_steps", "decisions"];
 
 /// Returns the command with all options that were given, in a file or on the command line, except `--decisions`: it is
-/// for a run that is there already.
+/// for a run that is there already. Paths become the names of their files, because the command goes into the cards of
+/// models.
 ///
 /// # Errors
 /// When there is no such command.
-pub fn to_repeat(subcommand: &str, matches: &ArgMatches, place: Repeat) -> Result<String> {
+pub fn to_repeat(subcommand: &str, matches: &ArgMatches) -> Result<String> {
     let mut command = Cli::command();
     command.build();
     let command = command.find_subcommand(subcommand).context("no such command")?;
@@ -347,8 +339,7 @@ pub fn to_repeat(subcommand: &str, matches: &ArgMatches, place: Repeat) -> Resul
     let mut parts = vec![format!("trainer {subcommand}")];
     for arg in command.get_arguments() {
         let id = arg.get_id().as_str();
-        let is_left_out = id == "decisions" || place == Repeat::Elsewhere && OF_THE_MACHINE.contains(&id);
-        let is_told = (may_be_set(arg) || id == "out") && !is_left_out && given.iter().any(|given| given == id);
+        let is_told = may_be_set(arg) && !LEFT_OUT.contains(&id) && given.iter().any(|given| given == id);
         let Some(name) = arg.get_long().filter(|_| is_told) else { continue };
         if is_switch(arg) {
             parts.push(format!("--{name}"));
@@ -357,7 +348,6 @@ pub fn to_repeat(subcommand: &str, matches: &ArgMatches, place: Repeat) -> Resul
         let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
         for value in matches.get_raw(id).into_iter().flatten() {
             let value = match value.to_string_lossy() {
-                value if place == Repeat::Here => value.into_owned(),
                 _ if is_path => model_card::file_name(Path::new(value)),
                 value if id == "encoder" => model_card::encoder_name(&value),
                 value => value.into_owned(),
@@ -365,13 +355,8 @@ pub fn to_repeat(subcommand: &str, matches: &ArgMatches, place: Repeat) -> Resul
             parts.push(format!("--{name} {}", console::quoted(&value)));
         }
     }
-    Ok(match place {
-        Repeat::Here => parts.join(" "),
-        Repeat::Elsewhere => {
-            parts.push("--out my-run".to_owned());
-            parts.join(" \\\n    ")
-        }
-    })
+    parts.push("--out my-run".to_owned());
+    Ok(parts.join(" \\\n    "))
 }
 
 fn in_force(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<String> {
@@ -532,28 +517,18 @@ class-threshold = { PER = 0.5, LOC = -1 }
     }
 
     #[test]
-    fn a_command_to_repeat_names_folders_only_here() {
+    fn a_command_to_repeat_names_no_folder() {
         let repeat = |file: &str, own: &[&str]| {
             let mut config = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
             config.write_all(file.as_bytes()).unwrap();
             let arguments = ["trainer", "run", "--config", config.path().to_str().unwrap()].into_iter();
             let arguments = arguments.chain(own.iter().copied()).map(OsString::from);
             let matches = matches(Cli::command(), arguments.collect()).unwrap();
-            let matches = matches.subcommand_matches("run").unwrap();
-            let here = to_repeat("run", matches, Repeat::Here).unwrap();
-            (to_repeat("run", matches, Repeat::Elsewhere).unwrap(), here)
+            to_repeat("run", matches.subcommand_matches("run").unwrap()).unwrap()
         };
         let own = ["--train", "/home/ada/my data.json", "--encoder", "/home/ada/models/bert", "--device", "cpu"];
         let decided = ["--decisions", "d.json", "--out", "/home/ada/a run"];
-        let (again, here) = repeat(FILE, &[&own[..], &decided].concat());
-        for whole in ["--train '/home/ada/my data.json'", "--encoder /home/ada/models/bert", "--out '/home/ada/a run'"]
-        {
-            assert!(here.contains(whole), "{here}");
-        }
-        assert!(
-            here.contains("--device cpu") && here.contains("--epochs 3") && !here.contains("--decisions"),
-            "{here}"
-        );
+        let again = repeat(FILE, &[&own[..], &decided].concat());
         let expected = [
             "trainer run --train 'my data.json' --dev d.json --test e.json",
             "--encoder bert --train-embeddings --epochs 3 --encoder-rate 1e-4",
@@ -562,7 +537,7 @@ class-threshold = { PER = 0.5, LOC = -1 }
         ];
         assert_eq!(again.replace(" \\\n    ", " "), expected.join(" "));
         assert_eq!(console::quoted("it's"), r"'it'\''s'");
-        assert!(repeat(FILE, &["--encoder=org/bert@v1"]).0.contains("--encoder org/bert@v1"));
+        assert!(repeat(FILE, &["--encoder=org/bert@v1"]).contains("--encoder org/bert@v1"));
     }
 
     #[test]

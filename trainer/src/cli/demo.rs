@@ -55,9 +55,10 @@ pub fn carry_out(args: Demo) -> Result<()> {
     ] {
         of_run.extend([option.into(), path.into()]);
     }
-    let Call { cli, matches } = parse(of_run)?;
+    let Call { cli, matches, arguments } = parse(of_run)?;
     if let Command::Run(own) = cli.command {
-        run::carry_out(own, matches.subcommand().map_or(&matches, |(_, of_command)| of_command))?;
+        let of_command = matches.subcommand().map_or(&matches, |(_, of_command)| of_command);
+        run::carry_out(own, of_command, &arguments)?;
     }
     if args.train_only {
         return Ok(());

@@ -107,6 +107,8 @@ pub struct Call {
     cli: Cli,
     /// What was given and what is a default.
     matches: ArgMatches,
+    /// The command line itself.
+    arguments: Vec<OsString>,
 }
 
 impl Call {
@@ -115,9 +117,10 @@ impl Call {
     /// # Errors
     /// What is wrong and where; `--help` and `--version` come as errors too.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let matches = config_file::matches(Cli::command(), arguments.into_iter().collect())?;
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let matches = config_file::matches(Cli::command(), arguments.clone())?;
         let cli = Cli::from_arg_matches(&matches)?;
-        Ok(Self { cli, matches })
+        Ok(Self { cli, matches, arguments })
     }
 
     fn settle_verbosity(&self) {
@@ -130,10 +133,10 @@ impl Call {
 
     /// Carries the command out.
     fn carry_out(self) -> ExitCode {
-        let Self { cli, matches } = self;
+        let Self { cli, matches, arguments } = self;
         let of_command = matches.subcommand().map_or(&matches, |(_, of_command)| of_command);
         failure::exit_code(match cli.command {
-            Command::Run(args) => run::carry_out(args, of_command),
+            Command::Run(args) => run::carry_out(args, of_command, &arguments),
             Command::Train(args) => train::carry_out(args, of_command),
             Command::Clean(args) => clean::carry_out(&args),
             Command::Evaluate(args) => evaluate::carry_out(&args),

@@ -1,5 +1,6 @@
 //! `trainer run`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
@@ -10,7 +11,7 @@ use trainer::run::{self, Options, Reference};
 use trainer::{console, interrupt};
 
 use super::cleaning::{CleaningOptions, DevFor};
-use super::config_file::{self, ConfigArgs, Repeat};
+use super::config_file::{self, ConfigArgs};
 use super::corpora::TrainingCorpusArgs;
 use super::failure::{input, usage};
 use super::output::Output;
@@ -114,8 +115,8 @@ enum ReferenceArg {
     None,
 }
 
-/// Carries it out; `matches` are what the arguments were read from.
-pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
+/// Carries it out; `matches` are what the arguments were read from, and `arguments` the whole command line.
+pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString]) -> Result<()> {
     args.training.heed_offline();
     if args.config.print_config {
         return config_file::print("run", matches, &args.training);
@@ -177,8 +178,8 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
         place,
         sweep,
         decisions: args.decisions,
-        command: config_file::to_repeat("run", matches, Repeat::Elsewhere)?,
-        command_here: as_given(matches)?,
+        command: config_file::to_repeat("run", matches)?,
+        command_here: as_given(arguments),
     };
     let done = run::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
     args.output.result(&done.metrics, || {
@@ -192,15 +193,15 @@ pub fn carry_out(args: Run, matches: &ArgMatches) -> Result<()> {
     })
 }
 
-/// Returns the command as it was typed, without `--decisions`. If the run is a part of another command, it is made of all
-/// options.
-fn as_given(matches: &ArgMatches) -> Result<String> {
-    let typed: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
-    if typed.first().is_none_or(|subcommand| subcommand != "run") {
-        return config_file::to_repeat("run", matches, Repeat::Here);
+/// Returns the command as it was given, without `--decisions`, as a shell reads it. `arguments` begin with the program.
+fn as_given(arguments: &[OsString]) -> String {
+    let mut parts: Vec<String> = arguments.iter().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
+    // Options for every command may stand before its name.
+    if let Some(at) = parts.iter().position(|part| part == "run") {
+        parts.remove(at);
     }
-    let mut command = "trainer".to_owned();
-    let mut parts = typed.iter();
+    let mut command = "trainer run".to_owned();
+    let mut parts = parts.iter();
     while let Some(part) = parts.next() {
         if part == "--decisions" {
             parts.next();
@@ -208,7 +209,7 @@ fn as_given(matches: &ArgMatches) -> Result<String> {
             command = format!("{command} {}", console::quoted(part));
         }
     }
-    Ok(command)
+    command
 }
 
 /// Leaves out what these options overrule; names each with the list that was there.
@@ -218,4 +219,23 @@ fn overruled(sweep: &mut Sweep, options: Vec<String>) -> Vec<(String, &'static s
         sweep.leave_out(&option).into_iter().map(move |list| (name.clone(), list)).collect::<Vec<_>>()
     };
     options.into_iter().flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_kept_as_it_was_given() {
+        let given = |parts: &[&str]| as_given(&parts.iter().map(OsString::from).collect::<Vec<_>>());
+        let own = ["/opt/bin/trainer", "run", "--config", "run.toml", "--train", "/home/ada/my data.json"];
+        let here =
+            ["--encoder", "/home/ada/models/bert", "--device", "cpu", "--epochs", "3", "--out", "/home/ada/a run"];
+        let expected = "trainer run --config run.toml --train '/home/ada/my data.json' --encoder /home/ada/models/bert \
+                        --device cpu --epochs 3 --out '/home/ada/a run'";
+        assert_eq!(given(&[&own[..], &here].concat()), expected);
+        assert_eq!(given(&[&own[..], &["--decisions", "d.json"], &here].concat()), expected);
+        assert_eq!(given(&[&own[..], &["--decisions=d.json"], &here].concat()), expected);
+        assert_eq!(given(&["trainer", "-q", "run", "--out", "run"]), "trainer run -q --out run");
+    }
 }

@@ -60,20 +60,34 @@ pub fn run(
     let dir = RunDir::open(out)?;
     let _lock = dir.lock(CONFIG)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
-    if let Some(decisions) = &options.decisions {
-        // A mistake shows at once, and not after the first stage.
-        let dynamics = dir.path(DYNAMICS);
-        ensure!(
-            dynamics.is_file() && dir.path(RAW).is_file(),
-            "{} is about dynamics, and those in {} are not there or not whole: give the same command without --decisions \
-             first",
-            decisions.display(),
-            out.display()
-        );
-        Recording::open(&dynamics)?.read_decisions(decisions)?;
-    }
+    let open = || {
+        let recorded =
+            Recording::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
+        recorded.context("the run's dynamics cannot be used; delete the file to do its trainings again")
+    };
+    // Decisions are read before any training, so that a mistake shows at once.
+    let given = match &options.decisions {
+        Some(file) => {
+            ensure!(
+                dir.path(DYNAMICS).is_file() && dir.path(RAW).is_file(),
+                "{} is about dynamics, and those in {} are not there or not whole: give the same command without \
+                 --decisions first",
+                file.display(),
+                out.display()
+            );
+            let recorded = open()?;
+            let decisions = recorded.read_decisions(file)?;
+            let n = decisions.overrides.len();
+            console::status(format_args!(
+                "cleaning as {} says: its settings, and {n} decisions by hand",
+                file.display()
+            ));
+            Some((recorded, decisions))
+        }
+        None => None,
+    };
     dir.write(COMMAND, format!("{}\n", options.command_here))?;
-    job.announce(if options.decisions.is_some() { 1 } else { options.sweep.most_trainings(&adjust) });
+    job.announce(if given.is_some() { 1 } else { options.sweep.most_trainings(&adjust) });
     // Threshold samples are used only within the window, so the threshold run can stop after its last epoch.
     let last_epoch = |mut settings: Settings| {
         adjust(&mut settings);
@@ -81,22 +95,14 @@ pub fn run(
     };
     let windows_are_tried = options.sweep.varies_windows();
     let raw = job.record((!windows_are_tried).then_some(&last_epoch))?;
-    let recorded = Recording::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
-    let recorded = recorded.context("the run's dynamics cannot be used; delete the file to do its trainings again")?;
-    let decisions = match &options.decisions {
-        Some(file) => {
-            let decisions = recorded.read_decisions(file)?;
-            let n = decisions.overrides.len();
-            console::status(format_args!(
-                "cleaning as {} says: its settings, and {n} decisions by hand",
-                file.display()
-            ));
-            decisions
-        }
+    let (recorded, decisions) = match given {
+        Some(given) => given,
         None => {
+            let recorded = open()?;
             let mut settings = recorded.settings();
             adjust(&mut settings);
-            Decisions::new(recorded.digest.clone(), settings)
+            let decisions = Decisions::new(recorded.digest.clone(), settings);
+            (recorded, decisions)
         }
     };
     let settings = &decisions.settings;

@@ -30,31 +30,29 @@ pub struct Offer {
 }
 
 impl App {
+    /// Shows a notice. It replaces one with the same text, and one with a text to copy of the same kind.
+    fn notify(&self, notice: Notice) {
+        let kind = |notice: &Notice| notice.copy.as_ref().map(|(what, _)| *what);
+        self.notices.update(|notices| {
+            notices.retain(|n| n.text != notice.text && (kind(n).is_none() || kind(n) != kind(&notice)));
+            notices.push(notice);
+        });
+    }
+
     /// Tells the user something.
     pub fn tell(&self, is_error: bool, text: String) {
-        self.notices.update(|notices| {
-            // A repeated notice replaces the earlier one.
-            notices.retain(|n| n.text != text);
-            notices.push(Notice { is_error, text, offer: None, copy: None });
-        });
+        self.notify(Notice { is_error, text, offer: None, copy: None });
     }
 
     /// Tells the user something, and offers an action. `answer` gets to know whether the user has accepted.
     pub fn offer(&self, text: String, label: &'static str, answer: impl Fn(bool) + Send + Sync + 'static) {
         let offer = Some(Offer { label, answer: Arc::new(answer) });
-        self.notices.update(|notices| {
-            // A repeated offer replaces the earlier one.
-            notices.retain(|n| n.text != text);
-            notices.push(Notice { is_error: false, text, offer, copy: None });
-        });
+        self.notify(Notice { is_error: false, text, offer, copy: None });
     }
 
     /// Tells the user something, with a text to be copied by hand.
     fn tell_to_copy(&self, text: String, what: &'static str, copy: String) {
-        self.notices.update(|notices| {
-            notices.retain(|n| n.copy.as_ref().is_none_or(|(of, _)| *of != what));
-            notices.push(Notice { is_error: false, text, offer: None, copy: Some((what, copy)) });
-        });
+        self.notify(Notice { is_error: false, text, offer: None, copy: Some((what, copy)) });
     }
 
     /// Shows the user a link that is to be copied by hand.

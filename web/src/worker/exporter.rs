@@ -1,4 +1,5 @@
-//! The page's second program, which writes corpora and reports (`web/src/bin/exporter.rs`). It runs in the worker, beside this one.
+//! The page's second program, which writes corpora and reports (`web/src/bin/exporter.rs`). It runs in the worker,
+//! beside this one.
 
 use std::cell::{Cell, RefCell};
 
