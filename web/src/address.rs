@@ -15,7 +15,7 @@ use shared::corpus::span::SpanId;
 use shared::detection::threshold::Settings;
 
 use crate::protocol::{Colouring, List};
-use crate::state::App;
+use crate::state::{App, Listed};
 
 /// Delay before the address follows a change. Browsers refuse addresses that change too often.
 const PAUSE: Duration = Duration::from_millis(400);
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(400);
 struct View {
     filter: Filter,
     list: List,
-    words: bool,
+    listed: Listed,
     form_order: FormOrder,
     colouring: Colouring,
     log_counts: bool,
@@ -42,7 +42,7 @@ impl Default for View {
         Self {
             filter: Filter::default(),
             list: List::Ranked(Listing { judged_only: true }),
-            words: false,
+            listed: Listed::Spans,
             form_order: FormOrder::default(),
             colouring: Colouring::Density,
             log_counts: true,
@@ -130,9 +130,14 @@ pub fn restore_view(app: App, of: &str) {
         return;
     }
     let given = GIVEN.take().unwrap_or_default();
-    let Some(view) = share::part(&given, "view=").and_then(|json| serde_json::from_str::<View>(&json).ok()) else {
-        return;
-    };
+    if let Some(json) = share::part(&given, "view=") {
+        show_view(app, &json);
+    }
+}
+
+/// Shows a view, given as the JSON of [`view_json`]. What is no view changes nothing.
+pub fn show_view(app: App, json: &str) {
+    let Ok(view) = serde_json::from_str::<View>(json) else { return };
     let mut filter = view.filter;
     if filter.forget_other() {
         app.tell(
@@ -149,7 +154,7 @@ pub fn restore_view(app: App, of: &str) {
         filter.region.clear();
     }
     app.set_filter(filter);
-    app.words.set(view.words);
+    app.listed.set(view.listed);
     app.form_order.set(view.form_order);
     if view.list != List::Flips {
         app.list.set(view.list);
@@ -212,7 +217,7 @@ fn view(app: App) -> View {
     View {
         filter: app.filter.get(),
         list: app.list.get(),
-        words: app.words.get(),
+        listed: app.listed.get(),
         form_order: app.form_order.get(),
         colouring: app.map_colouring.get(),
         log_counts: app.log_counts.get(),
@@ -222,9 +227,13 @@ fn view(app: App) -> View {
     }
 }
 
+/// Returns the view as JSON.
+pub fn view_json(app: App) -> String {
+    serde_json::to_string(&untrack(|| view(app))).unwrap_or_default()
+}
+
 fn with_view(app: App, fragment: &str) -> String {
-    let json = serde_json::to_string(&untrack(|| view(app))).unwrap_or_default();
-    format!("#{fragment}&view={}", share::escape(&json))
+    format!("#{fragment}&view={}", share::escape(&view_json(app)))
 }
 
 fn replace(hash: &str) {

@@ -188,6 +188,9 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
     if let Some(forms) = seen.forms {
         app.forms.set(forms);
     }
+    if let Some(groups) = seen.groups {
+        app.groups.set(groups);
+    }
     if let Some((reason, settings)) = seen.refused {
         app.tell(true, format!("These settings are not possible ({reason}). The settings before are back."));
         // If newer settings have been requested since, the reply to them decides.
@@ -198,6 +201,7 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
     }
     for DecidedAlike { words, spans, decision } in seen.decided_alike {
         let is_next = decision.is_some() && spans.iter().any(|&span| app.is_next(span));
+        app.note_pace(spans.len());
         app.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), Some(words));
         if is_next {
             app.go_on();
@@ -212,6 +216,12 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
     if let Some(next) = seen.next {
         let has_skipped = next.is_none() && client::forget_skipped();
         app.set_next(next, has_skipped);
+    }
+    if let Some(sampled) = seen.sampled {
+        app.set_sampled(sampled);
+    }
+    if let Some(settled) = seen.settled {
+        app.take_settled(settled);
     }
     if let Some(detail) = seen.detail.flatten() {
         app.selected.set(Some(detail.row.id));

@@ -7,12 +7,14 @@ use shared::corpus::labels::LabelId;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
-use crate::state::App;
+use crate::state::{App, Listed};
 
 /// The keys and their effects, for the help.
 pub const KEYS: &[(&str, &str)] = &[
     ("J or ↓, K or ↑", "next, previous row of the list. If the selected row is out of sight: the first row in sight"),
     ("N", "the next undecided label: first those where one decision corrects most. If it is still undecided: skip it"),
+    ("C", "check one suggestion chosen at random. After a decision the next one comes"),
+    ("S", "the sentence is right as it stands: all its labels stay as they are now"),
     ("H, L", "move the left, the right end of the entity outwards; with Shift inwards"),
     (
         "W",
@@ -107,11 +109,13 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
         "ArrowDown" if !is_slider => step(app, 1),
         "ArrowUp" if !is_slider => step(app, -1),
         "n" | "N" => app.go_on(),
+        "c" | "C" => app.check_one(),
+        "s" | "S" => app.settle_sentence(),
         "h" => app.move_edge(-1, 0),
         "H" => app.move_edge(1, 0),
         "l" => app.move_edge(0, 1),
         "L" => app.move_edge(0, -1),
-        "w" | "W" => app.words.update(|words| *words = !*words),
+        "w" | "W" => app.listed.set(if app.lists_words() { Listed::Spans } else { Listed::Words }),
         "/" => {
             if let Some(search) = element("search") {
                 let _ = search.focus();
@@ -119,7 +123,7 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
         }
         // In the word list, or with Shift, acts on all spans with the same words if there is more than one.
         "r" | "R" => {
-            let is_one = !app.words.get_untracked() && !event.shift_key();
+            let is_one = !app.lists_words() && !event.shift_key();
             let all = (!is_one).then(|| element("relabel-all")).flatten();
             // A menu that is folded away would open unseen, and the next letter would decide.
             if let Some(button) = all.or_else(|| element("relabel")).filter(|button| button.offset_width() > 0) {
@@ -134,7 +138,7 @@ fn on_key(app: App, event: &KeyboardEvent, target: Option<&Element>) -> bool {
 }
 
 fn step(app: App, by: isize) {
-    if app.words.get_untracked() { app.step_form(by) } else { app.step(by) }
+    if app.lists_words() { app.step_form(by) } else { app.step(by) }
 }
 
 /// Returns the element with this test id.
@@ -155,7 +159,7 @@ fn decide(app: App, key: &str, all_alike: bool) -> bool {
             _ => return false,
         },
     };
-    if app.words.get_untracked() {
+    if app.lists_words() {
         let is_chosen = app.decide_form(decision);
         if decision.is_some() && app.chosen_form().is_some() {
             app.step_form(1);

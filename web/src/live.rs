@@ -9,7 +9,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use crate::protocol::Opened;
 use crate::review;
-use crate::state::{App, open_beside, review_given};
+use crate::state::{App, Listed, open_beside, review_given};
 use crate::work;
 
 /// Pause between two questions to the server.
@@ -81,7 +81,7 @@ fn is_view_usual(app: App) -> bool {
         && app.selected.with_untracked(Option::is_none)
         && app.compared.with_untracked(Option::is_none)
         && app.zoom.with_untracked(Option::is_none)
-        && !app.words.get_untracked()
+        && app.listed.get_untracked() == Listed::Spans
 }
 
 /// Shows the run as it is now: it may have gone on since it was offered.

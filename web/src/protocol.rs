@@ -6,13 +6,16 @@ use explorer::colour::Ground;
 use explorer::compare::Agreement;
 use explorer::density::Extent;
 use explorer::filter::Filter;
+use explorer::groups::{Group, GroupBy};
 use explorer::listing::{Listing, Order};
 use explorer::matrix::Matrix;
+use explorer::plots::distribution::SideHistogram;
 use explorer::queue::{Next, Progress};
 use explorer::reasons::ReasonCount;
 use explorer::reviewers::Reviewer;
 use explorer::same_form::{Form, SameForm};
 use explorer::sentence::Sentence;
+use explorer::sources::SourceTable;
 use explorer::surface_forms::{FormOrder, FormRow};
 use js_sys::{Array, Uint8Array};
 use serde::de::DeserializeOwned;
@@ -88,6 +91,8 @@ pub struct Look {
     pub rows: Option<RowQuery>,
     /// The visible surface forms. With a limit of 0, no more forms are sent.
     pub forms: Option<FormQuery>,
+    /// The groups of like errors; `Some(None)` sends no more of them.
+    pub groups: Option<Option<GroupBy>>,
     /// Decisions about all spans with the same words and label. The reply lists the spans.
     pub decided_alike: Vec<(Alike, Option<Decision>)>,
     /// The span to show in detail.
@@ -96,6 +101,10 @@ pub struct Look {
     pub bulk: Option<BulkQuery>,
     /// Asks for the next undecided span, without these spans and those like them. It is shown in detail.
     pub next: Option<Vec<SpanId>>,
+    /// Asks for an undecided suggestion, chosen at random by this seed. It is shown in detail.
+    pub sample: Option<u64>,
+    /// Asks for the labels of this span's sentence as they stand now.
+    pub settle: Option<SpanId>,
     /// A pixel of the data map. The nearest span is shown in detail.
     pub pick: Option<(u32, u32)>,
     /// A pixel of the data map. The nearest span is shown in short.
@@ -339,12 +348,18 @@ pub struct Seen {
     pub rows: Option<Rows>,
     /// Surface forms.
     pub forms: Option<FormRows>,
+    /// Groups of like errors.
+    pub groups: Option<Groups>,
     /// Decisions about all spans with the same words and label. Nothing has changed yet.
     pub decided_alike: Vec<DecidedAlike>,
     /// All spans of a list.
     pub bulk: Option<Bulk>,
     /// The next undecided spans; `Some(None)` if there are none.
     pub next: Option<Option<Next>>,
+    /// A suggestion that was chosen at random; `Some(None)` if all are decided.
+    pub sampled: Option<Option<SpanId>>,
+    /// The labels of a sentence as they stand now. Nothing has changed yet.
+    pub settled: Option<Vec<(SpanId, Decision)>>,
     /// A span in detail; `Some(None)` if no span is near the picked pixel.
     pub detail: Option<Option<Detail>>,
     /// A span in short; `Some(None)` if no span is near the pixel.
@@ -368,6 +383,8 @@ pub struct Figures {
     pub capitals: String,
     /// Why labels are doubted; `None` if there are too many to count them.
     pub reasons: Option<Vec<ReasonCount>>,
+    /// How good the labels of each source look, for every field that divides the sentences.
+    pub sources: Vec<SourceTable>,
     /// Spans decided by hand.
     pub by_hand: usize,
     /// How far the person has come.
@@ -382,21 +399,6 @@ pub struct Quality {
     pub prf: Prf,
     /// Average precision of the ranking.
     pub average_precision: f64,
-}
-
-/// Histograms of one side: the metric of its real spans and of its threshold samples, in the same bins.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SideHistogram {
-    /// Left edge of the first bin.
-    pub low: f32,
-    /// Right edge of the last bin.
-    pub high: f32,
-    /// Real spans per bin.
-    pub real: Vec<u32>,
-    /// Threshold samples per bin.
-    pub samples: Vec<u32>,
-    /// Real spans per bin that pass the filter; empty without a filter.
-    pub passing: Vec<u32>,
 }
 
 /// Rows of the table.
@@ -432,6 +434,15 @@ pub struct FormRows {
     pub offset: usize,
     /// The rows.
     pub rows: Vec<FormRow>,
+}
+
+/// Groups of like errors.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Groups {
+    /// Number of all groups.
+    pub total: usize,
+    /// The largest groups, each with its least trusted span.
+    pub rows: Vec<(Group, InContext)>,
 }
 
 /// A span in its sentence.

@@ -30,16 +30,8 @@ pub struct Columns {
     entities: Vec<Entity>,
     unknown: Vec<Span>,
     extra: Vec<(u32, String)>,
-    /// As JSON, because the layout says its own format, which bincode cannot read.
-    layout: String,
-}
-
-impl From<Corpus> for Columns {
-    fn from(Corpus { tokens, labels, entities, unknown, extra, layout }: Corpus) -> Self {
-        // Plain structures with string keys can always be serialised.
-        let layout = serde_json::to_string(&layout).unwrap_or_default();
-        Self { tokens, labels, entities, unknown, extra, layout }
-    }
+    /// As JSON; `None` for the usual one.
+    layout: Option<String>,
 }
 
 /// A written file.
@@ -54,6 +46,12 @@ pub struct Made {
 }
 
 impl Job {
+    /// A corpus whose file has this layout, as JSON.
+    pub fn corpus(corpus: Corpus, layout: Option<String>, format: Option<Format>) -> Self {
+        let Corpus { tokens, labels, entities, unknown, extra, .. } = corpus;
+        Self::Corpus(Box::new(Columns { tokens, labels, entities, unknown, extra, layout }), format)
+    }
+
     /// The job as bytes.
     pub fn encode(&self) -> Vec<u8> {
         // Encoding plain structures into memory cannot fail.
@@ -86,7 +84,8 @@ impl Job {
             }
             Self::Corpus(columns, format) => {
                 let Columns { tokens, labels, entities, unknown, extra, layout } = *columns;
-                let layout = Layout::from_json(&layout).map_err(|e| e.to_string())?;
+                let layout = layout.map_or(Ok(Layout::default()), |json| Layout::from_json(&json));
+                let layout = layout.map_err(|e| format!("the description of the corpus's format is damaged: {e}"))?;
                 let corpus = Corpus { tokens, labels, entities, unknown, extra, layout };
                 let written = formats::write(&corpus, &WriteOptions { format, ..WriteOptions::default() });
                 let (bytes, extension) = match written.content {
@@ -130,16 +129,21 @@ mod tests {
         formats::read(CONLL, &ReadOptions::default()).unwrap().corpus
     }
 
+    fn job(format: Option<Format>) -> Job {
+        let layout = serde_json::to_string(&corpus().layout).unwrap();
+        Job::corpus(corpus(), Some(layout), format)
+    }
+
     fn sent(job: &Job) -> Made {
         Job::decode(&job.encode()).unwrap().carry_out().unwrap()
     }
 
     #[test]
     fn a_corpus_arrives_as_it_is_with_its_layout() {
-        let same = sent(&Job::Corpus(Box::new(corpus().into()), None));
+        let same = sent(&job(None));
         assert_eq!((same.bytes.as_slice(), same.extension, same.notes.len()), (CONLL, "conll", 0));
         for format in Format::ALL {
-            let made = sent(&Job::Corpus(Box::new(corpus().into()), Some(format)));
+            let made = sent(&job(Some(format)));
             let options = WriteOptions { format: Some(format), ..WriteOptions::default() };
             let here = formats::write(&corpus(), &options);
             assert_eq!(made.notes, here.notes);
@@ -148,6 +152,13 @@ mod tests {
                 Content::Documents(_) => assert!(made.extension == "zip" && made.bytes.starts_with(b"PK\x03\x04")),
             }
         }
+    }
+
+    #[test]
+    fn a_damaged_layout_is_an_error_and_none_is_the_usual_one() {
+        let error = Job::corpus(corpus(), Some("{".to_owned()), None).carry_out().unwrap_err();
+        assert!(error.starts_with("the description of the corpus's format is damaged"), "{error}");
+        assert_eq!(Job::corpus(corpus(), None, None).carry_out().unwrap().extension, "json");
     }
 
     #[test]
@@ -164,8 +175,8 @@ mod tests {
 
     #[test]
     fn bytes_of_something_else_are_refused_with_a_remedy() {
-        let job = Job::Corpus(Box::new(corpus().into()), None).encode();
-        for other in [vec![9, 9, 9], [&job[..], &[0]].concat(), job[..job.len() - 1].to_vec()] {
+        let bytes = job(None).encode();
+        for other in [vec![9, 9, 9], [&bytes[..], &[0]].concat(), bytes[..bytes.len() - 1].to_vec()] {
             assert!(Job::decode(&other).unwrap_err().contains("load the page again"));
         }
     }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::axis::Axes;
+use crate::beside::Beside;
 use crate::same_form::{Form, spans_of};
+use crate::sources::{Field, Source};
 use shared::corpus::Corpus;
 use shared::corpus::decision::{Decision, Side};
 use shared::corpus::labels::{LabelId, O};
@@ -37,6 +39,10 @@ pub struct Filter {
     pub wrong_by_gold: bool,
     /// Words and distant label of the span.
     pub form: Option<Form>,
+    /// A word beside the span.
+    pub beside: Option<Beside>,
+    /// The source of the sentence.
+    pub source: Option<Source>,
     /// The decision about the span.
     pub decided: Option<Decided>,
 }
@@ -77,6 +83,8 @@ pub struct Facts<'a> {
     pub corpus: &'a Corpus,
     /// The gold label of each span, if gold is known.
     pub gold: Option<&'a [LabelId]>,
+    /// The fields that divide the sentences.
+    pub fields: &'a [Field],
 }
 
 /// A range of the metric on one side.
@@ -162,6 +170,18 @@ impl Selection {
                 let at = |column: &[f32]| column.get(span as usize).copied().unwrap_or(f32::NAN);
                 area.contains((at(&x), at(&y)))
             });
+        }
+        if let Some(source) = &filter.source {
+            let field = facts.fields.iter().find(|field| field.name == source.field);
+            for sentence in 0..corpus.n_sentences() as u32 {
+                if !field.is_some_and(|field| field.has(sentence, &source.value)) {
+                    set.clear(judge.index.of_sentence(sentence));
+                }
+            }
+        }
+        if let Some(beside) = &filter.beside {
+            let is_beside = |span| Beside::of(corpus, span, beside.is_after) == *beside;
+            set.retain(|span| judge.index.span(span).is_some_and(is_beside));
         }
         if let Some(words) = Words::new(&filter.text) {
             words.retain(&mut set, corpus, &judge.index);
@@ -397,6 +417,7 @@ mod tests {
     use super::*;
     use crate::axis::Axis;
     use crate::one_epoch::of_one_epoch;
+    use crate::sources::{MISSING, fields};
     use shared::detection::judge::Judge;
     use shared::detection::threshold::{Action, Metric, Rule, Settings};
     use shared::formats::dynclean_json;
@@ -406,7 +427,7 @@ mod tests {
     /// Spans 0 to 5 belong to "The New York", span 6 is "york". X is predicted for spans 4 and 5.
     fn example() -> (Dynamics, Judge, Vec<LabelId>) {
         let json =
-            br#"[{"tokens": ["The", "New", "York"], "entities": [[1, 2, "X"]]}, {"tokens": ["york"], "entities": []}]"#;
+            br#"[{"tokens": ["The", "New", "York"], "entities": [[1, 2, "X"]], "by": "a"}, {"tokens": ["york"], "entities": []}]"#;
         let rows: Vec<f32> = [-3.0, -2.0, -1.0, -4.0, 2.0, 1.0, f32::NAN].iter().flat_map(|&z| [0.0, z]).collect();
         let dynamics = of_one_epoch(dynclean_json::read(json).unwrap(), &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
@@ -434,6 +455,7 @@ mod tests {
             other_aum: &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0],
             corpus: &dynamics.corpus,
             gold: Some(&gold),
+            fields: &fields(&dynamics.corpus),
         };
         let selection = Selection::new(&filter, &facts);
         let found: Vec<SpanId> = (0..8).filter(|&span| selection.contains(span)).collect();
@@ -487,6 +509,32 @@ mod tests {
         passing(text("\"New\""), &[3]);
         passing(text("paris"), &[]);
         passing(text("\""), &[]);
+    }
+
+    #[test]
+    fn the_word_beside_a_span_counts_in_any_case() {
+        let beside = |is_after, word: &str| Filter {
+            beside: Some(Beside { is_after, word: word.to_owned() }),
+            ..Filter::default()
+        };
+        passing(beside(false, "the"), &[3, 4]);
+        passing(beside(true, "york"), &[1, 3]);
+        passing(beside(false, ""), &[0, 1, 2, 6]);
+        passing(beside(true, ""), &[2, 4, 5, 6]);
+        passing(beside(true, "York"), &[]);
+    }
+
+    #[test]
+    fn sources_are_those_of_the_sentence() {
+        let source = |field: &str, value: &str| Filter {
+            source: Some(Source { field: field.to_owned(), value: value.to_owned() }),
+            ..Filter::default()
+        };
+        passing(source("by", "a"), &[0, 1, 2, 3, 4, 5]);
+        passing(source("by", MISSING), &[6]);
+        passing(source("by", "b"), &[]);
+        // A link may name a field of another file.
+        passing(source("other", "a"), &[]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod axis;
+pub mod beside;
 pub mod bulk;
 pub mod colour;
 pub mod compare;
@@ -11,16 +12,19 @@ pub mod density;
 pub mod export;
 pub mod filter;
 pub mod format;
+pub mod groups;
 pub mod history;
 pub mod listing;
 pub mod matrix;
 #[cfg(test)]
 mod one_epoch;
+pub mod plots;
 pub mod queue;
 pub mod reasons;
 pub mod reviewers;
 pub mod same_form;
 pub mod sentence;
 pub mod sort;
+pub mod sources;
 pub mod surface_forms;
 pub mod tally;

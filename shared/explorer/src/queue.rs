@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bulk::some_of;
 use crate::sort::by_key;
 use crate::surface_forms::{FormId, SurfaceForms};
 use shared::corpus::decision::{Decision, Side};
+use shared::corpus::labels::O;
 use shared::corpus::span::SpanId;
 use shared::detection::judgement::Judgement;
 
@@ -22,8 +24,72 @@ pub struct Progress {
     pub reviewed: usize,
     /// Number of reviewed labels that the person changed or removed, too.
     pub agreed: usize,
-    /// Number of wrong labels expected among the labels that are not reviewed.
+    /// Number of wrong labels expected among the labels that are not reviewed. With a [`Sample`] that is large enough, as
+    /// many as the sample says; else the sum of their probabilities.
     pub wrong_left: f64,
+    /// The suggestions that were checked at random.
+    pub sample: Sample,
+}
+
+/// Suggestions that were chosen at random and then decided by hand. A person chooses the others, so only these say how
+/// often the suggestions are right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Their number.
+    pub decided: usize,
+    /// Number of those that the person changed or removed, too.
+    pub right: usize,
+}
+
+/// With fewer decisions, a sample says too little.
+const LEAST_SAMPLE: usize = 20;
+
+impl Sample {
+    /// The share of suggestions that are right, with the ends of its 95 % interval (Wilson 1927, with z = 1.96). `None` if
+    /// the sample is too small.
+    pub fn share(self) -> Option<[f64; 3]> {
+        if self.decided < LEAST_SAMPLE {
+            return None;
+        }
+        let (n, z) = (self.decided as f64, 1.96f64);
+        let share = self.right as f64 / n;
+        let middle = (share + z * z / (2.0 * n)) / (1.0 + z * z / n);
+        let half = z / (1.0 + z * z / n) * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+        Some([share, middle - half, middle + half])
+    }
+}
+
+/// How fast a person decides. Breaks do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Pace {
+    /// Time of the last decision, in milliseconds.
+    last: Option<f64>,
+    /// Time between decisions.
+    active: f64,
+    /// Labels decided in that time.
+    decided: usize,
+}
+
+/// A longer time without a decision is a break, in milliseconds.
+const BREAK: f64 = 120_000.0;
+/// With fewer labels decided, the pace is not known.
+const LEAST_DECIDED: usize = 10;
+
+impl Pace {
+    /// Notes a decision about `n` labels at this time, in milliseconds.
+    pub fn decide(&mut self, now: f64, n: usize) {
+        let since = self.last.map_or(f64::INFINITY, |last| now - last);
+        if (0.0..BREAK).contains(&since) {
+            self.active += since;
+            self.decided += n;
+        }
+        self.last = Some(now);
+    }
+
+    /// The minutes that `n` more labels take; `None` if that is not known yet.
+    pub fn minutes(&self, n: usize) -> Option<f64> {
+        (self.decided >= LEAST_DECIDED).then(|| self.active / 60_000.0 / self.decided as f64 * n as f64)
+    }
 }
 
 /// The next labels to decide about.
@@ -41,8 +107,8 @@ pub struct Next {
 const LEAST: f64 = 1.0;
 
 impl Progress {
-    /// Compares the decisions by hand with these settings.
-    pub fn new(judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>) -> Self {
+    /// Compares the decisions by hand with these settings. `sampled` are the suggestions that were chosen at random.
+    pub fn new(judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>, sampled: &[SpanId]) -> Self {
         let mut progress = Self::default();
         for side in Side::BOTH {
             for &span in judgement.changed(side).iter() {
@@ -51,14 +117,43 @@ impl Progress {
                     None => progress.wrong_left += f64::from(wrong(judgement, span, true)),
                     Some(decision) => {
                         let label = judgement.judge().assigned.get(span as usize);
+                        let agrees = usize::from(label.is_some_and(|&label| !decision.keeps(label)));
                         progress.reviewed += 1;
-                        progress.agreed += usize::from(label.is_some_and(|&label| !decision.keeps(label)));
+                        progress.agreed += agrees;
+                        if sampled.contains(&span) {
+                            progress.sample.decided += 1;
+                            progress.sample.right += agrees;
+                        }
                     }
                 }
             }
         }
+        if let Some([share, ..]) = progress.sample.share() {
+            progress.wrong_left = share * (progress.suggested - progress.reviewed) as f64;
+        }
         progress
     }
+}
+
+/// A suggestion that is not decided yet, chosen at random by this seed. `None` if all are decided.
+pub fn any(judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>, seed: u64) -> Option<SpanId> {
+    let changed = Side::BOTH.map(|side| judgement.changed(side));
+    let suggested = changed.iter().flat_map(|spans| spans.iter().copied());
+    let open: Vec<SpanId> = suggested.filter(|span| !by_hand.contains_key(span)).collect();
+    some_of(&open, 1, seed).first().copied()
+}
+
+/// The labels of a sentence as they are decided now: all entities and all changes that no person has decided yet.
+pub fn as_it_stands(
+    judgement: &Judgement,
+    by_hand: &BTreeMap<SpanId, Decision>,
+    sentence: u32,
+) -> Vec<(SpanId, Decision)> {
+    let judge = judgement.judge();
+    let decided = judge.index.of_sentence(sentence).map(|span| (span, judgement.decide(span)));
+    let is_label = |span: SpanId| judge.assigned.get(span as usize).is_some_and(|&label| label != O);
+    let counts = |&(span, decision): &(SpanId, Decision)| is_label(span) || decision != Decision::Keep;
+    decided.filter(|(span, _)| !by_hand.contains_key(span)).filter(counts).collect()
 }
 
 /// The probability that a label is wrong. If it is not known, a label is wrong if it is suggested.
@@ -110,6 +205,8 @@ pub fn next(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::one_epoch::of_one_epoch;
     use shared::detection::judge::Judge;
@@ -137,12 +234,12 @@ mod tests {
 
         // Nothing is judged wrong. "The" has .3 + .4 + .2, which is not worth a decision.
         let judgement = judge.under(&settings);
-        assert_eq!(Progress::new(&judgement, &none), Progress::default());
+        assert_eq!(Progress::new(&judgement, &none, &[]), Progress::default());
         assert_eq!(next(&forms, &judgement, &none, &[]), None);
         let settings = Settings { positives: Rule::Fixed(2.0), negatives: Rule::Fixed(2.0), ..settings };
         let judgement = judge.under(&settings);
         // Everything is judged wrong: 5 entities and 4 spans labelled O.
-        let progress = Progress::new(&judgement, &none);
+        let progress = Progress::new(&judgement, &none, &[]);
         assert_eq!((progress.suggested, progress.reviewed, progress.agreed), (9, 0, 0));
         assert!((progress.wrong_left - 2.85).abs() < 1e-5, "{progress:?}");
 
@@ -159,7 +256,69 @@ mod tests {
         let by_hand = BTreeMap::from([(3, Decision::Relabel(0)), (5, Decision::Keep)]);
         let found = next(&forms, &judgement, &by_hand, &[2]).unwrap();
         assert_eq!((found.span, found.n), (7, 2));
-        let progress = Progress::new(&judgement, &by_hand);
+        // Span 5 was chosen at random, and 7 too, but that one is not decided.
+        let progress = Progress::new(&judgement, &by_hand, &[5, 7]);
         assert_eq!((progress.suggested, progress.reviewed, progress.agreed), (9, 2, 1));
+        assert_eq!(progress.sample, Sample { decided: 1, right: 0 });
+
+        // Every undecided suggestion can be chosen at random.
+        let chosen: BTreeSet<SpanId> = (0..200).filter_map(|seed| any(&judgement, &by_hand, seed)).collect();
+        assert_eq!(chosen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 4, 6, 7, 8]);
+        assert_eq!(any(&judgement, &(0..9).map(|span| (span, Decision::Keep)).collect(), 1), None);
+    }
+
+    #[test]
+    fn a_large_sample_says_how_many_wrong_labels_are_left() {
+        // Thirty sentences of one word, all labelled and all judged wrong, with a trust of .9.
+        let corpus = format!("[{}]", vec![r#"{"tokens": ["a"], "entities": [[0, 0, "X"]]}"#; 30].join(","));
+        let dynamics = of_one_epoch(dynclean_json::read(corpus.as_bytes()).unwrap(), &[0.0; 60]);
+        let mut judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Confidence).unwrap();
+        judge.metrics.trust = vec![0.9; 30];
+        let settings = Settings { positives: Rule::Fixed(2.0), negatives: Rule::Keep, ..Settings::paper() };
+        let judgement = judge.under(&settings);
+        // Of the first 20, the person keeps 6.
+        let decision = |span: SpanId| if span < 6 { Decision::Keep } else { Decision::Remove };
+        let by_hand: BTreeMap<SpanId, Decision> = (0..20).map(|span| (span, decision(span))).collect();
+        let sampled: Vec<SpanId> = (0..20).collect();
+        let few = Progress::new(&judgement, &by_hand, &sampled[..19]);
+        assert_eq!((few.sample.share(), (few.wrong_left * 1e4).round()), (None, 1e4));
+        let all = Progress::new(&judgement, &by_hand, &sampled);
+        assert!((all.wrong_left - 7.0).abs() < 1e-9, "{all:?}");
+        // 14 of 20, as statistics packages give it.
+        let interval = all.sample.share().unwrap().map(|share| (share * 1e4).round());
+        assert_eq!(interval, [7000.0, 4810.0, 8545.0]);
+    }
+
+    #[test]
+    fn breaks_do_not_slow_the_pace() {
+        let mut pace = Pace::default();
+        let minute = 60_000.0;
+        pace.decide(5.0 * minute, 100);
+        pace.decide(6.0 * minute, 5);
+        assert_eq!(pace.minutes(10), None, "too little is known");
+        pace.decide(60.0 * minute, 1);
+        // The clock was set back.
+        pace.decide(59.0 * minute, 1);
+        pace.decide(60.0 * minute, 5);
+        assert_eq!(pace.minutes(10), Some(2.0));
+    }
+
+    #[test]
+    fn a_sentence_is_decided_as_it_stands() {
+        // Spans of sentence 0: 0 "a" X, 1 "a b", 2 "b". The model prefers X for the span "b".
+        let corpus =
+            br#"[{"tokens": ["a", "b"], "entities": [[0, 0, "X"]]}, {"tokens": ["a"], "entities": [[0, 0, "X"]]}]"#;
+        let rows = [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0];
+        let dynamics = of_one_epoch(dynclean_json::read(corpus).unwrap(), &rows);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
+        let rule = Rule::Fixed(0.0);
+        let settings = Settings { negatives: rule, positives: rule, overlap_suppression: false, ..Settings::paper() };
+        let judgement = judge.under(&settings);
+        let none = BTreeMap::new();
+        assert_eq!(as_it_stands(&judgement, &none, 0), [(0, Decision::Keep), (2, Decision::Remove)]);
+        // What a person has decided stays.
+        let by_hand = BTreeMap::from([(2, Decision::Keep)]);
+        assert_eq!(as_it_stands(&judgement, &by_hand, 0), [(0, Decision::Keep)]);
+        assert_eq!(as_it_stands(&judgement, &none, 1), [(3, Decision::Keep)]);
     }
 }

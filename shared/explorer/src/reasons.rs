@@ -7,6 +7,8 @@ use shared::corpus::decision::Side;
 use shared::detection::judgement::Judgement;
 use shared::detection::noise_model::Signal;
 
+use crate::sort::by_key;
+
 /// Largest number of doubted labels whose reasons are counted. More would take longer than a frame while a threshold is
 /// dragged.
 pub const MOST: usize = 50_000;
@@ -17,7 +19,7 @@ pub struct ReasonCount {
     /// The strongest signal against them.
     pub reason: Signal,
     /// Their number.
-    pub spans: u64,
+    pub spans: u32,
 }
 
 /// Counts the labels that the thresholds judge wrong by their main reason, the most frequent reason first. Labels without
@@ -27,15 +29,13 @@ pub fn count(judgement: &Judgement) -> Option<Vec<ReasonCount>> {
     if judged.iter().map(|spans| spans.len()).sum::<usize>() > MOST {
         return None;
     }
-    let mut counts: BTreeMap<Signal, u64> = BTreeMap::new();
+    let mut counts: BTreeMap<Signal, u32> = BTreeMap::new();
     for reason in judged.iter().flat_map(|spans| spans.iter()).filter_map(|&span| judgement.judge().main_reason(span)) {
         *counts.entry(reason).or_default() += 1;
     }
-    let mut counts: Vec<ReasonCount> =
-        counts.into_iter().map(|(reason, spans)| ReasonCount { reason, spans }).collect();
-    // Few rows, so a stable sort of the standard library.
-    counts.sort_by_key(|count| std::cmp::Reverse(count.spans));
-    Some(counts)
+    let counts: Vec<ReasonCount> = counts.into_iter().map(|(reason, spans)| ReasonCount { reason, spans }).collect();
+    let largest = by_key(counts.iter().map(|count| u32::MAX - count.spans).zip(0..));
+    Some(largest.into_iter().filter_map(|at| counts.get(at as usize).copied()).collect())
 }
 
 /// A reason in words, about any span.

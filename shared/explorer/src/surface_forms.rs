@@ -430,6 +430,7 @@ mod tests {
             other_aum: &[],
             corpus,
             gold: None,
+            fields: &[],
         };
         let only = Selection::new(&Filter { text: "york".to_owned(), ..Filter::default() }, &facts);
         let passing = forms.passing(&only);

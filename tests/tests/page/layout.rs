@@ -22,6 +22,45 @@ async fn focus(page: &Page, id: &str) {
 }
 
 #[test]
+fn views_are_saved_under_a_name() {
+    let Some(places) = Places::find("views_are_saved_under_a_name") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        let all = page.text("map-count").await;
+        page.click("class-PER").await;
+        let few = page.until("map-count", "shows fewer", |text| text != all).await;
+        page.choose("map-colour", "class").await;
+        page.pick("panels", "views").await;
+        // Without a name nothing is saved.
+        page.click("view-save").await;
+        page.type_into("view-name", "people: \"all\" & more").await;
+        page.click("view-save").await;
+        page.press(&[], '\u{e00c}').await;
+        page.until("map-count", "shows all", |text| text == all).await;
+        page.choose("map-colour", "density").await;
+        // The browser keeps it.
+        page.until_address("%22colouring%22:%22Density%22").await;
+        page.reload().await;
+        page.until("map-count", "shows all", |text| text == all).await;
+        page.pick("panels", "views").await;
+        assert_eq!(page.text("view-open").await, "people: \"all\" & more");
+        page.click("view-open").await;
+        page.until("map-count", "shows the view", |text| text == few).await;
+        assert_eq!(page.value("map-colour").await, "class");
+        page.pick("panels", "views").await;
+        page.click("view-drop").await;
+        page.until_script("return document.querySelector('[data-testid=view-open]') === null", json!(true)).await;
+        page.click("views-close").await;
+        page.reload().await;
+        page.until_open().await;
+        page.pick("panels", "views").await;
+        page.find("view-name").await;
+        assert!(!page.has("view-open").await);
+    });
+}
+
+#[test]
 fn panels_fold_away_and_the_page_remembers_it() {
     let Some(places) = Places::find("panels_fold_away_and_the_page_remembers_it") else { return };
     let made = made(&places);
@@ -96,7 +135,7 @@ fn edges_move_by_mouse_and_by_keys() {
             page.resize(width, height).await;
             let over = page.overflow().await;
             assert!(over[0].as_i64() <= Some(0) && over[1].as_i64() <= Some(0), "{width} × {height}: {over}");
-            assert!(size(&page, ".map").await.0 > 280 && size(&page, ".map canvas").await.1 > 40, "{width} × {height}");
+            assert!(size(&page, ".map").await.0 > 280 && size(&page, ".map .drawn").await.1 > 40, "{width} × {height}");
         }
     });
 }

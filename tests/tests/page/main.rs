@@ -6,6 +6,7 @@ mod comparing;
 mod dictionary;
 mod failing;
 mod firefox;
+mod groups;
 mod keeping;
 mod layout;
 mod live;

@@ -44,6 +44,36 @@ fn pictures_of_the_docs_can_be_made() {
     });
 }
 
+#[test]
+fn plots_are_saved_as_pictures() {
+    let Some(places) = Places::find("plots_are_saved_as_pictures") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.until("map-count", "shows all", |text| !text.starts_with("0 ")).await;
+        page.choose("map-colour", "class").await;
+        page.find("map-types").await;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        page.pick("save-map", "svg").await;
+        let map = text(page.downloaded("map.svg").await);
+        assert!(map.contains("href=\"data:image/png;base64,") && map.contains(">Map of all labels: data</text>"));
+        assert!(map.contains(">PER</text>") && map.contains(">confidence in your label</text>"));
+        page.pick("save-positives", "svg").await;
+        let bars = text(page.downloaded("entities.svg").await);
+        assert!(bars.contains(">Entities: data</text>") && bars.contains(">likely wrong: below 0.50</text>"), "{bars}");
+        // The browser draws both without a fault, and so twice as large.
+        for (menu, name, svg) in [("save-map", "map.png", map), ("save-positives", "entities.png", bars)] {
+            page.pick(menu, "png").await;
+            let png = size(&page.downloaded(name).await);
+            let number = |name: &str| -> u32 {
+                let (_, rest) = svg.split_once(&format!(" {name}=\"")).unwrap();
+                rest.split_once('"').unwrap().0.parse().unwrap()
+            };
+            assert_eq!(png, (2 * number("width"), 2 * number("height")), "{name}");
+        }
+    });
+}
+
 /// Trains on the bundled sample as `trainer demo` does, with all epochs.
 fn full_run(places: &Places, folder: &std::path::Path) -> PathBuf {
     let (data, run) = (folder.join("sample"), folder.join("run"));

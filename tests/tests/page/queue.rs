@@ -34,8 +34,8 @@ fn undecided_labels_come_in_the_order_that_saves_most_work() {
     by_hand.extend(alike.iter().map(|&span| (span, Decision::Remove)));
     let second = next(&forms, &judgement, &by_hand, &[]).unwrap();
     let third = next(&forms, &judgement, &by_hand, &[second.span]).unwrap();
-    let before = Progress::new(&judgement, &BTreeMap::new());
-    let after = Progress::new(&judgement, &by_hand);
+    let before = Progress::new(&judgement, &BTreeMap::new(), &[]);
+    let after = Progress::new(&judgement, &by_hand, &[]);
     assert!(first.n > 1 && before.reviewed == 0 && label != 0, "{first:?} {before:?}");
     let words = [first, second, third].map(|next| dynamics.corpus.tokens.surface(judge.index.span(next.span).unwrap()));
     with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
@@ -68,6 +68,49 @@ fn undecided_labels_come_in_the_order_that_saves_most_work() {
         page.until("progress", "counts none", |text| text == progress(&before)).await;
         page.press(&[], 'n').await;
         until_at(&page, &words[0]).await;
+    });
+}
+
+#[test]
+fn suggestions_are_checked_at_random_and_sentences_decided_as_they_stand() {
+    let Some(places) = Places::find("suggestions_are_checked_at_random_and_sentences_decided_as_they_stand") else {
+        return;
+    };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.press(&[], 'c').await;
+        let mut shown = page.until("sentence", "shows one", |text| !text.is_empty()).await;
+        // Every third suggestion is rejected. After each decision the next one comes.
+        let mut seen = std::collections::BTreeSet::new();
+        for n in 1..=20 {
+            seen.insert(shown.clone());
+            page.press(&[], if n % 3 == 0 { 'a' } else { 'x' }).await;
+            let counted = format!("Checked at random: {} of {n} suggestions are right", n - n / 3);
+            page.until("sample", &counted, |text| text.starts_with(&counted)).await;
+            shown = page.text("sentence").await;
+        }
+        assert!(seen.len() > 10, "other sentences each time");
+        // 14 of 20.
+        page.until("sample", "has an interval", |text| text.ends_with("(likely 48 to 85 % of all).")).await;
+        page.until("progress", "knows the pace", |text| text.ends_with("minutes at your pace")).await;
+        let suggested: f64 = {
+            let text = page.text("progress").await;
+            let (_, rest) = text.split_once("of ").unwrap();
+            rest.split_once(' ').unwrap().0.replace(',', "").parse().unwrap()
+        };
+        let left =
+            format!("about {} wrong labels left", explorer::format::count((0.7 * (suggested - 20.0)).round() as u64));
+        page.until("progress", &left, |text| text.contains(&left)).await;
+
+        page.press(&[], 's').await;
+        page.until("busy", "says what was decided", |text| text.starts_with("This sentence is right as it stands"))
+            .await;
+        page.click("settle").await;
+        page.until("busy", "says that nothing is left", |text| text.contains("were decided before")).await;
+        page.press(&[CONTROL], 'z').await;
+        page.click("settle").await;
+        page.until("busy", "decides again", |text| text.starts_with("This sentence is right as it stands")).await;
     });
 }
 

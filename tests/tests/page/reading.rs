@@ -55,6 +55,9 @@ fn the_page_passes_axe_in_every_state() {
         page.find("chip-form").await;
         check("words listed, one chosen").await;
         page.click("chip-form").await;
+        page.click("tab-groups").await;
+        page.find("group-row").await;
+        check("groups listed").await;
         page.click("tab-spans").await;
         page.click("guide-end").await;
         page.click("theme").await;
@@ -67,6 +70,13 @@ fn the_page_passes_axe_in_every_state() {
         page.until("help-dialog", "is open", |text| !text.is_empty()).await;
         check("the help open").await;
         page.click("help-close").await;
+        page.pick("panels", "views").await;
+        page.type_into("view-name", "a view").await;
+        page.click("view-save").await;
+        page.pick("panels", "views").await;
+        page.find("view-open").await;
+        check("the saved views open").await;
+        page.click("views-close").await;
 
         // Everything can be reached in every size of window, from a phone to a very large screen.
         for (width, height) in [(390, 844), (1280, 720), (1920, 1080), (3840, 2160)] {

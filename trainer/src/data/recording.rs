@@ -56,7 +56,7 @@ impl Recording {
                 Err(error) => return Err(error).with_context(about),
             }
         }
-        let Scanned { dynamics, positives, columns, digest } =
+        let Scanned { dynamics, positives, columns, digest, .. } =
             scan.finish().with_context(|| path.display().to_string())?;
         Ok(Self { path: path.to_owned(), file, columns, positives, dynamics, digest })
     }

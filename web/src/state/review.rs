@@ -8,29 +8,36 @@ use leptos::prelude::*;
 use shared::corpus::decision::Decision;
 use shared::corpus::span::SpanId;
 
-use super::{App, NAME};
+use super::{App, Listed, NAME};
 use crate::protocol::{Alike, Bulk, BulkQuery};
 use crate::{client, format, memory};
 
+/// A number that no one can foresee.
+fn seed() -> u64 {
+    (js_sys::Math::random() * 2f64.powi(52)) as u64
+}
+
 impl App {
-    /// Decides about a span by hand; `None` leaves it to the rules again. If the span is the next undecided one,
-    /// goes on.
+    /// Decides about a span by hand; `None` leaves it to the rules again. If the span is the next undecided one, or was
+    /// chosen at random, goes on.
     pub fn decide(&self, span: SpanId, decision: Option<Decision>) {
         self.apply(None, vec![(span, decision)], None);
+        self.note_pace(1);
         if decision.is_some() && self.is_next(span) {
             self.go_on();
+        } else if decision.is_some() && self.is_sampled(span) {
+            self.check_one();
         }
     }
 
     /// Whether a dialog is open, so that keys do not act on the spans behind it.
     pub fn is_in_dialog(&self) -> bool {
-        self.help.get_untracked() || self.bulk.with_untracked(Option::is_some)
+        self.help.get_untracked() || self.saved_views.get_untracked() || self.bulk.with_untracked(Option::is_some)
     }
 
     /// Asks for all spans of the list, with ten of them as a sample. The answer opens a dialog.
     pub fn ask_about_all(&self) {
-        let seed = (js_sys::Math::random() * 2f64.powi(52)) as u64;
-        let query = BulkQuery { list: self.list.get_untracked(), seed };
+        let query = BulkQuery { list: self.list.get_untracked(), seed: seed() };
         client::look(|look| look.bulk = Some(query));
     }
 
@@ -54,8 +61,51 @@ impl App {
     pub fn go_on(&self) {
         let undecided = |next: &Next| self.by_hand.with_untracked(|by_hand| !by_hand.contains_key(&next.span));
         let skipped = self.next.get_untracked().filter(undecided).map(|next| next.span);
-        self.words.set(false);
+        self.listed.set(Listed::Spans);
         client::next(skipped);
+    }
+
+    /// Shows a suggestion that is not decided yet, chosen at random.
+    pub fn check_one(&self) {
+        self.listed.set(Listed::Spans);
+        client::look(|look| look.sample = Some(seed()));
+    }
+
+    /// Takes the worker's answer about a suggestion chosen at random.
+    pub fn set_sampled(&self, sampled: Option<SpanId>) {
+        if sampled.is_none() {
+            self.said.set(Some("Every suspicious label is reviewed.".to_owned()));
+        }
+        self.sampled.set(sampled);
+        self.next.set(None);
+        self.is_aside.set(true);
+    }
+
+    /// Returns whether this span was chosen at random.
+    pub fn is_sampled(&self, span: SpanId) -> bool {
+        self.sampled.get_untracked() == Some(span)
+    }
+
+    /// Decides about all labels of the selected span's sentence as they stand now.
+    pub fn settle_sentence(&self) {
+        let selected = self.selected.get_untracked();
+        client::look(|look| look.settle = selected);
+    }
+
+    /// Takes the worker's answer about a sentence.
+    pub fn take_settled(&self, settled: Vec<(SpanId, Decision)>) {
+        let by_hand = settled.into_iter().map(|(span, decision)| (span, Some(decision))).collect();
+        let n = self.apply(None, by_hand, None);
+        self.note_pace(n);
+        self.said.set(Some(match n {
+            0 => "All labels of this sentence were decided before.".to_owned(),
+            n => format!("This sentence is right as it stands: {}. Undo takes them back.", format::decisions(n)),
+        }));
+    }
+
+    /// Notes a decision about `n` labels, to know how fast the person decides.
+    pub fn note_pace(&self, n: usize) {
+        self.pace.update(|pace| pace.decide(js_sys::Date::now(), n));
     }
 
     /// Takes the worker's answer about the next undecided span.

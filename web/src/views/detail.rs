@@ -2,7 +2,7 @@
 
 use explorer::filter::Filter;
 use explorer::listing::Listing;
-use explorer::queue::Next;
+use explorer::queue::{Next, Sample};
 use explorer::same_form::SameForm;
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
@@ -14,7 +14,7 @@ use super::sentence::sentence;
 use crate::format;
 use crate::plots::sparkline;
 use crate::protocol::{Detail, List};
-use crate::state::App;
+use crate::state::{App, Listed};
 
 pub fn detail(app: App) -> impl IntoView {
     view! {
@@ -51,15 +51,34 @@ fn queue(app: App) -> impl IntoView {
     view! {
         <div class="queue">
             <p role="status" data-testid="progress">
-                {move || progress().map(|p| format!("{} of {} reviewed, about {} wrong labels left", count(p.reviewed), count(p.suggested), count(p.wrong_left.round() as usize)))}
+                {move || progress().map(|p| {
+                    let left = format!("{} of {} reviewed, about {} wrong labels left", count(p.reviewed), count(p.suggested), count(p.wrong_left.round() as usize));
+                    match app.pace.get().minutes(p.suggested - p.reviewed) {
+                        Some(minutes) if p.reviewed < p.suggested => format!("{left}, {} minutes at your pace", count(minutes.ceil() as usize)),
+                        _ => left,
+                    }
+                })}
             </p>
             <button class="button small" data-testid="next" aria-keyshortcuts="N" title="The labels where one decision corrects most come first"
                 on:click=move |_| app.go_on()>{move || if is_shown() { "skip" } else { "next undecided" }} " " <kbd>"N"</kbd></button>
+            " "
+            <button class="button small" data-testid="check" aria-keyshortcuts="C" title="One suggestion chosen at random. Twenty of them say how often the suggestions are right"
+                on:click=move |_| app.check_one()>"check one at random " <kbd>"C"</kbd></button>
+            {move || progress().filter(|p| p.sample.decided > 0).map(|p| view! { <p class="muted" data-testid="sample">{sample(p.sample)}</p> })}
             {move || progress().filter(|p| p.reviewed > 0).map(|p| view! {
                 <p class="muted" data-testid="agreed">{format!("Your reviews agreed with {} of {} suggestions.", count(p.agreed), count(p.reviewed))}</p>
             })}
             <p class="muted" data-testid="like-it">{like_it}</p>
         </div>
+    }
+}
+
+/// Says how often suggestions that were chosen at random are right.
+fn sample(sample: Sample) -> String {
+    let counted = format!("Checked at random: {} of {} suggestions are right", sample.right, sample.decided);
+    match sample.share() {
+        Some([_, low, high]) => format!("{counted} (likely {:.0} to {:.0} % of all).", 100.0 * low, 100.0 * high),
+        None => format!("{counted}. Twenty say more."),
     }
 }
 
@@ -192,7 +211,7 @@ fn same_form(app: App, span: SpanId, found: SameForm, labels: &[String]) -> impl
     let list = move |_| {
         let all = List::Ranked(Listing { judged_only: false });
         app.replace_filter(Filter { text: exact.clone(), ..Filter::default() }, Some(all));
-        app.words.set(false);
+        app.listed.set(Listed::Spans);
     };
     let button = move |text: &'static str, key: &'static str, test_id: &'static str, decision: Option<Decision>| {
         view! {

@@ -1,15 +1,18 @@
 //! The filter on spans. It is the same for every view.
 
+use explorer::beside::Beside;
 use explorer::filter::Decided;
 use explorer::listing::Listing;
 use explorer::reasons::in_words;
 use explorer::same_form::Form;
+use explorer::sources::Source;
 use leptos::prelude::*;
 use shared::corpus::labels::LabelId;
 
+use super::groups;
 use crate::format;
 use crate::protocol::List;
-use crate::state::App;
+use crate::state::{App, Listed};
 
 /// Writes a count of all spans: "812 of 174,867".
 pub fn of_all(app: App, n: usize) -> String {
@@ -95,15 +98,17 @@ fn list_choice(app: App) -> impl IntoView {
     let which = move || match app.filter.with(|filter| filter.decided) {
         Some(Decided::Doubted(_)) => "all",
         Some(decided) => DECIDED.iter().find(|named| named.1 == decided).map_or("", |named| named.0),
-        // The word list shows all words, whatever is decided about them.
-        None if !app.words.get() && app.list.get() == List::Ranked(Listing { judged_only: true }) => "judged",
+        // The word list shows all words, whatever is decided about them. Groups are of likely wrong labels.
+        None if app.listed.get() != Listed::Words && app.list.get() == List::Ranked(Listing { judged_only: true }) => {
+            "judged"
+        }
         None => "all",
     };
     let set = move |event: web_sys::Event| {
         let name = event_target_value(&event);
         let decided = DECIDED.iter().find(|named| named.0 == name).map(|named| named.1);
         app.filter_by(|filter| filter.decided = decided);
-        if decided.is_none() && !app.words.get_untracked() {
+        if decided.is_none() && !app.lists_words() {
             app.list.set(List::Ranked(Listing { judged_only: name == "judged" }));
         }
     };
@@ -112,7 +117,7 @@ fn list_choice(app: App) -> impl IntoView {
     view! {
         <select aria-label="Spans listed, by decision" data-testid="list-which" prop:value=which on:change=set
             title="Likely wrong, or all: changes only this list. A decision: a filter for every view">
-            {move || (!app.words.get()).then(|| view! { <option value="judged">"likely wrong"</option> })}
+            {move || (app.listed.get() != Listed::Words).then(|| view! { <option value="judged">"likely wrong"</option> })}
             <option value="all">"all"</option>
             <optgroup label="in every view">
                 {[kept, removed, relabelled, by_hand].map(option)}
@@ -144,6 +149,14 @@ fn chips(app: App) -> impl IntoView {
         let gold = app.filter.with(|filter| filter.gold)?;
         app.file.with(|f| Some(format!("gold: {}", f.as_ref()?.labels.get(usize::from(gold))?)))
     };
+    let beside = move || {
+        let Beside { is_after, word } = app.filter.with(|filter| filter.beside.clone())?;
+        Some(groups::beside_in_words(is_after, &word))
+    };
+    let source = move || {
+        let Source { field, value } = app.filter.with(|filter| filter.source.clone())?;
+        Some(format!("{field}: {value}"))
+    };
     let form = move || {
         let Form { words, label } = app.filter.with(|filter| filter.form.clone())?;
         let label = app.file.with(|f| f.as_ref().and_then(|f| f.labels.get(usize::from(label)).cloned()));
@@ -158,6 +171,8 @@ fn chips(app: App) -> impl IntoView {
     view! {
         {move || region().then(|| chip("area of the map".to_owned(), "chip-region", |filter| (filter.region, filter.axes) = Default::default()))}
         {move || form().map(|text| chip(text, "chip-form", |filter| filter.form = None))}
+        {move || beside().map(|text| chip(text, "chip-beside", |filter| filter.beside = None))}
+        {move || source().map(|text| chip(text, "chip-source", |filter| filter.source = None))}
         {move || gold().map(|text| chip(text, "chip-gold", |filter| filter.gold = None))}
         {move || decided().map(|text| chip(text, "chip-decided", |filter| filter.decided = None))}
         {move || values().map(|text| chip(text, "chip-values", |filter| filter.values = None))}

@@ -1,15 +1,20 @@
 //! The distribution of the metric on one side. The threshold is a line that can be dragged.
 
 use explorer::filter::Values;
-use leptos::html::{Canvas, Div};
+use explorer::plots::Ink;
+use explorer::plots::chart::Chart;
+use explorer::plots::distribution::{self, SideHistogram};
+use explorer::plots::picture::Picture;
+use leptos::html::Div;
 use leptos::prelude::*;
 use shared::corpus::decision::Side;
 use shared::detection::threshold::{Metric, Rule};
 use web_sys::{KeyboardEvent, PointerEvent};
 
+use super::map::ground;
+use super::picture::{save_menu, title};
 use crate::format;
-use crate::plots::{distribution, size_of};
-use crate::protocol::SideHistogram;
+use crate::plots::size_of;
 use crate::state::App;
 
 pub fn histogram(app: App, side: Side) -> impl IntoView {
@@ -20,33 +25,53 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
             Side::Positives => positives.clone(),
         })
     });
-    let canvas = NodeRef::<Canvas>::new();
     let frame = NodeRef::<Div>::new();
     let size = size_of(frame);
-    Effect::new(move |_| {
-        let (size, dark, log_counts) = (size.get(), app.dark.get(), app.log_counts.get());
-        if let Some(canvas) = canvas.get()
-            && size.0 > 0.0
-        {
-            data.with(|data| {
-                // Waits until there is something to draw.
-                if !data.real.is_empty() {
-                    distribution::draw(&canvas, size, data, log_counts, dark);
-                }
-            });
-        }
-    });
+    // Waits until there is something to draw, and room.
+    let chart = move || {
+        let is_there = size.get().0 > 0.0 && data.with(|data| !data.real.is_empty());
+        is_there.then(|| data.with(|data| distribution::draw(size.get(), data, app.log_counts.get(), ground(app))))
+    };
+    let heading = match side {
+        Side::Negatives => "O spans (no entity)",
+        Side::Positives => "Entities",
+    };
     let totals = move || {
         data.with(|d| {
             let sum = |counts: &[u32]| format::count(counts.iter().map(|&n| u64::from(n)).sum());
             (sum(&d.real), sum(&d.samples))
         })
     };
+    let (test_id, file) = match side {
+        Side::Negatives => ("save-negatives", "o-spans"),
+        Side::Positives => ("save-positives", "entities"),
+    };
+    let picture = move || {
+        let mut chart = chart()?;
+        let ink = Ink::new(ground(app));
+        let threshold = app.threshold(side);
+        let entry = |colour: &str, text: String| (vec![colour.to_owned()], text);
+        let (all, made_wrong) = totals();
+        let mut legend = vec![
+            entry(ink.fill, format!("{all} {}", format::spans_of(side))),
+            entry(ink.samples, format!("{made_wrong} labels made wrong on purpose")),
+        ];
+        if threshold.is_finite() {
+            chart.threshold(f64::from(threshold), ink.threshold);
+            legend.push(entry(ink.threshold, format!("likely wrong: below {}", format::signed(threshold, 2))));
+        }
+        if !app.filter.with(|filter| filter.is_empty()) {
+            legend.push(entry(ink.passing, "selected".to_owned()));
+        }
+        let axes = [app.metric().name().to_owned(), axis_up(app).to_owned()];
+        Some((Picture { title: title(app, heading), legend, axes, ground: ground(app) }, chart, size.get()))
+    };
     view! {
         <section class="panel plot" aria-label=move || format!("{} of {name}", app.metric().name())>
             <div class="heading">
-                <h2>{match side { Side::Negatives => "O spans (no entity)", Side::Positives => "Entities" }}</h2>
+                <h2>{heading}</h2>
                 {(side == Side::Positives).then(|| scale_choice(app))}
+                {save_menu(app, test_id, file, picture)}
                 <p class="share" data-testid=format!("share-{name}") title="Spans that pass the filter, and all of this kind">
                     {move || {
                         let sum = |counts: &[u32]| counts.iter().map(|&n| u64::from(n)).sum::<u64>();
@@ -57,16 +82,12 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
                 </p>
             </div>
             <div class="frame" node_ref=frame>
-                <canvas node_ref=canvas role="img" aria-label=move || {
+                <svg class="drawn" role="img" inner_html=move || chart().map(Chart::into_svg).unwrap_or_default() aria-label=move || {
                     let (real, samples) = totals();
                     format!("Distribution of {} over {real} {} and {samples} labels that were made wrong on purpose", app.metric().name(), format::spans_of(side))
-                }></canvas>
-                <span class="axis y" aria-hidden="true">{move || if app.log_counts.get() { "spans (log)" } else { "spans" }}</span>
-                <span class="axis x" aria-hidden="true">{move || match app.metric() {
-                    Metric::Aum => "AUM",
-                    Metric::Confidence => "confidence",
-                    Metric::Trust => "trust",
-                }}</span>
+                }></svg>
+                <span class="axis y" aria-hidden="true">{move || axis_up(app)}</span>
+                <span class="axis x" aria-hidden="true">{move || app.metric().name()}</span>
                 {line(app, side, data)}
                 <p class="legend inlay">
                     <span class="key real">"your labels"</span>
@@ -76,6 +97,11 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
             </div>
         </section>
     }
+}
+
+/// Returns the name of the vertical axis.
+fn axis_up(app: App) -> &'static str {
+    if app.log_counts.get() { "spans (log)" } else { "spans" }
 }
 
 fn scale_choice(app: App) -> impl IntoView {

@@ -64,13 +64,17 @@ fn change(app: App, layout: Layout) {
     layout.remember();
 }
 
-/// A menu that folds panels away and brings them back.
+/// A menu that folds panels away, brings them back, and leads to the saved views.
 pub fn folds(app: App) -> impl IntoView {
     let mut entries: Vec<_> =
         FOLDS.iter().map(|&(class, name)| (class.to_owned(), format!("Show or hide: {name}"))).collect();
     entries.push(("usual".to_owned(), "All panels, in their usual sizes".to_owned()));
+    entries.push(("views".to_owned(), "Saved views …".to_owned()));
     let nothing_open = Signal::derive(move || app.file.with(Option::is_none));
-    menu("panels", "button quiet", "Show or hide panels", "Panels …", entries, nothing_open, move |number| {
+    menu("panels", "button quiet", "Panels, and saved views", "View …", entries, nothing_open, move |number| {
+        if number > MORE {
+            return app.saved_views.set(true);
+        }
         let now = app.layout.get_untracked();
         let usual = Layout { bits: now.bits & 1 << MORE, ..Layout::default() };
         change(app, if number < MORE { Layout { bits: now.bits ^ 1 << number, ..now } } else { usual });

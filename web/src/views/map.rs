@@ -6,18 +6,23 @@ use std::cell::Cell;
 use explorer::axis::{Axes, Axis};
 use explorer::colour::{Ground, Rgb};
 use explorer::density::Extent;
+use explorer::plots::chart::Chart;
+use explorer::plots::picture::{Entry, Picture};
+use explorer::plots::{MARGINS, Size, scatter_axes};
 use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, KeyboardEvent, PointerEvent, WheelEvent};
 
 use super::filters::{of_all, side_choice};
+use super::picture::{save_menu, title};
 use crate::client;
 use crate::format;
-use crate::plots::{MARGINS, Size, pixel_ratio, scatter_axes, size_of};
+use crate::plots::{pixel_ratio, size_of};
 use crate::protocol::{Colouring, Hover, MapQuery};
 use crate::state::App;
 
+const TITLE: &str = "Map of all labels";
 /// A press that moves farther than this, in pixels, is a drag.
 const SLACK: f64 = 4.0;
 /// Factor by which a turn of the wheel shrinks the visible part.
@@ -26,19 +31,22 @@ const NEARER: f32 = 0.8;
 const STEP: f32 = 0.1;
 
 pub fn map(app: App) -> impl IntoView {
-    let axes = NodeRef::<Canvas>::new();
     let cloud = NodeRef::<Canvas>::new();
     let frame = NodeRef::<Div>::new();
     let size = size_of(frame);
     let tool = Tool { is_chosen: RwSignal::new(!is_scrolled_by_finger()), moves: RwSignal::new(false) };
-    Effect::new(move |_| {
-        let (size, dark, extent) = (size.get(), app.dark.get(), extent(app));
-        if let Some(canvas) = axes.get()
-            && size.0 > 0.0
-        {
-            scatter_axes::draw(&canvas, size, extent, dark);
-        }
-    });
+    let axes = move || (size.get().0 > 0.0).then(|| scatter_axes::draw(size.get(), extent(app), ground(app)));
+    let picture = move || {
+        let mut chart = axes()?;
+        chart.picture(&cloud.get()?.to_data_url_with_type("image/png").ok()?);
+        let Axes { x, y } = app.axes.get();
+        let axes = [x, y].map(|axis| caption(app, axis));
+        Some((
+            Picture { title: title(app, TITLE), legend: entries(app)?, axes, ground: ground(app) },
+            chart,
+            size.get(),
+        ))
+    };
     // Requests a new picture when anything changes that the picture depends on.
     Effect::new(move |_| {
         let (width, height) = inner(size.get());
@@ -73,16 +81,17 @@ pub fn map(app: App) -> impl IntoView {
     view! {
         <section class="panel plot map" aria-label="Map of all labels">
             <div class="heading">
-                <h2>"Map of all labels"</h2>
+                <h2>{TITLE}</h2>
                 {side_choice(app, "map-side")}
                 {colour_choice(app)}
                 {legend(app)}
+                {save_menu(app, "save-map", "map", picture)}
                 <p class="share" data-testid="map-count" title="Spans in the picture, and all spans">
                     {move || of_all(app, shown())}
                 </p>
             </div>
             <div class="frame" node_ref=frame>
-                <canvas node_ref=axes aria-hidden="true"></canvas>
+                <svg class="drawn" aria-hidden="true" inner_html=move || axes().map(Chart::into_svg).unwrap_or_default()></svg>
                 {tools(app, tool)}
                 {cloud_view(app, cloud, size, tool)}
                 // The element always exists. A live region that appears together with its text may not be read
@@ -510,67 +519,67 @@ fn colouring_named(name: &str) -> Colouring {
 
 /// Writes a colour as a style.
 pub fn css([r, g, b]: Rgb) -> String {
-    format!("rgb({r} {g} {b})")
+    format!("rgb({r},{g},{b})")
+}
+
+/// Returns what the colours of the map mean; `None` until there is a map.
+fn entries(app: App) -> Option<Vec<Entry>> {
+    let map = app.map.get()?;
+    let ground = ground(app);
+    let entry = |colour: Rgb, text: &str| (vec![css(colour)], text.to_owned());
+    let (weak, strong) = map.ramp;
+    let end = |value: f32| match map.query.colouring {
+        Colouring::Density => format::count(value as u64),
+        Colouring::Correctness => format::signed(value, 0),
+        _ => format::signed(value, 1),
+    };
+    let ramp = |least: &str, unit: &str| {
+        let colours = (0..=8).map(|i| css(ground.emphasis(i as f32 / 8.0))).collect();
+        vec![(Vec::new(), end(weak)), (colours, format!("{least}{} {unit}", end(strong)))]
+    };
+    Some(match map.query.colouring {
+        Colouring::Decision => vec![
+            entry(ground.plain(0.5), "kept"),
+            entry(ground.removed(), "removed"),
+            entry(ground.relabelled(), "relabelled"),
+        ],
+        Colouring::Gold => vec![entry(ground.plain(0.5), "right"), entry(ground.removed(), "wrong by gold")],
+        Colouring::Class => {
+            let labels = app.file.with(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
+            let types = labels.iter().skip(1).enumerate();
+            let types = types.map(|(i, label)| entry(ground.class(i), label));
+            std::iter::once(entry(ground.plain(0.2), "O")).chain(types).collect()
+        }
+        Colouring::Density => ramp("≥ ", "spans"),
+        Colouring::Correctness => ramp("", "epochs"),
+        Colouring::Aum => ramp("", "logits"),
+    })
 }
 
 fn legend(app: App) -> impl IntoView {
-    let swatch = |colour: Rgb, text: String| {
-        view! { <span class="swatch"><i style:background=css(colour)></i>{text}</span> }
-    };
-    let ramp = move || {
-        let ground = ground(app);
-        let stops: Vec<String> = (0..=8).map(|i| css(ground.emphasis(i as f32 / 8.0))).collect();
-        format!("linear-gradient(to right, {})", stops.join(", "))
+    let shown = |(colours, text): Entry| match colours.as_slice() {
+        [] => view! { <span>{text}</span> }.into_any(),
+        [colour] => view! { <span class="swatch"><i style:background=colour.clone()></i>{text}</span> }.into_any(),
+        ramp => {
+            let ramp = format!("linear-gradient(to right, {})", ramp.join(", "));
+            view! { <i class="ramp" style:background=ramp></i> <span>{text}</span> }.into_any()
+        }
     };
     move || {
-        let map = app.map.get()?;
-        let ground = ground(app);
-        let (weak, strong) = map.ramp;
-        let end = |value: f32| match map.query.colouring {
-            Colouring::Density => format::count(value as u64),
-            Colouring::Correctness => format::signed(value, 0),
-            _ => format::signed(value, 1),
-        };
-        Some(match map.query.colouring {
-            Colouring::Decision => view! {
-                <p class="legend">
-                    {swatch(ground.plain(0.5), "kept".to_owned())} {swatch(ground.removed(), "removed".to_owned())}
-                    {swatch(ground.relabelled(), "relabelled".to_owned())}
-                </p>
+        let entries = entries(app)?;
+        let is_of_types = app.map.with(|map| map.as_ref().is_some_and(|map| map.query.colouring == Colouring::Class));
+        // A long list of types has lines of its own. It scrolls if there are too many lines.
+        let is_long = is_of_types && entries.iter().map(|(_, text)| text.len() + 3).sum::<usize>() > 30;
+        let class = if is_long { "legend many" } else { "legend" };
+        let shown = entries.into_iter().map(shown).collect_view();
+        Some(if is_of_types {
+            let tab = if is_long { "0" } else { "-1" };
+            view! {
+                <p class=class tabindex=tab role="group" aria-label="Colours of the entity types" data-testid="map-types">{shown}</p>
             }
-            .into_any(),
-            Colouring::Gold => view! {
-                <p class="legend">
-                    {swatch(ground.plain(0.5), "right".to_owned())} {swatch(ground.removed(), "wrong by gold".to_owned())}
-                </p>
-            }
-            .into_any(),
-            Colouring::Class => {
-                let labels = app.file.with(|f| f.as_ref().map(|f| f.labels.clone()).unwrap_or_default());
-                let types = labels.iter().skip(1).enumerate();
-                let swatches: Vec<_> = types.map(|(i, label)| swatch(ground.class(i), label.clone())).collect();
-                // A long list of types has lines of its own. It scrolls if there are too many lines.
-                let is_long = labels.iter().map(|label| label.len() + 3).sum::<usize>() > 30;
-                let (class, tab) = if is_long { ("legend many", "0") } else { ("legend", "-1") };
-                view! {
-                    <p class=class tabindex=tab role="group" aria-label="Colours of the entity types" data-testid="map-types">
-                        {swatch(ground.plain(0.2), "O".to_owned())} {swatches}
-                    </p>
-                }
-                .into_any()
-            }
-            _ => view! {
-                <p class="legend">
-                    {end(weak)} <i class="ramp" style:background=ramp></i>
-                    {if map.query.colouring == Colouring::Density { "≥ " } else { "" }} {end(strong)}
-                    {match map.query.colouring {
-                        Colouring::Density => " spans",
-                        Colouring::Correctness => " epochs",
-                        _ => " logits",
-                    }}
-                </p>
-            }
-            .into_any(),
+            .into_any()
+        } else {
+            view! { <p class=class>{shown}</p> }.into_any()
         })
     }
 }

@@ -27,7 +27,8 @@ pub fn menu(
         }
     };
     view! {
-        <button class=class title=title data-testid=test_id aria-haspopup="menu" popovertarget=name.clone() disabled=is_disabled
+        // A sign alone says nothing when it is read aloud.
+        <button class=class title=title data-testid=test_id aria-label=(text.chars().count() == 1).then_some(title) aria-haspopup="menu" popovertarget=name.clone() disabled=is_disabled
             on:click=place>{text}</button>
         <div class="menu" popover="auto" role="menu" id=name aria-label=title on:keydown=on_key>
             {entries.into_iter().enumerate().map(entry).collect_view()}

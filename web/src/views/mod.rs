@@ -9,6 +9,7 @@ mod detail;
 mod dialog;
 mod drop;
 mod filters;
+mod groups;
 mod guide;
 mod header;
 mod help;
@@ -17,10 +18,13 @@ mod layout;
 mod map;
 mod matrix;
 mod menu;
+mod picture;
 mod reasons;
 mod reviewers;
+mod saved;
 mod scroller;
 mod sentence;
+mod sources;
 mod table;
 mod welcome;
 mod words;
@@ -59,7 +63,7 @@ pub fn page(app: App) -> impl IntoView {
                 data-guide=move || guide::target(app)>
                 <section class="panel controls" aria-label="Settings and figures">
                     {later(2, move || view! {
-                        {controls::controls(app)} {counts::comparison(app)} {reviewers::reviewers(app)} {counts::counts(app)} {reasons::reasons(app)} {matrix::matrix(app)} {counts::quality(app)} {course::course(app)}
+                        {controls::controls(app)} {counts::comparison(app)} {reviewers::reviewers(app)} {counts::counts(app)} {reasons::reasons(app)} {sources::sources(app)} {matrix::matrix(app)} {counts::quality(app)} {course::course(app)}
                     })}
                 </section>
                 {map::map(app)}
@@ -75,6 +79,7 @@ pub fn page(app: App) -> impl IntoView {
         </Show>
         {help::help(app)}
         {bulk::dialog(app)}
+        {saved::dialog(app)}
         {drop::overlay()}
     }
 }

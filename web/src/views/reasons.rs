@@ -21,7 +21,7 @@ pub fn reasons(app: App) -> impl IntoView {
                 <th scope="row">{in_words(reason)}</th>
                 <td>
                     <button class="plain" data-testid=format!("reason-{reason:?}") title="Show only these spans"
-                        aria-pressed=move || is_on().to_string() on:click=choose>{format::count(spans)}</button>
+                        aria-pressed=move || is_on().to_string() on:click=choose>{format::count(u64::from(spans))}</button>
                 </td>
             </tr>
         }

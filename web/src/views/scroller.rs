@@ -3,7 +3,9 @@
 use leptos::html::Div;
 use leptos::prelude::*;
 
-use crate::plots::{Size, size_of};
+use explorer::plots::Size;
+
+use crate::plots::size_of;
 
 /// Height of a row in CSS pixels. The stylesheet repeats it (`--row`).
 pub const ROW: f64 = 32.0;

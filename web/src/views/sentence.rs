@@ -90,6 +90,8 @@ pub fn sentence(app: App, detail: &Detail) -> impl IntoView + use<> {
         <div class="decide">
             <div class="segments" role="group" aria-label="Whose labels the sentence shows">{layers.into_iter().map(layer).collect_view()}</div>
             <div class="segments" role="group" aria-label="Where the span begins and ends">{EDGES.map(edge).collect_view()}</div>
+            <button class="button small" data-testid="settle" aria-keyshortcuts="S" title="All labels of this sentence stay as they are now, as “cleaned” shows them"
+                on:click=move |_| app.settle_sentence()>"sentence is right " <kbd>"S"</kbd></button>
         </div>
     }
 }

@@ -1,6 +1,7 @@
 //! The table of spans, most suspicious first. Only the visible rows exist, because a list may have millions of
 //! rows.
 
+use explorer::groups::GroupBy;
 use explorer::listing::Column;
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
@@ -10,24 +11,32 @@ use shared::corpus::span::SpanId;
 use super::bulk;
 use super::filters::{filters, of_all};
 use super::scroller::{MOST, Scroller, height_of, shift_of};
-use super::words;
+use super::{groups, words};
 use crate::client;
 use crate::format;
 use crate::plots::sparkline;
 use crate::protocol::{Row, RowQuery};
-use crate::state::App;
+use crate::state::{App, Listed};
 
 /// Shows the list below the plots: spans or words.
 pub fn table(app: App) -> impl IntoView {
-    let tab = move |words: bool, text: &'static str, title: &'static str, test_id: &'static str| {
+    // What the rows are, in whatever way they are grouped.
+    let kind = Memo::new(move |_| match app.listed.get() {
+        Listed::Groups(_) => Listed::Groups(GroupBy::default()),
+        other => other,
+    });
+    let is_shown = move |listed: Listed| kind.get() == listed;
+    let tab = move |listed: Listed, text: &'static str, title: &'static str, test_id: &'static str| {
         view! {
-            <button title=title data-testid=test_id aria-pressed=move || (app.words.get() == words).to_string()
-                on:click=move |_| app.words.set(words)>{text}</button>
+            <button title=title data-testid=test_id aria-pressed=move || is_shown(listed).to_string()
+                on:click=move |_| app.listed.set(listed)>{text}</button>
         }
     };
     let listed = move || {
-        if app.words.get() {
-            return words::share(app);
+        match app.listed.get() {
+            Listed::Words => return words::share(app),
+            Listed::Groups(_) => return groups::share(app),
+            Listed::Spans => {}
         }
         let total = app.rows.with(|rows| rows.total);
         let cut = (total > MOST).then(|| format!(" (the first {} are shown)", format::count(MOST as u64)));
@@ -38,14 +47,23 @@ pub fn table(app: App) -> impl IntoView {
             <div class="heading">
                 <h2 class="sr">"Spans and words"</h2>
                 <div class="segments" role="group" aria-label="What is listed">
-                    {tab(false, "Spans", "One row for each span (W)", "tab-spans")}
-                    {tab(true, "Words", "One row for all spans with the same words and label. Decide about all of them at once (W)", "tab-words")}
+                    {tab(Listed::Spans, "Spans", "One row for each span (W)", "tab-spans")}
+                    {tab(Listed::Words, "Words", "One row for all spans with the same words and label. Decide about all of them at once (W)", "tab-words")}
+                    {tab(Listed::Groups(GroupBy::default()), "Groups", "One row for labels that are likely wrong in the same way", "tab-groups")}
                 </div>
                 {filters(app)}
-                {move || (!app.words.get()).then(|| bulk::button(app))}
+                {move || match app.listed.get() {
+                    Listed::Spans => bulk::button(app).into_any(),
+                    Listed::Words => ().into_any(),
+                    Listed::Groups(by) => groups::choice(app, by).into_any(),
+                }}
                 <p class="legend share" data-testid="listed">{listed}</p>
             </div>
-            <Show when=move || app.words.get() fallback=move || spans(app)>{words::words(app)}</Show>
+            {move || match kind.get() {
+                Listed::Spans => spans(app).into_any(),
+                Listed::Words => words::words(app).into_any(),
+                Listed::Groups(_) => groups::groups(app).into_any(),
+            }}
         </section>
     }
 }

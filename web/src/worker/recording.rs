@@ -47,6 +47,8 @@ pub struct Recording {
     columns: Columns,
     /// Digest of the file.
     pub digest: String,
+    /// The layout of the corpus's file, as JSON.
+    pub layout: Option<String>,
     /// Content of the file. The main run has only the rows of the positives.
     pub dynamics: Dynamics,
     /// Margins of the main run.
@@ -68,21 +70,21 @@ pub struct Measured {
 impl Recording {
     /// Reads a file, and keeps the margins if `with_margins` is set.
     pub async fn open(source: Source, with_margins: bool) -> Result<(Self, Measured), String> {
-        let mut scan = Scan::new(source.size());
+        let mut scan = Scan::without_layout(source.size());
         let mut progress = Progress::of(&source, 0.0, FIRST_PASS);
         let feed = |piece: &[u8], share: f32| {
             progress.at(share);
             scan.feed(piece).map_err(|e| e.to_string())
         };
         source.all(feed).await?;
-        let Scanned { dynamics, positives, columns, digest } = scan.finish().map_err(|e| e.to_string())?;
+        let Scanned { dynamics, positives, columns, digest, layout } = scan.finish().map_err(|e| e.to_string())?;
         let index = dynamics.span_index().map_err(|e| e.to_string())?;
         let assigned = dynamics.corpus.dense_labels(&index);
         let settings = Settings::automatic(&dynamics, &positives);
         let progress = Progress::of(&source, FIRST_PASS, 1.0);
         let (metrics, margins) = read(&source, &columns, &assigned, settings.window, with_margins, progress).await?;
         source.let_go();
-        let recording = Self { source, columns, digest, dynamics, margins };
+        let recording = Self { source, columns, digest, layout, dynamics, margins };
         Ok((recording, Measured { index, assigned, metrics, settings }))
     }
 

@@ -8,14 +8,17 @@ use explorer::compare::Other;
 use explorer::density::{Cloud, Points};
 use explorer::export::Job;
 use explorer::filter::{Facts, Filter, Selection};
+use explorer::groups::{GroupBy, groups};
 use explorer::listing::{Column, Order};
 use explorer::matrix::Matrix;
-use explorer::queue::{Next, Progress};
+use explorer::plots::distribution::SideHistogram;
+use explorer::queue::{Next, Progress, any, as_it_stands};
 use explorer::reasons;
 use explorer::reviewers::{self, Reviewer};
 use explorer::same_form::{SameForm, form_of, spans_of};
 use explorer::sentence::Sentence;
 use explorer::sort::{ascending, by_key};
+use explorer::sources::Sources;
 use explorer::tally::Tally;
 use shared::cleaning::{Decisions, Override, clean, provenance, share};
 use shared::corpus::decision::{Decision, Side};
@@ -36,9 +39,8 @@ use super::form_cache::FormCache;
 use super::recording::{Measured, Recording};
 use super::source::Source;
 use crate::protocol::{
-    Alike, Bulk, BulkQuery, Colouring, Compared, DecidedAlike, Detail, Export, Figures, FormQuery, FormRows, Hover,
-    InContext, List, Look, Map, MapQuery, Opened, Probabilities, Quality, Reviewing, Row, RowQuery, Rows, Seen,
-    SideHistogram,
+    Alike, Bulk, BulkQuery, Colouring, Compared, DecidedAlike, Detail, Export, Figures, FormQuery, FormRows, Groups,
+    Hover, InContext, List, Look, Map, MapQuery, Opened, Probabilities, Quality, Reviewing, Row, RowQuery, Rows, Seen,
 };
 
 /// Bins of a histogram.
@@ -137,13 +139,16 @@ impl Unjudged {
         let Self { file, recording, measured, map } = self;
         let (judge, settings) = recording.judge(measured)?;
         let gold = recording.dynamics.dense_gold(&judge.index);
-        let tally = Tally::new(&judge, &recording.dynamics.corpus.labels, gold.as_deref());
+        let corpus = &recording.dynamics.corpus;
+        let tally = Tally::new(&judge, &corpus.labels, gold.as_deref());
+        let sources = Sources::new(corpus, &judge.index, &judge.assigned, gold.as_deref());
         Ok(Session {
             file,
             recording,
             judge,
             gold,
             tally,
+            sources,
             settings,
             by_hand: BTreeMap::new(),
             rows: None,
@@ -155,8 +160,10 @@ impl Unjudged {
             histograms_are_new: true,
             forms: None,
             form_rows: None,
+            grouped: None,
             reviewing: Reviewing::default(),
             disputed: Vec::new(),
+            sampled: Vec::new(),
             other: None,
             other_is_new: false,
             flips: Vec::new(),
@@ -181,6 +188,7 @@ pub struct Session {
     judge: Judge,
     gold: Option<Vec<LabelId>>,
     tally: Tally,
+    sources: Sources,
     settings: Settings,
     by_hand: BTreeMap<SpanId, Decision>,
     rows: Option<RowQuery>,
@@ -196,9 +204,13 @@ pub struct Session {
     /// `None` until surface forms are first shown.
     forms: Option<FormCache>,
     form_rows: Option<FormQuery>,
+    /// `None` if the page shows no groups.
+    grouped: Option<GroupBy>,
     reviewing: Reviewing,
     /// Spans that the merged reviewers disagree about.
     disputed: Vec<SpanId>,
+    /// Suggestions that were chosen at random.
+    sampled: Vec<SpanId>,
     other: Option<Other>,
     /// Whether the page still needs the agreement.
     other_is_new: bool,
@@ -363,6 +375,10 @@ impl Session {
             self.form_rows = look.forms.or(self.form_rows).filter(|query| query.limit > 0);
             seen.forms = self.form_rows.map(|query| self.form_rows(query));
         }
+        if look.groups.is_some() || decides || filtered {
+            self.grouped = look.groups.unwrap_or(self.grouped);
+            seen.groups = self.grouped.map(|by| self.groups(by));
+        }
         let decided = look.decided_alike.into_iter();
         seen.decided_alike = decided.filter_map(|(alike, decision)| self.spans_like(alike, decision)).collect();
         seen.bulk = look.bulk.map(|query| self.bulk(query));
@@ -377,6 +393,16 @@ impl Session {
             seen.next = Some(next);
             detail = next.map(|next| next.span).or(detail);
         }
+        if let Some(seed) = look.sample {
+            let found = any(&self.judge.under(&self.settings), &self.by_hand, seed);
+            self.sampled.extend(found.filter(|span| !self.sampled.contains(span)));
+            seen.sampled = Some(found);
+            detail = found.or(detail);
+        }
+        seen.settled = look.settle.and_then(|span| self.judge.index.span(span)).map(|span| {
+            let judgement = self.judge.under(&self.settings);
+            as_it_stands(&judgement, &self.by_hand, span.sentence)
+        });
         if let Some(at) = look.pick {
             let found = self.at_pixel(at);
             self.detail = found.or(self.detail);
@@ -427,6 +453,7 @@ impl Session {
             other_aum: self.other_aum(),
             corpus: &self.recording.dynamics.corpus,
             gold: self.gold.as_deref(),
+            fields: &self.sources.fields,
         };
         (!filter.is_empty()).then(|| Selection::new(filter, &facts))
     }
@@ -442,6 +469,16 @@ impl Session {
         let rows = forms.rows(query, corpus, &judgement, &self.by_hand, &self.filter, |filter| self.select(filter));
         self.forms = Some(forms);
         rows
+    }
+
+    fn groups(&self, by: GroupBy) -> Groups {
+        let (corpus, judgement) = (&self.recording.dynamics.corpus, self.judge.under(&self.settings));
+        let (total, groups) = groups(&judgement, corpus, &self.by_hand, self.selection.as_ref(), by);
+        let rows = groups.into_iter().filter_map(|group| {
+            let first = self.judge.index.span(group.first)?;
+            Some((group, self.in_context(first, CONTEXT)))
+        });
+        Groups { total, rows: rows.collect() }
     }
 
     /// Returns the next undecided spans.
@@ -495,8 +532,9 @@ impl Session {
             quality: figures.quality.map(|q| [quality(q.false_positives), quality(q.false_negatives)]),
             estimate: figures.estimate,
             reasons: reasons::count(&judgement),
+            sources: self.sources.at(&judgement),
             by_hand: self.by_hand.len(),
-            progress: Progress::new(&judgement, &self.by_hand),
+            progress: Progress::new(&judgement, &self.by_hand, &self.sampled),
         }
     }
 
@@ -780,7 +818,7 @@ impl Session {
             }
             Export::Corpus(format) => {
                 let cleaned = clean(self.recording.dynamics.corpus.clone(), &self.judge, &decided()?);
-                let job = Job::Corpus(Box::new(cleaned.into()), format);
+                let job = Job::corpus(cleaned, self.recording.layout.clone(), format);
                 Ok(Exported::Job { stem: format!("{}-cleaned", self.stem()), job })
             }
         }

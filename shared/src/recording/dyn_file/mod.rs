@@ -351,7 +351,7 @@ impl<'a> Sections<'a> {
 pub fn read(bytes: &[u8]) -> Result<Dynamics, DynFileError> {
     check_preamble(bytes)?;
     let mut sections = Sections { bytes, offset: PREAMBLE };
-    let mut parts = Parts::default();
+    let mut parts = Parts { read_layout: Some(Layout::from_json), ..Parts::default() };
     while let Some(section) = sections.next()? {
         parts.add(&section)?;
         if parts.complete {
@@ -439,12 +439,18 @@ impl EpochShape {
     }
 }
 
+type ReadLayout = fn(&str) -> Result<Layout, serde_json::Error>;
+
 #[derive(Default)]
 struct Parts {
     info: Option<RunInfo>,
     labels: Option<LabelSet>,
     text: Option<TextSection>,
     layout: Layout,
+    /// The layout as the file has it, if nobody reads it.
+    layout_json: Option<String>,
+    /// Reads the layout. It is a pointer because the page has no use for a layout, and leaves the code out.
+    read_layout: Option<ReadLayout>,
     distant: Option<(Vec<Entity>, Vec<Span>)>,
     gold: Option<Vec<Entity>>,
     contradicted: Vec<Entry>,
@@ -496,7 +502,10 @@ impl Parts {
             TEXT => self.text = Some(self.text(section)?),
             LAYOUT => {
                 let json: String = section.decode()?;
-                self.layout = Layout::from_json(&json).map_err(|e| section.damaged(e))?;
+                match self.read_layout {
+                    Some(read) => self.layout = read(&json).map_err(|e| section.damaged(e))?,
+                    None => self.layout_json = Some(json),
+                }
             }
             DISTANT => self.distant = Some(self.entities(section)?),
             GOLD => self.gold = Some(self.entities(section)?.0),

@@ -9,6 +9,7 @@ use super::{
     PREAMBLE, Parts, RunKind, SAMPLES, SCORE, Section, TEXT, check_preamble,
 };
 use crate::corpus::labels::{LabelId, O};
+use crate::corpus::layout::Layout;
 use crate::corpus::span::SpanId;
 use crate::recording::dynamics::Dynamics;
 
@@ -23,6 +24,8 @@ pub struct Scanned {
     pub columns: Columns,
     /// Digest of the whole file, the same as [`super::digest`] gives.
     pub digest: String,
+    /// The layout of the corpus's file as JSON, from [`Scan::without_layout`] if the file has one.
+    pub layout: Option<String>,
 }
 
 /// Reads a file in pieces: call [`Scan::feed`] from front to back, then [`Scan::finish`].
@@ -119,6 +122,14 @@ impl Rows {
 impl Scan {
     /// Begins to read a file of `size` bytes.
     pub fn new(size: u64) -> Self {
+        let mut scan = Self::without_layout(size);
+        scan.parts.read_layout = Some(Layout::from_json);
+        scan
+    }
+
+    /// Begins to read a file of `size` bytes. The layout of the corpus stays the usual one; [`Scanned::layout`] has the
+    /// one of the file.
+    pub fn without_layout(size: u64) -> Self {
         Self {
             size,
             seen: 0,
@@ -155,10 +166,12 @@ impl Scan {
         if matches!(self.state, State::Preamble) {
             check_preamble(&self.kept)?;
         }
-        let dynamics = self.parts.finish(self.end)?;
+        let mut parts = self.parts;
+        let layout = parts.layout_json.take();
+        let dynamics = parts.finish(self.end)?;
         let positives = self.positives.unwrap_or_default().labels;
         let digest = format!("{:032x}", self.digest.digest128());
-        Ok(Scanned { dynamics, positives, columns: self.columns, digest })
+        Ok(Scanned { dynamics, positives, columns: self.columns, digest, layout })
     }
 
     /// Takes the bytes that belong to the current state from the front; returns how many.
@@ -406,6 +419,19 @@ mod tests {
         let bytes = write(&small());
         let distant = bytes.windows(4).position(|w| w == DISTANT).unwrap();
         assert_as_read(&[&bytes[..distant], &epoch(RunKind::Main, 1, &logits(7, 1))].concat(), 9);
+    }
+
+    #[test]
+    fn the_layout_can_be_left_unread() {
+        let mut dynamics = small();
+        dynamics.corpus.layout = Layout::Conll(crate::formats::Conll::default());
+        let bytes = write(&dynamics);
+        assert_as_read(&bytes, 7);
+        let mut scan = Scan::without_layout(bytes.len() as u64);
+        scan.feed(&bytes).unwrap();
+        let scanned = scan.finish().unwrap();
+        assert_eq!(scanned.dynamics.corpus.layout, Layout::default());
+        assert_eq!(Layout::from_json(&scanned.layout.unwrap()).unwrap(), dynamics.corpus.layout);
     }
 
     #[test]
