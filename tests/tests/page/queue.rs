@@ -86,13 +86,13 @@ fn suggestions_are_checked_at_random_and_sentences_decided_as_they_stand() {
         for n in 1..=20 {
             seen.insert(shown.clone());
             page.press(&[], if n % 3 == 0 { 'a' } else { 'x' }).await;
-            let counted = format!("Checked at random: {} of {n} suggestions are right", n - n / 3);
+            let counted = format!("Checked at random: {} of {n} right", n - n / 3);
             page.until("sample", &counted, |text| text.starts_with(&counted)).await;
             shown = page.text("sentence").await;
         }
         assert!(seen.len() > 10, "other sentences each time");
         // 14 of 20.
-        page.until("sample", "has an interval", |text| text.ends_with("(likely 48 to 85 % of all).")).await;
+        page.until("sample", "has an interval", |text| text.ends_with("(likely 48 to 85 %).")).await;
         page.until("progress", "knows the pace", |text| text.ends_with("minutes at your pace")).await;
         let suggested: f64 = {
             let text = page.text("progress").await;

@@ -63,9 +63,9 @@ fn queue(app: App) -> impl IntoView {
                 on:click=move |_| app.go_on()>{move || if is_shown() { "skip" } else { "next undecided" }} " " <kbd>"N"</kbd></button>
             " "
             <button class="button small" data-testid="check" aria-keyshortcuts="C" title="One suggestion chosen at random. Twenty of them say how often the suggestions are right"
-                on:click=move |_| app.check_one()>"check one at random " <kbd>"C"</kbd></button>
+                on:click=move |_| app.check_one()>"at random " <kbd>"C"</kbd></button>
             {move || progress().filter(|p| p.sample.decided > 0).map(|p| view! { <p class="muted" data-testid="sample">{sample(p.sample)}</p> })}
-            {move || progress().filter(|p| p.reviewed > 0).map(|p| view! {
+            {move || progress().filter(|p| p.reviewed > 0 && p.sample.decided == 0).map(|p| view! {
                 <p class="muted" data-testid="agreed">{format!("Your reviews agreed with {} of {} suggestions.", count(p.agreed), count(p.reviewed))}</p>
             })}
             <p class="muted" data-testid="like-it">{like_it}</p>
@@ -75,9 +75,9 @@ fn queue(app: App) -> impl IntoView {
 
 /// Says how often suggestions that were chosen at random are right.
 fn sample(sample: Sample) -> String {
-    let counted = format!("Checked at random: {} of {} suggestions are right", sample.right, sample.decided);
+    let counted = format!("Checked at random: {} of {} right", sample.right, sample.decided);
     match sample.share() {
-        Some([_, low, high]) => format!("{counted} (likely {:.0} to {:.0} % of all).", 100.0 * low, 100.0 * high),
+        Some([_, low, high]) => format!("{counted} (likely {:.0} to {:.0} %).", 100.0 * low, 100.0 * high),
         None => format!("{counted}. Twenty say more."),
     }
 }

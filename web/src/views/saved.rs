@@ -45,7 +45,8 @@ pub fn dialog(app: App) -> impl IntoView {
         });
         views.with_untracked(|views| remember(app, views));
     };
-    let save = move |_| {
+    let save = move |event: web_sys::SubmitEvent| {
+        event.prevent_default();
         let name = name.get_untracked().trim().to_owned();
         if !name.is_empty() {
             change(name, Some(address::view_json(app)));
@@ -74,14 +75,14 @@ pub fn dialog(app: App) -> impl IntoView {
             </div>
             <p>"A view is what you look at: filters, list, map and span. Settings and decisions are not part of it."</p>
             <ul class="sample">{move || views.get().into_iter().map(row).collect_view()}</ul>
-            <p>
+            <form on:submit=save>
                 <label>
                     "Name of this view: "
-                    <input type="text" data-testid="view-name" maxlength="60" autocomplete="off" prop:value=move || name.get()
+                    <input type="text" autofocus=true data-testid="view-name" maxlength="60" autocomplete="off" prop:value=move || name.get()
                         on:input=move |event| name.set(event_target_value(&event)) />
                 </label> " "
-                <button class="button" data-testid="view-save" on:click=save>"Save"</button>
-            </p>
+                <button class="button" data-testid="view-save">"Save"</button>
+            </form>
         </dialog>
     }
 }
