@@ -417,7 +417,6 @@ mod tests {
     use super::*;
     use crate::axis::Axis;
     use crate::one_epoch::of_one_epoch;
-    use crate::sources::{MISSING, fields};
     use shared::detection::judge::Judge;
     use shared::detection::threshold::{Action, Metric, Rule, Settings};
     use shared::formats::dynclean_json;
@@ -427,7 +426,7 @@ mod tests {
     /// Spans 0 to 5 belong to "The New York", span 6 is "york". X is predicted for spans 4 and 5.
     fn example() -> (Dynamics, Judge, Vec<LabelId>) {
         let json =
-            br#"[{"tokens": ["The", "New", "York"], "entities": [[1, 2, "X"]], "by": "a"}, {"tokens": ["york"], "entities": []}]"#;
+            br#"[{"tokens": ["The", "New", "York"], "entities": [[1, 2, "X"]]}, {"tokens": ["york"], "entities": []}]"#;
         let rows: Vec<f32> = [-3.0, -2.0, -1.0, -4.0, 2.0, 1.0, f32::NAN].iter().flat_map(|&z| [0.0, z]).collect();
         let dynamics = of_one_epoch(dynclean_json::read(json).unwrap(), &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
@@ -455,7 +454,7 @@ mod tests {
             other_aum: &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0],
             corpus: &dynamics.corpus,
             gold: Some(&gold),
-            fields: &fields(&dynamics.corpus),
+            fields: &[],
         };
         let selection = Selection::new(&filter, &facts);
         let found: Vec<SpanId> = (0..8).filter(|&span| selection.contains(span)).collect();
@@ -522,19 +521,6 @@ mod tests {
         passing(beside(false, ""), &[0, 1, 2, 6]);
         passing(beside(true, ""), &[2, 4, 5, 6]);
         passing(beside(true, "York"), &[]);
-    }
-
-    #[test]
-    fn sources_are_those_of_the_sentence() {
-        let source = |field: &str, value: &str| Filter {
-            source: Some(Source { field: field.to_owned(), value: value.to_owned() }),
-            ..Filter::default()
-        };
-        passing(source("by", "a"), &[0, 1, 2, 3, 4, 5]);
-        passing(source("by", MISSING), &[6]);
-        passing(source("by", "b"), &[]);
-        // A link may name a field of another file.
-        passing(source("other", "a"), &[]);
     }
 
     #[test]

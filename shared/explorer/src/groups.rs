@@ -17,7 +17,7 @@ use crate::filter::{Decided, Filter, Selection};
 use crate::sort::by_key;
 
 /// Largest number of groups in a list. Smaller groups are left out.
-pub const MOST: usize = 500;
+pub const MOST: usize = 100;
 
 /// What the labels of a group have in common, besides their label and the one that the model prefers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

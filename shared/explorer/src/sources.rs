@@ -16,7 +16,7 @@ const MOST_VALUES: usize = 40;
 /// Longest value, in bytes. A longer one is a text and no name.
 const LONGEST: usize = 80;
 /// The value of sentences that lack the field.
-pub const MISSING: &str = "(none)";
+const MISSING: &str = "(none)";
 
 /// A field of the sentences, and its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,8 +158,8 @@ impl Field {
     fn new(Found { name, values }: Found, n: usize) -> Option<Self> {
         let mut values = values?;
         let n_known: usize = values.iter().map(|(_, sentences)| sentences.len()).sum();
-        // A number or a name for every sentence is no source.
-        if values.len() > n_known.div_ceil(2) {
+        // A number or a name for every sentence or document is no source.
+        if 2 * values.len() > n_known {
             return None;
         }
         let missing = values.binary_search_by(|(value, _)| value.as_str().cmp(MISSING)).unwrap_or_else(|at| {
@@ -279,12 +279,15 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use shared::detection::judge::Judge;
     use shared::detection::threshold::{Metric, Rule, Settings};
     use shared::formats::dynclean_json;
     use shared::metrics::Window;
 
     use super::*;
+    use crate::filter::{Facts, Filter, Selection};
     use crate::one_epoch::of_one_epoch;
 
     /// Six sentences of one word. `id` names each of them, `list` and `long` are no names, `same` never varies.
@@ -345,5 +348,27 @@ mod tests {
             wrong_by_gold: Some(wrong),
         };
         assert_eq!(table.rows, [row("(none)", 1, 0, 0), row("news", 2, 2, 1), row("wiki", 3, 0, 1)]);
+
+        let facts = Facts {
+            judgement: &judge.under(&settings),
+            by_hand: &BTreeMap::new(),
+            differing: &[],
+            disputed: &[],
+            other_aum: &[],
+            corpus: &dynamics.corpus,
+            gold: None,
+            fields: &sources.fields,
+        };
+        let passing = |field: &str, value: &str| {
+            let source = Some(Source { field: field.to_owned(), value: value.to_owned() });
+            let selection = Selection::new(&Filter { source, ..Filter::default() }, &facts);
+            (0..7).filter(|&span| selection.contains(span)).collect::<Vec<_>>()
+        };
+        assert_eq!(passing("source", "wiki"), [0, 2, 4]);
+        assert_eq!(passing("source", MISSING), [5]);
+        assert_eq!(passing("meta.by", "bo"), [1, 3]);
+        assert!(passing("source", "radio").is_empty());
+        // A link may name a field of another file.
+        assert!(passing("other", "wiki").is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! The list of groups of like errors. A group is opened as a list of its spans, about which one decision can be made.
 
+use std::time::Duration;
+
 use explorer::beside::Beside;
 use explorer::groups::{Common, Group, GroupBy, MOST};
 use explorer::listing::Listing;
@@ -11,6 +13,9 @@ use crate::client;
 use crate::format;
 use crate::protocol::{InContext, List};
 use crate::state::{App, Listed};
+
+/// After decisions, groups are counted again with this delay. Dragging a threshold stays smooth.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Ways to group, with the text of each.
 const WAYS: [(&str, GroupBy, &str); 3] = [
@@ -54,10 +59,28 @@ pub fn choice(app: App, now: GroupBy) -> impl IntoView {
 
 /// Shows the groups, the largest first.
 pub fn groups(app: App) -> impl IntoView {
-    Effect::new(move |_| {
+    let ask = move || {
         if let (Listed::Groups(by), true) = (app.listed.get(), app.file.with(Option::is_some)) {
             client::look(|look| look.groups = Some(Some(by)));
         }
+    };
+    Effect::new(move |_| ask());
+    let is_due = StoredValue::new(false);
+    Effect::new(move |_| {
+        app.figures.track();
+        if is_due.get_value() {
+            return;
+        }
+        is_due.set_value(true);
+        set_timeout(
+            move || {
+                // The list may no longer be shown.
+                if is_due.try_update_value(|is_due| *is_due = false).is_some() {
+                    untrack(ask);
+                }
+            },
+            PAUSE,
+        );
     });
     on_cleanup(|| client::look(|look| look.groups = Some(None)));
     view! {

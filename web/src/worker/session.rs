@@ -375,7 +375,8 @@ impl Session {
             self.form_rows = look.forms.or(self.form_rows).filter(|query| query.limit > 0);
             seen.forms = self.form_rows.map(|query| self.form_rows(query));
         }
-        if look.groups.is_some() || decides || filtered {
+        // The page asks for them again after decisions: not in every frame while a threshold is dragged.
+        if look.groups.is_some() || filtered {
             self.grouped = look.groups.unwrap_or(self.grouped);
             seen.groups = self.grouped.map(|by| self.groups(by));
         }
