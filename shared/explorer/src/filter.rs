@@ -218,6 +218,14 @@ impl Selection {
     }
 }
 
+#[cfg(test)]
+impl<'a> Facts<'a> {
+    /// Facts without gold, another recording, other people or fields.
+    pub fn alone(judgement: &'a Judgement<'a>, by_hand: &'a BTreeMap<SpanId, Decision>, corpus: &'a Corpus) -> Self {
+        Self { judgement, by_hand, differing: &[], disputed: &[], other_aum: &[], corpus, gold: None, fields: &[] }
+    }
+}
+
 impl Facts<'_> {
     /// The spans with this decision.
     fn decided(&self, decided: Decided) -> Bits {

@@ -183,16 +183,7 @@ mod tests {
         assert!(reasons.iter().all(|group| group.label == 1));
         assert_eq!(reasons.iter().map(|group| group.spans).sum::<u32>(), 3);
 
-        let facts = Facts {
-            judgement: &judgement,
-            by_hand: &by_hand,
-            differing: &[],
-            disputed: &[],
-            other_aum: &[],
-            corpus,
-            gold: None,
-            fields: &[],
-        };
+        let facts = Facts::alone(&judgement, &by_hand, corpus);
         for group in before.into_iter().chain(after).chain(reasons) {
             let mut filter = Filter::default();
             group.narrow(&mut filter);

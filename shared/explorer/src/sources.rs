@@ -337,7 +337,8 @@ mod tests {
         let gold = [1, 0, 1, 1, 0, 1];
         let sources = Sources::new(&dynamics.corpus, &judge.index, &judge.assigned, Some(&gold));
         let settings = Settings { positives: Rule::Fixed(0.0), negatives: Rule::Keep, ..Settings::paper() };
-        let tables = sources.at(&judge.under(&settings));
+        let (judgement, none) = (judge.under(&settings), BTreeMap::new());
+        let tables = sources.at(&judgement);
         let table = tables.iter().find(|table| table.field == "source").unwrap();
         let row = |value: &str, sentences, doubted, wrong| SourceRow {
             value: value.to_owned(),
@@ -349,16 +350,7 @@ mod tests {
         };
         assert_eq!(table.rows, [row("(none)", 1, 0, 0), row("news", 2, 2, 1), row("wiki", 3, 0, 1)]);
 
-        let facts = Facts {
-            judgement: &judge.under(&settings),
-            by_hand: &BTreeMap::new(),
-            differing: &[],
-            disputed: &[],
-            other_aum: &[],
-            corpus: &dynamics.corpus,
-            gold: None,
-            fields: &sources.fields,
-        };
+        let facts = Facts { fields: &sources.fields, ..Facts::alone(&judgement, &none, &dynamics.corpus) };
         let passing = |field: &str, value: &str| {
             let source = Some(Source { field: field.to_owned(), value: value.to_owned() });
             let selection = Selection::new(&Filter { source, ..Filter::default() }, &facts);

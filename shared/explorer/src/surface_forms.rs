@@ -422,16 +422,7 @@ mod tests {
         assert_eq!(shown(&list(&kept, None, FormOrder::Labels))[4..], [form("The", 0, 1, 0), form("The New", 0, 1, 0)]);
 
         // A filter selects forms, but does not change their counts.
-        let facts = Facts {
-            judgement: &judgement,
-            by_hand: &none,
-            differing: &[],
-            disputed: &[],
-            other_aum: &[],
-            corpus,
-            gold: None,
-            fields: &[],
-        };
+        let facts = Facts::alone(&judgement, &none, corpus);
         let only = Selection::new(&Filter { text: "york".to_owned(), ..Filter::default() }, &facts);
         let passing = forms.passing(&only);
         let rows = list(&none, Some(&passing), FormOrder::Labels);
