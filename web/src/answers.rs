@@ -32,7 +32,7 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             app.busy.set(None);
             let mut look = Look { settings: Some(opened.automatic.clone()), ..Look::default() };
             work::keep_if_due(app);
-            let (mut settings, by_hand) = (app.settings.get_untracked(), app.by_hand.get_untracked());
+            let (mut settings, review) = (app.settings.get_untracked(), app.review());
             if then.follows
                 && app.file.with_untracked(|file| file.as_ref().is_some_and(|file| file.automatic == settings))
             {
@@ -55,8 +55,12 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             if restores {
                 app.settings.set(settings.clone());
                 look.settings = Some(settings);
-                look.by_hand = by_hand.iter().map(|(&span, &decision)| (span, Some(decision))).collect();
-                app.by_hand.set(by_hand);
+                look.by_hand = review.by_hand.iter().map(|(&span, &decision)| (span, Some(decision))).collect();
+                look.notes = Some(review.notes.clone());
+                look.sampled.clone_from(&review.sampled);
+                app.by_hand.set(review.by_hand);
+                app.notes.set(review.notes);
+                app.checked.set(review.sampled);
                 app.reviewing.set(reviewing);
                 look.decided_alike = then.decided_alike;
             }
@@ -85,8 +89,8 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             client::look(|_| {});
         }
         (Reply::Linked { fragment, complete }, _) => address::share(app, &fragment, complete),
-        (Reply::Decided(settings, by_hand), Some(Waiting::Taken)) => {
-            app.replace(*settings, by_hand);
+        (Reply::Decided(settings, review), Some(Waiting::Taken)) => {
+            app.replace(*settings, *review);
             app.set_reviewers(Vec::new());
             work::is_linked(app);
         }
@@ -101,11 +105,11 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             app.busy.set(None);
             app.tell(true, format!("{} cannot be compared: {reason}.", source.name()));
         }
-        (Reply::Decided(settings, by_hand), Some(Waiting::Opened(source, _))) => {
+        (Reply::Decided(settings, review), Some(Waiting::Opened(source, _))) => {
             app.busy.set(None);
-            let decisions = format::decisions(by_hand.len());
+            let decisions = format::decisions(review.by_hand.len());
             app.tell(false, format!("The settings and {decisions} of {} hold now.", source.name()));
-            work::load_file(app, *settings, by_hand);
+            work::load_file(app, *settings, *review);
         }
         (Reply::Refused(reason), Some(Waiting::Opened(source, _))) => {
             app.busy.set(None);
@@ -202,7 +206,7 @@ fn show(app: App, seen: Seen, attachment: JsValue) {
     for DecidedAlike { words, spans, decision } in seen.decided_alike {
         let is_next = decision.is_some() && spans.iter().any(|&span| app.is_next(span));
         app.note_pace(spans.len());
-        app.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), Some(words));
+        app.decide_by_hand(spans.into_iter().map(|span| (span, decision)).collect(), Some(words));
         if is_next {
             app.go_on();
         }

@@ -12,6 +12,7 @@ use explorer::matrix::Matrix;
 use explorer::plots::distribution::SideHistogram;
 use explorer::queue::{Next, Progress};
 use explorer::reasons::ReasonCount;
+use explorer::review::{Notes, Review};
 use explorer::reviewers::Reviewer;
 use explorer::same_form::{Form, SameForm};
 use explorer::sentence::Sentence;
@@ -79,6 +80,10 @@ pub struct Look {
     pub settings: Option<Settings>,
     /// Decisions by hand; `None` takes one back.
     pub by_hand: Vec<(SpanId, Option<Decision>)>,
+    /// All notes.
+    pub notes: Option<Notes>,
+    /// Suggestions that were chosen at random before the worker began with this file.
+    pub sampled: Vec<SpanId>,
     /// The filter on spans.
     pub filter: Option<Filter>,
     /// The name of the person, and the people whose decisions were merged.
@@ -249,7 +254,7 @@ pub enum Reply {
     Opened(Box<Opened>),
     /// The content of a `decisions.json`: the reply to [`Request::Take`], and to [`Request::Open`] for such a
     /// file. Nothing has changed yet.
-    Decided(Box<Settings>, Vec<(SpanId, Decision)>),
+    Decided(Box<Settings>, Box<Review>),
     /// The decisions of every person: the reply to [`Request::Merge`]. The first is the person at this page, if
     /// there are own decisions. Nothing has changed yet.
     Read(Vec<Reviewer>),

@@ -7,12 +7,13 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use explorer::history::History;
+use explorer::review::{Notes, Review};
 use explorer::reviewers::Reviewer;
 use idb::{Database, DatabaseEvent, Factory, ObjectStore, ObjectStoreParams, TransactionMode};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use shared::corpus::decision::Decision;
-use shared::corpus::span::SpanId;
+use shared::corpus::span::{SpanId, by_span};
 use shared::detection::threshold::Settings;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
@@ -36,6 +37,12 @@ pub struct Work {
     pub settings: Settings,
     /// Decisions by hand, by span id. The digest of the record says which enumeration the ids belong to.
     pub by_hand: Vec<(SpanId, Decision)>,
+    /// Notes by span.
+    #[serde(default)]
+    pub notes: Notes,
+    /// Suggestions that were chosen at random.
+    #[serde(default)]
+    pub sampled: Vec<SpanId>,
     /// The people whose decisions were merged.
     #[serde(default)]
     pub reviewers: Vec<Reviewer>,
@@ -46,20 +53,27 @@ pub struct Work {
 
 impl Work {
     fn of(app: App) -> Self {
-        let by_hand = app.by_hand.with_untracked(|by_hand| by_hand.iter().map(|(&span, &d)| (span, d)).collect());
-        let settings = app.settings.get_untracked();
-        let reviewers = app.reviewing.with_untracked(|reviewing| reviewing.reviewers.clone());
-        Self { saved_at: js_sys::Date::now(), settings, by_hand, reviewers, session: SESSION.with(|&session| session) }
+        let Review { by_hand, notes, sampled } = app.review();
+        Self {
+            saved_at: js_sys::Date::now(),
+            settings: app.settings.get_untracked(),
+            by_hand: by_hand.into_iter().collect(),
+            notes,
+            sampled,
+            reviewers: app.reviewing.with_untracked(|reviewing| reviewing.reviewers.clone()),
+            session: SESSION.with(|&session| session),
+        }
     }
 
-    /// Returns whether both have the same settings, decisions and reviewers.
+    /// Returns whether both have the same settings, decisions, notes and reviewers.
     fn is_like(&self, other: &Self) -> bool {
-        (&self.settings, &self.by_hand, &self.reviewers) == (&other.settings, &other.by_hand, &other.reviewers)
+        (&self.settings, &self.by_hand, &self.notes, &self.reviewers)
+            == (&other.settings, &other.by_hand, &other.notes, &other.reviewers)
     }
 
     /// Returns whether nothing was changed.
     fn is_new(&self, automatic: &Settings) -> bool {
-        self.settings == *automatic && self.by_hand.is_empty() && self.reviewers.is_empty()
+        self.settings == *automatic && self.by_hand.is_empty() && self.notes.is_empty() && self.reviewers.is_empty()
     }
 
     /// Describes the work: "settings and 12 decisions by hand, last changed 03/05/2026, 14:05:00".
@@ -123,7 +137,7 @@ pub fn is_linked(app: App) {
 }
 
 /// Applies the content of a `decisions.json`. Own work is set aside and offered.
-pub fn load_file(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
+pub fn load_file(app: App, settings: Settings, review: Review) {
     let Some((_, automatic)) = open_file(app) else { return };
     // Session 0: such work never replaces work that was set aside before. This may be the second file.
     let own = Work { session: 0.0, ..Work::of(app) };
@@ -131,7 +145,7 @@ pub fn load_file(app: App, settings: Settings, by_hand: Vec<(SpanId, Decision)>)
         && OF_FILE.with_borrow(|file| file.as_ref().is_none_or(|file| !file.is_like(&own)))
         && LINKED.with_borrow(|linked| linked.is_none());
     app.history.update(History::end_gesture);
-    app.replace(settings, by_hand);
+    app.replace(settings, review);
     app.set_reviewers(Vec::new());
     let now = Work::of(app);
     if is_own && !own.is_like(&now) {
@@ -214,7 +228,7 @@ fn offer(app: App, text: String, label: &'static str, work: Work) {
 fn start_afresh(app: App, is_wanted: bool) {
     let automatic = open_file(app).filter(|_| is_wanted).map(|(_, automatic)| automatic);
     if let Some(automatic) = automatic {
-        app.replace(automatic, Vec::new());
+        app.replace(automatic, Review::default());
         app.set_reviewers(Vec::new());
     }
 }
@@ -238,7 +252,8 @@ fn answer(app: App, work: &Work, is_wanted: bool) {
 
 /// Applies stored work.
 pub fn take_up(app: App, work: &Work) {
-    app.replace(work.settings.clone(), work.by_hand.clone());
+    let Work { settings, by_hand, notes, sampled, .. } = work.clone();
+    app.replace(settings, Review { by_hand: by_span(by_hand), notes, sampled });
     app.set_reviewers(work.reviewers.clone());
 }
 

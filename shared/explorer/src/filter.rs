@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::axis::Axes;
 use crate::beside::Beside;
+use crate::review::Notes;
 use crate::same_form::{Form, spans_of};
 use crate::sources::{Field, Source};
 use shared::corpus::Corpus;
@@ -58,6 +59,8 @@ pub enum Decided {
     Relabelled,
     /// The decision is by hand, whatever it is.
     ByHand,
+    /// The person has left a note, decided or not.
+    Noted,
     /// The decision differs from that about the same span in the recording for comparison.
     Differently,
     /// Several people decided differently, and no decision by hand has settled it yet.
@@ -73,6 +76,8 @@ pub struct Facts<'a> {
     pub judgement: &'a Judgement<'a>,
     /// Decisions by hand, which overrule the settings.
     pub by_hand: &'a BTreeMap<SpanId, Decision>,
+    /// Notes of the person.
+    pub notes: &'a Notes,
     /// Spans about which the other recording decides differently.
     pub differing: &'a [SpanId],
     /// Spans that several people decided about differently.
@@ -220,9 +225,19 @@ impl Selection {
 
 #[cfg(test)]
 impl<'a> Facts<'a> {
-    /// Facts without gold, another recording, other people or fields.
+    /// Facts without notes, gold, another recording, other people or fields.
     pub fn alone(judgement: &'a Judgement<'a>, by_hand: &'a BTreeMap<SpanId, Decision>, corpus: &'a Corpus) -> Self {
-        Self { judgement, by_hand, differing: &[], disputed: &[], other_aum: &[], corpus, gold: None, fields: &[] }
+        Self {
+            judgement,
+            by_hand,
+            notes: const { &Notes::none() },
+            differing: &[],
+            disputed: &[],
+            other_aum: &[],
+            corpus,
+            gold: None,
+            fields: &[],
+        }
     }
 }
 
@@ -239,6 +254,7 @@ impl Facts<'_> {
         };
         match decided {
             Decided::ByHand => Bits::of(n, self.by_hand.keys().copied()),
+            Decided::Noted => Bits::of(n, self.notes.iter().map(|(span, _)| span)),
             Decided::Differently => Bits::of(n, self.differing.iter().copied()),
             Decided::Disputed => {
                 let is_open = |span: &SpanId| !self.by_hand.contains_key(span);
@@ -457,6 +473,7 @@ mod tests {
         let facts = Facts {
             judgement: &judge.under(&settings),
             by_hand: &[(0, Decision::Relabel(1)), (3, Decision::Relabel(0)), (4, Decision::Remove)].into(),
+            notes: &[(2, String::new()), (4, "why?".to_owned())].into_iter().collect(),
             differing: &[6, 2, 99],
             disputed: &[1, 4],
             other_aum: &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0],
@@ -550,6 +567,7 @@ mod tests {
     fn decisions_by_the_rules_and_by_hand_are_told_apart() {
         let decided = |decided| Filter { decided: Some(decided), ..Filter::default() };
         passing(decided(Decided::ByHand), &[0, 3, 4]);
+        passing(decided(Decided::Noted), &[2, 4]);
         passing(decided(Decided::Differently), &[2, 6]);
         passing(decided(Decided::Removed), &[4, 5]);
         passing(decided(Decided::Relabelled), &[0]);

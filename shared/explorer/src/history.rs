@@ -1,5 +1,6 @@
 //! The changes of a session, for undo and redo.
 
+use crate::review::Notes;
 use shared::corpus::decision::Decision;
 use shared::corpus::span::SpanId;
 use shared::detection::threshold::Settings;
@@ -16,45 +17,68 @@ pub struct Step<V> {
     pub settings: Option<Box<(Settings, Settings)>>,
     /// Decisions by hand, before and after. `None` means that the rules decide.
     pub by_hand: Vec<(SpanId, Option<Decision>, Option<Decision>)>,
+    /// All notes.
+    pub notes: Option<Box<(Notes, Notes)>>,
     /// The words of the spans, if all spans with these words were decided together.
     pub words: Option<String>,
     /// The view, if the whole filter was replaced.
     pub view: Option<Box<(V, V)>>,
 }
 
-/// Values to set: settings, decisions by hand, view.
-pub type Values<V> = (Option<Settings>, Vec<(SpanId, Option<Decision>)>, Option<V>);
+/// Values to set. What is `None` or empty stays as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Values<V> {
+    /// Thresholds and other settings.
+    pub settings: Option<Settings>,
+    /// Decisions by hand. `None` means that the rules decide.
+    pub by_hand: Vec<(SpanId, Option<Decision>)>,
+    /// All notes.
+    pub notes: Option<Notes>,
+    /// The view.
+    pub view: Option<V>,
+}
+
+impl<V> Default for Values<V> {
+    fn default() -> Self {
+        Self { settings: None, by_hand: Vec::new(), notes: None, view: None }
+    }
+}
 
 impl<V> Default for Step<V> {
     fn default() -> Self {
-        Self { settings: None, by_hand: Vec::new(), words: None, view: None }
+        Self { settings: None, by_hand: Vec::new(), notes: None, words: None, view: None }
     }
 }
 
 impl<V: Clone> Step<V> {
     /// The values before the change.
     pub fn before(&self) -> Values<V> {
-        let by_hand = self.by_hand.iter().map(|&(span, before, _)| (span, before));
-        (
-            self.settings.as_ref().map(|both| both.0.clone()),
-            by_hand.collect(),
-            self.view.as_ref().map(|both| both.0.clone()),
-        )
+        Values {
+            settings: self.settings.as_ref().map(|both| both.0.clone()),
+            by_hand: self.by_hand.iter().map(|&(span, before, _)| (span, before)).collect(),
+            notes: self.notes.as_ref().map(|both| both.0.clone()),
+            view: self.view.as_ref().map(|both| both.0.clone()),
+        }
     }
 
     /// The values after the change.
     pub fn after(&self) -> Values<V> {
-        let by_hand = self.by_hand.iter().map(|&(span, _, after)| (span, after));
-        (
-            self.settings.as_ref().map(|both| both.1.clone()),
-            by_hand.collect(),
-            self.view.as_ref().map(|both| both.1.clone()),
-        )
+        Values {
+            settings: self.settings.as_ref().map(|both| both.1.clone()),
+            by_hand: self.by_hand.iter().map(|&(span, _, after)| (span, after)).collect(),
+            notes: self.notes.as_ref().map(|both| both.1.clone()),
+            view: self.view.as_ref().map(|both| both.1.clone()),
+        }
+    }
+
+    /// Whether only settings change.
+    fn is_of_settings(&self) -> bool {
+        self.by_hand.is_empty() && self.notes.is_none() && self.view.is_none()
     }
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.settings.is_none() && self.by_hand.is_empty() && self.view.is_none()
+        self.settings.is_none() && self.by_hand.is_empty() && self.notes.is_none() && self.view.is_none()
     }
 }
 
@@ -78,8 +102,10 @@ impl<V: Clone> History<V> {
         self.undone.clear();
         let continues = now - self.last_at < GESTURE_MS;
         self.last_at = now;
-        if let (true, Some(last), Some(new)) = (continues, self.done.last_mut(), &step.settings)
-            && let (Some(old), true, true) = (&mut last.settings, last.by_hand.is_empty(), step.by_hand.is_empty())
+        if continues
+            && step.is_of_settings()
+            && let Some(last) = self.done.last_mut().filter(|last| last.is_of_settings())
+            && let (Some(old), Some(new)) = (&mut last.settings, &step.settings)
         {
             old.1 = new.1.clone();
             return;
@@ -145,9 +171,13 @@ mod tests {
         // After a new change, undone changes cannot be made again.
         history.push(decided(3), 20.0);
         assert_eq!((history.redo(), history.undo(), history.undo()), (None, Some(decided(3)), Some(decided(1))));
-        let (settings, by_hand, view) = decided(1).before();
-        assert_eq!((settings, by_hand, view), (None, vec![(1, None)], None));
-        assert_eq!(decided(1).after().1, [(1, Some(Decision::Remove))]);
+        assert_eq!(decided(1).before(), Values { by_hand: vec![(1, None)], ..Values::default() });
+        assert_eq!(decided(1).after(), Values { by_hand: vec![(1, Some(Decision::Remove))], ..Values::default() });
+        let notes = |text: &str| Notes::from_iter([(3, text.to_owned())]);
+        let noted = Step::<u8> { notes: Some(Box::new((notes("a"), notes("b")))), ..Step::default() };
+        assert!(!noted.is_empty());
+        assert_eq!(noted.before(), Values { notes: Some(notes("a")), ..Values::default() });
+        assert_eq!(noted.after(), Values { notes: Some(notes("b")), ..Values::default() });
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod one_epoch;
 pub mod plots;
 pub mod queue;
 pub mod reasons;
+pub mod review;
 pub mod reviewers;
 pub mod same_form;
 pub mod sentence;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::bulk::some_of;
+use crate::review::Review;
 use crate::sort::by_key;
 use crate::surface_forms::{FormId, SurfaceForms};
 use shared::corpus::decision::{Decision, Side};
@@ -24,6 +25,8 @@ pub struct Progress {
     pub reviewed: usize,
     /// Number of reviewed labels that the person changed or removed, too.
     pub agreed: usize,
+    /// Number of labels with a note that are not decided.
+    pub unsure: usize,
     /// Number of wrong labels expected among the labels that are not reviewed. With a [`Sample`] that is large enough, as
     /// many as the sample says; else the sum of their probabilities.
     pub wrong_left: f64,
@@ -97,7 +100,7 @@ impl Pace {
 pub struct Next {
     /// The most suspicious span.
     pub span: SpanId,
-    /// Number of undecided spans with the same words and label that count with it.
+    /// Number of open spans with the same words and label that count with it.
     pub n: usize,
     /// Number of them that are expected to be wrong.
     pub wrong: f64,
@@ -107,20 +110,20 @@ pub struct Next {
 const LEAST: f64 = 1.0;
 
 impl Progress {
-    /// Compares the decisions by hand with these settings. `sampled` are the suggestions that were chosen at random.
-    pub fn new(judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>, sampled: &[SpanId]) -> Self {
-        let mut progress = Self::default();
+    /// Compares the decisions by hand with these settings.
+    pub fn new(judgement: &Judgement, review: &Review) -> Self {
+        let mut progress = Self { unsure: review.unsure(), ..Self::default() };
         for side in Side::BOTH {
             for &span in judgement.changed(side).iter() {
                 progress.suggested += 1;
-                match by_hand.get(&span) {
+                match review.by_hand.get(&span) {
                     None => progress.wrong_left += f64::from(wrong(judgement, span, true)),
                     Some(decision) => {
                         let label = judgement.judge().assigned.get(span as usize);
                         let agrees = usize::from(label.is_some_and(|&label| !decision.keeps(label)));
                         progress.reviewed += 1;
                         progress.agreed += agrees;
-                        if sampled.contains(&span) {
+                        if review.sampled.binary_search(&span).is_ok() {
                             progress.sample.decided += 1;
                             progress.sample.right += agrees;
                         }
@@ -135,11 +138,11 @@ impl Progress {
     }
 }
 
-/// A suggestion that is not decided yet, chosen at random by this seed. `None` if all are decided.
-pub fn any(judgement: &Judgement, by_hand: &BTreeMap<SpanId, Decision>, seed: u64) -> Option<SpanId> {
+/// An open suggestion (without decision and note), chosen at random by this seed. `None` if there is none.
+pub fn any(judgement: &Judgement, review: &Review, seed: u64) -> Option<SpanId> {
     let changed = Side::BOTH.map(|side| judgement.changed(side));
     let suggested = changed.iter().flat_map(|spans| spans.iter().copied());
-    let open: Vec<SpanId> = suggested.filter(|span| !by_hand.contains_key(span)).collect();
+    let open: Vec<SpanId> = suggested.filter(|&span| review.is_open(span)).collect();
     some_of(&open, 1, seed).first().copied()
 }
 
@@ -162,22 +165,17 @@ fn wrong(judgement: &Judgement, span: SpanId, is_suggested: bool) -> f32 {
     trust.map_or(f32::from(u8::from(is_suggested)), |trust| 1.0 - trust)
 }
 
-/// Finds the words with the most wrong labels that are undecided, without the words of the `skipped` spans. All
-/// entities count, but of the spans labelled `O` only those that are judged wrong. Returns `None` if all is
-/// decided.
-pub fn next(
-    forms: &SurfaceForms,
-    judgement: &Judgement,
-    by_hand: &BTreeMap<SpanId, Decision>,
-    skipped: &[SpanId],
-) -> Option<Next> {
+/// Finds the words with the most wrong labels that are open (without decision and note), without the words of the
+/// `skipped` spans. All entities count, but of the spans labelled `O` only those that are judged wrong. Returns `None` if
+/// nothing is open.
+pub fn next(forms: &SurfaceForms, judgement: &Judgement, review: &Review, skipped: &[SpanId]) -> Option<Next> {
     let skipped: Vec<FormId> = skipped.iter().filter_map(|&span| forms.form(span)).collect();
     let judge = judgement.judge();
     let negatives = judgement.changed(Side::Negatives);
     let spans = judge.ranked(Side::Positives).spans().iter().chain(negatives.iter()).copied();
-    let undecided = spans.filter(|span| !by_hand.contains_key(span)).filter_map(|span| Some((forms.form(span)?, span)));
+    let open = spans.filter(|&span| review.is_open(span)).filter_map(|span| Some((forms.form(span)?, span)));
     // The spans of a form follow each other.
-    let spans = by_key(undecided);
+    let spans = by_key(open);
     let mut best: Option<Next> = None;
     for alike in spans.chunk_by(|&a, &b| forms.form(a) == forms.form(b)) {
         let Some(&first) = alike.first() else { continue };
@@ -230,41 +228,52 @@ mod tests {
         judge.metrics.trust = TRUST.to_vec();
         let settings = Settings { positives: Rule::Keep, negatives: Rule::Keep, ..Settings::paper() };
         let forms = SurfaceForms::new(&dynamics.corpus, &judge.index, &judge.assigned);
-        let none = BTreeMap::new();
+        let none = Review::default();
 
         // Nothing is judged wrong. "The" has .3 + .4 + .2, which is not worth a decision.
         let judgement = judge.under(&settings);
-        assert_eq!(Progress::new(&judgement, &none, &[]), Progress::default());
+        assert_eq!(Progress::new(&judgement, &none), Progress::default());
         assert_eq!(next(&forms, &judgement, &none, &[]), None);
         let settings = Settings { positives: Rule::Fixed(2.0), negatives: Rule::Fixed(2.0), ..settings };
         let judgement = judge.under(&settings);
         // Everything is judged wrong: 5 entities and 4 spans labelled O.
-        let progress = Progress::new(&judgement, &none, &[]);
+        let progress = Progress::new(&judgement, &none);
         assert_eq!((progress.suggested, progress.reviewed, progress.agreed), (9, 0, 0));
         assert!((progress.wrong_left - 2.85).abs() < 1e-5, "{progress:?}");
 
-        let mut by_hand = BTreeMap::new();
+        let mut review = Review::default();
         let mut order = Vec::new();
-        while let Some(found) = next(&forms, &judgement, &by_hand, &[]) {
+        while let Some(found) = next(&forms, &judgement, &review, &[]) {
             order.push((found.span, found.n, (found.wrong * 100.0).round() / 100.0));
             // Decides about all spans with these words.
-            by_hand.extend((0..9).filter(|&s| forms.form(s) == forms.form(found.span)).map(|s| (s, Decision::Keep)));
+            let alike = (0..9).filter(|&s| forms.form(s) == forms.form(found.span));
+            review.by_hand.extend(alike.map(|s| (s, Decision::Keep)));
         }
         assert_eq!(order, [(1, 3, 0.9), (3, 1, 0.85), (5, 2, 0.8), (7, 2, 0.2), (4, 1, 0.1)]);
 
         // A skipped form does not come, and a span that is decided alone does not count.
-        let by_hand = BTreeMap::from([(3, Decision::Relabel(0)), (5, Decision::Keep)]);
-        let found = next(&forms, &judgement, &by_hand, &[2]).unwrap();
+        let mut review = Review::of(BTreeMap::from([(3, Decision::Relabel(0)), (5, Decision::Keep)]));
+        let found = next(&forms, &judgement, &review, &[2]).unwrap();
         assert_eq!((found.span, found.n), (7, 2));
         // Span 5 was chosen at random, and 7 too, but that one is not decided.
-        let progress = Progress::new(&judgement, &by_hand, &[5, 7]);
-        assert_eq!((progress.suggested, progress.reviewed, progress.agreed), (9, 2, 1));
+        review.sampled = vec![5, 7];
+        let progress = Progress::new(&judgement, &review);
+        assert_eq!((progress.suggested, progress.reviewed, progress.agreed, progress.unsure), (9, 2, 1, 0));
         assert_eq!(progress.sample, Sample { decided: 1, right: 0 });
 
         // Every undecided suggestion can be chosen at random.
-        let chosen: BTreeSet<SpanId> = (0..200).filter_map(|seed| any(&judgement, &by_hand, seed)).collect();
+        let chosen: BTreeSet<SpanId> = (0..200).filter_map(|seed| any(&judgement, &review, seed)).collect();
         assert_eq!(chosen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 4, 6, 7, 8]);
-        assert_eq!(any(&judgement, &(0..9).map(|span| (span, Decision::Keep)).collect(), 1), None);
+        // What the person is unsure about comes neither by chance nor in turn, but is not decided. A note about a
+        // decided span changes nothing.
+        review.notes = [4, 5, 7, 8].map(|span| (span, String::new())).into_iter().collect();
+        let chosen: BTreeSet<SpanId> = (0..200).filter_map(|seed| any(&judgement, &review, seed)).collect();
+        assert_eq!(chosen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 6]);
+        assert_eq!(next(&forms, &judgement, &review, &[2]).map(|next| (next.span, next.n)), Some((6, 1)));
+        let noted = Progress::new(&judgement, &review);
+        assert_eq!(noted, Progress { unsure: 3, ..progress });
+        let all = Review::of((0..9).map(|span| (span, Decision::Keep)).collect());
+        assert_eq!(any(&judgement, &all, 1), None);
     }
 
     #[test]
@@ -279,10 +288,11 @@ mod tests {
         // Of the first 20, the person keeps 6.
         let decision = |span: SpanId| if span < 6 { Decision::Keep } else { Decision::Remove };
         let by_hand: BTreeMap<SpanId, Decision> = (0..20).map(|span| (span, decision(span))).collect();
-        let sampled: Vec<SpanId> = (0..20).collect();
-        let few = Progress::new(&judgement, &by_hand, &sampled[..19]);
+        let mut review = Review { sampled: (0..19).collect(), ..Review::of(by_hand) };
+        let few = Progress::new(&judgement, &review);
         assert_eq!((few.sample.share(), (few.wrong_left * 1e4).round()), (None, 1e4));
-        let all = Progress::new(&judgement, &by_hand, &sampled);
+        review.sampled.push(19);
+        let all = Progress::new(&judgement, &review);
         assert!((all.wrong_left - 7.0).abs() < 1e-9, "{all:?}");
         // 14 of 20, as statistics packages give it.
         let interval = all.sample.share().unwrap().map(|share| (share * 1e4).round());

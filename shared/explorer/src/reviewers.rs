@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::review::Notes;
 use serde::{Deserialize, Serialize};
 use shared::corpus::decision::Decision;
 use shared::corpus::span::SpanId;
@@ -13,6 +14,9 @@ pub struct Reviewer {
     pub name: String,
     /// Their decisions, by span.
     pub decisions: BTreeMap<SpanId, Decision>,
+    /// Their notes, by span.
+    #[serde(default)]
+    pub notes: Notes,
 }
 
 /// The agreement of two people.
@@ -58,6 +62,23 @@ pub fn merged(reviewers: &[Reviewer]) -> BTreeMap<SpanId, Option<Decision>> {
     merged
 }
 
+/// The `own` notes, and after them those of others, with their names. What is in a note already is not added again.
+pub fn notes(own: &Notes, reviewers: &[Reviewer]) -> Notes {
+    let mut all = own.clone();
+    for Reviewer { name, notes, .. } in reviewers.iter().filter(|reviewer| reviewer.notes != *own) {
+        for (span, text) in notes.iter() {
+            let named = if text.is_empty() { format!("{name} is unsure") } else { format!("{name}: {text}") };
+            let so_far = all.get(span).unwrap_or_default();
+            if !so_far.contains(if text.is_empty() { &named } else { text }) {
+                let between = if so_far.is_empty() { "" } else { "; " };
+                let joined = format!("{so_far}{between}{named}");
+                all.set(span, Some(joined));
+            }
+        }
+    }
+    all
+}
+
 /// The spans that reviewers disagree about, in order.
 pub fn disputed(reviewers: &[Reviewer]) -> Vec<SpanId> {
     merged(reviewers).into_iter().filter(|(_, decision)| decision.is_none()).map(|(span, _)| span).collect()
@@ -100,7 +121,8 @@ mod tests {
     const LOC: Decision = Decision::Relabel(1);
 
     fn reviewer(name: &str, decisions: &[(SpanId, Decision)]) -> Reviewer {
-        Reviewer { name: name.to_owned(), decisions: decisions.iter().copied().collect() }
+        let decisions = decisions.iter().copied().collect();
+        Reviewer { name: name.to_owned(), decisions, notes: Notes::none() }
     }
 
     fn two() -> [Reviewer; 2] {
@@ -134,6 +156,21 @@ mod tests {
         assert!(alone[0].both == 0 && alone[0].kappa.is_nan());
         assert!(pairs(&[reviewer("ada", &[(1, KEEP)]), reviewer("bo", &[(1, KEEP)])])[0].kappa.is_nan());
         assert_eq!(pairs(&[&all[..], &all[..1]].concat()).len(), 3);
+    }
+
+    #[test]
+    fn notes_of_others_get_their_names() {
+        let of =
+            |notes: &[(SpanId, &str)]| notes.iter().map(|&(span, text)| (span, text.to_owned())).collect::<Notes>();
+        let noted = |name: &str, notes: &[(SpanId, &str)]| Reviewer { notes: of(notes), ..reviewer(name, &[]) };
+        let own = of(&[(1, "a river?"), (4, "both")]);
+        let all =
+            [noted("me", &[(1, "a river?"), (4, "both")]), noted("bo", &[(1, "no, a town"), (2, ""), (4, "old")])];
+        let merged = of(&[(1, "a river?; bo: no, a town"), (2, "bo is unsure"), (4, "both; bo: old")]);
+        assert_eq!(notes(&own, &all), merged);
+        // The same files once more, and a file that has the merged notes.
+        assert_eq!(notes(&merged, &all), merged);
+        assert_eq!(notes(&merged, &[noted("cy", &[(1, "a river?; bo: no, a town")])]), merged);
     }
 
     #[test]

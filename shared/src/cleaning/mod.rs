@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus::decision::{Decision, Side};
 use crate::corpus::labels::{LabelSet, O};
-use crate::corpus::span::{Span, SpanId};
+use crate::corpus::span::{Span, SpanId, by_span};
 use crate::corpus::{Corpus, Entity};
 use crate::detection::judge::Judge;
 use crate::detection::threshold::{Settings, Thresholds};
@@ -46,6 +46,13 @@ pub struct Decisions {
     /// If several people's decisions were merged: by name, the spans that the person decided about in this way.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reviewers: BTreeMap<String, Vec<Span>>,
+    /// Notes about spans, sorted by span. A note may be empty. A span with a note and without a decision by hand is one
+    /// that the person is unsure about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<(Span, String)>,
+    /// Suggestions that were chosen at random, sorted. The decisions about them say how often suggestions are right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sampled: Vec<Span>,
 }
 
 /// Reasons why a decisions file cannot be used.
@@ -86,7 +93,16 @@ pub enum DecisionsError {
 impl Decisions {
     /// Decisions by rules alone, without decisions by hand.
     pub fn new(dynamics: String, settings: Settings) -> Self {
-        Self { version: VERSION, dynamics, settings, overrides: Vec::new(), reviewer: None, reviewers: BTreeMap::new() }
+        Self {
+            version: VERSION,
+            dynamics,
+            settings,
+            overrides: Vec::new(),
+            reviewer: None,
+            reviewers: BTreeMap::new(),
+            notes: Vec::new(),
+            sampled: Vec::new(),
+        }
     }
 
     /// Reads `decisions.json` for the dynamics file with this digest.
@@ -118,14 +134,20 @@ impl Decisions {
     /// The decisions about all spans whose label changes, sorted by span.
     ///
     /// # Errors
-    /// When a decision by hand names a span or label that the dynamics do not have.
+    /// When a decision by hand or a note names a span or label that the dynamics do not have.
     pub fn resolve(&self, judge: &Judge, labels: &LabelSet) -> Result<BTreeMap<SpanId, Decision>, DecisionsError> {
-        let mut decided: BTreeMap<SpanId, Decision> =
-            judge.under(&self.settings).decided(&BTreeMap::new()).into_iter().collect();
+        let mut decided = by_span(judge.under(&self.settings).decided(&BTreeMap::new()));
         let ids = labels.ids();
-        for (span, by_hand) in &self.overrides {
-            let misfit = |reason: String| DecisionsError::NoSuchSpan { span: *span, reason };
-            let id = judge.index.id(*span).ok_or_else(|| misfit("it is not a candidate span".into()))?;
+        let id_of = |span: Span| {
+            let reason = "it is not a candidate span".to_owned();
+            judge.index.id(span).ok_or(DecisionsError::NoSuchSpan { span, reason })
+        };
+        for &span in self.notes.iter().map(|(span, _)| span).chain(&self.sampled) {
+            id_of(span)?;
+        }
+        for &(span, ref by_hand) in &self.overrides {
+            let misfit = |reason: String| DecisionsError::NoSuchSpan { span, reason };
+            let id = id_of(span)?;
             let decision = match by_hand {
                 Override::Keep => Decision::Keep,
                 Override::Remove => Decision::Remove,
@@ -307,15 +329,25 @@ mod tests {
         // A relabelled span is no longer unknown.
         let unknown = Corpus { unknown: vec![span(0, 0, 1), span(1, 0, 0)], ..dynamics.corpus.clone() };
         assert_eq!(clean(unknown, &judge, &decided).unknown, [span(1, 0, 0)]);
-        by_hand.overrides = vec![(span(0, 0, 5), Override::Keep)];
-        assert!(by_hand.resolve(&judge, &dynamics.corpus.labels).is_err());
+        for misfit in [
+            Decisions { overrides: vec![(span(0, 0, 5), Override::Keep)], ..decisions() },
+            Decisions { notes: vec![(span(0, 0, 5), String::new())], ..decisions() },
+            Decisions { sampled: vec![span(2, 0, 0)], ..decisions() },
+        ] {
+            let error = misfit.resolve(&judge, &dynamics.corpus.labels).unwrap_err().to_string();
+            assert!(error.ends_with("it is not a candidate span"), "{error}");
+        }
     }
 
     #[test]
     fn decisions_round_trip_and_belong_to_one_file() {
         let mut decisions = decisions();
         decisions.settings.negatives = Rule::Fixed(0.1);
-        decisions.overrides = vec![(Span { sentence: 1, start: 0, end: 0 }, Override::Relabel("X".into()))];
+        let span = Span { sentence: 1, start: 0, end: 0 };
+        decisions.overrides = vec![(span, Override::Relabel("X".into()))];
+        assert!(!decisions.to_json().contains("notes") && !decisions.to_json().contains("sampled"));
+        decisions.notes = vec![(span, "a river or a town?".to_owned())];
+        decisions.sampled = vec![span];
         let json = decisions.to_json();
         assert_eq!(Decisions::read(json.as_bytes(), "d").unwrap(), decisions);
         assert!(matches!(Decisions::read(json.as_bytes(), "e"), Err(DecisionsError::OtherDynamics { .. })));

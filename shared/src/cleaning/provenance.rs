@@ -1,6 +1,6 @@
 //! Writes the origin of every change of a cleaned corpus, to a file for any corpus format.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::cleaning::Decisions;
 use crate::corpus::Corpus;
 use crate::corpus::decision::{Decision, Side};
 use crate::corpus::labels::{LabelId, O};
-use crate::corpus::span::{Span, SpanId};
+use crate::corpus::span::{Span, SpanId, by_span};
 use crate::detection::judge::Judge;
 use crate::detection::threshold::{Settings, Thresholds};
 
@@ -62,7 +62,7 @@ fn repairs(judge: &Judge, decided: &BTreeMap<SpanId, Decision>) -> BTreeMap<Span
         let run = judge.index.id(judge.longer_run(part)?).filter(becomes_entity)?;
         Some([(part, run), (run, part)])
     });
-    pairs.flatten().collect()
+    by_span(pairs.flatten())
 }
 
 /// Writes the changes as JSON, one per line. Each has the span, its text, the old label (`was`), the new label
@@ -72,7 +72,8 @@ fn repairs(judge: &Judge, decided: &BTreeMap<SpanId, Decision>) -> BTreeMap<Span
 /// (`together_with`). `decided` must come from [`Decisions::resolve`].
 pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTreeMap<SpanId, Decision>) -> String {
     let judgement = judge.under(&decisions.settings);
-    let by_hand: BTreeSet<Span> = decisions.overrides.iter().map(|&(span, _)| span).collect();
+    let mut by_hand: Vec<SpanId> = decisions.overrides.iter().filter_map(|(span, _)| judge.index.id(*span)).collect();
+    by_hand.sort_unstable();
     let by_dictionary = judgement.contradicted();
     let head = Head {
         written_by: concat!("DynClean ", env!("CARGO_PKG_VERSION")),
@@ -98,7 +99,7 @@ pub fn json(corpus: &Corpus, judge: &Judge, decisions: &Decisions, decided: &BTr
                 Decision::Relabel(label) => Some(corpus.labels.name(label)),
             },
             by: match &by_hand {
-                spans if spans.contains(&span) => "hand",
+                spans if spans.binary_search(&id).is_ok() => "hand",
                 _ if by_dictionary.contains_key(&id) => "dictionary",
                 _ => "rule",
             },

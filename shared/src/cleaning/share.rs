@@ -1,7 +1,5 @@
 //! Decisions as part of a link's address.
 
-use std::collections::BTreeMap;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::cleaning::Decisions;
@@ -15,13 +13,13 @@ const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').
 pub const LINKED: usize = 200;
 
 /// These decisions as the part after `#` of the page's address, and whether all are in it: more than [`LINKED`] decisions
-/// by hand are left out. Names of people are left out, too.
+/// by hand are left out. Names of people, notes, and what was chosen at random are left out, too.
 pub fn fragment(decisions: &Decisions) -> (String, bool) {
     let is_complete = decisions.overrides.len() <= LINKED;
     let overrides = if is_complete { decisions.overrides.clone() } else { Vec::new() };
-    let nameless = Decisions { overrides, reviewer: None, reviewers: BTreeMap::new(), ..decisions.clone() };
+    let linked = Decisions { overrides, ..Decisions::new(decisions.dynamics.clone(), decisions.settings.clone()) };
     // Plain structures with string keys can always be serialised.
-    let json = serde_json::to_string(&nameless).unwrap_or_default();
+    let json = serde_json::to_string(&linked).unwrap_or_default();
     (format!("{KEY}{}", escape(&json)), is_complete)
 }
 
@@ -61,6 +59,13 @@ mod tests {
         );
         let json = decisions_of(&format!("#view=7&{address}&more=1")).unwrap();
         assert_eq!(Decisions::read(json.as_bytes(), "d1g35t").unwrap(), decisions);
+        let private = Decisions {
+            reviewer: Some("Ada".to_owned()),
+            notes: vec![(span, "ask Bo".to_owned())],
+            sampled: vec![span],
+            ..decisions.clone()
+        };
+        assert_eq!(fragment(&private).0, address);
         assert_eq!(part("#view=7%20&x=%FF", "view=").as_deref(), Some("7 "));
         assert_eq!(part("#view=7&x=%FF", "x=").as_deref(), Some("\u{fffd}"));
         assert_eq!(decisions_of(""), None);

@@ -3,6 +3,8 @@
 //! Every span of 1 to `max_width` tokens inside one sentence is a candidate. Candidates are numbered by sentence
 //! (in file order), then by start, then by end. The number is the `guid` in the files of the paper's code.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Default width of the widest candidate, in tokens (as in the paper).
@@ -163,6 +165,14 @@ fn spans_before(start: u32, n: u32, max_width: u32) -> u32 {
     // Computed in 64 bits, because the products can pass 2³² before the halving.
     let [full, rest, widest_after, width] = [full, start - full, n - full, max_width].map(u64::from);
     (full * width + rest * widest_after - rest * rest.saturating_sub(1) / 2) as u32
+}
+
+/// A map by span. If a span comes twice, its last value counts.
+// `collect` would compile another sort for every kind of iterator, 3 kB of the page each time.
+pub fn by_span<V>(pairs: impl IntoIterator<Item = (SpanId, V)>) -> BTreeMap<SpanId, V> {
+    let mut map = BTreeMap::new();
+    map.extend(pairs);
+    map
 }
 
 #[cfg(test)]

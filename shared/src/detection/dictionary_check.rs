@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::decision::Decision;
 use crate::corpus::forms::Forms;
 use crate::corpus::labels::{LabelId, O};
-use crate::corpus::span::{Span, SpanId, SpanIndex};
+use crate::corpus::span::{Span, SpanId, SpanIndex, by_span};
 use crate::corpus::{Corpus, Entity, TokenTable};
 use crate::recording::dictionary::Entry;
 
@@ -161,7 +161,7 @@ pub fn decisions(
         let span = index.id(entity.span)?;
         (*decision == Decision::Relabel(O) || !has_learned(span)).then_some((span, *decision))
     };
-    corpus.entities.iter().filter_map(of_entity).collect()
+    by_span(corpus.entities.iter().filter_map(of_entity))
 }
 
 /// Words of contradicted entries that are no entity in the annotated sentences. An unlabelled span with these

@@ -61,14 +61,23 @@ impl Drop for Running {
     }
 }
 
+/// How often a program is started that ends at once. A driver may find that another program has taken its port.
+const ATTEMPTS: usize = 3;
+
 /// Starts a program. Waits for a line on its standard output for which `find` returns a value.
 fn start<T>(command: &mut Command, find: impl Fn(&str) -> Option<T>) -> (Running, T) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let found = lines.by_ref().map_while(Result::ok).find_map(|line| find(&line));
-    // Later output is read as well. Otherwise the program would wait for a reader.
-    std::thread::spawn(move || lines.for_each(drop));
-    (Running(child), found.unwrap_or_else(|| panic!("{command:?} did not start")))
+    for _ in 0..ATTEMPTS {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let found = lines.by_ref().map_while(Result::ok).find_map(|line| find(&line));
+        let running = Running(child);
+        if let Some(found) = found {
+            // Later output is read as well. Otherwise the program would wait for a reader.
+            std::thread::spawn(move || lines.for_each(drop));
+            return (running, found);
+        }
+    }
+    panic!("{command:?} did not start")
 }
 
 /// The page in a browser.
@@ -258,8 +267,9 @@ impl Page {
     pub async fn click(&self, id: &str) {
         let start = Instant::now();
         while let Err(error) = self.find(id).await.click().await {
-            let has_moved = error.to_string().contains("click intercepted") && start.elapsed() < PATIENCE;
-            assert!(has_moved, "{id} cannot be clicked: {error}");
+            // An answer of the worker may have replaced the element by another one.
+            let has_moved = error.is_stale_element_reference() || error.to_string().contains("click intercepted");
+            assert!(has_moved && start.elapsed() < PATIENCE, "{id} cannot be clicked: {error}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -280,6 +290,11 @@ impl Page {
             assert!(start.elapsed() < PATIENCE, "{id} never {what}; it is {text:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Returns whether there is nothing to undo. Every decision is noted for undo at once, whenever it is counted.
+    pub async fn has_changed_nothing(&self) -> bool {
+        self.script("return document.querySelector('[data-testid=undo]').disabled").await == true
     }
 
     /// Waits until the page shows a file's figures.

@@ -84,12 +84,13 @@ fn panels_fold_away_and_the_page_remembers_it() {
         let over = page.overflow().await;
         assert!(over[0].as_i64() <= Some(0) && over[1].as_i64() <= Some(0), "{over}");
         page.reload().await;
-        page.find("listed").await;
+        page.until_open().await;
         for hidden in [".map", ".controls", ".detail"] {
             assert_eq!(size(&page, hidden).await, (0, 0), "{hidden}");
         }
         // A key does not open a menu that nobody sees.
         page.press(&[], 'j').await;
+        page.find("relabel").await;
         page.press(&[], 'r').await;
         page.until_script("return document.querySelector(':popover-open') === null", json!(true)).await;
         page.pick("panels", "usual").await;

@@ -25,7 +25,8 @@ fn the_decisions_of_two_people_are_merged_and_disputes_settled() {
     };
     use Override::{Keep, Remove};
     // To keep a label and to give it again are alike. 0 and 1 are alike, 2 is in dispute, 3 and 4 stand alone.
-    let ada = of(Some("Ada"), vec![(0, Remove), (1, Keep), (2, Keep), (3, Remove)]);
+    let mut ada = of(Some("Ada"), vec![(0, Remove), (1, Keep), (2, Keep), (3, Remove)]);
+    ada.notes = vec![(at(2), "a surname".to_owned())];
     let bo = of(None, vec![(0, Remove), (1, Override::Relabel(own)), (2, Remove), (4, Keep)]);
     let folder = tempfile::tempdir().unwrap();
     let files = [("from-ada.json", &ada), ("bo.json", &bo)].map(|(name, decisions)| {
@@ -61,6 +62,7 @@ fn the_decisions_of_two_people_are_merged_and_disputes_settled() {
         page.press(&[], 'j').await;
         page.until("sentence", "shows it", |text| text.contains(&disputed)).await;
         page.until("opinions", "names both", |text| text == "Ada: keep · bo: remove").await;
+        page.until("note", "is Ada's", |text| text == "You are unsure: Ada: a surname").await;
         page.press(&[], 'x').await;
         page.until("in-dispute", "counts none", |text| text == "0 in dispute").await;
         page.until("listed", "is empty", |text| text.starts_with("0 of ")).await;

@@ -79,6 +79,7 @@ fn the_page_opens_without_a_network_as_it_was_last_served() {
         page.stop_server();
         page.reload().await;
         assert_eq!(page.script("return document.title").await, "Newer DynClean");
+        page.find("welcome").await;
         page.drop_file(&made.dynamics()).await;
         page.until_open().await;
         assert!(!page.download("export-decisions", "decisions.json").await.is_empty());

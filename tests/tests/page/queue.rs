@@ -1,8 +1,7 @@
 //! The queue of undecided labels: those come first where one decision corrects most.
 
-use std::collections::BTreeMap;
-
 use explorer::queue::{Progress, next};
+use explorer::review::Review;
 use explorer::surface_forms::SurfaceForms;
 use shared::corpus::decision::Decision;
 use shared::detection::judge::Judge;
@@ -26,16 +25,16 @@ fn undecided_labels_come_in_the_order_that_saves_most_work() {
     let judgement = judge.under(&settings);
     let forms = SurfaceForms::new(&dynamics.corpus, &judge.index, &judge.assigned);
     // The first words, the second with the first decided, and the third with the second skipped.
-    let mut by_hand = BTreeMap::new();
-    let first = next(&forms, &judgement, &by_hand, &[]).unwrap();
+    let mut review = Review::default();
+    let first = next(&forms, &judgement, &review, &[]).unwrap();
     let label = judge.assigned[first.span as usize];
     let alike: Vec<u32> =
         (0..judge.index.len() as u32).filter(|&span| forms.form(span) == forms.form(first.span)).collect();
-    by_hand.extend(alike.iter().map(|&span| (span, Decision::Remove)));
-    let second = next(&forms, &judgement, &by_hand, &[]).unwrap();
-    let third = next(&forms, &judgement, &by_hand, &[second.span]).unwrap();
-    let before = Progress::new(&judgement, &BTreeMap::new(), &[]);
-    let after = Progress::new(&judgement, &by_hand, &[]);
+    review.by_hand.extend(alike.iter().map(|&span| (span, Decision::Remove)));
+    let second = next(&forms, &judgement, &review, &[]).unwrap();
+    let third = next(&forms, &judgement, &review, &[second.span]).unwrap();
+    let before = Progress::new(&judgement, &Review::default());
+    let after = Progress::new(&judgement, &review);
     assert!(first.n > 1 && before.reviewed == 0 && label != 0, "{first:?} {before:?}");
     let words = [first, second, third].map(|next| dynamics.corpus.tokens.surface(judge.index.span(next.span).unwrap()));
     with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
@@ -111,6 +110,94 @@ fn suggestions_are_checked_at_random_and_sentences_decided_as_they_stand() {
         page.press(&[CONTROL], 'z').await;
         page.click("settle").await;
         page.until("busy", "decides again", |text| text.starts_with("This sentence is right as it stands")).await;
+    });
+}
+
+#[test]
+fn what_a_person_is_unsure_about_waits_with_a_note() {
+    let Some(places) = Places::find("what_a_person_is_unsure_about_waits_with_a_note") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        page.press(&[], 'n').await;
+        page.until("next", "offers to skip", |text| text.starts_with("skip")).await;
+        let place = "return document.querySelector('.detail .legend').textContent";
+        let first = page.script(place).await;
+        // Esc leaves no note.
+        page.press(&[], 'q').await;
+        page.find("note-text").await;
+        page.type_into("note-text", "never mind").await;
+        page.press(&[], '\u{e00c}').await;
+        page.until_script("return document.querySelector('[data-testid=note-dialog]').open", false).await;
+        assert!(page.has_changed_nothing().await && page.text("note").await.is_empty());
+        // Letters in the note are no keys. After the note, the next label comes.
+        page.click("unsure").await;
+        page.type_into("note-text", "a river, or its town?\n").await;
+        page.until("progress", "counts it", |text| text.contains(" reviewed, 1 unsure, about ")).await;
+        page.until_script(&format!("{place} !== {first}"), true).await;
+        assert!(!page.text("counts-panel").await.contains("decided by hand"));
+        // The label is found again, as one with a note.
+        page.choose("list-which", "noted").await;
+        page.until("listed", "lists it", |text| text.starts_with("1 of ")).await;
+        page.until("row", "says so", |text| text.contains("unsure")).await;
+        page.click("row").await;
+        page.until("note", "is shown", |text| text == "You are unsure: a river, or its town?").await;
+        assert_eq!(page.script(place).await, first);
+        // Undo takes the note back, and redo leaves it again.
+        page.press(&[CONTROL], 'z').await;
+        page.until("listed", "lists nothing", |text| text.starts_with("0 ")).await;
+        page.press(&[CONTROL, SHIFT], 'Z').await;
+        page.until("listed", "lists it again", |text| text.starts_with("1 of ")).await;
+        // It is in the file, and is there after a reload.
+        let file = page.download("export-decisions", "decisions.json").await;
+        let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
+        assert_eq!(file["notes"][0][1], "a river, or its town?");
+        assert_eq!(file["overrides"], serde_json::json!([]));
+        page.reload().await;
+        page.until("progress", "counts it", |text| text.contains(", 1 unsure, ")).await;
+        page.until("row", "says so", |text| text.contains("unsure")).await;
+        // A decision settles it. The note stays until it is taken back.
+        page.click("row").await;
+        page.press(&[], 'x').await;
+        page.until("progress", "counts a decision", |text| text.starts_with("1 of ") && !text.contains("unsure")).await;
+        page.until("note", "is shown", |text| text == "Note: a river, or its town?").await;
+        page.press(&[], 'q').await;
+        page.click("note-drop").await;
+        page.until("listed", "lists nothing", |text| text.starts_with("0 ")).await;
+        page.until("note", "is gone", str::is_empty).await;
+    });
+}
+
+#[test]
+fn the_page_says_when_it_is_enough_and_remembers_what_was_checked() {
+    let Some(places) = Places::find("the_page_says_when_it_is_enough_and_remembers_what_was_checked") else { return };
+    let made = made(&places);
+    with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
+        page.until_open().await;
+        let progress = page.until("progress", "estimates", |text| text.contains("about ")).await;
+        let left = progress.split_once("about ").unwrap().1.split_once(' ').unwrap().0.replace(',', "");
+        let left: u32 = left.parse().unwrap();
+        assert!(left > 2 && page.text("is-enough").await.is_empty());
+        page.click("more-settings").await;
+        page.type_into("enough", &format!("{}\n", left + 1)).await;
+        page.until("is-enough", "says so", |text| text.starts_with("You can stop: about ")).await;
+        page.script("document.activeElement.blur()").await;
+        // What was checked at random still counts after a reload.
+        page.press(&[], 'c').await;
+        page.until("sentence", "shows one", |text| !text.is_empty()).await;
+        page.press(&[], 'x').await;
+        page.until("sample", "counts it", |text| text.starts_with("Checked at random: 1 of 1 right")).await;
+        page.until("kept", "is stored", |text| text == "saved").await;
+        page.reload().await;
+        page.until("sample", "counts it", |text| text.starts_with("Checked at random: 1 of 1 right")).await;
+        page.until("is-enough", "says so", |text| text.starts_with("You can stop: about ")).await;
+        page.find("enough").await.clear().await.unwrap();
+        page.script("document.activeElement.blur()").await;
+        page.until("is-enough", "says nothing", str::is_empty).await;
+        // The file says it, too.
+        let file = page.download("export-decisions", "decisions.json").await;
+        let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
+        assert!(file["sampled"].as_array().unwrap().contains(&file["overrides"][0][0]), "{file}");
     });
 }
 

@@ -9,6 +9,8 @@ use tests::generated::{Size, generate};
 use crate::browser::{Page, Places, with_page};
 use crate::made;
 
+const CONTROL: char = '\u{e009}';
+
 /// Returns the violations of WCAG 2.1 AA that axe-core finds.
 async fn violations(page: &Page, axe: &str) -> Vec<Value> {
     page.script(axe).await;
@@ -77,6 +79,42 @@ fn the_page_passes_axe_in_every_state() {
         page.find("view-open").await;
         check("the saved views open").await;
         page.click("views-close").await;
+        page.press(&[], 'q').await;
+        page.type_into("note-text", "why?").await;
+        check("a note being left").await;
+        page.click("note-leave").await;
+        page.choose("list-which", "noted").await;
+        page.until("row", "says so", |text| text.contains("unsure")).await;
+        page.click("row").await;
+        page.until("note", "is shown", |text| text == "You are unsure: why?").await;
+        page.type_into("enough", "9999999\t").await;
+        page.until("is-enough", "says so", |text| !text.is_empty()).await;
+        check("a note shown, enough reviewed").await;
+        page.click("bulk").await;
+        page.find("bulk-row").await;
+        check("one decision about many").await;
+        page.click("bulk-keep").await;
+        page.until("counts-panel", "has the decision", |text| text.contains("2 decided by hand")).await;
+
+        // Two people, and two files.
+        let folder = tempfile::tempdir().unwrap();
+        let json = page.download("export-decisions", "decisions.json").await;
+        let files = ["ada.json", "bo.json"].map(|name| folder.path().join(name));
+        files.iter().for_each(|file| std::fs::write(file, &json).unwrap());
+        page.press(&[CONTROL], 'z').await;
+        page.press(&[], 'x').await;
+        page.until("counts-panel", "has the decision", |text| text.contains("2 decided by hand")).await;
+        page.type_into("file-input", &files.map(|file| file.to_str().unwrap().to_owned()).join("\n")).await;
+        page.until("in-dispute", "counts one", |text| text == "1 in dispute").await;
+        page.click("in-dispute").await;
+        page.until("listed", "lists it", |text| text.starts_with("1 of ")).await;
+        page.click("row").await;
+        page.find("opinions").await;
+        check("decisions of three people merged, one in dispute").await;
+        page.type_into("compare-input", made.dynamics().to_str().unwrap()).await;
+        page.find("compared-with").await;
+        page.find("agreement-positives").await;
+        check("two files compared").await;
 
         // Everything can be reached in every size of window, from a phone to a very large screen.
         for (width, height) in [(390, 844), (1280, 720), (1920, 1080), (3840, 2160)] {

@@ -57,8 +57,7 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         let link = page.address().await;
         page.click("automatic").await;
         let own = page.until("removed-O", "changes", |text| text != removed).await;
-        // Waits until own work is stored.
-        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        page.until("kept", "is stored", |text| text == "saved").await;
         page.go(&link).await;
         page.until("banner", "offers own work", |text| text.contains("work of your own")).await;
         page.until("removed-O", "is the link's", |text| text == removed).await;
@@ -85,6 +84,8 @@ fn a_run_is_shown_as_it_was_decided() {
     let expected = crate::cleaned_by_trainer(&places.trainer, made, &["--negatives-threshold=0.25"]);
     with_page(&places, run.path(), "run/", move |page| async move {
         page.until_open().await;
+        let threshold = "return document.querySelector('[data-testid=threshold-negatives]').value";
+        page.until_script(threshold, "0.25").await;
         crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &expected, "as decided");
     });
 }
@@ -150,7 +151,7 @@ fn a_link_can_be_copied_by_hand_where_there_is_no_clipboard() {
             page.until("banner", "shows the link", |text| text.contains("Copy the link by hand")).await;
             // The next key changes the address, but not the link in the message.
             page.press(&[], 'j').await;
-            page.until_address("%22span%22:").await;
+            page.until_script("return /%22span%22:\\d/.test(location.hash)", true).await;
             link = page.value("link-field").await;
             page.click("dismiss").await;
             page.until("banner", "is empty", str::is_empty).await;

@@ -1,12 +1,11 @@
 //! Changes of settings and decisions, as steps that can be undone.
 
-use std::collections::BTreeMap;
-
 use explorer::filter::Filter;
 use explorer::history;
+use explorer::review::{Notes, Review, add};
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
-use shared::corpus::span::SpanId;
+use shared::corpus::span::{SpanId, by_span};
 use shared::detection::threshold::Settings;
 
 use super::{App, Kept};
@@ -16,31 +15,38 @@ use crate::{client, format};
 /// The filter, and the list that the table shows.
 pub type View = (Filter, List);
 pub(super) type Step = history::Step<View>;
-type Values = history::Values<View>;
+pub(super) type Values = history::Values<View>;
 
 impl App {
     /// Changes the settings.
     pub fn change(&self, change: impl FnOnce(&mut Settings)) {
         let mut settings = self.settings.get_untracked();
         change(&mut settings);
-        self.apply(Some(settings), Vec::new(), None);
+        self.apply(Values { settings: Some(settings), ..Values::default() }, None);
     }
 
-    /// Changes settings and decisions by hand, as one step that can be undone. `words` are the words that all
-    /// decisions are about, if there are such words. Returns how many decisions changed.
-    pub fn apply(
-        &self,
-        settings: Option<Settings>,
-        by_hand: Vec<(SpanId, Option<Decision>)>,
-        words: Option<String>,
-    ) -> usize {
+    /// Changes decisions by hand, as one step that can be undone. `words` are the words that all decisions are about, if
+    /// there are such words. Returns how many decisions changed.
+    pub fn decide_by_hand(&self, by_hand: Vec<(SpanId, Option<Decision>)>, words: Option<String>) -> usize {
+        self.apply(Values { by_hand, ..Values::default() }, words)
+    }
+
+    /// Changes the notes, as a step that can be undone.
+    pub fn note(&self, notes: Notes) {
+        self.apply(Values { notes: Some(notes), ..Values::default() }, None);
+    }
+
+    /// Changes settings, decisions by hand and notes, as one step that can be undone. Returns how many decisions changed.
+    pub(super) fn apply(&self, Values { settings, by_hand, notes, .. }: Values, words: Option<String>) -> usize {
         let now = self.settings.get_untracked();
         let settings = settings.filter(|settings| *settings != now).map(|settings| Box::new((now, settings)));
         let by_hand = self.by_hand.with_untracked(|before| {
             let steps = by_hand.into_iter().map(|(span, after)| (span, before.get(&span).copied(), after));
             steps.filter(|(_, before, after)| before != after).collect()
         });
-        let step = Step { settings, by_hand, words, view: None };
+        let before = self.notes.get_untracked();
+        let notes = notes.filter(|notes| *notes != before).map(|notes| Box::new((before, notes)));
+        let step = Step { settings, by_hand, notes, words, view: None };
         let n = step.by_hand.len();
         if step.is_empty() {
             return n;
@@ -52,14 +58,28 @@ impl App {
         n
     }
 
-    /// Replaces all settings and decisions by hand, as one step that can be undone.
-    pub fn replace(&self, settings: Settings, by_hand: Vec<(SpanId, Decision)>) {
-        let mut new: BTreeMap<SpanId, Option<Decision>> =
-            self.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect());
+    /// Replaces all settings, decisions by hand and notes, as one step that can be undone.
+    pub fn replace(&self, settings: Settings, Review { by_hand, notes, sampled }: Review) {
+        let mut new =
+            by_span(self.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect::<Vec<_>>()));
         new.extend(by_hand.into_iter().map(|(span, decision)| (span, Some(decision))));
+        // What was chosen at random stays so.
+        self.checked.update(|checked| add(checked, &sampled));
+        client::look(|look| look.sampled.extend(sampled));
+        let values =
+            Values { settings: Some(settings), by_hand: new.into_iter().collect(), notes: Some(notes), view: None };
         self.watch_metric(|| {
-            self.apply(Some(settings), new.into_iter().collect(), None);
+            self.apply(values, None);
         });
+    }
+
+    /// Returns what the person has decided and noted.
+    pub fn review(&self) -> Review {
+        Review {
+            by_hand: self.by_hand.get_untracked(),
+            notes: self.notes.get_untracked(),
+            sampled: self.checked.get_untracked(),
+        }
     }
 
     /// Undoes the last change. Returns whether there was one.
@@ -85,6 +105,9 @@ impl App {
         if step.view.is_some() {
             parts.push("filters".to_owned());
         }
+        if step.notes.is_some() {
+            parts.push("note".to_owned());
+        }
         if let [(span, _, first), others @ ..] = step.by_hand.as_slice() {
             let times = format::count(others.len() as u64 + 1);
             parts.extend(step.words.as_ref().map(|words| match others {
@@ -106,7 +129,7 @@ impl App {
         self.said.set(Some(format!("{how}: {}", parts.join(" "))));
     }
 
-    pub(super) fn enact(&self, (settings, by_hand, view): Values) {
+    pub(super) fn enact(&self, Values { settings, by_hand, notes, view }: Values) {
         if let Some((mut filter, list)) = view {
             // The other recording may have been closed in the meantime.
             let is_compared = self.compared.with_untracked(Option::is_some);
@@ -118,7 +141,7 @@ impl App {
                 self.list.set(list);
             }
         }
-        if settings.is_none() && by_hand.is_empty() {
+        if settings.is_none() && by_hand.is_empty() && notes.is_none() {
             return;
         }
         if let Some(settings) = &settings {
@@ -134,9 +157,15 @@ impl App {
                 }
             });
         }
+        if let Some(notes) = &notes {
+            self.notes.set(notes.clone());
+        }
         client::look(|look| {
             if settings.is_some() {
                 look.settings = settings;
+            }
+            if notes.is_some() {
+                look.notes = notes;
             }
             look.by_hand.extend(by_hand);
         });

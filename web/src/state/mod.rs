@@ -55,6 +55,8 @@ pub struct App {
     pub scroll_to: RwSignal<Option<usize>>,
     /// Whether the saved views are shown.
     pub saved_views: RwSignal<bool>,
+    /// Number of wrong labels that may be left when the person stops.
+    pub enough: RwSignal<Option<u32>>,
     /// The room of the panels.
     pub layout: RwSignal<Layout>,
     /// Whether single letters, digits and signs work as keys.
@@ -72,6 +74,9 @@ const LETTERS: &str = "dynclean-no-letters";
 
 /// Name of the entry in the browser's storage with the name of the person.
 const NAME: &str = "dynclean-name";
+
+/// Name of the entry in the browser's storage with the number of wrong labels that may be left.
+const ENOUGH: &str = "dynclean-enough";
 
 /// Whether settings and decisions are in the browser's database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -135,6 +140,7 @@ impl App {
             sight: RwSignal::new((0, 0)),
             scroll_to: RwSignal::new(None),
             saved_views: RwSignal::new(false),
+            enough: RwSignal::new(memory::recall(ENOUGH).and_then(|most| most.parse().ok())),
             layout: RwSignal::new(Layout::recall()),
             letters: RwSignal::new(memory::recall(LETTERS).is_none()),
             dark: theme::watch(),
@@ -152,6 +158,12 @@ impl App {
     pub fn set_letters(&self, are_keys: bool) {
         self.letters.set(are_keys);
         memory::remember(LETTERS, (!are_keys).then_some("yes"));
+    }
+
+    /// Sets how many wrong labels may be left when the person stops, and remembers it.
+    pub fn set_enough(&self, most: Option<u32>) {
+        self.enough.set(most);
+        memory::remember(ENOUGH, most.map(|most| most.to_string()).as_deref());
     }
 
     /// Shows a file that the worker has opened.

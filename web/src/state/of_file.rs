@@ -11,6 +11,7 @@ use explorer::listing::{Listing, Order};
 use explorer::matrix::Matrix;
 use explorer::plots::distribution::SideHistogram;
 use explorer::queue::{Next, Pace};
+use explorer::review::Notes;
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
 use shared::corpus::span::SpanId;
@@ -51,6 +52,14 @@ of_file! {
     pub settings: Settings = Settings::paper(),
     /// Decisions by hand.
     pub by_hand: BTreeMap<SpanId, Decision> = BTreeMap::new(),
+    /// Notes by span. A span with a note and without a decision is one that the person is unsure about.
+    pub notes: Notes = Notes::none(),
+    /// The span that a note is being written about.
+    pub noting: Option<SpanId> = None,
+    /// The note as it is written so far.
+    pub draft: String = String::new(),
+    /// Suggestions that were chosen at random so far.
+    pub checked: Vec<SpanId> = Vec::new(),
     /// Counts and quality.
     pub figures: Option<Figures> = None,
     /// Histograms of the metric: negatives, positives.

@@ -3,14 +3,19 @@
 use explorer::filter::Decided;
 use explorer::history::History;
 use explorer::queue::Next;
+use explorer::review::add;
 use explorer::reviewers::{self, Reviewer};
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
 use shared::corpus::span::SpanId;
 
+use super::changes::Values;
 use super::{App, Listed, NAME};
 use crate::protocol::{Alike, Bulk, BulkQuery};
 use crate::{client, format, memory};
+
+/// Said when no suggestion is left to decide about.
+const NOTHING_OPEN: &str = "Every suspicious label is reviewed.";
 
 /// A number that no one can foresee.
 fn seed() -> u64 {
@@ -21,7 +26,7 @@ impl App {
     /// Decides about a span by hand; `None` leaves it to the rules again. If the span is the next undecided one, or was
     /// chosen at random, goes on.
     pub fn decide(&self, span: SpanId, decision: Option<Decision>) {
-        self.apply(None, vec![(span, decision)], None);
+        self.decide_by_hand(vec![(span, decision)], None);
         self.note_pace(1);
         if decision.is_some() && self.is_next(span) {
             self.go_on();
@@ -30,9 +35,43 @@ impl App {
         }
     }
 
+    /// Asks for a note about the selected span.
+    pub fn ask_for_note(&self) {
+        let Some(span) = self.selected.get_untracked() else { return };
+        self.draft.set(self.notes.with_untracked(|notes| notes.get(span).unwrap_or_default().to_owned()));
+        self.noting.set(Some(span));
+    }
+
+    /// Leaves a note about the span that was asked about; `None` takes it back. A person who is unsure goes on to the next
+    /// label.
+    pub fn leave_note(&self, note: Option<String>) {
+        let Some(span) = self.noting.get_untracked() else { return };
+        self.noting.set(None);
+        let goes_on = note.is_some() && self.is_open(span);
+        let mut notes = self.notes.get_untracked();
+        notes.set(span, note);
+        self.note(notes);
+        if goes_on && self.is_next(span) {
+            self.go_on();
+        } else if goes_on && self.is_sampled(span) {
+            self.check_one();
+        } else if goes_on && !self.is_aside.get_untracked() {
+            self.step(1);
+        }
+    }
+
+    /// Returns whether there is neither a decision about a span nor a note.
+    fn is_open(&self, span: SpanId) -> bool {
+        !self.by_hand.with_untracked(|by_hand| by_hand.contains_key(&span))
+            && !self.notes.with_untracked(|notes| notes.get(span).is_some())
+    }
+
     /// Whether a dialog is open, so that keys do not act on the spans behind it.
     pub fn is_in_dialog(&self) -> bool {
-        self.help.get_untracked() || self.saved_views.get_untracked() || self.bulk.with_untracked(Option::is_some)
+        self.help.get_untracked()
+            || self.saved_views.get_untracked()
+            || self.bulk.with_untracked(Option::is_some)
+            || self.noting.with_untracked(Option::is_some)
     }
 
     /// Asks for all spans of the list, with ten of them as a sample. The answer opens a dialog.
@@ -45,7 +84,7 @@ impl App {
     pub fn decide_about_all(&self, decision: Option<Decision>) {
         let Some(Bulk { spans, .. }) = self.bulk.get_untracked() else { return };
         self.bulk.set(None);
-        let n = self.apply(None, spans.into_iter().map(|span| (span, decision)).collect(), None);
+        let n = self.decide_by_hand(spans.into_iter().map(|span| (span, decision)).collect(), None);
         self.said.set(Some(match n {
             0 => "Nothing changed.".to_owned(),
             n => format!("{} at once. Undo takes them back.", format::decisions(n)),
@@ -59,8 +98,7 @@ impl App {
 
     /// Shows the next undecided span. If it is shown already and still undecided, skips it.
     pub fn go_on(&self) {
-        let undecided = |next: &Next| self.by_hand.with_untracked(|by_hand| !by_hand.contains_key(&next.span));
-        let skipped = self.next.get_untracked().filter(undecided).map(|next| next.span);
+        let skipped = self.next.get_untracked().map(|next| next.span).filter(|&span| self.is_open(span));
         self.listed.set(Listed::Spans);
         client::next(skipped);
     }
@@ -73,8 +111,9 @@ impl App {
 
     /// Takes the worker's answer about a suggestion chosen at random.
     pub fn set_sampled(&self, sampled: Option<SpanId>) {
-        if sampled.is_none() {
-            self.said.set(Some("Every suspicious label is reviewed.".to_owned()));
+        match sampled {
+            Some(span) => self.checked.update(|checked| add(checked, &[span])),
+            None => self.said.set(Some(NOTHING_OPEN.to_owned())),
         }
         self.sampled.set(sampled);
         self.next.set(None);
@@ -95,7 +134,7 @@ impl App {
     /// Takes the worker's answer about a sentence.
     pub fn take_settled(&self, settled: Vec<(SpanId, Decision)>) {
         let by_hand = settled.into_iter().map(|(span, decision)| (span, Some(decision))).collect();
-        let n = self.apply(None, by_hand, None);
+        let n = self.decide_by_hand(by_hand, None);
         self.note_pace(n);
         self.said.set(Some(match n {
             0 => "All labels of this sentence were decided before.".to_owned(),
@@ -111,11 +150,7 @@ impl App {
     /// Takes the worker's answer about the next undecided span.
     pub fn set_next(&self, next: Option<Next>, has_skipped: bool) {
         if next.is_none() {
-            let told = if has_skipped {
-                "Only skipped labels are left: Next shows them again."
-            } else {
-                "Every suspicious label is reviewed."
-            };
+            let told = if has_skipped { "Only skipped labels are left: Next shows them again." } else { NOTHING_OPEN };
             self.said.set(Some(told.to_owned()));
         }
         self.next.set(next);
@@ -152,6 +187,7 @@ impl App {
             let is_settled = |span: &SpanId| settled.binary_search(span).is_ok() && by_hand.contains_key(span);
             merged.retain(|span, decision| decision.is_some() || !is_settled(span));
         });
+        let notes = self.notes.with_untracked(|own| reviewers::notes(own, &reviewers));
         let disputed = merged.values().filter(|decision| decision.is_none()).count();
         let n = format::count((merged.len() - disputed) as u64);
         let names: Vec<&str> = reviewers.iter().map(|reviewer| reviewer.name.as_str()).collect();
@@ -164,7 +200,7 @@ impl App {
             ),
         );
         self.history.update(History::end_gesture);
-        self.apply(None, merged.into_iter().collect(), None);
+        self.apply(Values { by_hand: merged.into_iter().collect(), notes: Some(notes), ..Values::default() }, None);
         self.history.update(History::end_gesture);
         self.set_reviewers(reviewers);
     }

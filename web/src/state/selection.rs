@@ -83,7 +83,7 @@ impl App {
         if let Some((span, decisions)) = moved {
             if !decisions.is_empty() {
                 self.layer.set(Layer::Cleaned as usize);
-                self.apply(None, decisions, None);
+                self.decide_by_hand(decisions, None);
             }
             self.select(span);
             self.is_aside.set(true);

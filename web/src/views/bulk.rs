@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use shared::corpus::decision::Decision;
 use shared::corpus::labels::LabelId;
 
-use super::dialog::modal;
+use super::dialog;
 use super::menu::{menu, of_labels};
 use crate::format;
 use crate::protocol::{Bulk, Row};
@@ -22,19 +22,19 @@ pub fn button(app: App) -> impl IntoView {
 
 /// The dialog: ten of the spans, and what can be decided.
 pub fn dialog(app: App) -> impl IntoView {
-    let dialog = modal(move || app.bulk.with(Option::is_some));
-    let close = move || app.bulk.set(None);
-    view! {
-        <dialog node_ref=dialog class="help" aria-labelledby="bulk-title" data-testid="bulk-dialog" on:close=move |_| close()>
-            <div class="heading">
-                <h2 id="bulk-title">
-                    {move || app.bulk.with(|bulk| bulk.as_ref().map(|bulk| format!("Decide about {} spans", format::count(bulk.total as u64))))}
-                </h2>
-                <button class="button small" data-testid="bulk-close" on:click=move |_| close()>"cancel"</button>
-            </div>
-            {move || app.bulk.get().map(|bulk| content(app, &bulk))}
-        </dialog>
-    }
+    let title = move || {
+        let n = app.bulk.with(|bulk| bulk.as_ref().map_or(0, |bulk| bulk.total as u64));
+        format!("Decide about {} spans", format::count(n))
+    };
+    dialog::dialog(
+        app,
+        "bulk",
+        title,
+        "cancel",
+        move || app.bulk.with(Option::is_some),
+        |app| app.bulk.set(None),
+        move || app.bulk.get().map(|bulk| content(app, &bulk)),
+    )
 }
 
 fn content(app: App, bulk: &Bulk) -> AnyView {

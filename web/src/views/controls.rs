@@ -46,6 +46,13 @@ pub fn controls(app: App) -> impl IntoView {
             {classes(app)}
             {window_of_epochs(app)}
             {action(app)}
+            <label class="row">
+                "stop at so many wrong labels left"
+                <input class="number" type="number" min="0" data-testid="enough" placeholder="none"
+                    title="The page says when your review has come so far"
+                    prop:value=move || app.enough.get().map_or(String::new(), |most| most.to_string())
+                    on:change=move |event| app.set_enough(event_target_value(&event).parse().ok()) />
+            </label>
         </details>
     }
 }

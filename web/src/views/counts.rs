@@ -186,7 +186,7 @@ pub fn quality(app: App) -> impl IntoView {
     };
     let table = move |[positives, negatives]: [Quality; 2]| {
         view! {
-            <table class="figures" data-testid="quality">
+            <table class="figures tight" data-testid="quality">
                 <thead>
                     <tr>
                         <th scope="col"></th>

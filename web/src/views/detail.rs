@@ -10,6 +10,7 @@ use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 
 use super::menu::{menu, of_labels};
+use super::note;
 use super::sentence::sentence;
 use crate::format;
 use crate::plots::sparkline;
@@ -52,7 +53,8 @@ fn queue(app: App) -> impl IntoView {
         <div class="queue">
             <p role="status" data-testid="progress">
                 {move || progress().map(|p| {
-                    let left = format!("{} of {} reviewed, about {} wrong labels left", count(p.reviewed), count(p.suggested), count(p.wrong_left.round() as usize));
+                    let unsure = if p.unsure > 0 { format!(", {} unsure", count(p.unsure)) } else { String::new() };
+                    let left = format!("{} of {} reviewed{unsure}, about {} wrong labels left", count(p.reviewed), count(p.suggested), count(p.wrong_left.round() as usize));
                     match app.pace.get().minutes(p.suggested - p.reviewed) {
                         Some(minutes) if p.reviewed < p.suggested => format!("{left}, {} minutes at your pace", count(minutes.ceil() as usize)),
                         _ => left,
@@ -69,6 +71,13 @@ fn queue(app: App) -> impl IntoView {
                 <p class="muted" data-testid="agreed">{format!("Your reviews agreed with {} of {} suggestions.", count(p.agreed), count(p.reviewed))}</p>
             })}
             <p class="muted" data-testid="like-it">{like_it}</p>
+            <p role="status" class="remark" data-testid="is-enough">
+                {move || {
+                    let (most, p) = (app.enough.get()?, progress()?);
+                    let is_enough = p.wrong_left <= f64::from(most);
+                    is_enough.then(|| format!("You can stop: about {} wrong labels are left. Save the cleaned corpus.", count(p.wrong_left.round() as usize)))
+                }}
+            </p>
         </div>
     }
 }
@@ -124,6 +133,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
                 "automatic".to_owned()
             }}
         </p>
+        {note::shown(app, row.id)}
         {buttons(app, detail.clone(), labels)}
         {because(&detail)} {opinions(&detail, &labels_again)}
         {same_form(app, detail.row.id, detail.same_form.clone(), &labels_again)}
@@ -185,6 +195,8 @@ fn buttons(app: App, detail: Detail, labels: Vec<String>) -> impl IntoView {
             {button("keep", "keep", "A", Some(Decision::Keep), row.by_hand && row.decision == Decision::Keep)}
             {button("remove", "remove", "X", Some(Decision::Remove), row.by_hand && row.decision == Decision::Remove)}
             {menu("relabel", "button", "Change the label to (R)", "change to …", of_labels(&labels), Signal::from(false), relabel)}
+            <button class="button" data-testid="unsure" aria-keyshortcuts="Q" title="Leave a note for later"
+                on:click=move |_| app.ask_for_note()>"unsure … " <kbd>"Q"</kbd></button>
             {row.by_hand.then(|| button("by-rule", "take back", "U", None, false))}
         </div>
     }

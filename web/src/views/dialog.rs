@@ -3,8 +3,20 @@
 use leptos::html::Dialog;
 use leptos::prelude::*;
 
-/// Returns the reference of a `<dialog>` that is open as long as `is_open` says so.
-pub fn modal(is_open: impl Fn() -> bool + 'static) -> NodeRef<Dialog> {
+use crate::state::App;
+
+/// Makes a dialog over the page, open as long as `is_open` says so. Esc closes it, and keys act on nothing behind it.
+/// `name` begins its test ids, and `closes` is the text of the button that closes it.
+// Generic, because views of any type (`AnyView`) would make the page larger.
+pub fn dialog(
+    app: App,
+    name: &'static str,
+    title: impl Fn() -> String + Send + 'static,
+    closes: &'static str,
+    is_open: impl Fn() -> bool + 'static,
+    close: fn(&App),
+    content: impl IntoView,
+) -> impl IntoView {
     let dialog = NodeRef::<Dialog>::new();
     Effect::new(move |_| {
         let Some(dialog) = dialog.get() else { return };
@@ -18,5 +30,14 @@ pub fn modal(is_open: impl Fn() -> bool + 'static) -> NodeRef<Dialog> {
             _ => {}
         }
     });
-    dialog
+    let heading = format!("{name}-title");
+    view! {
+        <dialog node_ref=dialog class="help" aria-labelledby=heading.clone() data-testid=format!("{name}-dialog") on:close=move |_| close(&app)>
+            <div class="heading">
+                <h2 id=heading.clone()>{title}</h2>
+                <button class="button small" data-testid=format!("{name}-close") on:click=move |_| close(&app)>{closes}</button>
+            </div>
+            {content}
+        </dialog>
+    }
 }

@@ -84,11 +84,12 @@ pub fn filters(app: App) -> impl IntoView {
 }
 
 /// Filters by decision: name, decision, and text of its chip.
-const DECIDED: [(&str, Decided, &str); 6] = [
+const DECIDED: [(&str, Decided, &str); 7] = [
     ("kept", Decided::Kept, "kept"),
     ("removed", Decided::Removed, "removed"),
     ("relabelled", Decided::Relabelled, "relabelled"),
     ("hand", Decided::ByHand, "decided by hand"),
+    ("noted", Decided::Noted, "with a note"),
     ("flips", Decided::Differently, "doubted by one file only"),
     ("disputed", Decided::Disputed, "in dispute"),
 ];
@@ -113,14 +114,14 @@ fn list_choice(app: App) -> impl IntoView {
         }
     };
     let option = |(name, _, text): (&'static str, Decided, &'static str)| view! { <option value=name>{text}</option> };
-    let [kept, removed, relabelled, by_hand, flips, disputed] = DECIDED;
+    let [kept, removed, relabelled, by_hand, noted, flips, disputed] = DECIDED;
     view! {
         <select aria-label="Spans listed, by decision" data-testid="list-which" prop:value=which on:change=set
             title="Likely wrong, or all: changes only this list. A decision: a filter for every view">
             {move || (app.listed.get() != Listed::Words).then(|| view! { <option value="judged">"likely wrong"</option> })}
             <option value="all">"all"</option>
             <optgroup label="in every view">
-                {[kept, removed, relabelled, by_hand].map(option)}
+                {[kept, removed, relabelled, by_hand, noted].map(option)}
                 {move || app.compared.with(Option::is_some).then(|| option(flips))}
                 {move || app.reviewing.with(|reviewing| !reviewing.reviewers.is_empty()).then(|| option(disputed))}
             </optgroup>

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::dialog::modal;
+use super::dialog;
 use super::guide;
 use crate::keys::KEYS;
 use crate::state::App;
@@ -31,7 +31,6 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 pub fn help(app: App) -> impl IntoView {
-    let dialog = modal(move || app.help.get());
     let row = |(term, meaning): &(&'static str, &'static str)| {
         view! { <tr><th scope="row">{*term}</th><td>{*meaning}</td></tr> }
     };
@@ -39,12 +38,7 @@ pub fn help(app: App) -> impl IntoView {
         view! { <tr><th scope="row"><kbd>{*keys}</kbd></th><td>{*meaning}</td></tr> }
     };
     let close = move || app.help.set(false);
-    view! {
-        <dialog node_ref=dialog class="help" aria-labelledby="help-title" data-testid="help-dialog" on:close=move |_| close()>
-            <div class="heading">
-                <h2 id="help-title">"How to use this page"</h2>
-                <button class="button small" data-testid="help-close" on:click=move |_| close()>"close"</button>
-            </div>
+    let content = view! {
             <p>
                 "Look at the labels that are likely wrong, decide about them, and save the cleaned corpus. Nothing leaves this \
                  machine. This browser keeps your work. "
@@ -85,6 +79,14 @@ pub fn help(app: App) -> impl IntoView {
             </p>
             <h3>"What the words mean"</h3>
             <table>{WORDS.iter().map(row).collect_view()}</table>
-        </dialog>
-    }
+    };
+    dialog::dialog(
+        app,
+        "help",
+        || "How to use this page".to_owned(),
+        "close",
+        move || app.help.get(),
+        |app| app.help.set(false),
+        content,
+    )
 }

@@ -75,8 +75,9 @@ pub fn histogram(app: App, side: Side) -> impl IntoView {
                 <p class="share" data-testid=format!("share-{name}") title="Spans that pass the filter, and all of this kind">
                     {move || {
                         let sum = |counts: &[u32]| counts.iter().map(|&n| u64::from(n)).sum::<u64>();
-                        let (all, passing) = data.with(|d| (sum(&d.real), sum(&d.passing)));
-                        let passing = if app.filter.with(|filter| filter.is_empty()) { all } else { passing };
+                        let (all, passing) = data.with(|d| (sum(&d.real), (!d.passing.is_empty()).then(|| sum(&d.passing))));
+                        // Until the worker has answered to the first filter, no number of passing spans is known.
+                        let passing = passing.filter(|_| app.filter.with(|filter| !filter.is_empty())).unwrap_or(all);
                         format!("{} of {}", format::count(passing), format::count(all))
                     }}
                 </p>

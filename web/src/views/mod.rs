@@ -18,6 +18,7 @@ mod layout;
 mod map;
 mod matrix;
 mod menu;
+mod note;
 mod picture;
 mod reasons;
 mod reviewers;
@@ -80,6 +81,7 @@ pub fn page(app: App) -> impl IntoView {
         {help::help(app)}
         {bulk::dialog(app)}
         {saved::dialog(app)}
+        {note::dialog(app)}
         {drop::overlay()}
     }
 }

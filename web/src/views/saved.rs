@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::dialog::modal;
+use super::dialog;
 use crate::state::App;
 use crate::{address, memory};
 
@@ -27,7 +27,6 @@ fn remember(app: App, views: &[(String, String)]) {
 
 /// The dialog: the saved views, and a field to save this one.
 pub fn dialog(app: App) -> impl IntoView {
-    let dialog = modal(move || app.saved_views.get());
     let close = move || app.saved_views.set(false);
     let views = RwSignal::new(Vec::new());
     let name = RwSignal::new(String::new());
@@ -67,12 +66,7 @@ pub fn dialog(app: App) -> impl IntoView {
             </li>
         }
     };
-    view! {
-        <dialog node_ref=dialog class="help" aria-labelledby="views-title" data-testid="views-dialog" on:close=move |_| close()>
-            <div class="heading">
-                <h2 id="views-title">"Saved views"</h2>
-                <button class="button small" data-testid="views-close" on:click=move |_| close()>"close"</button>
-            </div>
+    let content = view! {
             <p>"A view is what you look at: filters, list, map and span. Settings and decisions are not part of it."</p>
             <ul class="sample">{move || views.get().into_iter().map(row).collect_view()}</ul>
             <form on:submit=save>
@@ -83,6 +77,14 @@ pub fn dialog(app: App) -> impl IntoView {
                 </label> " "
                 <button class="button" data-testid="view-save">"Save"</button>
             </form>
-        </dialog>
-    }
+    };
+    dialog::dialog(
+        app,
+        "views",
+        || "Saved views".to_owned(),
+        "close",
+        move || app.saved_views.get(),
+        |app| app.saved_views.set(false),
+        content,
+    )
 }

@@ -104,7 +104,7 @@ fn spans(app: App) -> impl IntoView {
                 </div>
                 <div class="sizer" role="presentation" style:height=move || height_of(total())>
                     <div class="window" role="presentation" style:transform=move || shift_of(app.rows.with(|rows| rows.offset))>
-                        <For each=move || app.rows.with(numbered) key=|(number, row)| row_key(*number, row) let((number, row))>
+                        <For each=move || app.rows.with(numbered) key=move |(number, row)| row_key(app, *number, row) let((number, row))>
                             {row_view(app, number, row)}
                         </For>
                     </div>
@@ -167,14 +167,20 @@ fn numbered(rows: &crate::protocol::Rows) -> Vec<(usize, Row)> {
 }
 
 /// Returns everything that a row shows and that may change.
-fn row_key(number: usize, row: &Row) -> (usize, SpanId, Decision, Option<&'static str>, u32, Option<LabelId>) {
-    (number, row.id, row.decision, reason(row), row.value.to_bits(), row.predicted)
+fn row_key(
+    app: App,
+    number: usize,
+    row: &Row,
+) -> (usize, SpanId, Decision, Option<&'static str>, u32, Option<LabelId>) {
+    (number, row.id, row.decision, reason(app, row), row.value.to_bits(), row.predicted)
 }
 
 /// Returns what made the decision, if it was not a threshold.
-fn reason(row: &Row) -> Option<&'static str> {
+fn reason(app: App, row: &Row) -> Option<&'static str> {
+    let is_noted = app.notes.with_untracked(|notes| notes.get(row.id).is_some());
     match row {
-        Row { by_hand: true, .. } => Some("by hand"),
+        Row { by_hand: true, .. } => Some(if is_noted { "by hand, noted" } else { "by hand" }),
+        _ if is_noted => Some("unsure"),
         Row { contradicted: true, .. } => Some("by dev data"),
         _ => None,
     }
@@ -192,7 +198,7 @@ fn row_view(app: App, number: usize, row: Row) -> impl IntoView {
             class:selected=is_selected aria-selected=move || is_selected().to_string() on:click=move |_| app.select(id)>
             <span role="gridcell" class=format::decision_class(row.decision)>
                 {format::decision(row.decision, &labels)}
-                {reason(&row).map(|reason| view! { <small>{reason}</small> })}
+                {reason(app, &row).map(|reason| view! { <small>{reason}</small> })}
             </span>
             <span role="gridcell" class="text">
                 <span class="before"><bdi>{row.text.before}</bdi></span>

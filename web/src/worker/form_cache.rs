@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use explorer::filter::{Filter, Selection};
 use explorer::queue::{self, Next};
+use explorer::review::Review;
 use explorer::surface_forms::{FormList, Learned, SurfaceForms};
 use shared::corpus::decision::Decision;
 use shared::corpus::span::SpanId;
@@ -38,14 +39,9 @@ impl FormCache {
         self.passing = self.passing.take().filter(|(filter, _)| filter.decided.is_none());
     }
 
-    /// Returns the next undecided spans, without the `skipped` ones and those like them.
-    pub fn next(
-        &self,
-        judgement: &Judgement,
-        by_hand: &BTreeMap<SpanId, Decision>,
-        skipped: &[SpanId],
-    ) -> Option<Next> {
-        queue::next(&self.forms, judgement, by_hand, skipped)
+    /// Returns the next open spans, without the `skipped` ones and those like them.
+    pub fn next(&self, judgement: &Judgement, review: &Review, skipped: &[SpanId]) -> Option<Next> {
+        queue::next(&self.forms, judgement, review, skipped)
     }
 
     /// Returns the rows of a query. `select` returns the spans that pass a filter. If the filter names a form,

@@ -60,7 +60,7 @@ async fn answer(request: Request, attachment: JsValue) {
             Err(reason) => post(&Reply::Refused(reason), None),
         },
         Request::Take(json) => match with_session(|session| session.read_decisions(json.as_bytes())) {
-            Ok((settings, by_hand)) => post(&Reply::Decided(Box::new(settings), by_hand), None),
+            Ok((settings, review)) => post(&Reply::Decided(Box::new(settings), Box::new(review)), None),
             Err(reason) => post(&Reply::Refused(reason), None),
         },
         Request::Merge(names) => match merge(names, attachment).await {
@@ -175,10 +175,10 @@ async fn open(place: Place, attachment: JsValue) -> Result<Reply, String> {
     // A dynamics file begins with its signature, a `decisions.json` with a brace.
     if source.first(JSON_BEGINS).await?.trim_ascii_start().starts_with(b"{") {
         let bytes = source.first(JSON_ENDS).await?;
-        let (settings, by_hand) = with_session(|session| session.read_decisions(&bytes)).map_err(|e| {
+        let (settings, review) = with_session(|session| session.read_decisions(&bytes)).map_err(|e| {
             if e == NOTHING_OPEN { "open the dynamics file that it is about first".to_owned() } else { e }
         })?;
-        return Ok(Reply::Decided(Box::new(settings), by_hand));
+        return Ok(Reply::Decided(Box::new(settings), Box::new(review)));
     }
     let unjudged = Unjudged::open(name, source).await?;
     let opened = unjudged.opened();

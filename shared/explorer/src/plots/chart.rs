@@ -136,7 +136,7 @@ impl Chart {
 /// At most `most` round numbers in a range, evenly spaced.
 fn ticks((low, high): (f64, f64), most: usize) -> impl Iterator<Item = f64> {
     let rough = (high - low).max(1e-9) / most.max(1) as f64;
-    let power = 10f64.powf(rough.log10().floor());
+    let power = 10f64.powi(rough.log10().floor() as i32);
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&step| step >= rough);
     let step = step.unwrap_or(rough);
     // Room for the rounding of the numbers.

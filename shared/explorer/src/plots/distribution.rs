@@ -34,7 +34,7 @@ pub fn draw(size: Size, data: &SideHistogram, log_counts: bool, ground: Ground) 
     let (mut chart, ink) = (Chart::new(size, (low, high), (bottom, top)), Ink::new(ground));
     let count_label = |y: f64| match log_counts {
         false => short(y),
-        true if y.fract() == 0.0 && y >= 0.0 => short(10f64.powf(y)),
+        true if y.fract() == 0.0 && y >= 0.0 => short(10f64.powi(y as i32)),
         true => String::new(),
     };
     let label = |x: f64| format::signed(x as f32, usize::from(high - low < 6.0));

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::corpus::labels::{LabelId, O};
 use crate::corpus::layout::Layout;
-use crate::corpus::span::SpanId;
+use crate::corpus::span::{SpanId, by_span};
 use crate::recording::dynamics::Dynamics;
 
 /// The content of a file without the logits of its main run.
@@ -309,8 +309,7 @@ impl Parts {
     fn positives(&self) -> Positives {
         let (Some(index), Some((entities, _))) = (&self.index, &self.distant) else { return Positives::default() };
         // As in dense labels: if two entities are at the same place, the last one counts.
-        let labels: std::collections::BTreeMap<SpanId, LabelId> =
-            entities.iter().filter_map(|entity| Some((index.id(entity.span)?, entity.label))).collect();
+        let labels = by_span(entities.iter().filter_map(|entity| Some((index.id(entity.span)?, entity.label))));
         let (ids, labels) = labels.into_iter().filter(|&(_, label)| label != O).unzip();
         Positives { ids, labels }
     }

@@ -22,7 +22,7 @@ impl Session {
                 corpus,
                 self.recording.dynamics.gold.as_deref(),
                 &judgement,
-                &self.by_hand,
+                &self.review.by_hand,
                 span.sentence,
             ),
             number: span.sentence,
@@ -34,7 +34,7 @@ impl Session {
             probabilities: probabilities(metrics, at),
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
-            same_form: SameForm::new(corpus, &judgement, &self.by_hand, id)?,
+            same_form: SameForm::new(corpus, &judgement, &self.review.by_hand, id)?,
             opinions: reviewers::opinions(&self.reviewing.reviewers, id),
             other_aum: self.other_aum().get(at).copied(),
         })

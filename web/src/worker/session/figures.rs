@@ -31,7 +31,7 @@ impl Session {
     }
 
     pub(super) fn figures(&self) -> Figures {
-        let figures = self.tally.at(&self.judge, &self.settings, &self.by_hand, self.gold.as_deref());
+        let figures = self.tally.at(&self.judge, &self.settings, &self.review.by_hand, self.gold.as_deref());
         let quality =
             |d: shared::evaluation::quality::Detection| Quality { prf: d.prf, average_precision: d.average_precision };
         let judgement = self.judge.under(&self.settings);
@@ -42,8 +42,8 @@ impl Session {
             estimate: figures.estimate,
             reasons: reasons::count(&judgement),
             sources: self.sources.at(&judgement),
-            by_hand: self.by_hand.len(),
-            progress: Progress::new(&judgement, &self.by_hand, &self.sampled),
+            by_hand: self.review.by_hand.len(),
+            progress: Progress::new(&judgement, &self.review),
         }
     }
 

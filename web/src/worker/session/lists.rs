@@ -48,14 +48,15 @@ impl Session {
     pub(super) fn form_rows(&mut self, query: FormQuery) -> FormRows {
         let mut forms = self.take_forms();
         let (corpus, judgement) = (&self.recording.dynamics.corpus, self.judge.under(&self.settings));
-        let rows = forms.rows(query, corpus, &judgement, &self.by_hand, &self.filter, |filter| self.select(filter));
+        let rows =
+            forms.rows(query, corpus, &judgement, &self.review.by_hand, &self.filter, |filter| self.select(filter));
         self.forms = Some(forms);
         rows
     }
 
     pub(super) fn groups(&self, by: GroupBy) -> Groups {
         let (corpus, judgement) = (&self.recording.dynamics.corpus, self.judge.under(&self.settings));
-        let (total, groups) = groups(&judgement, corpus, &self.by_hand, self.selection.as_ref(), by);
+        let (total, groups) = groups(&judgement, corpus, &self.review.by_hand, self.selection.as_ref(), by);
         let rows = groups.into_iter().filter_map(|group| {
             let first = self.judge.index.span(group.first)?;
             Some((group, self.in_context(first, CONTEXT)))
@@ -66,7 +67,7 @@ impl Session {
     /// Returns the next undecided spans.
     pub(super) fn next(&mut self, skipped: &[SpanId]) -> Option<Next> {
         let forms = self.take_forms();
-        let next = forms.next(&self.judge.under(&self.settings), &self.by_hand, skipped);
+        let next = forms.next(&self.judge.under(&self.settings), &self.review, skipped);
         self.forms = Some(forms);
         next
     }
@@ -122,7 +123,7 @@ impl Session {
                 (page.total, page.spans)
             }
             List::ByHand => {
-                let spans = by_key(self.by_hand.keys().map(|&span| (ascending(self.judge.value(span)), span)));
+                let spans = by_key(self.review.by_hand.keys().map(|&span| (ascending(self.judge.value(span)), span)));
                 few(&mut spans.into_iter())
             }
             List::Flips => few(&mut self.flips.iter().copied()),
@@ -139,7 +140,7 @@ impl Session {
         let span = self.judge.index.span(id)?;
         let at = id as usize;
         let distant = *self.judge.assigned.get(at)?;
-        let by_hand = self.by_hand.get(&id).copied();
+        let by_hand = self.review.by_hand.get(&id).copied();
         Some(Row {
             id,
             text: self.in_context(span, context),

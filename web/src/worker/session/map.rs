@@ -35,7 +35,7 @@ impl Session {
             distant: *self.judge.assigned.get(index)?,
             predicted: self.judge.predicted(id),
             aum: *self.judge.metrics.aum.get(index)?,
-            decision: self.by_hand.get(&id).copied().unwrap_or_else(|| judgement.decide(id)),
+            decision: self.review.by_hand.get(&id).copied().unwrap_or_else(|| judgement.decide(id)),
         })
     }
 
@@ -108,7 +108,7 @@ impl Session {
                     Decision::Relabel(_) => relabelled.push(span),
                 };
                 let judgement = self.judge.under(&self.settings);
-                judgement.decided(&self.by_hand).into_iter().for_each(|(span, decision)| sort(span, decision));
+                judgement.decided(&self.review.by_hand).into_iter().for_each(|(span, decision)| sort(span, decision));
                 let groups = [
                     (cloud.count(points, removed), ground.removed()),
                     (cloud.count(points, relabelled), ground.relabelled()),

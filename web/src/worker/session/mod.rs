@@ -8,16 +8,14 @@ mod review;
 mod saving;
 mod unjudged;
 
-use std::collections::BTreeMap;
-
 use explorer::compare::Other;
 use explorer::filter::{Facts, Filter, Selection};
 use explorer::groups::GroupBy;
 use explorer::queue::{any, as_it_stands};
+use explorer::review::{Review, add};
 use explorer::reviewers;
 use explorer::sources::Sources;
 use explorer::tally::Tally;
-use shared::corpus::decision::Decision;
 use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
 use shared::detection::judge::Judge;
@@ -43,7 +41,7 @@ pub struct Session {
     tally: Tally,
     sources: Sources,
     settings: Settings,
-    by_hand: BTreeMap<SpanId, Decision>,
+    review: Review,
     rows: Option<RowQuery>,
     /// The list in the order that was asked for last, unless that is the usual one.
     sorted: Option<Sorted>,
@@ -62,8 +60,6 @@ pub struct Session {
     reviewing: Reviewing,
     /// Spans that the merged reviewers disagree about.
     disputed: Vec<SpanId>,
-    /// Suggestions that were chosen at random.
-    sampled: Vec<SpanId>,
     other: Option<Other>,
     /// Whether the page still needs the agreement.
     other_is_new: bool,
@@ -89,7 +85,7 @@ impl Session {
     /// Changes the view. Returns everything that changed, and the pixels of the data map if it changed.
     pub async fn look(&mut self, look: Look) -> Result<(Seen, Option<Vec<u8>>), String> {
         let mut seen = Seen::default();
-        let decides = look.settings.is_some() || !look.by_hand.is_empty();
+        let decides = look.settings.is_some() || !look.by_hand.is_empty() || look.notes.is_some();
         let are_lists_new = look.settings.is_some();
         let mut moved = false;
         if let Some(settings) = look.settings {
@@ -101,10 +97,12 @@ impl Session {
         }
         for (span, decision) in look.by_hand {
             match decision {
-                Some(decision) => self.by_hand.insert(span, decision),
-                None => self.by_hand.remove(&span),
+                Some(decision) => self.review.by_hand.insert(span, decision),
+                None => self.review.by_hand.remove(&span),
             };
         }
+        self.review.notes = look.notes.unwrap_or_else(|| std::mem::take(&mut self.review.notes));
+        add(&mut self.review.sampled, &look.sampled);
         let is_reviewed = look.reviewing.is_some();
         if let Some(reviewing) = look.reviewing {
             self.disputed = reviewers::disputed(&reviewing.reviewers);
@@ -118,8 +116,8 @@ impl Session {
             && (decides || moved || std::mem::take(&mut self.other_is_new))
         {
             let judgement = self.judge.under(&self.settings);
-            self.flips = other.flips(&judgement, &self.by_hand);
-            seen.agreement = Some(other.agreement(&judgement, &self.by_hand));
+            self.flips = other.flips(&judgement, &self.review.by_hand);
+            seen.agreement = Some(other.agreement(&judgement, &self.review.by_hand));
         }
         let is_decided_anew = decides || look.forget_other || seen.agreement.is_some();
         if is_decided_anew {
@@ -175,14 +173,14 @@ impl Session {
             detail = next.map(|next| next.span).or(detail);
         }
         if let Some(seed) = look.sample {
-            let found = any(&self.judge.under(&self.settings), &self.by_hand, seed);
-            self.sampled.extend(found.filter(|span| !self.sampled.contains(span)));
+            let found = any(&self.judge.under(&self.settings), &self.review, seed);
+            add(&mut self.review.sampled, found.as_slice());
             seen.sampled = Some(found);
             detail = found.or(detail);
         }
         seen.settled = look.settle.and_then(|span| self.judge.index.span(span)).map(|span| {
             let judgement = self.judge.under(&self.settings);
-            as_it_stands(&judgement, &self.by_hand, span.sentence)
+            as_it_stands(&judgement, &self.review.by_hand, span.sentence)
         });
         if let Some(at) = look.pick {
             let found = self.at_pixel(at);
@@ -219,7 +217,8 @@ impl Session {
     fn select(&self, filter: &Filter) -> Option<Selection> {
         let facts = Facts {
             judgement: &self.judge.under(&self.settings),
-            by_hand: &self.by_hand,
+            by_hand: &self.review.by_hand,
+            notes: &self.review.notes,
             differing: &self.flips,
             disputed: &self.disputed,
             other_aum: self.other_aum(),

@@ -1,9 +1,8 @@
 //! A file that has been read but not judged.
 
-use std::collections::BTreeMap;
-
 use explorer::density::Points;
 use explorer::filter::Filter;
+use explorer::review::Review;
 use explorer::sources::Sources;
 use explorer::tally::Tally;
 use shared::corpus::labels::LabelId;
@@ -93,7 +92,7 @@ impl Unjudged {
             tally,
             sources,
             settings,
-            by_hand: BTreeMap::new(),
+            review: Review::default(),
             rows: None,
             sorted: None,
             detail: None,
@@ -106,7 +105,6 @@ impl Unjudged {
             grouped: None,
             reviewing: Reviewing::default(),
             disputed: Vec::new(),
-            sampled: Vec::new(),
             other: None,
             other_is_new: false,
             flips: Vec::new(),
