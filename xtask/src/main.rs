@@ -11,6 +11,7 @@
 //! | `demo.rs` | runs `trainer demo` with a page built from here |
 //! | `screenshots.rs` | makes the pictures of the docs |
 //! | `test.rs` | runs all checks and tests, as CI does |
+//! | `lints.rs` | has clippy look at our packages, as the first part of a build |
 //! | `bench.rs` | runs benchmarks of this project and of its peers |
 //! | `gpu_bundle.rs` | builds a trainer for NVIDIA GPUs, on a machine without CUDA |
 //! | `fuzz.rs` | runs the fuzz targets for a long time |
@@ -26,6 +27,7 @@ mod fuzz;
 mod gpu_bundle;
 mod layout;
 mod licences;
+mod lints;
 mod page;
 mod process;
 mod screenshots;
@@ -75,8 +77,8 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
+    match lints::as_compiler().unwrap_or_else(|| run(Cli::parse().task).map(|()| ExitCode::SUCCESS)) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("\nerror: {error}");
             for cause in error.chain().skip(1) {

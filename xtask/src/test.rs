@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     book,
     layout::Layout,
-    page,
+    lints, page,
     process::{cargo, inherited},
     setup::{
         self, axe,
@@ -25,7 +25,7 @@ const DATA: &str = "../shared/data";
 
 /// The page builds only for wasm. All other packages are built together.
 const NATIVE: [&str; 3] = ["--workspace", "--exclude", "web"];
-/// Uses the profile of the page, so that macros, the slowest part, are compiled only once.
+/// In the profile of the page, so that its dependencies are compiled only once.
 const WEB: [&str; 6] = ["--package", "web", "--target", wasm_std::TARGET, "--profile", "web"];
 
 #[derive(clap::Args)]
@@ -76,16 +76,12 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
                 .context("`cargo fmt --all` mends this")?;
             Ok(((), "ok".to_owned()))
         })?;
-        let mut clippy = cargo();
-        // Uses the release profile like the tests, so that build scripts and macros are compiled only once.
-        clippy.args(["clippy", "--release", "--all-targets"]).args(NATIVE);
-        check(layout, steps, "lints", clippy.args(["--", "-D", "warnings"]))?;
+        // In the profile of the tests, so that the dependencies are compiled only once.
+        check(layout, steps, "lints", lints::build()?.args(["--release", "--all-targets"]).args(NATIVE))?;
     }
     wasm_std::ensure(layout, steps)?;
     if style {
-        let mut clippy = cargo();
-        clippy.arg("clippy").args(WEB);
-        check(layout, steps, "lints of the page", clippy.args(["--", "-D", "warnings"]))?;
+        check(layout, steps, "lints of the page", lints::build()?.args(WEB))?;
     }
     setup::page_tools(layout, steps)?;
     let browser = browser::ensure(steps)?;
