@@ -76,12 +76,17 @@ impl Work {
         self.settings == *automatic && self.by_hand.is_empty() && self.notes.is_empty() && self.reviewers.is_empty()
     }
 
-    /// Describes the work: "settings and 12 decisions by hand, last changed 03/05/2026, 14:05:00".
+    /// Describes the work: "settings and 12 decisions by hand, 2 notes, last changed 03/05/2026, 14:05:00".
     fn described(&self) -> String {
         let date = js_sys::Date::new(&JsValue::from_f64(self.saved_at));
         let when = String::from(date.to_locale_string("en-GB", &JsValue::UNDEFINED));
         let decisions = format::decisions(self.by_hand.len());
-        format!("settings and {decisions} by hand, last changed {when}")
+        let notes = match self.notes.iter().count() {
+            0 => String::new(),
+            1 => ", 1 note".to_owned(),
+            n => format!(", {} notes", format::count(n as u64)),
+        };
+        format!("settings and {decisions} by hand{notes}, last changed {when}")
     }
 }
 

@@ -470,6 +470,12 @@ impl Page {
         self.downloaded(name).await
     }
 
+    /// Saves the cleaned corpus in the format that it came in, under this name, and returns its bytes.
+    pub async fn cleaned_corpus(&self, name: &str) -> Vec<u8> {
+        self.pick("export-corpus", "same").await;
+        self.downloaded(name).await
+    }
+
     /// Returns the bytes of a download that has been started.
     pub async fn downloaded(&self, name: &str) -> Vec<u8> {
         let file = self.downloads.path().join(name);

@@ -49,7 +49,7 @@ fn what_dev_contradicts_is_corrected_until_the_switch_is_off() {
         shows(&with).await;
         page.click("dictionary-check").await;
         shows(&without).await;
-        let of_page = page.download("export-corpus", crate::CLEANED).await;
+        let of_page = page.cleaned_corpus(crate::CLEANED).await;
         let of_trainer = crate::cleaned_by_trainer(&binary, made, &["--metric", "aum", "--dev-for", "epoch"]);
         crate::assert_same(&of_page, &of_trainer, "without the check");
         page.click("undo").await;

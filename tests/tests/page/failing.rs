@@ -46,13 +46,13 @@ fn a_mistake_in_the_worker_is_told_and_the_page_goes_on() {
         reach_worker(&page).await;
         remove_first(&page).await;
         page.type_into("slider-negatives", "\u{e00e}").await;
-        let corpus = page.download("export-corpus", crate::CLEANED).await;
+        let corpus = page.cleaned_corpus(crate::CLEANED).await;
 
         fail_in_worker(&page).await;
         let told = page.until("banner", "tells of it", |text| text.contains(AGAIN)).await;
         assert!(told.contains("capacity overflow"), "{told}");
         // The decision and the threshold apply in the new worker, and the page goes on.
-        crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &corpus, "in the new worker");
+        crate::assert_same(&page.cleaned_corpus(crate::CLEANED).await, &corpus, "in the new worker");
         page.until("row", "is there again, decided by hand", |text| text.contains("by hand")).await;
         page.press(&[], 'j').await;
         let first = page.until("sentence", "shows the first span", |text| !text.is_empty()).await;

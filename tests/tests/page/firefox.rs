@@ -24,7 +24,7 @@ fn firefox_opens_a_file_and_saves_what_is_decided() {
         let folder = tempfile::tempdir().unwrap();
         let decisions = folder.path().join("decisions.json");
         std::fs::write(&decisions, page.download("export-decisions", "decisions.json").await).unwrap();
-        let of_page = page.download("export-corpus", crate::CLEANED).await;
+        let of_page = page.cleaned_corpus(crate::CLEANED).await;
         let options = ["--decisions", decisions.to_str().unwrap()];
         crate::assert_same(&of_page, &crate::cleaned_by_trainer(&trainer, made, &options), "in Firefox");
 

@@ -109,17 +109,17 @@ fn another_window_is_what_the_trainer_makes_of_it() {
         page.find("welcome").await;
         page.drop_file(&made.dynamics()).await;
         page.until_open().await;
-        let automatic = page.download("export-corpus", CLEANED).await;
+        let automatic = page.cleaned_corpus(CLEANED).await;
         page.click("more-settings").await;
         page.type_into("window-last", "\u{e015}").await;
-        let moved = page.download("export-corpus", CLEANED).await;
+        let moved = page.cleaned_corpus(CLEANED).await;
         assert_ne!(moved, automatic, "fewer epochs, other decisions");
         let window = format!("{}-{}", page.value("window-first").await, page.value("window-last").await);
         let expected = cleaned_by_trainer(&binary, made, &["--window", &window]);
         assert_same(&moved, &expected, "over another window");
         // Back at the automatic window, the corpus is the same as before.
         page.click("automatic").await;
-        assert_same(&page.download("export-corpus", CLEANED).await, &automatic, "back at the automatic window");
+        assert_same(&page.cleaned_corpus(CLEANED).await, &automatic, "back at the automatic window");
     });
 }
 
@@ -133,14 +133,14 @@ fn the_exported_corpus_is_what_the_trainer_writes() {
         assert_eq!(page.overflow().await, serde_json::json!([0, 0]), "the page fits 1280 × 720");
 
         // It starts at the automatic thresholds.
-        let automatic = page.download("export-corpus", CLEANED).await;
+        let automatic = page.cleaned_corpus(CLEANED).await;
         assert_same(&automatic, &cleaned_by_trainer(&binary, made, &[]), "at the automatic thresholds");
 
         // One threshold is moved by keyboard, the other by dragging its line. The export does not wait, but it
         // must contain both changes.
         page.type_into("slider-negatives", &"\u{e014}".repeat(4)).await;
         page.drag("slider-positives", 23.0).await;
-        let moved = page.download("export-corpus", CLEANED).await;
+        let moved = page.cleaned_corpus(CLEANED).await;
         assert_ne!(moved, automatic, "the thresholds have moved");
         let (negatives, positives) = (page.value("threshold-negatives").await, page.value("threshold-positives").await);
         let options = ["--negatives-threshold", &negatives, "--positives-threshold", &positives];
@@ -157,7 +157,7 @@ fn the_exported_corpus_is_what_the_trainer_writes() {
         page.until("sentence", "shows the sentence", |text| !text.is_empty()).await;
         page.click("decide-keep").await;
         page.until("decision", "is keep", |text| text == "keep").await;
-        let by_hand = page.download("export-corpus", CLEANED).await;
+        let by_hand = page.cleaned_corpus(CLEANED).await;
         assert_ne!(by_hand, moved);
         let folder = tempfile::tempdir().unwrap();
         let decisions = folder.path().join("decisions.json");
@@ -168,13 +168,13 @@ fn the_exported_corpus_is_what_the_trainer_writes() {
         // Back to the beginning.
         page.click("automatic").await;
         page.click("decide-by-rule").await;
-        let again = page.download("export-corpus", CLEANED).await;
+        let again = page.cleaned_corpus(CLEANED).await;
         assert_same(&again, &automatic, "back at the automatic thresholds");
 
         // The saved decisions apply again when they are dropped on the page.
         page.drop_file(&decisions).await;
         page.until("banner", "tells of them", |text| text.contains("1 decision of decisions.json hold now")).await;
-        let restored = page.download("export-corpus", CLEANED).await;
+        let restored = page.cleaned_corpus(CLEANED).await;
         assert_same(&restored, &by_hand, "with decisions.json read back");
     });
 }

@@ -55,9 +55,17 @@ fn menus_do_nothing_before_an_entry_is_chosen() {
         for (entry, name) in
             [("conll", "data-cleaned.conll"), ("brat", "data-cleaned.zip"), ("text-jsonl", "data-cleaned.jsonl")]
         {
-            page.pick("export-more", entry).await;
+            page.pick("export-corpus", entry).await;
             page.downloaded(name).await;
         }
+        // Before anything is saved, the menu says how many labels change.
+        page.click("export-corpus").await;
+        let changed = "const cells = [...document.querySelectorAll('[data-testid=counts] tbody tr')].map((row) => [...row.cells].slice(2, 4));
+            return cells.flat().reduce((sum, cell) => sum + Number(cell.textContent.replaceAll(',', '')), 0)";
+        let changed =
+            format!("{} labels change.", explorer::format::count(page.script(changed).await.as_u64().unwrap()));
+        page.until("export-corpus-about", &changed, |text| text.starts_with(&changed)).await;
+        page.press(&[], ESCAPE).await;
         let kinds = ["text/html", "application/json", "text/plain", "application/zip", "application/jsonl"];
         assert_eq!(page.script("return kinds").await, serde_json::json!(kinds));
         focus(&page, "export-more").await;

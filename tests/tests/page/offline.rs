@@ -44,12 +44,12 @@ fn files_are_written_by_a_part_that_may_come_later() {
     std::fs::rename(&part, &aside).unwrap();
     with_page(&places, &made.run, "?run=run/dynamics.dyn", move |page| async move {
         page.until_open().await;
-        page.click("export-corpus").await;
+        page.pick("export-corpus", "same").await;
         page.until("banner", "tells of it", |text| text.contains("start the page's server again")).await;
         assert!(!page.download("export-decisions", "decisions.json").await.is_empty());
 
         std::fs::rename(&aside, &part).unwrap();
-        assert!(!page.download("export-corpus", crate::CLEANED).await.is_empty());
+        assert!(!page.cleaned_corpus(crate::CLEANED).await.is_empty());
 
         // What has been loaded stays.
         page.stop_server();
@@ -83,7 +83,7 @@ fn the_page_opens_without_a_network_as_it_was_last_served() {
         page.drop_file(&made.dynamics()).await;
         page.until_open().await;
         assert!(!page.download("export-decisions", "decisions.json").await.is_empty());
-        assert!(!page.download("export-corpus", crate::CLEANED).await.is_empty());
+        assert!(!page.cleaned_corpus(crate::CLEANED).await.is_empty());
         // The console has errors about files that could not be fetched.
         page.forgive().await;
     });

@@ -154,6 +154,7 @@ fn what_a_person_is_unsure_about_waits_with_a_note() {
         assert_eq!(file["notes"][0][1], "a river, or its town?");
         assert_eq!(file["overrides"], serde_json::json!([]));
         page.reload().await;
+        page.until("banner", "tells of it", |text| text.contains("0 decisions by hand, 1 note, last changed")).await;
         page.until("progress", "counts it", |text| text.contains(", 1 unsure, ")).await;
         page.until("row", "says so", |text| text.contains("unsure")).await;
         // A decision settles it. The note stays until it is taken back.

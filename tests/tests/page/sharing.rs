@@ -38,7 +38,7 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         assert!(of_page.len() < 3_000_000 && !of_page.contains("<script"));
 
         // The report's link is opened where nothing is stored. It gives the same numbers.
-        let corpus = page.download("export-corpus", crate::CLEANED).await;
+        let corpus = page.cleaned_corpus(crate::CLEANED).await;
         let removed = page.text("removed-O").await;
         let start = of_page.find("<pre class=\"link\">#").unwrap() + "<pre class=\"link\">".len();
         let fragment = &of_page[start..start + of_page[start..].find('<').unwrap()];
@@ -49,7 +49,7 @@ fn the_pages_report_is_the_trainers_and_its_link_gives_the_same_numbers() {
         page.until_open().await;
         page.until("removed-O", "is as it was", |text| text == removed).await;
         page.until("counts-panel", "has the decision", |text| text.contains("1 decided by hand")).await;
-        crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &corpus, "by the report's link");
+        crate::assert_same(&page.cleaned_corpus(crate::CLEANED).await, &corpus, "by the report's link");
 
         // The link from the menu does the same. Own work is not lost, but offered.
         page.pick("export-more", "link").await;
@@ -86,7 +86,7 @@ fn a_run_is_shown_as_it_was_decided() {
         page.until_open().await;
         let threshold = "return document.querySelector('[data-testid=threshold-negatives]').value";
         page.until_script(threshold, "0.25").await;
-        crate::assert_same(&page.download("export-corpus", crate::CLEANED).await, &expected, "as decided");
+        crate::assert_same(&page.cleaned_corpus(crate::CLEANED).await, &expected, "as decided");
     });
 }
 

@@ -6,7 +6,7 @@ use shared::formats::Format;
 use shared::report::last_part;
 
 use super::layout;
-use super::menu::menu;
+use super::menu::{menu, menu_about};
 use crate::format;
 use crate::protocol::Export;
 use crate::state::{App, Kept};
@@ -49,9 +49,7 @@ pub fn header(app: App) -> impl IntoView {
                         false => "decisions.json: your decisions and the thresholds. Open it here again, or give it to `trainer run --decisions` or `trainer clean --decisions`",
                     }
                     on:click=move |_| app.save_decisions()>"Save decisions"</button>
-                <button class="button primary" data-testid="export-corpus" disabled=nothing_open
-                    title="The corpus with all decisions applied, in the format that it came in. Removed labels are marked as unknown"
-                    on:click=move |_| app.export(Export::Corpus(None))>"Save cleaned corpus"</button>
+                {cleaned_corpus(app)}
                 {more_exports(app)}
                 {layout::folds(app)}
                 <button class="button quiet icon" data-testid="help" aria-label="Help, keys, and how to read this page" title="Help (?)"
@@ -107,22 +105,52 @@ fn compare_button(app: App) -> impl IntoView {
     }
 }
 
-/// Offers other formats and files. A choice saves the file or makes the link.
+/// Offers the cleaned corpus in all formats, and says how many labels change.
+fn cleaned_corpus(app: App) -> impl IntoView {
+    let formats = Format::ALL.map(|format| (format.name().to_owned(), format.title().to_owned()));
+    let entries = std::iter::once(("same".to_owned(), "in the format that it came in".to_owned())).chain(formats);
+    let choose = move |number: usize| {
+        let format = number.checked_sub(1).and_then(|at| Format::ALL.get(at).copied());
+        app.export(Export::Corpus(format));
+    };
+    let nothing_open = Signal::derive(move || app.file.with(Option::is_none));
+    let about = Signal::derive(move || {
+        let counts = app.figures.with(|f| f.as_ref().map(|f| f.summary.counts.clone())).unwrap_or_default();
+        let [removed, relabelled] =
+            counts.iter().fold([0, 0], |[removed, relabelled], c| [removed + c.removed, relabelled + c.relabelled]);
+        format!(
+            "{} labels change. Removed, so that no model learns from them: {}. Another label: {}.",
+            format::count(removed + relabelled),
+            format::count(removed),
+            format::count(relabelled)
+        )
+    });
+    menu_about(
+        "export-corpus",
+        "button primary",
+        "Save the corpus with all decisions applied",
+        "Save cleaned corpus",
+        entries.collect(),
+        nothing_open,
+        Some(about),
+        choose,
+    )
+}
+
+/// Offers other files. A choice saves the file or makes the link.
 fn more_exports(app: App) -> impl IntoView {
-    let entry = |id: &str, text: String| (id.to_owned(), text);
-    let mut entries = vec![
-        entry("report", "Report (one HTML file)".to_owned()),
-        entry("link", "Link to this view".to_owned()),
-        entry("provenance", "List of all changes, with their reasons".to_owned()),
-        entry("decisions", "Your decisions (decisions.json)".to_owned()),
+    let entry = |id: &str, text: &str| (id.to_owned(), text.to_owned());
+    let entries = vec![
+        entry("report", "Report (one HTML file)"),
+        entry("link", "Link to this view"),
+        entry("provenance", "List of all changes, with their reasons"),
+        entry("decisions", "Your decisions (decisions.json)"),
     ];
-    entries.extend(Format::ALL.map(|format| entry(format.name(), format!("Cleaned corpus as {}", format.title()))));
     let choose = move |number: usize| match number {
         0 => app.export(Export::Report),
         1 => app.share(),
         2 => app.export(Export::Provenance),
-        3 => app.export(Export::Decisions),
-        more => app.export(Export::Corpus(Format::ALL.get(more - 4).copied())),
+        _ => app.export(Export::Decisions),
     };
     let nothing_open = Signal::derive(move || app.file.with(Option::is_none));
     menu("export-more", "button", "Share or save something else", "Share …", entries, nothing_open, choose)

@@ -18,6 +18,21 @@ pub fn menu(
     is_disabled: Signal<bool>,
     choose: impl Fn(usize) + Copy + 'static,
 ) -> impl IntoView {
+    menu_about(test_id, class, title, text, entries, is_disabled, None, choose)
+}
+
+/// Builds a menu that says below its entries what a choice is about.
+#[expect(clippy::too_many_arguments, reason = "a menu has so many parts")]
+pub fn menu_about(
+    test_id: &'static str,
+    class: &'static str,
+    title: &'static str,
+    text: &'static str,
+    entries: Vec<(String, String)>,
+    is_disabled: Signal<bool>,
+    about: Option<Signal<String>>,
+    choose: impl Fn(usize) + Copy + 'static,
+) -> impl IntoView {
     let name = format!("{test_id}-menu");
     let list = name.clone();
     let entry = move |(number, (id, text)): (usize, (String, String))| {
@@ -32,6 +47,7 @@ pub fn menu(
             on:click=place>{text}</button>
         <div class="menu" popover="auto" role="menu" id=name aria-label=title on:keydown=on_key>
             {entries.into_iter().enumerate().map(entry).collect_view()}
+            {about.map(|about| view! { <p class="hint" role="none" data-testid=format!("{test_id}-about")>{move || about.get()}</p> })}
         </div>
     }
 }
@@ -66,7 +82,7 @@ fn place(event: MouseEvent) {
 /// Moves the focus. Arrows, Home and End move it, and a letter moves it to the next entry that begins with it.
 fn on_key(event: KeyboardEvent) {
     let Some(list) = event.current_target().and_then(|list| list.dyn_into::<HtmlElement>().ok()) else { return };
-    let entries = list.children();
+    let entries = list.get_elements_by_tag_name("button");
     let (n, now) = (entries.length(), document().active_element());
     let at = (0..n).find(|&i| entries.item(i) == now).unwrap_or(0);
     let key = event.key();

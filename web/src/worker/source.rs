@@ -2,6 +2,7 @@
 //! the parts that are not in use.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use js_sys::{Array, ArrayBuffer, Promise, Uint8Array};
@@ -14,10 +15,15 @@ use crate::error::in_words;
 /// Bytes of a part when a file is read from start to end.
 const PIECE: u64 = 4 << 20;
 
-/// Largest size in bytes of a small file. A larger file takes so long to read that progress is reported. A small
-/// file is held between two readings, because asking a browser for a part takes about as long as reading a
-/// megabyte.
+/// Parts that are asked for before they are needed. While the browser fetches one, it can prepare the next.
+const AHEAD: usize = 3;
+
+/// A larger file takes so long to read that progress is reported.
 const LARGE: u64 = 100 << 20;
+
+/// A file of at most so many bytes is held between two readings. To ask the browser for it again would take a fifth of the
+/// time of opening.
+const HELD: u64 = 512 << 20;
 
 /// A file that can be read in parts.
 pub struct Source {
@@ -70,18 +76,18 @@ impl Source {
     }
 
     /// Passes all bytes to `take`, part by part. The second argument is the share of the file that was passed
-    /// before. A small file is held from then on.
+    /// before. A file that is not too large is held from then on.
     pub async fn all(&self, mut take: impl FnMut(&[u8], f32) -> Result<(), String>) -> Result<(), String> {
         let mut taken = 0;
         let mut piece = Vec::new();
         let mut ends = (0..self.size()).step_by(PIECE as usize).map(|start| start..(start + PIECE).min(self.size()));
-        let mut due = ends.next().map(|part| self.ask(&[part]));
+        let mut due: VecDeque<Asked> = ends.by_ref().take(AHEAD).map(|part| self.ask(&[part])).collect();
         let mut held = Vec::new();
-        while let Some(asked) = due {
-            due = ends.next().map(|part| self.ask(&[part]));
+        while let Some(asked) = due.pop_front() {
+            due.extend(ends.next().map(|part| self.ask(&[part])));
             let parts = asked.parts().await?;
             copy(&parts, &mut piece);
-            if !self.is_large() {
+            if self.size() <= HELD {
                 held.extend(parts);
             }
             take(&piece, taken as f32 / self.size() as f32)?;
