@@ -133,7 +133,7 @@ fn cleaned_corpus(app: App) -> impl IntoView {
         entries.collect(),
         nothing_open,
         Some(about),
-        choose,
+        Callback::new(choose),
     )
 }
 

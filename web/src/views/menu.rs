@@ -16,12 +16,13 @@ pub fn menu(
     text: &'static str,
     entries: Vec<(String, String)>,
     is_disabled: Signal<bool>,
-    choose: impl Fn(usize) + Copy + 'static,
+    choose: impl Fn(usize) + Send + Sync + 'static,
 ) -> impl IntoView {
-    menu_about(test_id, class, title, text, entries, is_disabled, None, choose)
+    menu_about(test_id, class, title, text, entries, is_disabled, None, Callback::new(choose))
 }
 
 /// Builds a menu that says below its entries what a choice is about.
+// Not generic: every other kind of `choose` would add the whole menu to the page once more.
 #[expect(clippy::too_many_arguments, reason = "a menu has so many parts")]
 pub fn menu_about(
     test_id: &'static str,
@@ -31,14 +32,14 @@ pub fn menu_about(
     entries: Vec<(String, String)>,
     is_disabled: Signal<bool>,
     about: Option<Signal<String>>,
-    choose: impl Fn(usize) + Copy + 'static,
+    choose: Callback<usize>,
 ) -> impl IntoView {
     let name = format!("{test_id}-menu");
     let list = name.clone();
     let entry = move |(number, (id, text)): (usize, (String, String))| {
         view! {
             <button role="menuitem" tabindex="-1" autofocus=number == 0 data-testid=format!("{test_id}-{id}")
-                popovertarget=list.clone() popovertargetaction="hide" on:click=move |_| choose(number)>{text}</button>
+                popovertarget=list.clone() popovertargetaction="hide" on:click=move |_| choose.run(number)>{text}</button>
         }
     };
     view! {

@@ -21,7 +21,7 @@ pub fn save_menu(
     app: App,
     test_id: &'static str,
     name: &'static str,
-    make: impl Fn() -> Option<(Picture, Chart, Size)> + Copy + 'static,
+    make: impl Fn() -> Option<(Picture, Chart, Size)> + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
     let entry = |id: &str, text: &str| (id.to_owned(), text.to_owned());
     let entries = vec![entry("svg", "Picture as SVG (sharp at any size)"), entry("png", "Picture as PNG")];
