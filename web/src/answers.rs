@@ -30,7 +30,8 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
         (Reply::Picture(map), _) => show_map(app, map, &attachment),
         (Reply::Opened(opened), Some(Waiting::Opened(source, then))) => {
             app.busy.set(None);
-            let mut look = Look { settings: Some(opened.automatic.clone()), ..Look::default() };
+            let mut look = Look::default();
+            look.change.settings = Some(opened.automatic.clone());
             work::keep_if_due(app);
             let (mut settings, review) = (app.settings.get_untracked(), app.review());
             if then.follows
@@ -54,17 +55,17 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             }
             if restores {
                 app.settings.set(settings.clone());
-                look.settings = Some(settings);
-                look.by_hand = review.by_hand.iter().map(|(&span, &decision)| (span, Some(decision))).collect();
-                look.notes = Some(review.notes.clone());
-                look.sampled.clone_from(&review.sampled);
+                look.change.settings = Some(settings);
+                look.change.by_hand = review.by_hand.iter().map(|(&span, &decision)| (span, Some(decision))).collect();
+                look.change.notes = Some(review.notes.clone());
+                look.change.sampled.clone_from(&review.sampled);
                 app.by_hand.set(review.by_hand);
                 app.notes.set(review.notes);
                 app.checked.set(review.sampled);
                 app.reviewing.set(reviewing);
-                look.decided_alike = then.decided_alike;
+                look.query.decided_alike = then.decided_alike;
             }
-            look.reviewing = Some(app.reviewing.get_untracked());
+            look.change.reviewing = Some(app.reviewing.get_untracked());
             if client::turn_to(source, look, restores) {
                 app.tell(true, "Another file was opened before your last request was done.".to_owned());
             }

@@ -210,7 +210,7 @@ pub fn is_opening() -> bool {
 /// Asks for the span at this pixel of the data map.
 pub fn point(at: (u32, u32)) {
     with(|client| client.is_pointed = true);
-    look(|look| look.hover = Some(at));
+    look(|look| look.query.hover = Some(at));
 }
 
 /// Asks for the next undecided span, and skips this one if it is given.
@@ -219,7 +219,7 @@ pub fn next(skipped: Option<SpanId>) {
         client.skipped.extend(skipped);
         client.skipped.clone()
     });
-    look(|look| look.next = skipped);
+    look(|look| look.query.next = skipped);
 }
 
 /// Returns whether the pointer is on the data map.
@@ -229,7 +229,7 @@ pub fn is_pointed() -> bool {
 
 /// Returns whether newer settings wait to be sent.
 pub fn has_newer_settings() -> bool {
-    with(|client| client.look.as_ref().is_some_and(|look| look.settings.is_some())) == Some(true)
+    with(|client| client.look.as_ref().is_some_and(|look| look.change.settings.is_some())) == Some(true)
 }
 
 /// Forgets the spans that the user has skipped. Returns whether there were any.
@@ -257,7 +257,7 @@ pub fn turn_to(source: Source, look: Look, keeps_requests: bool) -> bool {
 pub fn point_away() {
     with(|client| {
         client.is_pointed = false;
-        client.look.iter_mut().for_each(|look| look.hover = None);
+        client.look.iter_mut().for_each(|look| look.query.hover = None);
     });
 }
 
@@ -342,7 +342,7 @@ fn advance() {
             return false;
         }
         match client.jobs.front() {
-            Some(Job::Open(..)) if client.look.as_ref().is_none_or(|look| look.decided_alike.is_empty()) => {
+            Some(Job::Open(..)) if client.look.as_ref().is_none_or(|look| look.query.decided_alike.is_empty()) => {
                 client.send_job()
             }
             // Pending changes go first: an export must contain what the user sees, and a decision about words is
@@ -361,7 +361,7 @@ fn advance() {
         request_animation_frame(|| {
             with(|client| {
                 client.frame_asked = false;
-                if client.patience > 0 && client.look.as_ref().is_some_and(|look| look.map.is_none()) {
+                if client.patience > 0 && client.look.as_ref().is_some_and(|look| look.query.map.is_none()) {
                     // Waits for the map's query, so that the map is drawn first.
                     client.patience -= 1;
                 } else if client.ready && client.waiting.is_none() && client.jobs.is_empty() {
@@ -426,7 +426,7 @@ impl Client {
     fn send_look(&mut self) {
         let Some(look) = self.look.take() else { return };
         if self.open.is_some() {
-            let decides = !look.decided_alike.is_empty();
+            let decides = !look.query.decided_alike.is_empty();
             self.send(&Request::Look(Box::new(look)), &JsValue::NULL, Waiting::Seen { decides });
         }
     }
@@ -463,7 +463,7 @@ fn on_death(cause: &str) {
             worker.terminate();
         }
         client.jobs.clear();
-        let decided_alike = client.look.take().map(|look| look.decided_alike).unwrap_or_default();
+        let decided_alike = client.look.take().map(|look| look.query.decided_alike).unwrap_or_default();
         // Decisions that were already sent are not repeated: they may have made the worker die.
         let is_lost = matches!(client.waiting, Some(Waiting::Seen { decides: true }));
         if !client.ready {

@@ -47,7 +47,7 @@ pub enum Request {
     Take(String),
     /// Reads several people's `decisions.json`, with these file names. The files are attached, in an array.
     Merge(Vec<String>),
-    /// Changes the view. The reply holds everything that changed.
+    /// Changes something, or asks for something. The reply holds everything that changed.
     Look(Box<Look>),
     /// Makes a file.
     Export(Export),
@@ -73,9 +73,18 @@ pub fn file_name(url: &str) -> &str {
     path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(url)
 }
 
-/// A change of the view. Parts that are `None` stay as they were.
+/// What the window tells the worker, and what it asks for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Look {
+    /// What changes.
+    pub change: Change,
+    /// What is to be seen then.
+    pub query: Query,
+}
+
+/// A change of what the worker keeps. Parts that are `None` stay as they were.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Change {
     /// Settings: thresholds, metric, window and the rest.
     pub settings: Option<Settings>,
     /// Decisions by hand; `None` takes one back.
@@ -90,6 +99,11 @@ pub struct Look {
     pub reviewing: Option<Reviewing>,
     /// Ends the comparison with another recording.
     pub forget_other: bool,
+}
+
+/// What is to be seen. Map, rows, forms and groups are sent again after every change, as they were asked for last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Query {
     /// The picture of the data map.
     pub map: Option<MapQuery>,
     /// The visible rows of the table.

@@ -65,7 +65,7 @@ impl App {
         new.extend(by_hand.into_iter().map(|(span, decision)| (span, Some(decision))));
         // What was chosen at random stays so.
         self.checked.update(|checked| add(checked, &sampled));
-        client::look(|look| look.sampled.extend(sampled));
+        client::look(|look| look.change.sampled.extend(sampled));
         let values =
             Values { settings: Some(settings), by_hand: new.into_iter().collect(), notes: Some(notes), view: None };
         self.watch_metric(|| {
@@ -162,12 +162,12 @@ impl App {
         }
         client::look(|look| {
             if settings.is_some() {
-                look.settings = settings;
+                look.change.settings = settings;
             }
             if notes.is_some() {
-                look.notes = notes;
+                look.change.notes = notes;
             }
-            look.by_hand.extend(by_hand);
+            look.change.by_hand.extend(by_hand);
         });
         self.keep_soon();
     }

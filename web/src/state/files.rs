@@ -50,7 +50,7 @@ impl App {
                 self.said.set(Some("Filters that need the other file are dropped".to_owned()));
             }
         });
-        client::look(|look| look.forget_other = true);
+        client::look(|look| look.change.forget_other = true);
     }
 
     /// Makes a file for download.

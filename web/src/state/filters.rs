@@ -27,7 +27,7 @@ impl App {
                 });
             }
             self.filter.set(filter.clone());
-            client::look(|look| look.filter = Some(filter));
+            client::look(|look| look.change.filter = Some(filter));
         }
     }
 

@@ -77,7 +77,7 @@ impl App {
     /// Asks for all spans of the list, with ten of them as a sample. The answer opens a dialog.
     pub fn ask_about_all(&self) {
         let query = BulkQuery { list: self.list.get_untracked(), seed: seed() };
-        client::look(|look| look.bulk = Some(query));
+        client::look(|look| look.query.bulk = Some(query));
     }
 
     /// Decides about all spans of the dialog as one step, and closes it.
@@ -106,7 +106,7 @@ impl App {
     /// Shows a suggestion that is not decided yet, chosen at random.
     pub fn check_one(&self) {
         self.listed.set(Listed::Spans);
-        client::look(|look| look.sample = Some(seed()));
+        client::look(|look| look.query.sample = Some(seed()));
     }
 
     /// Takes the worker's answer about a suggestion chosen at random.
@@ -128,7 +128,7 @@ impl App {
     /// Decides about all labels of the selected span's sentence as they stand now.
     pub fn settle_sentence(&self) {
         let selected = self.selected.get_untracked();
-        client::look(|look| look.settle = selected);
+        client::look(|look| look.query.settle = selected);
     }
 
     /// Takes the worker's answer about a sentence.
@@ -173,7 +173,7 @@ impl App {
         if client::is_opening() {
             self.tell(true, "Nothing was decided, because a file is being opened.".to_owned());
         } else {
-            client::look(|look| look.decided_alike.push((alike, decision)));
+            client::look(|look| look.query.decided_alike.push((alike, decision)));
         }
     }
 
@@ -230,7 +230,7 @@ impl App {
     pub(super) fn tell_reviewing(&self) {
         if self.file.with_untracked(Option::is_some) {
             let reviewing = self.reviewing.get_untracked();
-            client::look(|look| look.reviewing = Some(reviewing));
+            client::look(|look| look.change.reviewing = Some(reviewing));
             self.keep_soon();
         }
     }

@@ -16,8 +16,8 @@ impl App {
         self.selected.set(Some(span));
         self.is_aside.set(false);
         client::look(|look| {
-            look.detail = Some(span);
-            look.pick = None;
+            look.query.detail = Some(span);
+            look.query.pick = None;
         });
     }
 

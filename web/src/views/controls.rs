@@ -47,9 +47,9 @@ pub fn controls(app: App) -> impl IntoView {
             {window_of_epochs(app)}
             {action(app)}
             <label class="row">
-                "stop at so many wrong labels left"
-                <input class="number" type="number" min="0" data-testid="enough" placeholder="none"
-                    title="The page says when your review has come so far"
+                "wrong labels that may stay"
+                <input class="number" type="number" min="0" data-testid="enough" placeholder="–"
+                    title="The page says when your review has come so far that you can stop"
                     prop:value=move || app.enough.get().map_or(String::new(), |most| most.to_string())
                     on:change=move |event| app.set_enough(event_target_value(&event).parse().ok()) />
             </label>

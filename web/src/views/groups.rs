@@ -61,7 +61,7 @@ pub fn choice(app: App, now: GroupBy) -> impl IntoView {
 pub fn groups(app: App) -> impl IntoView {
     let ask = move || {
         if let (Listed::Groups(by), true) = (app.listed.get(), app.file.with(Option::is_some)) {
-            client::look(|look| look.groups = Some(Some(by)));
+            client::look(|look| look.query.groups = Some(Some(by)));
         }
     };
     Effect::new(move |_| ask());
@@ -82,7 +82,7 @@ pub fn groups(app: App) -> impl IntoView {
             PAUSE,
         );
     });
-    on_cleanup(|| client::look(|look| look.groups = Some(None)));
+    on_cleanup(|| client::look(|look| look.query.groups = Some(None)));
     view! {
         <div class="grid groups">
             <div class="viewport" role="grid" tabindex="0" aria-label="Groups of like errors: Enter on a group lists its spans" data-testid="groups">

@@ -60,7 +60,7 @@ pub fn map(app: App) -> impl IntoView {
             ground: ground(app),
         };
         if size.get().0 > 0.0 && app.file.with(Option::is_some) {
-            client::look(|look| look.map = Some(query));
+            client::look(|look| look.query.map = Some(query));
         }
     });
     Effect::new(move |_| {
@@ -258,7 +258,7 @@ fn cloud_view(app: App, cloud: NodeRef<Canvas>, size: ReadSignal<Size>, tool: To
         let Some(&start) = line.first() else { return };
         let at = place(&event);
         if !line.iter().chain([&at]).any(|&at| is_drag(&event, start, at)) {
-            client::look(|look| look.pick = Some(pixel(at)));
+            client::look(|look| look.query.pick = Some(pixel(at)));
         } else if line.len() > 2 {
             let (extent, size) = (untrack(|| extent(app)), size.get_untracked());
             let corners = line.into_iter().map(|at| to_plane(extent, size, at));

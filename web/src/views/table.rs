@@ -73,7 +73,7 @@ fn spans(app: App) -> impl IntoView {
     Effect::new(move |_| {
         if let (Some((offset, limit)), true) = (scroller.wanted(), app.file.with(Option::is_some)) {
             let query = RowQuery { list: app.list.get(), order: app.order.get(), offset, limit };
-            client::look(|look| look.rows = Some(query));
+            client::look(|look| look.query.rows = Some(query));
         }
     });
     scroller.restart_with(move || {

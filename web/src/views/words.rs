@@ -23,11 +23,11 @@ pub fn words(app: App) -> impl IntoView {
     Effect::new(move |_| {
         if let (Some((offset, limit)), true) = (scroller.wanted(), app.file.with(Option::is_some)) {
             let query = FormQuery { order: app.form_order.get(), offset, limit };
-            client::look(|look| look.forms = Some(query));
+            client::look(|look| look.query.forms = Some(query));
         }
     });
     on_cleanup(|| {
-        client::look(|look| look.forms = Some(FormQuery { order: FormOrder::default(), offset: 0, limit: 0 }));
+        client::look(|look| look.query.forms = Some(FormQuery { order: FormOrder::default(), offset: 0, limit: 0 }));
     });
     // The form in the filter does not count, because it is chosen in this list.
     let filter = Memo::new(move |_| Filter { form: None, ..app.filter.get() });

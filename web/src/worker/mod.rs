@@ -91,10 +91,10 @@ async fn answer(request: Request, attachment: JsValue) {
 /// Sends the data map of a file that was just opened, before its spans are ranked and judged.
 fn show_picture(look: &mut Look) {
     UNJUDGED.with_borrow_mut(|unjudged| {
-        if let (Some(unjudged), Some(query)) = (unjudged, look.map)
+        if let (Some(unjudged), Some(query)) = (unjudged, look.query.map)
             && let Some((map, pixels)) = unjudged.picture(query)
         {
-            look.map = None;
+            look.query.map = None;
             post(&Reply::Picture(map), Some(attached(&pixels)));
         }
     });

@@ -2,7 +2,6 @@
 //! the parts that are not in use.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use js_sys::{Array, ArrayBuffer, Promise, Uint8Array};
@@ -14,9 +13,6 @@ use crate::error::in_words;
 
 /// Bytes of a part when a file is read from start to end.
 const PIECE: u64 = 4 << 20;
-
-/// Parts that are asked for before they are needed. While the browser fetches one, it can prepare the next.
-const AHEAD: usize = 3;
 
 /// A larger file takes so long to read that progress is reported.
 const LARGE: u64 = 100 << 20;
@@ -81,10 +77,10 @@ impl Source {
         let mut taken = 0;
         let mut piece = Vec::new();
         let mut ends = (0..self.size()).step_by(PIECE as usize).map(|start| start..(start + PIECE).min(self.size()));
-        let mut due: VecDeque<Asked> = ends.by_ref().take(AHEAD).map(|part| self.ask(&[part])).collect();
+        let mut due = ends.next().map(|part| self.ask(&[part]));
         let mut held = Vec::new();
-        while let Some(asked) = due.pop_front() {
-            due.extend(ends.next().map(|part| self.ask(&[part])));
+        while let Some(asked) = due {
+            due = ends.next().map(|part| self.ask(&[part]));
             let parts = asked.parts().await?;
             copy(&parts, &mut piece);
             if self.size() <= HELD {

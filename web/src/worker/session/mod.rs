@@ -30,7 +30,7 @@ pub use self::unjudged::Unjudged;
 use super::form_cache::FormCache;
 use super::recording::Recording;
 use super::source::Source;
-use crate::protocol::{Compared, FormQuery, Look, MapQuery, Reviewing, RowQuery, Seen};
+use crate::protocol::{Change, Compared, FormQuery, Look, MapQuery, Query, Reviewing, RowQuery, Seen};
 
 /// An opened file.
 pub struct Session {
@@ -69,6 +69,17 @@ pub struct Session {
     curves: Option<(Window, Metric, [bool; 2])>,
 }
 
+/// What a change has changed.
+#[derive(Clone, Copy)]
+struct Changed {
+    /// Settings, decisions or notes.
+    decides: bool,
+    /// Which spans pass the filter.
+    filtered: bool,
+    /// The people.
+    is_reviewed: bool,
+}
+
 impl Session {
     /// Starts a comparison with another recording of the same corpus, under that recording's automatic settings.
     pub async fn compare(&mut self, file: String, source: Source) -> Result<Compared, String> {
@@ -83,32 +94,39 @@ impl Session {
     }
 
     /// Changes the view. Returns everything that changed, and the pixels of the data map if it changed.
-    pub async fn look(&mut self, look: Look) -> Result<(Seen, Option<Vec<u8>>), String> {
+    pub async fn look(&mut self, Look { change, query }: Look) -> Result<(Seen, Option<Vec<u8>>), String> {
         let mut seen = Seen::default();
-        let decides = look.settings.is_some() || !look.by_hand.is_empty() || look.notes.is_some();
-        let are_lists_new = look.settings.is_some();
+        let changed = self.change(change, &mut seen).await;
+        let pixels = self.answer(query, changed, &mut seen);
+        Ok((seen, pixels))
+    }
+
+    /// Makes a change, and adds what follows from it to `seen`.
+    async fn change(&mut self, change: Change, seen: &mut Seen) -> Changed {
+        let decides = change.settings.is_some() || !change.by_hand.is_empty() || change.notes.is_some();
+        let are_lists_new = change.settings.is_some();
         let mut moved = false;
-        if let Some(settings) = look.settings {
+        if let Some(settings) = change.settings {
             match self.judge_by(settings).await {
                 Ok(is_other) => moved = is_other,
                 // The other parts of the request still apply.
                 Err(reason) => seen.refused = Some((reason, Box::new(self.settings.clone()))),
             }
         }
-        for (span, decision) in look.by_hand {
+        for (span, decision) in change.by_hand {
             match decision {
                 Some(decision) => self.review.by_hand.insert(span, decision),
                 None => self.review.by_hand.remove(&span),
             };
         }
-        self.review.notes = look.notes.unwrap_or_else(|| std::mem::take(&mut self.review.notes));
-        add(&mut self.review.sampled, &look.sampled);
-        let is_reviewed = look.reviewing.is_some();
-        if let Some(reviewing) = look.reviewing {
+        self.review.notes = change.notes.unwrap_or_else(|| std::mem::take(&mut self.review.notes));
+        add(&mut self.review.sampled, &change.sampled);
+        let is_reviewed = change.reviewing.is_some();
+        if let Some(reviewing) = change.reviewing {
             self.disputed = reviewers::disputed(&reviewing.reviewers);
             self.reviewing = reviewing;
         }
-        if look.forget_other {
+        if change.forget_other {
             self.other = None;
             self.flips.clear();
         }
@@ -119,14 +137,14 @@ impl Session {
             self.flips = other.flips(&judgement, &self.review.by_hand);
             seen.agreement = Some(other.agreement(&judgement, &self.review.by_hand));
         }
-        let is_decided_anew = decides || look.forget_other || seen.agreement.is_some();
+        let is_decided_anew = decides || change.forget_other || seen.agreement.is_some();
         if is_decided_anew {
             // The forms may be listed by an earlier filter than the current one, so they are always told.
             self.forms.iter_mut().for_each(FormCache::forget_decisions);
         }
         let decision_counts = self.filter.decided.is_some() && (is_decided_anew || is_reviewed);
-        let filtered = look.filter.is_some() || moved || decision_counts;
-        self.filter = look.filter.unwrap_or_else(|| std::mem::take(&mut self.filter));
+        let filtered = change.filter.is_some() || moved || decision_counts;
+        self.filter = change.filter.unwrap_or_else(|| std::mem::take(&mut self.filter));
         if filtered {
             self.selection = self.select(&self.filter);
             seen.passing = Some(self.selection.as_ref().map_or(self.judge.index.len(), Selection::len));
@@ -145,44 +163,50 @@ impl Session {
         if are_lists_new || filtered {
             self.sorted = None;
         }
-        if look.rows.is_some() || decides || filtered {
-            self.rows = look.rows.or(self.rows);
+        Changed { decides, filtered, is_reviewed }
+    }
+
+    /// Adds everything that was asked for, or that has changed, to `seen`. Returns the pixels of the data map if it changed.
+    fn answer(&mut self, query: Query, changed: Changed, seen: &mut Seen) -> Option<Vec<u8>> {
+        let Changed { decides, filtered, is_reviewed } = changed;
+        if query.rows.is_some() || decides || filtered {
+            self.rows = query.rows.or(self.rows);
             seen.rows = self.rows.map(|query| self.rows(query));
         }
-        if look.forms.is_some() || decides || filtered {
-            self.form_rows = look.forms.or(self.form_rows).filter(|query| query.limit > 0);
+        if query.forms.is_some() || decides || filtered {
+            self.form_rows = query.forms.or(self.form_rows).filter(|query| query.limit > 0);
             seen.forms = self.form_rows.map(|query| self.form_rows(query));
         }
         // The page asks for them again after decisions: not in every frame while a threshold is dragged.
-        if look.groups.is_some() || filtered {
-            self.grouped = look.groups.unwrap_or(self.grouped);
+        if query.groups.is_some() || filtered {
+            self.grouped = query.groups.unwrap_or(self.grouped);
             seen.groups = self.grouped.map(|by| self.groups(by));
         }
-        let decided = look.decided_alike.into_iter();
+        let decided = query.decided_alike.into_iter();
         seen.decided_alike = decided.filter_map(|(alike, decision)| self.spans_like(alike, decision)).collect();
-        seen.bulk = look.bulk.map(|query| self.bulk(query));
+        seen.bulk = query.bulk.map(|query| self.bulk(query));
         let mut pixels = None;
-        if let Some((map, rgba)) = self.look_at_map(look.map, filtered, decides) {
+        if let Some((map, rgba)) = self.look_at_map(query.map, filtered, decides) {
             seen.map = Some(map);
             pixels = Some(rgba);
         }
-        let mut detail = look.detail;
-        if let Some(skipped) = look.next {
+        let mut detail = query.detail;
+        if let Some(skipped) = query.next {
             let next = self.next(&skipped);
             seen.next = Some(next);
             detail = next.map(|next| next.span).or(detail);
         }
-        if let Some(seed) = look.sample {
+        if let Some(seed) = query.sample {
             let found = any(&self.judge.under(&self.settings), &self.review, seed);
             add(&mut self.review.sampled, found.as_slice());
             seen.sampled = Some(found);
             detail = found.or(detail);
         }
-        seen.settled = look.settle.and_then(|span| self.judge.index.span(span)).map(|span| {
+        seen.settled = query.settle.and_then(|span| self.judge.index.span(span)).map(|span| {
             let judgement = self.judge.under(&self.settings);
             as_it_stands(&judgement, &self.review.by_hand, span.sentence)
         });
-        if let Some(at) = look.pick {
+        if let Some(at) = query.pick {
             let found = self.at_pixel(at);
             self.detail = found.or(self.detail);
             seen.detail = Some(found.and_then(|span| self.detail(span)));
@@ -190,10 +214,10 @@ impl Session {
             self.detail = detail.or(self.detail);
             seen.detail = self.detail.map(|span| self.detail(span));
         }
-        if let Some(at) = look.hover {
+        if let Some(at) = query.hover {
             seen.hover = Some(self.at_pixel(at).and_then(|span| self.hover(at, span)));
         }
-        Ok((seen, pixels))
+        pixels
     }
 
     /// Applies settings. Returns whether the window or the metric has changed.
