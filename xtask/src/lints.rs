@@ -36,7 +36,8 @@ pub fn as_compiler() -> Option<Result<ExitCode>> {
 }
 
 fn compile(rustc: &Path, arguments: Vec<OsString>) -> Result<ExitCode> {
-    let mut command = match task(&arguments) {
+    let task = task(&arguments);
+    let mut command = match task {
         Task::Answer => Command::new(rustc),
         Task::Compile | Task::Check => {
             let sysroot = output(Command::new(rustc).args(["--print", "sysroot"]))?;
@@ -46,7 +47,7 @@ fn compile(rustc: &Path, arguments: Vec<OsString>) -> Result<ExitCode> {
             command
         }
     };
-    let is_check = task(&arguments) == Task::Check;
+    let is_check = task == Task::Check;
     command
         .args(arguments.into_iter().map(|argument| if is_check { checked(argument, Path::exists) } else { argument }));
     let status = command.status().with_context(|| format!("cannot start {}", command.get_program().display()))?;

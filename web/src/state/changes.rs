@@ -44,8 +44,9 @@ impl App {
             let steps = by_hand.into_iter().map(|(span, after)| (span, before.get(&span).copied(), after));
             steps.filter(|(_, before, after)| before != after).collect()
         });
-        let before = self.notes.get_untracked();
-        let notes = notes.filter(|notes| *notes != before).map(|notes| Box::new((before, notes)));
+        // Most changes are about settings, in every frame while a line is dragged: they copy no notes.
+        let notes = notes.filter(|notes| self.notes.with_untracked(|before| before != notes));
+        let notes = notes.map(|notes| Box::new((self.notes.get_untracked(), notes)));
         let step = Step { settings, by_hand, notes, words, view: None };
         let n = step.by_hand.len();
         if step.is_empty() {

@@ -28,11 +28,21 @@ impl App {
     pub fn decide(&self, span: SpanId, decision: Option<Decision>) {
         self.decide_by_hand(vec![(span, decision)], None);
         self.note_pace(1);
-        if decision.is_some() && self.is_next(span) {
-            self.go_on();
-        } else if decision.is_some() && self.is_sampled(span) {
-            self.check_one();
+        if decision.is_some() {
+            self.go_on_after(span);
         }
+    }
+
+    /// Goes on if this span is the next undecided one, or was chosen at random. Returns whether it is one of them.
+    fn go_on_after(&self, span: SpanId) -> bool {
+        if self.is_next(span) {
+            self.go_on();
+        } else if self.is_sampled(span) {
+            self.check_one();
+        } else {
+            return false;
+        }
+        true
     }
 
     /// Asks for a note about the selected span.
@@ -51,11 +61,7 @@ impl App {
         let mut notes = self.notes.get_untracked();
         notes.set(span, note);
         self.note(notes);
-        if goes_on && self.is_next(span) {
-            self.go_on();
-        } else if goes_on && self.is_sampled(span) {
-            self.check_one();
-        } else if goes_on && !self.is_aside.get_untracked() {
+        if goes_on && !self.go_on_after(span) && !self.is_aside.get_untracked() {
             self.step(1);
         }
     }
