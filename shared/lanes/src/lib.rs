@@ -110,12 +110,15 @@ impl Sums {
     }
 }
 
-/// Computes the results of all spans over these epochs. `assigned` has the label of every span.
+/// Computes the results of all spans over those of the epochs that are inside the window (counted from 0). `assigned`
+/// has the label of every span. `margins` has one element per epoch, or none. The margins of all spans are appended to
+/// them, in half precision, also those of epochs outside the window: a margin is the logit of the assigned label minus
+/// the largest other logit.
 ///
 /// # Panics
 /// When an epoch has fewer spans than `assigned` has labels, or fewer types than the first epoch.
-pub fn sums(epochs: &[Epoch], assigned: &[u16]) -> Sums {
-    vectorised(AllSums { epochs, assigned })
+pub fn sums(epochs: &[Epoch], window: Range<usize>, assigned: &[u16], margins: &mut [Vec<f16>]) -> Sums {
+    vectorised(AllSums { epochs, window, assigned, margins })
 }
 
 /// Mean probabilities of a range of spans: one column per label, `O` first. NaN if a logit is not finite.
@@ -124,54 +127,6 @@ pub fn sums(epochs: &[Epoch], assigned: &[u16]) -> Sums {
 /// When an epoch has too few spans, or fewer types than the first epoch.
 pub fn mean_distributions(epochs: &[Epoch], spans: Range<usize>) -> Vec<Vec<f32>> {
     vectorised(Distributions { epochs, spans })
-}
-
-/// Appends the margin of every span's assigned label (its logit minus the largest other logit) to `out`, in half
-/// precision.
-///
-/// # Panics
-/// When there are more labels than spans.
-pub fn margins(epoch: Epoch, assigned: &[u16], out: &mut Vec<f16>) {
-    vectorised(Margins { epoch, assigned, out });
-}
-
-struct Margins<'a> {
-    epoch: Epoch<'a>,
-    assigned: &'a [u16],
-    out: &'a mut Vec<f16>,
-}
-
-impl Work for Margins<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let mut columns = vec![[0f32; BLOCK]; self.epoch.n_types + 1];
-        let mut assigned = [0u32; BLOCK];
-        for (block, labels) in self.assigned.chunks(BLOCK).enumerate() {
-            let start = block * BLOCK;
-            self.epoch.load(start..start + labels.len(), &mut columns);
-            for (own, &label) in assigned.iter_mut().zip(labels) {
-                *own = u32::from(label);
-            }
-            let (mut own, mut other) = ([f32::NAN; BLOCK], [f32::NEG_INFINITY; BLOCK]);
-            for (label, column) in (0u32..).zip(&columns) {
-                for i in 0..BLOCK {
-                    let z = column[i];
-                    let is_own = assigned[i] == label;
-                    own[i] = if is_own { z } else { own[i] };
-                    // A comparison with NaN is always false.
-                    other[i] = if z > other[i] && !is_own { z } else { other[i] };
-                }
-            }
-            for i in 0..BLOCK {
-                own[i] -= other[i];
-            }
-            let mut narrowed = [f16::ZERO; BLOCK];
-            narrow(&own, &mut narrowed);
-            self.out.extend_from_slice(&narrowed[..labels.len()]);
-        }
-    }
 }
 
 /// Appends these numbers to `out` in half precision.
@@ -198,7 +153,9 @@ impl Work for Narrowed<'_> {
 /// The work of [`sums`].
 struct AllSums<'a> {
     epochs: &'a [Epoch<'a>],
+    window: Range<usize>,
     assigned: &'a [u16],
+    margins: &'a mut [Vec<f16>],
 }
 
 impl Work for AllSums<'_> {
@@ -211,8 +168,24 @@ impl Work for AllSums<'_> {
         let mut block = Block::new(self.epochs);
         for start in (0..n).step_by(BLOCK) {
             let spans = start..(start + BLOCK).min(n);
-            block.fill(self.epochs, spans.clone(), &self.assigned[spans]);
-            block.write_sums(self.epochs.len(), &mut sums);
+            block.start(&self.assigned[spans.clone()]);
+            let mut margins = self.margins.iter_mut();
+            for (place, epoch) in self.epochs.iter().enumerate() {
+                let (is_inside, margins) = (self.window.contains(&place), margins.next());
+                if is_inside || margins.is_some() {
+                    epoch.load(spans.clone(), &mut block.logits);
+                    let ranked = block.ranked();
+                    if let Some(margins) = margins {
+                        let mut narrowed = [f16::ZERO; BLOCK];
+                        narrow(&ranked.margin, &mut narrowed);
+                        margins.extend_from_slice(&narrowed[..spans.len()]);
+                    }
+                    if is_inside {
+                        block.accumulate(&ranked);
+                    }
+                }
+            }
+            block.write_sums(self.window.len(), &mut sums);
         }
         sums
     }
@@ -234,7 +207,12 @@ impl Work for Distributions<'_> {
         for start in self.spans.clone().step_by(BLOCK) {
             let spans = start..(start + BLOCK).min(self.spans.end);
             // Probabilities do not depend on the assigned labels, so all are set to `O`.
-            block.fill(self.epochs, spans.clone(), &[0; BLOCK][..spans.len()]);
+            block.start(&[0; BLOCK][..spans.len()]);
+            for epoch in self.epochs {
+                epoch.load(spans.clone(), &mut block.logits);
+                let ranked = block.ranked();
+                block.accumulate(&ranked);
+            }
             block.write_distributions(self.epochs.len(), &mut columns);
         }
         columns
@@ -300,6 +278,16 @@ fn cells_of_block(grid: &Grid, x: &[f32], y: &[f32], out: &mut [u32]) {
 /// vector widths.
 type Lane<T> = [T; BLOCK];
 
+/// How the logits of a block compare at one epoch.
+struct Ranked {
+    /// The largest logit.
+    best: Lane<f32>,
+    /// Its label; the lowest one on ties.
+    argmax: Lane<u32>,
+    /// The logit of the assigned label minus the largest other one.
+    margin: Lane<f32>,
+}
+
 /// Working columns of one block. Every loop runs over spans, so that it vectorises.
 struct Block {
     len: usize,
@@ -340,16 +328,6 @@ impl Block {
         }
     }
 
-    /// Sums up these spans over all epochs.
-    #[inline(always)]
-    fn fill(&mut self, epochs: &[Epoch], spans: Range<usize>, labels: &[u16]) {
-        self.start(labels);
-        for epoch in epochs {
-            epoch.load(spans.clone(), &mut self.logits);
-            self.accumulate();
-        }
-    }
-
     #[inline(always)]
     fn start(&mut self, labels: &[u16]) {
         self.len = labels.len();
@@ -367,11 +345,9 @@ impl Block {
         self.taint.fill(0.0);
     }
 
-    /// Adds the loaded epoch to all sums.
+    /// Compares the logits of the loaded epoch.
     #[inline(always)]
-    fn accumulate(&mut self) {
-        self.epoch += 1;
-        let count = self.epoch as f32;
+    fn ranked(&self) -> Ranked {
         // The rest of a short block holds old values. They are computed too, but never read.
         let mut best = [f32::NEG_INFINITY; BLOCK];
         let mut second = [f32::NEG_INFINITY; BLOCK];
@@ -379,20 +355,34 @@ impl Block {
         let mut own = [0f32; BLOCK];
         for (label, column) in (0u32..).zip(&self.logits) {
             for i in 0..BLOCK {
-                let z = column[i];
-                let is_best = z > best[i];
-                let runner_up = if z > second[i] { z } else { second[i] };
-                second[i] = if is_best { best[i] } else { runner_up };
-                best[i] = if is_best { z } else { best[i] };
-                argmax[i] = if is_best { label } else { argmax[i] };
-                own[i] = if self.label[i] == label { z } else { own[i] };
-                // 0 × ±∞ and 0 × NaN are NaN.
-                self.taint[i] += z * 0.0;
+                // Everything is read before the choices. Otherwise the compiler chooses whether to write at all, and
+                // such a loop is not vectorised.
+                let (z, highest, runner_up, at, mine) = (column[i], best[i], second[i], argmax[i], own[i]);
+                let is_best = z > highest;
+                let not_best = if z > runner_up { z } else { runner_up };
+                second[i] = if is_best { highest } else { not_best };
+                best[i] = if is_best { z } else { highest };
+                argmax[i] = if is_best { label } else { at };
+                own[i] = if self.label[i] == label { z } else { mine };
             }
         }
+        for i in 0..BLOCK {
+            let (highest, runner_up) = (best[i], second[i]);
+            own[i] -= if argmax[i] == self.label[i] { runner_up } else { highest };
+        }
+        Ranked { best, argmax, margin: own }
+    }
+
+    /// Adds the loaded epoch to all sums. Its logits are gone afterwards.
+    #[inline(always)]
+    fn accumulate(&mut self, Ranked { best, argmax, margin }: &Ranked) {
+        self.epoch += 1;
+        let count = self.epoch as f32;
         let mut sum = [0f32; BLOCK];
         for column in &mut self.logits {
             for i in 0..BLOCK {
+                // 0 × ±∞ and 0 × NaN are NaN.
+                self.taint[i] += column[i] * 0.0;
                 column[i] = exp_nonpositive(column[i] - best[i]);
                 sum[i] += column[i];
             }
@@ -400,20 +390,18 @@ impl Block {
         let mut own_probability = [0f32; BLOCK];
         for (label, (column, total)) in (0u32..).zip(self.logits.iter().zip(&mut self.probability)) {
             for i in 0..BLOCK {
-                let p = column[i] / sum[i];
+                let (p, own) = (column[i] / sum[i], own_probability[i]);
                 total[i] += p;
-                own_probability[i] = if self.label[i] == label { p } else { own_probability[i] };
+                own_probability[i] = if self.label[i] == label { p } else { own };
             }
         }
         for i in 0..BLOCK {
-            let is_correct = argmax[i] == self.label[i];
-            let other = if is_correct { second[i] } else { best[i] };
-            self.margin_sum[i] += own[i] - other;
+            self.margin_sum[i] += margin[i];
             // Welford's update avoids cancellation between large sums of squares.
             let delta = own_probability[i] - self.mean[i];
             self.mean[i] += delta / count;
             self.squares[i] += delta * (own_probability[i] - self.mean[i]);
-            let now = u32::from(is_correct);
+            let now = u32::from(argmax[i] == self.label[i]);
             self.correct[i] += now;
             self.forgotten[i] += self.was_correct[i] & (1 - now);
             self.was_correct[i] = now;
@@ -428,11 +416,13 @@ impl Block {
         let mut highest_other = [f32::NEG_INFINITY; BLOCK];
         for (label, column) in (0u32..).zip(&self.probability) {
             for i in 0..BLOCK {
+                let (total, highest, at, mine) = (column[i], highest_other[i], alternative[i], own[i]);
                 let is_own = self.label[i] == label;
-                own[i] = if is_own { column[i] } else { own[i] };
-                let is_best = column[i] > highest_other[i] && !is_own;
-                highest_other[i] = if is_best { column[i] } else { highest_other[i] };
-                alternative[i] = if is_best { label } else { alternative[i] };
+                own[i] = if is_own { total } else { mine };
+                // Not `&&`, which would be a branch.
+                let is_best = (total > highest) & !is_own;
+                highest_other[i] = if is_best { total } else { highest };
+                alternative[i] = if is_best { label } else { at };
             }
         }
         // There is one short loop per column, because one long loop over all columns is not vectorised.
@@ -452,7 +442,8 @@ impl Block {
             [(&mut self.correct, &[0; BLOCK]), (&mut self.forgotten, &[0; BLOCK]), (&mut alternative, &self.label)]
         {
             for i in 0..BLOCK {
-                column[i] = if self.taint[i].is_nan() { flagged[i] } else { column[i] };
+                let (number, otherwise) = (column[i], flagged[i]);
+                column[i] = if self.taint[i].is_nan() { otherwise } else { number };
             }
         }
         let len = self.len;
@@ -485,7 +476,7 @@ mod tests {
         let (right, wrong) = ([1.0f32], [-1.0f32]);
         let epoch = |values| Epoch { values: Values::F32(values), n_spans: 1, n_types: 1 };
         let in_turn: Vec<Epoch> = (0..4 * 65_536).map(|i| epoch(if i % 2 == 0 { &right } else { &wrong })).collect();
-        let of = |epochs: &[Epoch]| sums(epochs, &[1]);
+        let of = |epochs: &[Epoch]| sums(epochs, 0..epochs.len(), &[1], &mut []);
         let counted = of(&in_turn);
         assert_eq!((counted.correctness[0], counted.forgetting[0]), (u16::MAX, u16::MAX));
         let counted = of(&in_turn[..1000]);

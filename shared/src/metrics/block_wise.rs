@@ -18,6 +18,9 @@ use crate::recording::dynamics::{Run, WrongLength};
 const BLOCKS: usize = 16;
 const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 4 << 20..=32 << 20;
 
+/// Size of a block of a file that is in memory: few enough bytes to stay in the cache of the CPU.
+const HELD_BLOCK_BYTES: usize = 512 << 10;
+
 /// The margins of all spans at every epoch, for display. They are in half precision, like the logits.
 #[derive(Debug, Clone, Default)]
 pub struct Margins {
@@ -80,11 +83,20 @@ impl<'a> BlockWise<'a> {
             (inside, all, Vec::new())
         };
         let margins = Margins { epochs };
-        let bytes_per_span = columns.bytes_per_span().max(1);
-        let block_bytes = (n.saturating_mul(bytes_per_span) / BLOCKS).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
-        let spans_per_block = (block_bytes / bytes_per_span).max(1);
+        let bytes = n.saturating_mul(columns.bytes_per_span());
         let metrics = Metrics::default();
-        Ok(Self { columns, assigned, window, spans_per_block, asked: 0, taken: 0, metrics, margins })
+        let reading = Self { columns, assigned, window, spans_per_block: 0, asked: 0, taken: 0, metrics, margins };
+        Ok(reading.in_blocks_of((bytes / BLOCKS).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end())))
+    }
+
+    /// Reads in smaller blocks, for a file that is in memory.
+    pub fn held(self) -> Self {
+        self.in_blocks_of(HELD_BLOCK_BYTES)
+    }
+
+    fn in_blocks_of(mut self, bytes: usize) -> Self {
+        self.spans_per_block = (bytes / self.columns.bytes_per_span().max(1)).max(1);
+        self
     }
 
     /// The parts of the file that hold the next block; `None` after the last block.
@@ -100,12 +112,10 @@ impl<'a> BlockWise<'a> {
     /// # Errors
     /// When there are fewer bytes than asked for.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), BlockError> {
-        let (spans, run, metrics) = self.compute(bytes)?;
-        self.metrics.append(metrics, self.assigned.len());
+        let (spans, run) = self.decode(bytes)?;
         let assigned = self.assigned.get(spans.clone()).unwrap_or_default();
-        for (margins, epoch) in self.margins.epochs.iter_mut().zip(&run.epochs) {
-            epoch.append_margins(assigned, margins);
-        }
+        let metrics = Metrics::with_margins(&run, assigned, self.window, &mut self.margins.epochs)?;
+        self.metrics.append(metrics, self.assigned.len());
         self.taken = spans.end;
         Ok(())
     }
@@ -115,7 +125,8 @@ impl<'a> BlockWise<'a> {
     /// # Errors
     /// When there are fewer bytes than asked for.
     pub fn block_metrics(&mut self, bytes: &[u8]) -> Result<(Range<usize>, Metrics), BlockError> {
-        let (spans, _, metrics) = self.compute(bytes)?;
+        let (spans, run) = self.decode(bytes)?;
+        let metrics = Metrics::compute(&run, self.assigned.get(spans.clone()).unwrap_or_default(), self.window)?;
         self.taken = spans.end;
         Ok((spans, metrics))
     }
@@ -126,12 +137,11 @@ impl<'a> BlockWise<'a> {
         (self.asked, self.taken) = (span, span);
     }
 
-    /// Computes the next block.
-    fn compute(&self, bytes: &[u8]) -> Result<(Range<usize>, Run, Metrics), BlockError> {
+    /// Returns the spans of the next block, and their logits.
+    fn decode(&self, bytes: &[u8]) -> Result<(Range<usize>, Run), BlockError> {
         let spans = self.block(self.taken);
         let run = self.columns.run_of(spans.len(), bytes)?;
-        let metrics = Metrics::compute(&run, self.assigned.get(spans.clone()).unwrap_or_default(), self.window)?;
-        Ok((spans, run, metrics))
+        Ok((spans, run))
     }
 
     /// Share of the run that has been taken, 0 to 1.

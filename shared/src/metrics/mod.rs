@@ -20,6 +20,7 @@ mod margin_metrics;
 use std::ops::Range;
 use std::str::FromStr;
 
+use half::f16;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::labels::LabelId;
@@ -187,14 +188,34 @@ impl Metrics {
     /// # Errors
     /// When the window is empty or labels and logits do not fit together.
     pub fn compute(run: &Run, assigned: &[LabelId], window: Window) -> Result<Self, MetricsError> {
-        let epochs = window.of(&run.epochs);
-        check(run, epochs, assigned, window)?;
-        if run.is_margins() {
-            return Ok(margin_metrics::compute(epochs, assigned));
+        Self::with_margins(run, assigned, window, &mut [])
+    }
+
+    /// The same as [`compute`](Self::compute), and appends the margins ([`EpochLogits::margin`]) of all epochs, in half
+    /// precision, to `margins`: one element per epoch. Without elements there, only the window is read.
+    pub(crate) fn with_margins(
+        run: &Run,
+        assigned: &[LabelId],
+        window: Window,
+        margins: &mut [Vec<f16>],
+    ) -> Result<Self, MetricsError> {
+        check(run, window.of(&run.epochs), assigned, window)?;
+        if !margins.is_empty() {
+            check_shapes(&run.epochs, assigned.len(), Window::first_epochs(1))?;
         }
+        if run.is_margins() {
+            for (margins, epoch) in margins.iter_mut().zip(&run.epochs) {
+                lanes::narrowed(epoch.recorded_margins().unwrap_or_default(), margins);
+            }
+            return Ok(margin_metrics::compute(window.of(&run.epochs), assigned));
+        }
+        let (epochs, window) = match window.range(run.epochs.len()) {
+            range if margins.is_empty() => (&run.epochs[range.clone()], 0..range.len()),
+            range => (run.epochs.as_slice(), range),
+        };
         let views: Vec<lanes::Epoch> = epochs.iter().filter_map(EpochLogits::view).collect();
         let lanes::Sums { aum, confidence, variability, correctness, forgetting, alternative, alternative_probability } =
-            lanes::sums(&views, assigned);
+            lanes::sums(&views, window, assigned, margins);
         Ok(Self {
             aum,
             confidence,

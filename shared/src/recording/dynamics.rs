@@ -203,13 +203,9 @@ impl EpochLogits {
         own - other
     }
 
-    /// Appends [`EpochLogits::margin`] of all spans, in half precision, to `out`.
-    pub(crate) fn append_margins(&self, assigned: &[LabelId], out: &mut Vec<f16>) {
-        match (&self.values, self.view()) {
-            (Values::Margins(margins), _) => lanes::narrowed(margins, out),
-            (_, Some(epoch)) => lanes::margins(epoch, assigned, out),
-            (_, None) => {}
-        }
+    /// The recorded margins, if only those were recorded.
+    pub(crate) fn recorded_margins(&self) -> Option<&[f32]> {
+        if let Values::Margins(margins) = &self.values { Some(margins) } else { None }
     }
 
     /// Whether the model predicts a span's assigned label, that is, whether it has the largest logit (the lowest

@@ -123,6 +123,9 @@ async fn read(
     mut progress: Progress,
 ) -> Result<(Metrics, Margins), String> {
     let mut reading = BlockWise::new(columns, assigned, window, with_margins).map_err(|e| e.to_string())?;
+    if source.is_held() {
+        reading = reading.held();
+    }
     let mut bytes = Vec::new();
     let mut due = reading.ask().map(|parts| source.ask(&parts));
     while let Some(asked) = due {

@@ -11,8 +11,12 @@ use web_sys::Blob;
 
 use crate::error::in_words;
 
-/// Bytes of a part when a file is read from start to end.
-const PIECE: u64 = 4 << 20;
+/// Bytes of a part when a file is read from start to end. Smaller parts take longer: the browser needs some milliseconds
+/// for each.
+const PIECE: u64 = 16 << 20;
+
+/// Bytes that are passed on at once: few enough to stay in the cache of the CPU.
+const CHUNK: usize = 256 << 10;
 
 /// A larger file takes so long to read that progress is reported.
 const LARGE: u64 = 100 << 20;
@@ -41,6 +45,11 @@ impl Source {
     /// Returns whether reading the file takes long.
     pub fn is_large(&self) -> bool {
         self.size() > LARGE
+    }
+
+    /// Returns whether the whole file is in memory.
+    pub fn is_held(&self) -> bool {
+        !self.held.borrow().is_empty()
     }
 
     /// Asks the browser for parts. It reads them while other work goes on.
@@ -75,19 +84,23 @@ impl Source {
     /// before. A file that is not too large is held from then on.
     pub async fn all(&self, mut take: impl FnMut(&[u8], f32) -> Result<(), String>) -> Result<(), String> {
         let mut taken = 0;
-        let mut piece = Vec::new();
+        let mut chunk = Vec::new();
         let mut ends = (0..self.size()).step_by(PIECE as usize).map(|start| start..(start + PIECE).min(self.size()));
         let mut due = ends.next().map(|part| self.ask(&[part]));
         let mut held = Vec::new();
         while let Some(asked) = due {
             due = ends.next().map(|part| self.ask(&[part]));
             let parts = asked.parts().await?;
-            copy(&parts, &mut piece);
+            for part in &parts {
+                for start in (0..part.length()).step_by(CHUNK) {
+                    copy(&[part.subarray(start, start + CHUNK as u32)], &mut chunk);
+                    take(&chunk, taken as f32 / self.size() as f32)?;
+                    taken += chunk.len() as u64;
+                }
+            }
             if self.size() <= HELD {
                 held.extend(parts);
             }
-            take(&piece, taken as f32 / self.size() as f32)?;
-            taken += piece.len() as u64;
         }
         self.held.replace(held);
         Ok(())
