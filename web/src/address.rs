@@ -71,6 +71,8 @@ thread_local! {
     /// The address (from `#` on) when the page was loaded or when the user changed it. It is removed when its file
     /// is open. From then on, the address only follows the view.
     static GIVEN: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// The address (from `#` on) that the page read or wrote last.
+    static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
     /// Whether the page itself had written that address, so that the page was only reloaded.
     static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
@@ -85,10 +87,15 @@ fn given() -> Option<String> {
     GIVEN.with_borrow(Clone::clone)
 }
 
+fn hash() -> Option<String> {
+    window().location().hash().ok().filter(|hash| !hash.is_empty())
+}
+
 /// Reads the address now and whenever the user changes it, and then calls `on_change`.
 pub fn read(on_change: impl Fn() + 'static) {
     let take = || {
-        GIVEN.set(window().location().hash().ok().filter(|hash| !hash.is_empty()));
+        GIVEN.set(hash());
+        LAST.set(hash());
         let state = window().history().and_then(|history| history.state());
         IS_OWN.set(state.is_ok_and(|state| state.as_string().as_deref() == Some(OWN)));
     };
@@ -200,7 +207,8 @@ pub fn follow(app: App) {
         set_timeout(
             move || {
                 DUE.set(false);
-                if SHARED.get() {
+                // Another address than the last one: the user has just changed it, and the browser is about to say so.
+                if SHARED.get() || LAST.with_borrow(|last| *last != hash()) {
                     return;
                 }
                 if let Some(decisions) = app.file.with_untracked(|f| f.as_ref().map(|f| f.digest.clone())) {
@@ -236,9 +244,10 @@ fn with_view(app: App, fragment: &str) -> String {
     format!("#{fragment}&view={}", share::escape(&view_json(app)))
 }
 
-fn replace(hash: &str) {
+fn replace(address: &str) {
     // The browser refuses this if addresses change too often. The next change writes the address again.
-    let _ = window().history().and_then(|history| history.replace_state_with_url(&OWN.into(), "", Some(hash)));
+    let _ = window().history().and_then(|history| history.replace_state_with_url(&OWN.into(), "", Some(address)));
+    LAST.set(hash());
 }
 
 /// Puts the complete link into the address bar and on the clipboard.
