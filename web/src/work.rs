@@ -397,11 +397,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn of_json(mut json: String) -> Self {
-        // Earlier versions of the page stored only the work.
-        if json.starts_with("{\"saved_at\"") {
-            json = format!("{{\"work\":{json},\"aside\":[]}}");
-        }
+    fn of_json(json: String) -> Self {
         // A record that this page cannot read counts as empty.
         serde_json::from_str(&json).unwrap_or_default()
     }
