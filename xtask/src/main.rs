@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `setup/` | installs what is missing: wasm32 std, wasm-bindgen, trunk, wasm-opt; Chromium, Firefox, an encoder and a Python for tests |
+//! | `setup/` | installs what is missing: wasm32 std, wasm-bindgen, trunk, wasm-opt, terser; Chromium, Firefox, an encoder and a Python for tests |
 //! | `page.rs` | builds the page into `dist/` |
 //! | `book.rs` | builds the documentation into `target/book`, and adds it to the page |
 //! | `wheel.rs` | builds the Python wheel: program, page, book and package in one file |

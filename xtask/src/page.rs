@@ -1,14 +1,19 @@
 //! Builds the page with trunk into `dist/`.
 
-use std::{ffi::OsStr, fs, path::Path, process::Command};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
     layout::Layout,
-    process::{cargo, in_background, output},
+    process::{cargo, find_in, in_background, output},
     setup::{self, wasm_std},
-    steps::Steps,
+    steps::{Step, Steps},
 };
 
 /// Largest size of what the page loads before its first picture, in bytes.
@@ -58,6 +63,8 @@ fn build_by(layout: &Layout, steps: &mut Steps, start: impl Fn(&OsStr) -> Comman
         )?;
         let dist = layout.dist();
         ensure!(dist.join("index.html").is_file(), "trunk left no index.html in {}", dist.display());
+        step.say("making the scripts small");
+        minify(layout, step, &dist)?;
         let [bytes, later] = compressed(&dist)?;
         ensure!(
             bytes <= MOST_BYTES,
@@ -68,6 +75,23 @@ fn build_by(layout: &Layout, steps: &mut Steps, start: impl Fn(&OsStr) -> Comman
         let shown = layout.shown(&dist);
         Ok(((), format!("{bytes} kB compressed, and {later} kB after the first picture, in {shown}")))
     })
+}
+
+/// Makes the scripts small. Trunk leaves those of wasm-bindgen as they are, because it cannot read `as default`.
+fn minify(layout: &Layout, step: &Step, dist: &Path) -> Result<()> {
+    let terser = find_in(&layout.search_path()?, "terser").context("terser is missing: cargo xtask setup --page")?;
+    for path in files(dist)?.filter(|path| path.extension().is_some_and(|extension| extension == "js")) {
+        let options = ["--module", "--compress", "--mangle", "--output"];
+        step.run(Command::new(&terser).arg(&path).args(options).arg(&path))?;
+    }
+    Ok(())
+}
+
+/// Returns the files of a folder.
+fn files(folder: &Path) -> Result<impl Iterator<Item = PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    Ok(paths.into_iter().filter(|path| path.is_file()))
 }
 
 /// Returns the bytes that a browser loads at first, and those that it loads after the first picture: all files except
@@ -83,12 +107,7 @@ fn compressed(dist: &Path) -> Result<[u64; 2]> {
         console.log(...bytes);";
     let mut command = Command::new("node");
     command.args(["-e", SCRIPT]);
-    for entry in fs::read_dir(dist).with_context(|| format!("cannot read {}", dist.display()))? {
-        let path = entry?.path();
-        if path.is_file() && path.extension().is_none_or(|extension| extension != "dyn") {
-            command.arg(path);
-        }
-    }
+    command.args(files(dist)?.filter(|path| path.extension().is_none_or(|extension| extension != "dyn")));
     let sizes = output(&mut command)?;
     let (first, later) = sizes.split_once(' ').context("node printed no sizes")?;
     Ok([first.parse()?, later.parse()?])

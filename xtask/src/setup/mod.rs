@@ -3,11 +3,11 @@
 
 mod apt;
 pub mod axe;
-mod binaryen;
 pub mod browser;
 mod cargo_tools;
 pub mod encoder;
 pub mod firefox;
+mod npm_tools;
 pub mod python;
 pub mod wasm_std;
 
@@ -81,5 +81,5 @@ pub fn page_tools(layout: &Layout, steps: &mut Steps) -> Result<()> {
     for tool in cargo_tools::TOOLS {
         cargo_tools::ensure(layout, steps, tool)?;
     }
-    binaryen::ensure(layout, steps)
+    npm_tools::ensure(layout, steps)
 }
