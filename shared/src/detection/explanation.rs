@@ -8,9 +8,6 @@ use crate::corpus::TokenTable;
 use crate::corpus::decision::Side;
 use crate::corpus::span::SpanId;
 
-/// A signal that moves the log odds by less than this is not mentioned.
-const LEAST: f32 = 0.5;
-
 /// The reasons against and for a label, each list with the strongest reason first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
@@ -33,24 +30,27 @@ impl Explanation {
 
 impl Judge {
     /// Explains why the label of a span is doubted or trusted. `tokens` are the tokens of the corpus. Empty if the
-    /// span is flagged or does not exist.
+    /// span is flagged or does not exist. The strongest reason against it says which share of all labels with that
+    /// reason is wrong, by estimate.
     pub fn explain(&self, tokens: &TokenTable, span: SpanId) -> Explanation {
-        let is_mentioned = |reason: &Reason| reason.log_odds.abs() >= LEAST && reason.signal.is_told();
-        let mut reasons: Vec<Reason> = self.reasons(span).filter(is_mentioned).collect();
+        let mut reasons: Vec<Reason> = self.reasons(span).filter(Reason::is_told).collect();
         // The sort is stable: signals of equal strength stay in the order of the weights.
         reasons.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
         let mut explanation = Explanation::default();
         for reason in &reasons {
-            let list = if reason.log_odds > 0.0 { &mut explanation.against } else { &mut explanation.in_favour };
-            list.extend(self.in_words(tokens, span, reason));
+            let is_against = reason.log_odds > 0.0;
+            let list = if is_against { &mut explanation.against } else { &mut explanation.in_favour };
+            let share = self.shares.wrong(self.side(span), reason.signal).filter(|_| is_against && list.is_empty());
+            let of_such = |share: f64| format!(": about {:.0}% of such are wrong", (100.0 * share).clamp(1.0, 99.0));
+            let of_such = share.map_or(String::new(), of_such);
+            list.extend(self.in_words(tokens, span, reason).map(|words| words + &of_such));
         }
         explanation
     }
 
     /// The strongest signal against the label of a span, if one is worth mentioning.
     pub fn main_reason(&self, span: SpanId) -> Option<Signal> {
-        let is_against = |reason: &Reason| reason.log_odds >= LEAST && reason.signal.is_told();
-        let against = self.reasons(span).filter(is_against);
+        let against = self.reasons(span).filter(|reason| reason.log_odds > 0.0 && reason.is_told());
         // The first of equally strong ones, as in an explanation.
         let strongest = against.reduce(|best, next| if next.log_odds > best.log_odds { next } else { best });
         strongest.map(|reason| reason.signal)
@@ -98,6 +98,18 @@ mod tests {
     use crate::formats::dynclean_json;
     use crate::metrics::Window;
     use crate::recording::dynamics::Dynamics;
+
+    #[test]
+    fn the_first_reason_says_how_many_of_such_labels_are_wrong() {
+        let states = r#"{"tokens": ["the", "United", "States"], "entities": [[2, 2, "LOC"]]}"#;
+        let corpus = dynclean_json::read(format!("[{}]", [states; 10].join(",")).as_bytes()).unwrap();
+        let rows: Vec<f32> = (0..60).flat_map(|span| if span % 6 == 5 { [0.0, 1.0] } else { [6.0, 0.0] }).collect();
+        let dynamics = Dynamics::of_one_epoch(corpus, &rows);
+        let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Trust).unwrap();
+        // −1.05 − .65 · 1 + .2 · 0 + 2.8 · weight, which is (10 + 9) / (10 + 10) for ten unlabelled runs: .96, or 72 %.
+        let explanation = judge.explain(&dynamics.corpus.tokens, 5);
+        assert_eq!(explanation.against, ["part of “United States”: about 72% of such are wrong"]);
+    }
 
     #[test]
     fn reasons_name_what_the_text_says() {

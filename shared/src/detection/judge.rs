@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::dictionary_check::{self, OrdinaryWords};
-use super::noise_model::{self, Known, Reason};
+use super::noise_model::{self, Known, Reason, Shares};
 use super::ranking::{Ascending, Competition, Ranking, without_overlaps};
 use super::threshold::{Automatic, Metric, Sample, Samples, Settings, target_precision};
 use crate::corpus::Corpus;
@@ -53,6 +53,8 @@ pub struct Judge {
     pub samples: Samples,
     /// What the text says about labels.
     pub(super) evidence: Evidence,
+    /// How many of the labels with a certain reason against them are wrong, by estimate.
+    pub(super) shares: Shares,
     /// The labelled entities, sorted by sentence and start; `None` if some of them overlap.
     flat: Option<Vec<Span>>,
     /// Decisions about the spans of dictionary entries that annotated sentences contradict. They count only if the
@@ -135,7 +137,8 @@ impl Judge {
             return Err(JudgeError::NoProbabilities);
         }
         let evidence = Evidence::new(&dynamics.corpus, index.max_width());
-        metrics.trust = noise_model::trust_of_all(&evidence, &index, &assigned, &metrics.aum);
+        let (trust, shares) = noise_model::trust_of_all(&evidence, &index, &assigned, &metrics.aum);
+        metrics.trust = trust;
         let trust_with_aum = |span: SpanId, aum: f32| {
             let known = noise_model::known(&evidence, &index, &assigned, &metrics.aum, span)?;
             Some(noise_model::trust(&Known { aum, ..known }))
@@ -195,6 +198,7 @@ impl Judge {
             metric,
             labels,
             evidence,
+            shares,
             flat: flat_entities(&dynamics.corpus),
             contradicted,
             assigned,

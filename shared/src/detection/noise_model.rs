@@ -18,6 +18,12 @@ use crate::ln::ln;
 /// AUM is cut off at these values. Beyond them, it says no more.
 const AUM_RANGE: (f32, f32) = (-6.0, 8.0);
 
+/// A signal that moves the log odds by less than this is no reason.
+const LEAST: f32 = 0.5;
+
+/// Of fewer labels with the same reason, nobody is told the share that is wrong.
+const LEAST_LABELS: u32 = 10;
+
 /// A signal for or against a label. Its value is multiplied by its weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,6 +77,9 @@ impl Signal {
         !matches!(self, Self::Base | Self::HighAum | Self::NotARun | Self::OverlapAum)
     }
 }
+
+/// Number of signals.
+const SIGNALS: usize = Signal::OverlapAum as usize + 1;
 
 /// Weights of the signals of entities.
 const POSITIVES: &[(Signal, f32)] = &[
@@ -128,6 +137,43 @@ pub struct Reason {
     pub log_odds: f32,
 }
 
+impl Reason {
+    /// Whether the signal counts enough that a person is told.
+    pub fn is_told(&self) -> bool {
+        self.log_odds.abs() >= LEAST && self.signal.is_told()
+    }
+}
+
+/// The labels of a corpus that have a reason against them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Doubted {
+    labels: u32,
+    /// How many of them are wrong, by estimate.
+    wrong: f64,
+}
+
+/// For each side and signal: which share of the labels with this reason against them is wrong, by estimate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shares([[Doubted; SIGNALS]; 2]);
+
+impl Shares {
+    /// Adds a label with these reasons against it, and the probability that it is wrong.
+    fn add(&mut self, side: Side, reasons: u32, wrong: f32) {
+        for (place, doubted) in self.0.get_mut(side as usize).into_iter().flatten().enumerate() {
+            if reasons >> place & 1 == 1 {
+                doubted.labels += 1;
+                doubted.wrong += f64::from(wrong);
+            }
+        }
+    }
+
+    /// The share, 0 to 1, for a reason against labels of a side. `None` if only few labels have it.
+    pub fn wrong(&self, side: Side, reason: Signal) -> Option<f64> {
+        let doubted = self.0.get(side as usize)?.get(reason as usize)?;
+        (doubted.labels >= LEAST_LABELS).then(|| doubted.wrong / f64::from(doubted.labels))
+    }
+}
+
 impl Signal {
     /// The signal's value for a span.
     fn value(self, known: &Known) -> f32 {
@@ -180,12 +226,22 @@ pub fn reasons(known: Known) -> impl Iterator<Item = Reason> {
 
 /// Trust: the probability that the label is right, 0 to 1. NaN if AUM is not known.
 pub fn trust(known: &Known) -> f32 {
+    trust_and_reasons(known).0
+}
+
+/// The same as [`trust`], and the reasons against the label: bit i is set if signal i is one.
+fn trust_and_reasons(known: &Known) -> (f32, u32) {
     if known.aum.is_nan() {
-        return f32::NAN;
+        return (f32::NAN, 0);
     }
-    let wrong: f32 = weights(known.side).iter().map(|&(signal, weight)| weight * signal.value(known)).sum();
-    let small = exp_nonpositive(-wrong.abs());
-    if wrong > 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) }
+    let (mut wrong, mut reasons) = (0.0, 0);
+    for &(signal, weight) in weights(known.side) {
+        let log_odds = weight * signal.value(known);
+        wrong += log_odds;
+        reasons |= u32::from(log_odds >= LEAST) << signal as u32;
+    }
+    let small = exp_nonpositive(-f32::abs(wrong));
+    (if wrong > 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) }, reasons)
 }
 
 /// Log odds, from the text alone, that there is no entity with these boundaries, whatever its type. The span's
@@ -198,15 +254,22 @@ pub fn text_against(text: SpanEvidence) -> f32 {
     reasons(known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
 }
 
-/// The trust of every span. `assigned` and `aum` have one element per span. O(spans × width).
-pub fn trust_of_all(evidence: &Evidence, index: &SpanIndex, assigned: &[LabelId], aum: &[f32]) -> Vec<f32> {
+/// The trust of every span, and the shares of the reasons. `assigned` and `aum` have one element per span. O(spans × width).
+pub fn trust_of_all(evidence: &Evidence, index: &SpanIndex, assigned: &[LabelId], aum: &[f32]) -> (Vec<f32>, Shares) {
     let mut all = Vec::with_capacity(aum.len());
+    let mut shares = Shares([[Doubted::default(); SIGNALS]; 2]);
     let mut neighbours = Neighbours::default();
     for sentence in 0..index.n_sentences() as u32 {
         neighbours.read(index, sentence, assigned, aum);
-        all.extend(neighbours.spans(index, sentence, assigned, aum, evidence).map(|known| trust(&known)));
+        all.extend(neighbours.spans(index, sentence, assigned, aum, evidence).map(|known| {
+            let (trust, reasons) = trust_and_reasons(&known);
+            if reasons > 0 {
+                shares.add(known.side, reasons, 1.0 - trust);
+            }
+            trust
+        }));
     }
-    all
+    (all, shares)
 }
 
 /// Collects the facts about one span; `None` if the span does not exist.
@@ -292,7 +355,7 @@ mod tests {
     fn of_all(corpus: &Corpus, aum: &[f32]) -> Vec<f32> {
         let index = corpus.span_index(8).unwrap();
         let assigned = corpus.dense_labels(&index);
-        trust_of_all(&Evidence::new(corpus, 8), &index, &assigned, aum)
+        trust_of_all(&Evidence::new(corpus, 8), &index, &assigned, aum).0
     }
 
     #[test]
@@ -324,6 +387,30 @@ mod tests {
             assert!((f64::from(trust[span as usize]) - 1.0 / (1.0 + wrong.exp())).abs() < 1e-6, "{span}");
         }
         assert_eq!(known(&evidence, &index, &assigned, &aum, 6), None);
+    }
+
+    #[test]
+    fn a_share_is_the_mean_probability_of_all_labels_with_a_reason() {
+        // Twelve times *States* in *United States*, with different AUM, and once *Rome*, which is no part of a run.
+        let states = r#"{"tokens": ["the", "United", "States"], "entities": [[2, 2, "LOC"]]}"#;
+        let json =
+            format!(r#"[{}, {{"tokens": ["to", "Rome"], "entities": [[1, 1, "LOC"]]}}]"#, [states; 12].join(","));
+        let corpus = dynclean_json::read(json.as_bytes()).unwrap();
+        let index = corpus.span_index(8).unwrap();
+        let assigned = corpus.dense_labels(&index);
+        let aum: Vec<f32> = (0..index.len()).map(|span| if span < 6 { f32::NAN } else { span as f32 / 10.0 }).collect();
+        let evidence = Evidence::new(&corpus, 8);
+        let (trust, shares) = trust_of_all(&evidence, &index, &assigned, &aum);
+        // The first one has no numbers.
+        let doubts: Vec<f64> = (1..12).map(|sentence| f64::from(1.0 - trust[6 * sentence + 5])).collect();
+        assert_eq!(shares.wrong(Side::Positives, Signal::LongerRun), Some(doubts.iter().sum::<f64>() / 11.0));
+        // *United States* is a whole run without a label.
+        let missed: Vec<f64> = (1..12).map(|sentence| f64::from(1.0 - trust[6 * sentence + 4])).collect();
+        assert_eq!(shares.wrong(Side::Negatives, Signal::RunOfEntity), Some(missed.iter().sum::<f64>() / 11.0));
+        assert_eq!(shares.wrong(Side::Positives, Signal::RunOfEntity), None);
+        // *to* in *to Rome* and the like: ten labels are needed.
+        let (_, few) = trust_of_all(&evidence, &index, &assigned, &[&[f32::NAN; 18], &aum[18..]].concat());
+        assert_eq!(few.wrong(Side::Positives, Signal::LongerRun), None);
     }
 
     #[test]

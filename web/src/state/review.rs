@@ -15,7 +15,7 @@ use crate::protocol::{Alike, Bulk, BulkQuery};
 use crate::{client, format, memory};
 
 /// Said when no suggestion is left to decide about.
-const NOTHING_OPEN: &str = "Every suspicious label is reviewed.";
+const NOTHING_OPEN: &str = "Every suspicious label is reviewed or has a note.";
 
 /// A number that no one can foresee.
 fn seed() -> u64 {
