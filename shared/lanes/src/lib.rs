@@ -438,14 +438,9 @@ impl Block {
                 *value = *value / n + taint;
             }
         }
-        for (column, flagged) in
-            [(&mut self.correct, &[0; BLOCK]), (&mut self.forgotten, &[0; BLOCK]), (&mut alternative, &self.label)]
-        {
-            for i in 0..BLOCK {
-                let (number, otherwise) = (column[i], flagged[i]);
-                column[i] = if self.taint[i].is_nan() { otherwise } else { number };
-            }
-        }
+        flag(&mut self.correct, &self.taint, &[0; BLOCK]);
+        flag(&mut self.forgotten, &self.taint, &[0; BLOCK]);
+        flag(&mut alternative, &self.taint, &self.label);
         let len = self.len;
         out.aum.extend_from_slice(&self.margin_sum[..len]);
         out.confidence.extend_from_slice(&own[..len]);
@@ -463,6 +458,16 @@ impl Block {
         for (column, total) in columns.iter_mut().zip(&self.probability) {
             column.extend(total.iter().zip(&self.taint).take(self.len).map(|(p, taint)| p / n_epochs as f32 + taint));
         }
+    }
+}
+
+/// Replaces the numbers of flagged spans, whose taint is NaN. A function, so that the compiler knows that the columns do
+/// not overlap.
+#[inline(always)]
+fn flag(column: &mut Lane<u32>, taint: &Lane<f32>, flagged: &Lane<u32>) {
+    for i in 0..BLOCK {
+        let (number, otherwise) = (column[i], flagged[i]);
+        column[i] = if taint[i].is_nan() { otherwise } else { number };
     }
 }
 

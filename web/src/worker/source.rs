@@ -120,7 +120,6 @@ fn of_held(held: &[Uint8Array], part: &Range<u64>) -> impl Iterator<Item = Uint8
 /// Replaces the content of `bytes` with the parts, one after the other.
 fn copy(parts: &[Uint8Array], bytes: &mut Vec<u8>) {
     // Resizes once: growing part by part would leave holes in the memory.
-    bytes.clear();
     bytes.resize(parts.iter().map(|part| part.length() as usize).sum(), 0);
     let mut rest = bytes.as_mut_slice();
     for part in parts {
