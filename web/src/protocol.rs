@@ -28,6 +28,7 @@ use shared::corpus::span::SpanId;
 use shared::detection::dictionary_check::Contradicted;
 use shared::detection::estimate::Estimate;
 use shared::detection::explanation::Explanation;
+use shared::detection::noise_model::Signal;
 use shared::detection::threshold::Settings;
 use shared::evaluation::quality::CurvePoint;
 use shared::evaluation::score::Prf;
@@ -521,6 +522,8 @@ pub struct Detail {
     pub wrong: Option<f32>,
     /// The reasons for this probability.
     pub because: Explanation,
+    /// The strongest reason against the label, if it is likely wrong.
+    pub doubted: Option<Signal>,
     /// Values that need probabilities, if these are known.
     pub probabilities: Option<Probabilities>,
     /// Number of epochs in the window at which the distant label was predicted.

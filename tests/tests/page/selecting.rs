@@ -175,5 +175,12 @@ fn doubted_labels_are_chosen_by_the_reason() {
         page.click(&button).await;
         page.until("listed", "lists all", |text| !text.starts_with(&of)).await;
         assert!(!page.has("chip-decided").await);
+
+        // The reason of a span leads to all spans with that reason.
+        page.click("row").await;
+        let because = page.until("same-reason", "names a reason", |text| text.contains("reason: ")).await;
+        let reason = because.split_once("reason: ").unwrap().1.to_owned();
+        page.click("same-reason").await;
+        page.until("chip-decided", "names it, too", |text| text.contains(&format!("doubted: {reason}"))).await;
     });
 }

@@ -1,8 +1,9 @@
 //! The selected span: everything known about it, and buttons to decide about it.
 
-use explorer::filter::Filter;
+use explorer::filter::{Decided, Filter};
 use explorer::listing::Listing;
 use explorer::queue::{Next, Sample};
+use explorer::reasons::in_words;
 use explorer::same_form::SameForm;
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
@@ -135,7 +136,7 @@ fn span(app: App, detail: Detail) -> impl IntoView {
         </p>
         {note::shown(app, row.id)}
         {buttons(app, detail.clone(), labels)}
-        {because(&detail)} {opinions(&detail, &labels_again)}
+        {because(app, &detail)} {opinions(&detail, &labels_again)}
         {same_form(app, detail.row.id, detail.same_form.clone(), &labels_again)}
         {margins(&row.margins)}
         <dl class="metrics">
@@ -155,15 +156,24 @@ fn span(app: App, detail: Detail) -> impl IntoView {
 }
 
 /// Shows how probable it is that the label is wrong, and why.
-fn because(detail: &Detail) -> impl IntoView + use<> {
+fn because(app: App, detail: &Detail) -> impl IntoView + use<> {
     let wrong = detail.wrong?;
     let reasons = |intro: &'static str, reasons: &[String]| {
         (!reasons.is_empty()).then(|| view! { <p><span class="muted">{intro}</span> " " {reasons.join("; ")}</p> })
     };
+    let others = detail.doubted.map(|reason| {
+        let only_these = move |_| app.filter_by(|filter| filter.decided = Some(Decided::Doubted(reason)));
+        view! {
+            <button class="plain" data-testid="same-reason" on:click=only_these>
+                {format!("Show all that are likely wrong for this reason: {}", in_words(reason))}
+            </button>
+        }
+    });
     Some(view! {
         <div class="because" data-testid="because">
             <p>"Chance that the label is wrong: " <strong>{format!("{:.0}%", (100.0 * wrong).clamp(1.0, 99.0))}</strong></p>
             {reasons("Against the label:", &detail.because.against)}
+            {others}
             {reasons("For the label:", &detail.because.in_favour)}
         </div>
     })

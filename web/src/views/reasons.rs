@@ -27,7 +27,7 @@ pub fn reasons(app: App) -> impl IntoView {
         }
     };
     let table = move |counts: Vec<ReasonCount>| {
-        view! { <table class="figures" data-testid="reasons"><tbody>{counts.into_iter().map(row).collect_view()}</tbody></table> }
+        view! { <table class="figures reasons" data-testid="reasons"><tbody>{counts.into_iter().map(row).collect_view()}</tbody></table> }
     };
     move || {
         let counts = app.figures.with(|figures| figures.as_ref().map(|figures| figures.reasons.clone()))?;

@@ -4,6 +4,7 @@ use explorer::listing::Column;
 use explorer::reviewers;
 use explorer::same_form::SameForm;
 use explorer::sentence::Sentence;
+use shared::corpus::decision::Decision;
 use shared::corpus::span::SpanId;
 use shared::metrics::Metrics;
 
@@ -15,6 +16,7 @@ impl Session {
         let span = self.judge.index.span(id)?;
         let (metrics, at) = (&self.judge.metrics, id as usize);
         let (corpus, judgement) = (&self.recording.dynamics.corpus, self.judge.under(&self.settings));
+        let by_rule = judgement.decide(id);
         Some(Detail {
             row: self.row(&judgement, id, (0, 0), Column::Metric)?,
             aum: *metrics.aum.get(at)?,
@@ -28,9 +30,10 @@ impl Session {
             number: span.sentence,
             start: span.start,
             end: span.end,
-            by_rule: judgement.decide(id),
+            by_rule,
             wrong: metrics.trust.get(at).map(|trust| 1.0 - trust).filter(|wrong| wrong.is_finite()),
             because: self.judge.explain(&corpus.tokens, id),
+            doubted: self.judge.main_reason(id).filter(|_| by_rule != Decision::Keep),
             probabilities: probabilities(metrics, at),
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
