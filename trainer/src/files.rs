@@ -152,7 +152,8 @@ impl GrowingFile {
         let about = || format!("cannot read {}", partial.display());
         let mut file = OpenOptions::new().read(true).write(true).open(&partial).with_context(about)?;
         let mut hash = Xxh3::new();
-        let bytes = io::copy(&mut (&mut file).take(to.bytes), &mut HashWriter(&mut hash)).with_context(about)?;
+        let bytes =
+            io::copy(&mut (&mut file).take(to.bytes), &mut HashWriter(&mut hash, io::sink())).with_context(about)?;
         let mut growing = Self { file, partial, bytes, hash };
         ensure!(growing.written() == *to, "{} is damaged", growing.partial.display());
         let cut = growing.file.set_len(to.bytes).and_then(|()| growing.file.seek(SeekFrom::Start(to.bytes)));
@@ -176,23 +177,24 @@ impl GrowingFile {
     /// Appends bytes and flushes them to disk.
     ///
     /// # Errors
-    /// When the bytes cannot be written.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        written.map_err(|error| cannot_write(&self.partial, error.into()))?;
-        self.bytes += bytes.len() as u64;
-        self.hash.update(bytes);
+    /// When the bytes cannot be read or written.
+    pub fn append(&mut self, mut bytes: impl Read) -> Result<()> {
+        let Self { file, partial, hash, .. } = self;
+        let written = io::copy(&mut bytes, &mut HashWriter(hash, &mut *file));
+        let written = written.and_then(|written| file.sync_data().map(|()| written));
+        self.bytes += written.map_err(|error| cannot_write(partial, error.into()))?;
         Ok(())
     }
 }
 
-/// Hashes what is written to it.
-struct HashWriter<'a>(&'a mut Xxh3);
+/// Passes on what is written to it, and hashes it.
+struct HashWriter<'a, W>(&'a mut Xxh3, W);
 
-impl Write for HashWriter<'_> {
+impl<W: Write> Write for HashWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
+        let written = self.1.write(bytes)?;
+        self.0.update(bytes.get(..written).unwrap_or(bytes));
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -246,12 +248,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.dyn");
         let mut file = GrowingFile::create(&path).unwrap();
-        file.append(b"ab").unwrap();
+        file.append(&b"ab"[..]).unwrap();
         let earlier = file.written();
-        file.append(b"cd").unwrap();
+        file.append(&b"cd"[..]).unwrap();
         drop(file);
         let mut file = GrowingFile::go_back(&path, &earlier).unwrap();
-        file.append(b"e").unwrap();
+        file.append(&b"e"[..]).unwrap();
         assert_eq!(fs::read(GrowingFile::partial(&path)).unwrap(), b"abe");
         let later = file.written();
         // One byte is missing; then one byte is changed.

@@ -43,7 +43,7 @@ pub enum Precision {
 
 impl Precision {
     /// Bytes per value.
-    pub fn bytes(self) -> usize {
+    pub const fn bytes(self) -> usize {
         match self {
             Self::F16 => 2,
             Self::F32 => 4,
@@ -224,7 +224,7 @@ impl EpochLogits {
     }
 
     /// Appends the columns as little-endian bytes.
-    pub(crate) fn write_bytes(&self, out: &mut Vec<u8>) {
+    pub fn write_bytes(&self, out: &mut Vec<u8>) {
         match &self.values {
             Values::F16(values) => {
                 out.reserve_exact(values.len() * 2);

@@ -46,6 +46,11 @@ impl Prepared {
     }
 }
 
+/// Divides sentences into parts: the logits of one part are few enough for any memory, and many enough to be computed fast.
+pub fn parts<'a>(model: &SpanModel, sentences: &'a [u32]) -> impl Iterator<Item = &'a [u32]> + use<'a> {
+    sentences.chunks(if model.parameters.engine().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH })
+}
+
 /// Returns the logits of all candidate spans of these sentences, without dropout, `n_labels` per span.
 ///
 /// # Errors
@@ -121,9 +126,7 @@ pub fn find(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<V
     let n_labels = data.corpus.labels.n_types() + 1;
     let sentences: Vec<u32> = (0..data.inputs.len() as u32).collect();
     let mut all = Vec::new();
-    // Work in parts, because the logits of a large text would not fit in memory.
-    let at_once = if model.parameters.engine().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH };
-    for part in sentences.chunks(at_once) {
+    for part in parts(model, &sentences) {
         let logits = logits(model, data, part, progress)?;
         let ids = |sentence: &u32| data.index.of_sentence(*sentence);
         // The model of a threshold run has one more label, the extra class. It is never predicted.

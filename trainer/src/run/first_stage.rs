@@ -14,16 +14,17 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use shared::detection::threshold::Settings;
 use shared::recording::dyn_file::{self, RunKind};
-use shared::recording::dynamics::{Dynamics, EpochLogits, EpochScore, Precision, RunInfo};
+use shared::recording::dynamics::{Dynamics, EpochLogits, Precision, RunInfo};
 use shared::recording::ensemble;
 
+use super::epoch_columns::EpochColumns;
 use super::folder::RunDir;
 use super::job::{CHECKPOINTS, DYNAMICS, Job, JobKind, ModelResult, RAW, checkpoint_file};
 use crate::console;
 use crate::data::recording::Recording;
 use crate::files::{GrowingFile, Written, write_whole_by};
 use crate::interrupt::{self, Interrupted};
-use crate::model::inference::logits;
+use crate::model::inference::{logits, parts};
 use crate::random::{derived_seed, stream};
 use crate::training::config::{Config, Record};
 use crate::training::threshold_samples::draw;
@@ -44,7 +45,6 @@ struct Member {
 struct MemberTraining<'a> {
     /// Name used for its checkpoint and its files.
     name: String,
-    kind: RunKind,
     stage: Stage<'a>,
     /// Bytes at the beginning of the file, before the first epoch.
     opening: Vec<u8>,
@@ -145,17 +145,22 @@ impl Job<'_> {
         if member.number == 1 && !self.dir.path(RAW).is_file() {
             self.dir.remove(&done_file(&name))?;
         }
-        let training = MemberTraining { name, kind: RunKind::Main, stage, opening: opening.to_vec() };
-        let epoch = |end: &EpochEnd| {
-            let passed;
-            let rows = match end.training_logits {
-                Some(rows) => rows,
+        let training = MemberTraining { name, stage, opening: opening.to_vec() };
+        let folder = self.dir.path(CHECKPOINTS);
+        let epoch = |end: &EpochEnd, file: &mut GrowingFile| {
+            let index = &self.train.index;
+            let mut columns = EpochColumns::create(&folder, index.len(), n_types)?;
+            match end.training_logits {
+                Some(rows) => columns.take(0, rows)?,
                 None => {
-                    passed = logits(end.model, &self.train, &all, end.progress)?;
-                    &passed
+                    for part in parts(end.model, &all) {
+                        let first = part.first().map_or(0, |&sentence| index.of_sentence(sentence).start);
+                        columns.take(first as usize, &logits(end.model, &self.train, part, end.progress)?)?;
+                    }
                 }
-            };
-            Ok(EpochLogits::from_rows(rows, n_types, Precision::F16)?)
+            }
+            let score = dyn_file::score(RunKind::Main, end.score);
+            file.append(columns.section(RunKind::Main, end.score.epoch)?.chain(score.as_slice()))
         };
         // With an ensemble, too, the cleaned model is compared with a single model: the first member's.
         self.write_down(training, all.len(), epoch, |trained| match member.number {
@@ -199,38 +204,40 @@ impl Job<'_> {
         let mut sentences: Vec<u32> =
             samples.spans.iter().filter_map(|&s| self.train.index.span(s)).map(|s| s.sentence).collect();
         sentences.dedup();
-        let training =
-            MemberTraining { name: member.name(RunKind::Threshold), kind: RunKind::Threshold, stage, opening };
-        let epoch = |end: &EpochEnd| {
-            let passed;
-            let (spans, rows): (Vec<u32>, &[f32]) = match end.training_logits {
-                Some(rows) => ((0..self.train.index.len() as u32).collect(), rows),
-                None => {
-                    passed = logits(end.model, &self.train, &sentences, end.progress)?;
-                    (sentences.iter().flat_map(|&s| self.train.index.of_sentence(s)).collect(), &passed)
-                }
+        let training = MemberTraining { name: member.name(RunKind::Threshold), stage, opening };
+        let epoch = |end: &EpochEnd, file: &mut GrowingFile| {
+            let index = &self.train.index;
+            let mut of_samples: Vec<f32> = Vec::new();
+            let mut take = |spans: &mut dyn Iterator<Item = u32>, rows: &[f32]| {
+                let rows = spans.zip(rows.chunks_exact(n_labels));
+                let of_sample = rows.filter(|(span, _)| samples.spans.binary_search(span).is_ok());
+                of_samples.extend(of_sample.flat_map(|(_, row)| row));
             };
-            let of_samples: Vec<f32> = spans
-                .iter()
-                .zip(rows.chunks_exact(n_labels))
-                .filter(|(span, _)| samples.spans.binary_search(span).is_ok())
-                .flat_map(|(_, row)| row.iter().copied())
-                .collect();
-            Ok(EpochLogits::from_rows(&of_samples, n_labels - 1, Precision::F16)?)
+            match end.training_logits {
+                Some(rows) => take(&mut (0..index.len() as u32), rows),
+                None => {
+                    for part in parts(end.model, &sentences) {
+                        let rows = logits(end.model, &self.train, part, end.progress)?;
+                        take(&mut part.iter().flat_map(|&sentence| index.of_sentence(sentence)), &rows);
+                    }
+                }
+            }
+            let logits = EpochLogits::from_rows(&of_samples, n_labels - 1, Precision::F16)?;
+            file.append(dyn_file::epoch(RunKind::Threshold, end.score.epoch, &logits).as_slice())
         };
         self.write_down(training, sentences.len(), epoch, |_| Ok(()))
     }
 
-    /// Trains and records. `passed_over` is the number of sentences that a recording pass looks at. `finish`
-    /// writes its files before the training counts as done.
+    /// Trains and records. `passed_over` is the number of sentences that a recording pass looks at, and `record_epoch`
+    /// appends what it finds. `finish` writes its files before the training counts as done.
     fn write_down(
         &self,
         training: MemberTraining,
         passed_over: usize,
-        epoch_logits: impl Fn(&EpochEnd) -> Result<EpochLogits>,
+        record_epoch: impl Fn(&EpochEnd, &mut GrowingFile) -> Result<()>,
         finish: impl FnOnce(&Trained) -> Result<()>,
     ) -> Result<Written> {
-        let MemberTraining { name, kind, stage, opening } = training;
+        let MemberTraining { name, stage, opening } = training;
         let stage = Stage { history: Some((&self.history, &name)), ..stage };
         let path = self.recording_path(&name);
         let done = done_file(&name);
@@ -255,7 +262,7 @@ impl Job<'_> {
             _ => {
                 RunDir::open(&self.dir.path(CHECKPOINTS))?;
                 let mut file = GrowingFile::create(&path)?;
-                file.append(&opening)?;
+                file.append(opening.as_slice())?;
                 file
             }
         };
@@ -264,12 +271,7 @@ impl Job<'_> {
             Record::Training => 0,
         };
         let trained = stage.train(&mut checkpoints, from, passed_over, |end| {
-            let epoch: EpochScore = end.score;
-            let mut bytes = dyn_file::epoch(kind, epoch.epoch, &epoch_logits(&end)?);
-            if kind == RunKind::Main {
-                bytes.extend(dyn_file::score(kind, epoch));
-            }
-            file.append(&bytes)?;
+            record_epoch(&end, &mut file)?;
             Ok(file.written())
         })?;
         finish(&trained)?;

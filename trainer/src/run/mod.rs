@@ -3,6 +3,7 @@
 //! Every step writes its result as its last action, and writes it whole. A step whose result exists is skipped. A
 //! training that was interrupted continues from its checkpoint. docs/RUNS.md describes the files in the folder.
 
+mod epoch_columns;
 mod first_stage;
 pub mod folder;
 mod job;

@@ -9,10 +9,12 @@
 mod columns;
 mod scan;
 
+use std::io;
+
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
 use crate::corpus::labels::{LabelId, LabelSet, O};
 use crate::corpus::span::{Span, SpanId, SpanIndex};
@@ -238,6 +240,47 @@ pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
     }
     logits.write_bytes(&mut out);
     seal(out)
+}
+
+/// The section of an epoch whose columns are in a file, because they do not fit in memory. The columns are written to it for
+/// their checksum, which stands before them.
+pub struct EpochSection {
+    header: Vec<u8>,
+    /// Length of the columns in bytes.
+    columns: u64,
+    hash: Xxh3,
+}
+
+impl EpochSection {
+    /// Begins the section of an epoch (counted from 1) with logits in half precision.
+    pub fn new(run: RunKind, epoch: u32, n_spans: usize, n_types: usize) -> Self {
+        let precision = Precision::F16;
+        let header = EpochHeader { run, epoch, n_spans: n_spans as u64, n_types: n_types as u32, precision };
+        let header = encode(&header);
+        let mut hash = Xxh3::new();
+        hash.update(&header);
+        Self { header, columns: 0, hash }
+    }
+
+    /// The bytes of the section before its columns. All columns must have been written.
+    pub fn opening(self) -> Vec<u8> {
+        let length = self.header.len() as u64 + self.columns;
+        let numbers = [length, self.hash.digest()].map(u64::to_le_bytes).concat();
+        [&EPOCH[..], &numbers, &self.header].concat()
+    }
+}
+
+/// Takes the bytes of the columns, one column after the other, and keeps only their checksum.
+impl io::Write for EpochSection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hash.update(bytes);
+        self.columns += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The bytes of one epoch's scores.
