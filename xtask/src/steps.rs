@@ -6,13 +6,12 @@ use std::{
     cell::Cell,
     fs,
     io::{IsTerminal, Write, stderr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
-    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use crate::{layout::Layout, process};
 
@@ -60,27 +59,6 @@ impl Steps {
         }
         self.done.push(Done { name: name.to_owned(), took, failed: outcome.is_err() });
         outcome.map(|(value, _)| value).with_context(|| format!("step {} of {}, {name}", self.done.len(), self.total))
-    }
-
-    /// Does `work` beside `others`, which take steps of their own. Then waits for it, as a step called `name`. `work` gets
-    /// a file for what its commands print.
-    pub fn beside(
-        &mut self,
-        name: &str,
-        work: impl FnOnce(&Path) -> Result<String> + Send,
-        others: impl FnOnce(&mut Self) -> Result<()>,
-    ) -> Result<()> {
-        // Not the log of the step at the end, which is removed when that step begins.
-        let log = self.logs.join(format!("{}-beside.log", slug(name)));
-        let _ = fs::remove_file(&log);
-        thread::scope(|scope| {
-            let work = scope.spawn(|| work(&log));
-            others(self)?;
-            self.step(name, |step| {
-                step.say("has been at work beside the last steps");
-                Ok(((), work.join().map_err(|_| anyhow!("{name}: a mistake in this program"))??))
-            })
-        })
     }
 
     /// Prints all steps with their times, and marks the one that failed.

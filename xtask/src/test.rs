@@ -1,10 +1,6 @@
 //! Runs all checks and tests, as CI does.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{env, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,7 +8,7 @@ use crate::{
     book,
     layout::Layout,
     lints, page,
-    process::{cargo, inherited, logged},
+    process::{cargo, inherited},
     setup::{
         self, axe,
         browser::{self, Browser},
@@ -93,19 +89,13 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     let axe = axe::ensure(layout, steps)?;
     let encoder = encoder::ensure(layout, steps)?;
     let python = python::ensure(layout, steps)?;
+    page::build(layout, steps)?;
+    book::add(layout, steps)?;
     // Builds trainer and tests together, so that they share every dependency. Tests train models: without
-    // optimisation they would take hours. Both this and the page end with a part that uses one core only, so they are
-    // built side by side.
-    let trainer_and_tests = |log: &Path| {
-        let mut build = cargo();
-        build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE).current_dir(&layout.root);
-        logged(&mut build, log, |_| ())?;
-        Ok("built".to_owned())
-    };
-    steps.beside("trainer and tests", trainer_and_tests, |steps| {
-        page::build_in_background(layout, steps)?;
-        book::add(layout, steps)
-    })?;
+    // optimisation they would take hours.
+    let mut build = cargo();
+    build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE);
+    check(layout, steps, "trainer and tests", &mut build)?;
     if style {
         steps.step("tests of the Python package", |step| {
             step.say("running");
