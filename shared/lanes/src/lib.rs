@@ -461,8 +461,8 @@ impl Block {
     }
 }
 
-/// Replaces the numbers of flagged spans, whose taint is NaN. A function, so that the compiler knows that the columns do
-/// not overlap.
+/// Replaces the numbers of flagged spans, whose taint is NaN. A function, so that the compiler knows that the columns
+/// do not overlap.
 #[inline(always)]
 fn flag(column: &mut Lane<u32>, taint: &Lane<f32>, flagged: &Lane<u32>) {
     for i in 0..BLOCK {

@@ -254,7 +254,8 @@ pub fn text_against(text: SpanEvidence) -> f32 {
     reasons(known).filter(|reason| of_text(reason.signal)).map(|reason| reason.log_odds).sum()
 }
 
-/// The trust of every span, and the shares of the reasons. `assigned` and `aum` have one element per span. O(spans × width).
+/// The trust of every span, and the shares of the reasons. `assigned` and `aum` have one element per span.
+/// O(spans × width).
 pub fn trust_of_all(evidence: &Evidence, index: &SpanIndex, assigned: &[LabelId], aum: &[f32]) -> (Vec<f32>, Shares) {
     let mut all = Vec::with_capacity(aum.len());
     let mut shares = Shares([[Doubted::default(); SIGNALS]; 2]);

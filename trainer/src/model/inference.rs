@@ -46,7 +46,8 @@ impl Prepared {
     }
 }
 
-/// Divides sentences into parts: the logits of one part are few enough for any memory, and many enough to be computed fast.
+/// Divides sentences into parts: the logits of one part are few enough for any memory, and many enough to be
+/// computed fast.
 pub fn parts<'a>(model: &SpanModel, sentences: &'a [u32]) -> impl Iterator<Item = &'a [u32]> + use<'a> {
     sentences.chunks(if model.parameters.engine().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH })
 }

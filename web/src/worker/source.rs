@@ -11,8 +11,8 @@ use web_sys::Blob;
 
 use crate::error::in_words;
 
-/// Bytes of a part when a file is read from start to end. Smaller parts take longer: the browser needs some milliseconds
-/// for each.
+/// Bytes of a part when a file is read from start to end. Smaller parts take longer: the browser needs some
+/// milliseconds for each.
 const PIECE: u64 = 16 << 20;
 
 /// Bytes that are passed on at once: few enough to stay in the cache of the CPU.

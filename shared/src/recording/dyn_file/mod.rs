@@ -242,8 +242,8 @@ pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
     seal(out)
 }
 
-/// The section of an epoch whose columns are in a file, because they do not fit in memory. The columns are written to it for
-/// their checksum, which stands before them.
+/// The section of an epoch whose columns are in a file, because they do not fit in memory. The columns are written
+/// to it for their checksum, which stands before them.
 pub struct EpochSection {
     header: Vec<u8>,
     /// Length of the columns in bytes.
