@@ -173,8 +173,7 @@ impl Work for AllSums<'_> {
             for (place, epoch) in self.epochs.iter().enumerate() {
                 let (is_inside, margins) = (self.window.contains(&place), margins.next());
                 if is_inside || margins.is_some() {
-                    epoch.load(spans.clone(), &mut block.logits);
-                    let ranked = block.ranked();
+                    let ranked = block.load(epoch, spans.clone());
                     if let Some(margins) = margins {
                         let mut narrowed = [f16::ZERO; BLOCK];
                         narrow(&ranked.margin, &mut narrowed);
@@ -209,8 +208,7 @@ impl Work for Distributions<'_> {
             // Probabilities do not depend on the assigned labels, so all are set to `O`.
             block.start(&[0; BLOCK][..spans.len()]);
             for epoch in self.epochs {
-                epoch.load(spans.clone(), &mut block.logits);
-                let ranked = block.ranked();
+                let ranked = block.load(epoch, spans.clone());
                 block.accumulate(&ranked);
             }
             block.write_distributions(self.epochs.len(), &mut columns);
@@ -345,9 +343,10 @@ impl Block {
         self.taint.fill(0.0);
     }
 
-    /// Compares the logits of the loaded epoch.
+    /// Loads the logits of an epoch for a range of spans, and compares them.
     #[inline(always)]
-    fn ranked(&self) -> Ranked {
+    fn load(&mut self, epoch: &Epoch, spans: Range<usize>) -> Ranked {
+        epoch.load(spans, &mut self.logits);
         // The rest of a short block holds old values. They are computed too, but never read.
         let mut best = [f32::NEG_INFINITY; BLOCK];
         let mut second = [f32::NEG_INFINITY; BLOCK];
