@@ -1,7 +1,7 @@
 //! Installs what makes the page small from npm: wasm-opt (`binaryen`) and terser. They are scripts for Node.js, so one
 //! download does for every platform.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -27,8 +27,9 @@ pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<()> {
     let names = TOOLS.map(|tool| format!("{} {}", tool.program, tool.version)).join(" and ");
     let packages = TOOLS.map(|tool| tool.package);
     steps.step(&names, |step| {
-        if are_there(layout)? {
-            return Ok(((), "already there".to_owned()));
+        if let Some(there) = there(layout)? {
+            let paths: Vec<String> = there.iter().map(|path| layout.shown(path).to_string()).collect();
+            return Ok(((), format!("already there: {}", paths.join(", "))));
         }
         let Some(npm) = find("npm").filter(|_| find("node").is_some()) else {
             bail!(
@@ -51,15 +52,15 @@ pub fn ensure(layout: &Layout, steps: &mut Steps) -> Result<()> {
                 .args(packages),
         )
         .with_context(|| by_hand.clone())?;
-        ensure!(are_there(layout)?, "{by_hand}");
+        ensure!(there(layout)?.is_some(), "{by_hand}");
         Ok(((), "installed".to_owned()))
     })
 }
 
-fn are_there(layout: &Layout) -> Result<bool> {
+/// The paths of the tools; `None` unless all are there in the right version.
+fn there(layout: &Layout) -> Result<Option<Vec<PathBuf>>> {
     let path = layout.search_path()?;
-    let is_there = |tool: &Tool| {
-        find_in(&path, tool.program).is_some_and(|found| version_of(&found).as_deref() == Some(tool.version))
-    };
-    Ok(TOOLS.iter().all(is_there))
+    let right =
+        |tool: &Tool| find_in(&path, tool.program).filter(|found| version_of(found).as_deref() == Some(tool.version));
+    Ok(TOOLS.iter().map(right).collect())
 }
