@@ -33,7 +33,7 @@ impl Session {
             by_rule,
             wrong: metrics.trust.get(at).map(|trust| 1.0 - trust).filter(|wrong| wrong.is_finite()),
             because: self.judge.explain(&corpus.tokens, id),
-            doubted: self.judge.main_reason(id).filter(|_| by_rule != Decision::Keep),
+            doubted: self.judge.main_reason(id).filter(|_| judgement.by_threshold(id) != Decision::Keep),
             probabilities: probabilities(metrics, at),
             correctness: *metrics.correctness.get(at)?,
             forgetting: *metrics.forgetting.get(at)?,
