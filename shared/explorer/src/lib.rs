@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+pub mod alphabet;
 pub mod axis;
 pub mod beside;
 pub mod bulk;

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use std::borrow::Cow;
 
+use crate::alphabet;
 use crate::filter::Selection;
 use crate::sort::{ascending, by_key};
+use shared::corpus::TokenTable;
 use shared::corpus::decision::Side;
 use shared::corpus::span::SpanId;
 use shared::detection::judge::Judge;
@@ -19,7 +21,7 @@ pub struct Listing {
     pub judged_only: bool,
 }
 
-/// A number that a list of spans shows, and by which it can be sorted.
+/// What a list of spans can be sorted by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Column {
     /// The metric by which spans are judged.
@@ -33,6 +35,8 @@ pub enum Column {
     Variability,
     /// Number of words.
     Width,
+    /// The words, in alphabetical order.
+    Words,
 }
 
 /// The order of a list of spans.
@@ -45,14 +49,14 @@ pub struct Order {
 }
 
 impl Column {
-    /// All columns.
-    pub const ALL: [Self; 5] = [Self::Metric, Self::Aum, Self::Confidence, Self::Variability, Self::Width];
+    /// The numbers.
+    pub const NUMBERS: [Self; 5] = [Self::Metric, Self::Aum, Self::Confidence, Self::Variability, Self::Width];
 
-    /// The value of a span; NaN if it is not known.
+    /// The number of a span that a list in this order shows; NaN if it is not known. A list by words shows the metric.
     pub fn value(self, judge: &Judge, span: SpanId) -> f32 {
         let of = |column: &[f32]| column.get(span as usize).copied().unwrap_or(f32::NAN);
         match self {
-            Self::Metric => judge.value(span),
+            Self::Metric | Self::Words => judge.value(span),
             Self::Aum => of(&judge.metrics.aum),
             Self::Confidence => of(&judge.metrics.confidence),
             Self::Variability => of(&judge.metrics.variability),
@@ -62,12 +66,19 @@ impl Column {
 }
 
 impl Order {
-    /// Sorts spans. Those without a value come last. O(n log n).
-    pub fn sort(self, judge: &Judge, spans: impl Iterator<Item = SpanId>) -> Vec<SpanId> {
+    /// Sorts spans. Those without a value come last. O(n log n), and for words O(tokens of the corpus · widest
+    /// candidate).
+    pub fn sort(self, tokens: &TokenTable, judge: &Judge, spans: impl Iterator<Item = SpanId>) -> Vec<SpanId> {
+        let ranks = if self.column == Column::Words { alphabet::ranks(tokens, &judge.index) } else { Vec::new() };
         by_key(spans.map(|span| {
-            let value = self.column.value(judge, span);
-            let key = ascending(value);
-            (if self.descending && !value.is_nan() { !key } else { key }, span)
+            let (key, is_last) = match ranks.get(span as usize) {
+                Some(&rank) => (rank, false),
+                None => {
+                    let value = self.column.value(judge, span);
+                    (ascending(value), value.is_nan())
+                }
+            };
+            (if self.descending && !is_last { !key } else { key }, span)
         }))
     }
 }
@@ -149,7 +160,7 @@ mod tests {
             margins.iter().zip(0..).flat_map(|(&m, span)| if span == 3 { [0.0, m] } else { [0.0, -m] }).collect();
         let dynamics = of_one_epoch(dynclean_json::read(json).unwrap(), &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
-        let sorted = |column, descending| Order { column, descending }.sort(&judge, 0..6);
+        let sorted = |column, descending| Order { column, descending }.sort(&dynamics.corpus.tokens, &judge, 0..6);
         assert_eq!(sorted(Column::Metric, false), [1, 2, 5, 3, 0, 4]);
         assert_eq!(sorted(Column::Aum, true), [0, 3, 5, 2, 1, 4]);
         // The confidence rises with the margin, because there are two labels.
@@ -157,6 +168,8 @@ mod tests {
         // Ties are in the order of the text.
         assert_eq!(sorted(Column::Width, false), [0, 3, 5, 1, 4, 2]);
         assert_eq!(sorted(Column::Width, true), [2, 1, 4, 0, 3, 5]);
+        assert_eq!(sorted(Column::Words, false), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(sorted(Column::Words, true), [5, 4, 3, 2, 1, 0]);
         // One epoch does not vary.
         assert_eq!(sorted(Column::Variability, true), [0, 1, 2, 3, 5, 4]);
     }

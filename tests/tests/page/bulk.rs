@@ -102,6 +102,17 @@ fn a_pair_of_labels_is_chosen_in_the_table_and_decided_at_once() {
         )
         .await;
         page.until("listed", "counts them", |text| number(text) == n).await;
+        // By words: A to Z, then Z to A, whatever the case.
+        let words =
+            "[...document.querySelectorAll('[data-testid=row] mark')].map((mark) => mark.textContent.toLowerCase())";
+        for comes_before in ["<=", ">="] {
+            page.click("sort-words").await;
+            let script = format!(
+                "const w = {words}; return w.length > 5 && new Set(w).size > 2 && w.every((v, i) => !i || w[i - 1] {comes_before} v)"
+            );
+            page.until_script(&script, true).await;
+        }
+        page.click("sort-direction").await;
         page.choose("sort", "0").await;
 
         // Against gold. The cell is chosen, and a second click drops it.

@@ -2,7 +2,7 @@
 //! rows.
 
 use explorer::groups::GroupBy;
-use explorer::listing::Column;
+use explorer::listing::{Column, Order};
 use leptos::prelude::*;
 use shared::corpus::decision::Decision;
 use shared::corpus::labels::LabelId;
@@ -95,7 +95,12 @@ fn spans(app: App) -> impl IntoView {
                 // The head is inside the scrolling element, so that its columns fit those of the rows.
                 <div class="row head" role="row" aria-rowindex="1">
                     <span role="columnheader">"decision"</span>
-                    <span role="columnheader">"words in their sentence"</span>
+                    <span role="columnheader">
+                        <button class="plain" data-testid="sort-words" title="Sort by the words: A to Z, and at the next click Z to A"
+                            on:click=move |_| sort_by(app, true)>
+                            "words in their sentence " {move || arrow(app, true)}
+                        </button>
+                    </span>
                     <span role="columnheader" title="The label in your corpus">"your label"</span>
                     <span role="columnheader" title="The label that the model prefers">"model says"</span>
                     <span role="columnheader" class="gold">"gold"</span>
@@ -124,11 +129,11 @@ fn spans(app: App) -> impl IntoView {
 /// Offers the columns by which the list can be sorted, and both directions.
 fn order(app: App) -> impl IntoView {
     let name = move |column: Column| match column {
-        Column::Metric => app.metric().name(),
+        Column::Metric | Column::Words => app.metric().name(),
         Column::Aum => "AUM",
         Column::Confidence => "confidence",
         Column::Variability => "variability",
-        Column::Width => "words",
+        Column::Width => "length",
     };
     let is_known = move |column: &Column| {
         let needs_probabilities = matches!(column, Column::Confidence | Column::Variability);
@@ -136,24 +141,54 @@ fn order(app: App) -> impl IntoView {
         !is_metric && (!needs_probabilities || app.file.with(|f| f.as_ref().is_some_and(|f| f.has_probabilities)))
     };
     let options = move || {
-        let known = (0..).zip(Column::ALL).filter(|(_, column)| is_known(column));
+        let known = (0..).zip(Column::NUMBERS).filter(|(_, column)| is_known(column));
         known
             .map(|(at, column): (usize, _)| view! { <option value=at.to_string()>{name(column)}</option> })
             .collect_view()
     };
-    let chosen = move || Column::ALL.iter().position(|column| *column == app.order.get().column).unwrap_or(0);
+    let chosen = move || Column::NUMBERS.iter().position(|column| *column == app.order.get().column).unwrap_or(0);
     view! {
         <select aria-label="Sorted by" data-testid="sort" title="The list shows this number, and is sorted by it" prop:value=move || chosen().to_string()
             on:change=move |e| {
-                let column = event_target_value(&e).parse().ok().and_then(|at: usize| Column::ALL.get(at).copied());
+                let column = event_target_value(&e).parse().ok().and_then(|at: usize| Column::NUMBERS.get(at).copied());
                 app.order.update(|order| order.column = column.unwrap_or_default());
             }>{options}</select>
         <button class="plain" data-testid="sort-direction"
-            aria-label=move || if app.order.get().descending { "Highest first. Sort the lowest first" } else { "Lowest first. Sort the highest first" }
+            aria-label=move || match arrow(app, false) {
+                "↑" => "Lowest first. Sort the highest first",
+                "↓" => "Highest first. Sort the lowest first",
+                _ => "Sort the lowest first",
+            }
             title="Lowest or highest first (a list of differences: the largest difference first)"
-            on:click=move |_| app.order.update(|order| order.descending = !order.descending)>
-            {move || if app.order.get().descending { "↓" } else { "↑" }}
+            on:click=move |_| sort_by(app, false)>
+            {move || arrow(app, false)}
         </button>
+    }
+}
+
+/// Sorts the list by its words or by its number. If it is sorted so, turns it round.
+fn sort_by(app: App, words: bool) {
+    app.order.update(|order| {
+        if words == (order.column == Column::Words) {
+            order.descending = !order.descending;
+        } else {
+            *order = Order { column: if words { Column::Words } else { Column::Metric }, descending: false };
+        }
+    });
+}
+
+/// The sign of the direction in which the list is sorted by its words or by its number; empty if it is not.
+fn arrow(app: App, words: bool) -> &'static str {
+    match app.order.get() {
+        Order { column, .. } if words != (column == Column::Words) => {
+            if words {
+                ""
+            } else {
+                "↕"
+            }
+        }
+        Order { descending: true, .. } => "↓",
+        Order { descending: false, .. } => "↑",
     }
 }
 

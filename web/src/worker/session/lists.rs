@@ -79,7 +79,9 @@ impl Session {
             && self.sorted.as_ref().is_some_and(|sorted| (sorted.list, sorted.order) == (list, order));
         if order != Order::default() && !is_sorted {
             let (_, spans) = self.listed(&self.judge.under(&self.settings), list, 0, usize::MAX);
-            self.sorted = Some(Sorted { list, order, spans: order.sort(&self.judge, spans.into_iter()) });
+            let tokens = &self.recording.dynamics.corpus.tokens;
+            let spans = order.sort(tokens, &self.judge, spans.into_iter());
+            self.sorted = Some(Sorted { list, order, spans });
         }
         let judgement = self.judge.under(&self.settings);
         let (total, spans) = match &self.sorted {
