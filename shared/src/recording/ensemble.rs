@@ -32,12 +32,13 @@ pub enum EnsembleError {
 }
 
 /// Averages the members. Text, labels, samples and settings are those of the first member. The logits are means.
-/// The scores come from the summed counts of all members.
+/// The scores come from the summed counts of all members. Where the main runs are too large for memory, the members
+/// may have some of their rows only (the same ones), and [`mean_run`] averages the others block by block.
 ///
 /// # Errors
 /// When the members do not fit together.
-pub fn mean(members: &[Dynamics]) -> Result<Dynamics, EnsembleError> {
-    let first = members.first().ok_or(EnsembleError::Empty)?;
+pub fn mean(members: &[&Dynamics]) -> Result<Dynamics, EnsembleError> {
+    let &first = members.first().ok_or(EnsembleError::Empty)?;
     for (member, other) in (1..).zip(members) {
         let unlike = |what| EnsembleError::Unlike { member, what };
         if other.corpus != first.corpus || other.info.max_span_width != first.info.max_span_width {
@@ -64,7 +65,11 @@ pub fn mean(members: &[Dynamics]) -> Result<Dynamics, EnsembleError> {
     Ok(mean)
 }
 
-fn mean_run(runs: &[&Run]) -> Result<Run, EnsembleError> {
+/// Averages runs of the same spans.
+///
+/// # Errors
+/// When they hold margins, or differ in spans or types.
+pub fn mean_run(runs: &[&Run]) -> Result<Run, EnsembleError> {
     let n_epochs = runs.first().map_or(0, |run| run.epochs.len());
     let n_scores = runs.iter().map(|run| run.scores.len()).min().unwrap_or(0);
     let epochs = (0..n_epochs).map(|i| mean_logits(&runs.iter().filter_map(|r| r.epochs.get(i)).collect::<Vec<_>>()));
@@ -132,7 +137,7 @@ mod tests {
 
     #[test]
     fn logits_are_averaged_and_predictions_pooled() {
-        let mean = mean(&[member([1.0, -2.0, 4.0], 3.0, 2), member([2.0, f32::NAN, -1.0], 0.0, 6)]).unwrap();
+        let mean = mean(&[&member([1.0, -2.0, 4.0], 3.0, 2), &member([2.0, f32::NAN, -1.0], 0.0, 6)]).unwrap();
         let epoch = &mean.run.epochs[0];
         assert_eq!([epoch.margin(0, 1), epoch.margin(2, 0)], [1.5, -1.5]);
         assert!(epoch.margin(1, 1).is_nan(), "what one member did not record is not known");
@@ -145,17 +150,17 @@ mod tests {
     #[test]
     fn one_member_is_itself_and_strangers_are_refused() {
         let single = member([1.0, -2.0, 4.0], 3.0, 2);
-        assert_eq!(mean(std::slice::from_ref(&single)).unwrap(), single);
+        assert_eq!(mean(&[&single]).unwrap(), single);
         let mut other = single.clone();
         other.threshold_run.as_mut().unwrap().spans = vec![2];
-        let error = mean(&[single.clone(), other]).unwrap_err();
+        let error = mean(&[&single, &other]).unwrap_err();
         assert_eq!(error, EnsembleError::Unlike { member: 2, what: "threshold samples" });
         let mut shorter = single.clone();
         shorter.run.epochs.clear();
-        assert!(mean(&[single.clone(), shorter]).is_err());
+        assert!(mean(&[&single, &shorter]).is_err());
         assert_eq!(mean(&[]), Err(EnsembleError::Empty));
         let mut margins = single;
         margins.run.epochs = vec![EpochLogits::from_margins(vec![0.0; 3])];
-        assert_eq!(mean(&[margins]), Err(EnsembleError::Margins));
+        assert_eq!(mean(&[&margins]), Err(EnsembleError::Margins));
     }
 }

@@ -41,9 +41,17 @@ impl Recording {
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, &[])
+    }
+
+    /// Opens a dynamics file whose last bytes are not in the file yet.
+    ///
+    /// # Errors
+    /// The same as [`open`](Self::open).
+    pub fn open_with(path: &Path, last: &[u8]) -> Result<Self> {
         let about = || format!("cannot read {}", path.display());
         let mut file = File::open(path).with_context(about)?;
-        let mut scan = Scan::new(file.metadata().with_context(about)?.len());
+        let mut scan = Scan::new(file.metadata().with_context(about)?.len() + last.len() as u64);
         let mut piece = vec![0; PIECE];
         loop {
             match file.read(&mut piece) {
@@ -56,6 +64,7 @@ impl Recording {
                 Err(error) => return Err(error).with_context(about),
             }
         }
+        scan.feed(last).with_context(|| path.display().to_string())?;
         let Scanned { dynamics, positives, columns, digest, .. } =
             scan.finish().with_context(|| path.display().to_string())?;
         Ok(Self { path: path.to_owned(), file, columns, positives, dynamics, digest })
@@ -68,7 +77,12 @@ impl Recording {
 
     /// Returns the automatic settings.
     pub fn settings(&self) -> Settings {
-        Settings::automatic(&self.dynamics, &self.positives)
+        self.settings_of(&self.dynamics)
+    }
+
+    /// Returns the automatic settings of dynamics with the same spans in their main run.
+    pub fn settings_of(&self, dynamics: &Dynamics) -> Settings {
+        Settings::automatic(dynamics, &self.positives)
     }
 
     /// Reads a `decisions.json` about this file.

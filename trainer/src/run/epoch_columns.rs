@@ -30,7 +30,11 @@ impl<'a> EpochColumns<'a> {
 
     /// Takes the logits of spans that follow each other, from `first` on: `n_types + 1` for each, `O` first.
     pub fn take(&mut self, first: usize, rows: &[f32]) -> Result<()> {
-        let logits = EpochLogits::from_rows(rows, self.n_types, Precision::F16)?;
+        self.take_logits(first, &EpochLogits::from_rows(rows, self.n_types, Precision::F16)?)
+    }
+
+    /// Takes such logits in half precision.
+    pub fn take_logits(&mut self, first: usize, logits: &EpochLogits) -> Result<()> {
         let mut bytes = Vec::new();
         logits.write_bytes(&mut bytes);
         let length = (logits.n_spans() * WIDTH).max(1);

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::iter;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +30,9 @@ use crate::random::{derived_seed, stream};
 use crate::training::config::{Config, Record};
 use crate::training::threshold_samples::draw;
 use crate::training::{EpochEnd, Stage, Trained};
+
+/// Spans whose logits are averaged at a time.
+const BLOCK: usize = 1 << 16;
 
 /// Returns the last epoch in which threshold samples are needed, given the automatic settings for the dynamics on the
 /// distant labels.
@@ -100,18 +104,18 @@ impl Job<'_> {
         let threshold =
             |last: u32| with_samples.iter().map(|m| self.threshold_run(m, last)).collect::<Result<Vec<_>>>();
         let epochs = self.config.epochs;
-        let last_of_use = |main: &[Written]| match last_epoch.filter(|_| !with_samples.is_empty()) {
-            Some(last_epoch) => Ok(last_epoch(self.settings_for(&members, main)?).clamp(1, epochs)),
+        let last_of_use = || match last_epoch.filter(|_| !with_samples.is_empty()) {
+            Some(last_epoch) => Ok(last_epoch(self.settings_for(&members)?).clamp(1, epochs)),
             None => Ok::<u32, anyhow::Error>(epochs),
         };
         let (main, threshold, last) = if self.options.parallel_runs {
             // The needed epochs are known only when the main run has ended, so the threshold run does all epochs.
             let (main, threshold) = side_by_side(main, || threshold(epochs))?;
-            let last = last_of_use(&main)?;
+            let last = last_of_use()?;
             (main, threshold, last)
         } else {
             let main = main()?;
-            let last = last_of_use(&main)?;
+            let last = last_of_use()?;
             let threshold = threshold(last)?;
             (main, threshold, last)
         };
@@ -282,57 +286,76 @@ impl Job<'_> {
     }
 
     /// Returns the automatic settings for the dynamics on the distant labels, before there are threshold samples.
-    fn settings_for(&self, members: &[Member], main: &[Written]) -> Result<Settings> {
-        if let [member] = members {
-            // The file has no end yet, so it counts as cut off. It has all epochs.
-            return Ok(Recording::open(&self.partial(&member.name(RunKind::Main)))?.settings());
+    fn settings_for(&self, members: &[Member]) -> Result<Settings> {
+        // The files have no end yet, so they count as cut off. They have all epochs.
+        let all = members.iter().map(|member| Recording::open(&self.partial(&member.name(RunKind::Main))));
+        let all = all.collect::<Result<Vec<_>>>()?;
+        match all.as_slice() {
+            [single] => Ok(single.settings()),
+            all => Ok(all.first().context("there is no training")?.settings_of(&mean_of(all)?)),
         }
-        let mean = self.mean(members, main, &[], self.config.epochs)?;
-        Ok(Settings::automatic(&mean, &mean.corpus.dense_labels(&mean.span_index()?)))
     }
 
     /// Joins all recordings to `dynamics.dyn`. The logits of an ensemble are averaged. Epochs of threshold samples after
     /// `last` are left out: an earlier start may have recorded more.
     fn join(&self, members: &[Member], main: &[Written], threshold: &[Written], last: u32) -> Result<()> {
-        let [member] = members else {
-            return self.dir.write(DYNAMICS, dyn_file::write(&self.mean(members, main, threshold, last)?)).map(drop);
+        let mut threshold_parts = Vec::new();
+        for (member, written) in members.iter().zip(threshold) {
+            let partial = self.partial(&member.name(RunKind::Threshold));
+            // The samples are few.
+            let mut part = read_part(&partial, written)?;
+            let ends = dyn_file::epoch_ends(&part).with_context(|| partial.display().to_string())?;
+            part.truncate(ends.get(last.saturating_sub(1) as usize).copied().unwrap_or(part.len()));
+            threshold_parts.push(part);
+        }
+        let partials: Vec<PathBuf> = members.iter().map(|member| self.partial(&member.name(RunKind::Main))).collect();
+        let ([partial], [written]) = (partials.as_slice(), main) else {
+            return self.join_ensemble(&partials, &threshold_parts);
         };
         write_whole_by(&self.dir.path(DYNAMICS), |file| {
-            for written in main {
-                let partial = self.partial(&member.name(RunKind::Main));
-                let part = File::open(&partial).with_context(|| format!("cannot read {}", partial.display()))?;
-                io::copy(&mut part.take(written.bytes), file)?;
-            }
-            for written in threshold {
-                let partial = self.partial(&member.name(RunKind::Threshold));
-                // The samples are few.
-                let part = read_part(&partial, written)?;
-                let ends = dyn_file::epoch_ends(&part).with_context(|| partial.display().to_string())?;
-                let end = ends.get(last.saturating_sub(1) as usize).copied().unwrap_or(part.len());
-                file.write_all(part.get(..end).unwrap_or(&part))?;
-            }
+            let part = File::open(partial).with_context(|| format!("cannot read {}", partial.display()))?;
+            io::copy(&mut part.take(written.bytes), file)?;
+            file.write_all(&threshold_parts.concat())?;
             Ok(file.write_all(&dyn_file::end())?)
         })
     }
 
-    /// Returns the mean of all recordings of an ensemble.
-    fn mean(&self, members: &[Member], main: &[Written], threshold: &[Written], last: u32) -> Result<Dynamics> {
-        let mut all = Vec::new();
-        for (i, member) in members.iter().enumerate() {
-            let mut bytes = Vec::new();
-            for (kind, of_kind) in [(RunKind::Main, main), (RunKind::Threshold, threshold)] {
-                if let Some(written) = of_kind.get(i) {
-                    bytes.extend(read_part(&self.partial(&member.name(kind)), written)?);
+    /// Averages the recordings of an ensemble, block by block.
+    fn join_ensemble(&self, main: &[PathBuf], threshold: &[Vec<u8>]) -> Result<()> {
+        let parts = threshold.iter().map(Vec::as_slice).chain(iter::repeat(&[][..]));
+        let all = main.iter().zip(parts).map(|(path, part)| Recording::open_with(path, part));
+        let all = all.collect::<Result<Vec<_>>>()?;
+        let mean = mean_of(&all)?;
+        let folder = self.dir.path(CHECKPOINTS);
+        let (n_spans, n_types) = (self.train.index.len(), self.train.corpus.labels.n_types());
+        let create = |_| EpochColumns::create(&folder, n_spans, n_types);
+        let mut epochs = mean.run.epochs.iter().map(create).collect::<Result<Vec<_>>>()?;
+        for first in (0..n_spans).step_by(BLOCK) {
+            let block = first..(first + BLOCK).min(n_spans);
+            let runs = all.iter().map(|recording| recording.run_of(block.clone())).collect::<Result<Vec<_>>>()?;
+            let run = ensemble::mean_run(&runs.iter().collect::<Vec<_>>())?;
+            for (columns, logits) in epochs.iter_mut().zip(&run.epochs) {
+                columns.take_logits(first, logits)?;
+            }
+        }
+        write_whole_by(&self.dir.path(DYNAMICS), |file| {
+            file.write_all(&dyn_file::begin(&mean.info, &mean.corpus, mean.gold.as_deref()))?;
+            file.write_all(&dyn_file::contradicted(&mean.contradicted))?;
+            let mut scores = mean.run.scores.iter();
+            for (columns, epoch) in epochs.into_iter().zip(1..) {
+                io::copy(&mut columns.section(RunKind::Main, epoch)?, file)?;
+                if let Some(&score) = scores.next() {
+                    file.write_all(&dyn_file::score(RunKind::Main, score))?;
                 }
             }
-            bytes.extend(dyn_file::end());
-            let mut dynamics = dyn_file::read(&bytes).context("the recordings do not make a dynamics file")?;
-            if let Some(samples) = &mut dynamics.threshold_run {
-                samples.run.epochs.truncate(last as usize);
+            if let Some(samples) = &mean.threshold_run {
+                file.write_all(&dyn_file::samples(samples.scheme, &samples.spans, &samples.assigned))?;
+                for (logits, epoch) in samples.run.epochs.iter().zip(1..) {
+                    file.write_all(&dyn_file::epoch(RunKind::Threshold, epoch, logits))?;
+                }
             }
-            all.push(dynamics);
-        }
-        Ok(ensemble::mean(&all)?)
+            Ok(file.write_all(&dyn_file::end())?)
+        })
     }
 
     /// Returns the path where a training records, without `.partial`.
@@ -358,6 +381,11 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the mean of the recordings of an ensemble. Its main run has the rows of positives only.
+fn mean_of(all: &[Recording]) -> Result<Dynamics> {
+    Ok(ensemble::mean(&all.iter().map(|recording| &recording.dynamics).collect::<Vec<_>>())?)
 }
 
 /// Returns the bytes that a training recorded.
