@@ -4,24 +4,21 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::browser::{Places, with_page};
-use crate::{Made, made, trainer};
+use crate::{Made, kept_folder, made, trainer};
 
 /// Makes a second run on the same corpus, with another seed.
 fn second(places: &Places, made: &Made) -> &'static PathBuf {
-    static SECOND: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, file) = SECOND.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let run = folder.path().join("run");
+    static SECOND: OnceLock<PathBuf> = OnceLock::new();
+    SECOND.get_or_init(|| {
+        let run = kept_folder("second").join("run");
         let data = made.corpus.parent().unwrap();
         trainer(places, |c| {
             c.arg("run").arg("--train").arg(&made.corpus);
             c.arg("--dev").arg(data.join("dev.json")).arg("--test").arg(data.join("test.json"));
             c.args(["--encoder", "builtin", "--epochs", "3", "--seed", "2", "--out"]).arg(&run);
         });
-        let file = run.join("dynamics.dyn");
-        (folder, file)
-    });
-    file
+        run.join("dynamics.dyn")
+    })
 }
 
 #[test]

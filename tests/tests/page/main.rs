@@ -32,7 +32,6 @@ use browser::{Places, with_page};
 
 /// A run on the bundled sample, made once for all tests here.
 struct Made {
-    _folder: tempfile::TempDir,
     corpus: PathBuf,
     run: PathBuf,
 }
@@ -50,11 +49,22 @@ fn trainer(places: &Places, arguments: impl FnOnce(&mut Command)) {
     assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Returns an empty folder among the build's temporary files. It stays until the next time, because nothing in a static
+/// is dropped.
+fn kept_folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 fn made(places: &Places) -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
     MADE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+        let folder = kept_folder("made");
+        let (data, run) = (folder.join("data"), folder.join("run"));
         trainer(places, |c| {
             c.args(["sample", "--out"]).arg(&data);
         });
@@ -64,7 +74,7 @@ fn made(places: &Places) -> &'static Made {
             c.arg("--dev").arg(data.join("dev.json")).arg("--test").arg(data.join("test.json"));
             c.args(["--encoder", "builtin", "--epochs", "3", "--seed", "1", "--out"]).arg(&run);
         });
-        Made { corpus: data.join("train-distant.json"), run, _folder: folder }
+        Made { corpus: data.join("train-distant.json"), run }
     })
 }
 
