@@ -8,9 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::iter;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use shared::detection::threshold::Settings;
@@ -21,10 +19,11 @@ use shared::recording::ensemble;
 use super::epoch_columns::EpochColumns;
 use super::folder::RunDir;
 use super::job::{CHECKPOINTS, DYNAMICS, Job, JobKind, ModelResult, RAW, checkpoint_file};
+use super::side_by_side::side_by_side;
 use crate::console;
 use crate::data::recording::Recording;
 use crate::files::{GrowingFile, Written, write_whole_by};
-use crate::interrupt::{self, Interrupted};
+use crate::interrupt;
 use crate::model::inference::{logits, parts};
 use crate::random::{derived_seed, stream};
 use crate::training::config::{Config, Record};
@@ -110,7 +109,7 @@ impl Job<'_> {
         };
         let (main, threshold, last) = if self.options.parallel_runs {
             // The needed epochs are known only when the main run has ended, so the threshold run does all epochs.
-            let (main, threshold) = side_by_side(main, || threshold(epochs))?;
+            let (main, threshold) = side_by_side(main, || threshold(epochs), interrupt::request)?;
             let last = last_of_use()?;
             (main, threshold, last)
         } else {
@@ -398,30 +397,4 @@ fn read_part(partial: &Path, written: &Written) -> Result<Vec<u8>> {
 /// Returns the name of the file that says that a training is done, and what it recorded.
 fn done_file(name: &str) -> String {
     format!("{CHECKPOINTS}/{name}.json")
-}
-
-/// Does both at the same time. When one fails, the other stops too, and writes a checkpoint.
-fn side_by_side<A: Send, B: Send>(
-    main: impl FnOnce() -> Result<A>,
-    threshold: impl FnOnce() -> Result<B> + Send,
-) -> Result<(A, B)> {
-    let (main, threshold) = std::thread::scope(|scope| {
-        // The main run stays on this thread, which belongs to the thread pool that computes for both.
-        let threshold = scope.spawn(|| threshold().inspect_err(|_| interrupt::request()));
-        let main = main().inspect_err(|_| interrupt::request());
-        // This thread may be the only one of the pool, so it must go on computing for the other training.
-        while !threshold.is_finished() {
-            if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
-        (main, threshold.join().unwrap_or_else(|panic| resume_unwind(panic)))
-    });
-    match (main, threshold) {
-        (Ok(main), Ok(threshold)) => Ok((main, threshold)),
-        // Return the error that caused the other one.
-        (Err(error), Ok(_)) => Err(error),
-        (Err(main), Err(error)) if !main.is::<Interrupted>() || error.is::<Interrupted>() => Err(main),
-        (_, Err(error)) => Err(error),
-    }
 }
