@@ -95,7 +95,9 @@ fn spans(app: App) -> impl IntoView {
                 // The head is inside the scrolling element, so that its columns fit those of the rows.
                 <div class="row head" role="row" aria-rowindex="1">
                     <span role="columnheader">"decision"</span>
-                    <span role="columnheader">
+                    <span role="columnheader" aria-sort=move || (app.order.get().column == Column::Words).then_some(
+                        if app.order.get().descending { "descending" } else { "ascending" }
+                    )>
                         <button class="plain" data-testid="sort-words" title="Sort by the words: A to Z, and at the next click Z to A"
                             on:click=move |_| sort_by(app, true)>
                             "words in their sentence " {move || arrow(app, true)}
@@ -177,18 +179,13 @@ fn sort_by(app: App, words: bool) {
     });
 }
 
-/// The sign of the direction in which the list is sorted by its words or by its number; empty if it is not.
+/// The sign of the direction in which the list is sorted by its words or by its number.
 fn arrow(app: App, words: bool) -> &'static str {
-    match app.order.get() {
-        Order { column, .. } if words != (column == Column::Words) => {
-            if words {
-                ""
-            } else {
-                "↕"
-            }
-        }
-        Order { descending: true, .. } => "↓",
-        Order { descending: false, .. } => "↑",
+    let Order { column, descending } = app.order.get();
+    match (words == (column == Column::Words), descending) {
+        (true, true) => "↓",
+        (true, false) => "↑",
+        (false, _) => "↕",
     }
 }
 
