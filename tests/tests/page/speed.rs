@@ -28,6 +28,14 @@ const FRAMES: &str = "
     const tick = (now) => { if (last !== null) noted.frames.push(now - last); last = now; noted.id = requestAnimationFrame(tick); };
     requestAnimationFrame(tick);";
 
+/// Sorts the list by words, and calls back with the time until it is sorted.
+const SORT: &str = "
+    const done = arguments[0], first = () => document.querySelector('[data-testid=row] mark')?.textContent;
+    const was = first(), begun = performance.now();
+    document.querySelector('[data-testid=sort-words]').click();
+    const look = () => first() === was ? setTimeout(look, 5) : done(performance.now() - begun);
+    look();";
+
 async fn measure(page: &Page, file: &Path) -> Value {
     page.script(WATCH).await;
     let before = memory_mb();
@@ -58,8 +66,12 @@ async fn measure(page: &Page, file: &Path) -> Value {
         )
         .await;
     let after = memory_mb();
+    page.choose("list-which", "all").await;
+    page.until("listed", "lists all", |text| text.split_once(" of ").is_some_and(|(n, all)| all.starts_with(n))).await;
+    let sorted = page.script_until_done(SORT).await;
     json!({
         "picture_ms": picture,
+        "sorted_by_words_ms": sorted,
         "long_tasks_opening": opening,
         "drag": frames,
         "memory_grown_mb": after.zip(before).map(|(after, before)| after.0 - before.0),
