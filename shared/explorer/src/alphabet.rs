@@ -10,7 +10,7 @@ use shared::corpus::span::SpanIndex;
 const LONGEST: usize = 64;
 
 /// The rank of every candidate span in alphabetical order, word by word, whatever the case. Spans with the same words
-/// as written have the same rank. Time: O(tokens · widest candidate), and once the logarithm of the number of tokens.
+/// as written have the same rank. O(widest candidate · n log n) for n tokens.
 pub fn ranks(tokens: &TokenTable, index: &SpanIndex) -> Vec<u32> {
     let words = word_ranks(tokens);
     // The candidates that begin at a token are its first word, its first two words, and so on.

@@ -5,10 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use std::borrow::Cow;
 
-use crate::alphabet;
 use crate::filter::Selection;
 use crate::sort::{ascending, by_key};
-use shared::corpus::TokenTable;
 use shared::corpus::decision::Side;
 use shared::corpus::span::SpanId;
 use shared::detection::judge::Judge;
@@ -66,10 +64,15 @@ impl Column {
 }
 
 impl Order {
-    /// Sorts spans. Those without a value come last. O(n log n), and for words O(tokens of the corpus · widest
-    /// candidate).
-    pub fn sort(self, tokens: &TokenTable, judge: &Judge, spans: impl Iterator<Item = SpanId>) -> Vec<SpanId> {
-        let ranks = if self.column == Column::Words { alphabet::ranks(tokens, &judge.index) } else { Vec::new() };
+    /// Sorts spans. Those without a value come last. O(n log n). `alphabet` returns the [ranks](crate::alphabet::ranks)
+    /// of all spans, and is called if the words count.
+    pub fn sort<'a>(
+        self,
+        judge: &Judge,
+        alphabet: impl FnOnce() -> &'a [u32],
+        spans: impl Iterator<Item = SpanId>,
+    ) -> Vec<SpanId> {
+        let ranks = if self.column == Column::Words { alphabet() } else { &[] };
         by_key(spans.map(|span| {
             let (key, is_last) = match ranks.get(span as usize) {
                 Some(&rank) => (rank, false),
@@ -160,7 +163,8 @@ mod tests {
             margins.iter().zip(0..).flat_map(|(&m, span)| if span == 3 { [0.0, m] } else { [0.0, -m] }).collect();
         let dynamics = of_one_epoch(dynclean_json::read(json).unwrap(), &rows);
         let judge = Judge::new(&dynamics, Window::first_epochs(1), Metric::Aum).unwrap();
-        let sorted = |column, descending| Order { column, descending }.sort(&dynamics.corpus.tokens, &judge, 0..6);
+        let ranks = crate::alphabet::ranks(&dynamics.corpus.tokens, &judge.index);
+        let sorted = |column, descending| Order { column, descending }.sort(&judge, || &ranks, 0..6);
         assert_eq!(sorted(Column::Metric, false), [1, 2, 5, 3, 0, 4]);
         assert_eq!(sorted(Column::Aum, true), [0, 3, 5, 2, 1, 4]);
         // The confidence rises with the margin, because there are two labels.

@@ -1,5 +1,6 @@
 //! Rows of the lists: spans, words, groups, and the next labels to decide about.
 
+use explorer::alphabet;
 use explorer::bulk;
 use explorer::groups::{GroupBy, groups};
 use explorer::listing::{Column, Order};
@@ -79,8 +80,8 @@ impl Session {
             && self.sorted.as_ref().is_some_and(|sorted| (sorted.list, sorted.order) == (list, order));
         if order != Order::default() && !is_sorted {
             let (_, spans) = self.listed(&self.judge.under(&self.settings), list, 0, usize::MAX);
-            let tokens = &self.recording.dynamics.corpus.tokens;
-            let spans = order.sort(tokens, &self.judge, spans.into_iter());
+            let ranks = || alphabet::ranks(&self.recording.dynamics.corpus.tokens, &self.judge.index);
+            let spans = order.sort(&self.judge, || self.alphabet.get_or_init(ranks), spans.into_iter());
             self.sorted = Some(Sorted { list, order, spans });
         }
         let judgement = self.judge.under(&self.settings);

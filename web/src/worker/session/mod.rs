@@ -8,6 +8,8 @@ mod review;
 mod saving;
 mod unjudged;
 
+use std::cell::OnceCell;
+
 use explorer::compare::Other;
 use explorer::filter::{Facts, Filter, Selection};
 use explorer::groups::GroupBy;
@@ -45,6 +47,8 @@ pub struct Session {
     rows: Option<RowQuery>,
     /// The list in the order that was asked for last, unless that is the usual one.
     sorted: Option<Sorted>,
+    /// The alphabetical ranks of all spans. Empty until a list is first sorted by words.
+    alphabet: OnceCell<Vec<u32>>,
     detail: Option<SpanId>,
     map: Option<(MapQuery, Clouds)>,
     filter: Filter,

@@ -1,5 +1,7 @@
 //! A file that has been read but not judged.
 
+use std::cell::OnceCell;
+
 use explorer::density::Points;
 use explorer::filter::Filter;
 use explorer::review::Review;
@@ -95,6 +97,7 @@ impl Unjudged {
             review: Review::default(),
             rows: None,
             sorted: None,
+            alphabet: OnceCell::new(),
             detail: None,
             map,
             filter: Filter::default(),
