@@ -95,9 +95,7 @@ fn spans(app: App) -> impl IntoView {
                 // The head is inside the scrolling element, so that its columns fit those of the rows.
                 <div class="row head" role="row" aria-rowindex="1">
                     <span role="columnheader">"decision"</span>
-                    <span role="columnheader" aria-sort=move || (app.order.get().column == Column::Words).then_some(
-                        if app.order.get().descending { "descending" } else { "ascending" }
-                    )>
+                    <span role="columnheader" aria-sort=move || descending(app, true).map(|is| if is { "descending" } else { "ascending" })>
                         <button class="plain" data-testid="sort-words" title="Sort by the words: A to Z, and at the next click Z to A"
                             on:click=move |_| sort_by(app, true)>
                             "words in their sentence " {move || arrow(app, true)}
@@ -150,16 +148,16 @@ fn order(app: App) -> impl IntoView {
     };
     let chosen = move || Column::NUMBERS.iter().position(|column| *column == app.order.get().column).unwrap_or(0);
     view! {
-        <select aria-label="Sorted by" data-testid="sort" title="The list shows this number, and is sorted by it" prop:value=move || chosen().to_string()
+        <select aria-label="Number in the list" data-testid="sort" title="The number that the list shows. When you choose one, the list is sorted by it" prop:value=move || chosen().to_string()
             on:change=move |e| {
                 let column = event_target_value(&e).parse().ok().and_then(|at: usize| Column::NUMBERS.get(at).copied());
                 app.order.update(|order| order.column = column.unwrap_or_default());
             }>{options}</select>
         <button class="plain" data-testid="sort-direction"
-            aria-label=move || match arrow(app, false) {
-                "↑" => "Lowest first. Sort the highest first",
-                "↓" => "Highest first. Sort the lowest first",
-                _ => "Sort the lowest first",
+            aria-label=move || match descending(app, false) {
+                Some(false) => "Lowest first. Sort the highest first",
+                Some(true) => "Highest first. Sort the lowest first",
+                None => "Sort the lowest first",
             }
             title="Lowest or highest first (a list of differences: the largest difference first)"
             on:click=move |_| sort_by(app, false)>
@@ -179,13 +177,18 @@ fn sort_by(app: App, words: bool) {
     });
 }
 
-/// The sign of the direction in which the list is sorted by its words or by its number.
-fn arrow(app: App, words: bool) -> &'static str {
+/// Whether the highest comes first in a list that is sorted by its words or by its number; `None` if it is not sorted so.
+fn descending(app: App, words: bool) -> Option<bool> {
     let Order { column, descending } = app.order.get();
-    match (words == (column == Column::Words), descending) {
-        (true, true) => "↓",
-        (true, false) => "↑",
-        (false, _) => "↕",
+    (words == (column == Column::Words)).then_some(descending)
+}
+
+/// The sign of that direction.
+fn arrow(app: App, words: bool) -> &'static str {
+    match descending(app, words) {
+        Some(true) => "↓",
+        Some(false) => "↑",
+        None => "↕",
     }
 }
 
