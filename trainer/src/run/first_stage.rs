@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use shared::detection::threshold::Settings;
@@ -153,15 +153,10 @@ impl Job<'_> {
         let epoch = |end: &EpochEnd, file: &mut GrowingFile| {
             let index = &self.train.index;
             let mut columns = EpochColumns::create(&folder, index.len(), n_types)?;
-            match end.training_logits {
-                Some(rows) => columns.take(0, rows)?,
-                None => {
-                    for part in parts(end.model, &all) {
-                        let first = part.first().map_or(0, |&sentence| index.of_sentence(sentence).start);
-                        columns.take(first as usize, &logits(end.model, &self.train, part, end.progress)?)?;
-                    }
-                }
-            }
+            self.each_recorded(end, &all, |part, rows| {
+                let first = part.first().map_or(0, |&sentence| index.of_sentence(sentence).start);
+                columns.take(first as usize, rows)
+            })?;
             let score = dyn_file::score(RunKind::Main, end.score);
             file.append(columns.section(RunKind::Main, end.score.epoch)?.chain(score.as_slice()))
         };
@@ -176,10 +171,7 @@ impl Job<'_> {
     /// window may have done it.
     fn forget_if_short(&self, name: &str, last_epoch: u32) -> Result<()> {
         let Some(written) = self.dir.read_json::<Written>(&done_file(name))? else { return Ok(()) };
-        let partial = self.partial(name);
-        let ends =
-            dyn_file::epoch_ends(&read_part(&partial, &written)?).with_context(|| partial.display().to_string())?;
-        if ends.len() < last_epoch as usize {
+        if self.threshold_part(name, &written)?.1.len() < last_epoch as usize {
             console::note(format_args!("the run with threshold samples is repeated: the window needs more epochs now"));
             self.dir.remove(&done_file(name))?;
         }
@@ -211,24 +203,33 @@ impl Job<'_> {
         let epoch = |end: &EpochEnd, file: &mut GrowingFile| {
             let index = &self.train.index;
             let mut of_samples: Vec<f32> = Vec::new();
-            let mut take = |spans: &mut dyn Iterator<Item = u32>, rows: &[f32]| {
+            self.each_recorded(end, &sentences, |part, rows| {
+                let spans = part.iter().flat_map(|&sentence| index.of_sentence(sentence));
                 let rows = spans.zip(rows.chunks_exact(n_labels));
                 let of_sample = rows.filter(|(span, _)| samples.spans.binary_search(span).is_ok());
                 of_samples.extend(of_sample.flat_map(|(_, row)| row));
-            };
-            match end.training_logits {
-                Some(rows) => take(&mut (0..index.len() as u32), rows),
-                None => {
-                    for part in parts(end.model, &sentences) {
-                        let rows = logits(end.model, &self.train, part, end.progress)?;
-                        take(&mut part.iter().flat_map(|&sentence| index.of_sentence(sentence)), &rows);
-                    }
-                }
-            }
+                Ok(())
+            })?;
             let logits = EpochLogits::from_rows(&of_samples, n_labels - 1, Precision::F16)?;
             file.append(dyn_file::epoch(RunKind::Threshold, end.score.epoch, &logits).as_slice())
         };
         self.write_down(training, sentences.len(), epoch, |_| Ok(()))
+    }
+
+    /// Passes the logits of an epoch on, in parts: sentences, and the rows of their spans. If those of the training passes
+    /// are recorded, it is one part of all sentences; otherwise the model looks at `sentences` now.
+    fn each_recorded(
+        &self,
+        end: &EpochEnd,
+        sentences: &[u32],
+        mut take: impl FnMut(&[u32], &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        if let Some(rows) = end.training_logits {
+            let all: Vec<u32> = (0..self.train.corpus.n_sentences() as u32).collect();
+            return take(&all, rows);
+        }
+        parts(end.model, sentences)
+            .try_for_each(|part| take(part, &logits(end.model, &self.train, part, end.progress)?))
     }
 
     /// Trains and records. `passed_over` is the number of sentences that a recording pass looks at, and `record_epoch`
@@ -300,10 +301,7 @@ impl Job<'_> {
     fn join(&self, members: &[Member], main: &[Written], threshold: &[Written], last: u32) -> Result<()> {
         let mut threshold_parts = Vec::new();
         for (member, written) in members.iter().zip(threshold) {
-            let partial = self.partial(&member.name(RunKind::Threshold));
-            // The samples are few.
-            let mut part = read_part(&partial, written)?;
-            let ends = dyn_file::epoch_ends(&part).with_context(|| partial.display().to_string())?;
+            let (mut part, ends) = self.threshold_part(&member.name(RunKind::Threshold), written)?;
             part.truncate(ends.get(last.saturating_sub(1) as usize).copied().unwrap_or(part.len()));
             threshold_parts.push(part);
         }
@@ -319,10 +317,20 @@ impl Job<'_> {
         })
     }
 
+    /// Returns the bytes that a training with threshold samples recorded, and where each epoch ends in them. The samples
+    /// are few.
+    fn threshold_part(&self, name: &str, written: &Written) -> Result<(Vec<u8>, Vec<usize>)> {
+        let partial = self.partial(name);
+        let mut part = std::fs::read(&partial).with_context(|| format!("cannot read {}", partial.display()))?;
+        part.truncate(usize::try_from(written.bytes).unwrap_or(usize::MAX));
+        let ends = dyn_file::epoch_ends(&part).with_context(|| partial.display().to_string())?;
+        Ok((part, ends))
+    }
+
     /// Averages the recordings of an ensemble, block by block.
     fn join_ensemble(&self, main: &[PathBuf], threshold: &[Vec<u8>]) -> Result<()> {
-        let parts = threshold.iter().map(Vec::as_slice).chain(iter::repeat(&[][..]));
-        let all = main.iter().zip(parts).map(|(path, part)| Recording::open_with(path, part));
+        let threshold = threshold.iter().map(Vec::as_slice).chain(iter::repeat(&[][..]));
+        let all = main.iter().zip(threshold).map(|(path, threshold)| Recording::open_with(path, threshold));
         let all = all.collect::<Result<Vec<_>>>()?;
         let mean = mean_of(&all)?;
         let folder = self.dir.path(CHECKPOINTS);
@@ -347,11 +355,8 @@ impl Job<'_> {
                     file.write_all(&dyn_file::score(RunKind::Main, score))?;
                 }
             }
-            if let Some(samples) = &mean.threshold_run {
-                file.write_all(&dyn_file::samples(samples.scheme, &samples.spans, &samples.assigned))?;
-                for (logits, epoch) in samples.run.epochs.iter().zip(1..) {
-                    file.write_all(&dyn_file::epoch(RunKind::Threshold, epoch, logits))?;
-                }
+            if let Some(threshold) = &mean.threshold_run {
+                file.write_all(&dyn_file::threshold_run(threshold))?;
             }
             Ok(file.write_all(&dyn_file::end())?)
         })
@@ -385,13 +390,6 @@ impl Job<'_> {
 /// Returns the mean of the recordings of an ensemble. Its main run has the rows of positives only.
 fn mean_of(all: &[Recording]) -> Result<Dynamics> {
     Ok(ensemble::mean(&all.iter().map(|recording| &recording.dynamics).collect::<Vec<_>>())?)
-}
-
-/// Returns the bytes that a training recorded.
-fn read_part(partial: &Path, written: &Written) -> Result<Vec<u8>> {
-    let mut part = std::fs::read(partial).with_context(|| format!("cannot read {}", partial.display()))?;
-    part.truncate(usize::try_from(written.bytes).unwrap_or(usize::MAX));
-    Ok(part)
 }
 
 /// Returns the name of the file that says that a training is done, and what it recorded.

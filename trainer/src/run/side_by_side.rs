@@ -55,6 +55,11 @@ mod tests {
 
     use super::*;
 
+    fn until<T>(is_stopped: impl Fn() -> bool) -> Result<T> {
+        while !is_stopped() {}
+        Err(Interrupted.into())
+    }
+
     /// Does both on a pool of one thread. Each gets a function that computes on the pool until it is asked to stop.
     fn both<A: Send, B: Send>(
         main: impl FnOnce(&dyn Fn() -> Result<A>) -> Result<A> + Send,
@@ -63,18 +68,8 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
         let stopped = AtomicBool::new(false);
         let step = || pool.install(|| stopped.load(Ordering::Relaxed));
-        let main = || {
-            main(&|| {
-                while !step() {}
-                Err(Interrupted.into())
-            })
-        };
-        let threshold = || {
-            threshold(&|| {
-                while !step() {}
-                Err(Interrupted.into())
-            })
-        };
+        let main = || main(&|| until(step));
+        let threshold = || threshold(&|| until(step));
         pool.install(|| side_by_side(main, threshold, || stopped.store(true, Ordering::Relaxed)))
     }
 

@@ -293,6 +293,13 @@ pub fn samples(scheme: SampleScheme, spans: &[SpanId], assigned: &[LabelId]) -> 
     section(SAMPLES, &encode(&(scheme, spans, assigned)))
 }
 
+/// The bytes of a whole threshold run.
+pub fn threshold_run(threshold: &ThresholdRun) -> Vec<u8> {
+    let mut out = samples(threshold.scheme, &threshold.spans, &threshold.assigned);
+    write_run(&mut out, RunKind::Threshold, &threshold.run);
+    out
+}
+
 /// The bytes that finish a file.
 pub fn end() -> Vec<u8> {
     section(END, &[])
@@ -306,8 +313,7 @@ pub fn write(dynamics: &Dynamics) -> Vec<u8> {
     out.extend(contradicted(&dynamics.contradicted));
     write_run(&mut out, RunKind::Main, &dynamics.run);
     if let Some(threshold) = &dynamics.threshold_run {
-        out.extend(samples(threshold.scheme, &threshold.spans, &threshold.assigned));
-        write_run(&mut out, RunKind::Threshold, &threshold.run);
+        out.extend(threshold_run(threshold));
     }
     if dynamics.complete {
         out.extend(end());
