@@ -114,6 +114,46 @@ fn the_command_converts_and_inspects() {
 }
 
 #[test]
+fn a_folder_of_parts_is_as_good_as_the_file() {
+    let binary = tests::trainer!();
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| Command::new(&binary).current_dir(&folder).args(arguments).output().unwrap();
+    let succeed = |arguments: &[&str]| {
+        let output = run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    for version in ["v1.dyn", "v2.dyn"] {
+        let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(version);
+        let (whole, parts) = (whole.to_str().unwrap(), format!("parts of {version}"));
+        // One of three sentences is empty.
+        assert!(
+            String::from_utf8(succeed(&["split", whole, "--parts", "9", "--out", &parts]))
+                .unwrap()
+                .contains("in 2 parts")
+        );
+        succeed(&["merge", &parts, "--out", version]);
+        assert_eq!(std::fs::read(folder.path().join(version)).unwrap(), std::fs::read(whole).unwrap());
+        let inspected = |dynamics: &str| {
+            let arguments = ["inspect", dynamics, "--metric", "aum", "--json", "--spans", "spans.csv"];
+            let mut told: serde_json::Value = serde_json::from_slice(&succeed(&arguments)).unwrap();
+            told.as_object_mut().unwrap().remove("digest").unwrap();
+            (told, std::fs::read(folder.path().join("spans.csv")).unwrap())
+        };
+        assert_eq!(inspected(&parts), inspected(whole));
+    }
+    let refused = |arguments: &[&str], reason: &str| {
+        let output = run(arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains(reason), "{told}");
+    };
+    refused(&["split", "v1.dyn", "--parts", "1", "--out", "parts of v1.dyn"], "another dynamics file");
+    // The same again is harmless, so a job that failed can be started again.
+    succeed(&["split", "v1.dyn", "--parts", "9", "--out", "parts of v1.dyn"]);
+    refused(&["merge", "parts of v1.dyn", "--out", "parts of v1.dyn/whole.dyn"], "is an input");
+}
+
+#[test]
 fn the_parquet_table_has_every_span_with_its_types() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -52,7 +52,15 @@ impl TokenTable {
     /// # Errors
     /// When the text becomes longer than 4 GiB.
     pub fn append(&mut self, other: &Self) -> Result<(), TextTooLong> {
-        (0..other.n_sentences() as u32).try_for_each(|sentence| self.push(other.sentence(sentence)))
+        let bytes = u32::try_from(self.text.len()).map_err(|_| TextTooLong)?;
+        let tokens = u32::try_from(self.token_ends.len()).map_err(|_| TextTooLong)?;
+        // The ends ascend, so the last ones tell whether all fit.
+        let last = other.token_ends.last().map_or(Some(0), |end| bytes.checked_add(*end));
+        last.and(other.sentence_ends.last().map_or(Some(0), |end| tokens.checked_add(*end))).ok_or(TextTooLong)?;
+        self.text.push_str(&other.text);
+        self.token_ends.extend(other.token_ends.iter().map(|end| bytes + end));
+        self.sentence_ends.extend(other.sentence_ends.iter().map(|end| tokens + end));
+        Ok(())
     }
 
     /// Number of sentences.
@@ -123,6 +131,13 @@ pub struct Entity {
     pub span: Span,
     /// Its type; never `O`.
     pub label: LabelId,
+}
+
+impl Entity {
+    /// The same entity, so many sentences later.
+    pub(crate) fn moved(self, sentences: u32) -> Self {
+        Self { span: self.span.moved(sentences), ..self }
+    }
 }
 
 /// Sentences with one label layer (distant or gold).
@@ -206,52 +221,53 @@ impl Corpus {
         Ok(self)
     }
 
-    /// Returns every `step`-th sentence, from sentence `first` on, with all that belongs to it. The others are dropped.
-    pub fn every(self, step: u32, first: u32) -> Self {
-        let step = step.max(1);
-        // The new number of a sentence, if it stays.
-        let number = |sentence: u32| {
-            let after = sentence.checked_sub(first)?;
-            after.is_multiple_of(step).then_some(after / step)
-        };
+    /// Returns some sentences with all that belongs to them. `sentences` must be in ascending order.
+    pub fn select(&self, sentences: &[u32]) -> Self {
         let mut tokens = TokenTable::default();
-        for sentence in (first..self.n_sentences() as u32).step_by(step as usize) {
+        for &sentence in sentences {
             // It is a part of a text that was not too long.
             if tokens.push(self.tokens.sentence(sentence)).is_err() {
                 break;
             }
         }
-        let moved = |span: Span| Some(Span { sentence: number(span.sentence)?, ..span });
-        let entity = |entity: Entity| Some(Entity { span: moved(entity.span)?, ..entity });
+        let numbered = || (0..).zip(sentences.iter().copied());
+        let extra = |(number, sentence)| Some((number, self.extra_of(sentence)?.to_owned()));
         Self {
             tokens,
-            entities: self.entities.into_iter().filter_map(entity).collect(),
-            unknown: self.unknown.into_iter().filter_map(moved).collect(),
-            extra: self.extra.into_iter().filter_map(|(sentence, extra)| Some((number(sentence)?, extra))).collect(),
-            ..self
+            labels: self.labels.clone(),
+            entities: select_entities(&self.entities, sentences),
+            unknown: numbered()
+                .flat_map(|(number, sentence)| {
+                    self.unknown_of(sentence).iter().map(move |span| Span { sentence: number, ..*span })
+                })
+                .collect(),
+            extra: numbered().filter_map(extra).collect(),
+            layout: self.layout.clone(),
         }
     }
 
-    /// Returns the sentences of this corpus, and after them those of another one: text, entities and unknown spans. Both
-    /// must number their labels alike. Other fields are left out.
+    /// Appends the sentences of another corpus with all that belongs to them. Both must number their labels alike. The
+    /// format stays that of this corpus.
     ///
     /// # Errors
     /// When the text becomes longer than 4 GiB.
-    pub fn followed_by(&self, other: &Self) -> Result<Self, TextTooLong> {
-        let mut tokens = self.tokens.clone();
-        tokens.append(&other.tokens)?;
+    pub fn append(&mut self, other: Self) -> Result<(), TextTooLong> {
         let n = self.n_sentences() as u32;
-        let moved = |span: Span| Span { sentence: span.sentence + n, ..span };
-        let entities = other.entities.iter().map(|entity| Entity { span: moved(entity.span), ..*entity });
-        let unknown = other.unknown.iter().map(|&span| moved(span));
-        Ok(Self {
-            tokens,
-            labels: self.labels.clone(),
-            entities: self.entities.iter().copied().chain(entities).collect(),
-            unknown: self.unknown.iter().copied().chain(unknown).collect(),
-            ..Self::default()
-        })
+        self.tokens.append(&other.tokens)?;
+        self.entities.extend(other.entities.into_iter().map(|entity| entity.moved(n)));
+        self.unknown.extend(other.unknown.into_iter().map(|span| span.moved(n)));
+        self.extra.extend(other.extra.into_iter().map(|(sentence, extra)| (sentence + n, extra)));
+        Ok(())
     }
+}
+
+/// The entities of some sentences, numbered anew. `entities` must be sorted by sentence, and `sentences` ascending.
+pub fn select_entities(entities: &[Entity], sentences: &[u32]) -> Vec<Entity> {
+    let of_sentence = |(number, &sentence): (u32, &u32)| {
+        let own = &entities[sentence_range(entities, sentence, |e| e.span.sentence)];
+        own.iter().map(move |entity| Entity { span: Span { sentence: number, ..entity.span }, ..*entity })
+    };
+    (0..).zip(sentences).flat_map(of_sentence).collect()
 }
 
 /// The label of every candidate span, one element per span id (`O` if the span is no entity).
@@ -296,31 +312,51 @@ mod tests {
         let read = |json: &str| crate::formats::dynclean_json::read(json.as_bytes()).unwrap();
         let first = read(r#"[{"tokens": ["a", "b"], "entities": [[1, 1, "X"]], "unknown": [[0, 0]], "id": 7}]"#);
         let second = read(
-            r#"[{"tokens": [], "entities": []},
+            r#"[{"tokens": [], "entities": [], "id": 8},
                 {"tokens": ["c"], "entities": [[0, 0, "X"]]}, {"tokens": ["d"], "entities": [], "unknown": [[0, 0]]}]"#,
         );
-        let both = first.followed_by(&second).unwrap();
+        let mut both = first.clone();
+        both.append(second.clone()).unwrap();
         assert_eq!((both.n_sentences(), both.tokens.surface(both.entities[1].span)), (4, "c".to_owned()));
         assert_eq!((both.entities_of(0).len(), both.entities_of(2).len()), (1, 1));
         assert_eq!((both.unknown_of(0).len(), both.unknown_of(3).len()), (1, 1));
         assert_eq!(both.tokens.lengths().collect::<Vec<_>>(), [2, 0, 1, 1]);
+        assert!(both.extra_of(0).is_some_and(|e| e.contains('7')) && both.extra_of(1).is_some_and(|e| e.contains('8')));
+        assert!(both.tokens.is_consistent());
+        assert_eq!((both.select(&[0]), both.select(&[1, 2, 3])), (first, second));
     }
 
     #[test]
-    fn a_share_of_the_sentences_keeps_what_belongs_to_them() {
+    fn text_that_is_too_long_together_is_refused_whole() {
+        let mut table = TokenTable::default();
+        table.push(["a"]).unwrap();
+        let end = |token_ends, sentence_ends| TokenTable { text: String::new(), token_ends, sentence_ends };
+        for (long, is_too_long) in [
+            (end(vec![u32::MAX - 1], vec![1]), false),
+            (end(vec![u32::MAX], vec![1]), true),
+            (end(vec![1], vec![u32::MAX]), true),
+        ] {
+            let mut both = table.clone();
+            assert_eq!(both.append(&long).is_err(), is_too_long);
+            assert_eq!(both == table, is_too_long);
+        }
+    }
+
+    #[test]
+    fn some_sentences_keep_what_belongs_to_them() {
         let json = r#"[{"tokens": ["a"], "entities": [[0, 0, "X"]]},
             {"tokens": ["b", "c"], "entities": [[1, 1, "Y"]], "unknown": [[0, 0]], "id": 7},
             {"tokens": ["d"], "entities": []},
             {"tokens": ["e"], "entities": [[0, 0, "X"]], "id": 9}]"#;
         let corpus = crate::formats::dynclean_json::read(json.as_bytes()).unwrap();
-        let odd = corpus.clone().every(2, 1);
+        let odd = corpus.select(&[1, 3]);
         assert_eq!(odd.tokens.lengths().collect::<Vec<_>>(), [2, 1]);
         let entity = |e: &Entity| (odd.tokens.surface(e.span), odd.labels.name(e.label));
         assert_eq!(odd.entities.iter().map(entity).collect::<Vec<_>>(), [("c".to_owned(), "Y"), ("e".to_owned(), "X")]);
         assert_eq!(odd.unknown, [Span { sentence: 0, start: 0, end: 0 }]);
         assert!(odd.extra_of(0).is_some_and(|e| e.contains('7')) && odd.extra_of(1).is_some_and(|e| e.contains('9')));
-        assert_eq!(corpus.clone().every(1, 0), corpus);
-        assert_eq!(corpus.every(5, 4).n_sentences(), 0);
+        assert_eq!(corpus.select(&[0, 1, 2, 3]), corpus);
+        assert_eq!(corpus.select(&[]).n_sentences(), 0);
     }
 
     #[test]

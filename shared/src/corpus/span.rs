@@ -30,6 +30,11 @@ impl Span {
         self.end - self.start + 1
     }
 
+    /// The same span, so many sentences later.
+    pub(crate) fn moved(self, sentences: u32) -> Self {
+        Self { sentence: self.sentence + sentences, ..self }
+    }
+
     /// Whether the two spans share a token.
     pub fn overlaps(&self, other: &Span) -> bool {
         self.sentence == other.sentence && self.start <= other.end && other.start <= self.end

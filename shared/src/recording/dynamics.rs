@@ -223,6 +223,43 @@ impl EpochLogits {
         best == Some(usize::from(assigned))
     }
 
+    /// Returns the rows of some spans. Spans that do not exist are left out.
+    pub fn select(&self, spans: &[usize]) -> Self {
+        let at = |column: usize| {
+            let known = spans.iter().filter(|&&span| span < self.n_spans);
+            known.map(move |span| column * self.n_spans + span)
+        };
+        let values = match &self.values {
+            Values::F16(all) => {
+                Values::F16((0..self.n_types).flat_map(at).filter_map(|at| all.get(at).copied()).collect())
+            }
+            Values::F32(all) => {
+                Values::F32((0..self.n_types).flat_map(at).filter_map(|at| all.get(at).copied()).collect())
+            }
+            Values::Margins(all) => Values::Margins(at(0).filter_map(|at| all.get(at).copied()).collect()),
+        };
+        Self { n_spans: at(0).count(), n_types: self.n_types, values }
+    }
+
+    /// Appends the spans of another part of the same epoch.
+    ///
+    /// # Errors
+    /// When its values have another number of types, or another precision.
+    fn append(&mut self, next: &Self) -> Result<(), &'static str> {
+        if self.n_types != next.n_types {
+            return Err("its logits have other types");
+        }
+        let n_spans = [self.n_spans, next.n_spans];
+        match (&mut self.values, &next.values) {
+            (Values::F16(all), Values::F16(more)) => *all = side_by_side(n_spans, [&*all, more]),
+            (Values::F32(all), Values::F32(more)) => *all = side_by_side(n_spans, [&*all, more]),
+            (Values::Margins(all), Values::Margins(more)) => all.extend(more),
+            _ => return Err("its logits have another precision"),
+        }
+        self.n_spans += next.n_spans;
+        Ok(())
+    }
+
     /// Appends the columns as little-endian bytes.
     pub fn write_bytes(&self, out: &mut Vec<u8>) {
         match &self.values {
@@ -261,6 +298,23 @@ impl EpochLogits {
         }
         Ok(column)
     }
+}
+
+/// Appends each column of the second table to that of the first. A column has one value per span.
+fn side_by_side<T: Copy>(n_spans: [usize; 2], tables: [&[T]; 2]) -> Vec<T> {
+    let mut all = Vec::with_capacity(tables[0].len() + tables[1].len());
+    let [mut rest, mut more] = tables;
+    while let (Some((own, others)), Some((next, later))) =
+        (rest.split_at_checked(n_spans[0]), more.split_at_checked(n_spans[1]))
+    {
+        if own.is_empty() && next.is_empty() {
+            break;
+        }
+        all.extend_from_slice(own);
+        all.extend_from_slice(next);
+        (rest, more) = (others, later);
+    }
+    all
 }
 
 impl Values {
@@ -375,7 +429,18 @@ impl Run {
     pub fn is_margins(&self) -> bool {
         self.epochs.first().is_some_and(EpochLogits::is_margins)
     }
+
+    /// Appends the spans of another part of the same run.
+    fn append(&mut self, next: &Self) -> Result<(), &'static str> {
+        if self.epochs.len() != next.epochs.len() {
+            return Err("it has another number of epochs");
+        }
+        self.epochs.iter_mut().zip(&next.epochs).try_for_each(|(all, more)| all.append(more))
+    }
 }
+
+/// See [`TooManySpans`] and [`crate::corpus::TextTooLong`].
+const TOO_LARGE: &str = "together they have more text, or more candidate spans, than one recording can have";
 
 impl Dynamics {
     /// The numbering of the candidate spans.
@@ -384,6 +449,43 @@ impl Dynamics {
     /// When there are too many candidates to number.
     pub fn span_index(&self) -> Result<SpanIndex, TooManySpans> {
         self.corpus.span_index(self.info.max_span_width)
+    }
+
+    /// Appends the next part of the same recording: other sentences with the same entity types, in the same training.
+    /// Settings and scores stay those of the first part.
+    ///
+    /// # Errors
+    /// With the reason why the parts do not go together.
+    pub(crate) fn append(&mut self, next: Self) -> Result<(), &'static str> {
+        if self.info.max_span_width != next.info.max_span_width {
+            return Err("its candidate spans have another width");
+        }
+        if self.info.negatives != next.info.negatives {
+            return Err("other negatives were in the loss");
+        }
+        if self.gold.is_some() != next.gold.is_some() {
+            return Err("only one of them has gold labels");
+        }
+        if self.threshold_run.is_some() != next.threshold_run.is_some() {
+            return Err("only one of them has threshold samples");
+        }
+        self.run.append(&next.run)?;
+        if let (Some(all), Some(more)) = (&mut self.threshold_run, next.threshold_run) {
+            if all.scheme != more.scheme {
+                return Err("its threshold samples were chosen in another way");
+            }
+            all.run.append(&more.run)?;
+            let before = self.corpus.span_index(self.info.max_span_width).map_err(|_| TOO_LARGE)?.len() as SpanId;
+            all.spans.extend(more.spans.iter().map(|span| before.saturating_add(*span)));
+            all.assigned.extend(more.assigned);
+        }
+        let sentences = self.corpus.n_sentences() as u32;
+        if let (Some(all), Some(more)) = (&mut self.gold, next.gold) {
+            all.extend(more.into_iter().map(|entity| entity.moved(sentences)));
+        }
+        self.corpus.append(next.corpus).map_err(|_| TOO_LARGE)?;
+        self.complete = next.complete;
+        Ok(())
     }
 
     /// The gold label of every candidate span; `None` if gold is not known.
@@ -444,6 +546,28 @@ mod tests {
         margins.write_bytes(&mut bytes);
         assert_eq!(EpochLogits::margins_from_bytes(&bytes, 3).unwrap(), margins);
         assert!(EpochLogits::margins_from_bytes(&bytes, 2).is_err());
+    }
+
+    #[test]
+    fn columns_of_parts_stand_side_by_side() {
+        let rows: Vec<f32> = (0..21).map(|i| (i * i % 13) as f32).collect();
+        for precision in [Precision::F16, Precision::F32] {
+            let part = |rows: &[f32]| EpochLogits::from_rows(rows, 2, precision).unwrap();
+            for cut in 0..=7 {
+                let (first, second) = rows.split_at(3 * cut);
+                assert_eq!(part(&rows).select(&(cut..8).collect::<Vec<_>>()), part(second));
+                let mut all = part(first);
+                all.append(&part(second)).unwrap();
+                assert_eq!(all, part(&rows), "after {cut} spans");
+            }
+        }
+        let mut margins = EpochLogits::from_margins(vec![1.0]);
+        margins.append(&EpochLogits::from_margins(vec![2.0, 3.0])).unwrap();
+        assert_eq!(margins, EpochLogits::from_margins(vec![1.0, 2.0, 3.0]));
+        let mut half = EpochLogits::from_rows(&[0.0, 1.0], 1, Precision::F16).unwrap();
+        let other = |types, precision| EpochLogits::from_rows(&[0.0; 6], types, precision).unwrap();
+        assert!(half.append(&other(1, Precision::F32)).unwrap_err().contains("precision"));
+        assert!(half.append(&other(2, Precision::F16)).unwrap_err().contains("types"));
     }
 
     #[test]

@@ -38,7 +38,7 @@ use super::output::{Output, check_distinct, check_files};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Clean {
-    /// The dynamics file
+    /// The dynamics file, or a folder with its parts
     #[arg(value_name = "RUN.dyn")]
     dynamics: PathBuf,
     /// The corpus that it was recorded on

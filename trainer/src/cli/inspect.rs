@@ -29,7 +29,7 @@ use super::output::{Output, check_distinct};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Inspect {
-    /// The dynamics file
+    /// The dynamics file, or a folder with its parts
     #[arg(value_name = "RUN.dyn")]
     dynamics: PathBuf,
     #[command(flatten)]

@@ -13,6 +13,7 @@ mod failure;
 mod fetch;
 mod inspect;
 mod man;
+mod merge;
 mod output;
 mod predict;
 mod report;
@@ -20,6 +21,7 @@ mod run;
 mod sample;
 mod scores;
 mod serve;
+mod split;
 mod text;
 mod train;
 mod training;
@@ -92,6 +94,8 @@ enum Command {
     Report(report::Report),
     Convert(convert::Convert),
     Inspect(inspect::Inspect),
+    Split(split::Split),
+    Merge(merge::Merge),
     Annotate(annotate::Annotate),
     Demo(demo::Demo),
     Sample(sample::Sample),
@@ -144,6 +148,8 @@ impl Call {
             Command::Report(args) => report::carry_out(&args),
             Command::Convert(args) => convert::carry_out(args),
             Command::Inspect(args) => inspect::carry_out(&args),
+            Command::Split(args) => split::carry_out(&args),
+            Command::Merge(args) => merge::carry_out(&args),
             Command::Annotate(args) => annotate::carry_out(&args),
             Command::Demo(args) => demo::carry_out(args),
             Command::Sample(args) => sample::carry_out(&args),

@@ -30,7 +30,7 @@ use super::output::{self, Output, check_distinct};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Report {
-    /// The dynamics file
+    /// The dynamics file, or a folder with its parts
     #[arg(value_name = "RUN.dyn")]
     dynamics: PathBuf,
     /// The HTML file to write, or - for standard output

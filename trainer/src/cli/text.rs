@@ -161,7 +161,8 @@ impl TextArgs {
         let Some(Shard { number, of }) = self.shard else { return corpus };
         // The remainder is less than `of`.
         let first = (u64::from(of) + u64::from(number) - before % u64::from(of)) % u64::from(of);
-        corpus.every(of, first as u32)
+        let own = (first as u32..corpus.n_sentences() as u32).step_by(of as usize);
+        corpus.select(&own.collect::<Vec<_>>())
     }
 
     /// The number of a labelled sentence in the input, from its number in the output. Both count from 0.

@@ -7,6 +7,7 @@ pub mod dictionary;
 pub mod hub;
 pub mod inspect;
 pub mod parquet_corpus;
+pub mod parts;
 pub mod recording;
 #[allow(missing_docs)]
 pub mod sample;

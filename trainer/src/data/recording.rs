@@ -2,11 +2,11 @@
 //! block by block when a window is judged.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, ensure};
 use shared::cleaning::Decisions;
 use shared::corpus::decision::Side;
 use shared::corpus::labels::LabelId;
@@ -15,31 +15,43 @@ use shared::detection::judge::{Judge, JudgeError};
 use shared::detection::threshold::{Metric, Settings};
 use shared::metrics::block_wise::BlockWise;
 use shared::metrics::{Metrics, Prediction, Window};
-use shared::recording::dyn_file::{Columns, Scan, Scanned};
+use shared::recording::dyn_file::{self, Columns, EpochSection, Scan, Scanned};
 use shared::recording::dynamics::{Dynamics, Run};
 
-/// Bytes that are read at once while the file is checked.
+use crate::interrupt;
+
+/// Bytes that are read at once while a file is checked or copied.
 const PIECE: usize = 4 << 20;
 
-/// A dynamics file that has been checked.
+/// A dynamics file that has been checked, or the parts of one in a folder.
 pub struct Recording {
     path: PathBuf,
-    /// Stays open, so that another file of this name is not taken for it.
-    file: File,
+    /// Stay open, so that other files of these names are not taken for them.
+    files: Vec<OpenFile>,
+    /// Positions as if all files were one.
     columns: Columns,
     /// Distant labels of the positives.
     positives: Vec<LabelId>,
     /// The content. The main run has only the rows of the positives.
     pub dynamics: Dynamics,
-    /// The digest of the file.
+    /// The digest of the file, or of all parts one after the other.
     pub digest: String,
 }
 
+/// A file of a recording.
+struct OpenFile {
+    path: PathBuf,
+    file: File,
+    /// The position of its first byte.
+    first: u64,
+}
+
 impl Recording {
-    /// Opens a dynamics file and checks all of it.
+    /// Opens a dynamics file, or a folder with the parts of one, and checks all of it. The parts are the folder's `.dyn`
+    /// files, in the order of the numbers in their names.
     ///
     /// # Errors
-    /// When it cannot be read or is damaged.
+    /// When it cannot be read or is damaged, or the parts do not go together.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, &[])
     }
@@ -49,25 +61,40 @@ impl Recording {
     /// # Errors
     /// The same as [`open`](Self::open).
     pub fn open_with(path: &Path, last: &[u8]) -> Result<Self> {
-        let about = || format!("cannot read {}", path.display());
-        let mut file = File::open(path).with_context(about)?;
-        let mut scan = Scan::new(file.metadata().with_context(about)?.len() + last.len() as u64);
+        let mut files = Vec::new();
+        let mut size = 0;
+        for path in files_of(path)? {
+            let about = || format!("cannot read {}", path.display());
+            let file = File::open(&path).with_context(about)?;
+            let first = size;
+            size += file.metadata().with_context(about)?.len();
+            files.push(OpenFile { path, file, first });
+        }
+        let n_files = files.len();
+        let mut scan = Scan::new(size + last.len() as u64);
         let mut piece = vec![0; PIECE];
-        loop {
-            match file.read(&mut piece) {
-                Ok(0) => break,
-                Ok(n) => {
-                    let bytes = piece.get(..n).unwrap_or_default();
-                    scan.feed(bytes).with_context(|| path.display().to_string())?;
+        for (number, OpenFile { path, file, .. }) in (1..).zip(&mut files) {
+            loop {
+                match file.read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(n) => {
+                        let bytes = piece.get(..n).unwrap_or_default();
+                        scan.feed(bytes).with_context(|| path.display().to_string())?;
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).with_context(about),
             }
+            ensure!(
+                number == n_files || scan.is_between_parts(),
+                "{} is cut off, or has bytes after its end: copy it again, or record this part again",
+                path.display()
+            );
         }
         scan.feed(last).with_context(|| path.display().to_string())?;
         let Scanned { dynamics, positives, columns, digest, .. } =
             scan.finish().with_context(|| path.display().to_string())?;
-        Ok(Self { path: path.to_owned(), file, columns, positives, dynamics, digest })
+        Ok(Self { path: path.to_owned(), files, columns, positives, dynamics, digest })
     }
 
     /// Returns the number of epochs of the main run.
@@ -194,21 +221,86 @@ impl Recording {
         self.columns.run_of(spans.len(), &bytes).with_context(|| self.path.display().to_string())
     }
 
-    /// Reads parts of the file, one after the other, in place of what is in `bytes`.
-    fn read(&self, parts: &[Range<u64>], bytes: &mut Vec<u8>) -> Result<()> {
-        let about = || format!("cannot read {}", self.path.display());
-        let mut file = &self.file;
-        bytes.clear();
-        for part in parts {
-            let length = part.end - part.start;
-            file.seek(SeekFrom::Start(part.start)).with_context(about)?;
-            let read = file.take(length).read_to_end(bytes).with_context(about)?;
-            if read as u64 != length {
-                return Err(anyhow!("{} became shorter while it was read: try again", self.path.display()));
+    /// Copies the columns of an epoch of the main run (counted from 0) for these spans: all values of the first type, and
+    /// so on.
+    ///
+    /// # Errors
+    /// When a file became shorter since it was opened, or the copy cannot be written.
+    pub fn copy_columns(&self, epoch: usize, spans: &[Range<usize>], mut copy: impl Write) -> Result<()> {
+        for Range { start, end } in self.columns.epoch_ranges(epoch, spans) {
+            for start in (start..end).step_by(PIECE) {
+                interrupt::check()?;
+                let piece = start..end.min(start + PIECE as u64);
+                let copied = io::copy(&mut self.at(&piece)?, &mut copy)?;
+                self.check_length(copied, piece.end - piece.start)?;
             }
         }
         Ok(())
     }
+
+    /// Returns the columns' section of an epoch (counted from 0) in a file with these spans only.
+    pub fn section(&self, epoch: usize, spans: &[Range<usize>]) -> Option<EpochSection> {
+        self.columns.section(epoch, spans)
+    }
+
+    /// Reads parts of the file, one after the other, in place of what is in `bytes`.
+    fn read(&self, parts: &[Range<u64>], bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.clear();
+        for part in parts {
+            let read = self.at(part)?.read_to_end(bytes).with_context(|| self.cannot_read())?;
+            self.check_length(read as u64, part.end - part.start)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the bytes of a part. It must be in one file.
+    fn at(&self, part: &Range<u64>) -> Result<impl Read> {
+        let at = self.files.partition_point(|file| file.first <= part.start).saturating_sub(1);
+        let OpenFile { path, file, first } = self.files.get(at).with_context(|| self.cannot_read())?;
+        let mut file = file;
+        file.seek(SeekFrom::Start(part.start - first)).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(file.take(part.end - part.start))
+    }
+
+    fn check_length(&self, read: u64, asked: u64) -> Result<()> {
+        ensure!(read == asked, "{} became shorter while it was read: try again", self.path.display());
+        Ok(())
+    }
+
+    fn cannot_read(&self) -> String {
+        format!("cannot read {}", self.path.display())
+    }
+}
+
+/// Returns the files of a recording: the file itself, or the parts in a folder.
+fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let parts = parts_in(path)?;
+    ensure!(
+        !parts.is_empty(),
+        "{} is a folder without .dyn files: give a dynamics file, or a folder with the parts of one",
+        path.display()
+    );
+    Ok(parts)
+}
+
+/// Returns the `.dyn` files of a folder in the order of the numbers in their names.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn parts_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let about = || format!("cannot read {}", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(about)? {
+        let name = entry.with_context(about)?.file_name();
+        if Path::new(&name).extension().is_some_and(|extension| extension == "dyn") {
+            names.push(name);
+        }
+    }
+    names.sort_by_cached_key(|name| dyn_file::order_of_part(&name.to_string_lossy()));
+    Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
 #[cfg(test)]
@@ -217,7 +309,6 @@ mod tests {
     use shared::corpus::span::Span;
     use shared::detection::threshold::Rule;
     use shared::formats::dynclean_json;
-    use shared::recording::dyn_file;
     use shared::recording::dynamics::{EpochLogits, Precision, RunInfo};
 
     use super::*;

@@ -436,7 +436,8 @@ impl<'a> Job<'a> {
 
     /// Trains on a corpus with the text of the training corpus, and on dev.
     fn train_followed_by_dev(&self, name: &str, title: &str, corpus: &Corpus) -> Result<Trained> {
-        let both = corpus.followed_by(&self.dev.corpus)?;
+        let mut both = corpus.clone();
+        both.append(self.dev.corpus.clone())?;
         let both = Prepared::new(both, self.spec, self.config.max_span_width, "the training corpus and dev")?;
         let stage = self.stage_of(title, &both, &both.corpus, self.config);
         self.train(name, Stage { dev: None, ..stage })

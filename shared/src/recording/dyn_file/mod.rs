@@ -90,6 +90,16 @@ pub enum DynFileError {
         /// The reason.
         reason: String,
     },
+    /// A part of a recording does not go with the parts before it.
+    #[error(
+        "part {part} (counted from 1) is no continuation of the first ({reason}): give only parts of one recording, each once"
+    )]
+    NoContinuation {
+        /// Number of the part, from 1.
+        part: usize,
+        /// The reason.
+        reason: &'static str,
+    },
 }
 
 #[derive(Deserialize)]
@@ -228,16 +238,11 @@ pub fn contradicted(entries: &[Entry]) -> Vec<u8> {
 
 /// The bytes of one epoch's logits, or of its margins if only these are known. `epoch` counts from 1.
 pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
-    let n_spans = logits.n_spans() as u64;
-    let mut out;
-    if logits.is_margins() {
-        out = header_of(MARGINS);
-        out.extend(encode(&MarginsHeader { run, epoch, n_spans }));
-    } else {
-        let (n_types, precision) = (logits.n_types() as u32, logits.precision());
-        out = header_of(EPOCH);
-        out.extend(encode(&EpochHeader { run, epoch, n_spans, n_types, precision }));
-    }
+    let (n_spans, n_types, precision) = (logits.n_spans(), logits.n_types(), logits.precision());
+    let shape = EpochShape { run, epoch, n_spans, n_types, precision, is_margins: logits.is_margins(), header: 0 };
+    let EpochSection { tag, header, .. } = EpochSection::of(&shape);
+    let mut out = header_of(tag);
+    out.extend(header);
     logits.write_bytes(&mut out);
     seal(out)
 }
@@ -245,6 +250,7 @@ pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
 /// The section of an epoch whose columns are in a file, because they do not fit in memory. The columns are written
 /// to it for their checksum, which stands before them.
 pub struct EpochSection {
+    tag: [u8; 4],
     header: Vec<u8>,
     /// Length of the columns in bytes.
     columns: u64,
@@ -255,18 +261,31 @@ impl EpochSection {
     /// Begins the section of an epoch (counted from 1) with logits in half precision.
     pub fn new(run: RunKind, epoch: u32, n_spans: usize, n_types: usize) -> Self {
         let precision = Precision::F16;
-        let header = EpochHeader { run, epoch, n_spans: n_spans as u64, n_types: n_types as u32, precision };
-        let header = encode(&header);
+        Self::of(&EpochShape { run, epoch, n_spans, n_types, precision, is_margins: false, header: 0 })
+    }
+
+    fn of(shape: &EpochShape) -> Self {
+        let &EpochShape { run, epoch, n_spans, n_types, precision, is_margins, .. } = shape;
+        let (n_spans, n_types) = (n_spans as u64, n_types as u32);
+        let (tag, header) = match is_margins {
+            true => (MARGINS, encode(&MarginsHeader { run, epoch, n_spans })),
+            false => (EPOCH, encode(&EpochHeader { run, epoch, n_spans, n_types, precision })),
+        };
         let mut hash = Xxh3::new();
         hash.update(&header);
-        Self { header, columns: 0, hash }
+        Self { tag, header, columns: 0, hash }
+    }
+
+    /// Number of bytes of the section before its columns.
+    pub fn opening_length(&self) -> usize {
+        HEADER + self.header.len()
     }
 
     /// The bytes of the section before its columns. All columns must have been written.
     pub fn opening(self) -> Vec<u8> {
         let length = self.header.len() as u64 + self.columns;
         let numbers = [length, self.hash.digest()].map(u64::to_le_bytes).concat();
-        [&EPOCH[..], &numbers, &self.header].concat()
+        [&self.tag[..], &numbers, &self.header].concat()
     }
 }
 
@@ -349,11 +368,10 @@ impl Section<'_> {
     fn decode<T: DeserializeOwned>(&self) -> Result<T, DynFileError> {
         // The limit bounds how much memory a false length can make bincode allocate. Integers and lengths are
         // stored at full width, so valid content needs at most four times its bytes in memory. Each limit adds
-        // another decoder to the page.
+        // another decoder to the page, so there are only two.
         let bytes = self.payload;
         let decoded = match bytes.len() {
-            n if n <= 0x10_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x40_0000>()),
-            n if n <= 0x800_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x2000_0000>()),
+            n if n <= 0x40_0000 => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x100_0000>()),
             _ => bincode::serde::decode_from_slice(bytes, config().with_limit::<0x7fff_ffff>()),
         };
         let (value, read) = decoded.map_err(|e| self.damaged(e))?;
@@ -393,21 +411,54 @@ impl<'a> Sections<'a> {
 }
 
 /// Reads a dynamics file. A file that was cut off opens with its finished epochs and with `complete` false.
-/// Unknown sections are skipped.
+/// Unknown sections are skipped. A file may have several parts, one after the other.
 ///
 /// # Errors
-/// When it is not a dynamics file, is too new, is damaged, or is cut off before its first epoch ends.
+/// When it is not a dynamics file, is too new, is damaged, is cut off before its first epoch ends, or has parts that
+/// do not go together.
 pub fn read(bytes: &[u8]) -> Result<Dynamics, DynFileError> {
     check_preamble(bytes)?;
+    let mut joined = Joined::default();
     let mut sections = Sections { bytes, offset: PREAMBLE };
-    let mut parts = Parts { read_layout: Some(Layout::from_json), ..Parts::default() };
-    while let Some(section) = sections.next()? {
-        parts.add(&section)?;
-        if parts.complete {
-            break;
+    loop {
+        let mut content = Content { read_layout: Some(Layout::from_json), ..Content::default() };
+        while let Some(section) = sections.next()? {
+            content.add(&section)?;
+            content.note(section.tag, xxh3_64(section.payload));
+            if content.complete {
+                break;
+            }
         }
+        let is_complete = content.complete;
+        joined.add(content, sections.offset as u64)?;
+        let next = bytes.get(sections.offset..).filter(|next| is_complete && begins_part(next));
+        let Some(next) = next else { return joined.finish() };
+        check_preamble(next)?;
+        sections.offset += PREAMBLE;
     }
-    parts.finish(sections.offset as u64)
+}
+
+/// The place of a file's name among the names of other parts of a recording, if names are sorted by it. Numbers in names
+/// count as numbers: `part-9` comes before `part-10`.
+pub fn order_of_part(name: &str) -> String {
+    let mut order = String::new();
+    let mut rest = name;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (text, number) = rest.split_at(at);
+        let (digits, others) = number.split_at(number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len()));
+        let digits = digits.trim_start_matches('0');
+        // The longer number is the larger one.
+        order.extend(text.chars().chain(['0', char::from_u32(digits.len() as u32).unwrap_or(char::MAX)]));
+        order.push_str(digits);
+        rest = others;
+    }
+    // Names that differ only in leading zeros have an order, too.
+    order + rest + "\0" + name
+}
+
+/// Whether these bytes, after the end of a part, begin another part.
+fn begins_part(bytes: &[u8]) -> bool {
+    bytes.len() >= PREAMBLE && bytes.starts_with(&MAGIC)
 }
 
 /// Returns where each epoch ends in the bytes of a run with threshold samples, as [`samples`] and [`epoch`] made them.
@@ -488,15 +539,64 @@ impl EpochShape {
     }
 }
 
+/// The parts of a recording, joined.
+#[derive(Default)]
+struct Joined {
+    dynamics: Option<Dynamics>,
+    /// The layout of the first part's corpus file, as the file has it.
+    layout: Option<String>,
+    /// The checksums of each part.
+    parts: Vec<Checksums>,
+}
+
+/// Checksums of what the parts of a recording have in common, and of all that is in a part.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Checksums {
+    labels: u64,
+    layout: u64,
+    contradicted: u64,
+    all: u64,
+}
+
+impl Joined {
+    /// Adds the next part, which ends at this offset.
+    fn add(&mut self, mut content: Content, offset: u64) -> Result<(), DynFileError> {
+        let (layout, own) = (content.layout_json.take(), content.checksums);
+        let next = content.finish(offset)?;
+        let is_repeated = self.parts.iter().any(|part| part.all == own.all);
+        self.parts.push(own);
+        let (Some(all), Some(first)) = (&mut self.dynamics, self.parts.first()) else {
+            (self.dynamics, self.layout) = (Some(next), layout);
+            return Ok(());
+        };
+        let joined = if is_repeated {
+            Err("it has come before")
+        } else if own.labels != first.labels {
+            Err("it has other entity types")
+        } else if own.layout != first.layout {
+            Err("its text came in another format")
+        } else if own.contradicted != first.contradicted {
+            Err("dev contradicts other entries")
+        } else {
+            all.append(next)
+        };
+        joined.map_err(|reason| DynFileError::NoContinuation { part: self.parts.len(), reason })
+    }
+
+    fn finish(self) -> Result<Dynamics, DynFileError> {
+        self.dynamics.ok_or(DynFileError::Empty)
+    }
+}
+
 type ReadLayout = fn(&str) -> Result<Layout, serde_json::Error>;
 
 #[derive(Default)]
-struct Parts {
+struct Content {
     info: Option<RunInfo>,
     labels: Option<LabelSet>,
     text: Option<TextSection>,
     layout: Layout,
-    /// The layout as the file has it, if nobody reads it.
+    /// The layout as the file has it.
     layout_json: Option<String>,
     /// Reads the layout. It is a pointer because the page has no use for a layout, and leaves the code out.
     read_layout: Option<ReadLayout>,
@@ -507,9 +607,22 @@ struct Parts {
     threshold: Option<ThresholdRun>,
     index: Option<SpanIndex>,
     complete: bool,
+    checksums: Checksums,
 }
 
-impl Parts {
+impl Content {
+    /// Takes the checksum of the next section.
+    fn note(&mut self, tag: [u8; 4], checksum: u64) {
+        let all = &mut self.checksums.all;
+        *all = all.rotate_left(1) ^ checksum;
+        match tag {
+            LABELS => self.checksums.labels = checksum,
+            LAYOUT => self.checksums.layout = checksum,
+            CONTRADICTED => self.checksums.contradicted = checksum,
+            _ => {}
+        }
+    }
+
     fn add(&mut self, section: &Section) -> Result<(), DynFileError> {
         // Later sections were checked against the first one. A second one would make those checks invalid.
         let is_repeated = match section.tag {
@@ -551,10 +664,10 @@ impl Parts {
             TEXT => self.text = Some(self.text(section)?),
             LAYOUT => {
                 let json: String = section.decode()?;
-                match self.read_layout {
-                    Some(read) => self.layout = read(&json).map_err(|e| section.damaged(e))?,
-                    None => self.layout_json = Some(json),
+                if let Some(read) = self.read_layout {
+                    self.layout = read(&json).map_err(|e| section.damaged(e))?;
                 }
+                self.layout_json = Some(json);
             }
             DISTANT => self.distant = Some(self.entities(section)?),
             GOLD => self.gold = Some(self.entities(section)?.0),
@@ -858,6 +971,15 @@ mod tests {
             let error = read(&bytes).unwrap_err();
             assert!(matches!(&error, DynFileError::Damaged { section, .. } if section == "FRMT"), "{error}");
         }
+    }
+
+    #[test]
+    fn parts_are_in_the_order_of_their_numbers() {
+        let sorted = ["a.dyn", "part-2.dyn", "part-009.dyn", "part-9.dyn", "part-10-of-11.dyn", "part-x.dyn", "q"];
+        let mut names = sorted;
+        names.reverse();
+        names.sort_by_cached_key(|name| order_of_part(name));
+        assert_eq!(names, sorted);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{
-    CONTRADICTED, Columns, DISTANT, DynFileError, END, EPOCH, EpochShape, GOLD, HEADER, INFO, LABELS, LAYOUT, MARGINS,
-    PREAMBLE, Parts, RunKind, SAMPLES, SCORE, Section, TEXT, check_preamble,
+    CONTRADICTED, Columns, Content, DISTANT, DynFileError, END, EPOCH, EpochShape, GOLD, HEADER, INFO, Joined, LABELS,
+    LAYOUT, MARGINS, PREAMBLE, ReadLayout, RunKind, SAMPLES, SCORE, Section, TEXT, begins_part, check_preamble,
 };
 use crate::corpus::labels::{LabelId, O};
 use crate::corpus::layout::Layout;
@@ -24,14 +24,17 @@ pub struct Scanned {
     pub columns: Columns,
     /// Digest of the whole file, the same as [`super::digest`] gives.
     pub digest: String,
-    /// The layout of the corpus's file as JSON, from [`Scan::without_layout`] if the file has one.
+    /// The layout of the corpus's file as JSON, if the file has one.
     pub layout: Option<String>,
 }
 
-/// Reads a file in pieces: call [`Scan::feed`] from front to back, then [`Scan::finish`].
+/// Reads a file in pieces: call [`Scan::feed`] from front to back, then [`Scan::finish`]. A recording in several files
+/// is read as one file: its parts, one after the other.
 pub struct Scan {
     /// Size of the whole file.
     size: u64,
+    /// Reads the layout of the corpus, if anybody wants it.
+    read_layout: Option<ReadLayout>,
     /// Bytes seen.
     seen: u64,
     digest: Box<Xxh3>,
@@ -40,10 +43,15 @@ pub struct Scan {
     kept: Vec<u8>,
     /// End of the last complete section.
     end: u64,
-    parts: Parts,
+    /// The parts before the current one.
+    joined: Joined,
+    /// The current part.
+    content: Content,
     columns: Columns,
-    /// Known as soon as the first epoch begins.
+    /// The positives of the current part. Known as soon as its first epoch begins.
     positives: Option<Positives>,
+    /// The distant labels of the positives of the parts before.
+    labels: Vec<LabelId>,
 }
 
 /// The spans whose distant label is an entity type, in ascending order of their ids.
@@ -54,10 +62,13 @@ struct Positives {
 }
 
 enum State {
+    /// Before the first part, or where another one may begin.
     Preamble,
     Header,
     Payload(Payload),
-    /// After the end of the content, or where the file is cut off.
+    /// Where the current part is cut off.
+    CutOff,
+    /// After the last part.
     Over,
 }
 
@@ -122,9 +133,7 @@ impl Rows {
 impl Scan {
     /// Begins to read a file of `size` bytes.
     pub fn new(size: u64) -> Self {
-        let mut scan = Self::without_layout(size);
-        scan.parts.read_layout = Some(Layout::from_json);
-        scan
+        Self { read_layout: Some(Layout::from_json), ..Self::without_layout(size) }
     }
 
     /// Begins to read a file of `size` bytes. The layout of the corpus stays the usual one; [`Scanned::layout`] has the
@@ -132,14 +141,17 @@ impl Scan {
     pub fn without_layout(size: u64) -> Self {
         Self {
             size,
+            read_layout: None,
             seen: 0,
             digest: Box::default(),
             state: State::Preamble,
             kept: Vec::new(),
             end: 0,
-            parts: Parts::default(),
+            joined: Joined::default(),
+            content: Content::default(),
             columns: Columns::default(),
             positives: None,
+            labels: Vec::new(),
         }
     }
 
@@ -162,22 +174,45 @@ impl Scan {
     ///
     /// # Errors
     /// The same as [`super::read()`].
-    pub fn finish(self) -> Result<Scanned, DynFileError> {
-        if matches!(self.state, State::Preamble) {
-            check_preamble(&self.kept)?;
+    pub fn finish(mut self) -> Result<Scanned, DynFileError> {
+        match self.state {
+            State::Preamble if self.is_at_beginning() => {
+                check_preamble(&self.kept)?;
+                self.end_part()?;
+            }
+            State::Preamble | State::Over => {}
+            State::Header | State::Payload(_) | State::CutOff => self.end_part()?,
         }
-        let mut parts = self.parts;
-        let layout = parts.layout_json.take();
-        let dynamics = parts.finish(self.end)?;
-        let positives = self.positives.unwrap_or_default().labels;
+        let layout = self.joined.layout.take();
+        let dynamics = self.joined.finish()?;
         let digest = format!("{:032x}", self.digest.digest128());
-        Ok(Scanned { dynamics, positives, columns: self.columns, digest, layout })
+        Ok(Scanned { dynamics, positives: self.labels, columns: self.columns, digest, layout })
+    }
+
+    /// Whether the bytes so far are whole parts, with nothing after them.
+    pub fn is_between_parts(&self) -> bool {
+        matches!(self.state, State::Preamble) && self.kept.is_empty()
+    }
+
+    /// Whether no part has been read yet.
+    fn is_at_beginning(&self) -> bool {
+        self.joined.parts.is_empty()
+    }
+
+    fn begin_part(&mut self) {
+        self.content.read_layout = self.read_layout;
+        self.columns.begin_part();
+    }
+
+    fn end_part(&mut self) -> Result<(), DynFileError> {
+        self.labels.extend(self.positives.take().unwrap_or_default().labels);
+        self.joined.add(std::mem::take(&mut self.content), self.end)
     }
 
     /// Takes the bytes that belong to the current state from the front; returns how many.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let missing = match &self.state {
-            State::Over => return bytes.len(),
+            State::CutOff | State::Over => return bytes.len(),
             State::Preamble => PREAMBLE - self.kept.len(),
             State::Header => HEADER - self.kept.len(),
             // An epoch's kind must be known before its columns arrive.
@@ -208,8 +243,13 @@ impl Scan {
     fn advance(&mut self) -> Result<bool, DynFileError> {
         match &mut self.state {
             State::Preamble if self.kept.len() == PREAMBLE => {
-                check_preamble(&self.kept)?;
-                self.next_section();
+                if self.is_at_beginning() || begins_part(&self.kept) {
+                    check_preamble(&self.kept)?;
+                    self.begin_part();
+                    self.next_section()?;
+                } else {
+                    self.state = State::Over;
+                }
             }
             State::Header if self.kept.len() == HEADER => self.state = self.begin_payload(),
             State::Payload(Payload { kind: Kind::Epoch(header), tag, length, .. }) if self.kept.len() == *header => {
@@ -220,7 +260,7 @@ impl Scan {
                 }
             }
             State::Payload(payload) if payload.seen == payload.length => {
-                if let State::Payload(payload) = std::mem::replace(&mut self.state, State::Over) {
+                if let State::Payload(payload) = std::mem::replace(&mut self.state, State::CutOff) {
                     self.end_payload(payload)?;
                 }
             }
@@ -229,19 +269,24 @@ impl Scan {
         Ok(true)
     }
 
-    fn next_section(&mut self) {
+    fn next_section(&mut self) -> Result<(), DynFileError> {
         self.end = self.seen;
         self.kept = Vec::new();
-        self.state = if self.parts.complete { State::Over } else { State::Header };
+        self.state = State::Header;
+        if self.content.complete {
+            self.end_part()?;
+            self.state = State::Preamble;
+        }
+        Ok(())
     }
 
     fn begin_payload(&mut self) -> State {
         let header = std::mem::take(&mut self.kept);
-        let Some((&tag, numbers)) = header.split_first_chunk::<4>() else { return State::Over };
-        let &[length, checksum] = numbers.as_chunks::<8>().0 else { return State::Over };
+        let Some((&tag, numbers)) = header.split_first_chunk::<4>() else { return State::CutOff };
+        let &[length, checksum] = numbers.as_chunks::<8>().0 else { return State::CutOff };
         let (length, checksum) = (u64::from_le_bytes(length), u64::from_le_bytes(checksum));
         if length > self.size.saturating_sub(self.seen) {
-            return State::Over;
+            return State::CutOff;
         }
         let kind = match tag {
             INFO | LABELS | TEXT | LAYOUT | DISTANT | GOLD | CONTRADICTED | SCORE | SAMPLES | END => Kind::Kept,
@@ -263,11 +308,11 @@ impl Scan {
     /// Decides how to handle an epoch, when its header is complete.
     fn kind_of_epoch(&mut self, tag: [u8; 4], length: u64) -> Kind {
         let section = Section { tag, offset: self.end, payload: &self.kept };
-        match self.parts.shape(&section) {
+        match self.content.shape(&section) {
             Ok(shape) if shape.run == RunKind::Threshold => Kind::Kept,
             Ok(shape) if shape.check_length(length).is_ok() => {
                 // The file has a value for every span, so their number is limited by its size.
-                self.positives.get_or_insert_with(|| self.parts.positives());
+                self.positives.get_or_insert_with(|| self.content.positives());
                 Kind::Main(Some(Rows { shape, bytes: Vec::new() }))
             }
             // The error is reported after the checksum has shown that the section is as it was written.
@@ -285,26 +330,26 @@ impl Scan {
         if found != checksum {
             return Err(section.damaged("its checksum does not match"));
         }
+        self.content.note(tag, checksum);
         match kind {
             Kind::Skipped => {}
-            Kind::Kept | Kind::Epoch(_) => self.parts.add(&section)?,
+            Kind::Kept | Kind::Epoch(_) => self.content.add(&section)?,
             Kind::Main(rows) => {
-                let shape = self.parts.shape(&section)?;
+                let shape = self.content.shape(&section)?;
                 shape.check_length(length).map_err(|e| section.damaged(e))?;
                 let found = rows.map(|rows| rows.bytes).unwrap_or_default();
                 let n_found = self.positives.as_ref().map_or(0, |positives| positives.ids.len());
                 let logits = shape.logits(&found, n_found).map_err(|e| section.damaged(e))?;
-                self.parts.push_epoch(&section, RunKind::Main, shape.epoch, logits)?;
+                self.content.push_epoch(&section, RunKind::Main, shape.epoch, logits)?;
                 let offset = self.end + (HEADER + shape.header) as u64;
                 self.columns.push(offset, shape);
             }
         }
-        self.next_section();
-        Ok(())
+        self.next_section()
     }
 }
 
-impl Parts {
+impl Content {
     /// Collects the positives among the candidate spans.
     fn positives(&self) -> Positives {
         let (Some(index), Some((entities, _))) = (&self.index, &self.distant) else { return Positives::default() };
@@ -320,7 +365,9 @@ mod tests {
     use super::super::tests::small;
     use super::super::{LABELS, begin, digest, encode, epoch, read, samples, section, write};
     use super::*;
-    use crate::recording::dynamics::{EpochLogits, Precision, Run};
+    use crate::corpus::labels::LabelSet;
+    use crate::corpus::select_entities;
+    use crate::recording::dynamics::{EpochLogits, Negatives, Precision, Run, SampleScheme, ThresholdRun};
 
     fn scan(bytes: &[u8], piece: usize) -> Result<Scanned, DynFileError> {
         let mut scan = Scan::new(bytes.len() as u64);
@@ -372,6 +419,114 @@ mod tests {
         for cut in 0..bytes.len() {
             assert_as_read(&bytes[..cut], 5);
         }
+    }
+
+    /// Two parts of one recording, and the whole.
+    fn two_parts() -> ([Vec<u8>; 2], Dynamics) {
+        let whole = small();
+        let run = |dynamics: &Dynamics, spans: std::ops::Range<usize>, types: usize| Run {
+            epochs: dynamics
+                .run
+                .epochs
+                .iter()
+                .map(|epoch| {
+                    let rows: Vec<f32> = spans.clone().flat_map(|span| epoch.row(span)).collect();
+                    EpochLogits::from_rows(&rows, types, Precision::F16).unwrap()
+                })
+                .collect(),
+            scores: dynamics.run.scores.clone(),
+        };
+        let no_samples = EpochLogits::from_rows(&[], 2, Precision::F32).unwrap();
+        let threshold = whole.threshold_run.as_ref().unwrap();
+        let samples = |is_first: bool| match is_first {
+            true => threshold.clone(),
+            false => ThresholdRun {
+                spans: vec![],
+                assigned: vec![],
+                run: Run { epochs: vec![no_samples.clone()], scores: vec![] },
+                ..threshold.clone()
+            },
+        };
+        let part = |sentence: u32, spans: std::ops::Range<usize>| Dynamics {
+            corpus: whole.corpus.select(&[sentence]),
+            gold: Some(select_entities(whole.gold.as_deref().unwrap(), &[sentence])),
+            run: run(&whole, spans, 1),
+            threshold_run: Some(samples(sentence == 0)),
+            ..whole.clone()
+        };
+        ([part(0, 0..6), part(1, 6..7)].map(|part| write(&part)), whole)
+    }
+
+    #[test]
+    fn parts_one_after_the_other_are_the_whole() {
+        let ([first, second], whole) = two_parts();
+        let bytes = [first.clone(), second.clone()].concat();
+        assert_eq!(read(&bytes).unwrap(), whole);
+        for piece in [1, 7, 64, bytes.len()] {
+            assert_as_read(&bytes, piece);
+            assert_as_read(&[&bytes[..], b"something else"].concat(), piece);
+        }
+        // In the other order, sentences and threshold samples have other numbers.
+        let turned = read(&[second, first].concat()).unwrap();
+        assert_eq!([1, 0].map(|sentence| turned.corpus.select(&[sentence])), [0, 1].map(|s| whole.corpus.select(&[s])));
+        assert_eq!(turned.threshold_run.unwrap().spans, [3]);
+        assert_eq!(turned.run.epochs[0].row(0), whole.run.epochs[0].row(6));
+        for cut in 0..bytes.len() {
+            assert_as_read(&bytes[..cut], 5);
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x55;
+            assert_as_read(&damaged, 11);
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_go_together_are_refused() {
+        let ([first, second], whole) = two_parts();
+        let part = read(&second).unwrap();
+        let refused = |second: &[u8], reason: &str| {
+            let bytes = [&first, second].concat();
+            assert_as_read(&bytes, 9);
+            let error = read(&bytes).unwrap_err();
+            let DynFileError::NoContinuation { part: 2, reason: found } = &error else { panic!("{error}") };
+            assert!(found.contains(reason), "{error}");
+        };
+        refused(&first, "come before");
+        let unlike = |change: fn(&mut Dynamics), reason: &str| {
+            let mut part = part.clone();
+            change(&mut part);
+            refused(&write(&part), reason);
+        };
+        let other_type = |part: &mut Dynamics| {
+            part.corpus.labels = LabelSet::from_types(["LOC"]);
+            part.contradicted.clear();
+        };
+        unlike(other_type, "other entity types");
+        unlike(|part| part.info.max_span_width = 4, "another width");
+        unlike(|part| part.info.negatives = Negatives::All, "other negatives");
+        unlike(|part| part.gold = None, "gold");
+        unlike(|part| part.contradicted.clear(), "other entries");
+        unlike(|part| part.threshold_run = None, "threshold samples");
+        unlike(|part| part.run.epochs.truncate(1), "number of epochs");
+        unlike(|part| part.threshold_run.as_mut().unwrap().scheme = SampleScheme::RandomOther, "another way");
+        unlike(|part| part.corpus.layout = Layout::Conll(crate::formats::Conll::default()), "another format");
+        unlike(|part| part.run.epochs = vec![EpochLogits::from_margins(vec![1.0]); 2], "types");
+        // Cut off before its last sections.
+        refused(&second[..second.len() - 200], "threshold samples");
+        assert_eq!(read(&[&first[..], &second[..PREAMBLE - 1]].concat()).unwrap().corpus, whole.corpus.select(&[0]));
+    }
+
+    #[test]
+    fn it_is_known_where_a_part_ends() {
+        let ([first, second], _) = two_parts();
+        let mut scan = Scan::new((first.len() + second.len()) as u64);
+        scan.feed(&first[..first.len() - 1]).unwrap();
+        assert!(!scan.is_between_parts());
+        scan.feed(&first[first.len() - 1..]).unwrap();
+        assert!(scan.is_between_parts());
+        scan.feed(&second[..1]).unwrap();
+        assert!(!scan.is_between_parts());
     }
 
     #[test]
