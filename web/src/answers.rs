@@ -50,8 +50,8 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
                 tell_of_other_decisions(app);
             }
             app.show(*opened);
-            if let Some((is_error, notice)) = then.notice {
-                app.tell(is_error, notice);
+            if let Some(trouble) = then.trouble {
+                app.tell(true, trouble);
             }
             if restores {
                 app.settings.set(settings.clone());

@@ -66,8 +66,8 @@ impl Source {
 
 /// What the page does once a file is open.
 pub struct Then {
-    /// A notice to show: whether it is an error, and its text.
-    pub notice: Option<(bool, String)>,
+    /// What went wrong before, to be shown then.
+    pub trouble: Option<String>,
     /// Whether to restore the settings and decisions, because a worker has died.
     pub restores: bool,
     /// Whether this is another state of the same run. What was decided while it was read is then carried over.
@@ -177,15 +177,14 @@ pub fn start(scripts: Scripts, listener: impl Fn(Event) + 'static) {
     start_worker();
 }
 
-/// Opens a file. The view changes when the file is open, and then `notice` is shown.
-pub fn open(source: Source, notice: Option<String>) {
-    let notice = notice.map(|text| (false, text));
-    open_then(source, Then { notice, restores: false, follows: false, decided_alike: Vec::new() });
+/// Opens a file. The view changes when the file is open.
+pub fn open(source: Source) {
+    open_then(source, Then { trouble: None, restores: false, follows: false, decided_alike: Vec::new() });
 }
 
 /// Opens another state of the run that is open.
 pub fn follow(source: Source) {
-    open_then(source, Then { notice: None, restores: false, follows: true, decided_alike: Vec::new() });
+    open_then(source, Then { trouble: None, restores: false, follows: true, decided_alike: Vec::new() });
 }
 
 fn open_then(source: Source, then: Then) {
@@ -492,8 +491,8 @@ fn on_death(cause: &str) {
             notice.push_str(" What you decided last about spans with the same words was not done.");
         }
         if let Some(source) = open {
-            let notice = Some((true, notice.clone()));
-            client.jobs.push_back(Job::Open(source, Then { notice, restores: true, follows: false, decided_alike }));
+            let trouble = Some(notice.clone());
+            client.jobs.push_back(Job::Open(source, Then { trouble, restores: true, follows: false, decided_alike }));
         }
         (Event::Trouble(notice), closes, true)
     });

@@ -18,6 +18,7 @@ use shared::detection::threshold::Settings;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
+use crate::error::in_words;
 use crate::format;
 use crate::state::{App, Kept};
 use crate::{address, client};
@@ -169,7 +170,7 @@ pub fn bring_back(app: App) {
     app.kept.set(Kept::Nothing);
     spawn_local(async move {
         let Stored { work: stored, mut aside } = load(&digest).await.unwrap_or_else(|error| {
-            leptos::logging::warn!("work in progress: {error}");
+            leptos::logging::warn!("work in progress: {}", said_by_database(&error));
             Stored::default()
         });
         if open_file(app).is_none_or(|(open, _)| open != digest) {
@@ -360,7 +361,7 @@ fn write(app: App, digest: String, how: impl FnOnce(&mut Stored) + 'static) {
             Err(error) => {
                 // Private windows may have no database. The work then lasts as long as the page.
                 let what = "This browser does not keep your work. Save your decisions before you leave the page";
-                app.tell(true, format!("{what} ({error})."));
+                app.tell(true, format!("{what} ({}).", said_by_database(&error)));
                 false
             }
         };
@@ -376,6 +377,25 @@ fn set_aside(aside: &mut Vec<Work>, work: Work) {
     // Keeps only the last work of each session, because another tab may go on working.
     aside.retain(|other| !other.is_like(&work) && (work.session == 0.0 || other.session != work.session));
     aside.push(work);
+}
+
+/// What the browser says about an error of its database. The errors that only a fault of this page could cause have no
+/// words of their own, because their texts would make the page a third of a percent larger.
+fn said_by_database(error: &idb::Error) -> String {
+    use idb::Error::{
+        DomException, GetFailed, IndexedDbOpenFailed, ObjectStoreNotFound, TransactionCommitError,
+        TransactionOpenFailed, UpdateFailed,
+    };
+    match error {
+        DomException(error) => in_words(error),
+        GetFailed(error)
+        | IndexedDbOpenFailed(error)
+        | ObjectStoreNotFound(error)
+        | TransactionCommitError(error)
+        | TransactionOpenFailed(error)
+        | UpdateFailed(error) => in_words(error),
+        _ => "its database does not work".to_owned(),
+    }
 }
 
 async fn database() -> Result<Database, idb::Error> {

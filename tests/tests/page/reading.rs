@@ -2,12 +2,14 @@
 //! file.
 
 use serde_json::Value;
+use shared::cleaning::Decisions;
 use shared::detection::judge::Judge;
 
 use tests::generated::{Size, generate};
+use trainer::data::recording::Recording;
 
 use crate::browser::{Page, Places, with_page};
-use crate::made;
+use crate::{made, trainer};
 
 const CONTROL: char = '\u{e009}';
 
@@ -162,6 +164,41 @@ fn every_file_of_the_fuzz_corpus_opens_or_is_refused_in_words() {
         page.drop_file(&made.dynamics()).await;
         page.until("facts", "shows it", |text| text.contains("builtin")).await;
         page.until_open().await;
+    });
+}
+
+#[test]
+fn the_parts_of_a_recording_open_together() {
+    let Some(places) = Places::find("the_parts_of_a_recording_open_together") else { return };
+    let made = made(&places);
+    let folder = tempfile::tempdir().unwrap();
+    let parts = folder.path().join("parts");
+    trainer(&places, |c| {
+        c.arg("split").arg(made.dynamics()).args(["--parts", "11", "--out"]).arg(&parts);
+    });
+    let whole = Recording::open(&parts).unwrap();
+    let (digest, spans) = (whole.digest, format!("{} spans", whole.dynamics.span_index().unwrap().len()));
+    let mut files: Vec<_> = std::fs::read_dir(&parts).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    // The order of the names counts, and not that of the choice. In that order part 2 comes before part 10.
+    files.rotate_left(4);
+    let plain = |name: &str| folder.path().join(name.replace("part-0", "part-"));
+    let files = files.into_iter().map(|file| {
+        let renamed = plain(file.file_name().unwrap().to_str().unwrap());
+        std::fs::rename(file, &renamed).unwrap();
+        renamed.to_str().unwrap().to_owned()
+    });
+    let files: Vec<String> = files.collect();
+    let mixed = made.run.join("decisions.json").to_str().unwrap().to_owned();
+    with_page(&places, &made.run, "", move |page| async move {
+        page.type_into("welcome-input", &files.join("\n")).await;
+        page.until_open().await;
+        page.until("span-count", "counts those of all parts", |text| text.replace(',', "") == spans).await;
+        let json = page.download("export-decisions", "decisions.json").await;
+        Decisions::read(&json, &digest).unwrap();
+
+        page.type_into("file-input", &format!("{}\n{mixed}", files[0])).await;
+        page.until("banner", "says what goes together", |text| text.contains("parts of one recording")).await;
     });
 }
 

@@ -1,7 +1,9 @@
 //! Files that are opened, compared and saved.
 
 use explorer::axis::Axes;
+use js_sys::Array;
 use leptos::prelude::*;
+use shared::recording::dyn_file::order_of_part;
 use wasm_bindgen::JsValue;
 use web_sys::File;
 
@@ -10,28 +12,42 @@ use crate::client::{self, Destination, Source};
 use crate::protocol::Export;
 
 impl App {
-    /// Opens the files that the user chose: one file, or several people's `decisions.json`, which are merged.
-    pub fn open_all(&self, files: Vec<File>) {
-        let n = files.len();
-        if n > 1 && files.iter().all(|file| file.name().ends_with(".json")) {
-            return match self.file.with_untracked(Option::is_some) {
-                true => client::merge(files),
-                false => self.tell(
+    /// Opens the files that the user chose: one file, the parts of one recording, or several people's `decisions.json`,
+    /// which are merged.
+    pub fn open_all(&self, mut files: Vec<File>) {
+        let all_end_in = |ending: &str| files.iter().all(|file| file.name().ends_with(ending));
+        match files.len() {
+            0 | 1 => {}
+            _ if all_end_in(".json") => {
+                return match self.file.with_untracked(Option::is_some) {
+                    true => client::merge(files),
+                    false => self.tell(
+                        true,
+                        "Open the dynamics file first. Then open these files again: their decisions are then merged."
+                            .to_owned(),
+                    ),
+                };
+            }
+            _ if all_end_in(".dyn") => {
+                files = joined(&files).into_iter().collect();
+            }
+            _ => {
+                return self.tell(
                     true,
-                    "Open the dynamics file first. Then open these files again: their decisions are then merged."
+                    "Several files can be opened together if all are parts of one recording (.dyn) or all are decisions \
+                     (.json)."
                         .to_owned(),
-                ),
-            };
+                );
+            }
         }
-        let only_first = "The page shows one file at a time, so only the first file was opened.";
         if let Some(file) = files.into_iter().next() {
-            self.open(file, (n > 1).then(|| only_first.to_owned()));
+            self.open(file);
         }
     }
 
-    /// Opens a file that the user chose. Shows `notice` when it is open.
-    pub fn open(&self, file: File, notice: Option<String>) {
-        client::open(Source::File(file), notice);
+    /// Opens a file that the user chose.
+    pub fn open(&self, file: File) {
+        client::open(Source::File(file));
     }
 
     /// Compares the open file with another recording of the same corpus.
@@ -74,6 +90,18 @@ impl App {
     }
 }
 
+/// One file of the parts of a recording: all their bytes, one part after the other.
+fn joined(files: &[File]) -> Option<File> {
+    let mut parts: Vec<(String, &File)> = Vec::new();
+    for file in files {
+        let order = order_of_part(&file.name());
+        let at = parts.iter().position(|(other, _)| *other > order);
+        parts.insert(at.unwrap_or(parts.len()), (order, file));
+    }
+    let name = format!("{} and {} more", parts.first()?.1.name(), files.len() - 1);
+    File::new_with_blob_sequence(&parts.iter().map(|(_, file)| file).collect::<Array>(), &name).ok()
+}
+
 /// A part of the page's address after `?`.
 fn given(name: &str) -> Option<String> {
     let search = window().location().search().ok()?;
@@ -99,7 +127,7 @@ pub fn open_sample() {
 }
 
 fn open_url(place: String) {
-    client::open(Source::Url(whole(place)), None);
+    client::open(Source::Url(whole(place)));
 }
 
 /// Returns the address by which decisions about this file are saved (`&review=`), if the file is in the same folder.

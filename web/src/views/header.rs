@@ -171,7 +171,7 @@ pub fn open_button(app: App, class: &'static str, test_id: &'static str) -> impl
         <label class=format!("picker {class}")>
             "Open file…"
             <input type="file" accept=".dyn,.json,.partial" data-testid=test_id multiple=true
-                aria-label="Open a .dyn file, or a decisions.json for the file that is open, or several of them to merge" node_ref=input on:change=chosen />
+                aria-label="Open a .dyn file or all parts of one, or a decisions.json for the file that is open, or several to merge" node_ref=input on:change=chosen />
         </label>
     }
 }
