@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Sources and settings that the hash covers, relative to the workspace root.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 10] = [
     "Cargo.lock",
     "Cargo.toml",
     "trainer/Cargo.toml",
     "trainer/src",
+    "trainer/nn/Cargo.toml",
+    "trainer/nn/src",
     "shared/Cargo.toml",
     "shared/src",
     "shared/lanes/Cargo.toml",

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
+use nn::batch::{Batch, SentenceInput};
+use nn::random::stream;
+use nn::{Builder, Compute, Masks, Pass, Rates, Tape};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
 use trainer::model::encoder::EncoderSpec;
 use trainer::model::span_model::WordShapes;
 use trainer::model::span_model::{SpanModel, span_rows};
-use trainer::nn::batch::{Batch, SentenceInput};
-use trainer::nn::{Builder, Compute, Masks, Pass, Rates, Tape};
-use trainer::random::stream;
 
 const FAMILIES: [&str; 5] = ["bert-uncased", "bert-cased", "roberta", "xlm-roberta", "distilbert"];
 

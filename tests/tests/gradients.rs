@@ -8,14 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
+use nn::batch::SentenceInput;
+use nn::random::stream;
+use nn::{Builder, Compute, Masks, Rates};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
 use trainer::model::encoder::EncoderSpec;
 use trainer::model::span_model::WordShapes;
 use trainer::model::span_model::{SpanModel, span_rows};
-use trainer::nn::batch::SentenceInput;
-use trainer::nn::{Builder, Compute, Masks, Rates};
-use trainer::random::stream;
 
 #[derive(Deserialize)]
 struct Golden {

@@ -289,7 +289,7 @@ fn an_ensemble_is_the_mean_of_runs_of_other_seeds() {
         (0..epoch.n_spans()).flat_map(|span| epoch.row(span)).collect::<Vec<f32>>()
     };
     let both = logits(3, "2");
-    let (first, second) = (logits(3, "1"), logits(trainer::random::derived_seed(3, "member 2"), "1"));
+    let (first, second) = (logits(3, "1"), logits(nn::random::derived_seed(3, "member 2"), "1"));
     assert_ne!(first, second);
     // The logits are in half precision.
     let is_mean = |((&both, &a), &b): ((&f32, &f32), &f32)| (both - (a + b) / 2.0).abs() <= 0.002 * (1.0 + both.abs());

@@ -1,6 +1,7 @@
 //! The training side of DynClean. The `trainer` binary only calls [`cli::main`].
 //!
-//! A folder uses only those that stand before it: `data`, `nn`, `model`, `training`, `run`, `serve`, `cli`.
+//! A folder uses only those that stand before it: `data`, `model`, `training`, `run`, `serve`, `cli`. The neural networks
+//! are a package of their own, `nn`.
 
 #![warn(missing_docs)]
 
@@ -15,9 +16,7 @@ pub mod files;
 pub mod interrupt;
 pub mod memory;
 pub mod model;
-pub mod nn;
 mod progress;
-pub mod random;
 pub mod run;
 pub mod serve;
 pub mod threads;

@@ -53,6 +53,7 @@ fn lanes_and_explorer_have_no_cycle() {
 
 #[test]
 fn the_trainer_has_no_cycle() {
+    check("trainer/nn/src");
     check("trainer/src");
 }
 

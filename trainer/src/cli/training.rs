@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use nn::{Arithmetic, Place, Schedule, parse_place};
 use shared::corpus::TokenTable;
 use shared::recording::dynamics::{Negatives, SampleScheme};
 use trainer::console;
 use trainer::data::hub::{self, Hub};
 use trainer::model::encoder::{Defaults, EncoderSpec};
 use trainer::model::span_model::{WIDEST_SPAN, WordShapes};
-use trainer::nn::{Arithmetic, Place, Schedule, parse_place};
 use trainer::training::checkpoint::Policy;
 use trainer::training::config::{Config, Record};
 

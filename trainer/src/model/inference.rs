@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use nn::batch::SentenceInput;
 use shared::corpus::labels::{LabelSet, O};
 use shared::corpus::span::SpanIndex;
 use shared::corpus::{Corpus, Entity};
@@ -12,7 +13,6 @@ use shared::evaluation::score::{NerScore, score_entities};
 use super::encoder::EncoderSpec;
 use super::span_model::{Found, SpanModel, span_rows, without_overlaps};
 use crate::interrupt;
-use crate::nn::batch::SentenceInput;
 use crate::progress::Progress;
 
 /// Sentences per batch without training: packed, and padded.

@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use nn::random::stream;
+use nn::{Builder, Compute};
 use serde::Deserialize;
 use shared::corpus::labels::LabelSet;
 use shared::corpus::{Corpus, Entity};
@@ -15,9 +17,7 @@ use shared::evaluation::score::{NerScore, score_entities};
 use super::encoder::{EncoderSpec, Vocabulary, checkpoint};
 use super::inference::{Prepared, find};
 use super::span_model::{Found, SpanModel, WIDEST_SPAN, WordShapes};
-use crate::nn::{Builder, Compute};
 use crate::progress::Progress;
-use crate::random::stream;
 
 /// Folder, inside a run, of the model trained on the unchanged distant labels.
 pub const MODEL_RAW: &str = "model-raw";

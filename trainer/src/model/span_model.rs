@@ -9,12 +9,12 @@ use std::sync::Arc;
 use anyhow::Result;
 use candle_core::Tensor;
 use clap::ValueEnum;
+use nn::batch::{Batch, N_SHAPES, SentenceInput, SpanRows};
+use nn::{Builder, Group, Init, Linear, Loss, Masks, Parameters, Pass, Tape, Weight};
 use serde::{Deserialize, Serialize};
 use shared::corpus::span::Span;
 
 use crate::model::encoder::{Encoder, EncoderSpec};
-use crate::nn::batch::{Batch, N_SHAPES, SentenceInput, SpanRows};
-use crate::nn::{Builder, Group, Init, Linear, Loss, Masks, Parameters, Pass, Tape, Weight};
 
 /// Upper limit for the width of candidate spans, in tokens. No entity is wider.
 pub const WIDEST_SPAN: u32 = 10_000;

@@ -11,6 +11,7 @@ use std::iter;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use nn::random::{derived_seed, stream};
 use shared::detection::threshold::Settings;
 use shared::recording::dyn_file::{self, RunKind};
 use shared::recording::dynamics::{Dynamics, EpochLogits, Precision, RunInfo};
@@ -25,7 +26,6 @@ use crate::data::recording::Recording;
 use crate::files::{GrowingFile, Written, write_whole_by};
 use crate::interrupt;
 use crate::model::inference::{logits, parts};
-use crate::random::{derived_seed, stream};
 use crate::training::config::{Config, Record};
 use crate::training::threshold_samples::draw;
 use crate::training::{EpochEnd, Stage, Trained};

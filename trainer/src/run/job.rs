@@ -1,9 +1,11 @@
 //! One job: its data, its settings and its folder, and the steps that work on them.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use nn::Place;
 use serde::{Deserialize, Serialize};
 use shared::cleaning::{CleaningSummary, Decisions, clean, provenance};
 use shared::corpus::Corpus;
@@ -24,15 +26,15 @@ use shared::report::{Course, CourseEpoch, Findings, Outcome, TestScores, Tried};
 use super::folder::RunDir;
 use super::model_card::{self, Card};
 use super::results::{Metrics, Pair, Sides, of_labels_on_dev};
+use super::rounding::Rounding;
 use super::sweep::Sweep;
 use crate::console;
 use crate::data::corpus_file::{self, Corpora, CorpusFiles};
 use crate::data::recording::Recording;
-use crate::files::{Written, copy_whole};
+use crate::files::{Written, copy_whole, write_whole_at};
 use crate::model::encoder::EncoderSpec;
 use crate::model::inference::{Prepared, evaluate};
 use crate::model::saved_model::{self, MODEL, MODEL_CLEANED, MODEL_RAW, MODEL_WITH_DEV};
-use crate::nn::{Place, Rounding};
 use crate::progress::Progress;
 use crate::training::checkpoint::{Checkpoint, Checkpoints, Policy};
 use crate::training::config::Config;
@@ -627,7 +629,8 @@ impl<'a> Job<'a> {
         let test = evaluate(&trained.model, &self.test, &progress)?;
         drop(progress);
         let model = RunDir::open(&self.dir.path(folder))?;
-        trained.model.parameters.save(&model.path(saved_model::WEIGHTS))?;
+        let save = |_: &mut File, temporary: &Path| trained.model.parameters.save(temporary);
+        write_whole_at(&model.path(saved_model::WEIGHTS), save)?;
         self.spec.save(&model.path(""))?;
         model.write_json(saved_model::SETTINGS, &(self.config, &self.train.corpus.labels))?;
         let Trained { best_epoch, seconds, .. } = *trained;

@@ -9,6 +9,7 @@ pub mod folder;
 mod job;
 pub mod model_card;
 pub mod results;
+mod rounding;
 mod side_by_side;
 pub mod sweep;
 mod trials;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use nn::random::derived_seed;
 use serde::{Deserialize, Serialize};
 use shared::cleaning::Decisions;
 use shared::detection::threshold::Settings;
@@ -16,7 +17,6 @@ use super::results::Sides;
 use super::sweep::{Combination, Sweep, SweepResult, describe};
 use crate::console;
 use crate::data::recording::Recording;
-use crate::random::derived_seed;
 
 const RESULT: &str = "sweep.json";
 

@@ -32,8 +32,9 @@ pub fn batches(lengths: &[usize], size: usize, of_like_length: bool, rng: &mut C
 
 #[cfg(test)]
 mod tests {
+    use nn::random::stream;
+
     use super::*;
-    use crate::random::stream;
 
     #[test]
     fn every_sentence_comes_once_and_like_lengths_together() {

@@ -3,7 +3,7 @@
 //!
 //! A checkpoint is a safetensors file. Weights, AdamW's state and the best weights so far are tensors. Everything
 //! else is JSON in the metadata of the header, with a digest of everything. The state of random generators is not
-//! stored: the seed and the epoch or step determine every random stream (see [`crate::random`]), so the position
+//! stored: the seed and the epoch or step determine every random stream (see [`nn::random`]), so the position
 //! is enough.
 
 use std::collections::HashMap;

@@ -1,11 +1,11 @@
 //! Settings of a training run, as they are stored with its results.
 
 use clap::ValueEnum;
+use nn::{Arithmetic, Schedule};
 use serde::{Deserialize, Serialize};
 use shared::recording::dynamics::{Negatives, SampleScheme};
 
 use crate::model::span_model::WordShapes;
-use crate::nn::{Arithmetic, Schedule};
 
 /// All settings that, together with the data, determine a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,6 +12,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::{Device, Tensor};
+use nn::batch::SentenceInput;
+use nn::random::stream;
+use nn::{Arithmetic, Builder, Masks, Place, Rates};
 use rand_chacha::ChaCha8Rng;
 use shared::recording::dynamics::{EpochScore, Negatives};
 use shared::recording::prf::Prf;
@@ -28,10 +31,7 @@ use crate::memory;
 use crate::model::encoder::EncoderSpec;
 use crate::model::inference::{NoNumbers, Prepared, evaluate};
 use crate::model::span_model::{SpanModel, span_rows};
-use crate::nn::batch::SentenceInput;
-use crate::nn::{Arithmetic, Builder, Masks, Place, Rates};
 use crate::progress::{Progress, TRAINED};
-use crate::random::stream;
 
 /// Everything that one training needs.
 pub struct Stage<'a> {
@@ -100,7 +100,7 @@ struct Underway {
     started: (Instant, f64),
 }
 
-/// Names of a checkpoint's tensors in addition to [`Parameters::state`](crate::nn::Parameters::state).
+/// Names of a checkpoint's tensors in addition to [`Parameters::state`](nn::Parameters::state).
 const BEST: &str = "best/";
 const TRAINING_LOGITS: &str = "training_logits";
 

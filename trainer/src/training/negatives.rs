@@ -40,8 +40,9 @@ pub fn most_similar_negatives(
 
 #[cfg(test)]
 mod tests {
+    use nn::random::stream;
+
     use super::*;
-    use crate::random::stream;
 
     #[test]
     fn negatives_like_the_positives_stay() {

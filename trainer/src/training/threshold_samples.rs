@@ -63,8 +63,9 @@ fn wrong_label(label: LabelId, n_types: usize, scheme: SampleScheme, rng: &mut C
 
 #[cfg(test)]
 mod tests {
+    use nn::random::stream;
+
     use super::*;
-    use crate::random::stream;
 
     fn labels() -> Vec<Option<LabelId>> {
         (0..1000)

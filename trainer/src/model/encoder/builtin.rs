@@ -9,13 +9,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candle_core::Tensor;
+use nn::batch::{N_SHAPES, SentenceInput, word_shape};
+use nn::{Builder, Group, Init, Linear, Norm, Pass, Weight};
 use serde::Deserialize;
 use shared::corpus::TokenTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::files::write_whole;
-use crate::nn::batch::{N_SHAPES, SentenceInput, word_shape};
-use crate::nn::{Builder, Group, Init, Linear, Norm, Pass, Weight};
 
 /// The `model_type` in config.json.
 const MODEL_TYPE: &str = "dynclean-builtin";

@@ -21,11 +21,11 @@ use crate::data::hub::layout::{BYTE_PAIRS, CONFIG, SETTINGS, TOKENIZER, WEIGHTS,
 use crate::data::hub::{Hub, ModelId};
 use crate::files::{copy_whole, write_whole_at};
 use crate::interrupt;
-use crate::nn::Schedule;
-use crate::nn::batch::SentenceInput;
-use crate::nn::{Builder, Compute, Pass};
-use crate::random::stream;
 use architecture::Architecture;
+use nn::Schedule;
+use nn::batch::SentenceInput;
+use nn::random::stream;
+use nn::{Builder, Compute, Pass};
 use pieces::{Pieces, Reading};
 
 pub use builtin::Vocabulary;

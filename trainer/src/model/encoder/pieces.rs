@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use nn::batch::{SentenceInput, word_shape};
+use nn::windows::{Window, best_reading, windows};
 use rayon::prelude::*;
 use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
 use super::architecture::Architecture;
 use super::tokenizer_files;
 use crate::interrupt;
-use crate::nn::batch::{SentenceInput, word_shape};
-use crate::nn::windows::{Window, best_reading, windows};
 
 /// Names of the pieces around a sentence and of the unknown piece. They are used if the tokenizer's post-processor
 /// does not give the pieces.
@@ -121,7 +121,7 @@ impl Pieces {
 
     /// Converts a sentence to rows with piece ids and positions. Words that are not `known` are converted here.
     ///
-    /// A sentence that is longer than the encoder's limit is read in several windows (see [`crate::nn::windows`]). Its
+    /// A sentence that is longer than the encoder's limit is read in several windows (see [`nn::windows`]). Its
     /// long words are then cut, so that any `max_width` words fit in a window.
     ///
     /// # Errors

@@ -5,9 +5,9 @@
 
 use anyhow::{Result, bail};
 use candle_core::Tensor;
+use nn::{Builder, Group, Init, Linear, Norm, Pass, Weight};
 
 use super::architecture::{Activation, Architecture, Family};
-use crate::nn::{Builder, Group, Init, Linear, Norm, Pass, Weight};
 
 /// Names of a layer's tensors in the checkpoints of a family.
 struct Names {
