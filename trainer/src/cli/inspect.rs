@@ -34,8 +34,9 @@ pub struct Inspect {
     dynamics: PathBuf,
     #[command(flatten)]
     output: Output,
-    /// Also write a table with one row per span (labels, metrics, decision). The name's ending chooses CSV or Parquet
-    #[arg(long, value_name = "OUT.csv|OUT.parquet")]
+    /// Also write a table with one row per span (labels, metrics, decision). The name's ending chooses CSV or Parquet; a
+    /// name that ends with / is a folder of Parquet files
+    #[arg(long, value_name = "OUT.csv|OUT.parquet|DIR/")]
     spans: Option<PathBuf>,
     #[command(flatten)]
     cleaning: CleaningOptions,

@@ -5,9 +5,9 @@ mod parquet;
 use std::collections::BTreeMap;
 use std::io::BufWriter;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use shared::corpus::decision::Decision;
 use shared::corpus::labels::{LabelId, O};
 use shared::corpus::span::{Span, SpanId};
@@ -28,18 +28,26 @@ pub enum TableFormat {
     Csv,
     /// Apache Parquet.
     Parquet,
+    /// A folder of Parquet files, for programs that read many at a time.
+    ParquetFolder,
 }
 
 impl TableFormat {
-    /// Returns the format that matches the ending of a file name.
+    /// Returns the format that matches the ending of a file name. A slash at the end means a folder.
     ///
     /// # Errors
-    /// If the ending is neither `.csv` nor `.parquet`.
+    /// If the ending is neither `.csv` nor `.parquet` nor a slash.
     pub fn of(name: &Path) -> Result<Self> {
+        if name.as_os_str().as_encoded_bytes().last().is_some_and(|&last| std::path::is_separator(last.into())) {
+            return Ok(Self::ParquetFolder);
+        }
         match name.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("csv") => Ok(Self::Csv),
             Some("parquet") => Ok(Self::Parquet),
-            _ => bail!("{}: name the table .csv or .parquet", name.display()),
+            _ => bail!(
+                "{}: name the table .csv or .parquet, or end the name with / for a folder of Parquet files",
+                name.display()
+            ),
         }
     }
 }
@@ -65,8 +73,35 @@ impl<'a> SpanTable<'a> {
     pub fn write(&self, out: &Path, format: TableFormat) -> Result<()> {
         match format {
             TableFormat::Csv => self.write_csv(out),
-            TableFormat::Parquet => write_whole_by(out, |file| parquet::write(self, file)),
+            TableFormat::Parquet => write_whole_by(out, |file| parquet::write(self, 0..self.len(), file)),
+            TableFormat::ParquetFolder => self.write_parts(out, parquet::ROWS_PER_PART),
         }
+    }
+
+    /// Writes the table as files of at most so many rows.
+    fn write_parts(&self, folder: &Path, rows_per_part: usize) -> Result<()> {
+        let n_parts = self.len().div_ceil(rows_per_part).max(1);
+        let digits = n_parts.to_string().len();
+        let name = |part: usize| folder.join(format!("part-{part:0digits$}-of-{n_parts}.parquet"));
+        let names: Vec<PathBuf> = (1..=n_parts).map(name).collect();
+        if folder.exists() {
+            let about = || format!("cannot read {}", folder.display());
+            for entry in std::fs::read_dir(folder).with_context(about)? {
+                let path = entry.with_context(about)?.path();
+                ensure!(
+                    path.extension().is_none_or(|extension| extension != "parquet") || names.contains(&path),
+                    "{} has another Parquet file, {}, which would count as a part of the table: choose an empty folder",
+                    folder.display(),
+                    path.display()
+                );
+            }
+        }
+        for (part, name) in names.iter().enumerate() {
+            let start = part * rows_per_part;
+            let rows = start..(start + rows_per_part).min(self.len());
+            write_whole_by(name, |file| parquet::write(self, rows, file))?;
+        }
+        Ok(())
     }
 
     fn write_csv(&self, out: &Path) -> Result<()> {
@@ -174,4 +209,54 @@ impl<'a> SpanTable<'a> {
 /// Formats a value; empty if it is not known.
 fn text(value: Option<&impl ToString>) -> String {
     value.map_or(String::new(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use ::parquet::file::reader::SerializedFileReader;
+    use ::parquet::record::RowAccessor;
+    use shared::detection::threshold::Metric;
+    use shared::formats::dynclean_json;
+    use shared::metrics::Window;
+    use shared::recording::dyn_file;
+    use shared::recording::dynamics::{Dynamics, EpochLogits, Run, RunInfo};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_has_all_rows_in_parts_and_nothing_else() {
+        let corpus = dynclean_json::read(br#"[{"tokens": ["Ada", "met", "Bo"], "entities": [[0, 0, "X"]]}]"#).unwrap();
+        let epochs = vec![EpochLogits::from_margins(vec![1.0; 6])];
+        let dynamics = Dynamics {
+            info: RunInfo { max_span_width: 8, ..RunInfo::default() },
+            corpus,
+            gold: None,
+            contradicted: vec![],
+            run: Run { epochs, scores: vec![] },
+            threshold_run: None,
+            complete: true,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.dyn");
+        std::fs::write(&path, dyn_file::write(&dynamics)).unwrap();
+        let recording = Recording::open(&path).unwrap();
+        let judge = recording.judge(Window::first_epochs(1), Metric::Aum).unwrap();
+        let decided = BTreeMap::new();
+        let table = SpanTable::new(&recording, &judge, &decided);
+        let spans = folder.path().join("spans");
+        table.write_parts(&spans, 4).unwrap();
+        let ids = |name: &str| {
+            let reader = SerializedFileReader::new(std::fs::File::open(spans.join(name)).unwrap()).unwrap();
+            reader.into_iter().map(|row| row.unwrap().get_uint(0).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids("part-1-of-2.parquet"), [0, 1, 2, 3]);
+        assert_eq!(ids("part-2-of-2.parquet"), [4, 5]);
+        // The same again is harmless, but parts of another table would count as parts of this one.
+        std::fs::write(spans.join("_SUCCESS"), "").unwrap();
+        table.write_parts(&spans, 4).unwrap();
+        let error = table.write_parts(&spans, 6).unwrap_err().to_string();
+        assert!(error.contains("part-1-of-2.parquet") || error.contains("part-2-of-2.parquet"), "{error}");
+        assert_eq!(TableFormat::of(Path::new("spans/")).unwrap(), TableFormat::ParquetFolder);
+        assert!(TableFormat::of(Path::new("spans")).is_err());
+    }
 }

@@ -23,6 +23,8 @@ use crate::data::span_table::SpanTable;
 
 /// Number of rows in a group. Readers load or skip a group as a whole.
 const ROWS_PER_GROUP: usize = 1 << 20;
+/// Number of rows in a part of a table in several files.
+pub const ROWS_PER_PART: usize = 16 * ROWS_PER_GROUP;
 /// Number of rows that the writer gets at once.
 const ROWS_PER_BATCH: usize = 8192;
 
@@ -57,11 +59,11 @@ const POSITIONS: [&str; 4] = ["span_id", "sentence", "start", "end"];
 /// Columns of measured values, which rarely repeat.
 const MEASURED: [&str; 5] = ["predicted_probability", "aum", "confidence", "variability", "trust"];
 
-/// Writes the table.
+/// Writes some rows of the table.
 ///
 /// # Errors
 /// When the writer fails.
-pub fn write(table: &SpanTable, out: impl Write + Send) -> Result<()> {
+pub fn write(table: &SpanTable, rows: Range<usize>, out: impl Write + Send) -> Result<()> {
     let schema = Arc::new(parse_message_type(SCHEMA)?);
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("DynClean ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -75,11 +77,9 @@ pub fn write(table: &SpanTable, out: impl Write + Send) -> Result<()> {
         properties = properties.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
     }
     let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties.build()))?;
-    let mut start = 0;
     // A table without rows has no group.
-    while start < table.len() {
-        let rows = start..(start + ROWS_PER_GROUP).min(table.len());
-        start = rows.end;
+    for start in rows.clone().step_by(ROWS_PER_GROUP) {
+        let rows = start..(start + ROWS_PER_GROUP).min(rows.end);
         let mut group = Group { rows, writer: file.next_row_group()? };
         write_columns(table, &mut group)?;
         group.writer.close()?;
