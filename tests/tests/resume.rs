@@ -341,6 +341,73 @@ fn one_thread_does_for_two_runs_at_a_time() {
     bench.assert_same("both", &bench.results("one-by-one"), "one thread");
 }
 
+/// The options of a run with many steps.
+const STEPS: [&str; 6] = ["--ensemble", "2", "--reference", "gold,raw-with-dev", "--trials", "none"];
+
+#[test]
+fn steps_of_several_processes_give_the_bytes_of_one_run() {
+    let bench = Bench::of(60, 20);
+    bench.succeed("whole", &STEPS);
+    let step = |name: &'static str| [&STEPS[..], &["--step", name]].concat();
+    assert!(bench.fail("steps", &step("cleaned")).contains("raw, raw-2, threshold, threshold-2, gold, raw-with-dev"));
+    assert!(bench.fail("steps", &step("threshold-2")).contains("comes after raw, raw-2"));
+    let at_a_time = |names: &[&'static str]| {
+        let children: Vec<Child> =
+            names.iter().map(|name| bench.command("steps", &step(name)).spawn().unwrap()).collect();
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", message(output));
+        }
+    };
+    at_a_time(&["raw", "raw-2", "gold", "raw-with-dev"]);
+    let child = bench.until_there_is("checkpoint/threshold.safetensors", "steps", &step("threshold"));
+    assert!(bench.fail("steps", &step("threshold")).contains("another trainer does the step threshold"));
+    assert!(bench.fail("steps", &STEPS).contains("another trainer is at work"));
+    kill(child);
+    at_a_time(&["threshold", "threshold-2"]);
+    // A step that is done is not repeated.
+    at_a_time(&["raw", "gold"]);
+    bench.succeed("steps", &STEPS);
+    bench.assert_same("steps", &bench.results("whole"), "six steps");
+}
+
+#[test]
+fn snakemake_does_the_steps_of_a_plan() {
+    let test = "snakemake_does_the_steps_of_a_plan";
+    let bench = Bench::of(60, 20);
+    let plan =
+        |format| String::from_utf8(bench.succeed("steps", &[&STEPS[..], &["--print-plan", format]].concat()).stdout);
+    let json: Value = serde_json::from_str(&plan("json").unwrap()).unwrap();
+    let names: Vec<&str> =
+        json["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["raw", "raw-2", "threshold", "threshold-2", "gold", "raw-with-dev"]);
+    assert!(json["steps"][3]["command"].as_str().unwrap().ends_with("--trials none --step threshold-2"));
+    assert!(!bench.path("steps").exists(), "a plan makes nothing");
+
+    let Some(snakemake) = tests::path_from_env("DYNCLEAN_SNAKEMAKE", "snakemake", test) else { return };
+    bench.succeed("whole", &STEPS);
+    std::fs::write(bench.path("Snakefile"), plan("snakefile").unwrap()).unwrap();
+    // The plan calls the program by its name.
+    let programs = bench.path("programs");
+    std::fs::create_dir(&programs).unwrap();
+    std::fs::hard_link(&bench.binary, programs.join("trainer"))
+        .or_else(|_| std::fs::copy(&bench.binary, programs.join("trainer")).map(drop))
+        .unwrap();
+    let all = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&all))).unwrap();
+    let snakemake = || {
+        let mut command = Command::new(&snakemake);
+        command.args(["--cores", "2", "--quiet", "all"]).current_dir(&bench.folder).env("PATH", &path);
+        succeed(command);
+    };
+    snakemake();
+    bench.assert_same("steps", &bench.results("whole"), "Snakemake");
+    // Nothing is left to do.
+    let before = version(&bench.path("steps/metrics.json"));
+    snakemake();
+    assert_eq!(version(&bench.path("steps/metrics.json")), before);
+}
+
 #[test]
 fn the_number_of_threads_changes_no_byte() {
     let bench = Bench::new();

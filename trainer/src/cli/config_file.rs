@@ -41,7 +41,7 @@ pub struct ConfigArgs {
 
 const CONFIG: &str = "config";
 /// What a file cannot set: it is about one call.
-const NOT_IN_A_FILE: [&str; 4] = [CONFIG, "print_config", "help", "json"];
+const NOT_IN_A_FILE: [&str; 6] = [CONFIG, "print_config", "help", "json", "step", "print_plan"];
 /// The table of lists of settings to try.
 const SWEEP: &str = "sweep";
 /// The option whose value may be a table.

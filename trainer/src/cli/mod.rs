@@ -15,6 +15,7 @@ mod inspect;
 mod man;
 mod merge;
 mod output;
+mod plan;
 mod predict;
 mod report;
 mod run;

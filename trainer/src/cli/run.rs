@@ -5,16 +5,18 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::{ArgMatches, Args, ValueEnum};
+use serde_json::json;
 use trainer::data::corpus_file::CorpusFiles;
 use trainer::run::sweep::{Sweep, SweepResult, Trials};
-use trainer::run::{self, Options, Reference};
+use trainer::run::{self, Options, Reference, steps};
 use trainer::{console, interrupt};
 
 use super::cleaning::{CleaningOptions, DevFor};
 use super::config_file::{self, ConfigArgs};
 use super::corpora::TrainingCorpusArgs;
 use super::failure::{input, usage};
-use super::output::Output;
+use super::output::{self, Output};
+use super::plan::{self, PlanFormat};
 use super::training::TrainingArgs;
 
 /// Do the whole job: train, clean the labels, train again, report the gain.
@@ -50,6 +52,7 @@ use super::training::TrainingArgs;
 ///   trainer run --config run.toml --sweep sweep.toml
 ///   trainer run --config run.toml --decisions decisions.json
 ///   trainer run --config run.toml --print-config
+///   trainer run --config run.toml --ensemble 4 --print-plan snakefile
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Run {
@@ -57,6 +60,13 @@ pub struct Run {
     config: ConfigArgs,
     #[command(flatten)]
     output: Output,
+    /// Do only this step of the run, beside other processes that do other steps in the same folder. --print-plan lists
+    /// the steps. Without --step, the same command does whatever is left
+    #[arg(long, value_name = "STEP", conflicts_with = "decisions")]
+    step: Option<String>,
+    /// Print the steps that processes of their own can do, with their commands, and do nothing else
+    #[arg(long, value_enum, value_name = "json|snakefile", conflicts_with_all = ["decisions", "step"])]
+    print_plan: Option<PlanFormat>,
 
     /// Training sentences with your cheap (distant) labels. As for all corpora: a file, or a data set of the Hugging Face
     /// hub, hf://OWNER/NAME, with /CONFIG and @SPLIT if need be
@@ -177,10 +187,26 @@ pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString]) -> Res
         parallel_runs: args.training.parallel_runs,
         place,
         sweep,
+        step: args.step,
         decisions: args.decisions,
         command: config_file::to_repeat("run", matches)?,
         command_here: as_given(arguments),
     };
+    let all = steps::plan(config.ensemble, &options, corpora.train_gold.is_some());
+    if let Some(format) = args.print_plan {
+        return output::write(usage(plan::text(format, &all, &args.out, &options.command_here))?);
+    }
+    if let Some(step) = &options.step {
+        usage(steps::find(&all, step))?;
+        run::do_step(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
+        let out = args.out.display();
+        return args.output.done(
+            &json!({ "out": args.out, "step": step }),
+            format_args!(
+                "{step}: done. When all steps are done, the same command without --step does the rest in {out}"
+            ),
+        );
+    }
     let done = run::run(&files, corpora, &config, &spec, adjust, &options, &args.out)?;
     args.output.result(&done.metrics, || {
         let out = args.out.display();
@@ -193,7 +219,10 @@ pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString]) -> Res
     })
 }
 
-/// Returns the command as it was given, without `--decisions`, as a shell reads it. `arguments` begin with the program.
+/// What is about one call, and not about the run.
+const OF_ONE_CALL: [&str; 3] = ["--decisions", "--step", "--print-plan"];
+
+/// Returns the command as it was given, without [`OF_ONE_CALL`], as a shell reads it. `arguments` begin with the program.
 fn as_given(arguments: &[OsString]) -> String {
     let mut parts: Vec<String> = arguments.iter().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
     // Options for every command may stand before its name.
@@ -203,10 +232,11 @@ fn as_given(arguments: &[OsString]) -> String {
     let mut command = "trainer run".to_owned();
     let mut parts = parts.iter();
     while let Some(part) = parts.next() {
-        if part == "--decisions" {
-            parts.next();
-        } else if !part.starts_with("--decisions=") {
+        let (name, value) = part.split_once('=').map_or((part.as_str(), None), |(name, value)| (name, Some(value)));
+        if !OF_ONE_CALL.contains(&name) {
             command = format!("{command} {}", console::quoted(part));
+        } else if value.is_none() {
+            parts.next();
         }
     }
     command
@@ -236,6 +266,8 @@ mod tests {
         assert_eq!(given(&[&own[..], &here].concat()), expected);
         assert_eq!(given(&[&own[..], &["--decisions", "d.json"], &here].concat()), expected);
         assert_eq!(given(&[&own[..], &["--decisions=d.json"], &here].concat()), expected);
+        assert_eq!(given(&[&own[..], &["--step", "raw-2"], &here].concat()), expected);
+        assert_eq!(given(&[&own[..], &here, &["--print-plan=json"]].concat()), expected);
         assert_eq!(given(&["trainer", "-q", "run", "--out", "run"]), "trainer run -q --out run");
     }
 }

@@ -67,11 +67,7 @@ impl Member {
 
     /// Returns the name of its training of this kind.
     fn name(&self, kind: RunKind) -> String {
-        let kind = match kind {
-            RunKind::Main => "raw",
-            RunKind::Threshold => "threshold",
-        };
-        if self.number == 1 { kind.to_owned() } else { format!("{kind}-{}", self.number) }
+        training_name(kind, self.number)
     }
 
     /// Returns the title for the progress bar.
@@ -82,6 +78,15 @@ impl Member {
         };
         if self.number == 1 { kind.to_owned() } else { format!("{kind} {}", self.number) }
     }
+}
+
+/// Returns the name of the training of this kind of the member with this number, from 1.
+pub(super) fn training_name(kind: RunKind, member: u32) -> String {
+    let kind = match kind {
+        RunKind::Main => "raw",
+        RunKind::Threshold => "threshold",
+    };
+    if member == 1 { kind.to_owned() } else { format!("{kind}-{member}") }
 }
 
 impl Job<'_> {
@@ -121,6 +126,27 @@ impl Job<'_> {
         self.join(&members, &main, &threshold, last)?;
         self.forget_recordings(&members)?;
         self.dir.read_json(RAW)?.with_context(|| format!("{} is gone", self.dir.path(RAW).display()))
+    }
+
+    /// Does one training of the first stage, if it is not done yet. The main runs must be done before a threshold run that
+    /// ends with the window.
+    pub(super) fn record_one(&self, kind: RunKind, number: u32, last_epoch: Option<LastEpoch>) -> Result<()> {
+        let members = Member::all(self.config);
+        let member = members.iter().find(|member| member.number == number).context("there is no such member")?;
+        if self.dir.path(RAW).is_file() && self.dir.path(DYNAMICS).is_file() {
+            console::status(format_args!("{DYNAMICS} is there already: its runs are not repeated"));
+            return Ok(());
+        }
+        match kind {
+            RunKind::Main => self.main_run(member, &self.opening()).map(drop),
+            RunKind::Threshold => {
+                let last = match last_epoch {
+                    Some(last_epoch) => last_epoch(self.settings_for(&members)?).clamp(1, self.config.epochs),
+                    None => self.config.epochs,
+                };
+                self.threshold_run(member, last).map(drop)
+            }
+        }
     }
 
     fn opening(&self) -> Vec<u8> {
@@ -393,6 +419,6 @@ fn mean_of(all: &[Recording]) -> Result<Dynamics> {
 }
 
 /// Returns the name of the file that says that a training is done, and what it recorded.
-fn done_file(name: &str) -> String {
+pub(super) fn done_file(name: &str) -> String {
     format!("{CHECKPOINTS}/{name}.json")
 }

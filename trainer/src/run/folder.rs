@@ -12,12 +12,14 @@ use serde_json::Value;
 use crate::files::{TEMPORARY, cannot_write, write_whole};
 
 const LOCK: &str = ".lock";
+/// What the names of the locks of single steps begin with.
+const LOCK_OF_STEP: &str = ".lock-";
 
 /// A run's folder.
 pub struct RunDir(PathBuf);
 
-/// Lock on a run's folder. While it exists, no other trainer works in the folder. The system releases it when the
-/// process ends.
+/// Lock on a run's folder, or on a step of a run. While it exists, no other trainer works there. The system releases it
+/// when the process ends.
 pub struct Lock {
     _file: File,
 }
@@ -42,13 +44,46 @@ impl RunDir {
     /// When the folder holds anything but a run, another process works in it, or it cannot be written to.
     pub fn lock(&self, binding: &str) -> Result<Lock> {
         self.is_empty_or_has(binding)?;
-        let path = self.path(LOCK);
-        let about = || format!("cannot write in the folder {}", self.0.display());
-        let mut file = OpenOptions::new().create(true).append(true).open(&path).with_context(about)?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                bail!("another trainer is at work in {}: wait until it is done, or end it", self.0.display())
+        let elsewhere =
+            || format!("another trainer is at work in {}: wait until it is done, or end it", self.0.display());
+        self.lock_file(LOCK, File::try_lock, elsewhere)
+    }
+
+    /// Does the same as [`lock`](Self::lock) for one step of the run. Other processes may do other steps at the same time,
+    /// but none may work on the whole.
+    ///
+    /// # Errors
+    /// The same as [`lock`](Self::lock). Also when another process does this step.
+    pub fn lock_step(&self, binding: &str, step: &str) -> Result<[Lock; 2]> {
+        self.is_empty_or_has(binding)?;
+        let on_the_whole = || {
+            format!("another trainer works on the whole run in {}: wait until it is done, or end it", self.0.display())
+        };
+        let on_this = || format!("another trainer does the step {step} in {}", self.0.display());
+        let whole = self.lock_file(LOCK, File::try_lock_shared, on_the_whole)?;
+        Ok([whole, self.lock_file(&format!("{LOCK_OF_STEP}{step}"), File::try_lock, on_this)?])
+    }
+
+    /// Removes the files of [`lock_step`](Self::lock_step). The whole folder must be locked.
+    pub fn remove_locks_of_steps(&self) {
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(LOCK_OF_STEP) {
+                // A file that cannot be removed does no harm.
+                let _ = fs::remove_file(entry.path());
             }
+        }
+    }
+
+    fn lock_file(
+        &self,
+        name: &str,
+        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+        elsewhere: impl FnOnce() -> String,
+    ) -> Result<Lock> {
+        let about = || format!("cannot write in the folder {}", self.0.display());
+        let mut file = OpenOptions::new().create(true).append(true).open(self.path(name)).with_context(about)?;
+        match lock(&file) {
+            Err(TryLockError::WouldBlock) => bail!(elsewhere()),
             // On a file system that has no locks, work without one.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             locked => locked.with_context(about)?,
@@ -65,10 +100,14 @@ impl RunDir {
         }
         let about = || format!("cannot read the folder {}", self.0.display());
         for entry in fs::read_dir(&self.0).with_context(about)? {
-            let name = entry.with_context(about)?.file_name();
+            let entry = entry.with_context(about)?;
+            let name = entry.file_name();
             let name = name.to_string_lossy();
+            let is_lock = name == LOCK || name.starts_with(LOCK_OF_STEP);
+            // Snakemake makes the folders of its outputs beforehand.
+            let is_empty_folder = || fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
             ensure!(
-                name == LOCK || is_temporary(&name),
+                is_lock || is_temporary(&name) || is_empty_folder(),
                 "{} is not empty ({name}), and has no {binding}, by which a run goes on: for --out, choose a new or empty \
                  folder",
                 self.0.display()

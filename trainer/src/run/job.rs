@@ -64,6 +64,9 @@ const PROVENANCE: &str = "provenance.json";
 pub(super) const METRICS: &str = "metrics.json";
 const REPORT: &str = "report.html";
 
+/// File by which steps take turns with [`HISTORY`].
+pub(super) const HISTORY_LOCK: &str = ".lock-history";
+
 /// Options of a job that are not settings of its trainings. They do not change the dynamics, except for rounding
 /// on another place.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +83,8 @@ pub struct Options {
     pub place: Place,
     /// Settings of the cleaning to try. The one whose model is best on dev is used.
     pub sweep: Sweep,
+    /// The only step to do, if the other steps are for other processes.
+    pub step: Option<String>,
     /// File with decisions about the run's dynamics. It takes the place of all settings of the cleaning.
     pub decisions: Option<PathBuf>,
     /// The command that does the job again, for the cards of the models. It names no folders.
@@ -164,6 +169,11 @@ impl Reference {
     fn model(self) -> String {
         format!("model-{}", self.name())
     }
+
+    /// Returns the file with the scores of the model.
+    pub(super) fn scores(self) -> String {
+        format!("{}.json", self.name())
+    }
 }
 
 /// Data and settings of the job.
@@ -247,10 +257,18 @@ impl<'a> Job<'a> {
         let bound =
             Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind, computed_by };
         dir.bind(CONFIG, &bound, NOT_BINDING)?;
-        let references = [Reference::Gold, Reference::Oracle, Reference::RawWithDev].map(Reference::model);
-        let models =
-            [MODEL, MODEL_RAW, MODEL_CLEANED, MODEL_WITH_DEV].into_iter().chain(references.iter().map(String::as_str));
-        dir.remove_temporary_files(&models.chain([CHECKPOINTS, SCORES]).collect::<Vec<_>>());
+        // Those of other steps may be in use.
+        if options.step.is_none() {
+            let references = [Reference::Gold, Reference::Oracle, Reference::RawWithDev].map(Reference::model);
+            let models = [MODEL, MODEL_RAW, MODEL_CLEANED, MODEL_WITH_DEV].into_iter();
+            let models = models.chain(references.iter().map(String::as_str));
+            dir.remove_temporary_files(&models.chain([CHECKPOINTS, SCORES]).collect::<Vec<_>>());
+        }
+        let history = dir.path(HISTORY);
+        let history = match options.step {
+            None => History::open(history)?,
+            Some(_) => History::open_beside_others(history, dir.path(HISTORY_LOCK))?,
+        };
         Ok(Self {
             kind,
             dir,
@@ -264,7 +282,7 @@ impl<'a> Job<'a> {
             test,
             contradicted,
             labels_on_dev,
-            history: History::open(dir.path(HISTORY))?,
+            history,
         })
     }
 
@@ -455,27 +473,22 @@ impl<'a> Job<'a> {
         names.iter().try_for_each(|name| copy_whole(&from.join(name), &self.dir.path(to).join(name)))
     }
 
-    /// Trains a model to compare with, see [`Reference`]. Returns `None` if it needs gold labels and there are none.
-    pub(super) fn train_reference(
-        &self,
-        reference: Reference,
-        dynamics: &Dynamics,
-        judge: &Judge,
-    ) -> Result<Option<ModelResult>> {
-        let name = reference.name();
-        let file = format!("{name}.json");
+    /// Trains a model to compare with, see [`Reference`]. Returns `None` if it needs gold labels and there are none, or the
+    /// judge and there is none.
+    pub(super) fn train_reference(&self, reference: Reference, judge: Option<&Judge>) -> Result<Option<ModelResult>> {
+        let (name, file) = (reference.name(), reference.scores());
         if let Some(done) = self.dir.read_json(&file)? {
             self.note_if_gone(&reference.model(), &file);
             return Ok(Some(done));
         }
-        let trained = match (reference, &self.gold) {
-            (Reference::Gold, Some(gold)) => self.train(name, self.stage("gold labels", gold, self.config))?,
-            (Reference::Oracle, Some(gold)) => {
-                let labels = without_contradicted(&dynamics.corpus, gold, judge);
+        let trained = match (reference, &self.gold, judge) {
+            (Reference::Gold, Some(gold), _) => self.train(name, self.stage("gold labels", gold, self.config))?,
+            (Reference::Oracle, Some(gold), Some(judge)) => {
+                let labels = without_contradicted(&self.train.corpus, gold, judge);
                 self.train(name, self.stage("oracle", &labels, self.config))?
             }
-            (Reference::Gold | Reference::Oracle, None) => return Ok(None),
-            (Reference::RawWithDev, _) => {
+            (Reference::Gold | Reference::Oracle, ..) => return Ok(None),
+            (Reference::RawWithDev, ..) => {
                 self.train_followed_by_dev(name, "your labels and dev", &self.train.corpus)?
             }
         };

@@ -11,6 +11,7 @@ pub mod model_card;
 pub mod results;
 mod rounding;
 mod side_by_side;
+pub mod steps;
 pub mod sweep;
 mod trials;
 
@@ -24,6 +25,7 @@ use shared::report::TestScores;
 use self::folder::RunDir;
 use self::job::{CHECKPOINTS, CONFIG, Job, METRICS, RAW};
 use self::results::{Metrics, TrainMetrics};
+use self::steps::Training;
 use self::sweep::SweepResult;
 use crate::console;
 use crate::data::corpus_file::{Corpora, CorpusFiles};
@@ -96,8 +98,7 @@ pub fn run(
         adjust(&mut settings);
         settings.window.last
     };
-    let windows_are_tried = options.sweep.varies_windows();
-    let raw = job.record((!windows_are_tried).then_some(&last_epoch))?;
+    let raw = job.record((!options.sweep.varies_windows()).then_some(&last_epoch))?;
     let (recorded, decisions) = match given {
         Some(given) => given,
         None => {
@@ -125,7 +126,7 @@ pub fn run(
     };
     let mut test = TestScores { with_dev, ..TestScores::new(raw.test.clone(), cleaned.test.clone()) };
     for &reference in &options.references {
-        let result = job.train_reference(reference, &recorded.dynamics, &cleaning.judge)?;
+        let result = job.train_reference(reference, Some(&cleaning.judge))?;
         let score = result.map(|result| result.test);
         match reference {
             Reference::Gold => test.gold = score,
@@ -142,7 +143,42 @@ pub fn run(
     // The checkpoints that are left belong to trainings that are not needed any more, on labels cleaned with other
     // thresholds.
     let _ = std::fs::remove_dir_all(dir.path(CHECKPOINTS));
+    dir.remove_locks_of_steps();
     Ok(Done { metrics, sweep })
+}
+
+/// Does one step of the job ([`Options::step`]) in the folder `out`, beside other processes that do other steps.
+///
+/// # Errors
+/// The same as [`run`]. Also when there is no such step, another process does it, or a step that must be done before it
+/// is not done.
+pub fn do_step(
+    files: &CorpusFiles,
+    corpora: Corpora,
+    config: &Config,
+    spec: &EncoderSpec,
+    adjust: impl Fn(&mut Settings),
+    options: &Options,
+    out: &Path,
+) -> Result<()> {
+    let all = steps::plan(config.ensemble, options, corpora.train_gold.is_some());
+    let step = steps::find(&all, options.step.as_deref().unwrap_or_default())?;
+    let dir = RunDir::open(out)?;
+    let _locks = dir.lock_step(CONFIG, &step.name)?;
+    let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
+    match step.training {
+        Training::First(kind, number) => {
+            if !dir.path(DYNAMICS).is_file() {
+                step.check_needs(&all, |output| dir.path(output).is_file())?;
+            }
+            let last_epoch = |mut settings: Settings| {
+                adjust(&mut settings);
+                settings.window.last
+            };
+            job.record_one(kind, number, (!steps::does_all_epochs(options)).then_some(&last_epoch))
+        }
+        Training::Reference(reference) => job.train_reference(reference, None).map(drop),
+    }
 }
 
 /// Does one training on the unchanged labels, in the folder `out`.

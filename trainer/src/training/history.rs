@@ -1,5 +1,6 @@
 //! What happened in every epoch of every training of a run: a file with one line of JSON per epoch.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -43,6 +44,8 @@ pub struct Epoch {
 pub struct History {
     path: PathBuf,
     lock: Mutex<()>,
+    /// A file by which several processes take turns, if there are several.
+    turns: Option<File>,
 }
 
 impl History {
@@ -52,7 +55,16 @@ impl History {
     /// When the file is damaged.
     pub fn open(path: PathBuf) -> Result<Self> {
         read(&path)?;
-        Ok(Self { path, lock: Mutex::default() })
+        Ok(Self { path, lock: Mutex::default(), turns: None })
+    }
+
+    /// Does the same as [`open`](Self::open) if other processes write to the file, too. They take turns by the file `turns`.
+    ///
+    /// # Errors
+    /// The same as [`open`](Self::open). Also when `turns` cannot be created.
+    pub fn open_beside_others(path: PathBuf, turns: PathBuf) -> Result<Self> {
+        let file = File::create(&turns).with_context(|| format!("cannot create {}", turns.display()))?;
+        Ok(Self { turns: Some(file), ..Self::open(path)? })
     }
 
     /// Adds an epoch. It replaces this epoch and later ones of the same training, which an earlier start wrote.
@@ -61,6 +73,10 @@ impl History {
     /// When the file is damaged or cannot be written.
     pub fn add(&self, epoch: Epoch) -> Result<()> {
         let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turns) = &self.turns {
+            // Without locks, a line may be lost. Nothing else needs it.
+            let _ = turns.lock();
+        }
         let mut all = read(&self.path)?;
         all.retain(|earlier| earlier.training != epoch.training || earlier.epoch < epoch.epoch);
         all.push(epoch);
@@ -69,7 +85,11 @@ impl History {
             text += &serde_json::to_string(epoch)?;
             text.push('\n');
         }
-        write_whole(&self.path, text)
+        let written = write_whole(&self.path, text);
+        if let Some(turns) = &self.turns {
+            let _ = turns.unlock();
+        }
+        written
     }
 
     /// Returns the epochs of a training.

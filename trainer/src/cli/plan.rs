@@ -1,0 +1,81 @@
+//! `trainer run --print-plan`: the steps of a run, for programs that do them beside each other.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use trainer::console;
+use trainer::run::steps::Step;
+
+/// How a plan is printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// One JSON document: steps, what they need, their commands
+    Json,
+    /// A Snakefile
+    Snakefile,
+}
+
+/// The steps of a run in the folder `out`. `command` does the whole run.
+///
+/// # Errors
+/// When a Snakefile cannot name the folder.
+pub fn text(format: PlanFormat, steps: &[Step], out: &Path, command: &str) -> Result<String> {
+    let of_step = |step: &Step| format!("{command} --step {}", console::quoted(&step.name));
+    match format {
+        PlanFormat::Json => {
+            let of = |step: &Step| {
+                let mut value = serde_json::to_value(step)?;
+                if let Some(fields) = value.as_object_mut() {
+                    fields.insert("command".to_owned(), of_step(step).into());
+                }
+                Ok(value)
+            };
+            let steps = steps.iter().map(of).collect::<Result<Vec<Value>>>()?;
+            Ok(serde_json::to_string_pretty(&json!({ "out": out, "steps": steps, "then": command }))? + "\n")
+        }
+        PlanFormat::Snakefile => {
+            ensure!(
+                !out.to_string_lossy().contains(['{', '}']),
+                "{}: a Snakefile cannot name a folder with braces: choose another --out",
+                out.display()
+            );
+            let file = |name: &str| out.join(name).to_string_lossy().into_owned();
+            let mut text = "# Written by `trainer run --print-plan snakefile`. To start it: snakemake --cores all\n\
+                            # Each step has so many threads: snakemake --cores all --config threads=4\n\n"
+                .to_owned();
+            let mut rule = |name: &str, needs: &[String], output: String, command: &str| {
+                let needs = needs.iter().map(|need| literal(need)).collect::<Result<Vec<_>>>()?.join(", ");
+                // Braces have a meaning in the command of a rule.
+                let command = command.replace('{', "{{").replace('}', "}}");
+                let command = literal(&format!("RAYON_NUM_THREADS={{threads}} {command}"))?;
+                let _ = write!(
+                    text,
+                    "rule {name}:\n    input: [{needs}]\n    output: {output}\n    threads: int(config.get(\"threads\", \
+                     1))\n    shell: {command}\n\n"
+                );
+                Ok::<(), anyhow::Error>(())
+            };
+            let all: Vec<String> = steps.iter().map(|step| file(&step.output)).collect();
+            // The first rule is what Snakemake makes.
+            rule("run", &all, literal(&file("report.html"))?, command)?;
+            for step in steps {
+                let needs = steps.iter().filter(|other| step.needs.contains(&other.name));
+                let needs: Vec<String> = needs.map(|other| file(&other.output)).collect();
+                let name = format!("step_{}", step.name.replace('-', "_"));
+                let output = literal(&file(&step.output))?;
+                // Snakemake must not miss what the run removes at its end.
+                let output = if step.output_stays() { output } else { format!("temp({output})") };
+                rule(&name, &needs, output, &of_step(step))?;
+            }
+            Ok(text)
+        }
+    }
+}
+
+/// A text as Python reads it.
+fn literal(text: &str) -> Result<String> {
+    Ok(serde_json::to_string(text)?)
+}
