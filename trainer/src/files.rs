@@ -1,4 +1,4 @@
-//! Files that appear whole, and files that grow.
+//! Files that appear whole, files that grow, and turns with a file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -113,6 +113,18 @@ pub fn write_whole_at(path: &Path, write: impl FnOnce(&mut File, &Path) -> Resul
 pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
     let mut original = File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
     write_whole_by(to, |copy| Ok(io::copy(&mut original, copy).map(drop)?))
+}
+
+/// Does work while no other process does that takes turns by the same file, if one is given. On a file system without
+/// locks nobody waits.
+pub fn in_turn<T>(turns: Option<&File>, work: impl FnOnce() -> T) -> T {
+    let locked = turns.filter(|turns| turns.lock().is_ok());
+    let done = work();
+    if let Some(turns) = locked {
+        // It is released at the end of the process, too.
+        let _ = turns.unlock();
+    }
+    done
 }
 
 /// Content of a growing file at some moment.

@@ -46,7 +46,7 @@ impl RunDir {
         self.is_empty_or_has(binding)?;
         let elsewhere =
             || format!("another trainer is at work in {}: wait until it is done, or end it", self.0.display());
-        self.lock_file(LOCK, File::try_lock, elsewhere)
+        self.checked(self.lock_file(LOCK, File::try_lock, elsewhere)?)
     }
 
     /// Does the same as [`lock`](Self::lock) for one step of the run. Other processes may do other steps at the same time,
@@ -60,11 +60,25 @@ impl RunDir {
             format!("another trainer works on the whole run in {}: wait until it is done, or end it", self.0.display())
         };
         let on_this = || format!("another trainer does the step {step} in {}", self.0.display());
-        let whole = self.lock_file(LOCK, File::try_lock_shared, on_the_whole)?;
-        Ok([whole, self.lock_file(&format!("{LOCK_OF_STEP}{step}"), File::try_lock, on_this)?])
+        let whole = Lock { _file: self.lock_file(LOCK, File::try_lock_shared, on_the_whole)? };
+        let own = self.lock_file(&format!("{LOCK_OF_STEP}{step}"), File::try_lock, on_this)?;
+        Ok([whole, self.checked(own)?])
     }
 
-    /// Removes the files of [`lock_step`](Self::lock_step). The whole folder must be locked.
+    /// Opens the file by which processes that do steps of the run take turns with what all of them write.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn turns(&self) -> Result<File> {
+        self.open_lock(&format!("{LOCK_OF_STEP}turns"))
+    }
+
+    fn open_lock(&self, name: &str) -> Result<File> {
+        let file = OpenOptions::new().create(true).append(true).open(self.path(name));
+        file.with_context(|| self.cannot_be_written())
+    }
+
+    /// Removes the files of [`lock_step`](Self::lock_step) and [`turns`](Self::turns). The whole folder must be locked.
     pub fn remove_locks_of_steps(&self) {
         for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(LOCK_OF_STEP) {
@@ -79,19 +93,26 @@ impl RunDir {
         name: &str,
         lock: impl FnOnce(&File) -> Result<(), TryLockError>,
         elsewhere: impl FnOnce() -> String,
-    ) -> Result<Lock> {
-        let about = || format!("cannot write in the folder {}", self.0.display());
-        let mut file = OpenOptions::new().create(true).append(true).open(self.path(name)).with_context(about)?;
+    ) -> Result<File> {
+        let file = self.open_lock(name)?;
         match lock(&file) {
             Err(TryLockError::WouldBlock) => bail!(elsewhere()),
             // On a file system that has no locks, work without one.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            locked => locked.with_context(about)?,
+            locked => locked.with_context(|| self.cannot_be_written())?,
         }
-        // Creating a file may succeed although writing data fails, for example on a full disk. Write a byte to
-        // find out now.
-        file.write_all(b".").and_then(|()| file.set_len(0)).with_context(about)?;
+        Ok(file)
+    }
+
+    /// Checks that data can be written to a locked file. Creating a file may succeed although writing data fails, for
+    /// example on a full disk.
+    fn checked(&self, mut file: File) -> Result<Lock> {
+        file.write_all(b".").and_then(|()| file.set_len(0)).with_context(|| self.cannot_be_written())?;
         Ok(Lock { _file: file })
+    }
+
+    fn cannot_be_written(&self) -> String {
+        format!("cannot write in the folder {}", self.0.display())
     }
 
     fn is_empty_or_has(&self, binding: &str) -> Result<()> {

@@ -31,7 +31,7 @@ use super::sweep::Sweep;
 use crate::console;
 use crate::data::corpus_file::{self, Corpora, CorpusFiles};
 use crate::data::recording::Recording;
-use crate::files::{Written, copy_whole, write_whole_at};
+use crate::files::{Written, copy_whole, in_turn, write_whole_at};
 use crate::model::encoder::EncoderSpec;
 use crate::model::inference::{Prepared, evaluate};
 use crate::model::saved_model::{self, MODEL, MODEL_CLEANED, MODEL_RAW, MODEL_WITH_DEV};
@@ -63,9 +63,6 @@ pub const DECISIONS: &str = "decisions.json";
 const PROVENANCE: &str = "provenance.json";
 pub(super) const METRICS: &str = "metrics.json";
 const REPORT: &str = "report.html";
-
-/// File by which steps take turns with [`HISTORY`].
-pub(super) const HISTORY_LOCK: &str = ".lock-history";
 
 /// Options of a job that are not settings of its trainings. They do not change the dynamics, except for rounding
 /// on another place.
@@ -256,7 +253,8 @@ impl<'a> Job<'a> {
         let computed_by = Rounding::here(options.place);
         let bound =
             Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind, computed_by };
-        dir.bind(CONFIG, &bound, NOT_BINDING)?;
+        let turns = options.step.as_ref().map(|_| dir.turns()).transpose()?;
+        in_turn(turns.as_ref(), || dir.bind(CONFIG, &bound, NOT_BINDING))?;
         // Those of other steps may be in use.
         if options.step.is_none() {
             let references = [Reference::Gold, Reference::Oracle, Reference::RawWithDev].map(Reference::model);
@@ -264,10 +262,9 @@ impl<'a> Job<'a> {
             let models = models.chain(references.iter().map(String::as_str));
             dir.remove_temporary_files(&models.chain([CHECKPOINTS, SCORES]).collect::<Vec<_>>());
         }
-        let history = dir.path(HISTORY);
-        let history = match options.step {
-            None => History::open(history)?,
-            Some(_) => History::open_beside_others(history, dir.path(HISTORY_LOCK))?,
+        let history = match turns {
+            None => History::open(dir.path(HISTORY))?,
+            Some(turns) => History::open_beside_others(dir.path(HISTORY), turns)?,
         };
         Ok(Self {
             kind,

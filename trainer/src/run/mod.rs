@@ -93,11 +93,7 @@ pub fn run(
     };
     dir.write(COMMAND, format!("{}\n", options.command_here))?;
     job.announce(if given.is_some() { 1 } else { options.sweep.most_trainings(&adjust) });
-    // Threshold samples are used only within the window, so the threshold run can stop after its last epoch.
-    let last_epoch = |mut settings: Settings| {
-        adjust(&mut settings);
-        settings.window.last
-    };
+    let last_epoch = last_of_window(&adjust);
     let raw = job.record((!options.sweep.varies_windows()).then_some(&last_epoch))?;
     let (recorded, decisions) = match given {
         Some(given) => given,
@@ -147,6 +143,15 @@ pub fn run(
     Ok(Done { metrics, sweep })
 }
 
+/// Returns the last epoch of the window, from the automatic settings. Threshold samples are used only within the window, so
+/// the threshold run can stop after this epoch.
+fn last_of_window(adjust: &impl Fn(&mut Settings)) -> impl Fn(Settings) -> u32 {
+    move |mut settings| {
+        adjust(&mut settings);
+        settings.window.last
+    }
+}
+
 /// Does one step of the job ([`Options::step`]) in the folder `out`, beside other processes that do other steps.
 ///
 /// # Errors
@@ -171,10 +176,7 @@ pub fn do_step(
             if !dir.path(DYNAMICS).is_file() {
                 step.check_needs(&all, |output| dir.path(output).is_file())?;
             }
-            let last_epoch = |mut settings: Settings| {
-                adjust(&mut settings);
-                settings.window.last
-            };
+            let last_epoch = last_of_window(&adjust);
             job.record_one(kind, number, (!steps::does_all_epochs(options)).then_some(&last_epoch))
         }
         Training::Reference(reference) => job.train_reference(reference, None).map(drop),

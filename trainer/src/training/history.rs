@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use shared::recording::prf::Prf;
 
-use crate::files::write_whole;
+use crate::files::{in_turn, write_whole};
 
 /// File name in a run's folder.
 pub const HISTORY: &str = "history.jsonl";
@@ -58,13 +58,12 @@ impl History {
         Ok(Self { path, lock: Mutex::default(), turns: None })
     }
 
-    /// Does the same as [`open`](Self::open) if other processes write to the file, too. They take turns by the file `turns`.
+    /// Does the same as [`open`](Self::open) if other processes write to the file, too. They take turns by `turns`.
     ///
     /// # Errors
-    /// The same as [`open`](Self::open). Also when `turns` cannot be created.
-    pub fn open_beside_others(path: PathBuf, turns: PathBuf) -> Result<Self> {
-        let file = File::create(&turns).with_context(|| format!("cannot create {}", turns.display()))?;
-        Ok(Self { turns: Some(file), ..Self::open(path)? })
+    /// The same as [`open`](Self::open).
+    pub fn open_beside_others(path: PathBuf, turns: File) -> Result<Self> {
+        Ok(Self { turns: Some(turns), ..Self::open(path)? })
     }
 
     /// Adds an epoch. It replaces this epoch and later ones of the same training, which an earlier start wrote.
@@ -73,23 +72,17 @@ impl History {
     /// When the file is damaged or cannot be written.
     pub fn add(&self, epoch: Epoch) -> Result<()> {
         let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turns) = &self.turns {
-            // Without locks, a line may be lost. Nothing else needs it.
-            let _ = turns.lock();
-        }
-        let mut all = read(&self.path)?;
-        all.retain(|earlier| earlier.training != epoch.training || earlier.epoch < epoch.epoch);
-        all.push(epoch);
-        let mut text = String::new();
-        for epoch in &all {
-            text += &serde_json::to_string(epoch)?;
-            text.push('\n');
-        }
-        let written = write_whole(&self.path, text);
-        if let Some(turns) = &self.turns {
-            let _ = turns.unlock();
-        }
-        written
+        in_turn(self.turns.as_ref(), || {
+            let mut all = read(&self.path)?;
+            all.retain(|earlier| earlier.training != epoch.training || earlier.epoch < epoch.epoch);
+            all.push(epoch);
+            let mut text = String::new();
+            for epoch in &all {
+                text += &serde_json::to_string(epoch)?;
+                text.push('\n');
+            }
+            write_whole(&self.path, text)
+        })
     }
 
     /// Returns the epochs of a training.
