@@ -277,5 +277,12 @@ mod tests {
         std::fs::write(at("part-9.dyn"), &bytes).unwrap();
         std::fs::copy(at("part-9.dyn"), at("part-11.dyn")).unwrap();
         assert!(open().unwrap().contains("part-11.dyn: part 3"));
+        std::fs::remove_file(at("part-11.dyn")).unwrap();
+        for (old, new) in [("part-9.dyn", "part-1-of-3.dyn"), ("part-10.dyn", "part-2-of-3.dyn")] {
+            std::fs::rename(at(old), at(new)).unwrap();
+        }
+        assert!(open().unwrap().contains("has 2 of the 3 parts"));
+        write(&whole, &[4], &at("part-3-of-3.dyn")).unwrap();
+        assert_eq!(open(), None);
     }
 }

@@ -283,6 +283,16 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
         "{} is a folder without .dyn files: give a dynamics file, or a folder with the parts of one",
         path.display()
     );
+    // The names that `trainer split` gives say how many there are.
+    let all = |part: &PathBuf| part.file_stem()?.to_str()?.rsplit_once("-of-")?.1.parse::<usize>().ok();
+    let n = parts.first().and_then(all).filter(|&n| parts.iter().all(|part| all(part) == Some(n)));
+    ensure!(
+        n.is_none_or(|n| n == parts.len()),
+        "{} has {} of the {} parts that their names tell of: copy the others, too",
+        path.display(),
+        parts.len(),
+        n.unwrap_or_default()
+    );
     Ok(parts)
 }
 
