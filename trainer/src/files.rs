@@ -1,4 +1,4 @@
-//! Files that appear whole, files that grow, and turns with a file.
+//! Files that appear whole, files that grow, parts in a folder, and turns with a file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -113,6 +113,31 @@ pub fn write_whole_at(path: &Path, write: impl FnOnce(&mut File, &Path) -> Resul
 pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
     let mut original = File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
     write_whole_by(to, |copy| Ok(io::copy(&mut original, copy).map(drop)?))
+}
+
+/// Returns the paths of `n` parts in a folder, such as `part-01-of-12.dyn`. `what` names such files in the error.
+///
+/// # Errors
+/// When the folder cannot be read, or has another file with this ending: it would count as a part, too.
+pub fn part_paths(folder: &Path, n: usize, extension: &str, what: &str) -> Result<Vec<PathBuf>> {
+    let digits = n.to_string().len();
+    let paths: Vec<PathBuf> =
+        (1..=n).map(|number| folder.join(format!("part-{number:0digits$}-of-{n}.{extension}"))).collect();
+    let about = || format!("cannot read {}", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(paths),
+        entries => entries.with_context(about)?,
+    };
+    for entry in entries {
+        let path = entry.with_context(about)?.path();
+        ensure!(
+            path.extension().is_none_or(|other| other != extension) || paths.contains(&path),
+            "{} has another {what}, {}, which would count as a part: choose an empty folder",
+            folder.display(),
+            path.display()
+        );
+    }
+    Ok(paths)
 }
 
 /// Does work while no other process does that takes turns by the same file, if one is given. On a file system without

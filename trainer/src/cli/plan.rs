@@ -27,13 +27,10 @@ pub fn text(format: PlanFormat, steps: &[Step], out: &Path, command: &str) -> Re
     match format {
         PlanFormat::Json => {
             let of = |step: &Step| {
-                let mut value = serde_json::to_value(step)?;
-                if let Some(fields) = value.as_object_mut() {
-                    fields.insert("command".to_owned(), of_step(step).into());
-                }
-                Ok(value)
+                let Step { name, needs, output, .. } = step;
+                json!({ "name": name, "needs": needs, "output": output, "command": of_step(step) })
             };
-            let steps = steps.iter().map(of).collect::<Result<Vec<Value>>>()?;
+            let steps: Vec<Value> = steps.iter().map(of).collect();
             Ok(serde_json::to_string_pretty(&json!({ "out": out, "steps": steps, "then": command }))? + "\n")
         }
         PlanFormat::Snakefile => {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use trainer::data::parts;
-use trainer::data::recording::{Recording, parts_in};
+use trainer::data::recording::Recording;
+use trainer::files::part_paths;
 use trainer::interrupt;
 
 use super::failure::{input, usage};
@@ -41,14 +42,7 @@ pub fn carry_out(args: &Split) -> Result<()> {
     check_distinct([&args.dynamics], [&args.out])?;
     let whole = input(Recording::open(&args.dynamics))?;
     let sentences = parts::divide(&whole, args.parts)?;
-    let digits = sentences.len().to_string().len();
-    let name = |number: usize| format!("part-{number:0digits$}-of-{}.dyn", sentences.len());
-    let out: Vec<PathBuf> = (1..=sentences.len()).map(|number| args.out.join(name(number))).collect();
-    let there = if args.out.exists() { input(parts_in(&args.out))? } else { Vec::new() };
-    if let Some(other) = there.iter().find(|file| !out.contains(file)) {
-        let (folder, other) = (args.out.display(), other.display());
-        return usage(Err(anyhow!("{folder} has another dynamics file, {other}: choose an empty folder")));
-    }
+    let out = usage(part_paths(&args.out, sentences.len(), "dyn", "dynamics file"))?;
     interrupt::listen_without_checkpoints()?;
     for (out, sentences) in out.iter().zip(sentences) {
         parts::write(&whole, &sentences.collect::<Vec<_>>(), out)?;

@@ -283,7 +283,7 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
         "{} is a folder without .dyn files: give a dynamics file, or a folder with the parts of one",
         path.display()
     );
-    // The names that `trainer split` gives say how many there are.
+    // Names as `files::part_paths` makes them say how many parts there are.
     let all = |part: &PathBuf| part.file_stem()?.to_str()?.rsplit_once("-of-")?.1.parse::<usize>().ok();
     let n = parts.first().and_then(all).filter(|&n| parts.iter().all(|part| all(part) == Some(n)));
     ensure!(
@@ -297,10 +297,7 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Returns the `.dyn` files of a folder in the order of the numbers in their names.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn parts_in(folder: &Path) -> Result<Vec<PathBuf>> {
+fn parts_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let about = || format!("cannot read {}", folder.display());
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(about)? {

@@ -455,6 +455,8 @@ impl<'a> Job<'a> {
     fn train_followed_by_dev(&self, name: &str, title: &str, corpus: &Corpus) -> Result<Trained> {
         let mut both = corpus.clone();
         both.append(self.dev.corpus.clone())?;
+        // A training needs no other fields of the records.
+        both.extra = Vec::new();
         let both = Prepared::new(both, self.spec, self.config.max_span_width, "the training corpus and dev")?;
         let stage = self.stage_of(title, &both, &both.corpus, self.config);
         self.train(name, Stage { dev: None, ..stage })

@@ -3,14 +3,13 @@
 //! done.
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
 use shared::recording::dyn_file::RunKind;
 
 use super::first_stage::{done_file, training_name};
 use super::job::{Options, Reference};
 
 /// A step of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Name of its training.
     pub name: String,
@@ -18,7 +17,6 @@ pub struct Step {
     pub needs: Vec<String>,
     /// The file in the run's folder that says that it is done.
     pub output: String,
-    #[serde(skip)]
     pub(super) training: Training,
 }
 

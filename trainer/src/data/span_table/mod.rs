@@ -5,9 +5,9 @@ mod parquet;
 use std::collections::BTreeMap;
 use std::io::BufWriter;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 use shared::corpus::decision::Decision;
 use shared::corpus::labels::{LabelId, O};
 use shared::corpus::span::{Span, SpanId};
@@ -15,7 +15,7 @@ use shared::detection::judge::Judge;
 
 use crate::data::convert::has_guids;
 use crate::data::recording::Recording;
-use crate::files::write_whole_by;
+use crate::files::{part_paths, write_whole_by};
 
 /// The table gives reasons only for labels with less trust than this. The reasons of all spans would make up most
 /// of it.
@@ -81,25 +81,11 @@ impl<'a> SpanTable<'a> {
     /// Writes the table as files of at most so many rows.
     fn write_parts(&self, folder: &Path, rows_per_part: usize) -> Result<()> {
         let n_parts = self.len().div_ceil(rows_per_part).max(1);
-        let digits = n_parts.to_string().len();
-        let name = |part: usize| folder.join(format!("part-{part:0digits$}-of-{n_parts}.parquet"));
-        let names: Vec<PathBuf> = (1..=n_parts).map(name).collect();
-        if folder.exists() {
-            let about = || format!("cannot read {}", folder.display());
-            for entry in std::fs::read_dir(folder).with_context(about)? {
-                let path = entry.with_context(about)?.path();
-                ensure!(
-                    path.extension().is_none_or(|extension| extension != "parquet") || names.contains(&path),
-                    "{} has another Parquet file, {}, which would count as a part of the table: choose an empty folder",
-                    folder.display(),
-                    path.display()
-                );
-            }
-        }
-        for (part, name) in names.iter().enumerate() {
+        let paths = part_paths(folder, n_parts, "parquet", "Parquet file")?;
+        for (part, path) in paths.iter().enumerate() {
             let start = part * rows_per_part;
             let rows = start..(start + rows_per_part).min(self.len());
-            write_whole_by(name, |file| parquet::write(self, rows, file))?;
+            write_whole_by(path, |file| parquet::write(self, rows, file))?;
         }
         Ok(())
     }
