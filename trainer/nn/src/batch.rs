@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::windows::{Window, best_reading};
 
 /// One sentence, ready for an encoder.
 ///
 /// A row is one position of the encoder. It holds a subword piece, or a word if the encoder reads words.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SentenceInput {
     /// Columns of indices that the encoder looks up. Each column has one element per row.
     pub features: Vec<Vec<u32>>,

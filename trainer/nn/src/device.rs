@@ -68,7 +68,7 @@ impl Compute {
 }
 
 /// The device on which a training computes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// The CPU, with this program's own kernels.
     #[default]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::{Dropout, Linear, Norm, Rates, Tape, Weight};
 use crate::batch::{Batch, SpanRows};
@@ -37,6 +38,24 @@ pub trait Engine: Send {
     /// When the device fails.
     fn gradient(&self, weight: Weight) -> Result<Vec<f32>>;
 
+    /// Returns the rows of a table that have a gradient.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn table_gradient(&self, table: Weight) -> Result<TableRows>;
+
+    /// Replaces the gradient of a weight.
+    ///
+    /// # Errors
+    /// When it has another number of elements, or the device fails.
+    fn set_gradient(&self, weight: Weight, gradient: &[f32]) -> Result<()>;
+
+    /// Replaces the gradient of a table by the sum of these.
+    ///
+    /// # Errors
+    /// When the table lacks a row, or the device fails.
+    fn set_table_gradient(&self, table: Weight, shares: &[&TableRows]) -> Result<()>;
+
     /// Makes one step of AdamW with the gradients.
     ///
     /// # Errors
@@ -66,6 +85,27 @@ pub trait Engine: Send {
     /// # Errors
     /// When there are too few, or one has another shape.
     fn set_moments(&self, moments: &[Moments]) -> Result<()>;
+}
+
+/// The gradient of some rows of a table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TableRows {
+    /// The rows, in ascending order.
+    pub ids: Vec<u32>,
+    /// Their gradients, one after the other.
+    pub values: Vec<f32>,
+}
+
+impl TableRows {
+    /// Checks that these are rows of a table of this size.
+    ///
+    /// # Errors
+    /// When a row lies outside, or the number of values is another one.
+    pub(super) fn check(&self, rows: usize, width: usize) -> Result<()> {
+        let fits = self.values.len() == self.ids.len() * width && self.ids.iter().all(|&id| (id as usize) < rows);
+        ensure!(fits, "rows of another table");
+        Ok(())
+    }
 }
 
 /// State of AdamW for one weight.

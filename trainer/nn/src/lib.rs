@@ -25,9 +25,9 @@ mod weight;
 pub mod windows;
 
 pub use device::{Arithmetic, Compute, Place, parse_place};
-pub use engine::{Engine, Moments, Operations};
-pub use masks::{Dropout, Masks};
-pub use parameters::{Builder, Init, Parameters};
+pub use engine::{Engine, Moments, Operations, TableRows};
+pub use masks::{Before, Dropout, Masks};
+pub use parameters::{Builder, Init, Parameters, Share};
 pub use pass::{Loss, Pass};
 pub use schedule::Schedule;
 pub use tape::{Gradients, Tape};

@@ -11,6 +11,8 @@ pub struct Dropout {
     pub rate: f32,
     /// Seed of the mask.
     pub seed: u64,
+    /// Position of the first element, if the mask is a part of a longer one.
+    pub first: u32,
 }
 
 impl Dropout {
@@ -19,7 +21,7 @@ impl Dropout {
     pub(super) fn factor(&self, position: u32) -> f32 {
         // MurmurHash3's finaliser, twice, each time with one half of the seed. Its 32-bit operations can be
         // vectorised.
-        let mut h = position ^ self.seed as u32;
+        let mut h = position.wrapping_add(self.first) ^ self.seed as u32;
         for salt in [(self.seed >> 32) as u32, 0x9e37_79b9] {
             h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
             h = (h ^ (h >> 13)).wrapping_mul(0xc2b2_ae35);
@@ -31,23 +33,44 @@ impl Dropout {
     }
 }
 
+/// What a batch has before the sentences of a pass, if other processes compute those before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Rows of the encoder.
+    pub rows: usize,
+    /// Candidate spans.
+    pub spans: usize,
+    /// Pairs of rows of the same window.
+    pub pairs: usize,
+}
+
 /// Source of the dropout masks of a forward pass: fresh masks in training, none in evaluation.
-pub struct Masks(Option<ChaCha8Rng>);
+pub struct Masks {
+    rng: Option<ChaCha8Rng>,
+    pub(super) before: Before,
+}
 
 impl Masks {
     /// Masks for training.
     pub fn training(rng: ChaCha8Rng) -> Self {
-        Self(Some(rng))
+        Self { rng: Some(rng), before: Before::default() }
+    }
+
+    /// Parts of the masks of a whole batch, for the sentences that have this before them. With the same random numbers,
+    /// the parts are what one pass over the whole batch would use (on the CPU; a GPU's masks depend on their shape).
+    pub fn after(self, before: Before) -> Self {
+        Self { before, ..self }
     }
 
     /// Masks for evaluation: no dropout.
     pub fn evaluation() -> Self {
-        Self(None)
+        Self { rng: None, before: Before::default() }
     }
 
-    /// Returns the next mask for this dropout rate, or `None` if nothing would be dropped.
-    pub fn next(&mut self, rate: f32) -> Option<Dropout> {
-        let mask = self.0.as_mut().map(|rng| Dropout { rate, seed: rng.next_u64() });
+    /// Returns the next mask for this dropout rate, or `None` if nothing would be dropped. `first` is the position of its
+    /// first element.
+    pub(super) fn next(&mut self, rate: f32, first: usize) -> Option<Dropout> {
+        let mask = self.rng.as_mut().map(|rng| Dropout { rate, seed: rng.next_u64(), first: first as u32 });
         mask.filter(|mask| mask.rate > 0.0)
     }
 }

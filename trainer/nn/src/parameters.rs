@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Compute, Engine, Group, Linear, Loss, Moments, Rates, StartingValues, Weight};
+use super::{Compute, Engine, Group, Linear, Loss, Moments, Rates, StartingValues, TableRows, Weight};
 use crate::random::uniform;
 
 /// Starting value of a parameter that no checkpoint provides.
@@ -139,10 +139,34 @@ impl Builder {
         let Self { compute, names, weights, fresh, checkpoint, .. } = self;
         drop(checkpoint);
         let engine = compute.engine(&weights)?;
-        let trained = |(i, weight): (usize, &StartingValues)| weight.group.map(|_| Weight(i));
-        let trained = weights.iter().enumerate().filter_map(trained).collect();
-        Ok(Parameters { names, trained, fresh, engine })
+        let trained = |(i, weight): (usize, &StartingValues)| weight.group.map(|_| (Weight(i), Kind::of(weight)));
+        let (trained, kinds) = weights.iter().enumerate().filter_map(trained).unzip();
+        Ok(Parameters { names, trained, kinds, fresh, engine })
     }
+}
+
+/// What the gradient of a parameter is like.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Only some rows have one.
+    Table,
+    /// Every element has one.
+    Other { elements: usize },
+}
+
+impl Kind {
+    fn of(weight: &StartingValues) -> Self {
+        if weight.is_table { Self::Table } else { Self::Other { elements: weight.values.elem_count() } }
+    }
+}
+
+/// The gradients of all trained parameters from the sentences of one process.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Share {
+    /// Of all parameters but tables, one after the other.
+    pub dense: Vec<f32>,
+    /// Of each table.
+    pub tables: Vec<TableRows>,
 }
 
 /// The parameters of a model, trained and frozen ones.
@@ -150,6 +174,8 @@ pub struct Parameters {
     /// The names of all weights, in the order of their numbers.
     names: Vec<String>,
     trained: Vec<Weight>,
+    /// Of each trained weight.
+    kinds: Vec<Kind>,
     fresh: Vec<String>,
     engine: Box<dyn Engine>,
 }
@@ -193,6 +219,55 @@ impl Parameters {
         drop(loss.tape.backward(&loss.value, |a, b| self.engine.add(a, b))?);
         for &weight in &self.trained {
             ensure!(self.engine.has_gradient(weight), "parameter {} received no gradient", self.name(weight));
+        }
+        Ok(())
+    }
+
+    /// Deletes all gradients. [`backward`](Self::backward) does this by itself.
+    pub fn clear_gradients(&self) {
+        self.engine.clear_gradients();
+    }
+
+    /// Returns the gradients, ready to be added to those of other processes. Without a backward pass they are 0.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn share(&self) -> Result<Share> {
+        let mut share = Share::default();
+        for (&weight, &kind) in self.trained.iter().zip(&self.kinds) {
+            match kind {
+                Kind::Table => share.tables.push(self.engine.table_gradient(weight)?),
+                Kind::Other { elements } => {
+                    let end = share.dense.len() + elements;
+                    share.dense.extend(self.engine.gradient(weight)?);
+                    share.dense.resize(end, 0.0);
+                }
+            }
+        }
+        Ok(share)
+    }
+
+    /// Replaces the gradients: those of tables by the sums of all shares, the others by `dense`, which has already been
+    /// added up.
+    ///
+    /// # Errors
+    /// When a share is of another model, or the device fails.
+    pub fn set_gradients<'s>(&self, dense: &[f32], tables: &'s [Vec<TableRows>]) -> Result<()> {
+        let (mut dense, mut table) = (dense, 0);
+        for (&weight, &kind) in self.trained.iter().zip(&self.kinds) {
+            match kind {
+                Kind::Table => {
+                    let of = |share: &'s Vec<TableRows>| share.get(table).context("a share of another model");
+                    let shares = tables.iter().map(of).collect::<Result<Vec<_>>>()?;
+                    self.engine.set_table_gradient(weight, &shares)?;
+                    table += 1;
+                }
+                Kind::Other { elements } => {
+                    let (own, rest) = dense.split_at_checked(elements).context("a share of another model")?;
+                    self.engine.set_gradient(weight, own)?;
+                    dense = rest;
+                }
+            }
         }
         Ok(())
     }

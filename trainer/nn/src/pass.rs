@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use candle_core::{D, Tensor};
 
-use super::{Engine, Linear, Masks, Norm, Operations, Tape, Weight};
+use super::{Dropout, Engine, Linear, Masks, Norm, Operations, Tape, Weight};
 use crate::batch::{Batch, SpanRows};
 
 /// The operations of a forward pass over a batch. It records them for the backward pass, and supplies the dropout
@@ -16,6 +16,8 @@ pub struct Pass<'a> {
     engine: &'a dyn Engine,
     batch: &'a Batch,
     masks: Masks,
+    /// Whether rows are spans by now, and not those of the encoder.
+    rows_are_spans: bool,
     operations: Box<dyn Operations + 'a>,
     tape: Tape,
 }
@@ -34,7 +36,7 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// When the batch is padded and should not be, or is not padded and should be.
     pub fn new(engine: &'a dyn Engine, batch: &'a Batch, masks: Masks, tape: Tape) -> Result<Self> {
-        Ok(Self { engine, batch, masks, operations: engine.operations(batch)?, tape })
+        Ok(Self { engine, batch, masks, rows_are_spans: false, operations: engine.operations(batch)?, tape })
     }
 
     /// Returns the batch.
@@ -45,6 +47,13 @@ impl<'a> Pass<'a> {
     /// Returns the recorded operations.
     pub fn into_tape(self) -> Tape {
         self.tape
+    }
+
+    /// Returns the next mask for the rows of `x`.
+    fn mask(&mut self, rate: Option<f32>, x: &Tensor) -> Option<Dropout> {
+        let before = if self.rows_are_spans { self.masks.before.spans } else { self.masks.before.rows };
+        let width = x.dims().last().copied().unwrap_or(1);
+        rate.and_then(|rate| self.masks.next(rate, before * width))
     }
 
     /// Looks up the rows `ids` of a table.
@@ -74,13 +83,14 @@ impl<'a> Pass<'a> {
 
     /// Computes `LN(residual + dropout(x))`.
     pub fn residual_norm(&mut self, x: &Tensor, rate: Option<f32>, residual: &Tensor, norm: Norm) -> Result<Tensor> {
-        let mask = rate.and_then(|rate| self.masks.next(rate));
+        let mask = self.mask(rate, x);
         self.operations.residual_norm(&mut self.tape, x, mask, residual, norm)
     }
 
     /// Applies self-attention inside each window, with dropout on the probabilities.
     pub fn attention(&mut self, qkv: &Tensor, heads: usize, rate: Option<f32>) -> Result<Tensor> {
-        let mask = rate.and_then(|rate| self.masks.next(rate));
+        let before = self.masks.before.pairs * heads;
+        let mask = rate.and_then(|rate| self.masks.next(rate, before));
         self.operations.attention(&mut self.tape, qkv, heads, mask)
     }
 
@@ -96,13 +106,13 @@ impl<'a> Pass<'a> {
 
     /// Computes `dropout(max(x, 0))`.
     pub fn relu(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
-        let mask = rate.and_then(|rate| self.masks.next(rate));
+        let mask = self.mask(rate, x);
         self.operations.relu(&mut self.tape, x, mask)
     }
 
     /// Applies dropout.
     pub fn dropout(&mut self, x: &Tensor, rate: Option<f32>) -> Result<Tensor> {
-        match rate.and_then(|rate| self.masks.next(rate)) {
+        match self.mask(rate, x) {
             Some(mask) => self.operations.dropout(&mut self.tape, x, mask),
             None => Ok(x.clone()),
         }
@@ -113,8 +123,9 @@ impl<'a> Pass<'a> {
         self.operations.neighbours(&mut self.tape, x)
     }
 
-    /// Returns for each span the sum of its three parts.
+    /// Returns for each span the sum of its three parts. From then on, the rows of tensors are spans.
     pub fn span_sum(&mut self, starts: &Tensor, ends: &Tensor, widths: &Tensor, rows: Arc<SpanRows>) -> Result<Tensor> {
+        self.rows_are_spans = true;
         self.operations.span_sum(&mut self.tape, starts, ends, widths, rows)
     }
 

@@ -1,6 +1,7 @@
 //! Weights and layers as models see them, and the settings of the optimizer.
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// A weight of a model: its number among all weights that the model declared. The [`Engine`](super::Engine) holds
 /// its values.
@@ -62,7 +63,7 @@ pub struct StartingValues {
 }
 
 /// Settings of one step of AdamW.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Rates {
     /// Learning rate of the encoder.
     pub encoder: f32,

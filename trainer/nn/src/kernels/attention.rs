@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn gradients_match_finite_differences() {
         let lengths: WindowLengths = [2usize, 1, 3].into();
-        for mask in [None, Some(Dropout { rate: 0.4, seed: 11 })] {
+        for mask in [None, Some(Dropout { rate: 0.4, seed: 11, first: 0 })] {
             check(&[random(&[6, 12], 1)], |tape, t| attention(tape, &t[0].tensor, 2, &lengths, mask));
         }
     }
@@ -222,6 +222,19 @@ mod tests {
         let together = run(&qkv, &[4, 0, 2]);
         let second = qkv.narrow(0, 4, 2).unwrap().contiguous().unwrap();
         assert_eq!(together[4..], run(&second, &[2])[..]);
+    }
+
+    #[test]
+    fn a_mask_can_begin_in_the_middle() {
+        let (qkv, mask) = (random(&[6, 12], 1), Dropout { rate: 0.4, seed: 11, first: 0 });
+        let run = |qkv: &Tensor, lengths: &[usize], mask| {
+            attention(&mut Tape::silent(), qkv, 2, &lengths.into(), Some(mask)).unwrap().to_vec2::<f32>().unwrap()
+        };
+        let together = run(&qkv, &[4, 2], mask);
+        let second = qkv.narrow(0, 4, 2).unwrap().contiguous().unwrap();
+        // Two heads of 4 · 4 probabilities come before.
+        assert_eq!(together[4..], run(&second, &[2], Dropout { first: 32, ..mask })[..]);
+        assert_ne!(together[4..], run(&second, &[2], mask)[..]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
-use super::engine::{Engine, Moments, Operations};
+use super::engine::{Engine, Moments, Operations, TableRows};
 use super::{Dropout, Linear, Norm, Rates, StartingValues, Tape, Weight};
 use crate::batch::{Batch, SpanRows};
 
@@ -139,6 +139,18 @@ impl Engine for Kernels {
 
     fn gradient(&self, weight: Weight) -> Result<Vec<f32>> {
         Ok(self.weight(weight)?.gradient())
+    }
+
+    fn table_gradient(&self, table: Weight) -> Result<TableRows> {
+        Ok(self.weight(table)?.table_gradient())
+    }
+
+    fn set_gradient(&self, weight: Weight, gradient: &[f32]) -> Result<()> {
+        self.weight(weight)?.set_gradient(gradient)
+    }
+
+    fn set_table_gradient(&self, table: Weight, shares: &[&TableRows]) -> Result<()> {
+        self.weight(table)?.set_table_gradient(shares)
     }
 
     fn step(&self, rates: Rates) -> Result<()> {

@@ -53,14 +53,14 @@ mod tests {
         // Stay away from the kink at 0, where finite differences are wrong.
         let x = random(&[6, 5], 1);
         let x = (x.sign().unwrap() * 0.1).unwrap().add(&x).unwrap();
-        for mask in [None, Some(Dropout { rate: 0.3, seed: 5 })] {
+        for mask in [None, Some(Dropout { rate: 0.3, seed: 5, first: 0 })] {
             check(std::slice::from_ref(&x), |tape, t| relu(tape, &t[0].tensor, mask));
         }
     }
 
     #[test]
     fn it_is_dropout_of_the_rectifier() {
-        let (x, mask) = (random(&[7, 9], 2), Dropout { rate: 0.3, seed: 5 });
+        let (x, mask) = (random(&[7, 9], 2), Dropout { rate: 0.3, seed: 5, first: 0 });
         let tape = &mut Tape::silent();
         let values = |t: Tensor| t.to_vec2::<f32>().unwrap();
         let expected = dropout(tape, &x.relu().unwrap(), mask).unwrap();

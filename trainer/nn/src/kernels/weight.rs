@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::adamw::{AdamW, Part, Step};
 use super::tensor;
 use super::vectors::vectorised;
-use crate::engine::Moments;
+use crate::engine::{Moments, TableRows};
 use crate::weight::decays;
 use crate::{Group, Rates};
 
@@ -148,6 +148,44 @@ impl KernelWeight {
             Some(training) if training.gradient.part() != Part::None => training.gradient.sums.clone(),
             _ => Vec::new(),
         }
+    }
+
+    /// Returns the rows with a gradient.
+    pub(super) fn table_gradient(&self) -> TableRows {
+        let Some(training) = self.training() else { return TableRows::default() };
+        let Gradient { sums, width, .. } = &training.gradient;
+        let ids: Vec<u32> = match training.gradient.part() {
+            Part::None => Vec::new(),
+            Part::Rows(rows) => rows.to_vec(),
+            Part::All => (0..(sums.len() / (*width).max(1)) as u32).collect(),
+        };
+        let row = |&id: &u32| sums[id as usize * *width..].iter().take(*width).copied();
+        TableRows { values: ids.iter().flat_map(row).collect(), ids }
+    }
+
+    /// Replaces the gradient.
+    ///
+    /// # Errors
+    /// When it has another number of elements.
+    pub(super) fn set_gradient(&self, gradient: &[f32]) -> Result<()> {
+        ensure!(gradient.len() == self.shape.elem_count(), "the gradient of another weight");
+        self.clear();
+        self.accumulate(|sums, _| sums.copy_from_slice(gradient));
+        Ok(())
+    }
+
+    /// Replaces the gradient by the sum of these rows.
+    ///
+    /// # Errors
+    /// When the weight has no such rows.
+    pub(super) fn set_table_gradient(&self, shares: &[&TableRows]) -> Result<()> {
+        let width = self.dims().last().copied().unwrap_or(1);
+        shares.iter().try_for_each(|share| share.check(self.shape.elem_count() / width.max(1), width))?;
+        self.clear();
+        for share in shares.iter().filter(|share| !share.ids.is_empty()) {
+            self.accumulate_rows(&share.ids, &share.values);
+        }
+        Ok(())
     }
 
     /// Returns the sum of the squares of the gradient. It is added in chunks of fixed size, so that it does not

@@ -31,7 +31,8 @@ impl MaskPool {
         Self { device: device.clone(), masks: Mutex::default() }
     }
 
-    /// Returns a mask of this shape, with elements 0 or 1 / (1 − rate). It depends only on rate, seed and shape.
+    /// Returns a mask of this shape, with elements 0 or 1 / (1 − rate). It depends only on
+    /// rate, seed, first position and shape.
     ///
     /// # Errors
     /// When memory is full.
@@ -39,7 +40,8 @@ impl MaskPool {
         let n: usize = shape.iter().product();
         let length = (2 * n).next_power_of_two().max(SHORTEST);
         let starts = (length - n) / ALIGNMENT + 1;
-        let start = (dropout.seed % starts as u64) as usize * ALIGNMENT;
+        let seed = dropout.seed.wrapping_add(u64::from(dropout.first));
+        let start = (seed % starts as u64) as usize * ALIGNMENT;
         self.long(dropout.rate, length, dtype)?.narrow(0, start, n)?.reshape(shape)
     }
 
@@ -50,7 +52,7 @@ impl MaskPool {
         if let Some(mask) = masks.get(&key).filter(|mask| mask.elem_count() >= length) {
             return Ok(mask.clone());
         }
-        let all = Dropout { rate, seed: 0 };
+        let all = Dropout { rate, seed: 0, first: 0 };
         let mut values = vec![0f32; length];
         values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
             for (value, position) in values.iter_mut().zip((chunk * CHUNK) as u32..) {

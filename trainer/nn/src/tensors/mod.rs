@@ -32,7 +32,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::engine::{Engine, Moments, Operations};
+use super::engine::{Engine, Moments, Operations, TableRows};
 use super::{Dropout, Linear, Norm, Rates, StartingValues, Tape, Weight};
 use crate::batch::{Batch, SpanRows};
 use dropout::MaskPool;
@@ -105,6 +105,48 @@ impl Engine for Tensors {
             Some(gradient) => Ok(single(&gradient.sums)?.flatten_all()?.to_vec1()?),
             None => Ok(Vec::new()),
         }
+    }
+
+    fn table_gradient(&self, table: Weight) -> anyhow::Result<TableRows> {
+        let Some(TensorGradient { sums, touched }) = self.weight(table)?.gradient() else {
+            return Ok(TableRows::default());
+        };
+        let is_touched = touched.map(|touched| touched.flatten_all()?.to_vec1::<u8>()).transpose()?;
+        let rows = 0..sums.dim(0)? as u32;
+        let ids: Vec<u32> = match is_touched {
+            Some(is_touched) => rows.zip(is_touched).filter(|&(_, touched)| touched != 0).map(|(id, _)| id).collect(),
+            None => rows.collect(),
+        };
+        let values = single(&sums)?.index_select(&indices(&ids, &sums)?, 0)?.flatten_all()?.to_vec1()?;
+        Ok(TableRows { ids, values })
+    }
+
+    fn set_gradient(&self, weight: Weight, gradient: &[f32]) -> anyhow::Result<()> {
+        let weight = self.weight(weight)?;
+        let sums = Tensor::from_slice(gradient, weight.shape(), &self.device)?;
+        weight.clear();
+        Ok(weight.add(TensorGradient { sums, touched: None })?)
+    }
+
+    fn set_table_gradient(&self, table: Weight, shares: &[&TableRows]) -> anyhow::Result<()> {
+        let weight = self.weight(table)?;
+        let elements: usize = weight.shape().iter().product();
+        let width = weight.shape().last().copied().unwrap_or(1);
+        let rows = elements / width.max(1);
+        let (mut sums, mut touched) = (vec![0f32; elements], vec![0u8; rows]);
+        for share in shares {
+            share.check(rows, width)?;
+            for (&id, values) in share.ids.iter().zip(share.values.chunks_exact(width.max(1))) {
+                touched[id as usize] = 1;
+                for (sum, value) in sums[id as usize * width..].iter_mut().zip(values) {
+                    *sum += value;
+                }
+            }
+        }
+        let sums = Tensor::from_vec(sums, weight.shape(), &self.device)?;
+        let touched = Tensor::from_vec(touched, rows, &self.device)?;
+        weight.clear();
+        Ok(weight.add(TensorGradient { sums, touched: Some(touched) })?)
     }
 
     fn step(&self, rates: Rates) -> anyhow::Result<()> {
