@@ -18,9 +18,10 @@ use shared::formats::{ReadOptions, read};
 use shared::recording::dynamics::{Negatives, SampleScheme};
 use trainer::files::Written;
 use trainer::model::encoder::EncoderSpec;
-use trainer::model::inference::{Prepared, logits};
+use trainer::model::inference::Prepared;
 use trainer::model::span_model::SpanModel;
 use trainer::model::span_model::WordShapes;
+use trainer::team::Team;
 use trainer::training::Stage;
 use trainer::training::checkpoint::Checkpoints;
 use trainer::training::config::{Config, Record};
@@ -102,7 +103,7 @@ fn measure(args: &Args) -> Result<()> {
         config.max_span_width,
         "the corpus",
     )?;
-    let labels = train.corpus.dense_labels(&train.index);
+    let labels = train.corpus.dense_labels(&train.inputs.index);
     let stage = Stage {
         name: "bench",
         config: &config,
@@ -114,6 +115,7 @@ fn measure(args: &Args) -> Result<()> {
         last_epoch: config.epochs,
         place: args.device,
         history: None,
+        team: Team::default(),
     };
     if let Some(folder) = &args.export {
         export(args, &stage, folder)?;
@@ -125,7 +127,7 @@ fn measure(args: &Args) -> Result<()> {
     stage.train(&mut Checkpoints::none(), None, everything.len(), |end| {
         let trained = Clock::now();
         training.push(trained.since(&last));
-        std::hint::black_box(logits(end.model, &train, &everything, end.progress)?);
+        std::hint::black_box(end.look.logits(&everything, end.progress)?);
         let recorded = Clock::now();
         dynamics.push(recorded.since(&trained));
         last = recorded;
@@ -142,7 +144,7 @@ fn measure(args: &Args) -> Result<()> {
     };
     let result = serde_json::json!({
         "sentences": everything.len(),
-        "spans": train.index.len(),
+        "spans": train.inputs.index.len(),
         "steps_per_epoch": steps,
         "training": sum(&training),
         "dynamics": sum(&dynamics),
@@ -234,7 +236,7 @@ fn corpus_of(sentences: &[Labelled]) -> Result<Corpus> {
 /// Writes initial weights, sentences as pieces, labels and the order of every epoch for the other program.
 fn export(args: &Args, stage: &Stage, folder: &std::path::Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
-    let (config, index) = (stage.config, &stage.train.index);
+    let (config, index) = (stage.config, &stage.train.inputs.index);
     let builder = Builder::new(stream(config.seed, "weights"), Compute::Kernels);
     let model = SpanModel::new(stage.spec, builder, stage.n_labels, config.max_span_width, false, config.word_shapes)?;
     model.parameters.save(&folder.join("weights.safetensors"))?;

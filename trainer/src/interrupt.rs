@@ -58,6 +58,14 @@ pub fn end_on_signal() -> Result<()> {
     handle()
 }
 
+/// From now on, signals do nothing: another process decides when this one ends.
+///
+/// # Errors
+/// The same as [`listen`].
+pub fn ignore() -> Result<()> {
+    ctrlc::set_handler(|| {}).context("cannot listen for Ctrl-C")
+}
+
 /// Installs the one handler of this process. `ENDS` may change later what that handler does.
 fn handle() -> Result<()> {
     static HANDLED: AtomicBool = AtomicBool::new(false);

@@ -19,5 +19,6 @@ pub mod model;
 mod progress;
 pub mod run;
 pub mod serve;
+pub mod team;
 pub mod threads;
 pub mod training;

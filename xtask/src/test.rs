@@ -14,7 +14,7 @@ use crate::{
         browser::{self, Browser},
         encoder,
         firefox::{self, Firefox},
-        python, wasm_std,
+        mpi, python, wasm_std,
     },
     steps::Steps,
 };
@@ -23,8 +23,12 @@ use crate::{
 const DATA_VARIABLE: &str = "DYNCLEAN_DATA";
 const DATA: &str = "../shared/data";
 
-/// The page builds only for wasm. All other packages are built together.
-const NATIVE: [&str; 3] = ["--workspace", "--exclude", "web"];
+/// The page builds only for wasm. All other packages are built together, trainer-mpi only if there is MPI.
+fn native(with_mpi: bool) -> Vec<&'static str> {
+    let without: &[&str] = if with_mpi { &["web"] } else { &["web", "trainer-mpi"] };
+    ["--workspace"].into_iter().chain(without.iter().flat_map(|package| ["--exclude", package])).collect()
+}
+
 /// In the profile of the page, so that its dependencies are compiled only once.
 const WEB: [&str; 6] = ["--package", "web", "--target", wasm_std::TARGET, "--profile", "web"];
 
@@ -46,6 +50,8 @@ enum Without {
     Axe,
     /// Firefox and geckodriver
     Firefox,
+    /// An MPI library
+    Mpi,
 }
 
 impl Without {
@@ -54,14 +60,15 @@ impl Without {
             Self::Encoder => encoder::VARIABLE,
             Self::Axe => axe::VARIABLE,
             Self::Firefox => firefox::VARIABLE,
+            Self::Mpi => mpi::VARIABLE,
         }
     }
 }
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     let style_steps = if args.filter.is_empty() { 3 } else { 0 };
-    // Steps: std, both browsers, axe-core, encoder, Python; page, build, tests of the Python package, tests.
-    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + book::STEPS + 10)?;
+    // Steps: MPI, std, both browsers, axe-core, encoder, Python; page, build, tests of the Python package, tests.
+    let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + book::STEPS + 11)?;
     let result = all(layout, args, &mut steps);
     steps.summary();
     result
@@ -76,8 +83,11 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
                 .context("`cargo fmt --all` mends this")?;
             Ok(((), "ok".to_owned()))
         })?;
+    }
+    let native = native(!args.without.contains(&Without::Mpi) && mpi::ensure(steps)?);
+    if style {
         // In the profile of the tests, so that the dependencies are compiled only once.
-        check(layout, steps, "lints", lints::build()?.args(["--release", "--all-targets"]).args(NATIVE))?;
+        check(layout, steps, "lints", lints::build()?.args(["--release", "--all-targets"]).args(&native))?;
     }
     wasm_std::ensure(layout, steps)?;
     if style {
@@ -94,7 +104,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     // Builds trainer and tests together, so that they share every dependency. Tests train models: without
     // optimisation they would take hours.
     let mut build = cargo();
-    build.args(["build", "--release", "--bins", "--tests"]).args(NATIVE);
+    build.args(["build", "--release", "--bins", "--tests"]).args(&native);
     check(layout, steps, "trainer and tests", &mut build)?;
     if style {
         steps.step("tests of the Python package", |step| {
@@ -113,7 +123,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
         })?;
     }
     let programs = Programs { browser, firefox, axe, encoder };
-    tests(layout, steps, args, &programs)
+    tests(layout, steps, args, &native, &programs)
 }
 
 fn check(layout: &Layout, steps: &mut Steps, name: &str, command: &mut Command) -> Result<()> {
@@ -132,7 +142,7 @@ struct Programs {
     encoder: Option<PathBuf>,
 }
 
-fn tests(layout: &Layout, steps: &mut Steps, args: &Args, programs: &Programs) -> Result<()> {
+fn tests(layout: &Layout, steps: &mut Steps, args: &Args, native: &[&str], programs: &Programs) -> Result<()> {
     steps.step("tests", |step| {
         let skipped = layout.logs().join("skipped.txt");
         // Removes the list of an earlier run.
@@ -144,7 +154,7 @@ fn tests(layout: &Layout, steps: &mut Steps, args: &Args, programs: &Programs) -
         let mut command = cargo();
         command
             .args(["test", "--release", "--no-fail-fast"])
-            .args(NATIVE)
+            .args(native)
             .arg("--")
             .args(&args.filter)
             .current_dir(&layout.root)
@@ -152,6 +162,9 @@ fn tests(layout: &Layout, steps: &mut Steps, args: &Args, programs: &Programs) -
             .env("DYNCLEAN_SKIPPED", &skipped)
             .env("DYNCLEAN_WITHOUT", without.join(","))
             .env("DYNCLEAN_TRAINER", &trainer)
+            .envs(
+                Some(trainer.with_file_name("trainer-mpi")).filter(|mpi| mpi.is_file()).map(|mpi| (mpi::VARIABLE, mpi)),
+            )
             .env("DYNCLEAN_DIST", layout.dist())
             .env("CHROMIUM", &programs.browser.chromium)
             .env("CHROMEDRIVER", &programs.browser.driver);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use trainer::team::Team;
 use trainer::{console, interrupt};
 
 use super::output::Output;
@@ -58,7 +59,7 @@ pub fn carry_out(args: Demo) -> Result<()> {
     let Call { cli, matches, arguments } = parse(of_run)?;
     if let Command::Run(own) = cli.command {
         let of_command = matches.subcommand().map_or(&matches, |(_, of_command)| of_command);
-        run::carry_out(own, of_command, &arguments)?;
+        run::carry_out(own, of_command, &arguments, Team::default())?;
     }
     if args.train_only {
         return Ok(());

@@ -32,11 +32,25 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use trainer::console::{self, Verbosity};
+use trainer::team::Team;
 use trainer::{memory, threads};
 
-/// The whole program.
+/// The whole program, in one process.
 pub fn main() -> ExitCode {
-    let call = Call::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    lead(Team::default())
+}
+
+/// The whole program, in the first of several processes. Trainings are done by all of them; [`help`] is the program of
+/// the others.
+pub fn lead(team: Team) -> ExitCode {
+    let call = match Call::parse(std::env::args_os()) {
+        Ok(call) => call,
+        Err(error) => {
+            // If nobody reads it, nobody can be told.
+            let _ = error.print();
+            return end(team, ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX)));
+        }
+    };
     call.settle_verbosity();
     threads::settle();
     // Kept memory helps only if the same sizes are allocated again and again, as in every step of a model. Elsewhere it
@@ -50,7 +64,28 @@ pub fn main() -> ExitCode {
     }
     // Inside the thread pool, so that the caller of a parallel operation is one of its workers
     // instead of waiting for them.
-    rayon::scope(|_| call.carry_out())
+    let code = rayon::scope(|_| call.carry_out(team));
+    end(team, code)
+}
+
+/// Ends the other processes, too.
+fn end(team: Team, code: ExitCode) -> ExitCode {
+    match trainer::training::dismiss(team) {
+        Ok(()) => code,
+        Err(error) => failure::exit_code(Err(error)),
+    }
+}
+
+/// The program of all processes but the first: computes what the first one says.
+///
+/// # Errors
+/// The same as [`trainer::training::help`].
+pub fn help(team: Team) -> anyhow::Result<()> {
+    console::set_verbosity(Verbosity::Quiet);
+    threads::settle();
+    // The leader tells the user if this does not help.
+    let _ = memory::keep_freed_memory();
+    rayon::scope(|_| trainer::training::help(team))
 }
 
 /// Finds and fixes wrong NER labels by watching how a model learns them.
@@ -137,12 +172,12 @@ impl Call {
     }
 
     /// Carries the command out.
-    fn carry_out(self) -> ExitCode {
+    fn carry_out(self, team: Team) -> ExitCode {
         let Self { cli, matches, arguments } = self;
         let of_command = matches.subcommand().map_or(&matches, |(_, of_command)| of_command);
         failure::exit_code(match cli.command {
-            Command::Run(args) => run::carry_out(args, of_command, &arguments),
-            Command::Train(args) => train::carry_out(args, of_command),
+            Command::Run(args) => run::carry_out(args, of_command, &arguments, team),
+            Command::Train(args) => train::carry_out(args, of_command, team),
             Command::Clean(args) => clean::carry_out(&args),
             Command::Evaluate(args) => evaluate::carry_out(&args),
             Command::Predict(args) => predict::carry_out(&args),

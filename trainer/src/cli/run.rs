@@ -9,6 +9,7 @@ use serde_json::json;
 use trainer::data::corpus_file::CorpusFiles;
 use trainer::run::sweep::{Sweep, SweepResult, Trials};
 use trainer::run::{self, Options, Reference, steps};
+use trainer::team::Team;
 use trainer::{console, interrupt};
 
 use super::cleaning::{CleaningOptions, DevFor};
@@ -126,7 +127,7 @@ enum ReferenceArg {
 }
 
 /// Carries it out; `matches` are what the arguments were read from, and `arguments` the whole command line.
-pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString]) -> Result<()> {
+pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString], team: Team) -> Result<()> {
     args.training.heed_offline();
     if args.config.print_config {
         return config_file::print("run", matches, &args.training);
@@ -184,8 +185,9 @@ pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString]) -> Res
         checkpoints: args.training.checkpoints(),
         references: references.collect(),
         learns_dev: args.cleaning.dev_for.unwrap_or(DevFor::Training) == DevFor::Training,
-        parallel_runs: args.training.parallel_runs,
+        parallel_runs: usage(args.training.parallel_runs(team))?,
         place,
+        team,
         sweep,
         step: args.step,
         decisions: args.decisions,

@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args};
 use trainer::data::corpus_file::CorpusFiles;
 use trainer::interrupt;
 use trainer::run::{self, JobKind, Options};
+use trainer::team::Team;
 
 use super::config_file::{self, ConfigArgs};
 use super::corpora::TrainingCorpusArgs;
@@ -70,7 +71,7 @@ pub struct Train {
 }
 
 /// Carries it out; `matches` are what the arguments were read from.
-pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
+pub fn carry_out(args: Train, matches: &ArgMatches, team: Team) -> Result<()> {
     args.training.heed_offline();
     if args.config.print_config {
         return config_file::print("train", matches, &args.training);
@@ -93,8 +94,9 @@ pub fn carry_out(args: Train, matches: &ArgMatches) -> Result<()> {
     };
     let options = Options {
         checkpoints: args.training.checkpoints(),
-        parallel_runs: args.training.parallel_runs,
+        parallel_runs: usage(args.training.parallel_runs(team))?,
         place,
+        team,
         ..Options::default()
     };
     let metrics = run::train(kind, &files, corpora, &config, &spec, &options, &args.out)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use nn::{Arithmetic, Place, Schedule, parse_place};
 use shared::corpus::TokenTable;
@@ -11,6 +11,7 @@ use trainer::console;
 use trainer::data::hub::{self, Hub};
 use trainer::model::encoder::{Defaults, EncoderSpec};
 use trainer::model::span_model::{WIDEST_SPAN, WordShapes};
+use trainer::team::Team;
 use trainer::training::checkpoint::Policy;
 use trainer::training::config::{Config, Record};
 
@@ -141,6 +142,19 @@ impl TrainingArgs {
                 .then(|| Duration::from_secs(self.checkpoint_minutes.saturating_mul(60))),
             steps: self.checkpoint_steps.map(|n| n as usize),
         }
+    }
+
+    /// Whether two trainings run at the same time.
+    ///
+    /// # Errors
+    /// When several processes do one training.
+    pub fn parallel_runs(&self, team: Team) -> Result<bool> {
+        ensure!(
+            !self.parallel_runs || team.is_alone(),
+            "--parallel-runs does two trainings at the same time, and {} processes do one: leave the option out",
+            team.size()
+        );
+        Ok(self.parallel_runs)
     }
 
     /// Downloads nothing from now on, if the option says so.

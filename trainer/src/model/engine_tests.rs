@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use nn::batch::SentenceInput;
 use nn::random::stream;
-use nn::{Builder, Compute, Masks, Rates};
+use nn::{Before, Builder, Compute, Masks, Rates, Share};
 use rand::RngExt;
 use shared::corpus::TokenTable;
 
@@ -197,6 +197,63 @@ fn dropout_masks_reach_every_gradient() {
     assert!(difference(&a.1, &without.1) > 0.05 * norm(&a.1));
     for (name, gradient) in &a.2 {
         assert!(norm(gradient) > 0.0, "{name}");
+    }
+}
+
+/// Returns the loss of a part of a batch, and its share of the gradients.
+fn learn(model: &SpanModel, sentences: &[&SentenceInput], targets: &[Option<u32>], masks: Masks) -> (f32, Share) {
+    let batch = model.batch(sentences);
+    let rows = span_rows(sentences, &batch, WIDTH);
+    let loss = model.forward(&batch, Arc::new(rows), masks).unwrap().loss(targets.to_vec()).unwrap();
+    let value = loss.value.to_scalar().unwrap();
+    model.parameters.backward(loss).unwrap();
+    (value, model.parameters.share().unwrap())
+}
+
+#[test]
+fn shares_of_a_batch_add_up_to_its_gradients() {
+    let (spec, inputs) = example();
+    let all: Vec<&SentenceInput> = inputs.iter().collect();
+    let (first, rest) = all.split_at(6);
+    let spans = |sentences: &[&SentenceInput]| {
+        sentences
+            .iter()
+            .map(|s| (0..s.first.len()).map(|i| (s.first.len() - i).min(WIDTH as usize)).sum::<usize>())
+            .sum()
+    };
+    let (n, before): (usize, usize) = (spans(&all), spans(first));
+    let targets = targets(n);
+    let rows = first.iter().map(|s| s.rows()).sum();
+    let before_rest = Before { rows, spans: before, pairs: 0 };
+    for compute in [Compute::Kernels, tensors(DType::F32)] {
+        let model = model(&compute, &spec);
+        // Masks of a GPU depend on the shape of the batch.
+        let masks = || match compute {
+            Compute::Kernels => Masks::training(stream(1, "masks")),
+            Compute::Tensors { .. } => Masks::evaluation(),
+        };
+        let (loss, whole) = learn(&model, &all, &targets, masks());
+        let (loss_first, a) = learn(&model, first, &targets[..before], masks());
+        let (loss_rest, b) = learn(&model, rest, &targets[before..], masks().after(before_rest));
+        assert!((loss - loss_first - loss_rest).abs() < 1e-4 * loss, "{loss} is not {loss_first} + {loss_rest}");
+        let dense: Vec<f32> = a.dense.iter().zip(&b.dense).map(|(a, b)| a + b).collect();
+        model.parameters.set_gradients(&dense, &[a.tables, b.tables]).unwrap();
+        let sum = model.parameters.share().unwrap();
+        assert!(norm(&whole.dense) > 0.0 && difference(&whole.dense, &sum.dense) < 1e-5 * norm(&whole.dense));
+        assert!(!whole.tables.is_empty());
+        for (whole, sum) in whole.tables.iter().zip(&sum.tables) {
+            // Rows without a gradient must not become rows with the gradient 0: AdamW would move them.
+            assert_eq!(whole.ids, sum.ids);
+            assert!(difference(&whole.values, &sum.values) < 1e-5 * norm(&whole.values));
+        }
+        // What belongs to another model is refused.
+        assert!(model.parameters.set_gradients(&dense[1..], &[]).is_err());
+        assert!(model.parameters.set_gradients(&dense, &[vec![]]).is_err());
+        // A process without sentences has gradients of 0.
+        model.parameters.clear_gradients();
+        let nothing = model.parameters.share().unwrap();
+        assert!(nothing.dense.len() == dense.len() && nothing.dense.iter().all(|&gradient| gradient == 0.0));
+        assert!(nothing.tables.iter().all(|table| table.ids.is_empty()));
     }
 }
 

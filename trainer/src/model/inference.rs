@@ -21,13 +21,34 @@ const PADDED_EVALUATION_BATCH: usize = 128;
 /// Number of sentences that are sorted by length before they are put into padded batches for evaluation.
 const EVALUATION_WINDOW: usize = 4096;
 
+/// Sentences, prepared for one encoder.
+pub struct Inputs {
+    /// Their candidate spans.
+    pub index: SpanIndex,
+    pub(crate) sentences: Vec<SentenceInput>,
+}
+
+impl Inputs {
+    /// Numbers the candidate spans of prepared sentences.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn new(sentences: Vec<SentenceInput>, max_width: u32) -> Result<Self> {
+        let index = SpanIndex::new(sentences.iter().map(|sentence| sentence.first.len() as u32), max_width)?;
+        Ok(Self { index, sentences })
+    }
+
+    pub(crate) fn sentence(&self, sentence: u32) -> &SentenceInput {
+        &self.sentences[sentence as usize]
+    }
+}
+
 /// A corpus, prepared for one encoder.
 pub struct Prepared {
     /// Text and labels.
     pub corpus: Corpus,
-    /// Candidate spans of the corpus.
-    pub index: SpanIndex,
-    pub(crate) inputs: Vec<SentenceInput>,
+    /// What a model reads of it.
+    pub inputs: Inputs,
 }
 
 impl Prepared {
@@ -37,26 +58,22 @@ impl Prepared {
     /// When there are too many spans, or the tokenizer fails.
     pub fn new(corpus: Corpus, spec: &EncoderSpec, max_width: u32, name: &str) -> Result<Self> {
         let index = corpus.span_index(max_width)?;
-        let inputs = spec.prepare(&corpus.tokens, max_width, name)?;
-        Ok(Self { corpus, index, inputs })
-    }
-
-    pub(crate) fn input(&self, sentence: u32) -> &SentenceInput {
-        &self.inputs[sentence as usize]
+        let sentences = spec.prepare(&corpus.tokens, max_width, name)?;
+        Ok(Self { corpus, inputs: Inputs { index, sentences } })
     }
 }
 
-/// Divides sentences into parts: the logits of one part are few enough for any memory, and many enough to be
-/// computed fast.
-pub fn parts<'a>(model: &SpanModel, sentences: &'a [u32]) -> impl Iterator<Item = &'a [u32]> + use<'a> {
-    sentences.chunks(if model.parameters.engine().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH })
+/// Returns how many sentences a model looks at in one part: their logits are few enough for any memory, and many enough
+/// to be computed fast.
+pub fn sentences_at_once(model: &SpanModel) -> usize {
+    if model.parameters.engine().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH }
 }
 
 /// Returns the logits of all candidate spans of these sentences, without dropout, `n_labels` per span.
 ///
 /// # Errors
 /// When the model does not fit the corpus. [`Interrupted`] when somebody asked to stop.
-pub fn logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
+pub fn logits(model: &SpanModel, data: &Inputs, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
     if model.parameters.engine().pads() {
         return padded_logits(model, data, sentences, progress);
     }
@@ -70,11 +87,11 @@ pub fn logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &
 }
 
 /// Does the same as [`logits`] with padded batches. Sentences of similar length are put together.
-fn padded_logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
+fn padded_logits(model: &SpanModel, data: &Inputs, sentences: &[u32], progress: &Progress) -> Result<Vec<f32>> {
     let mut all = Vec::new();
     for window in sentences.chunks(EVALUATION_WINDOW) {
         let mut order: Vec<usize> = (0..window.len()).collect();
-        order.sort_by_key(|&i| data.input(window[i]).longest());
+        order.sort_by_key(|&i| data.sentence(window[i]).longest());
         let mut of_sentences = vec![Vec::new(); window.len()];
         for places in order.chunks(PADDED_EVALUATION_BATCH) {
             interrupt::check()?;
@@ -96,8 +113,8 @@ fn padded_logits(model: &SpanModel, data: &Prepared, sentences: &[u32], progress
 }
 
 /// Returns the logits of one batch.
-fn batch_logits(model: &SpanModel, data: &Prepared, sentences: &[u32]) -> Result<Vec<f32>> {
-    let inputs: Vec<&SentenceInput> = sentences.iter().map(|&s| data.input(s)).collect();
+fn batch_logits(model: &SpanModel, data: &Inputs, sentences: &[u32]) -> Result<Vec<f32>> {
+    let inputs: Vec<&SentenceInput> = sentences.iter().map(|&s| data.sentence(s)).collect();
     let batch = model.batch(&inputs);
     let rows = span_rows(&inputs, &batch, data.index.max_width());
     if rows.start.is_empty() {
@@ -124,17 +141,23 @@ impl std::error::Error for NoNumbers {}
 /// # Errors
 /// The same as [`logits`].
 pub fn find(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<Vec<Found>> {
+    find_by(data, sentences_at_once(model), |part| logits(model, &data.inputs, part, progress))
+}
+
+/// Returns the entities that a model finds whose logits `look` returns, for so many sentences at once.
+fn find_by(data: &Prepared, at_once: usize, look: impl Fn(&[u32]) -> Result<Vec<f32>>) -> Result<Vec<Found>> {
     let n_labels = data.corpus.labels.n_types() + 1;
-    let sentences: Vec<u32> = (0..data.inputs.len() as u32).collect();
+    let index = &data.inputs.index;
+    let sentences: Vec<u32> = (0..index.n_sentences() as u32).collect();
     let mut all = Vec::new();
-    for part in parts(model, &sentences) {
-        let logits = logits(model, data, part, progress)?;
-        let ids = |sentence: &u32| data.index.of_sentence(*sentence);
+    for part in sentences.chunks(at_once) {
+        let logits = look(part)?;
+        let ids = |sentence: &u32| index.of_sentence(*sentence);
         // The model of a threshold run has one more label, the extra class. It is never predicted.
         let width = logits.len().checked_div(part.iter().map(|s| ids(s).len()).sum()).unwrap_or(n_labels);
         let mut rows = logits.chunks_exact(width.max(1));
         for &sentence in part {
-            let found = data.index.spans_of(sentence).zip(rows.by_ref()).filter_map(|(span, row)| {
+            let found = index.spans_of(sentence).zip(rows.by_ref()).filter_map(|(span, row)| {
                 let row = &row[..n_labels];
                 let best = (0..n_labels).fold(0, |best, l| if row[l] > row[best] { l } else { best });
                 let second = (0..n_labels).filter(|&l| l != best).map(|l| row[l]).fold(f32::NEG_INFINITY, f32::max);
@@ -146,21 +169,24 @@ pub fn find(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<V
     Ok(all)
 }
 
-/// Returns the entities that the model finds.
-///
-/// # Errors
-/// The same as [`logits`].
-pub fn predict(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<Vec<Entity>> {
-    let found = find(model, data, progress)?;
-    Ok(found.iter().map(|f| Entity { span: f.span, label: f.label }).collect())
-}
-
 /// Scores the model's entities against those of the corpus.
 ///
 /// # Errors
 /// The same as [`logits`].
 pub fn evaluate(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<NerScore> {
-    let predicted = predict(model, data, progress)?;
+    Ok(score(data, &find(model, data, progress)?))
+}
+
+/// Scores the entities of a model whose logits `look` returns, for so many sentences at once.
+///
+/// # Errors
+/// Those of `look`.
+pub fn evaluate_by(data: &Prepared, at_once: usize, look: impl Fn(&[u32]) -> Result<Vec<f32>>) -> Result<NerScore> {
+    Ok(score(data, &find_by(data, at_once, look)?))
+}
+
+fn score(data: &Prepared, found: &[Found]) -> NerScore {
     let labels: &LabelSet = &data.corpus.labels;
-    Ok(score_entities(&data.corpus.entities, &predicted, labels))
+    let predicted: Vec<Entity> = found.iter().map(|f| Entity { span: f.span, label: f.label }).collect();
+    score_entities(&data.corpus.entities, &predicted, labels)
 }

@@ -79,13 +79,12 @@ pub struct SpanOutput<'a> {
 }
 
 impl SpanOutput<'_> {
-    /// Returns for each span the sum of the cosines between its hidden vector and those of the spans with
-    /// `chosen[i]`.
+    /// Returns for each hidden vector, `[spans, 150]`, the sum of its cosines to those with `chosen[i]`.
     ///
     /// # Errors
     /// When the number of choices is not the number of spans.
-    pub fn sums_of_cosines(&self, chosen: &[bool]) -> Result<Vec<f32>> {
-        self.pass.sums_of_cosines(&self.hidden, chosen)
+    pub fn sums_of_cosines(&self, hidden: &Tensor, chosen: &[bool]) -> Result<Vec<f32>> {
+        self.pass.sums_of_cosines(hidden, chosen)
     }
 
     /// Returns the cross entropy, summed over the spans with a target.

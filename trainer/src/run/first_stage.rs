@@ -25,7 +25,6 @@ use crate::console;
 use crate::data::recording::Recording;
 use crate::files::{GrowingFile, Written, write_whole_by};
 use crate::interrupt;
-use crate::model::inference::{logits, parts};
 use crate::training::config::{Config, Record};
 use crate::training::threshold_samples::draw;
 use crate::training::{EpochEnd, Stage, Trained};
@@ -177,7 +176,7 @@ impl Job<'_> {
         let training = MemberTraining { name, stage, opening: opening.to_vec() };
         let folder = self.dir.path(CHECKPOINTS);
         let epoch = |end: &EpochEnd, file: &mut GrowingFile| {
-            let index = &self.train.index;
+            let index = &self.train.inputs.index;
             let mut columns = EpochColumns::create(&folder, index.len(), n_types)?;
             self.each_recorded(end, &all, |part, rows| {
                 let first = part.first().map_or(0, |&sentence| index.of_sentence(sentence).start);
@@ -223,11 +222,11 @@ impl Job<'_> {
         let n_labels = stage.n_labels;
         let opening = dyn_file::samples(self.config.scheme, &samples.spans, &samples.assigned);
         let mut sentences: Vec<u32> =
-            samples.spans.iter().filter_map(|&s| self.train.index.span(s)).map(|s| s.sentence).collect();
+            samples.spans.iter().filter_map(|&s| self.train.inputs.index.span(s)).map(|s| s.sentence).collect();
         sentences.dedup();
         let training = MemberTraining { name: member.name(RunKind::Threshold), stage, opening };
         let epoch = |end: &EpochEnd, file: &mut GrowingFile| {
-            let index = &self.train.index;
+            let index = &self.train.inputs.index;
             let mut of_samples: Vec<f32> = Vec::new();
             self.each_recorded(end, &sentences, |part, rows| {
                 let spans = part.iter().flat_map(|&sentence| index.of_sentence(sentence));
@@ -254,8 +253,8 @@ impl Job<'_> {
             let all: Vec<u32> = (0..self.train.corpus.n_sentences() as u32).collect();
             return take(&all, rows);
         }
-        parts(end.model, sentences)
-            .try_for_each(|part| take(part, &logits(end.model, &self.train, part, end.progress)?))
+        let mut parts = sentences.chunks(end.look.sentences_at_once());
+        parts.try_for_each(|part| take(part, &end.look.logits(part, end.progress)?))
     }
 
     /// Trains and records. `passed_over` is the number of sentences that a recording pass looks at, and `record_epoch`
@@ -360,7 +359,7 @@ impl Job<'_> {
         let all = all.collect::<Result<Vec<_>>>()?;
         let mean = mean_of(&all)?;
         let folder = self.dir.path(CHECKPOINTS);
-        let (n_spans, n_types) = (self.train.index.len(), self.train.corpus.labels.n_types());
+        let (n_spans, n_types) = (self.train.inputs.index.len(), self.train.corpus.labels.n_types());
         let create = |_| EpochColumns::create(&folder, n_spans, n_types);
         let mut epochs = mean.run.epochs.iter().map(create).collect::<Result<Vec<_>>>()?;
         for first in (0..n_spans).step_by(BLOCK) {

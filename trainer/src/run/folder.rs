@@ -235,7 +235,7 @@ impl RunDir {
                     differing.into_iter().map(|(path, change)| format!("{path}: {change}")).collect();
                 // `computed_by` is a field of the job's `Bound`.
                 let rounding = if shown.iter().any(|line| line.starts_with("computed_by")) {
-                    " (computed_by: another build of this program, or another kind of CPU, rounds differently; what it \
+                    " (computed_by: another build of this program, another kind of CPU or another number of processes rounds differently; what it \
                      adds would not fit what is there to the last bit)"
                 } else {
                     ""

@@ -36,6 +36,7 @@ use crate::model::encoder::EncoderSpec;
 use crate::model::inference::{Prepared, evaluate};
 use crate::model::saved_model::{self, MODEL, MODEL_CLEANED, MODEL_RAW, MODEL_WITH_DEV};
 use crate::progress::Progress;
+use crate::team::Team;
 use crate::training::checkpoint::{Checkpoint, Checkpoints, Policy};
 use crate::training::config::Config;
 use crate::training::history::{Epoch, HISTORY, History};
@@ -78,6 +79,8 @@ pub struct Options {
     pub parallel_runs: bool,
     /// Where to compute.
     pub place: Place,
+    /// The processes that train together.
+    pub team: Team,
     /// Settings of the cleaning to try. The one whose model is best on dev is used.
     pub sweep: Sweep,
     /// The only step to do, if the other steps are for other processes.
@@ -250,7 +253,7 @@ impl<'a> Job<'a> {
         let test = prepare(corpora.test, files.test.as_ref())?;
         // Bind the folder only now, after all checks that can fail early.
         let version = env!("CARGO_PKG_VERSION");
-        let computed_by = Rounding::here(options.place);
+        let computed_by = Rounding::here(options.place, options.team);
         let bound =
             Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind, computed_by };
         let turns = options.step.as_ref().map(|_| dir.turns()).transpose()?;
@@ -614,7 +617,7 @@ impl<'a> Job<'a> {
 
     /// Prepares a training on the labels of `corpus`, which must have the text of `train`.
     fn stage_of<'s>(&'s self, name: &'s str, train: &'s Prepared, corpus: &Corpus, config: &'s Config) -> Stage<'s> {
-        let index = &train.index;
+        let index = &train.inputs.index;
         let mut targets: Vec<Option<u32>> =
             corpus.dense_labels(index).iter().map(|&label| Some(u32::from(label))).collect();
         for id in corpus.unknown.iter().filter_map(|&span| index.id(span)) {
@@ -632,6 +635,7 @@ impl<'a> Job<'a> {
             last_epoch: config.epochs,
             place: self.options.place,
             history: None,
+            team: self.options.team,
         }
     }
 

@@ -4,6 +4,8 @@ use gemm_common::cache::CACHE_INFO;
 use nn::Place;
 use serde::Serialize;
 
+use crate::team::Team;
+
 /// The build of this program and the kind of the CPU.
 ///
 /// Trainings with another build, or on another kind of CPU, may differ in the last bits.
@@ -13,12 +15,16 @@ pub struct Rounding {
     build: &'static str,
     /// `None` on a GPU, where equal bits are not promised.
     cpu: Option<String>,
+    /// Number of processes that train together. One is not written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<usize>,
 }
 
 impl Rounding {
     /// Returns the properties of this process.
-    pub fn here(place: Place) -> Self {
-        Self { build: env!("DYNCLEAN_BUILD"), cpu: (!place.is_gpu()).then(cpu) }
+    pub fn here(place: Place, team: Team) -> Self {
+        let processes = (!team.is_alone()).then(|| team.size());
+        Self { build: env!("DYNCLEAN_BUILD"), cpu: (!place.is_gpu()).then(cpu), processes }
     }
 }
 
@@ -53,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_cpu_counts_where_it_computes() {
-        let of = |place| serde_json::to_value(Rounding::here(place)).unwrap();
+        let of = |place| serde_json::to_value(Rounding::here(place, Team::default())).unwrap();
         let here = of(Place::Cpu);
         assert_eq!(here["build"].as_str().map(str::len), Some(16));
         let cpu = here["cpu"].as_str().unwrap();

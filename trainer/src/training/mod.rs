@@ -3,35 +3,38 @@
 mod batch_order;
 pub mod checkpoint;
 pub mod config;
+mod helper;
 pub mod history;
+mod material;
 mod negatives;
 pub(crate) mod threshold_samples;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::{Device, Tensor};
-use nn::batch::SentenceInput;
 use nn::random::stream;
-use nn::{Arithmetic, Builder, Masks, Place, Rates};
-use rand_chacha::ChaCha8Rng;
-use shared::recording::dynamics::{EpochScore, Negatives};
+use nn::{Builder, Place, Rates};
+use shared::recording::dynamics::EpochScore;
 use shared::recording::prf::Prf;
 use xxhash_rust::xxh3::Xxh3;
 
 use self::checkpoint::{Checkpoint, Checkpoints, Position};
 use self::config::{Config, Record};
+use self::helper::{Begun, Order, Which, compare};
 use self::history::History;
-use self::negatives::most_similar_negatives;
+use self::material::Material;
 use crate::console;
 use crate::files::Written;
 use crate::interrupt::{self, Interrupted};
 use crate::memory;
 use crate::model::encoder::EncoderSpec;
-use crate::model::inference::{NoNumbers, Prepared, evaluate};
-use crate::model::span_model::{SpanModel, span_rows};
+use crate::model::inference::{NoNumbers, Prepared, evaluate_by};
+use crate::model::span_model::SpanModel;
 use crate::progress::{Progress, TRAINED};
+use crate::team::Team;
+
+pub use helper::{Look, dismiss, help};
 
 /// Everything that one training needs.
 pub struct Stage<'a> {
@@ -55,12 +58,14 @@ pub struct Stage<'a> {
     pub place: Place,
     /// Where every epoch is noted, and under which name.
     pub history: Option<(&'a History, &'a str)>,
+    /// The processes that train together. The others must be in [`help`].
+    pub team: Team,
 }
 
 /// State at the end of an epoch.
 pub struct EpochEnd<'a> {
-    /// The model as it is now.
-    pub model: &'a SpanModel,
+    /// Looks at the training sentences with the model as it is now.
+    pub look: Look<'a>,
     /// Loss, and dev scores if there is a dev corpus.
     pub score: EpochScore,
     /// Counts the sentences that the callback passes over.
@@ -103,6 +108,13 @@ struct Underway {
 /// Names of a checkpoint's tensors in addition to [`Parameters::state`](nn::Parameters::state).
 const BEST: &str = "best/";
 const TRAINING_LOGITS: &str = "training_logits";
+
+/// Builds the model of a training, with its first weights.
+fn new_model(config: &Config, spec: &EncoderSpec, n_labels: usize, place: Place) -> Result<SpanModel> {
+    let builder = Builder::new(stream(config.seed, "weights"), place.compute(config.arithmetic)?);
+    let Config { max_span_width, train_embeddings, word_shapes, .. } = *config;
+    SpanModel::new(spec, builder, n_labels, max_span_width, train_embeddings, word_shapes)
+}
 
 impl Underway {
     fn seconds(&self) -> f64 {
@@ -159,17 +171,17 @@ impl Stage<'_> {
     ) -> Result<Trained> {
         let config = self.config;
         ensure!(config.epochs > 0, "at least one epoch is needed");
-        let compute = self.place.compute(config.arithmetic)?;
-        let builder = Builder::new(stream(config.seed, "weights"), compute);
-        let Config { max_span_width, train_embeddings, word_shapes, .. } = *config;
-        let model = SpanModel::new(self.spec, builder, self.n_labels, max_span_width, train_embeddings, word_shapes)?;
-        let n_train = self.train.inputs.len();
-        let after_batches = recorded + self.dev.map_or(0, |dev| dev.inputs.len());
+        let model = new_model(config, self.spec, self.n_labels, self.place)?;
+        let n_train = self.n_train();
+        let after_batches = recorded + self.dev.map_or(0, |dev| dev.corpus.n_sentences());
         let per_epoch = TRAINED * n_train as u64 + after_batches as u64;
+        let goes_on = from.is_some();
         let mut underway = match from {
             Some(checkpoint) => self.take_up(checkpoint, &model)?,
             None => self.begin(),
         };
+        let _begun = Begun::new(self, &model, goes_on)?;
+        let look_at_train = Look { model: &model, inputs: &self.train.inputs, at: Which::Train, team: self.team };
         // Sentences of the epoch that have been trained on.
         let passed = |position: &Position| (position.batch * config.batch.max(1)).min(n_train);
         let epochs_before = u64::from(underway.position.epoch.saturating_sub(1));
@@ -183,11 +195,19 @@ impl Stage<'_> {
             self.batches(&model, &mut underway, checkpoints, &progress)?;
             let training_seconds = began.elapsed().as_secs_f64();
             let train_loss = underway.position.mean_loss();
-            let scored = self.dev.map(|dev| evaluate(&model, dev, &progress)).transpose();
+            if !self.team.is_alone() {
+                self.team.tell(&Order::Compare)?;
+                compare(&model, self.team)?;
+            }
+            let score_dev = |dev: &Prepared| {
+                let look = Look { inputs: &dev.inputs, at: Which::Dev, ..look_at_train };
+                evaluate_by(dev, look.sentences_at_once(), |sentences| look.logits(sentences, &progress))
+            };
+            let scored = self.dev.map(score_dev).transpose();
             let ended = scored.and_then(|dev| {
                 let score = EpochScore { epoch, train_loss, dev: dev.map_or_else(Prf::default, |dev| dev.overall) };
                 let training_logits = underway.training_logits.as_deref();
-                let recorded = on_epoch(EpochEnd { model: &model, score, progress: &progress, training_logits })?;
+                let recorded = on_epoch(EpochEnd { look: look_at_train, score, progress: &progress, training_logits })?;
                 Ok((score, recorded))
             });
             let (score, recorded) = match ended {
@@ -236,6 +256,10 @@ impl Stage<'_> {
         Ok(Trained { model, best_epoch, scores, seconds: underway.seconds() })
     }
 
+    fn n_train(&self) -> usize {
+        self.train.corpus.n_sentences()
+    }
+
     fn begin(&self) -> Underway {
         let position = Position { epoch: 1, ..Position::default() };
         Underway { position, best: None, training_logits: self.empty_logits(), started: (Instant::now(), 0.0) }
@@ -282,7 +306,7 @@ impl Stage<'_> {
     fn empty_logits(&self) -> Option<Vec<f32>> {
         match self.config.record {
             Record::Evaluation => None,
-            Record::Training => Some(vec![f32::NAN; self.train.index.len() * self.n_labels]),
+            Record::Training => Some(vec![f32::NAN; self.train.inputs.index.len() * self.n_labels]),
         }
     }
 
@@ -317,15 +341,15 @@ impl Stage<'_> {
     ) -> Result<()> {
         let config = self.config;
         let epoch = underway.position.epoch;
-        let order = self.order(epoch);
+        let (material, order) = (self.material(), self.order(epoch));
         // Number of batches since the last step of the optimizer.
         let mut pending = 0;
         for sentences in order.iter().skip(underway.position.batch) {
-            let step = underway.position.step;
-            let mut rng = stream(config.seed, &format!("step {step}"));
-            if let Some((loss, spans)) =
-                self.learn_from(model, sentences, pending == 0, underway.training_logits.as_deref_mut(), &mut rng)?
-            {
+            let Position { batch, step, .. } = underway.position;
+            let (is_first, recorder) = (pending == 0, underway.training_logits.as_deref_mut());
+            self.tell(|| Order::Learn { epoch, batch, step, is_first })?;
+            let learned = material.learn_from(model, sentences, step, is_first, recorder);
+            if let Some((loss, spans)) = self.team.or_abort(learned)? {
                 if !loss.is_finite() {
                     let mut what = format!(
                         "the loss became {loss} at epoch {epoch}, step {step}, in the batch of training sentences \
@@ -351,7 +375,10 @@ impl Stage<'_> {
             let ends =
                 underway.position.batch.is_multiple_of(config.accumulate) || underway.position.batch == order.len();
             if ends && pending > 0 {
-                model.parameters.step(self.rates(underway.position.step - 1))?;
+                let rates = self.rates(underway.position.step - 1);
+                self.tell(|| Order::Step(rates))?;
+                let stepped = self.team.add_up(&model.parameters).and_then(|()| model.parameters.step(rates));
+                self.team.or_abort(stepped)?;
                 pending = 0;
             }
             progress.advance(sentences.len(), Some(underway.position.mean_loss()));
@@ -362,6 +389,11 @@ impl Stage<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Gives an order to the other processes, if there are any.
+    fn tell<'o>(&self, order: impl FnOnce() -> Order<'o>) -> Result<()> {
+        if self.team.is_alone() { Ok(()) } else { self.team.tell(&order()) }
     }
 
     /// Returns the batch before this position, if there is one.
@@ -383,17 +415,18 @@ impl Stage<'_> {
 
     /// Returns the batches of an epoch.
     pub fn order(&self, epoch: u32) -> Vec<Vec<u32>> {
-        let lengths: Vec<usize> = self.train.inputs.iter().map(SentenceInput::longest).collect();
-        let Config { batch, seed, arithmetic, .. } = *self.config;
-        // Sentences of similar length need less padding.
-        let of_like_length = arithmetic != Arithmetic::Kernels;
-        batch_order::batches(&lengths, batch, of_like_length, &mut stream(seed, &format!("order {epoch}")))
+        self.material().order(epoch)
+    }
+
+    fn material(&self) -> Material<'_> {
+        let Self { config, train, ref targets, n_labels, team, .. } = *self;
+        Material { config, train: &train.inputs, targets, n_labels, team }
     }
 
     /// Returns the learning rates for the batch with this number, from 0, over all epochs.
     fn rates(&self, batch: usize) -> Rates {
         let config = self.config;
-        let (n_batches, together) = (self.train.inputs.len().div_ceil(config.batch.max(1)), config.accumulate.max(1));
+        let (n_batches, together) = (self.n_train().div_ceil(config.batch.max(1)), config.accumulate.max(1));
         let steps = (n_batches * config.epochs as usize).div_ceil(together);
         let factor = config.schedule.factor(batch / together, steps, config.warmup);
         Rates {
@@ -402,61 +435,5 @@ impl Stage<'_> {
             weight_decay: config.weight_decay,
             clip_norm: config.clip_norm,
         }
-    }
-
-    /// Computes the gradients of one batch, and adds them to those of the batches before unless it is the first.
-    /// Returns the summed loss and the number of spans in it, or `None` if no span counts.
-    fn learn_from(
-        &self,
-        model: &SpanModel,
-        sentences: &[u32],
-        is_first: bool,
-        recorder: Option<&mut [f32]>,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<Option<(f64, usize)>> {
-        let config = self.config;
-        let ids = sentences.iter().flat_map(|&s| self.train.index.of_sentence(s));
-        let mut targets: Vec<Option<u32>> = ids.map(|id| self.targets[id as usize]).collect();
-        if targets.iter().all(Option::is_none) {
-            return Ok(None);
-        }
-        let inputs: Vec<&SentenceInput> = sentences.iter().map(|&s| self.train.input(s)).collect();
-        let batch = model.batch(&inputs);
-        let rows = Arc::new(span_rows(&inputs, &batch, config.max_span_width));
-        let output = model.forward(&batch, rows, Masks::training(rng.clone()))?;
-        if let Some(recorder) = recorder {
-            self.note(recorder, sentences, &output.logits)?;
-        }
-        if config.negatives == Negatives::Top {
-            let cosines = |positives: &[bool]| output.sums_of_cosines(positives);
-            most_similar_negatives(cosines, &mut targets, config.negative_rate, rng)?;
-        }
-        let spans = targets.iter().flatten().count();
-        if spans == 0 {
-            return Ok(None);
-        }
-        let loss = output.loss(targets)?;
-        let value = f64::from(loss.value.to_scalar::<f32>()?);
-        if value.is_finite() {
-            match is_first {
-                true => model.parameters.backward(loss)?,
-                false => model.parameters.backward_more(loss)?,
-            }
-        }
-        Ok(Some((value, spans)))
-    }
-
-    /// Copies a batch's logits to the rows of its spans.
-    fn note(&self, recorder: &mut [f32], sentences: &[u32], logits: &Tensor) -> Result<()> {
-        let logits = logits.flatten_all()?.to_vec1::<f32>()?;
-        let mut rest = logits.as_slice();
-        for &sentence in sentences {
-            let ids = self.train.index.of_sentence(sentence);
-            let to = ids.start as usize * self.n_labels..ids.end as usize * self.n_labels;
-            let (rows, after) = rest.split_at(to.len());
-            recorder[to].copy_from_slice(rows);
-            rest = after;
-        }
-        Ok(())
     }
 }

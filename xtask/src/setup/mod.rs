@@ -7,6 +7,7 @@ pub mod browser;
 mod cargo_tools;
 pub mod encoder;
 pub mod firefox;
+pub mod mpi;
 mod npm_tools;
 pub mod python;
 pub mod wasm_std;
@@ -23,6 +24,7 @@ const WASM_STD_STEPS: usize = 1;
 pub const BROWSER_TEST_STEPS: usize = 3;
 const ENCODER_STEPS: usize = 1;
 const PYTHON_STEPS: usize = 1;
+const MPI_STEPS: usize = 1;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -41,12 +43,13 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     if args.browser {
         return browsers(layout, &mut Steps::new(layout, BROWSER_TEST_STEPS)?);
     }
-    let total = WASM_STD_STEPS + PAGE_TOOL_STEPS + BROWSER_TEST_STEPS + ENCODER_STEPS + PYTHON_STEPS;
+    let total = WASM_STD_STEPS + PAGE_TOOL_STEPS + BROWSER_TEST_STEPS + ENCODER_STEPS + PYTHON_STEPS + MPI_STEPS;
     let mut steps = Steps::new(layout, total)?;
     page(layout, &mut steps)?;
     browsers(layout, &mut steps)?;
     encoder::ensure(layout, &mut steps)?;
     python::ensure(layout, &mut steps)?;
+    mpi::ensure(&mut steps)?;
     Ok(())
 }
 

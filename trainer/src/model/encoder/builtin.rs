@@ -45,9 +45,15 @@ impl Vocabulary {
         Self::from_words(counts.into_iter().filter(|&(_, n)| n > 1).map(|(word, _)| word).collect())
     }
 
-    fn from_words(words: Vec<String>) -> Self {
+    /// Builds it from the words that [`words`](Self::words) returned.
+    pub fn from_words(words: Vec<String>) -> Self {
         let index = words.iter().cloned().zip(1..).collect();
         Self { words, index }
+    }
+
+    /// Returns the words.
+    pub fn words(&self) -> &[String] {
+        &self.words
     }
 
     /// Reads a vocabulary that [`Self::save`] wrote. Returns `None` if config.json belongs to another encoder.

@@ -61,6 +61,11 @@ impl Pretrained {
         Ok(Self { architecture, pieces, weights: checkpoint::find(folder)?, folder: folder.to_owned() })
     }
 
+    /// Returns the folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Returns the files that, together with the program, determine the encoder's result.
     fn files(&self) -> Vec<PathBuf> {
         let tokenizer = [&[TOKENIZER, SETTINGS, WORD_PIECES], BYTE_PAIRS.as_slice()];
