@@ -1,6 +1,7 @@
 //! Builds the page with trunk into `dist/`.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
@@ -65,6 +66,7 @@ fn build_by(layout: &Layout, steps: &mut Steps, start: impl Fn(&OsStr) -> Comman
         ensure!(dist.join("index.html").is_file(), "trunk left no index.html in {}", dist.display());
         step.say("making the scripts small");
         minify(layout, step, &dist)?;
+        without_hashes(&dist)?;
         let [bytes, later] = compressed(&dist)?;
         ensure!(
             bytes <= MOST_BYTES,
@@ -85,6 +87,58 @@ fn minify(layout: &Layout, step: &Step, dist: &Path) -> Result<()> {
         step.run(Command::new(&terser).arg(&path).args(options).arg(&path))?;
     }
     Ok(())
+}
+
+/// Beginning of the names by which a script of wasm-bindgen and its program know each other. A hash ends them.
+const IMPORT: &[u8] = b"__wbg_";
+const HASH: usize = 16;
+
+/// Puts numbers in place of the hashes in names of wasm-bindgen, because hashes cannot be compressed. The files keep their
+/// lengths.
+fn without_hashes(dist: &Path) -> Result<()> {
+    for script in files(dist)?.filter(|path| path.extension().is_some_and(|extension| extension == "js")) {
+        let program = script.with_file_name(format!("{}_bg.wasm", script.file_stem().unwrap_or_default().display()));
+        if !program.is_file() {
+            continue;
+        }
+        let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let mut contents = [read(&script)?, read(&program)?];
+        let mut numbers = Numbers::default();
+        for content in &mut contents {
+            numbers.put_into(content);
+        }
+        for (path, content) in [script, program].iter().zip(contents) {
+            fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The numbers that take the place of hashes: those of each name without its hash, from 0.
+#[derive(Default)]
+struct Numbers(BTreeMap<Vec<u8>, Vec<Vec<u8>>>);
+
+impl Numbers {
+    fn put_into(&mut self, content: &mut [u8]) {
+        let mut from = 0;
+        while let Some(start) = content[from..].windows(IMPORT.len()).position(|bytes| bytes == IMPORT) {
+            let start = from + start;
+            let is_of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+            let end = start + content[start..].iter().take_while(is_of_name).count();
+            from = end;
+            let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+            let Some((name, hash)) = content[start..end].split_last_chunk::<HASH>() else { continue };
+            if !name.ends_with(b"_") || !hash.iter().all(is_hex) {
+                continue;
+            }
+            let hashes = self.0.entry(name.to_vec()).or_default();
+            let number = hashes.iter().position(|known| known == hash).unwrap_or_else(|| {
+                hashes.push(hash.to_vec());
+                hashes.len() - 1
+            });
+            content[end - HASH..end].copy_from_slice(format!("{number:0HASH$}").as_bytes());
+        }
+    }
 }
 
 /// Returns the files of a folder.
@@ -111,4 +165,25 @@ fn compressed(dist: &Path) -> Result<[u64; 2]> {
     let sizes = output(&mut command)?;
     let (first, later) = sizes.split_once(' ').context("node printed no sizes")?;
     Ok([first.parse()?, later.parse()?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_of_names_become_numbers() {
+        let mut numbers = Numbers::default();
+        let mut script =
+            b"a.__wbg_new_0123456789abcdef=b.__wbg_new_fedcba9876543210;__wbg_cb_unref;__wbg_newer_0123456789abcdef"
+                .to_vec();
+        let mut program = b"\x1b__wbg_new_fedcba9876543210\0\x1b__wbg_new_0123456789abcdef\0_0123456789abcdef".to_vec();
+        numbers.put_into(&mut script);
+        numbers.put_into(&mut program);
+        let expected =
+            "a.__wbg_new_0000000000000000=b.__wbg_new_0000000000000001;__wbg_cb_unref;__wbg_newer_0000000000000000";
+        assert_eq!(String::from_utf8(script).unwrap(), expected);
+        let expected = b"\x1b__wbg_new_0000000000000001\0\x1b__wbg_new_0000000000000000\0_0123456789abcdef";
+        assert_eq!(program, expected);
+    }
 }
