@@ -50,6 +50,7 @@ fn first_sentences(whole: Dynamics) -> Dynamics {
         corpus,
         threshold_run,
         complete: true,
+        whole: None,
     }
 }
 

@@ -176,6 +176,7 @@ fn small_dynamics() -> Dynamics {
         run: Run { epochs: vec![epoch(0.5), epoch(-0.75)], scores: vec![] },
         threshold_run: None,
         complete: true,
+        whole: None,
     }
 }
 

@@ -7,11 +7,15 @@ use std::process::Command;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
+use shared::cleaning::{Decisions, Override};
 use shared::corpus::decision::Decision;
+use shared::corpus::span::Span;
 use shared::detection::threshold::Metric;
+use shared::formats::dynclean_json;
 use shared::metrics::Window;
+use shared::recording::dictionary::Entry;
 use shared::recording::dyn_file;
-use shared::recording::dynamics::{Negatives, Precision};
+use shared::recording::dynamics::{Dynamics, EpochLogits, Negatives, Precision, Run, RunInfo};
 use trainer::data::convert::{self, Conversion};
 use trainer::data::corpus_file::CorpusOptions;
 use trainer::data::recording::Recording;
@@ -151,6 +155,131 @@ fn a_folder_of_parts_is_as_good_as_the_file() {
     // The same again is harmless, so a job that failed can be started again.
     succeed(&["split", "v1.dyn", "--parts", "9", "--out", "parts of v1.dyn"]);
     refused(&["merge", "parts of v1.dyn", "--out", "parts of v1.dyn/whole.dyn"], "is an input");
+}
+
+/// The sample, with invented logits that know the labels a little, and an entry that dev contradicts.
+fn invented(folder: &Path, binary: &Path) -> Dynamics {
+    let made = Command::new(binary).args(["sample", "--quiet", "--out", "sample"]).current_dir(folder).status();
+    assert!(made.unwrap().success());
+    let corpus = dynclean_json::read(&std::fs::read(folder.join("sample/train-distant.json")).unwrap()).unwrap();
+    let index = corpus.span_index(8).unwrap();
+    let labels = corpus.dense_labels(&index);
+    let n_labels = corpus.labels.n_types() + 1;
+    let epoch = |epoch: usize| {
+        let row = |(span, &label): (usize, &u16)| {
+            let logit = |k: usize| ((span * 31 + k * 17 + epoch * 7) % 101) as f32 / 12.0;
+            (0..n_labels).map(|k| logit(k) + if k == usize::from(label) { 5.0 } else { 0.0 }).collect::<Vec<_>>()
+        };
+        let rows: Vec<f32> = labels.iter().enumerate().flat_map(row).collect();
+        EpochLogits::from_rows(&rows, n_labels - 1, Precision::F16).unwrap()
+    };
+    let mut words: Vec<String> = corpus.entities.iter().map(|e| corpus.tokens.surface(e.span)).collect();
+    words.sort();
+    // The words of the entity that occurs most often.
+    let words = words.chunk_by(|a, b| a == b).max_by_key(|same| same.len()).unwrap()[0].clone();
+    let label = corpus.entities.iter().find(|e| corpus.tokens.surface(e.span) == words).unwrap().label;
+    let label = corpus.labels.name(label).to_owned();
+    Dynamics {
+        info: RunInfo { max_span_width: 8, ..RunInfo::default() },
+        gold: Some(corpus.entities.clone()),
+        contradicted: vec![Entry { words, label, spans: 9, annotated: 5, agreeing: 0, becomes: None }],
+        corpus,
+        run: Run { epochs: (1..5).map(epoch).collect(), scores: vec![] },
+        threshold_run: None,
+        complete: true,
+        whole: None,
+    }
+}
+
+#[test]
+fn an_extract_is_judged_as_the_whole_recording() {
+    let binary = tests::trainer!();
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let run = |arguments: &[&str]| Command::new(&binary).current_dir(at).args(arguments).output().unwrap();
+    let succeed = |arguments: &[&str]| {
+        let output = run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let whole = invented(at, &binary);
+    std::fs::write(at.join("whole.dyn"), dyn_file::write(&whole)).unwrap();
+    succeed(&["extract", "whole.dyn", "--suspicious", "20000", "--out", "look.dyn"]);
+    let bytes = std::fs::read(at.join("look.dyn")).unwrap();
+    let origin = dyn_file::origin(&bytes).unwrap().unwrap();
+    let look = dyn_file::read(&bytes).unwrap();
+    assert_eq!(look.corpus.n_sentences(), origin.sentences.len());
+    let n_spans = look.span_index().unwrap().len();
+    assert!(n_spans > 19_000 && n_spans <= 20_000, "{n_spans}");
+    // For each span: its sentence in the whole recording, and all that is said about it.
+    let spans = |dynamics: &str, sentence: &dyn Fn(u32) -> u32| -> Vec<(u32, String)> {
+        succeed(&["inspect", dynamics, "--spans", "spans.csv"]);
+        let table = std::fs::read_to_string(at.join("spans.csv")).unwrap();
+        let row = |row: &str| {
+            let mut columns = row.splitn(3, ',').skip(1);
+            (sentence(columns.next().unwrap().parse().unwrap()), columns.next().unwrap().to_owned())
+        };
+        table.lines().skip(1).map(row).collect()
+    };
+    let mut of_whole = spans("whole.dyn", &|sentence| sentence);
+    let is_inside = |sentence: u32| origin.sentences.binary_search(&sentence).is_ok();
+    let (inside, outside): (Vec<_>, Vec<_>) = of_whole.drain(..).partition(|&(sentence, _)| is_inside(sentence));
+    let of_look = spans("look.dyn", &|sentence| origin.sentences[sentence as usize]);
+    assert_eq!(of_look.len(), n_spans);
+    for (found, expected) in of_look.iter().zip(&inside) {
+        assert_eq!(found, expected);
+    }
+    // Else the settings, the reasons or the contradicted entry would not be tested.
+    let has = |spans: &[(u32, String)], text: &str| spans.iter().filter(|(_, row)| row.contains(text)).count();
+    assert!(has(&of_look, "of such are wrong") > 100 && has(&of_look, ",remove,") > 100);
+    // In the mean over sentences, the least trusted label is less trusted than outside.
+    let least = |spans: &[(u32, String)]| {
+        let sentences = spans.chunk_by(|a, b| a.0 == b.0);
+        let trust = |(_, row): &(u32, String)| row.split(',').nth(10).unwrap().parse::<f64>().unwrap();
+        let least: Vec<f64> = sentences.map(|spans| spans.iter().map(trust).fold(1.0, f64::min)).collect();
+        least.iter().sum::<f64>() / least.len() as f64
+    };
+    assert!(least(&of_look) < least(&outside) - 0.01, "{} {}", least(&of_look), least(&outside));
+
+    // Decisions about the extract become decisions about the whole.
+    let recording = Recording::open(&at.join("look.dyn")).unwrap();
+    let places = (0..2).flat_map(|sentence| recording.dynamics.span_index().unwrap().spans_of(sentence));
+    let by_hand: Vec<(Span, Override)> = places.map(|span| (span, Override::Remove)).collect();
+    let decisions =
+        Decisions { overrides: by_hand.clone(), ..Decisions::new(recording.digest.clone(), recording.settings()) };
+    std::fs::write(at.join("own.json"), decisions.to_json()).unwrap();
+    succeed(&["extract", "look.dyn", "--decisions", "own.json", "--out", "about-whole.json"]);
+    let recording = Recording::open(&at.join("whole.dyn")).unwrap();
+    let about = recording.read_decisions(&at.join("about-whole.json")).unwrap();
+    let moved = |&(span, ref decision): &(Span, Override)| {
+        (Span { sentence: origin.sentences[span.sentence as usize], ..span }, decision.clone())
+    };
+    assert_eq!(about.overrides, by_hand.iter().map(moved).collect::<Vec<_>>());
+    // The thresholds are the values that the whole recording has by itself.
+    let cleaned = |decisions: &[&str]| {
+        let arguments = ["clean", "whole.dyn", "--corpus", "sample/train-distant.json", "--out", "cleaned.json"];
+        succeed(&[&arguments, decisions].concat());
+        let cleaned = std::fs::read(at.join("cleaned.json")).unwrap();
+        dynclean_json::read(&cleaned).unwrap()
+    };
+    let (by_itself, by_decisions) = (cleaned(&[]), cleaned(&["--decisions", "about-whole.json"]));
+    let is_same = |sentence: u32| by_itself.select(&[sentence]) == by_decisions.select(&[sentence]);
+    assert!((0..whole.corpus.n_sentences() as u32).all(|s| is_same(s) || origin.sentences[..2].contains(&s)));
+    assert!(!is_same(origin.sentences[0]) && by_decisions.entities_of(origin.sentences[0]).is_empty());
+
+    let refused = |arguments: &[&str], reason: &str| {
+        let output = run(arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains(reason), "{told}");
+    };
+    refused(&["extract", "whole.dyn", "--decisions", "own.json", "--out", "x.json"], "is no extract");
+    refused(&["extract", "look.dyn", "--decisions", "about-whole.json", "--out", "x.json"], "another dynamics file");
+    refused(&["extract", "look.dyn", "--suspicious", "9", "--out", "x.dyn"], "an extract already");
+    refused(&["split", "look.dyn", "--parts", "2", "--out", "parts"], "this is an extract");
+    std::fs::create_dir(at.join("both")).unwrap();
+    for part in ["both/1.dyn", "both/2.dyn"] {
+        std::fs::copy(at.join(if part == "both/1.dyn" { "look.dyn" } else { "whole.dyn" }), at.join(part)).unwrap();
+    }
+    refused(&["inspect", "both"], "it is an extract");
 }
 
 #[test]

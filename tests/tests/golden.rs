@@ -149,6 +149,7 @@ fn content(main: Vec<EpochLogits>, name: &str) -> Dynamics {
             run: Run { epochs: vec![samples.clone(), samples], scores: vec![score(1, 2.5)] },
         }),
         complete: true,
+        whole: None,
     }
 }
 

@@ -115,6 +115,7 @@ fn dynamics() -> impl Strategy<Value = Dynamics> {
                         run,
                         threshold_run: has_samples.then_some(threshold_run),
                         complete: has_gold,
+                        whole: None,
                     }
                 },
             )

@@ -14,5 +14,6 @@ pub(crate) fn of_one_epoch(corpus: Corpus, rows: &[f32]) -> Dynamics {
         run: Run { epochs: vec![logits], scores: vec![] },
         threshold_run: None,
         complete: true,
+        whole: None,
     }
 }

@@ -208,6 +208,7 @@ mod tests {
             run: Run { epochs: vec![EpochLogits::from_rows(&rows, 2, Precision::F32).unwrap()], scores: vec![] },
             threshold_run: None,
             complete: true,
+            whole: None,
         }
     }
 

@@ -105,6 +105,21 @@ impl Decisions {
         }
     }
 
+    /// Gives sentences other numbers, in the same order.
+    ///
+    /// # Errors
+    /// When `number` has none for a sentence.
+    pub fn move_sentences(&mut self, number: impl Fn(u32) -> Option<u32>) -> Result<(), DecisionsError> {
+        let spans = self.overrides.iter_mut().map(|(span, _)| span);
+        let spans = spans.chain(self.reviewers.values_mut().flatten());
+        let spans = spans.chain(self.notes.iter_mut().map(|(span, _)| span)).chain(&mut self.sampled);
+        for span in spans {
+            let missing = DecisionsError::NoSuchSpan { span: *span, reason: "there is no such sentence".to_owned() };
+            span.sentence = number(span.sentence).ok_or(missing)?;
+        }
+        Ok(())
+    }
+
     /// Reads `decisions.json` for the dynamics file with this digest.
     ///
     /// # Errors

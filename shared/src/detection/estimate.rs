@@ -115,6 +115,7 @@ pub(crate) mod tests {
                 run: run(samples, 2, 2),
             }),
             complete: true,
+            whole: None,
         }
     }
 

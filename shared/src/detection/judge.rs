@@ -32,6 +32,9 @@ pub enum JudgeError {
     NoProbabilities,
 }
 
+/// Place of the median among the numbers of [`Whole`](crate::recording::whole::Whole).
+const MEDIAN: usize = 4;
+
 /// Everything that is needed to decide about any span of a dynamics file, for one window and one metric.
 #[derive(Debug)]
 pub struct Judge {
@@ -55,6 +58,8 @@ pub struct Judge {
     pub(super) evidence: Evidence,
     /// How many of the labels with a certain reason against them are wrong, by estimate.
     pub(super) shares: Shares,
+    /// Median of the metric over the positives. In an extract, the median trust of the whole recording.
+    pub(super) median: f32,
     /// The labelled entities, sorted by sentence and start; `None` if some of them overlap.
     flat: Option<Vec<Span>>,
     /// Decisions about the spans of dictionary entries that annotated sentences contradict. They count only if the
@@ -136,8 +141,15 @@ impl Judge {
         if metric == Metric::Confidence && !metrics.has_probabilities() {
             return Err(JudgeError::NoProbabilities);
         }
-        let evidence = Evidence::new(&dynamics.corpus, index.max_width());
-        let (trust, shares) = noise_model::trust_of_all(&evidence, &index, &assigned, &metrics.aum);
+        let whole = dynamics.whole.as_ref();
+        let evidence = match whole {
+            Some(whole) => Evidence::of_whole(&dynamics.corpus, whole),
+            None => Evidence::new(&dynamics.corpus, index.max_width()),
+        };
+        let (trust, mut shares) = noise_model::trust_of_all(&evidence, &index, &assigned, &metrics.aum);
+        if let Some(whole) = whole {
+            shares = shares.of_whole(whole);
+        }
         metrics.trust = trust;
         let trust_with_aum = |span: SpanId, aum: f32| {
             let known = noise_model::known(&evidence, &index, &assigned, &metrics.aum, span)?;
@@ -158,7 +170,10 @@ impl Judge {
         };
         let (negatives, positives) = (of_side(Side::Negatives), of_side(Side::Positives));
         let by_metric = positives.by(column);
-        let median = by_metric.median();
+        let median = match whole {
+            Some(whole) if metric == Metric::Trust => whole.number(MEDIAN),
+            _ => by_metric.median(),
+        };
         let has_learned = |span: SpanId| column.get(span as usize).is_some_and(|&value| value >= median);
         let entries = &dynamics.contradicted;
         let mut contradicted = dictionary_check::decisions(entries, &dynamics.corpus, &index, has_learned);
@@ -199,6 +214,7 @@ impl Judge {
             labels,
             evidence,
             shares,
+            median,
             flat: flat_entities(&dynamics.corpus),
             contradicted,
             assigned,

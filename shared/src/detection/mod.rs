@@ -3,6 +3,7 @@
 pub mod dictionary_check;
 pub mod estimate;
 pub mod explanation;
+mod extract;
 pub mod judge;
 pub mod judgement;
 pub mod noise_model;

@@ -14,6 +14,7 @@ use crate::corpus::span::{Span, SpanId, SpanIndex};
 use crate::evidence::{Evidence, SpanEvidence};
 use crate::exp::exp_nonpositive;
 use crate::ln::ln;
+use crate::recording::whole::Whole;
 
 /// AUM is cut off at these values. Beyond them, it says no more.
 const AUM_RANGE: (f32, f32) = (-6.0, 8.0);
@@ -156,7 +157,34 @@ struct Doubted {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shares([[Doubted; SIGNALS]; 2]);
 
+const _: () = assert!(SIGNALS <= Whole::MOST_SIGNALS, "an extract has no room for so many signals");
+
 impl Shares {
+    /// The shares in the whole recording, in place of those in an extract.
+    pub(super) fn of_whole(mut self, whole: &Whole) -> Self {
+        for (side, all) in self.0.iter_mut().enumerate() {
+            for (signal, doubted) in all.iter_mut().enumerate() {
+                let at = Whole::SHARES + 3 * (side * Whole::MOST_SIGNALS + signal);
+                let wrong = u64::from(whole.count(at + 1)) | u64::from(whole.count(at + 2)) << 32;
+                *doubted = Doubted { labels: whole.count(at), wrong: f64::from_bits(wrong) };
+            }
+        }
+        self
+    }
+
+    /// What [`of_whole`](Self::of_whole) reads.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        let mut all = Vec::new();
+        for side in &self.0 {
+            for Doubted { labels, wrong } in side {
+                let wrong = wrong.to_bits();
+                all.extend([*labels, wrong as u32, (wrong >> 32) as u32]);
+            }
+            all.resize(all.len() + 3 * (Whole::MOST_SIGNALS - SIGNALS), 0);
+        }
+        all
+    }
+
     /// Adds a label with these reasons against it, and the probability that it is wrong.
     fn add(&mut self, side: Side, reasons: u32, wrong: f32) {
         for (place, doubted) in self.0.get_mut(side as usize).into_iter().flatten().enumerate() {

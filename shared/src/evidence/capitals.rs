@@ -139,6 +139,15 @@ impl Words {
     /// It belongs to a labelled entity.
     pub(super) const COVERED: Self = Self(8);
 
+    /// All roles as a number, and back.
+    pub(super) fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(super) fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
     pub(super) fn has(self, what: Self) -> bool {
         self.0 & what.0 != 0
     }

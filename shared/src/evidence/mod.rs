@@ -14,6 +14,7 @@ use self::capitals::{Capitals, Counts, Words};
 use self::case::CaseCounts;
 use crate::corpus::span::Span;
 use crate::corpus::{Corpus, Entity};
+use crate::recording::whole::Whole;
 
 /// Below this lower-case share, a capitalised first word of a sentence counts as a name.
 const ORDINARY_AT_START: f32 = 0.3;
@@ -117,10 +118,7 @@ impl Evidence {
         let at_start: Vec<u32> =
             corpus.entities.iter().filter(is_at_start).map(|entity| entity.span.sentence).collect();
         evidence.starts = counts.shares_at_start(&corpus.tokens, &at_start);
-        let run = |entity: &Entity| capitals::longer_run(evidence.sentence(entity.span.sentence)?.0, entity.span);
-        let mut runs_of_entities: Vec<Span> = corpus.entities.iter().filter_map(run).collect();
-        runs_of_entities.sort_unstable();
-        evidence.runs_of_entities = runs_of_entities;
+        evidence.find_runs_of_entities(corpus);
         let is_capitalised = |entity: &&Entity| {
             let mut words = corpus.tokens.words(entity.span);
             let ends = [words.clone().next(), words.clone().last()];
@@ -134,6 +132,56 @@ impl Evidence {
             ..evidence.count_runs(corpus, max_width)
         });
         evidence
+    }
+
+    /// The evidence for an extract: what the text of the whole recording says.
+    pub fn of_whole(corpus: &Corpus, whole: &Whole) -> Self {
+        let (first, words, lower, unlabelled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (starts, runs_of_entities) = (HashMap::new(), Vec::new());
+        let [seldom_lower, labelled, entities] = [6, 7, 8].map(|at| whole.number(at));
+        let capitals = Capitals { runs: whole.count(5), seldom_lower, labelled, entities };
+        let mut evidence = Self { first, words, lower, unlabelled, starts, runs_of_entities, capitals };
+        let mut tokens = whole.of_tokens();
+        for (sentence, length) in (0..).zip(corpus.tokens.lengths()) {
+            evidence.first.push(evidence.words.len() as u32);
+            for (marks, [lower, unlabelled, start]) in tokens.by_ref().take(length as usize) {
+                evidence.words.push(Words::from_bits(marks as u8));
+                evidence.lower.push(lower);
+                evidence.unlabelled.push(unlabelled);
+                if start > 0.0 {
+                    evidence.starts.insert(sentence, start);
+                }
+            }
+        }
+        evidence.first.push(evidence.words.len() as u32);
+        evidence.find_runs_of_entities(corpus);
+        evidence
+    }
+
+    /// What [`of_whole`](Self::of_whole) needs to know about the tokens of these sentences.
+    pub fn of_tokens(&self, sentences: &[u32]) -> Vec<u32> {
+        let mut all = Vec::new();
+        for &sentence in sentences {
+            let mut start = self.starts.get(&sentence).copied().unwrap_or(0.0);
+            for at in self.range(sentence).into_iter().flatten() {
+                let (Some(words), Some(lower), Some(unlabelled)) =
+                    (self.words.get(at), self.lower.get(at), self.unlabelled.get(at))
+                else {
+                    continue;
+                };
+                all.push(u32::from(words.bits()));
+                all.extend([*lower, *unlabelled, start].map(f32::to_bits));
+                start = 0.0;
+            }
+        }
+        all
+    }
+
+    fn find_runs_of_entities(&mut self, corpus: &Corpus) {
+        let run = |entity: &Entity| capitals::longer_run(self.sentence(entity.span.sentence)?.0, entity.span);
+        let mut runs_of_entities: Vec<Span> = corpus.entities.iter().filter_map(run).collect();
+        runs_of_entities.sort_unstable();
+        self.runs_of_entities = runs_of_entities;
     }
 
     /// Counts the whole runs of the corpus.

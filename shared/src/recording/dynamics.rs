@@ -8,6 +8,7 @@ use crate::corpus::labels::LabelId;
 use crate::corpus::span::{SpanId, SpanIndex, TooManySpans};
 use crate::corpus::{Corpus, Entity, dense_labels};
 use crate::recording::dictionary::Entry;
+use crate::recording::whole::Whole;
 
 /// The logits of `n_spans` spans after one epoch, relative to the logit of `O`.
 ///
@@ -422,6 +423,8 @@ pub struct Dynamics {
     pub threshold_run: Option<ThresholdRun>,
     /// Whether the file is complete. If not, the run was cut off and later epochs are missing.
     pub complete: bool,
+    /// If it is an extract: facts about the whole recording.
+    pub whole: Option<Whole>,
 }
 
 impl Run {
@@ -457,6 +460,9 @@ impl Dynamics {
     /// # Errors
     /// With the reason why the parts do not go together.
     pub(crate) fn append(&mut self, next: Self) -> Result<(), &'static str> {
+        if self.whole.is_some() || next.whole.is_some() {
+            return Err("it is an extract");
+        }
         if self.info.max_span_width != next.info.max_span_width {
             return Err("its candidate spans have another width");
         }
@@ -507,6 +513,7 @@ impl Dynamics {
             run: Run { epochs: vec![logits], scores: vec![] },
             threshold_run: None,
             complete: true,
+            whole: None,
         }
     }
 }

@@ -132,6 +132,7 @@ mod tests {
                 run: Run { epochs: vec![samples], scores: vec![] },
             }),
             complete: true,
+            whole: None,
         }
     }
 

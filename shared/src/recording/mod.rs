@@ -6,3 +6,4 @@ pub mod dynamics;
 pub mod ensemble;
 pub mod import;
 pub mod prf;
+pub mod whole;

@@ -203,6 +203,37 @@ fn the_parts_of_a_recording_open_together() {
 }
 
 #[test]
+fn an_extract_opens_with_what_it_knows_of_the_whole() {
+    let Some(places) = Places::find("an_extract_opens_with_what_it_knows_of_the_whole") else { return };
+    let made = made(&places);
+    let folder = tempfile::tempdir().unwrap();
+    let [look, own, about] = ["look.dyn", "own.json", "about.json"].map(|name| folder.path().join(name));
+    trainer(&places, |c| {
+        c.arg("extract").arg(made.dynamics()).args(["--suspicious", "3000", "--out"]).arg(&look);
+    });
+    let extract = Recording::open(&look).unwrap();
+    let (digest, settings) = (extract.digest.clone(), extract.settings());
+    let whole = Recording::open(&made.dynamics()).unwrap();
+    let (n, of) = (extract.dynamics.corpus.n_sentences(), whole.dynamics.corpus.n_sentences());
+    assert!(n < of / 2, "{n} of {of}");
+    let [file, saved] = [&look, &own].map(|path| path.to_str().unwrap().to_owned());
+    with_page(&places, &made.run, "", move |page| async move {
+        page.type_into("welcome-input", &file).await;
+        page.until_open().await;
+        page.until("facts", "says what it is", |text| text.contains(&format!("{n} most suspicious of {of} sentences")))
+            .await;
+        let json = page.download("export-decisions", "decisions.json").await;
+        // The thresholds of the whole recording hold.
+        assert_eq!(Decisions::read(&json, &digest).unwrap().settings, settings);
+        std::fs::write(saved, json).unwrap();
+    });
+    trainer(&places, |c| {
+        c.arg("extract").arg(&look).arg("--decisions").arg(&own).arg("--out").arg(&about);
+    });
+    whole.read_decisions(&about).unwrap();
+}
+
+#[test]
 fn margins_alone_make_a_map_of_what_they_give() {
     let Some(places) = Places::find("margins_alone_make_a_map_of_what_they_give") else { return };
     let run = tempfile::tempdir().unwrap();

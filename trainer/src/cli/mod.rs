@@ -9,6 +9,7 @@ mod convert;
 mod corpora;
 mod demo;
 mod evaluate;
+mod extract;
 mod failure;
 mod fetch;
 mod inspect;
@@ -131,6 +132,7 @@ enum Command {
     Convert(convert::Convert),
     Inspect(inspect::Inspect),
     Split(split::Split),
+    Extract(extract::Extract),
     Merge(merge::Merge),
     Annotate(annotate::Annotate),
     Demo(demo::Demo),
@@ -185,6 +187,7 @@ impl Call {
             Command::Convert(args) => convert::carry_out(args),
             Command::Inspect(args) => inspect::carry_out(&args),
             Command::Split(args) => split::carry_out(&args),
+            Command::Extract(args) => extract::carry_out(&args),
             Command::Merge(args) => merge::carry_out(&args),
             Command::Annotate(args) => annotate::carry_out(&args),
             Command::Demo(args) => demo::carry_out(args),

@@ -5,11 +5,13 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use shared::cleaning::Decisions;
 use shared::corpus::select_entities;
 use shared::corpus::span::{SpanId, SpanIndex};
 use shared::recording::dyn_file::{self, EpochSection, RunKind};
-use shared::recording::dynamics::{Run, ThresholdRun};
+use shared::recording::dynamics::{Run, RunInfo, ThresholdRun};
+use shared::recording::whole::Origin;
 
 use crate::data::recording::Recording;
 use crate::files::write_whole_by;
@@ -48,6 +50,56 @@ pub fn divide(recording: &Recording, n: u32) -> Result<Vec<Range<u32>>> {
 /// # Errors
 /// When the recording cannot be read any more, or the file cannot be written.
 pub fn write(recording: &Recording, sentences: &[u32], out: &Path) -> Result<()> {
+    ensure!(
+        recording.dynamics.whole.is_none(),
+        "{}: this is an extract. Divide or join the recordings that extracts come from",
+        recording.path().display()
+    );
+    write_with(recording, &recording.dynamics.info, sentences, &[], out)
+}
+
+/// Writes the most suspicious sentences of a recording: as many as have at most `n_spans` candidate spans together. The
+/// file knows enough about the whole recording that its labels are judged as they are there. Returns how many sentences and
+/// candidate spans it has.
+///
+/// # Errors
+/// When the recording cannot be judged or is an extract itself, or the file cannot be written.
+pub fn extract(recording: &Recording, n_spans: usize, out: &Path) -> Result<(usize, usize)> {
+    let dynamics = &recording.dynamics;
+    ensure!(dynamics.whole.is_none(), "{}: this is an extract already", recording.path().display());
+    let settings = recording.settings();
+    let judge = recording.judge(settings.window, settings.metric)?;
+    let judgement = judge.under(&settings);
+    let sentences = judgement.most_suspicious(n_spans);
+    let n = sentences.iter().map(|&sentence| judge.index.of_sentence(sentence).len()).sum();
+    let (own, all, name) = (sentences.len(), judge.index.n_sentences(), &dynamics.info.name);
+    // Page and report show this name, so that nobody takes the extract for the whole.
+    let name = format!("{name}, the {own} most suspicious of {all} sentences");
+    let info = RunInfo { name, ..dynamics.info.clone() };
+    let origin = Origin { digest: recording.digest.clone(), sentences: sentences.clone() };
+    let facts = dyn_file::extract(&judgement.whole(&sentences), &origin);
+    write_with(recording, &info, &sentences, &facts, out)?;
+    Ok((sentences.len(), n))
+}
+
+/// Turns decisions about an extract into decisions about the whole recording.
+///
+/// # Errors
+/// When a file cannot be read, the recording is no extract, or the decisions are about another one.
+pub fn decisions_about_the_whole(extract: &Path, decisions: &Path) -> Result<Decisions> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let bytes = read(extract)?;
+    let origin = dyn_file::origin(&bytes).with_context(|| extract.display().to_string())?;
+    let origin = origin.with_context(|| format!("{} is no extract of a recording", extract.display()))?;
+    let of_extract = Decisions::read(&read(decisions)?, &dyn_file::digest(&bytes));
+    let mut about = of_extract.with_context(|| decisions.display().to_string())?;
+    about.dynamics = origin.digest;
+    about.move_sentences(|sentence| origin.sentences.get(sentence as usize).copied())?;
+    Ok(about)
+}
+
+/// Writes some sentences of a recording, with sections of their own after the text.
+fn write_with(recording: &Recording, info: &RunInfo, sentences: &[u32], own: &[u8], out: &Path) -> Result<()> {
     let dynamics = &recording.dynamics;
     let index = dynamics.span_index()?;
     let spans = spans_of(&index, sentences);
@@ -56,7 +108,8 @@ pub fn write(recording: &Recording, sentences: &[u32], out: &Path) -> Result<()>
     let begin = if dynamics.run.is_margins() { dyn_file::begin_margins } else { dyn_file::begin };
     write_whole_by(out, |file| {
         let mut file = BufWriter::new(file);
-        file.write_all(&begin(&dynamics.info, &corpus, gold.as_deref()))?;
+        file.write_all(&begin(info, &corpus, gold.as_deref()))?;
+        file.write_all(own)?;
         file.write_all(&dyn_file::contradicted(&dynamics.contradicted))?;
         for epoch in 0..recording.n_epochs() {
             if let Some(section) = recording.section(epoch, &spans) {
@@ -187,6 +240,7 @@ mod tests {
                 run: Run { epochs: vec![logits(5, 1, 7)], scores: vec![] },
             }),
             complete: true,
+            whole: None,
         }
     }
 

@@ -97,6 +97,11 @@ impl Recording {
         Ok(Self { path: path.to_owned(), files, columns, positives, dynamics, digest })
     }
 
+    /// Returns the path of the file or the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns the number of epochs of the main run.
     pub fn n_epochs(&self) -> usize {
         self.columns.n_epochs()
@@ -340,6 +345,7 @@ mod tests {
             run: Run { epochs: vec![epoch], scores: vec![] },
             threshold_run: None,
             complete: true,
+            whole: None,
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.dyn");

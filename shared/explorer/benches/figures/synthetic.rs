@@ -79,6 +79,7 @@ pub fn run() -> Dynamics {
             run: Run { epochs: sample_epochs, scores: vec![] },
         }),
         complete: true,
+        whole: None,
     }
 }
 

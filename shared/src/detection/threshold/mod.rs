@@ -165,11 +165,19 @@ impl Settings {
 
     /// The automatic settings for these dynamics.
     pub fn automatic(dynamics: &Dynamics, assigned: &[LabelId]) -> Self {
+        let whole = dynamics.whole.as_ref();
+        // An extract has the thresholds of the whole recording.
+        let rule = |at: usize| match whole.map(|whole| whole.number(at)) {
+            None => Rule::Auto,
+            Some(value) if value.is_finite() => Rule::Fixed(value),
+            Some(_) => Rule::Keep,
+        };
+        let window = whole.map(|whole| Window { first: whole.count(0), last: whole.count(1) });
         Self {
-            window: automatic_window(&dynamics.run, assigned),
+            window: window.unwrap_or_else(|| automatic_window(&dynamics.run, assigned)),
             metric: Metric::Trust,
-            negatives: Rule::Auto,
-            positives: Rule::Auto,
+            negatives: rule(2),
+            positives: rule(3),
             per_class: false,
             classes: BTreeMap::new(),
             // Margins do not tell which label the model predicts.

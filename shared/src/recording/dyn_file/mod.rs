@@ -24,6 +24,7 @@ use crate::recording::dictionary::Entry;
 use crate::recording::dynamics::{
     Dynamics, EpochLogits, EpochScore, Precision, Run, RunInfo, SampleScheme, ThresholdRun, WrongLength,
 };
+use crate::recording::whole::{Origin, Whole};
 
 pub use self::columns::Columns;
 pub use self::scan::{Scan, Scanned};
@@ -50,6 +51,8 @@ const EPOCH: [u8; 4] = *b"EPOC";
 const MARGINS: [u8; 4] = *b"MARG";
 const SCORE: [u8; 4] = *b"SCOR";
 const SAMPLES: [u8; 4] = *b"SAMP";
+const WHOLE: [u8; 4] = *b"WHOL";
+const ORIGIN: [u8; 4] = *b"ORIG";
 const END: [u8; 4] = *b"END ";
 
 type Config = Configuration<LittleEndian, Fixint, NoLimit>;
@@ -236,6 +239,16 @@ pub fn contradicted(entries: &[Entry]) -> Vec<u8> {
     if entries.is_empty() { Vec::new() } else { section(CONTRADICTED, &encode(&entries)) }
 }
 
+/// The bytes that make a file an extract: facts about the whole recording, and where the sentences come from. They stand
+/// after [`begin`].
+pub fn extract(whole: &Whole, origin: &Origin) -> Vec<u8> {
+    [whole_section(whole), section(ORIGIN, &encode(&(&origin.digest, &origin.sentences)))].concat()
+}
+
+fn whole_section(whole: &Whole) -> Vec<u8> {
+    section(WHOLE, &encode(&[whole.numbers.as_slice(), &whole.tokens].concat()))
+}
+
 /// The bytes of one epoch's logits, or of its margins if only these are known. `epoch` counts from 1.
 pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
     let (n_spans, n_types, precision) = (logits.n_spans(), logits.n_types(), logits.precision());
@@ -329,6 +342,7 @@ pub fn write(dynamics: &Dynamics) -> Vec<u8> {
     let runs = [Some(&dynamics.run), dynamics.threshold_run.as_ref().map(|t| &t.run)];
     let begin = if runs.into_iter().flatten().any(Run::is_margins) { begin_margins } else { begin };
     let mut out = begin(&dynamics.info, &dynamics.corpus, dynamics.gold.as_deref());
+    out.extend(dynamics.whole.as_ref().map(whole_section).unwrap_or_default());
     out.extend(contradicted(&dynamics.contradicted));
     write_run(&mut out, RunKind::Main, &dynamics.run);
     if let Some(threshold) = &dynamics.threshold_run {
@@ -436,6 +450,25 @@ pub fn read(bytes: &[u8]) -> Result<Dynamics, DynFileError> {
         check_preamble(next)?;
         sections.offset += PREAMBLE;
     }
+}
+
+/// Reads where the sentences of an extract come from; `None` if the file is no extract.
+///
+/// # Errors
+/// When it is not a dynamics file, or is damaged.
+pub fn origin(bytes: &[u8]) -> Result<Option<Origin>, DynFileError> {
+    check_preamble(bytes)?;
+    let mut sections = Sections { bytes, offset: PREAMBLE };
+    while let Some(section) = sections.next()? {
+        if section.tag == ORIGIN {
+            let (digest, sentences): (String, Vec<u32>) = section.decode()?;
+            if !sentences.is_sorted_by(|a, b| a < b) {
+                return Err(section.damaged("its sentences are not in order"));
+            }
+            return Ok(Some(Origin { digest, sentences }));
+        }
+    }
+    Ok(None)
 }
 
 /// The place of a file's name among the names of other parts of a recording, if names are sorted by it. Numbers in names
@@ -603,6 +636,7 @@ struct Content {
     distant: Option<(Vec<Entity>, Vec<Span>)>,
     gold: Option<Vec<Entity>>,
     contradicted: Vec<Entry>,
+    whole: Option<Whole>,
     main: Run,
     threshold: Option<ThresholdRun>,
     index: Option<SpanIndex>,
@@ -632,6 +666,7 @@ impl Content {
             DISTANT => self.distant.is_some(),
             GOLD => self.gold.is_some(),
             CONTRADICTED => !self.contradicted.is_empty(),
+            WHOLE => self.whole.is_some(),
             SAMPLES => self.threshold.is_some(),
             _ => false,
         };
@@ -672,6 +707,7 @@ impl Content {
             DISTANT => self.distant = Some(self.entities(section)?),
             GOLD => self.gold = Some(self.entities(section)?.0),
             CONTRADICTED => self.contradicted = self.entries(section)?,
+            WHOLE => self.whole = Some(self.whole(section)?),
             EPOCH | MARGINS => self.epoch(section)?,
             SCORE => {
                 let ScoreSection { run, score } = section.decode()?;
@@ -739,6 +775,16 @@ impl Content {
             return Err(section.damaged("an entry has an unknown label"));
         }
         Ok(entries)
+    }
+
+    fn whole(&self, section: &Section) -> Result<Whole, DynFileError> {
+        let mut numbers: Vec<u32> = section.decode()?;
+        let n_tokens = self.text.as_ref().map_or(0, |text| text.tokens.n_tokens());
+        if numbers.len() != Whole::NUMBERS + Whole::OF_TOKEN * n_tokens {
+            return Err(section.damaged("its columns differ in length"));
+        }
+        let tokens = numbers.split_off(Whole::NUMBERS);
+        Ok(Whole { numbers, tokens })
     }
 
     fn samples(&self, section: &Section) -> Result<ThresholdRun, DynFileError> {
@@ -846,6 +892,7 @@ impl Content {
             // A threshold run without any epoch is dropped.
             threshold_run: self.threshold.filter(|t| !t.run.epochs.is_empty()),
             complete: self.complete,
+            whole: self.whole,
         })
     }
 }
@@ -884,6 +931,7 @@ mod tests {
                 run: Run { epochs: vec![samples], scores: vec![] },
             }),
             complete: true,
+            whole: None,
         }
     }
 
@@ -891,6 +939,34 @@ mod tests {
     fn round_trip() {
         let dynamics = small();
         assert_eq!(read(&write(&dynamics)).unwrap(), dynamics);
+        let dynamics = extract_of_small();
+        assert_eq!(read(&write(&dynamics)).unwrap(), dynamics);
+    }
+
+    /// As if all of it were an extract of something larger.
+    pub(super) fn extract_of_small() -> Dynamics {
+        let numbers = |n: usize| (0..n as u32).map(|i| i * 7).collect();
+        let whole = Whole { numbers: numbers(Whole::NUMBERS), tokens: numbers(4 * Whole::OF_TOKEN) };
+        Dynamics { whole: Some(whole), ..small() }
+    }
+
+    #[test]
+    fn an_extract_says_where_it_comes_from() {
+        let dynamics = extract_of_small();
+        let whole = dynamics.whole.clone().unwrap();
+        let origin_of = Origin { digest: digest(b"whole"), sentences: vec![3, 8] };
+        let with = |own: Vec<u8>| [begin(&dynamics.info, &dynamics.corpus, None), own, end()].concat();
+        assert_eq!(origin(&with(extract(&whole, &origin_of))), Ok(Some(origin_of.clone())));
+        assert_eq!(origin(&with(vec![])), Ok(None));
+        let turned = Origin { sentences: vec![8, 3], ..origin_of };
+        assert!(origin(&with(extract(&whole, &turned))).unwrap_err().to_string().contains("not in order"));
+        assert_eq!(origin(b"PK"), Err(DynFileError::NotDyn));
+        // Facts about another text, and an extract as a part of a recording, are refused.
+        let shorter = Whole { tokens: whole.tokens[1..].to_vec(), ..whole };
+        let error = read(&write(&Dynamics { whole: Some(shorter), ..small() })).unwrap_err();
+        assert!(error.to_string().contains("differ in length"), "{error}");
+        let error = read(&[write(&small()), write(&dynamics)].concat()).unwrap_err();
+        assert!(error.to_string().contains("it is an extract"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{
     CONTRADICTED, Columns, Content, DISTANT, DynFileError, END, EPOCH, EpochShape, GOLD, HEADER, INFO, Joined, LABELS,
-    LAYOUT, MARGINS, PREAMBLE, ReadLayout, RunKind, SAMPLES, SCORE, Section, TEXT, begins_part, check_preamble,
+    LAYOUT, MARGINS, PREAMBLE, ReadLayout, RunKind, SAMPLES, SCORE, Section, TEXT, WHOLE, begins_part, check_preamble,
 };
 use crate::corpus::labels::{LabelId, O};
 use crate::corpus::layout::Layout;
@@ -289,7 +289,7 @@ impl Scan {
             return State::CutOff;
         }
         let kind = match tag {
-            INFO | LABELS | TEXT | LAYOUT | DISTANT | GOLD | CONTRADICTED | SCORE | SAMPLES | END => Kind::Kept,
+            INFO | LABELS | TEXT | LAYOUT | DISTANT | GOLD | CONTRADICTED | SCORE | SAMPLES | WHOLE | END => Kind::Kept,
             EPOCH | MARGINS => {
                 let header = if tag == EPOCH { EpochShape::HEADER } else { EpochShape::MARGINS_HEADER };
                 // A payload that is too short for its header gives an error when it is complete.
@@ -362,7 +362,7 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::small;
+    use super::super::tests::{extract_of_small, small};
     use super::super::{LABELS, begin, digest, encode, epoch, read, samples, section, write};
     use super::*;
     use crate::corpus::labels::LabelSet;
@@ -415,6 +415,7 @@ mod tests {
         let bytes = write(&small());
         for piece in [1, 2, 3, 7, 64, bytes.len()] {
             assert_as_read(&bytes, piece);
+            assert_as_read(&write(&extract_of_small()), piece);
         }
         for cut in 0..bytes.len() {
             assert_as_read(&bytes[..cut], 5);

@@ -61,7 +61,16 @@ impl Imported {
                 let (epochs, _) = recording.into_epochs(&order, precision)?;
                 let gold = gold.map(|gold| gold.entities);
                 let run = Run { epochs, scores: Vec::new() };
-                Dynamics { info, corpus, gold, contradicted: Vec::new(), run, threshold_run: None, complete: true }
+                Dynamics {
+                    info,
+                    corpus,
+                    gold,
+                    contradicted: Vec::new(),
+                    run,
+                    threshold_run: None,
+                    complete: true,
+                    whole: None,
+                }
             }
             None => {
                 info.max_span_width = 1;
@@ -79,6 +88,7 @@ impl Imported {
                     run,
                     threshold_run: None,
                     complete: true,
+                    whole: None,
                 }
             }
         };

@@ -221,6 +221,7 @@ mod tests {
             run: Run { epochs, scores: vec![] },
             threshold_run: None,
             complete: true,
+            whole: None,
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.dyn");

@@ -35,7 +35,7 @@ impl Unjudged {
 
     /// Returns the facts about the file that the page shows.
     pub fn opened(&self) -> Opened {
-        let Dynamics { info, corpus, gold, contradicted, run, threshold_run, complete } = &self.recording.dynamics;
+        let Dynamics { info, corpus, gold, contradicted, run, threshold_run, complete, .. } = &self.recording.dynamics;
         let mut facts = vec![
             ("written by".to_owned(), info.written_by.clone()),
             ("seed".to_owned(), info.seed.to_string()),

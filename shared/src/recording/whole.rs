@@ -1,0 +1,51 @@
+//! What an extract of a recording keeps of the whole, so that its labels are judged as they are there.
+//!
+//! The numbers are facts about all sentences, such as how often a word stands in lower case. `evidence` and `detection`
+//! say what they mean. All of them are stored as 32 bits, so that the page needs no further decoder.
+
+/// Facts about the whole recording.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// [`Whole::NUMBERS`] numbers about the whole recording.
+    pub numbers: Vec<u32>,
+    /// [`Whole::OF_TOKEN`] numbers about each token of the extract.
+    pub tokens: Vec<u32>,
+}
+
+impl Whole {
+    /// Window (first and last epoch), thresholds (negatives, positives), median trust of the positives, and capitals (four
+    /// numbers). Then, for each of two sides and each signal of the noise model: number of doubted labels, and how many of
+    /// them are wrong (f64, low half first).
+    pub const NUMBERS: usize = Self::SHARES + 2 * 3 * Self::MOST_SIGNALS;
+    /// Place of the first number about a signal.
+    pub const SHARES: usize = 9;
+    /// Number of signals for which there is room.
+    pub const MOST_SIGNALS: usize = 32;
+    /// Marks, lower-case share, how often the word stands elsewhere without a label, lower-case share at the start.
+    pub const OF_TOKEN: usize = 4;
+
+    /// A whole number. 0 if it is missing.
+    pub fn count(&self, at: usize) -> u32 {
+        self.numbers.get(at).copied().unwrap_or(0)
+    }
+
+    /// A number, as f32.
+    pub fn number(&self, at: usize) -> f32 {
+        f32::from_bits(self.count(at))
+    }
+
+    /// The numbers of each token: the first as whole number, the others as f32.
+    pub fn of_tokens(&self) -> impl Iterator<Item = (u32, [f32; 3])> + '_ {
+        let (tokens, _) = self.tokens.as_chunks::<{ Self::OF_TOKEN }>();
+        tokens.iter().map(|&[marks, a, b, c]| (marks, [a, b, c].map(f32::from_bits)))
+    }
+}
+
+/// Where the sentences of an extract come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Digest of the whole recording.
+    pub digest: String,
+    /// Number of each sentence there, from 0, ascending.
+    pub sentences: Vec<u32>,
+}
