@@ -92,12 +92,18 @@ impl Messages for Channel {
 
 /// Does what the threads of this process ask for, until one of them ends it.
 pub fn serve(world: &SimpleCommunicator, requests: &Receiver<Request>) -> ExitCode {
+    // The memory of one sum takes the next: gradients are large.
+    let mut spare = Vec::new();
     // Nobody waits any more for an answer that cannot be sent.
     while let Ok(request) = requests.recv() {
         match request {
             Request::Broadcast(bytes, answer) => drop(answer.send(broadcast(world, bytes))),
             Request::Gather(own, answer) => drop(answer.send(gather(world, &own))),
-            Request::Sum(own, answer) => drop(answer.send(sum(world, &own))),
+            Request::Sum(own, answer) => {
+                let sums = sum(world, &own, spare);
+                spare = own;
+                let _ = answer.send(sums);
+            }
             Request::Meet(answer) => {
                 meet(world);
                 let _ = answer.send(());
@@ -137,8 +143,9 @@ fn gather(world: &SimpleCommunicator, own: &[u8]) -> Vec<Vec<u8>> {
     counts.iter().map(cut).collect()
 }
 
-fn sum(world: &SimpleCommunicator, own: &[f32]) -> Vec<f32> {
-    let mut sums = vec![0f32; own.len()];
+/// Returns the sums in the memory of `sums`.
+fn sum(world: &SimpleCommunicator, own: &[f32], mut sums: Vec<f32>) -> Vec<f32> {
+    sums.resize(own.len(), 0.0);
     for (own, sums) in own.chunks(AT_ONCE).zip(sums.chunks_mut(AT_ONCE)) {
         world.all_reduce_into(own, sums, SystemOperation::sum());
     }

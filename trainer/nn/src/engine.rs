@@ -32,11 +32,11 @@ pub trait Engine: Send {
     /// Returns whether a weight got a gradient since they were deleted.
     fn has_gradient(&self, weight: Weight) -> bool;
 
-    /// Copies the gradient of a weight to the CPU. Without a gradient it is empty.
+    /// Appends the gradient of a weight to a list on the CPU. Without a gradient it appends nothing.
     ///
     /// # Errors
     /// When the device fails.
-    fn gradient(&self, weight: Weight) -> Result<Vec<f32>>;
+    fn append_gradient(&self, weight: Weight, to: &mut Vec<f32>) -> Result<()>;
 
     /// Returns the rows of a table that have a gradient.
     ///

@@ -233,13 +233,14 @@ impl Parameters {
     /// # Errors
     /// When the device fails.
     pub fn share(&self) -> Result<Share> {
-        let mut share = Share::default();
+        let elements = self.kinds.iter().map(|kind| if let Kind::Other { elements } = kind { *elements } else { 0 });
+        let mut share = Share { dense: Vec::with_capacity(elements.sum()), tables: Vec::new() };
         for (&weight, &kind) in self.trained.iter().zip(&self.kinds) {
             match kind {
                 Kind::Table => share.tables.push(self.engine.table_gradient(weight)?),
                 Kind::Other { elements } => {
                     let end = share.dense.len() + elements;
-                    share.dense.extend(self.engine.gradient(weight)?);
+                    self.engine.append_gradient(weight, &mut share.dense)?;
                     share.dense.resize(end, 0.0);
                 }
             }
@@ -285,7 +286,12 @@ impl Parameters {
     /// # Errors
     /// When the device fails.
     pub fn gradients(&self) -> Result<Vec<(&str, Vec<f32>)>> {
-        self.trained.iter().map(|&weight| Ok((self.name(weight), self.engine.gradient(weight)?))).collect()
+        let of = |&weight: &Weight| {
+            let mut gradient = Vec::new();
+            self.engine.append_gradient(weight, &mut gradient)?;
+            Ok((self.name(weight), gradient))
+        };
+        self.trained.iter().map(of).collect()
     }
 
     /// Copies all trained values, on the device that computes, in the order of [`names`](Self::names).

@@ -137,8 +137,9 @@ impl Engine for Kernels {
         self.weights.get(weight.0).is_some_and(|weight| weight.has_gradient())
     }
 
-    fn gradient(&self, weight: Weight) -> Result<Vec<f32>> {
-        Ok(self.weight(weight)?.gradient())
+    fn append_gradient(&self, weight: Weight, to: &mut Vec<f32>) -> Result<()> {
+        self.weight(weight)?.append_gradient(to);
+        Ok(())
     }
 
     fn table_gradient(&self, table: Weight) -> Result<TableRows> {

@@ -144,9 +144,15 @@ impl KernelWeight {
 
     /// Returns a copy of the gradient, or nothing if there is none.
     pub fn gradient(&self) -> Vec<f32> {
-        match self.training() {
-            Some(training) if training.gradient.part() != Part::None => training.gradient.sums.clone(),
-            _ => Vec::new(),
+        let mut gradient = Vec::new();
+        self.append_gradient(&mut gradient);
+        gradient
+    }
+
+    /// Appends the gradient to a list, if there is one.
+    pub(super) fn append_gradient(&self, to: &mut Vec<f32>) {
+        if let Some(training) = self.training().filter(|training| training.gradient.part() != Part::None) {
+            to.extend_from_slice(&training.gradient.sums);
         }
     }
 

@@ -100,11 +100,11 @@ impl Engine for Tensors {
         self.weights.get(weight.0).is_some_and(|weight| weight.gradient().is_some())
     }
 
-    fn gradient(&self, weight: Weight) -> anyhow::Result<Vec<f32>> {
-        match self.weight(weight)?.gradient() {
-            Some(gradient) => Ok(single(&gradient.sums)?.flatten_all()?.to_vec1()?),
-            None => Ok(Vec::new()),
+    fn append_gradient(&self, weight: Weight, to: &mut Vec<f32>) -> anyhow::Result<()> {
+        if let Some(gradient) = self.weight(weight)?.gradient() {
+            to.extend(single(&gradient.sums)?.flatten_all()?.to_vec1::<f32>()?);
         }
+        Ok(())
     }
 
     fn table_gradient(&self, table: Weight) -> anyhow::Result<TableRows> {
