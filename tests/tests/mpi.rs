@@ -149,7 +149,9 @@ fn one_process_does_what_the_program_without_mpi_does() {
     assert!(alone.len() > 10, "{:?}", alone.keys());
     assert_eq!(alone.keys().collect::<Vec<_>>(), together.keys().collect::<Vec<_>>());
     for (file, bytes) in alone {
-        assert!(together[&file] == bytes, "{} differs", file.display());
+        // The tests do not build trainer-mpi.
+        let hint = "If trainer-mpi is older than the trainer: cargo build --release --workspace --exclude web --bins";
+        assert!(together[&file] == bytes, "{} differs. {hint}", file.display());
     }
     assert_eq!(bench.losses("alone"), bench.losses("together"));
 }

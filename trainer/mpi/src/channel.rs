@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use mpi::Count;
 use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
@@ -14,8 +14,9 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Root};
 use trainer::team::Messages;
 
-/// Elements in one message. MPI counts in 32 bits.
+/// Elements in one message, and bytes in the messages of all. MPI counts in 32 bits.
 const AT_ONCE: usize = 1 << 28;
+const MOST: usize = Count::MAX as usize;
 /// How long a process sleeps before it looks again whether all others have come.
 const NAP: Duration = Duration::from_millis(2);
 
@@ -70,6 +71,8 @@ impl Messages for Channel {
     }
 
     fn gather(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+        // MPI counts the bytes of all together.
+        ensure!(own.len() <= MOST / self.size.max(1), "{} bytes are too many for a message of each process", own.len());
         self.ask(|answer| Request::Gather(own, answer))
     }
 
@@ -126,7 +129,6 @@ fn broadcast(world: &SimpleCommunicator, mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// The pieces together must be smaller than 2 GiB: the logits of some batches, or digests.
 fn gather(world: &SimpleCommunicator, own: &[u8]) -> Vec<Vec<u8>> {
     let mut counts = vec![0 as Count; world.size() as usize];
     world.all_gather_into(&(own.len() as Count), &mut counts);

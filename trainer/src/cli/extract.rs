@@ -18,8 +18,8 @@ use super::output::{Output, check_distinct};
 ///
 /// The extract is a dynamics file. Its labels have the same trust, the same
 /// reasons and the same decisions as in the whole recording. Look at it on the
-/// page, and save your decisions there. Then make decisions about the whole
-/// recording of them: `trainer clean` and `trainer run` take these.
+/// page, and save your decisions. Then use --decisions: it writes them again,
+/// as decisions about the whole recording, for `trainer clean` or `trainer run`.
 ///
 /// Examples:
 ///   trainer extract run/dynamics.dyn --suspicious 1000000 --out look.dyn
