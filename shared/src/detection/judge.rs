@@ -17,6 +17,7 @@ use crate::evidence::capitals::Capitals;
 use crate::metrics::{Metrics, MetricsError, Prediction, Window};
 use crate::recording::dictionary::Entry;
 use crate::recording::dynamics::{Dynamics, Negatives};
+use crate::recording::whole::Whole;
 
 /// Reasons why dynamics cannot be judged.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +32,6 @@ pub enum JudgeError {
     #[error("these dynamics hold margins, not logits, so the confidence is not known: judge by AUM")]
     NoProbabilities,
 }
-
-/// Place of the median among the numbers of [`Whole`](crate::recording::whole::Whole).
-const MEDIAN: usize = 4;
 
 /// Everything that is needed to decide about any span of a dynamics file, for one window and one metric.
 #[derive(Debug)]
@@ -171,7 +169,7 @@ impl Judge {
         let (negatives, positives) = (of_side(Side::Negatives), of_side(Side::Positives));
         let by_metric = positives.by(column);
         let median = match whole {
-            Some(whole) if metric == Metric::Trust => whole.number(MEDIAN),
+            Some(whole) if metric == Metric::Trust => whole.number(Whole::MEDIAN),
             _ => by_metric.median(),
         };
         let has_learned = |span: SpanId| column.get(span as usize).is_some_and(|&value| value >= median);

@@ -138,8 +138,8 @@ impl Evidence {
     pub fn of_whole(corpus: &Corpus, whole: &Whole) -> Self {
         let (first, words, lower, unlabelled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (starts, runs_of_entities) = (HashMap::new(), Vec::new());
-        let [seldom_lower, labelled, entities] = [6, 7, 8].map(|at| whole.number(at));
-        let capitals = Capitals { runs: whole.count(5), seldom_lower, labelled, entities };
+        let [seldom_lower, labelled, entities] = [1, 2, 3].map(|at| whole.number(Whole::CAPITALS + at));
+        let capitals = Capitals { runs: whole.count(Whole::CAPITALS), seldom_lower, labelled, entities };
         let mut evidence = Self { first, words, lower, unlabelled, starts, runs_of_entities, capitals };
         let mut tokens = whole.of_tokens();
         for (sentence, length) in (0..).zip(corpus.tokens.lengths()) {

@@ -13,11 +13,18 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Window (first and last epoch), thresholds (negatives, positives), median trust of the positives, and capitals (four
-    /// numbers). Then, for each of two sides and each signal of the noise model: number of doubted labels, and how many of
-    /// them are wrong (f64, low half first).
+    /// Number of numbers about the whole recording. The places of the first one of each kind follow.
     pub const NUMBERS: usize = Self::SHARES + 2 * 3 * Self::MOST_SIGNALS;
-    /// Place of the first number about a signal.
+    /// First and last epoch of the window.
+    pub const WINDOW: usize = 0;
+    /// Thresholds of the negatives and of the positives.
+    pub const THRESHOLDS: usize = 2;
+    /// Median trust of the positives.
+    pub const MEDIAN: usize = 4;
+    /// Number of runs of capitalised words, and the three shares by which capitals count.
+    pub const CAPITALS: usize = 5;
+    /// For each of two sides and each signal of the noise model: number of doubted labels, and how many of them are wrong
+    /// (f64, low half first).
     pub const SHARES: usize = 9;
     /// Number of signals for which there is room.
     pub const MOST_SIGNALS: usize = 32;

@@ -251,18 +251,22 @@ impl Helper {
         Ok(Self { config, model, train, dev, targets: targets.into_owned(), n_labels, team, order: (0, Vec::new()) })
     }
 
+    fn material(&self) -> Material<'_> {
+        let Self { config, train, targets, n_labels, team, .. } = self;
+        Material { config, train, targets, n_labels: *n_labels, team: *team }
+    }
+
     fn carry_out(&mut self, order: Order) -> Result<()> {
-        let Self { config, model, train, targets, n_labels, team, .. } = &*self;
-        let material = Material { config, train, targets, n_labels: *n_labels, team: *team };
+        if let Order::Learn { epoch, .. } = order
+            && self.order.0 != epoch
+        {
+            self.order = (epoch, self.material().order(epoch));
+        }
+        let Self { model, train, team, .. } = &*self;
         match order {
-            Order::Learn { epoch, batch, step, is_first } => {
-                if self.order.0 != epoch {
-                    let order = material.order(epoch);
-                    self.order = (epoch, order);
-                    return self.carry_out(Order::Learn { epoch, batch, step, is_first });
-                }
+            Order::Learn { batch, step, is_first, .. } => {
                 let sentences = self.order.1.get(batch).context("there is no such batch")?;
-                material.learn_from(model, sentences, step, is_first, None).map(drop)
+                self.material().learn_from(model, sentences, step, is_first, None).map(drop)
             }
             Order::Step(rates) => {
                 team.add_up(&model.parameters)?;

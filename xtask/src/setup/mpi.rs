@@ -3,7 +3,7 @@
 
 use std::{env, fs, path::PathBuf, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::apt;
 use crate::{
@@ -38,7 +38,7 @@ pub fn ensure(steps: &mut Steps) -> Result<bool> {
 
 fn install(step: &Step) -> Result<String> {
     apt::install(step, &PACKAGES)?;
-    Ok(look().unwrap_or_else(|| "of an unknown version".to_owned()))
+    look().context("installed, but MPI or libclang is not found")
 }
 
 /// Returns the version of MPI, if it and libclang are there.

@@ -14,6 +14,7 @@ use crate::corpus::decision::Side;
 use crate::corpus::labels::{LabelId, LabelSet, O};
 use crate::metrics::{Metrics, Window};
 use crate::recording::dynamics::{Dynamics, EpochLogits, Run};
+use crate::recording::whole::Whole;
 
 pub(crate) use self::automatic::target_precision;
 
@@ -172,12 +173,13 @@ impl Settings {
             Some(value) if value.is_finite() => Rule::Fixed(value),
             Some(_) => Rule::Keep,
         };
-        let window = whole.map(|whole| Window { first: whole.count(0), last: whole.count(1) });
+        let window =
+            whole.map(|whole| Window { first: whole.count(Whole::WINDOW), last: whole.count(Whole::WINDOW + 1) });
         Self {
             window: window.unwrap_or_else(|| automatic_window(&dynamics.run, assigned)),
             metric: Metric::Trust,
-            negatives: rule(2),
-            positives: rule(3),
+            negatives: rule(Whole::THRESHOLDS),
+            positives: rule(Whole::THRESHOLDS + 1),
             per_class: false,
             classes: BTreeMap::new(),
             // Margins do not tell which label the model predicts.
