@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
-use nn::{Parameters, Share};
+use nn::Parameters;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -135,9 +135,8 @@ impl Team {
     /// Adds the gradients of the other processes.
     pub(crate) fn add_up(self, parameters: &Parameters) -> Result<()> {
         let Some(messages) = self.0 else { return Ok(()) };
-        let Share { dense, tables } = parameters.share()?;
-        let (dense, tables) = (messages.sum(dense)?, self.gather(&tables)?);
-        parameters.set_gradients(&dense, &tables)
+        parameters.sum_dense(|own| messages.sum(own))?;
+        parameters.set_table_gradients(&self.gather(&parameters.table_gradients()?)?)
     }
 
     /// Divides work between the processes, in its order, and returns what this one has to do. `costs` are those of each
@@ -164,7 +163,7 @@ fn part(costs: &[usize], rank: usize, size: usize) -> Range<usize> {
     before(rank)..if rank + 1 == size { costs.len() } else { before(rank + 1) }
 }
 
-fn bytes_of(numbers: &[f32]) -> Vec<u8> {
+pub(crate) fn bytes_of(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 

@@ -27,7 +27,7 @@ pub mod windows;
 pub use device::{Arithmetic, Compute, Place, parse_place};
 pub use engine::{Engine, Moments, Operations, TableRows};
 pub use masks::{Before, Dropout, Masks};
-pub use parameters::{Builder, Init, Parameters, Share};
+pub use parameters::{Builder, Init, Parameters};
 pub use pass::{Loss, Pass};
 pub use schedule::Schedule;
 pub use tape::{Gradients, Tape};

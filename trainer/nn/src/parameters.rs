@@ -160,14 +160,9 @@ impl Kind {
     }
 }
 
-/// The gradients of all trained parameters from the sentences of one process.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Share {
-    /// Of all parameters but tables, one after the other.
-    pub dense: Vec<f32>,
-    /// Of each table.
-    pub tables: Vec<TableRows>,
-}
+/// Gradients are added up in pieces of at least so many elements: few enough to stay in the cache of the CPU, and many
+/// enough that a network needs no more time for them than for all at once.
+const PIECE: usize = 1 << 18;
 
 /// The parameters of a model, trained and frozen ones.
 pub struct Parameters {
@@ -228,49 +223,60 @@ impl Parameters {
         self.engine.clear_gradients();
     }
 
-    /// Returns the gradients, ready to be added to those of other processes. Without a backward pass they are 0.
+    /// Lets `sum` replace the gradients of all parameters but tables. It gets them in pieces, in a fixed order. Without a
+    /// backward pass they are 0.
+    ///
+    /// # Errors
+    /// When `sum` fails or returns another number of elements, or the device fails.
+    pub fn sum_dense(&self, mut sum: impl FnMut(Vec<f32>) -> Result<Vec<f32>>) -> Result<()> {
+        let (mut piece, mut values) = (Vec::new(), Vec::new());
+        let mut weights = self.trained.iter().zip(&self.kinds).peekable();
+        while let Some((&weight, &kind)) = weights.next() {
+            if let Kind::Other { elements } = kind {
+                let end = values.len() + elements;
+                self.engine.append_gradient(weight, &mut values)?;
+                values.resize(end, 0.0);
+                piece.push((weight, elements));
+            }
+            if values.len() < PIECE && weights.peek().is_some() {
+                continue;
+            }
+            values = sum(values)?;
+            let mut rest = values.as_slice();
+            for (weight, elements) in piece.drain(..) {
+                let (own, after) = rest.split_at_checked(elements).context("gradients of another model")?;
+                self.engine.set_gradient(weight, own)?;
+                rest = after;
+            }
+            ensure!(rest.is_empty(), "gradients of another model");
+            values.clear();
+        }
+        Ok(())
+    }
+
+    /// Returns the rows with a gradient of each table.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn share(&self) -> Result<Share> {
-        let elements = self.kinds.iter().map(|kind| if let Kind::Other { elements } = kind { *elements } else { 0 });
-        let mut share = Share { dense: Vec::with_capacity(elements.sum()), tables: Vec::new() };
-        for (&weight, &kind) in self.trained.iter().zip(&self.kinds) {
-            match kind {
-                Kind::Table => share.tables.push(self.engine.table_gradient(weight)?),
-                Kind::Other { elements } => {
-                    let end = share.dense.len() + elements;
-                    self.engine.append_gradient(weight, &mut share.dense)?;
-                    share.dense.resize(end, 0.0);
-                }
-            }
-        }
-        Ok(share)
+    pub fn table_gradients(&self) -> Result<Vec<TableRows>> {
+        self.tables().map(|table| self.engine.table_gradient(table)).collect()
     }
 
-    /// Replaces the gradients: those of tables by the sums of all shares, the others by `dense`, which has already been
-    /// added up.
+    /// Replaces the gradients of all tables by the sums of these.
     ///
     /// # Errors
-    /// When a share is of another model, or the device fails.
-    pub fn set_gradients<'s>(&self, dense: &[f32], tables: &'s [Vec<TableRows>]) -> Result<()> {
-        let (mut dense, mut table) = (dense, 0);
-        for (&weight, &kind) in self.trained.iter().zip(&self.kinds) {
-            match kind {
-                Kind::Table => {
-                    let of = |share: &'s Vec<TableRows>| share.get(table).context("a share of another model");
-                    let shares = tables.iter().map(of).collect::<Result<Vec<_>>>()?;
-                    self.engine.set_table_gradient(weight, &shares)?;
-                    table += 1;
-                }
-                Kind::Other { elements } => {
-                    let (own, rest) = dense.split_at_checked(elements).context("a share of another model")?;
-                    self.engine.set_gradient(weight, own)?;
-                    dense = rest;
-                }
-            }
+    /// When some are of another model, or the device fails.
+    pub fn set_table_gradients<'s>(&self, all: &'s [Vec<TableRows>]) -> Result<()> {
+        for (at, table) in self.tables().enumerate() {
+            let of = |tables: &'s Vec<TableRows>| tables.get(at).context("gradients of another model");
+            self.engine.set_table_gradient(table, &all.iter().map(of).collect::<Result<Vec<_>>>()?)?;
         }
         Ok(())
+    }
+
+    fn tables(&self) -> impl Iterator<Item = Weight> {
+        let kinds = self.trained.iter().zip(&self.kinds);
+        kinds.filter(|(_, kind)| matches!(kind, Kind::Table)).map(|(&weight, _)| weight)
     }
 
     /// Makes one optimizer step with the gradients since the last [`backward`](Self::backward).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use nn::batch::SentenceInput;
 use nn::random::stream;
-use nn::{Before, Builder, Compute, Masks, Rates, Share};
+use nn::{Before, Builder, Compute, Masks, Rates, TableRows};
 use rand::RngExt;
 use shared::corpus::TokenTable;
 
@@ -200,6 +200,22 @@ fn dropout_masks_reach_every_gradient() {
     }
 }
 
+/// The gradients of all weights but tables, one after the other, and of each table.
+struct Share {
+    dense: Vec<f32>,
+    tables: Vec<TableRows>,
+}
+
+fn share(model: &SpanModel) -> Share {
+    let mut dense = Vec::new();
+    let note = |own: Vec<f32>| {
+        dense.extend(&own);
+        Ok(own)
+    };
+    model.parameters.sum_dense(note).unwrap();
+    Share { dense, tables: model.parameters.table_gradients().unwrap() }
+}
+
 /// Returns the loss of a part of a batch, and its share of the gradients.
 fn learn(model: &SpanModel, sentences: &[&SentenceInput], targets: &[Option<u32>], masks: Masks) -> (f32, Share) {
     let batch = model.batch(sentences);
@@ -207,7 +223,7 @@ fn learn(model: &SpanModel, sentences: &[&SentenceInput], targets: &[Option<u32>
     let loss = model.forward(&batch, Arc::new(rows), masks).unwrap().loss(targets.to_vec()).unwrap();
     let value = loss.value.to_scalar().unwrap();
     model.parameters.backward(loss).unwrap();
-    (value, model.parameters.share().unwrap())
+    (value, share(model))
 }
 
 #[test]
@@ -237,8 +253,17 @@ fn shares_of_a_batch_add_up_to_its_gradients() {
         let (loss_rest, b) = learn(&model, rest, &targets[before..], masks().after(before_rest));
         assert!((loss - loss_first - loss_rest).abs() < 1e-4 * loss, "{loss} is not {loss_first} + {loss_rest}");
         let dense: Vec<f32> = a.dense.iter().zip(&b.dense).map(|(a, b)| a + b).collect();
-        model.parameters.set_gradients(&dense, &[a.tables, b.tables]).unwrap();
-        let sum = model.parameters.share().unwrap();
+        let (mut rest, mut pieces) = (dense.as_slice(), 0);
+        let sum = |own: Vec<f32>| {
+            pieces += 1;
+            let (piece, after) = rest.split_at(own.len());
+            rest = after;
+            Ok(piece.to_vec())
+        };
+        model.parameters.sum_dense(sum).unwrap();
+        assert!(rest.is_empty() && pieces > 0);
+        model.parameters.set_table_gradients(&[a.tables, b.tables]).unwrap();
+        let sum = share(&model);
         assert!(norm(&whole.dense) > 0.0 && difference(&whole.dense, &sum.dense) < 1e-5 * norm(&whole.dense));
         assert!(!whole.tables.is_empty());
         for (whole, sum) in whole.tables.iter().zip(&sum.tables) {
@@ -247,11 +272,12 @@ fn shares_of_a_batch_add_up_to_its_gradients() {
             assert!(difference(&whole.values, &sum.values) < 1e-5 * norm(&whole.values));
         }
         // What belongs to another model is refused.
-        assert!(model.parameters.set_gradients(&dense[1..], &[]).is_err());
-        assert!(model.parameters.set_gradients(&dense, &[vec![]]).is_err());
+        assert!(model.parameters.sum_dense(|own| Ok(own[1..].to_vec())).is_err());
+        assert!(model.parameters.sum_dense(|_| anyhow::bail!("a process is gone")).is_err());
+        assert!(model.parameters.set_table_gradients(&[vec![]]).is_err());
         // A process without sentences has gradients of 0.
         model.parameters.clear_gradients();
-        let nothing = model.parameters.share().unwrap();
+        let nothing = share(&model);
         assert!(nothing.dense.len() == dense.len() && nothing.dense.iter().all(|&gradient| gradient == 0.0));
         assert!(nothing.tables.iter().all(|table| table.ids.is_empty()));
     }

@@ -18,7 +18,7 @@ use crate::model::encoder::{EncoderSpec, Pretrained, Vocabulary};
 use crate::model::inference::{self, Inputs, NoNumbers, sentences_at_once};
 use crate::model::span_model::SpanModel;
 use crate::progress::Progress;
-use crate::team::Team;
+use crate::team::{Team, bytes_of};
 
 /// What the leader tells the others. All carry it out together, the leader too.
 #[derive(Serialize, Deserialize)]
@@ -127,7 +127,8 @@ impl Look<'_> {
 
     /// Computes the logits of the own part of these sentences. Returns those of all.
     fn with_the_others(&self, sentences: &[u32]) -> Result<Vec<f32>> {
-        let own = self.team.own_part(&vec![1; sentences.len()]);
+        let rows = |&s: &u32| self.inputs.sentence(s).rows();
+        let own = self.team.own_part(&sentences.iter().map(rows).collect::<Vec<_>>());
         let own = inference::logits(self.model, self.inputs, &sentences[own], &Progress::hidden());
         // All must send something, or the others would wait for ever.
         let own = match own {
@@ -143,9 +144,7 @@ impl Look<'_> {
 pub(super) fn compare(model: &SpanModel, team: Team) -> Result<()> {
     let mut hash = Xxh3::new();
     for values in model.parameters.snapshot()? {
-        for value in values.flatten_all()?.to_vec1::<f32>()? {
-            hash.update(&value.to_le_bytes());
-        }
+        hash.update(&bytes_of(&values.flatten_all()?.to_vec1()?));
     }
     let all = team.gather(&hash.digest128())?;
     let other = all.iter().position(|digest| Some(digest) != all.first());
