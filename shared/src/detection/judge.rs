@@ -33,6 +33,17 @@ pub enum JudgeError {
     NoProbabilities,
 }
 
+/// The candidate spans of a recording, before their logits are read.
+#[derive(Debug)]
+pub struct Spans {
+    /// Their numbering.
+    pub index: SpanIndex,
+    /// Distant label of every span.
+    pub assigned: Vec<LabelId>,
+    /// What the text says about labels.
+    pub evidence: Evidence,
+}
+
 /// Everything that is needed to decide about any span of a dynamics file, for one window and one metric.
 #[derive(Debug)]
 pub struct Judge {
@@ -120,18 +131,18 @@ impl Judge {
         metric: Metric,
     ) -> Result<Self, JudgeError> {
         let metrics = Metrics::compute(&dynamics.run, &assigned, window)?;
-        Self::with_metrics(dynamics, index, assigned, window, metric, metrics)
+        let evidence = Evidence::of_dynamics(dynamics, index.max_width());
+        Self::with_metrics(dynamics, Spans { index, assigned, evidence }, window, metric, metrics)
     }
 
-    /// The same as [`Judge::new`], if span index, distant labels and metrics are already known. It reads no logits
-    /// of the main run of `dynamics`.
+    /// The same as [`Judge::new`], if the spans and their metrics are already known. It reads no logits of the main run
+    /// of `dynamics`.
     ///
     /// # Errors
     /// When the metric needs probabilities that are not known.
     pub fn with_metrics(
         dynamics: &Dynamics,
-        index: SpanIndex,
-        assigned: Vec<LabelId>,
+        spans: Spans,
         window: Window,
         metric: Metric,
         mut metrics: Metrics,
@@ -140,10 +151,7 @@ impl Judge {
             return Err(JudgeError::NoProbabilities);
         }
         let whole = dynamics.whole.as_ref();
-        let evidence = match whole {
-            Some(whole) => Evidence::of_whole(&dynamics.corpus, whole),
-            None => Evidence::new(&dynamics.corpus, index.max_width()),
-        };
+        let Spans { index, assigned, evidence } = spans;
         let (trust, mut shares) = noise_model::trust_of_all(&evidence, &index, &assigned, &metrics.aum);
         if let Some(whole) = whole {
             shares = shares.of_whole(whole);
@@ -227,6 +235,11 @@ impl Judge {
             predictions: BTreeMap::new(),
             index,
         })
+    }
+
+    /// The spans, to judge them again.
+    pub fn spans(&self) -> Spans {
+        Spans { index: self.index.clone(), assigned: self.assigned.clone(), evidence: self.evidence.clone() }
     }
 
     /// The side of a span.

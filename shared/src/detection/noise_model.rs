@@ -6,6 +6,8 @@
 //! at a time. The weights differ little between corpora (docs/DETECTION.md has the figures). A signal that does
 //! not vary in a corpus adds nothing.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::decision::Side;
@@ -21,6 +23,9 @@ const AUM_RANGE: (f32, f32) = (-6.0, 8.0);
 
 /// A signal that moves the log odds by less than this is no reason.
 const LEAST: f32 = 0.5;
+
+/// Number of sentences that are judged in one go. The last bits of sums depend on it.
+const SENTENCES: u32 = 1024;
 
 /// Of fewer labels with the same reason, nobody is told the share that is wrong.
 const LEAST_LABELS: u32 = 10;
@@ -154,7 +159,7 @@ struct Doubted {
 }
 
 /// For each side and signal: which share of the labels with this reason against them is wrong, by estimate.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shares([[Doubted; SIGNALS]; 2]);
 
 const _: () = assert!(SIGNALS <= Whole::MOST_SIGNALS, "an extract has no room for so many signals");
@@ -183,6 +188,14 @@ impl Shares {
             all.resize(all.len() + 3 * (Whole::MOST_SIGNALS - SIGNALS), 0);
         }
         all
+    }
+
+    /// Adds the labels of another part.
+    fn add_all(&mut self, part: &Self) {
+        for (sum, Doubted { labels, wrong }) in self.0.iter_mut().flatten().zip(part.0.iter().flatten()) {
+            sum.labels += labels;
+            sum.wrong += wrong;
+        }
     }
 
     /// Adds a label with these reasons against it, and the probability that it is wrong.
@@ -285,19 +298,34 @@ pub fn text_against(text: SpanEvidence) -> f32 {
 /// The trust of every span, and the shares of the reasons. `assigned` and `aum` have one element per span.
 /// O(spans × width).
 pub fn trust_of_all(evidence: &Evidence, index: &SpanIndex, assigned: &[LabelId], aum: &[f32]) -> (Vec<f32>, Shares) {
-    let mut all = Vec::with_capacity(aum.len());
-    let mut shares = Shares([[Doubted::default(); SIGNALS]; 2]);
-    let mut neighbours = Neighbours::default();
-    for sentence in 0..index.n_sentences() as u32 {
-        neighbours.read(index, sentence, assigned, aum);
-        all.extend(neighbours.spans(index, sentence, assigned, aum, evidence).map(|known| {
-            let (trust, reasons) = trust_and_reasons(&known);
-            if reasons > 0 {
-                shares.add(known.side, reasons, 1.0 - trust);
-            }
-            trust
-        }));
+    let mut all = vec![0.0; index.len()];
+    let (mut parts, mut rest) = (Vec::new(), all.as_mut_slice());
+    let n = index.n_sentences() as u32;
+    for first in (0..n).step_by(SENTENCES as usize) {
+        let sentences = first..n.min(first + SENTENCES);
+        let n_spans = sentences.clone().map(|sentence| index.of_sentence(sentence).len()).sum();
+        let (own, after) = rest.split_at_mut_checked(n_spans).unwrap_or_default();
+        parts.push((sentences, own));
+        rest = after;
     }
+    let of_part = |(sentences, trusts): (Range<u32>, &mut [f32])| {
+        let (mut shares, mut neighbours) = (Shares::default(), Neighbours::default());
+        let mut trusts = trusts.iter_mut();
+        for sentence in sentences {
+            neighbours.read(index, sentence, assigned, aum);
+            let spans = neighbours.spans(index, sentence, assigned, aum, evidence);
+            for (known, own) in spans.zip(trusts.by_ref()) {
+                let (trust, reasons) = trust_and_reasons(&known);
+                if reasons > 0 {
+                    shares.add(known.side, reasons, 1.0 - trust);
+                }
+                *own = trust;
+            }
+        }
+        shares
+    };
+    let mut shares = Shares::default();
+    lanes::map(parts, of_part).iter().for_each(|part| shares.add_all(part));
     (all, shares)
 }
 

@@ -14,6 +14,7 @@ use self::capitals::{Capitals, Counts, Words};
 use self::case::CaseCounts;
 use crate::corpus::span::Span;
 use crate::corpus::{Corpus, Entity};
+use crate::recording::dynamics::Dynamics;
 use crate::recording::whole::Whole;
 
 /// Below this lower-case share, a capitalised first word of a sentence counts as a name.
@@ -71,6 +72,14 @@ pub struct SpanEvidence {
 }
 
 impl Evidence {
+    /// The evidence about a recording: from its text, or, for an extract, from the text of the whole.
+    pub fn of_dynamics(dynamics: &Dynamics, max_width: u32) -> Self {
+        match &dynamics.whole {
+            Some(whole) => Self::of_whole(&dynamics.corpus, whole),
+            None => Self::new(&dynamics.corpus, max_width),
+        }
+    }
+
     /// Collects the evidence from a corpus with its distant labels. `max_width` is the width of the widest
     /// candidate span, in tokens. O(tokens × width).
     pub fn new(corpus: &Corpus, max_width: u32) -> Self {

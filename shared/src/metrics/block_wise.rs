@@ -1,7 +1,6 @@
 //! Reads the main run of a large file in blocks of spans, so that it need not fit in memory. For each block it
 //! computes the metrics and keeps the margins; then the logits are dropped. The metrics of a span do not depend on
-//! other spans' logits, so the results are the same bits as for the whole run. [`BlockWise::block_metrics`] keeps
-//! nothing, for a caller that needs little of the metrics.
+//! other spans' logits, so the results are the same bits as for the whole run.
 
 use std::ops::Range;
 
@@ -11,7 +10,7 @@ use crate::corpus::labels::LabelId;
 use crate::corpus::span::SpanId;
 use crate::metrics::{Metrics, MetricsError, Window};
 use crate::recording::dyn_file::Columns;
-use crate::recording::dynamics::{Run, WrongLength};
+use crate::recording::dynamics::WrongLength;
 
 /// The run is read in about this many blocks, but each block has a size within [`BLOCK_BYTES`]. A block is read in
 /// many parts, one per column and epoch, and each part takes time.
@@ -32,6 +31,15 @@ impl Margins {
     pub fn of(&self, span: SpanId) -> Vec<f32> {
         self.epochs.iter().filter_map(|epoch| epoch.get(span as usize)).map(|margin| margin.to_f32()).collect()
     }
+}
+
+/// A block of spans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The spans.
+    pub spans: Range<usize>,
+    /// The parts of the file that hold them.
+    pub parts: Vec<Range<u64>>,
 }
 
 /// Reasons why a block cannot be computed.
@@ -94,6 +102,12 @@ impl<'a> BlockWise<'a> {
         self.in_blocks_of(HELD_BLOCK_BYTES)
     }
 
+    /// Reads in smaller blocks, of which `n` are in memory together.
+    pub fn together(self, n: usize) -> Self {
+        let bytes = self.spans_per_block * self.columns.bytes_per_span() / n.max(1);
+        self.in_blocks_of(bytes.max(HELD_BLOCK_BYTES))
+    }
+
     fn in_blocks_of(mut self, bytes: usize) -> Self {
         self.spans_per_block = (bytes / self.columns.bytes_per_span().max(1)).max(1);
         self
@@ -101,9 +115,14 @@ impl<'a> BlockWise<'a> {
 
     /// The parts of the file that hold the next block; `None` after the last block.
     pub fn ask(&mut self) -> Option<Vec<Range<u64>>> {
+        self.next_block().map(|block| block.parts)
+    }
+
+    /// The next block, for a caller that computes several at once; `None` after the last one.
+    pub fn next_block(&mut self) -> Option<Block> {
         let spans = self.block(self.asked);
         self.asked = spans.end;
-        (!spans.is_empty()).then(|| self.columns.ranges(spans))
+        (!spans.is_empty()).then(|| Block { parts: self.columns.ranges(spans.clone()), spans })
     }
 
     /// Takes the bytes of the next block, in the order in which blocks were asked for: all its parts, one after
@@ -112,36 +131,57 @@ impl<'a> BlockWise<'a> {
     /// # Errors
     /// When there are fewer bytes than asked for.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), BlockError> {
-        let (spans, run) = self.decode(bytes)?;
+        let spans = self.block(self.taken);
+        let run = self.columns.run_of(spans.len(), bytes)?;
         let assigned = self.assigned.get(spans.clone()).unwrap_or_default();
         let metrics = Metrics::with_margins(&run, assigned, self.window, &mut self.margins.epochs)?;
-        self.metrics.append(metrics, self.assigned.len());
-        self.taken = spans.end;
+        self.keep(metrics);
         Ok(())
     }
 
-    /// The same as [`take`](Self::take), but returns the spans of the block and their metrics, and keeps nothing.
+    /// Keeps the metrics of the next block, which the caller has computed with [`metrics_of`](Self::metrics_of).
+    pub fn keep(&mut self, metrics: Metrics) {
+        self.taken += metrics.aum.len();
+        self.metrics.append(metrics, self.assigned.len());
+    }
+
+    /// Computes the metrics of a block, and keeps nothing. `bytes` are its parts, one after the other.
     ///
     /// # Errors
-    /// When there are fewer bytes than asked for.
-    pub fn block_metrics(&mut self, bytes: &[u8]) -> Result<(Range<usize>, Metrics), BlockError> {
-        let (spans, run) = self.decode(bytes)?;
-        let metrics = Metrics::compute(&run, self.assigned.get(spans.clone()).unwrap_or_default(), self.window)?;
-        self.taken = spans.end;
-        Ok((spans, metrics))
+    /// When there are too few bytes.
+    pub fn metrics_of(&self, spans: Range<usize>, bytes: &[u8]) -> Result<Metrics, BlockError> {
+        let run = self.columns.run_of(spans.len(), bytes)?;
+        Ok(Metrics::compute(&run, self.assigned.get(spans).unwrap_or_default(), self.window)?)
+    }
+
+    /// Computes the metrics of some spans of a block (counted from its first one), as
+    /// [`metrics_of`](Self::metrics_of) does.
+    ///
+    /// # Errors
+    /// When there are too few bytes.
+    pub fn metrics_of_some(&self, spans: Range<usize>, some: &[usize], bytes: &[u8]) -> Result<Metrics, BlockError> {
+        let mut run = self.columns.run_of(spans.len(), bytes)?;
+        for epoch in &mut run.epochs {
+            *epoch = epoch.select(some);
+        }
+        let assigned = self.assigned.get(spans).unwrap_or_default();
+        let assigned: Vec<LabelId> = some.iter().filter_map(|&span| assigned.get(span).copied()).collect();
+        Ok(Metrics::compute(&run, &assigned, self.window)?)
+    }
+
+    /// Computes only AUM of a block, as [`metrics_of`](Self::metrics_of) does.
+    ///
+    /// # Errors
+    /// When there are too few bytes.
+    pub fn aum_of(&self, spans: Range<usize>, bytes: &[u8]) -> Result<Vec<f32>, BlockError> {
+        let run = self.columns.run_of(spans.len(), bytes)?;
+        Ok(Metrics::aum_only(&run, self.assigned.get(spans).unwrap_or_default(), self.window)?)
     }
 
     /// Goes on with this span. All blocks that were asked for must have been taken.
     pub fn skip_to(&mut self, span: usize) {
         let span = span.min(self.assigned.len());
         (self.asked, self.taken) = (span, span);
-    }
-
-    /// Returns the spans of the next block, and their logits.
-    fn decode(&self, bytes: &[u8]) -> Result<(Range<usize>, Run), BlockError> {
-        let spans = self.block(self.taken);
-        let run = self.columns.run_of(spans.len(), bytes)?;
-        Ok((spans, run))
     }
 
     /// Share of the run that has been taken, 0 to 1.
@@ -162,8 +202,9 @@ impl<'a> BlockWise<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detection::judge::Judge;
+    use crate::detection::judge::{Judge, Spans};
     use crate::detection::threshold::{Metric, Settings};
+    use crate::evidence::Evidence;
     use crate::formats::dynclean_json;
     use crate::recording::dyn_file::{self, Scan, Scanned};
     use crate::recording::dynamics::{Dynamics, EpochLogits, Precision};
@@ -257,7 +298,9 @@ mod tests {
             }
             assert!(margins.of(assigned.len() as u32).is_empty());
             let index = dynamics.span_index().unwrap();
-            let judge = Judge::with_metrics(&scanned.dynamics, index, assigned.clone(), window, Metric::Aum, metrics);
+            let evidence = Evidence::of_dynamics(&scanned.dynamics, index.max_width());
+            let spans = Spans { index, assigned: assigned.clone(), evidence };
+            let judge = Judge::with_metrics(&scanned.dynamics, spans, window, Metric::Aum, metrics);
             let expected = Judge::new(&dynamics, window, Metric::Aum).unwrap();
             let settings = Settings { window, ..Settings::automatic(&dynamics, &assigned) };
             let judge = judge.unwrap();
@@ -279,8 +322,20 @@ mod tests {
         reading.spans_per_block = 50;
         let mut block_from = |span: usize| {
             reading.skip_to(span);
-            let own = reading.ask()?.into_iter().flat_map(|r| bytes[r.start as usize..r.end as usize].to_vec());
-            Some(reading.block_metrics(&own.collect::<Vec<_>>()).unwrap())
+            let Block { spans, parts } = reading.next_block()?;
+            let own: Vec<u8> =
+                parts.into_iter().flat_map(|r| bytes[r.start as usize..r.end as usize].to_vec()).collect();
+            let (metrics, aum) = (reading.metrics_of(spans.clone(), &own), reading.aum_of(spans.clone(), &own));
+            assert_eq!(bits(&aum.unwrap()), bits(&metrics.as_ref().unwrap().aum));
+            assert!(reading.aum_of(spans.clone(), &own[1..]).is_err());
+            let some = reading.metrics_of_some(spans.clone(), &[0, spans.len() - 1, 99], &own).unwrap();
+            let of_all = metrics.as_ref().unwrap();
+            // Of flagged spans it is NaN, which is not equal to itself.
+            let shown = |metrics: &Metrics, span: usize| format!("{:?}", metrics.prediction(span));
+            assert_eq!(shown(&some, 0), shown(of_all, 0));
+            assert_eq!(shown(&some, 1), shown(of_all, spans.len() - 1));
+            assert_eq!(some.prediction(2), None, "there is no span 99");
+            Some((spans, metrics.unwrap()))
         };
         for start in [0, 50, 7, 260, n - 1] {
             let (spans, metrics) = block_from(start).unwrap();

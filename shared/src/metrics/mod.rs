@@ -191,6 +191,20 @@ impl Metrics {
         Self::with_margins(run, assigned, window, &mut [])
     }
 
+    /// Computes only AUM, in a third of the time of [`compute`](Self::compute).
+    ///
+    /// # Errors
+    /// The same as [`compute`](Self::compute).
+    pub fn aum_only(run: &Run, assigned: &[LabelId], window: Window) -> Result<Vec<f32>, MetricsError> {
+        let epochs = window.of(&run.epochs);
+        check(run, epochs, assigned, window)?;
+        if run.is_margins() {
+            return Ok(margin_metrics::compute(epochs, assigned).aum);
+        }
+        let views: Vec<lanes::Epoch> = epochs.iter().filter_map(EpochLogits::view).collect();
+        Ok(lanes::aum(&views, assigned))
+    }
+
     /// The same as [`compute`](Self::compute), and appends the margins ([`EpochLogits::margin`]) of all epochs, in half
     /// precision, to `margins`: one element per epoch. Without elements there, only the window is read.
     pub(crate) fn with_margins(

@@ -7,13 +7,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use rayon::prelude::*;
 use shared::cleaning::Decisions;
 use shared::corpus::decision::Side;
 use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanId;
-use shared::detection::judge::{Judge, JudgeError};
+use shared::detection::judge::{Judge, JudgeError, Spans};
 use shared::detection::threshold::{Metric, Settings};
-use shared::metrics::block_wise::BlockWise;
+use shared::evidence::Evidence;
+use shared::metrics::block_wise::{Block, BlockError, BlockWise};
 use shared::metrics::{Metrics, Prediction, Window};
 use shared::recording::dyn_file::{self, Columns, EpochSection, Scan, Scanned};
 use shared::recording::dynamics::{Dynamics, Run};
@@ -140,12 +142,13 @@ impl Recording {
         &self,
         window: Window,
         metric: Metric,
-        metrics: impl FnOnce(&[LabelId]) -> Result<Metrics>,
+        metrics: impl FnOnce(&[LabelId]) -> Result<Metrics> + Send,
     ) -> Result<Judge> {
         let index = self.dynamics.span_index().map_err(JudgeError::from)?;
         let assigned = self.dynamics.corpus.dense_labels(&index);
-        let metrics = metrics(&assigned)?;
-        Ok(Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics)?)
+        let evidence = || Evidence::of_dynamics(&self.dynamics, index.max_width());
+        let (metrics, evidence) = rayon::join(|| metrics(&assigned), evidence);
+        Ok(Judge::with_metrics(&self.dynamics, Spans { index, assigned, evidence }, window, metric, metrics?)?)
     }
 
     /// Judges the spans as [`judge`](Self::judge) does, in half of its memory and with the same decisions. Of the
@@ -174,44 +177,68 @@ impl Recording {
 
     /// Computes AUM of all spans over a window.
     fn aum(&self, assigned: &[LabelId], window: Window) -> Result<Vec<f32>> {
-        let mut reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
-        let (mut aum, mut bytes) = (Vec::with_capacity(assigned.len()), Vec::new());
-        while let Some((_, metrics)) = self.next_block(&mut reading, &mut bytes)? {
-            aum.extend(metrics.aum);
+        let mut aum = Vec::with_capacity(assigned.len());
+        let mut reading = self.reading(assigned, window)?;
+        while let Some(blocks) = self.next_blocks(&mut reading, BlockWise::aum_of)? {
+            aum.extend(blocks.into_iter().flatten());
         }
         Ok(aum)
     }
 
     /// Computes the predictions for some spans over a window. `spans` must be in ascending order.
     fn predictions(&self, assigned: &[LabelId], window: Window, spans: &[SpanId]) -> Result<Vec<(SpanId, Prediction)>> {
-        let mut reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
-        let (mut found, mut bytes, mut rest) = (Vec::with_capacity(spans.len()), Vec::new(), spans);
+        let (mut found, mut rest) = (Vec::with_capacity(spans.len()), spans);
+        let mut reading = self.reading(assigned, window)?;
+        let of_block = |reading: &BlockWise, block: Range<usize>, bytes: &[u8]| {
+            let [from, to] = [block.start, block.end].map(|end| spans.partition_point(|&span| (span as usize) < end));
+            let own = spans.get(from..to).unwrap_or_default();
+            let places: Vec<usize> = own.iter().map(|&span| span as usize - block.start).collect();
+            let metrics = reading.metrics_of_some(block, &places, bytes)?;
+            let prediction = |(place, &span): (usize, &SpanId)| Some((span, metrics.prediction(place)?));
+            Ok((to, own.iter().enumerate().filter_map(prediction).collect::<Vec<_>>()))
+        };
         while let Some(&next) = rest.first() {
             reading.skip_to(next as usize);
-            let Some((block, metrics)) = self.next_block(&mut reading, &mut bytes)? else { break };
-            let (own, later) = rest.split_at(rest.partition_point(|&span| (span as usize) < block.end));
-            let prediction =
-                |&span: &SpanId| Some((span, metrics.prediction((span as usize).checked_sub(block.start)?)?));
-            found.extend(own.iter().filter_map(prediction));
-            rest = later;
+            let Some(blocks) = self.next_blocks(&mut reading, of_block)? else { break };
+            for (until, own) in blocks {
+                found.extend(own);
+                rest = spans.get(until..).unwrap_or_default();
+            }
         }
         Ok(found)
     }
 
-    /// Reads the next block of spans; `None` after the last block.
-    fn next_block(&self, reading: &mut BlockWise, bytes: &mut Vec<u8>) -> Result<Option<(Range<usize>, Metrics)>> {
-        let Some(parts) = reading.ask() else { return Ok(None) };
-        self.read(&parts, bytes)?;
-        reading.block_metrics(bytes).map(Some).with_context(|| self.path.display().to_string())
+    fn reading<'a>(&self, assigned: &'a [LabelId], window: Window) -> Result<BlockWise<'a>> {
+        let reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
+        Ok(reading.together(rayon::current_num_threads()))
+    }
+
+    /// Reads the next blocks of spans, one for each core, and returns what `compute` makes of them; `None` after the last
+    /// block.
+    fn next_blocks<'a, T: Send>(
+        &self,
+        reading: &mut BlockWise<'a>,
+        compute: impl Fn(&BlockWise<'a>, Range<usize>, &[u8]) -> Result<T, BlockError> + Sync,
+    ) -> Result<Option<Vec<T>>> {
+        interrupt::check()?;
+        let mut blocks = Vec::new();
+        for Block { spans, parts } in std::iter::from_fn(|| reading.next_block()).take(rayon::current_num_threads()) {
+            let mut bytes = Vec::new();
+            self.read(&parts, &mut bytes)?;
+            blocks.push((spans, bytes));
+        }
+        if blocks.is_empty() {
+            return Ok(None);
+        }
+        let computed = blocks.into_par_iter().map(|(spans, bytes)| compute(reading, spans, &bytes));
+        computed.collect::<Result<_, _>>().map(Some).with_context(|| self.path.display().to_string())
     }
 
     /// Computes the metrics of all spans over a window.
     fn metrics(&self, assigned: &[LabelId], window: Window) -> Result<Metrics> {
-        let mut reading = BlockWise::new(&self.columns, assigned, window, false).map_err(JudgeError::from)?;
-        let mut bytes = Vec::new();
-        while let Some(parts) = reading.ask() {
-            self.read(&parts, &mut bytes)?;
-            reading.take(&bytes).with_context(|| self.path.display().to_string())?;
+        let mut reading = self.reading(assigned, window)?;
+        while let Some(blocks) = self.next_blocks(&mut reading, BlockWise::metrics_of)? {
+            blocks.into_iter().for_each(|block| reading.keep(block));
         }
         Ok(reading.finish().0)
     }
@@ -326,10 +353,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn judging_sparingly_gives_the_same_decisions_and_reasons() {
+    fn judging_sparingly_or_on_many_cores_gives_the_same_decisions_and_reasons() {
         let sentence = r#"{"tokens": ["the", "Bank", "of", "England", "in", "New", "York", "City"],
             "entities": [[1, 1, "ORG"], [3, 3, "LOC"], [5, 7, "LOC"]]}"#;
-        let corpus = dynclean_json::read(format!("[{}]", [sentence; 40].join(",")).as_bytes()).unwrap();
+        let corpus = dynclean_json::read(format!("[{}]", vec![sentence; 6_000].join(",")).as_bytes()).unwrap();
         let n = corpus.span_index(8).unwrap().len();
         let mut state = 7u32;
         let logits = (0..n * 3).map(|_| {
@@ -351,6 +378,7 @@ mod tests {
         let path = folder.path().join("run.dyn");
         std::fs::write(&path, dyn_file::write(&dynamics)).unwrap();
         let file = Recording::open(&path).unwrap();
+        let assigned = corpus.dense_labels(&corpus.span_index(8).unwrap());
         let automatic = file.settings();
         let by_value = |metric: Metric, value: f32| Settings {
             metric,
@@ -361,15 +389,24 @@ mod tests {
         };
         let of = |settings: Settings, by_hand: Vec<(Span, Override)>| {
             let decisions = Decisions { overrides: by_hand, ..Decisions::new(file.digest.clone(), settings) };
-            let whole = file.judge(decisions.settings.window, decisions.settings.metric).unwrap();
-            let sparing = file.judge_sparingly(&decisions).unwrap();
-            let [whole, sparing] = [whole, sparing].map(|judge| {
+            let (window, metric) = (decisions.settings.window, decisions.settings.metric);
+            let result = |judge: Judge| {
                 let decided = decisions.resolve(&judge, &corpus.labels).unwrap();
                 let provenance = provenance::json(&corpus, &judge, &decisions, &decided);
                 (clean(corpus.clone(), &judge, &decided), provenance)
-            });
-            assert_eq!(whole, sparing);
-            whole
+            };
+            let in_memory = result(Judge::new(&dynamics, window, metric).unwrap());
+            for n in [1, 8] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+                pool.install(|| {
+                    // With eight cores there are several blocks.
+                    let mut reading = file.reading(&assigned, window).unwrap();
+                    assert_eq!(std::iter::from_fn(|| reading.next_block()).count() > 1, n == 8);
+                    assert!(result(file.judge(window, metric).unwrap()) == in_memory);
+                    assert!(result(file.judge_sparingly(&decisions).unwrap()) == in_memory);
+                });
+            }
+            in_memory
         };
         let first = Span { sentence: 0, start: 0, end: 0 };
         let by_hand = vec![(first, Override::Relabel("ORG".to_owned()))];

@@ -3,8 +3,9 @@
 
 use shared::corpus::labels::LabelId;
 use shared::corpus::span::SpanIndex;
-use shared::detection::judge::Judge;
+use shared::detection::judge::{Judge, Spans};
 use shared::detection::threshold::{Metric, Settings};
+use shared::evidence::Evidence;
 use shared::metrics::block_wise::{BlockWise, Margins};
 use shared::metrics::{Metrics, Window};
 use shared::recording::dyn_file::{Columns, Scan, Scanned};
@@ -96,20 +97,21 @@ impl Recording {
     /// Judges the spans by the automatic settings.
     pub fn judge(&self, measured: Measured) -> Result<(Judge, Settings), String> {
         let Measured { index, assigned, metrics, settings } = measured;
-        let judge = Judge::with_metrics(&self.dynamics, index, assigned, settings.window, settings.metric, metrics);
+        let evidence = Evidence::of_dynamics(&self.dynamics, index.max_width());
+        let spans = Spans { index, assigned, evidence };
+        let judge = Judge::with_metrics(&self.dynamics, spans, settings.window, settings.metric, metrics);
         Ok((judge.map_err(|e| e.to_string())?, settings))
     }
 
     /// Judges the spans again, with another window or metric.
     pub async fn judge_again(&self, before: &Judge, window: Window, metric: Metric) -> Result<Judge, String> {
-        let (index, assigned) = (before.index.clone(), before.assigned.clone());
         let metrics = if window == before.window {
             before.metrics.clone()
         } else {
             let progress = Progress::of(&self.source, 0.0, 1.0);
-            read(&self.source, &self.columns, &assigned, window, false, progress).await?.0
+            read(&self.source, &self.columns, &before.assigned, window, false, progress).await?.0
         };
-        Judge::with_metrics(&self.dynamics, index, assigned, window, metric, metrics).map_err(|e| e.to_string())
+        Judge::with_metrics(&self.dynamics, before.spans(), window, metric, metrics).map_err(|e| e.to_string())
     }
 }
 
