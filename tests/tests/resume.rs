@@ -342,14 +342,15 @@ fn one_thread_does_for_two_runs_at_a_time() {
 }
 
 /// The options of a run with many steps.
-const STEPS: [&str; 6] = ["--ensemble", "2", "--reference", "gold,raw-with-dev", "--trials", "none"];
+const STEPS: [&str; 4] = ["--ensemble", "2", "--reference", "gold,oracle,raw-with-dev"];
 
 #[test]
 fn steps_of_several_processes_give_the_bytes_of_one_run() {
     let bench = Bench::of(60, 20);
     bench.succeed("whole", &STEPS);
     let step = |name: &'static str| [&STEPS[..], &["--step", name]].concat();
-    assert!(bench.fail("steps", &step("cleaned")).contains("raw, raw-2, threshold, threshold-2, gold, raw-with-dev"));
+    let names = "raw, raw-2, threshold, threshold-2, dynamics, trial-1, with-dev, gold, oracle, raw-with-dev";
+    assert!(bench.fail("steps", &step("cleaned")).contains(names));
     assert!(bench.fail("steps", &step("threshold-2")).contains("comes after raw, raw-2"));
     let at_a_time = |names: &[&'static str]| {
         let children: Vec<Child> =
@@ -365,10 +366,34 @@ fn steps_of_several_processes_give_the_bytes_of_one_run() {
     assert!(bench.fail("steps", &STEPS).contains("another trainer is at work"));
     kill(child);
     at_a_time(&["threshold", "threshold-2"]);
+    assert!(bench.fail("steps", &step("oracle")).contains("comes after dynamics"));
+    at_a_time(&["dynamics"]);
     // A step that is done is not repeated.
-    at_a_time(&["raw", "gold"]);
+    let version_of = |file: &str| version(&bench.path(&format!("steps/{file}")));
+    let before = ["dynamics.dyn", "gold.json"].map(version_of);
+    at_a_time(&["raw", "threshold", "dynamics", "gold"]);
+    assert_eq!(before, ["dynamics.dyn", "gold.json"].map(version_of));
+    assert!(bench.fail("steps", &step("with-dev")).contains("comes after trial-1"));
+    at_a_time(&["trial-1", "oracle"]);
+    at_a_time(&["with-dev"]);
+    let before = ["with-dev-scores.json", "oracle.json"].map(version_of);
     bench.succeed("steps", &STEPS);
-    bench.assert_same("steps", &bench.results("whole"), "six steps");
+    assert_eq!(before, ["with-dev-scores.json", "oracle.json"].map(version_of));
+    bench.assert_same("steps", &bench.results("whole"), "ten steps");
+}
+
+#[test]
+fn without_trials_the_training_on_cleaned_labels_is_a_step() {
+    let bench = Bench::of(60, 20);
+    let options = ["--reference", "none", "--trials", "none"];
+    bench.succeed("whole", &options);
+    for step in ["raw", "threshold", "dynamics", "cleaned", "with-dev"] {
+        bench.succeed("steps", &[&options[..], &["--step", step]].concat());
+    }
+    let before = version(&bench.path("steps/cleaned-scores.json"));
+    bench.succeed("steps", &options);
+    assert_eq!(version(&bench.path("steps/cleaned-scores.json")), before);
+    bench.assert_same("steps", &bench.results("whole"), "five steps");
 }
 
 #[test]
@@ -380,8 +405,9 @@ fn snakemake_does_the_steps_of_a_plan() {
     let json: Value = serde_json::from_str(&plan("json").unwrap()).unwrap();
     let names: Vec<&str> =
         json["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["raw", "raw-2", "threshold", "threshold-2", "gold", "raw-with-dev"]);
-    assert!(json["steps"][3]["command"].as_str().unwrap().ends_with("--trials none --step threshold-2"));
+    assert_eq!(names[..5], ["raw", "raw-2", "threshold", "threshold-2", "dynamics"]);
+    assert_eq!(names[5..], ["trial-1", "with-dev", "gold", "oracle", "raw-with-dev"]);
+    assert!(json["steps"][3]["command"].as_str().unwrap().ends_with("raw-with-dev --step threshold-2"));
     assert!(!bench.path("steps").exists(), "a plan makes nothing");
 
     let Some(snakemake) = tests::path_from_env("DYNCLEAN_SNAKEMAKE", "snakemake", test) else { return };

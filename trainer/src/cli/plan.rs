@@ -55,7 +55,9 @@ pub fn text(format: PlanFormat, steps: &[Step], out: &Path, command: &str) -> Re
                 );
                 Ok::<(), anyhow::Error>(())
             };
-            let all: Vec<String> = steps.iter().map(|step| file(&step.output)).collect();
+            // What other steps need is there or was there when they are done.
+            let is_last = |step: &&Step| !steps.iter().any(|other| other.needs.contains(&step.name));
+            let all: Vec<String> = steps.iter().filter(is_last).map(|step| file(&step.output)).collect();
             // The first rule is what Snakemake makes.
             rule("run", &all, literal(&file("report.html"))?, command)?;
             for step in steps {

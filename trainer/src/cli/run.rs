@@ -194,7 +194,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString], team: 
         command: config_file::to_repeat("run", matches)?,
         command_here: as_given(arguments),
     };
-    let all = steps::plan(config.ensemble, &options, corpora.train_gold.is_some());
+    let all = steps::plan(config.ensemble, &options, corpora.train_gold.is_some(), adjust);
     if let Some(format) = args.print_plan {
         return output::write(usage(plan::text(format, &all, &args.out, &options.command_here))?);
     }

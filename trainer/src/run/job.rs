@@ -57,8 +57,8 @@ pub const COMMAND: &str = "command.txt";
 pub const REVIEWED: &str = "reviewed.json";
 /// Scores of the model trained on the unchanged distant labels.
 pub(super) const RAW: &str = "raw.json";
-const CLEANED_SCORES: &str = "cleaned-scores.json";
-const WITH_DEV_SCORES: &str = "with-dev-scores.json";
+pub(super) const CLEANED_SCORES: &str = "cleaned-scores.json";
+pub(super) const WITH_DEV_SCORES: &str = "with-dev-scores.json";
 /// The decisions of a run: its settings, and decisions by hand if it was given any.
 pub const DECISIONS: &str = "decisions.json";
 const PROVENANCE: &str = "provenance.json";
@@ -286,8 +286,18 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// Opens the dynamics of the run.
+    ///
+    /// # Errors
+    /// When they cannot be read, are cut off, or belong to another job.
+    pub(super) fn open_recorded(&self) -> Result<Recording> {
+        let recorded = Recording::open(&self.dir.path(DYNAMICS));
+        let checked = recorded.and_then(|recorded| self.check(&recorded).map(|()| recorded));
+        checked.context("the run's dynamics cannot be used; delete the file to do its trainings again")
+    }
+
     /// Checks that dynamics are complete and belong to this job.
-    pub(super) fn check(&self, recorded: &Recording) -> Result<()> {
+    fn check(&self, recorded: &Recording) -> Result<()> {
         let path = self.dir.path(DYNAMICS);
         let (there, own) = (&recorded.dynamics.corpus, &self.train.corpus);
         ensure!(recorded.dynamics.complete, "{} was cut off", path.display());

@@ -17,15 +17,15 @@ mod trials;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use shared::cleaning::Decisions;
 use shared::detection::threshold::Settings;
 use shared::report::TestScores;
 
 use self::folder::RunDir;
-use self::job::{CHECKPOINTS, CONFIG, Job, METRICS, RAW};
+use self::job::{CHECKPOINTS, CONFIG, Cleaning, Job, METRICS, ModelResult, RAW};
 use self::results::{Metrics, TrainMetrics};
-use self::steps::Training;
+use self::steps::Work;
 use self::sweep::SweepResult;
 use crate::console;
 use crate::data::corpus_file::{Corpora, CorpusFiles};
@@ -65,11 +65,6 @@ pub fn run(
     let dir = RunDir::open(out)?;
     let _lock = dir.lock(CONFIG)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
-    let open = || {
-        let recorded =
-            Recording::open(&dir.path(DYNAMICS)).and_then(|recorded| job.check(&recorded).map(|()| recorded));
-        recorded.context("the run's dynamics cannot be used; delete the file to do its trainings again")
-    };
     // Decisions are read before any training, so that a mistake shows at once.
     let given = match &options.decisions {
         Some(file) => {
@@ -80,7 +75,7 @@ pub fn run(
                 file.display(),
                 out.display()
             );
-            let recorded = open()?;
+            let recorded = job.open_recorded()?;
             let decisions = recorded.read_decisions(file)?;
             let n = decisions.overrides.len();
             console::status(format_args!(
@@ -98,22 +93,12 @@ pub fn run(
     let (recorded, decisions) = match given {
         Some(given) => given,
         None => {
-            let recorded = open()?;
-            let mut settings = recorded.settings();
-            adjust(&mut settings);
-            let decisions = Decisions::new(recorded.digest.clone(), settings);
+            let recorded = job.open_recorded()?;
+            let decisions = automatic(&recorded, &adjust);
             (recorded, decisions)
         }
     };
-    let settings = &decisions.settings;
-    let judge = recorded.judge(settings.window, settings.metric)?;
-    check_classes(settings, &recorded.dynamics.corpus.labels)?;
-    let (cleaning, sweep) = if options.decisions.is_none() && options.sweep.is_choice(settings) {
-        let (cleaning, result) = job.sweep(&options.sweep, &recorded, settings, raw.dev_f1)?;
-        (cleaning, Some(result))
-    } else {
-        (job.decide(&recorded, judge, decisions)?, None)
-    };
+    let (cleaning, sweep) = clean(&job, &recorded, decisions, &raw)?;
     job.publish(&recorded.dynamics, &cleaning)?;
     let cleaned = job.retrain(&cleaning, &raw)?;
     let with_dev = match options.learns_dev {
@@ -166,21 +151,66 @@ pub fn do_step(
     options: &Options,
     out: &Path,
 ) -> Result<()> {
-    let all = steps::plan(config.ensemble, options, corpora.train_gold.is_some());
+    let all = steps::plan(config.ensemble, options, corpora.train_gold.is_some(), &adjust);
     let step = steps::find(&all, options.step.as_deref().unwrap_or_default())?;
     let dir = RunDir::open(out)?;
     let _locks = dir.lock_step(CONFIG, &step.name)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
-    match step.training {
-        Training::First(kind, number) => {
-            if !dir.path(DYNAMICS).is_file() {
-                step.check_needs(&all, |output| dir.path(output).is_file())?;
-            }
-            let last_epoch = last_of_window(&adjust);
-            job.record_one(kind, number, (!steps::does_all_epochs(options)).then_some(&last_epoch))
-        }
-        Training::Reference(reference) => job.train_reference(reference, None).map(drop),
+    // What the first stage needed is gone when its result is there.
+    let is_over = matches!(step.work, Work::First(..) | Work::Join) && dir.path(DYNAMICS).is_file();
+    if !is_over {
+        step.check_needs(&all, |output| dir.path(output).is_file())?;
     }
+    let last_epoch = last_of_window(&adjust);
+    let last_epoch = (!steps::does_all_epochs(options)).then_some(&last_epoch as first_stage::LastEpoch);
+    match step.work {
+        Work::First(kind, number) => job.record_one(kind, number, last_epoch),
+        Work::Join => job.record(last_epoch).map(drop),
+        Work::Trial(number) => {
+            let recorded = job.open_recorded()?;
+            let base = automatic(&recorded, &adjust).settings;
+            job.try_one(&options.sweep, &recorded, &base, number)?;
+            dir.write_json(&step.output, &()).map(drop)
+        }
+        Work::Cleaned | Work::WithDev => {
+            let (recorded, raw) = (job.open_recorded()?, job.record(last_epoch)?);
+            let (cleaning, _) = clean(&job, &recorded, automatic(&recorded, &adjust), &raw)?;
+            match step.work {
+                Work::Cleaned => job.retrain(&cleaning, &raw).map(drop),
+                _ => job.train_with_dev(&cleaning).map(drop),
+            }
+        }
+        Work::Reference(Reference::Oracle) => {
+            let recorded = job.open_recorded()?;
+            let Settings { window, metric, .. } = automatic(&recorded, &adjust).settings;
+            job.train_reference(Reference::Oracle, Some(&recorded.judge(window, metric)?)).map(drop)
+        }
+        Work::Reference(reference) => job.train_reference(reference, None).map(drop),
+    }
+}
+
+/// Returns the decisions by the automatic settings, changed by `adjust`.
+fn automatic(recorded: &Recording, adjust: impl Fn(&mut Settings)) -> Decisions {
+    let mut settings = recorded.settings();
+    adjust(&mut settings);
+    Decisions::new(recorded.digest.clone(), settings)
+}
+
+/// Cleans by these decisions, or by the best of the settings that are to be tried.
+fn clean(
+    job: &Job,
+    recorded: &Recording,
+    decisions: Decisions,
+    raw: &ModelResult,
+) -> Result<(Cleaning, Option<SweepResult>)> {
+    let (settings, options) = (&decisions.settings, job.options);
+    let judge = recorded.judge(settings.window, settings.metric)?;
+    check_classes(settings, &recorded.dynamics.corpus.labels)?;
+    if options.decisions.is_none() && options.sweep.is_choice(settings) {
+        let (cleaning, result) = job.sweep(&options.sweep, recorded, settings, raw.dev_f1)?;
+        return Ok((cleaning, Some(result)));
+    }
+    Ok((job.decide(recorded, judge, decisions)?, None))
 }
 
 /// Does one training on the unchanged labels, in the folder `out`.

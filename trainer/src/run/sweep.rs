@@ -256,11 +256,20 @@ impl Sweep {
     /// Returns the largest possible number of trainings, if `adjust` is applied to the automatic settings of the
     /// run.
     pub(super) fn most_trainings(&self, adjust: impl Fn(&mut Settings)) -> u32 {
-        let mut base =
-            Settings { negatives: Rule::Auto, positives: Rule::Auto, dictionary_check: true, ..Settings::paper() };
-        adjust(&mut base);
-        let mut different: Vec<Settings> = Vec::new();
-        for mut settings in self.combinations(&base) {
+        self.to_train(&expected(adjust)).len() as u32 * self.seeds
+    }
+
+    /// Returns the numbers of the trials, from 1, that need a training, as far as this is known before the first
+    /// training. `None` if nothing is tried.
+    pub(super) fn trials(&self, adjust: impl Fn(&mut Settings)) -> Option<Vec<usize>> {
+        let base = expected(adjust);
+        self.is_choice(&base).then(|| self.to_train(&base))
+    }
+
+    /// Returns the numbers of the combinations, from 1, that may need a training of their own.
+    fn to_train(&self, base: &Settings) -> Vec<usize> {
+        let (mut different, mut numbers): (Vec<Settings>, _) = (Vec::new(), Vec::new());
+        for (number, mut settings) in (1..).zip(self.combinations(base)) {
             let judges = [settings.negatives, settings.positives] != [Rule::Keep; 2] || !settings.classes.is_empty();
             if !judges {
                 // Without judging, removing and relabelling give the same result.
@@ -270,9 +279,10 @@ impl Sweep {
             let is_there = !judges && !settings.dictionary_check && self.seeds == 1;
             if !is_there && !different.contains(&settings) {
                 different.push(settings);
+                numbers.push(number);
             }
         }
-        different.len() as u32 * self.seeds
+        numbers
     }
 
     /// Returns all combinations, each once.
@@ -319,6 +329,14 @@ impl Sweep {
         }
         once
     }
+}
+
+/// Returns what the settings will most likely be.
+fn expected(adjust: impl Fn(&mut Settings)) -> Settings {
+    let mut base =
+        Settings { negatives: Rule::Auto, positives: Rule::Auto, dictionary_check: true, ..Settings::paper() };
+    adjust(&mut base);
+    base
 }
 
 /// Combines each of `all` with each value of a list. An empty list changes nothing.

@@ -35,10 +35,7 @@ impl Job<'_> {
         base: &Settings,
         raw_dev_f1: f64,
     ) -> Result<(Cleaning, SweepResult)> {
-        let cleaning = |settings: &Settings| -> Result<Cleaning> {
-            let judge = recorded.judge(settings.window, settings.metric)?;
-            self.decide(recorded, judge, Decisions::new(recorded.digest.clone(), settings.clone()))
-        };
+        let cleaning = |settings: &Settings| self.clean_by(recorded, settings);
         // Decide all combinations before the first training, so that a mistake in the last one shows at once.
         let decided = sweep.combinations(base).into_iter().map(|settings| {
             let cleaning = cleaning(&settings).with_context(|| format!("the combination {}", describe(&settings)))?;
@@ -88,6 +85,31 @@ impl Job<'_> {
         let result = SweepResult { seeds: sweep.seeds, raw_dev_f1, chosen, combinations };
         self.dir.write_json(RESULT, &result)?;
         Ok((cleaning, result))
+    }
+
+    /// Does the trainings of the combination with this number, from 1, if no combination before it gives the same cleaned
+    /// corpus.
+    pub(super) fn try_one(&self, sweep: &Sweep, recorded: &Recording, base: &Settings, number: usize) -> Result<()> {
+        let combinations = sweep.combinations(base);
+        // There are fewer than was expected if some turned out to be the same.
+        let Some((settings, before)) = combinations.get(..number).and_then(<[_]>::split_last) else { return Ok(()) };
+        let own = self.clean_by(recorded, settings)?;
+        for earlier in before {
+            if self.clean_by(recorded, earlier)?.digest == own.digest {
+                return Ok(());
+            }
+        }
+        if sweep.seeds > 1 || !own.changes_nothing() {
+            let title = format!("trying {number}/{}: {}", combinations.len(), describe(settings));
+            self.try_cleaning(&title, &own, sweep.seeds)?;
+        }
+        Ok(())
+    }
+
+    /// Cleans by these settings.
+    fn clean_by(&self, recorded: &Recording, settings: &Settings) -> Result<Cleaning> {
+        let judge = recorded.judge(settings.window, settings.metric)?;
+        self.decide(recorded, judge, Decisions::new(recorded.digest.clone(), settings.clone()))
     }
 
     /// Removes the scores of combinations that an earlier start tried and this one did not.
