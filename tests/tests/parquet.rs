@@ -96,3 +96,54 @@ fn a_run_on_parquet_gives_cleaned_parquet() {
     let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     assert_eq!(bytes("again.parquet"), bytes("run/cleaned.parquet"));
 }
+
+#[test]
+fn long_texts_go_through_part_by_part() {
+    let (binary, folder) = (tests::trainer!(), tempfile::tempdir().unwrap());
+    let folder = folder.path();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
+    write("d.tsv", b"Ada\tPER\nZ\xc3\xbcrich\tLOC\n");
+    // Some two million bytes. Nothing is found in the first part, so it does not show what labels look like.
+    let line = |id: usize| {
+        let text =
+            if id < 12_000 { "Nobody was there at all, they said." } else { "Ada went to Zürich.\nShe stayed." };
+        serde_json::json!({ "id": id, "text": text, "of": { "paper": "A" } }).to_string() + "\n"
+    };
+    let lines: String = (0..24_000).map(line).collect();
+    write("t.jsonl", lines.as_bytes());
+    let none = r#"{"fields": [], "metadata": {}}"#;
+    write("t.parquet", &trainer::data::parquet_corpus::write(&lines, none).unwrap());
+    let annotate = |text: &str, out: &str, more: &[&str]| {
+        let common = ["annotate", "--dictionary", "d.tsv", "--text", text, "--out", out];
+        succeed(&binary, folder, &[&common[..], more].concat())
+    };
+    let rows = |name: &str| -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        // A row has every column; a record need not have every field.
+        let record = |line: &str| {
+            let mut record: serde_json::Map<_, _> = serde_json::from_str(line).unwrap();
+            record.retain(|_, value| !value.is_null());
+            record.into()
+        };
+        text.lines().map(record).collect()
+    };
+    annotate("t.jsonl", "expected.jsonl", &[]);
+    let expected = rows("expected.jsonl");
+    assert_eq!(expected[23_999]["spans"][1]["label"], "LOC");
+    annotate("t.parquet", "t-labelled.jsonl", &[]);
+    assert_eq!(rows("t-labelled.jsonl"), expected);
+    let as_lines = |parquet: &str, out: &str| {
+        succeed(&binary, folder, &["convert", "--corpus", parquet, "--to", "text-jsonl", "--out", out]);
+        rows(out)
+    };
+    annotate("t.parquet", "labelled.parquet", &[]);
+    assert_eq!(as_lines("labelled.parquet", "back.jsonl"), expected);
+    // What is labelled already is labelled again, in the same columns; and every second row of that.
+    annotate("labelled.parquet", "again.parquet", &[]);
+    assert_eq!(as_lines("again.parquet", "again.jsonl"), expected);
+    annotate("labelled.parquet", "odd.parquet", &["--shard", "1/2"]);
+    assert_eq!(as_lines("odd.parquet", "odd.jsonl"), expected.into_iter().skip(1).step_by(2).collect::<Vec<_>>());
+    let refused =
+        output(&binary, folder, &["annotate", "--dictionary", "d.tsv", "--text", "t.jsonl", "--out", "x.parquet"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("did not come from Parquet"));
+}

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use rayon::prelude::*;
+use serde_json::json;
 use shared::corpus::Corpus;
 use shared::formats::{self, Content, Format, WriteOptions, Written};
-use trainer::data::text_input::{self, Block, Opened, Parts, TextInput, is_standard};
-use trainer::data::{corpus_file, parquet_corpus};
+use trainer::data::corpus_file;
+use trainer::data::parquet_corpus::{self, RowWriter};
+use trainer::data::text_input::{self, Block, Opened, Parts, Rows, TextInput, is_standard};
 use trainer::files::{cannot_write, write_whole_during};
 use trainer::progress::Progress;
 use trainer::{console, interrupt};
@@ -84,7 +86,8 @@ impl TextArgs {
         mut see: impl FnMut(&Corpus, T) -> Result<()>,
     ) -> Result<Vec<String>> {
         let options = self.corpora.options()?;
-        let parts = match input(text_input::open(path, self.plain_text, &options.read, self.may_come_in_parts()))? {
+        let (in_parts, as_rows) = (self.may_come_in_parts(), parquet_corpus::has_extension(&self.out));
+        let parts = match input(text_input::open(path, self.plain_text, &options.read, in_parts, as_rows))? {
             Opened::Parts(parts) => parts,
             Opened::Whole(TextInput { corpus, is_plain }) => {
                 if self.shard.is_some() && self.to.unwrap_or(corpus.layout.format()) == Format::Brat {
@@ -104,9 +107,11 @@ impl TextArgs {
                 return Ok(notes);
             }
         };
-        let n_bytes = fs::metadata(path).map_or(0, |file| file.len());
-        let progress = if n_bytes > 0 { Progress::new("labelling", n_bytes, 0, 1) } else { Progress::hidden() };
-        let Parts { mut blocks, reader } = parts;
+        let Parts { mut blocks, reader, rows } = parts;
+        // What is counted: rows, or bytes.
+        let all = rows.as_ref().map_or_else(|| fs::metadata(path).map_or(0, |file| file.len()), |rows| rows.number);
+        let progress = if all > 0 { Progress::new("labelling", all, 0, 1) } else { Progress::hidden() };
+        let counts_rows = rows.is_some();
         let has_sentences = |text: &TextInput| text.corpus.n_sentences() > 0;
         let (mut of_input, mut of_output) = (Notes::default(), Notes::default());
         let mut n_read = 0u64;
@@ -117,6 +122,7 @@ impl TextArgs {
                 if several.is_empty() {
                     return input(if n_read > 0 { Ok(()) } else { Err(text_input::empty(reader.place())) });
                 }
+                let before = n_read;
                 let texts = input(several.par_iter().map(|block| reader.read(block)).collect::<Result<Vec<_>>>())?;
                 let texts = texts.into_iter().map(|(TextInput { corpus, is_plain }, told)| {
                     told.into_iter().for_each(|note| of_input.add(note));
@@ -140,16 +146,26 @@ impl TextArgs {
                     }
                     written.notes.into_iter().for_each(|note| of_output.add(note));
                 }
-                progress.advance(several.iter().map(Block::len).sum(), None);
+                let done = if counts_rows { (n_read - before) as usize } else { several.iter().map(Block::len).sum() };
+                progress.advance(done, None);
             }
         };
-        match is_standard(&self.out) {
-            true => write_all(&mut |text| output::write(text))?,
-            false => write_whole_during(&self.out, |file| {
+        let unwritten = |error| cannot_write(&self.out, error);
+        match (is_standard(&self.out), rows.filter(|_| as_rows)) {
+            (true, _) => write_all(&mut |text| output::write(text))?,
+            (false, as_rows) => write_whole_during(&self.out, |file| {
                 // What was written so far is removed.
                 interrupt::listen_without_checkpoints()?;
-                let mut write = |text: &str| file.write_all(text.as_bytes());
-                write_all(&mut |text| write(text).map_err(|error| cannot_write(&self.out, error.into())))
+                let Some(Rows { columns, .. }) = as_rows else {
+                    let mut write = |text: &str| file.write_all(text.as_bytes());
+                    return write_all(&mut |text| write(text).map_err(|error| unwritten(error.into())));
+                };
+                // Labels may need a column that the text had not.
+                let label = json!({ "start": 0, "end": 0, "label": "" });
+                let further = json!({ reader.label_field().unwrap_or("spans"): [label] }).to_string();
+                let mut rows = RowWriter::new(file, &columns, &further).map_err(unwritten)?;
+                write_all(&mut |text| rows.write(text).map_err(unwritten))?;
+                rows.finish().map(drop).map_err(unwritten)
             })?,
         }
         of_input.all().iter().for_each(|note| console::note(format_args!("{}: {note}", reader.place().display())));
@@ -172,8 +188,11 @@ impl TextArgs {
 
     /// Whether the parts of a text are, one after the other, the whole in the format that is asked for.
     fn may_come_in_parts(&self) -> bool {
-        matches!(self.to, None | Some(Format::TextJsonl | Format::TagsJsonl))
-            && !parquet_corpus::has_extension(&self.out)
+        match self.to {
+            None | Some(Format::TextJsonl) => true,
+            Some(Format::TagsJsonl) => !parquet_corpus::has_extension(&self.out),
+            Some(_) => false,
+        }
     }
 
     fn write_options(&self) -> WriteOptions {

@@ -5,7 +5,8 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{self, Cursor, Read, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::{Arc, Once};
@@ -15,14 +16,17 @@ use arrow_array::RecordBatch;
 use arrow_json::reader::infer_json_schema_from_iterator;
 use arrow_json::writer::{LineDelimited, Writer};
 use arrow_json::{ReaderBuilder, WriterBuilder};
-use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter};
 use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
 use serde::{Deserialize, Serialize};
 use shared::formats::{self, FormatError, Layers, Layout, ReadOptions, TagNames};
 
@@ -32,6 +36,8 @@ pub const EXTENSION: &str = "parquet";
 const MAGIC: &[u8] = b"PAR1";
 /// Number of rows that are converted at once.
 const ROWS_PER_BATCH: usize = 1024;
+/// A group of rows is written when it has about so many bytes.
+const GROUP: usize = 16 << 20;
 /// Key of the metadata in which `datasets` describes the columns.
 const HUGGING_FACE: &str = "huggingface";
 
@@ -202,30 +208,14 @@ fn guarded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
 /// The columns and the rows of a file, each row a line of JSON. Also returns a note if the rows cannot be written as
 /// they were.
 fn records(bytes: &[u8]) -> Result<(Columns, Vec<u8>, Option<String>)> {
-    // The types of the file itself, and not the Arrow types of the program that wrote it: fewer kinds of text.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let bytes = Bytes::copy_from_slice(bytes);
-    let own = ArrowReaderMetadata::load(&bytes, options)?;
-    let fields: Fields = own.schema().fields().iter().map(|field| with_offsets(field)).collect();
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
-    let schema = builder.schema().clone();
-    let described = builder.metadata().file_metadata().key_value_metadata().into_iter().flatten();
-    let described = described.filter(|pair| pair.key != ARROW_SCHEMA_META_KEY);
-    let metadata = described.filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?))).collect();
-    let columns = Columns { fields: schema.fields().clone(), metadata };
+    let (columns, rows, _) = open_rows(Bytes::copy_from_slice(bytes))?;
     let schema = columns.schema();
     let mut records = Vec::new();
     let mut lost: Option<String> = None;
-    for batch in builder.with_batch_size(ROWS_PER_BATCH).build()? {
+    for batch in rows {
         let batch = batch?.with_schema(schema.clone())?;
         let start = records.len();
-        let mut writer: Writer<_, LineDelimited> =
-            WriterBuilder::new().with_explicit_nulls(true).build(Cursor::new(std::mem::take(&mut records)));
-        writer.get_mut().set_position(start as u64);
-        writer.write(&batch)?;
-        writer.finish()?;
-        records = writer.into_inner().into_inner();
+        append(&batch, &mut records)?;
         if lost.is_none() {
             lost = changed_column(&batch, &schema, records.get(start..).unwrap_or_default());
         }
@@ -237,6 +227,97 @@ fn records(bytes: &[u8]) -> Result<(Columns, Vec<u8>, Option<String>)> {
         )
     });
     Ok((columns, records, note))
+}
+
+/// The columns of a file, its rows, and their number.
+fn open_rows(source: impl ChunkReader + 'static) -> Result<(Columns, ParquetRecordBatchReader, u64)> {
+    // The types of the file itself, and not the Arrow types of the program that wrote it: fewer kinds of text.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let own = ArrowReaderMetadata::load(&source, options)?;
+    let fields: Fields = own.schema().fields().iter().map(|field| with_offsets(field)).collect();
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(source, options)?;
+    let schema = builder.schema().clone();
+    let described = builder.metadata().file_metadata().key_value_metadata().into_iter().flatten();
+    let described = described.filter(|pair| pair.key != ARROW_SCHEMA_META_KEY);
+    let metadata = described.filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?))).collect();
+    let columns = Columns { fields: schema.fields().clone(), metadata };
+    let n_rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
+    Ok((columns, builder.with_batch_size(ROWS_PER_BATCH).build()?, n_rows))
+}
+
+/// Appends rows as lines of JSON.
+fn append(batch: &RecordBatch, records: &mut Vec<u8>) -> Result<()> {
+    let start = records.len() as u64;
+    let mut writer: Writer<_, LineDelimited> =
+        WriterBuilder::new().with_explicit_nulls(true).build(Cursor::new(std::mem::take(records)));
+    writer.get_mut().set_position(start);
+    writer.write(batch)?;
+    writer.finish()?;
+    *records = writer.into_inner().into_inner();
+    Ok(())
+}
+
+/// The rows of a Parquet file as lines of JSON, converted while they are read.
+pub struct Lines {
+    /// Number of rows of the file.
+    pub n_rows: u64,
+    rows: ParquetRecordBatchReader,
+    schema: SchemaRef,
+    /// Whether the rows must come back as they are if they are written again.
+    comes_back: bool,
+    held: Vec<u8>,
+    given: usize,
+}
+
+impl Lines {
+    /// Opens a file. Also returns its columns, for a [`RowWriter`]. With `comes_back`, values are refused that would
+    /// change if they were written again.
+    ///
+    /// # Errors
+    /// When the file is no Parquet file, or is damaged.
+    pub fn open(file: File, comes_back: bool) -> Result<(Self, String)> {
+        let (columns, rows, n_rows) = guarded(|| open_rows(file))?;
+        let (schema, described) = (columns.schema(), serde_json::to_string(&columns)?);
+        Ok((Self { n_rows, rows, schema, comes_back, held: Vec::new(), given: 0 }, described))
+    }
+
+    /// Converts the next rows. Returns whether there were any.
+    fn advance(&mut self) -> Result<bool> {
+        self.held.clear();
+        self.given = 0;
+        let Some(batch) = self.rows.next() else { return Ok(false) };
+        let batch = batch?.with_schema(self.schema.clone())?;
+        append(&batch, &mut self.held)?;
+        if self.comes_back
+            && let Some(column) = changed_column(&batch, &self.schema, &self.held)
+        {
+            bail!("the values of the column `{column}` would not come back as they are: give --out a file .jsonl");
+        }
+        Ok(true)
+    }
+}
+
+impl Read for Lines {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.held.len() {
+            if !guarded(|| self.advance()).map_err(io::Error::other)? {
+                return Ok(0);
+            }
+        }
+        let mut rest = self.held.get(self.given..).unwrap_or_default();
+        let n = rest.read(buffer)?;
+        self.given += n;
+        Ok(n)
+    }
+}
+
+/// Checks that the columns of text hold text, given the columns as [`Lines`] returns them.
+///
+/// # Errors
+/// The error names the column that holds bytes.
+pub fn has_text(columns: &str, layout: &Layout) -> Result<()> {
+    no_bytes_as_text(&serde_json::from_str(columns)?, layout)
 }
 
 /// The first column that would change if these records were written.
@@ -266,7 +347,7 @@ fn first_that_fails(schema: &SchemaRef, records: &[u8]) -> Option<String> {
 fn rows<'a>(
     records: &'a [u8],
     schema: &SchemaRef,
-) -> Result<impl Iterator<Item = Result<RecordBatch, arrow_schema::ArrowError>> + 'a> {
+) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>> + 'a> {
     Ok(ReaderBuilder::new(schema.clone()).with_batch_size(ROWS_PER_BATCH).build(Cursor::new(records))?)
 }
 
@@ -277,23 +358,60 @@ fn rows<'a>(
 /// # Errors
 /// When the records do not fit the columns.
 pub fn write(records: &str, columns: &str) -> Result<Vec<u8>> {
-    let mut columns: Columns = serde_json::from_str(columns)?;
-    let further = further_columns(records, &columns)?;
-    columns.fields = columns.fields.iter().cloned().chain(further).collect();
-    let schema = columns.schema();
-    let metadata = columns.metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
-    let properties = WriterProperties::builder()
-        .set_created_by(concat!("DynClean ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::SNAPPY)
-        .set_key_value_metadata(Some(metadata))
-        .build();
-    // The Arrow types of the program that wrote the file are not known any more, and the file's own types say enough.
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)?;
-    for batch in rows(records.as_bytes(), &schema)? {
-        writer.write(&batch?)?;
+    let mut writer = RowWriter::new(Vec::new(), columns, records)?;
+    writer.write(records)?;
+    writer.finish()
+}
+
+/// Writes records as the rows of a Parquet file, part by part.
+pub struct RowWriter<W: Write + Send> {
+    writer: ArrowWriter<W>,
+    schema: SchemaRef,
+}
+
+impl<W: Write + Send> RowWriter<W> {
+    /// Begins a file. `columns` comes from the layout of a corpus, or from [`Lines`]. The records of `further`, one a line,
+    /// show which fields need a column of their own.
+    ///
+    /// # Errors
+    /// When the columns cannot be written.
+    pub fn new(to: W, columns: &str, further: &str) -> Result<Self> {
+        let mut columns: Columns = serde_json::from_str(columns)?;
+        let further = further_columns(further, &columns)?;
+        columns.fields = columns.fields.iter().cloned().chain(further).collect();
+        let schema = columns.schema();
+        let metadata = columns.metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
+        let properties = WriterProperties::builder()
+            .set_created_by(concat!("DynClean ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_compression(Compression::SNAPPY)
+            .set_key_value_metadata(Some(metadata))
+            .build();
+        // The Arrow types of the program that wrote the file are not known any more, and the file's own types say enough.
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        Ok(Self { writer: ArrowWriter::try_new_with_options(to, schema.clone(), options)?, schema })
     }
-    Ok(writer.into_inner()?)
+
+    /// Writes records, one a line.
+    ///
+    /// # Errors
+    /// When they do not fit the columns, or cannot be written.
+    pub fn write(&mut self, records: &str) -> Result<()> {
+        for batch in rows(records.as_bytes(), &self.schema)? {
+            self.writer.write(&batch?)?;
+            if self.writer.in_progress_size() > GROUP {
+                self.writer.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(self) -> Result<W> {
+        Ok(self.writer.into_inner()?)
+    }
 }
 
 /// Columns for fields that records have and the file had not, such as `unknown`.

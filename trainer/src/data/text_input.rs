@@ -1,6 +1,7 @@
 //! Text to be labelled: raw text, or a corpus in any format, from a file or standard input.
 //!
-//! Raw text and JSON Lines with texts can be read in parts of bounded size, so a text may be larger than the memory.
+//! Raw text, and texts in JSON Lines or Parquet, can be read in parts of bounded size, so a text may be larger than the
+//! memory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -46,16 +47,21 @@ pub enum Opened {
 ///
 /// Text from standard input or from a `.txt` file is raw text, unless it looks like JSON or columns of tags.
 /// `plain` makes any text raw text. A format in the options makes it that format. With `in_parts`, a text of more than
-/// [`PART`] bytes comes in parts if it is raw text or JSON Lines with texts.
+/// [`PART`] bytes comes in parts if it is raw text, JSON Lines with texts or a Parquet file with texts. With `as_rows` the
+/// caller writes Parquet, so only Parquet comes in parts.
 ///
 /// # Errors
 /// The error names the file, the line and what was expected.
-pub fn open(path: &Path, plain: bool, options: &ReadOptions, in_parts: bool) -> Result<Opened> {
-    open_by(path, plain, options, in_parts.then_some(PART))
+pub fn open(path: &Path, plain: bool, options: &ReadOptions, in_parts: bool, as_rows: bool) -> Result<Opened> {
+    open_by(path, plain, options, in_parts.then_some(PART), as_rows)
 }
 
-fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>) -> Result<Opened> {
+fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>, as_rows: bool) -> Result<Opened> {
     let options = ReadOptions { unlabelled: true, ..options.clone() };
+    if let Some(parts) = part.filter(|_| !plain).and_then(|part| rows_in_parts(path, &options, part, as_rows)) {
+        return Ok(Opened::Parts(parts));
+    }
+    let part = part.filter(|_| !as_rows);
     if path.is_dir() {
         return whole(path, read(path, &options)?).map(Opened::Whole);
     }
@@ -79,14 +85,14 @@ fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>)
     let is_plain = |bytes: &[u8]| plain || options.format.is_none() && plain_text::is_plain(bytes);
     if !blocks.is_at_end {
         let reader = match may_be_txt && is_plain(blocks.whole_lines()) {
-            true => Some(Reader { path: path.to_owned(), kind: Kind::Plain }),
+            true => Some(Reader { path: path.to_owned(), unit: "line", kind: Kind::Plain }),
             false => {
                 blocks.cut_between_records();
                 json_lines(blocks.whole_lines(), path, &options)?
             }
         };
         if let Some(reader) = reader {
-            return Ok(Opened::Parts(Parts { blocks, reader }));
+            return Ok(Opened::Parts(Parts { blocks, reader, rows: None }));
         }
     }
     let bytes = blocks.rest()?;
@@ -122,6 +128,24 @@ fn whole(path: &Path, layers: formats::Layers) -> Result<TextInput> {
     Ok(TextInput { corpus: layers.corpus, is_plain: false })
 }
 
+/// Opens a Parquet file with texts that is longer than a part. `None` if it is anything else, or cannot be read: it is then
+/// read as a whole, which says why.
+fn rows_in_parts(path: &Path, options: &ReadOptions, size: usize, as_rows: bool) -> Option<Parts> {
+    if !parquet_corpus::has_extension(path) {
+        return None;
+    }
+    let (lines, columns) = parquet_corpus::Lines::open(File::open(path).ok()?, as_rows).ok()?;
+    let number = lines.n_rows;
+    let mut blocks = Blocks::open(Box::new(lines), path, size).ok()?;
+    if blocks.is_at_end {
+        return None;
+    }
+    blocks.cut_between_records();
+    let reader = json_lines(blocks.whole_lines(), path, options).ok()??;
+    parquet_corpus::has_text(&columns, reader.layout()?).ok()?;
+    Some(Parts { blocks, reader: Reader { unit: "row", ..reader }, rows: Some(Rows { columns, number }) })
+}
+
 /// Returns the reader of JSON Lines with texts, if the first part of a file is that.
 ///
 /// # Errors
@@ -147,7 +171,8 @@ fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Result<Option
     // The first part decides for all how offsets count, and in which field labels are, if it has any.
     let label = has_labels.then(|| of_text.spans.clone()).or(options.label.clone());
     let options = ReadOptions { label, counting: Some(of_text.counting), ..options };
-    Ok(Some(Reader { path: path.to_owned(), kind: Kind::JsonLines(Box::new(JsonLines { options, layout })) }))
+    let kind = Kind::JsonLines(Box::new(JsonLines { options, layout }));
+    Ok(Some(Reader { path: path.to_owned(), unit: "line", kind }))
 }
 
 /// A text in parts of bounded size. The parts must be read by its [`Reader`].
@@ -156,6 +181,16 @@ pub struct Parts {
     pub blocks: Blocks,
     /// Reads them, on any thread.
     pub reader: Reader,
+    /// What a Parquet file says of itself.
+    pub rows: Option<Rows>,
+}
+
+/// The rows of a Parquet file.
+pub struct Rows {
+    /// The columns, for [`parquet_corpus::RowWriter`].
+    pub columns: String,
+    /// How many rows there are.
+    pub number: u64,
 }
 
 /// Bytes of a text, cut at the ends of lines.
@@ -294,6 +329,8 @@ impl Iterator for Blocks {
 /// Reads the parts of a text.
 pub struct Reader {
     path: PathBuf,
+    /// What is counted in messages: lines or rows.
+    unit: &'static str,
     kind: Kind,
 }
 
@@ -314,6 +351,22 @@ impl Reader {
         &self.path
     }
 
+    /// Returns the layout of the records; `None` for raw text.
+    fn layout(&self) -> Option<&Layout> {
+        match &self.kind {
+            Kind::Plain => None,
+            Kind::JsonLines(of_first) => Some(&of_first.layout),
+        }
+    }
+
+    /// Returns the field in which labels are written; `None` for raw text.
+    pub fn label_field(&self) -> Option<&str> {
+        match self.layout()? {
+            Layout::TextJsonl(of_text) => Some(&of_text.spans),
+            _ => None,
+        }
+    }
+
     /// Returns the sentences of a part, of which there may be none, and messages about what could not be used.
     ///
     /// # Errors
@@ -325,7 +378,11 @@ impl Reader {
         }
         let in_file = |lines_before: usize| {
             move |FormatError { line, message }| {
-                at(&self.path)(FormatError { line: line.saturating_add(lines_before), message })
+                let line = line.saturating_add(lines_before);
+                match self.unit {
+                    "row" => anyhow!("{}, row {line}: {message}", self.path.display()),
+                    _ => at(&self.path)(FormatError { line, message }),
+                }
             }
         };
         let JsonLines { options, layout } = match &self.kind {
@@ -344,9 +401,10 @@ impl Reader {
         let (own, of_first) = (field(&layers.corpus.layout), field(layout));
         ensure!(
             own == of_first,
-            "{file}, from line {line} on: records have labels in the field `{own}`, and no record before has; name the field \
+            "{file}, from {unit} {line} on: records have labels in the field `{own}`, and no record before has; name the field \
              with --label-column {own}",
             file = self.path.display(),
+            unit = self.unit,
             line = lines_before + 1,
             own = own.unwrap_or_default()
         );
@@ -362,13 +420,13 @@ mod tests {
     use super::*;
 
     /// The text as JSON Lines, read at once (`None`) or in parts of this size.
-    fn rewritten(text: &str, name: &str, part: Option<usize>) -> Result<String> {
+    fn rewritten(text: impl AsRef<[u8]>, name: &str, part: Option<usize>) -> Result<String> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join(name);
         std::fs::write(&path, text)?;
-        let corpora = match open_by(&path, false, &ReadOptions::default(), part)? {
+        let corpora = match open_by(&path, false, &ReadOptions::default(), part, false)? {
             Opened::Whole(text) => vec![text.corpus],
-            Opened::Parts(Parts { blocks, reader }) => {
+            Opened::Parts(Parts { blocks, reader, .. }) => {
                 blocks.map(|block| Ok(reader.read(&block?)?.0.corpus)).collect::<Result<_>>()?
             }
         };
@@ -411,6 +469,27 @@ mod tests {
         let other = error(&lines("", "{\"text\": \"Ada\", \"label\": [[0, 3, \"PER\"]]}"));
         assert!(other.contains("line 10 on") && other.contains("--label-column label"), "{other}");
         assert!(rewritten(" \n\n", "t.txt", None).unwrap_err().to_string().contains("no sentences"));
+    }
+
+    #[test]
+    fn rows_are_the_lines() {
+        let labelled =
+            "{\"id\": 1, \"text\": \"Ada wrote.\", \"label\": [{\"start\":0,\"end\":3,\"label\":\"PER\"}]}\n";
+        let lines = labelled.repeat(2) + &"{\"id\": 2, \"text\": \"In\\nZürich\", \"label\": []}\n".repeat(3_000);
+        let file = parquet_corpus::write(&lines, "{\"fields\": [], \"metadata\": {}}").unwrap();
+        let whole = rewritten(&file, "t.parquet", None).unwrap();
+        assert_eq!(whole.lines().count(), 3_002);
+        assert_eq!(whole, rewritten(&lines, "t.jsonl", None).unwrap());
+        for part in [200, 1 << 12, 1 << 16] {
+            assert_eq!(rewritten(&file, "t.parquet", Some(part)).unwrap(), whole, "in parts of {part}");
+        }
+        let wrong = lines + &labelled.replace("\"end\":3", "\"end\":300");
+        let wrong = parquet_corpus::write(&wrong, "{\"fields\": [], \"metadata\": {}}").unwrap();
+        let error = rewritten(&wrong, "t.parquet", Some(1 << 12)).unwrap_err().to_string();
+        assert!(error.contains("t.parquet, row 3003: "), "{error}");
+        // What is cut off is told when it is read as a whole.
+        let error = rewritten(&file[..file.len() - 9], "t.parquet", Some(200)).unwrap_err();
+        assert!(format!("{error:#}").contains("t.parquet as Parquet"), "{error:#}");
     }
 
     #[test]
