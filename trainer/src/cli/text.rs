@@ -153,10 +153,10 @@ impl TextArgs {
         let unwritten = |error| cannot_write(&self.out, error);
         match (is_standard(&self.out), rows.filter(|_| as_rows)) {
             (true, _) => write_all(&mut |text| output::write(text))?,
-            (false, as_rows) => write_whole_during(&self.out, |file| {
+            (false, rows) => write_whole_during(&self.out, |file| {
                 // What was written so far is removed.
                 interrupt::listen_without_checkpoints()?;
-                let Some(Rows { columns, .. }) = as_rows else {
+                let Some(Rows { columns, .. }) = rows else {
                     let mut write = |text: &str| file.write_all(text.as_bytes());
                     return write_all(&mut |text| write(text).map_err(|error| unwritten(error.into())));
                 };

@@ -110,16 +110,15 @@ pub fn read(
         format!("cannot read {file} as Parquet; if it was copied or downloaded, see whether it is complete")
     })?;
     ensure!(!records.is_empty(), "{file} has no rows");
-    let at = |FormatError { line, message }| anyhow!("{file}, row {line}: {message}");
     let mut options = options.clone();
-    options.format = Some(options.format.map_or_else(|| formats::detect(&records), Ok).map_err(at)?);
+    options.format = Some(options.format.map_or_else(|| formats::detect(&records), Ok).map_err(at_row(path))?);
     if options.tags.is_none() {
         options.tags = match names(&columns, &options).with_context(|| file.to_string())? {
             Some(names) => Some(names),
             None => tags_beside(&options)?,
         };
     }
-    let mut layers = formats::read(&records, &options).map_err(at)?;
+    let mut layers = formats::read(&records, &options).map_err(at_row(path))?;
     no_bytes_as_text(&columns, &layers.corpus.layout).with_context(|| file.to_string())?;
     layers.notes.extend(note.clone());
     if note.is_none() {
@@ -130,6 +129,11 @@ pub fn read(
         }
     }
     Ok(layers)
+}
+
+/// Adds the file to an error about a row.
+pub fn at_row(path: &Path) -> impl FnOnce(FormatError) -> anyhow::Error + '_ {
+    |FormatError { line, message }| anyhow!("{}, row {line}: {message}", path.display())
 }
 
 /// The names of the tag ids in the columns of labels.

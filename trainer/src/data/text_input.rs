@@ -85,7 +85,7 @@ fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>,
     let is_plain = |bytes: &[u8]| plain || options.format.is_none() && plain_text::is_plain(bytes);
     if !blocks.is_at_end {
         let reader = match may_be_txt && is_plain(blocks.whole_lines()) {
-            true => Some(Reader { path: path.to_owned(), unit: "line", kind: Kind::Plain }),
+            true => Some(Reader { path: path.to_owned(), has_rows: false, kind: Kind::Plain }),
             false => {
                 blocks.cut_between_records();
                 json_lines(blocks.whole_lines(), path, &options)?
@@ -143,7 +143,7 @@ fn rows_in_parts(path: &Path, options: &ReadOptions, size: usize, as_rows: bool)
     blocks.cut_between_records();
     let reader = json_lines(blocks.whole_lines(), path, options).ok()??;
     parquet_corpus::has_text(&columns, reader.layout()?).ok()?;
-    Some(Parts { blocks, reader: Reader { unit: "row", ..reader }, rows: Some(Rows { columns, number }) })
+    Some(Parts { blocks, reader: Reader { has_rows: true, ..reader }, rows: Some(Rows { columns, number }) })
 }
 
 /// Returns the reader of JSON Lines with texts, if the first part of a file is that.
@@ -172,7 +172,7 @@ fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Result<Option
     let label = has_labels.then(|| of_text.spans.clone()).or(options.label.clone());
     let options = ReadOptions { label, counting: Some(of_text.counting), ..options };
     let kind = Kind::JsonLines(Box::new(JsonLines { options, layout }));
-    Ok(Some(Reader { path: path.to_owned(), unit: "line", kind }))
+    Ok(Some(Reader { path: path.to_owned(), has_rows: false, kind }))
 }
 
 /// A text in parts of bounded size. The parts must be read by its [`Reader`].
@@ -329,8 +329,8 @@ impl Iterator for Blocks {
 /// Reads the parts of a text.
 pub struct Reader {
     path: PathBuf,
-    /// What is counted in messages: lines or rows.
-    unit: &'static str,
+    /// Whether a line is a row of a Parquet file.
+    has_rows: bool,
     kind: Kind,
 }
 
@@ -378,11 +378,8 @@ impl Reader {
         }
         let in_file = |lines_before: usize| {
             move |FormatError { line, message }| {
-                let line = line.saturating_add(lines_before);
-                match self.unit {
-                    "row" => anyhow!("{}, row {line}: {message}", self.path.display()),
-                    _ => at(&self.path)(FormatError { line, message }),
-                }
+                let error = FormatError { line: line.saturating_add(lines_before), message };
+                if self.has_rows { parquet_corpus::at_row(&self.path)(error) } else { at(&self.path)(error) }
             }
         };
         let JsonLines { options, layout } = match &self.kind {
@@ -404,7 +401,7 @@ impl Reader {
             "{file}, from {unit} {line} on: records have labels in the field `{own}`, and no record before has; name the field \
              with --label-column {own}",
             file = self.path.display(),
-            unit = self.unit,
+            unit = if self.has_rows { "row" } else { "line" },
             line = lines_before + 1,
             own = own.unwrap_or_default()
         );
