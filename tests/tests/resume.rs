@@ -285,6 +285,56 @@ fn losses(history: &[u8]) -> BTreeMap<String, Vec<f64>> {
     losses.into_iter().map(|(training, epochs)| (training, in_order(epochs))).collect()
 }
 
+/// Rates that stay high make dev F1 rise and fall.
+#[test]
+fn a_training_ends_when_dev_has_not_risen_for_long_enough() {
+    let bench = Bench::new();
+    let command = |out: &str, options: &[&str]| {
+        let mut command = Command::new(&bench.binary);
+        let [train, dev] = ["train-distant.json", "dev.json"].map(|file| bench.path("sample").join(file));
+        command.arg("train").arg("--train").arg(train).arg("--dev").arg(dev).arg("--out").arg(bench.path(out));
+        command.args(["--encoder", "builtin", "--epochs", "12", "--batch", "4", "--warmup", "0", "--seed", "3"]);
+        command.args(["--encoder-rate", "0.003", "--head-rate", "0.003", "--no-threshold-run"]).args(options);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let dev_f1 = |out: &str| -> Vec<f64> {
+        let history = std::fs::read_to_string(bench.path(out).join("history.jsonl")).unwrap();
+        let epochs = history.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        epochs.map(|epoch| epoch["dev"]["f1"].as_f64().unwrap()).collect()
+    };
+    succeed(command("all", &["--no-dynamics"]));
+    let all = dev_f1("all");
+    assert_eq!(all.len(), 12);
+    // The first epoch that comes this many epochs after the best one so far.
+    let end = |patience: usize| {
+        let best = |n: usize| (0..n).fold(0, |best, i| if all[i] > all[best] { i } else { best });
+        (1..=all.len()).find(|&n| n - 1 - best(n) >= patience).unwrap_or(all.len())
+    };
+    assert!(end(1) < 12 && end(2) == 12, "these rates are no test: {all:?}");
+    for patience in ["1", "2"] {
+        let out = format!("patience-{patience}");
+        let output = succeed(command(&out, &["--no-dynamics", "--patience", patience]));
+        let n = end(patience.parse().unwrap());
+        assert_eq!(dev_f1(&out), all[..n], "{patience}");
+        let told = String::from_utf8_lossy(&output.stderr).contains("dev F1 has not risen since epoch");
+        assert_eq!(told, n < 12);
+    }
+    let options = ["--no-dynamics", "--patience", "1", "--checkpoint-steps", "5"];
+    let at = ("checkpoint/model.safetensors", 8);
+    kill(bench.until_written(command("killed", &options), "killed", at).expect("the training ended before"));
+    succeed(command("killed", &options));
+    let [killed, undisturbed] = ["killed", "patience-1"].map(|out| {
+        let mut files = bench.results(out);
+        assert!(files.remove("metrics.json").is_some(), "it names the folder");
+        files
+    });
+    assert!(killed == undisturbed, "killed before it ended early");
+    // Dynamics of fewer epochs would judge differently.
+    succeed(command("recorded", &["--patience", "1"]));
+    assert_eq!(dev_f1("recorded"), all);
+}
+
 #[test]
 fn gradients_that_wait_for_a_step_are_not_lost() {
     let bench = Bench::new();

@@ -50,6 +50,10 @@ pub struct TrainingArgs {
     /// Epochs of every training [default: 5; builtin: 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535), help_heading = "Training")]
     pub epochs: Option<u32>,
+    /// End a training if dev F1 has not risen for N epochs [default: never]. Trainings whose logits are recorded always do
+    /// all epochs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
+    pub patience: Option<u32>,
     /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones; on a GPU 32]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
     pub batch: Option<usize>,
@@ -114,6 +118,7 @@ impl TrainingArgs {
             encoder: self.encoder.clone(),
             seed: self.seed,
             epochs: self.epochs.unwrap_or(defaults.epochs),
+            patience: self.patience,
             batch: self.batch.unwrap_or(batch),
             accumulate: self.accumulate,
             encoder_rate: self.encoder_rate.unwrap_or(defaults.encoder_rate),

@@ -167,6 +167,7 @@ impl Job<'_> {
     fn main_run(&self, member: &Member, opening: &[u8]) -> Result<Written> {
         let title = member.title(RunKind::Main);
         let stage = self.stage(&title, &self.train.corpus, &member.config);
+        let stage = Stage { patience: None, ..stage };
         let n_types = stage.n_labels - 1;
         let all: Vec<u32> = (0..self.train.corpus.n_sentences() as u32).collect();
         let name = member.name(RunKind::Main);

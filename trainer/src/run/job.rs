@@ -643,6 +643,7 @@ impl<'a> Job<'a> {
             n_labels,
             dev: Some(&self.dev),
             last_epoch: config.epochs,
+            patience: config.patience,
             place: self.options.place,
             history: None,
             team: self.options.team,

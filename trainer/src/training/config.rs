@@ -16,6 +16,10 @@ pub struct Config {
     pub seed: u64,
     /// Number of epochs of every stage.
     pub epochs: u32,
+    /// Epochs after which a training ends if dev F1 has not risen; `None` means never. Trainings that record dynamics do all
+    /// epochs. The default, `None`, is not written to the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
     /// Sentences per batch.
     pub batch: usize,
     /// Batches whose gradients are added before each step of the optimizer. The default, 1, is not written to the
@@ -96,6 +100,9 @@ impl Config {
             ("negative rate", self.negative_rate.to_string()),
             ("word embeddings", if self.train_embeddings { "trained" } else { "frozen" }.to_owned()),
         ];
+        if let Some(patience) = self.patience {
+            pairs.insert(1, ("epochs without progress", format!("at most {patience}")));
+        }
         if self.accumulate > 1 {
             pairs.insert(2, ("batches per step", self.accumulate.to_string()));
         }

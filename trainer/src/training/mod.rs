@@ -54,6 +54,8 @@ pub struct Stage<'a> {
     pub dev: Option<&'a Prepared>,
     /// Epoch after which to stop, at most `config.epochs`. The learning rates follow `config.epochs`.
     pub last_epoch: u32,
+    /// Number of epochs without a better dev F1 after which to stop; `None`: do all epochs.
+    pub patience: Option<u32>,
     /// Where to compute.
     pub place: Place,
     /// Where every epoch is noted, and under which name.
@@ -188,6 +190,10 @@ impl Stage<'_> {
         let before = per_epoch * epochs_before + TRAINED * passed(&underway.position) as u64;
         let mut progress = Progress::new(self.name, per_epoch * u64::from(self.last_epoch), before, self.last_epoch);
         while underway.position.epoch <= self.last_epoch {
+            if let Some(since) = self.ends_without_progress(&underway.position) {
+                console::status(format_args!("{}: dev F1 has not risen since epoch {since}, so this ends", self.name));
+                break;
+            }
             let epoch = underway.position.epoch;
             progress.begin_epoch(epoch);
             let began = Instant::now();
@@ -254,6 +260,12 @@ impl Stage<'_> {
             None => best_epoch = scores.last().context("no epoch was trained")?.epoch,
         }
         Ok(Trained { model, best_epoch, scores, seconds: underway.seconds() })
+    }
+
+    /// Returns the best epoch, if as many epochs have passed since it as the settings allow.
+    fn ends_without_progress(&self, position: &Position) -> Option<u32> {
+        let best = position.best()?.epoch;
+        self.patience.is_some_and(|patience| position.epoch - 1 - best >= patience).then_some(best)
     }
 
     fn n_train(&self) -> usize {
