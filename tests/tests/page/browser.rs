@@ -1,10 +1,13 @@
 //! A headless browser with the page open. Tests use it as a person would.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fantoccini::actions::{Actions, InputSource, KeyAction, KeyActions, MouseActions, PointerAction, TouchActions};
@@ -13,6 +16,9 @@ use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::kept_folder;
 
 /// Longest wait for anything. It is long, because a busy machine is slow.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,12 +57,25 @@ impl Places {
     }
 }
 
-/// A program that ends together with the test.
+/// A program that ends together with this value, or with the process of the tests: a browser waits in a static for its
+/// next test, and nothing in a static is dropped.
 struct Running(Child);
+
+impl Running {
+    /// Starts the program beside a reader of an empty pipe. The pipe ends when nobody holds its other end any more.
+    const WATCH: &str = r#"exec 3<&0; "$@" 3<&- </dev/null & exec >/dev/null; cat <&3; kill -9 $!; wait"#;
+
+    fn start(program: &Path, arguments: &[&OsStr]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", Self::WATCH, "sh"]).arg(program).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // Closes the pipe before it waits.
         let _ = self.0.wait();
     }
 }
@@ -65,25 +84,24 @@ impl Drop for Running {
 const ATTEMPTS: usize = 3;
 
 /// Starts a program. Waits for a line on its standard output for which `find` returns a value.
-fn start<T>(command: &mut Command, find: impl Fn(&str) -> Option<T>) -> (Running, T) {
+fn start<T>(program: &Path, arguments: &[&OsStr], find: impl Fn(&str) -> Option<T>) -> (Running, T) {
     for _ in 0..ATTEMPTS {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut running = Running::start(program, arguments);
+        let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
         let found = lines.by_ref().map_while(Result::ok).find_map(|line| find(&line));
-        let running = Running(child);
         if let Some(found) = found {
             // Later output is read as well. Otherwise the program would wait for a reader.
             std::thread::spawn(move || lines.for_each(drop));
             return (running, found);
         }
     }
-    panic!("{command:?} did not start")
+    panic!("{} did not start", program.display())
 }
 
 /// The page in a browser.
 pub struct Page {
     client: Client,
-    downloads: tempfile::TempDir,
+    downloads: PathBuf,
     server: Cell<Option<Running>>,
     browser: Browser,
 }
@@ -94,6 +112,70 @@ enum Browser {
     Firefox,
 }
 
+/// A running browser.
+struct Session {
+    browser: Browser,
+    /// What the client needs to work. It goes on only while a test waits for something.
+    runtime: Runtime,
+    client: Client,
+    _driver: Running,
+    /// Holds the profile and the downloads.
+    folder: PathBuf,
+}
+
+/// Browsers (Chromium) whose test has passed. A start takes longer than most tests, so other tests go on with them.
+static IDLE: Mutex<Vec<Session>> = Mutex::new(Vec::new());
+
+impl Session {
+    fn take(places: &Places) -> Self {
+        let idle = || IDLE.lock().unwrap().pop();
+        (places.browser == Browser::Chromium).then(idle).flatten().unwrap_or_else(|| Self::start(places))
+    }
+
+    fn start(places: &Places) -> Self {
+        let (driver, port) = start(&places.driver, &["--port=0".as_ref()], |line| {
+            // The messages of Chromium's driver and of Firefox's driver.
+            let said =
+                line.split("started successfully on port ").nth(1).or(line.split("Listening on 127.0.0.1:").nth(1));
+            said?.trim_end_matches('.').parse::<u16>().ok()
+        });
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let folder = kept_folder(&format!("browser-{}", STARTED.fetch_add(1, Ordering::Relaxed)));
+        let capabilities = match places.browser {
+            Browser::Chromium => chromium(&places.program, &folder.join("profile")),
+            Browser::Firefox => firefox(&places.program, &downloads(&folder)),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = runtime.block_on(connect(port, capabilities));
+        Self { browser: places.browser, runtime, client, _driver: driver, folder }
+    }
+
+    fn close(self) {
+        self.runtime.block_on(self.client.close()).unwrap();
+    }
+
+    /// Keeps Chromium for another test, which finds an empty window, nothing stored for the page, and no download. All
+    /// other settings of a test end with its window.
+    fn keep(self, page: &str) {
+        self.runtime.block_on(async {
+            let empty = self.client.new_window(true).await.unwrap().handle;
+            self.client.close_window().await.unwrap();
+            self.client.switch_to_window(empty).await.unwrap();
+            // The server of another test may get the same port.
+            let stored = json!({ "origin": page, "storageTypes": "all" });
+            devtools(&self.client, "Storage.clearDataForOrigin", stored).await;
+            complaints(&self.client).await;
+        });
+        std::fs::remove_dir_all(downloads(&self.folder)).unwrap();
+        IDLE.lock().unwrap().push(self);
+    }
+}
+
+/// Returns the folder of the downloads in the folder of a browser.
+fn downloads(folder: &Path) -> PathBuf {
+    folder.join("downloads")
+}
+
 /// Opens the page, served by `trainer serve` with this run, lets `test` use it, and closes everything. `query` is
 /// the page's address from `?` on.
 pub fn with_page<F: Future<Output = ()> + 'static>(
@@ -102,49 +184,43 @@ pub fn with_page<F: Future<Output = ()> + 'static>(
     query: &str,
     test: impl FnOnce(Page) -> F + 'static,
 ) {
-    let mut serve = Command::new(&places.trainer);
-    serve.args(["serve", "--port", "0", "--page"]).arg(&places.page).arg("--run").arg(run);
-    let (server, address) = start(&mut serve, |line| {
+    let serve = ["serve", "--port", "0", "--page"].map(OsStr::new);
+    let serve = [&serve[..], &[places.page.as_os_str(), OsStr::new("--run"), run.as_os_str()]].concat();
+    let (server, address) = start(&places.trainer, &serve, |line| {
         let from = line.find("http://")?;
         Some(line[from..].trim().strip_suffix("run/")?.to_owned())
     });
-    let profile = tempfile::tempdir().unwrap();
-    let (_driver, port) = start(Command::new(&places.driver).arg("--port=0"), |line| {
-        // The messages of Chromium's driver and of Firefox's driver.
-        let said = line.split("started successfully on port ").nth(1).or(line.split("Listening on 127.0.0.1:").nth(1));
-        said?.trim_end_matches('.').parse::<u16>().ok()
-    });
-    let browser = places.browser;
+    let session = Session::take(places);
+    let (client, browser) = (session.client.clone(), session.browser);
+    let downloads = downloads(&session.folder);
+    std::fs::create_dir_all(&downloads).unwrap();
+    let page = Page { client: client.clone(), downloads, server: Cell::new(Some(server)), browser };
     let url = format!("{address}{query}");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, async {
-        let downloads = tempfile::tempdir().unwrap();
-        let capabilities = match browser {
-            Browser::Chromium => chromium(&places.program, profile.path()),
-            Browser::Firefox => firefox(&places.program, downloads.path()),
-        };
-        let client = connect(port, capabilities).await;
-        let page = Page { client: client.clone(), downloads, server: Cell::new(Some(server)), browser };
+    let (outcome, complaints) = tokio::task::LocalSet::new().block_on(&session.runtime, async {
         // A task of its own, so that the browser is closed even if the test panics.
         let outcome = tokio::task::spawn_local(async move {
             page.prepare(&url).await;
             test(page).await;
         })
         .await;
-        let complaints = if browser == Browser::Chromium { complaints(&client).await } else { Vec::new() };
-        client.close().await.unwrap();
-        if let Err(error) = outcome {
-            std::panic::resume_unwind(error.into_panic());
-        }
-        assert!(complaints.is_empty(), "the browser's console has errors: {complaints:#?}");
+        (outcome, if browser == Browser::Chromium { complaints(&client).await } else { Vec::new() })
     });
+    match browser {
+        Browser::Chromium if outcome.is_ok() => session.keep(address.trim_end_matches('/')),
+        _ => session.close(),
+    }
+    if let Err(error) = outcome {
+        std::panic::resume_unwind(error.into_panic());
+    }
+    assert!(complaints.is_empty(), "the browser's console has errors: {complaints:#?}");
 }
 
 fn chromium(program: &Path, profile: &Path) -> Value {
     let flags = [
         "--headless",
         "--no-sandbox",
+        // The browser ends with its driver, however that ends.
+        "--remote-debugging-pipe",
         "--disable-quic",
         "--no-first-run",
         "--disable-background-networking",
@@ -188,6 +264,11 @@ async fn complaints(client: &Client) -> Vec<Value> {
     entries.into_iter().filter(|entry| entry["level"] == "SEVERE").collect()
 }
 
+async fn devtools(client: &Client, command: &str, parameters: Value) -> Value {
+    let body = json!({ "cmd": command, "params": parameters });
+    client.issue_cmd(Post { path: "goog/cdp/execute", body }).await.unwrap()
+}
+
 /// A command of Chromium's driver that the standard does not have.
 #[derive(Debug)]
 struct Post {
@@ -207,7 +288,7 @@ impl WebDriverCompatibleCommand for Post {
 
 impl Page {
     async fn prepare(&self, url: &str) {
-        let folder = self.downloads.path();
+        let folder = &self.downloads;
         if self.browser == Browser::Chromium {
             self.devtools("Browser.setDownloadBehavior", json!({ "behavior": "allow", "downloadPath": folder })).await;
         }
@@ -221,8 +302,7 @@ impl Page {
 
     /// Sends a command to Chromium's developer tools.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
-        let body = json!({ "cmd": command, "params": parameters });
-        self.client.issue_cmd(Post { path: "goog/cdp/execute", body }).await.unwrap()
+        devtools(&self.client, command, parameters).await
     }
 
     /// Returns the element with this test id, as soon as it exists.
@@ -478,11 +558,11 @@ impl Page {
 
     /// Returns the bytes of a download that has been started.
     pub async fn downloaded(&self, name: &str) -> Vec<u8> {
-        let file = self.downloads.path().join(name);
+        let file = self.downloads.join(name);
         let start = Instant::now();
         // The browser writes under another name until the file is whole. It may hold the name with an empty file.
         while !file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
-            let names = || std::fs::read_dir(self.downloads.path()).unwrap().map(|f| f.unwrap().file_name());
+            let names = || std::fs::read_dir(&self.downloads).unwrap().map(|f| f.unwrap().file_name());
             assert!(start.elapsed() < PATIENCE, "no {name} among {:?}", names().collect::<Vec<_>>());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
