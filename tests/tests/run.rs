@@ -351,12 +351,22 @@ fn the_whole_job_on_wikigold_with_a_pretrained_encoder() {
     let Some(encoder) = tests::minilm(name) else { return };
     let binary = tests::trainer!();
     let folder = tempfile::tempdir().unwrap();
-    let (files, out) = (files(&data.join("wikigold")), folder.path().join("run"));
-    succeed(&binary, &[run_arguments(&files, text(&encoder), &out, ("2", "3")), vec!["--reference", "none"]].concat());
+    let mut files = files(&data.join("wikigold"));
+    // Half of the training sentences are enough to show it.
+    for file in &mut files[..2] {
+        let mut sentences: Vec<Value> = serde_json::from_slice(&std::fs::read(&*file).unwrap()).unwrap();
+        sentences.truncate(600);
+        let part = folder.path().join(Path::new(&*file).file_name().unwrap());
+        std::fs::write(&part, serde_json::to_vec(&sentences).unwrap()).unwrap();
+        *file = text(&part).to_owned();
+    }
+    let out = folder.path().join("run");
+    let options = vec!["--reference", "none", "--dev-for", "calibration"];
+    succeed(&binary, &[run_arguments(&files, text(&encoder), &out, ("2", "3")), options].concat());
     let metrics = json(&out.join("metrics.json"));
     let number = |path: &[&str]| path.iter().fold(&metrics, |v, key| &v[*key]).as_f64().unwrap();
-    // With only two epochs, raw F1 is near .4 over seeds. Average precision is clearly above the base rates .521
-    // and .0057.
+    // With only two epochs, raw F1 is near .35. Average precision is clearly above the base rates, which are near .52 and
+    // .006.
     assert!(number(&["test", "raw", "f1"]) > 0.25);
     assert!(number(&["test", "cleaned", "f1"]) > 0.25);
     assert!(number(&["noise", "false_positives", "average_precision"]) > 0.55);
