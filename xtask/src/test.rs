@@ -1,14 +1,14 @@
 //! Runs all checks and tests, as CI does.
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{env, fs, path::PathBuf, process::Command, thread};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
     book,
     layout::Layout,
     lints, page,
-    process::{cargo, inherited},
+    process::{cargo, inherited, logged},
     setup::{
         self, axe,
         browser::{self, Browser},
@@ -66,7 +66,7 @@ impl Without {
 }
 
 pub fn run(layout: &Layout, args: &Args) -> Result<()> {
-    let style_steps = if args.filter.is_empty() { 3 } else { 0 };
+    let style_steps = if args.filter.is_empty() { 2 } else { 0 };
     // Steps: MPI, std, both browsers, axe-core, encoder, Python; page, build, tests of the Python package, tests.
     let mut steps = Steps::new(layout, style_steps + setup::PAGE_TOOL_STEPS + book::STEPS + 11)?;
     let result = all(layout, args, &mut steps);
@@ -85,27 +85,42 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
         })?;
     }
     let native = native(!args.without.contains(&Without::Mpi) && mpi::ensure(steps)?);
-    if style {
-        // In the profile of the tests, so that the dependencies are compiled only once.
-        check(layout, steps, "lints", lints::build()?.args(["--release", "--all-targets"]).args(&native))?;
-    }
     wasm_std::ensure(layout, steps)?;
-    if style {
-        check(layout, steps, "lints of the page", lints::build()?.args(WEB))?;
-    }
     setup::page_tools(layout, steps)?;
     let browser = browser::ensure(steps)?;
     let firefox = firefox::ensure(layout, steps)?;
     let axe = axe::ensure(layout, steps)?;
     let encoder = encoder::ensure(layout, steps)?;
     let python = python::ensure(layout, steps)?;
-    page::build(layout, steps)?;
-    book::add(layout, steps)?;
-    // Builds trainer and tests together, so that they share every dependency. Tests train models: without
-    // optimisation they would take hours.
-    let mut build = cargo();
-    build.args(["build", "--release", "--bins", "--tests"]).args(&native);
-    check(layout, steps, "trainer and tests", &mut build)?;
+    // Two builds at a time, because the page ends with a part that uses one core only.
+    thread::scope(|scope| {
+        let log = layout.logs().join("trainer-and-tests.log");
+        let _ = fs::remove_file(&log);
+        let native = &native;
+        let others = scope.spawn(move || {
+            // In the profile of the tests, so that the dependencies are compiled only once.
+            if style {
+                let mut lints = lints::build()?;
+                let lints = lints.args(["--release", "--all-targets"]).args(native).current_dir(&layout.root);
+                logged(lints, &log, |_| ()).context("lints")?;
+            }
+            // Builds trainer and tests together, so that they share every dependency. Tests train models: without
+            // optimisation they would take hours.
+            let mut build = cargo();
+            build.args(["build", "--release", "--bins", "--tests"]).args(native).current_dir(&layout.root);
+            logged(&mut build, &log, |_| ())
+        });
+        if style {
+            check(layout, steps, "lints of the page", lints::build()?.args(WEB))?;
+        }
+        page::build_in_background(layout, steps)?;
+        book::add(layout, steps)?;
+        steps.step(if style { "lints, trainer and tests" } else { "trainer and tests" }, |step| {
+            step.say("at work since the page was begun");
+            others.join().map_err(|_| anyhow!("the build of the tests panicked"))??;
+            Ok(((), "ok".to_owned()))
+        })
+    })?;
     if style {
         steps.step("tests of the Python package", |step| {
             step.say("running");
