@@ -228,7 +228,7 @@ fn a_long_text_is_annotated_in_parts() {
     trainer.ok("annotate --dictionary d.tsv --text all.txt --to tags-jsonl --out tags.jsonl");
     assert!(trainer.read("tags.jsonl") == trainer.read("from-conll.jsonl"));
 
-    // Shards are the whole, sentence by sentence.
+    // The shards take the sentences of the whole in turn.
     let lines_of =
         |content: Vec<u8>| -> Vec<String> { String::from_utf8(content).unwrap().lines().map(str::to_owned).collect() };
     let whole = lines_of(all);
@@ -243,7 +243,7 @@ fn a_long_text_is_annotated_in_parts() {
     }
     assert!(trainer.fails(2, "annotate --dictionary d.tsv --text a.txt --shard 3/3 --out x").contains("0/8"));
 
-    // What the parts tell is told once.
+    // A note that several parts give is told only once.
     let with_ids: String =
         lines.iter().enumerate().map(|(n, l)| format!("{{\"text\": {l:?}, \"id\": {n}}}\n")).collect();
     trainer.write("ids.jsonl", &with_ids);
@@ -251,7 +251,7 @@ fn a_long_text_is_annotated_in_parts() {
     let notes = told["notes"].as_array().unwrap();
     assert!(notes.len() == 1 && notes[0].as_str().unwrap().contains("parts of the text"), "{notes:?}");
 
-    // Nothing in, nothing out.
+    // Empty input gives empty output.
     let mut child = trainer.command("annotate --dictionary d.tsv --text - --out -");
     let output = child.stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success() && output.stdout.is_empty());

@@ -228,10 +228,11 @@ fn an_extract_is_judged_as_the_whole_recording() {
     for (found, expected) in of_look.iter().zip(&inside) {
         assert_eq!(found, expected);
     }
-    // Else the settings, the reasons or the contradicted entry would not be tested.
+    // Otherwise the settings, the reasons or the contradicted entry would not be tested.
     let has = |spans: &[(u32, String)], text: &str| spans.iter().filter(|(_, row)| row.contains(text)).count();
     assert!(has(&of_look, "of such are wrong") > 100 && has(&of_look, ",remove,") > 100);
-    // In the mean over sentences, the least trusted label is less trusted than outside.
+    // Compares the least trusted label of each sentence. In the mean over sentences, it is less trusted inside the
+    // extract than outside.
     let least = |spans: &[(u32, String)]| {
         let sentences = spans.chunk_by(|a, b| a.0 == b.0);
         let trust = |(_, row): &(u32, String)| row.split(',').nth(10).unwrap().parse::<f64>().unwrap();

@@ -86,7 +86,7 @@ impl Bench {
         rows.lines().skip(1).map(aum).collect()
     }
 
-    /// Checks that two folders hold the same training, but for rounding. Returns how many AUMs differ.
+    /// Checks that two folders hold the same training, except for rounding. Returns how many AUMs differ.
     fn assert_equal(&self, one: &str, other: &str) -> usize {
         let (a, b) = (self.losses(one), self.losses(other));
         assert!(a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-4), "{a:?}\n{b:?}");
@@ -99,7 +99,7 @@ impl Bench {
         apart.iter().filter(|&&apart| apart > 0.0).count()
     }
 
-    /// Returns all files of a folder, without what a clock measured.
+    /// Returns all files of a folder, without files that may hold measured times.
     fn results(&self, out: &str) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(&self.path(out), &mut files);
@@ -121,7 +121,7 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
     }
 }
 
-/// Starts processes on this machine, even if there are more than cores, and for root.
+/// Returns a command that starts processes on this machine. It also works for root, and for more processes than cores.
 fn mpirun() -> Command {
     let mut command = Command::new("mpirun");
     command.arg("--oversubscribe");

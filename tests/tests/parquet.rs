@@ -138,7 +138,7 @@ fn long_texts_go_through_part_by_part() {
     };
     annotate("t.parquet", "labelled.parquet", &[]);
     assert_eq!(as_lines("labelled.parquet", "back.jsonl"), expected);
-    // What is labelled already is labelled again, in the same columns; and every second row of that.
+    // A labelled file is labelled again, in the same columns. Then only every second row of it is labelled.
     annotate("labelled.parquet", "again.parquet", &[]);
     assert_eq!(as_lines("again.parquet", "again.jsonl"), expected);
     annotate("labelled.parquet", "odd.parquet", &["--shard", "1/2"]);

@@ -365,8 +365,8 @@ fn the_whole_job_on_wikigold_with_a_pretrained_encoder() {
     succeed(&binary, &[run_arguments(&files, text(&encoder), &out, ("2", "3")), options].concat());
     let metrics = json(&out.join("metrics.json"));
     let number = |path: &[&str]| path.iter().fold(&metrics, |v, key| &v[*key]).as_f64().unwrap();
-    // With only two epochs, raw F1 is near .35. Average precision is clearly above the base rates, which are near .52 and
-    // .006.
+    // With only two epochs, raw F1 is near .35. Average precision is clearly above the base rates, which are near .52
+    // and .006.
     assert!(number(&["test", "raw", "f1"]) > 0.25);
     assert!(number(&["test", "cleaned", "f1"]) > 0.25);
     assert!(number(&["noise", "false_positives", "average_precision"]) > 0.55);

@@ -75,7 +75,7 @@ fn line(from: Verbosity, text: impl Display) {
     }
 }
 
-/// A value as a shell reads it.
+/// Quotes a value, if needed, so that a shell reads it as one word.
 pub fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
     match !value.is_empty() && value.chars().all(is_plain) {

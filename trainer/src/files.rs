@@ -44,8 +44,8 @@ pub fn write_whole_by(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) 
     write_whole_at(path, |file, _| write(file))
 }
 
-/// Does long work that writes a file whole, piece by piece. Unlike [`write_whole_by`], it returns an error of the work as
-/// it is, because not every error is about this file.
+/// Does long work that writes a file whole, piece by piece. Unlike [`write_whole_by`], it returns an error of the work
+/// as it is, because not every error is about this file.
 ///
 /// # Errors
 /// When the file cannot be created, or the work fails.
@@ -140,13 +140,13 @@ pub fn part_paths(folder: &Path, n: usize, extension: &str, what: &str) -> Resul
     Ok(paths)
 }
 
-/// Does work while no other process does that takes turns by the same file, if one is given. On a file system without
-/// locks nobody waits.
+/// Does work. If `turns` is given, processes that take turns by the same file do their work one after the other. On a
+/// file system without locks, nobody waits.
 pub fn in_turn<T>(turns: Option<&File>, work: impl FnOnce() -> T) -> T {
     let locked = turns.filter(|turns| turns.lock().is_ok());
     let done = work();
     if let Some(turns) = locked {
-        // It is released at the end of the process, too.
+        // The system releases the lock at the end of the process, too.
         let _ = turns.unlock();
     }
     done

@@ -1,7 +1,7 @@
 //! The training side of DynClean. The `trainer` binary only calls [`cli::main`].
 //!
-//! A folder uses only those that stand before it: `data`, `model`, `training`, `run`, `serve`, `cli`. The neural networks
-//! are a package of their own, `nn`.
+//! Each folder uses only the folders before it in this list: `data`, `model`, `training`, `run`, `serve`, `cli`. The
+//! neural networks are a package of their own, `nn`.
 
 #![warn(missing_docs)]
 

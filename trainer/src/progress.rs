@@ -56,8 +56,8 @@ impl Progress {
         self.epoch = epoch;
     }
 
-    /// Counts this many more units of work, usually sentences. `loss` is the running mean loss per span, or `None` if the sentences are
-    /// only scored.
+    /// Counts this many more units of work, usually sentences. `loss` is the running mean loss per span, or `None` if
+    /// the sentences are only scored.
     pub fn advance(&self, sentences: usize, loss: Option<f64>) {
         let mut message = match self.epoch {
             // Epoch 0: a pass over held-out sentences without training.

@@ -1,5 +1,5 @@
 //! Several processes that train one model together. The first one leads: it reads and writes all files, and tells the
-//! others what to do. Who carries the messages, for example MPI, is not known here.
+//! others what to do. The messages may be carried by MPI or by something else; this module does not know.
 //!
 //! Every process holds the whole model, computes a part of each batch, and adds the gradients of the others to its own.
 //! So all hold the same weights after every step.
@@ -22,19 +22,20 @@ pub trait Messages: Send + Sync {
     /// Returns the number of processes.
     fn size(&self) -> usize;
 
-    /// Returns what process 0 gives.
+    /// Returns, in every process, the bytes that process 0 gives.
     ///
     /// # Errors
     /// When a message cannot be carried.
     fn broadcast(&self, of_leader: Vec<u8>) -> Result<Vec<u8>>;
 
-    /// Returns what each process gives, in their order.
+    /// Returns the bytes that each process gives, in the order of the processes.
     ///
     /// # Errors
     /// When a message cannot be carried.
     fn gather(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>>;
 
-    /// Returns the sums of the numbers of all processes, which give equally many. All get the same bits.
+    /// Returns the sums of the numbers of all processes. Each process must give equally many numbers, and all get the
+    /// same bits.
     ///
     /// # Errors
     /// When a message cannot be carried.
@@ -61,9 +62,9 @@ impl fmt::Debug for Team {
 }
 
 impl Team {
-    /// The processes that these messages connect.
+    /// Returns the team of the processes that these messages connect.
     pub fn of(messages: &'static dyn Messages) -> Self {
-        // A single process needs no messages, and does the same as without.
+        // A single process needs no messages. It then works as if no messages were given.
         Self(Some(messages).filter(|messages| messages.size() > 1))
     }
 
@@ -106,7 +107,7 @@ impl Team {
         self.0.map_or(Ok(()), Messages::meet)
     }
 
-    /// Returns what each process gives.
+    /// Returns the values that all processes give, in the order of the processes.
     pub(crate) fn gather<T: Serialize + DeserializeOwned>(self, own: &T) -> Result<Vec<T>> {
         self.messages()?.gather(encode(own)?)?.iter().map(|bytes| decode(bytes)).collect()
     }
@@ -117,13 +118,13 @@ impl Team {
         Ok(all.iter().flat_map(|bytes| numbers_in(bytes)).collect())
     }
 
-    /// Returns the numbers of the leader.
+    /// Returns the numbers that the leader gives.
     pub(crate) fn numbers_of_leader(self, own: &[f32]) -> Result<Vec<f32>> {
         Ok(numbers_in(&self.messages()?.broadcast(bytes_of(own))?).collect())
     }
 
-    /// Returns the result of something that all processes do together. If it failed here, the whole program ends, because
-    /// the others would wait for ever.
+    /// Returns the result of something that all processes do together. If it failed here, the whole program ends,
+    /// because the others would wait for ever.
     pub fn or_abort<T>(self, result: Result<T>) -> Result<T> {
         if let (Err(error), Some(messages)) = (&result, self.0) {
             console::error(format_args!("{self:?}: {error:#}"));
@@ -139,14 +140,15 @@ impl Team {
         parameters.set_table_gradients(&self.gather(&parameters.table_gradients()?)?)
     }
 
-    /// Divides work between the processes, in its order, and returns what this one has to do. `costs` are those of each
-    /// piece. The leader has at least one piece, if there is one.
+    /// Divides pieces of work between the processes, in the order of the pieces. Returns the pieces of this process.
+    /// `costs` has the cost of each piece. The leader gets at least one piece, if there is one.
     pub(crate) fn own_part(self, costs: &[usize]) -> Range<usize> {
         part(costs, self.rank(), self.size())
     }
 }
 
-/// Returns the pieces of one of `size` processes: those whose middle lies in its share of all costs.
+/// Returns the pieces of one of `size` processes. A piece belongs to the process in whose share of all costs its middle
+/// lies.
 fn part(costs: &[usize], rank: usize, size: usize) -> Range<usize> {
     let all: usize = costs.iter().sum();
     // Number of pieces that come before the share of this process.

@@ -142,7 +142,7 @@ pub fn restore_view(app: App, of: &str) {
     }
 }
 
-/// Shows a view, given as the JSON of [`view_json`]. What is no view changes nothing.
+/// Shows a view, given as the JSON of [`view_json`]. A text that is not a view changes nothing.
 pub fn show_view(app: App, json: &str) {
     let Ok(view) = serde_json::from_str::<View>(json) else { return };
     let mut filter = view.filter;
@@ -154,7 +154,7 @@ pub fn show_view(app: App, json: &str) {
         );
     }
     if app.reviewing.with_untracked(|reviewing| reviewing.reviewers.is_empty()) {
-        // Nothing is in dispute here.
+        // Without merged decisions, nothing is in dispute.
         filter.decided.take_if(|decided| *decided == Decided::Disputed);
     }
     if filter.region.len() > MOST_CORNERS {

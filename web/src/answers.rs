@@ -1,4 +1,4 @@
-//! What the worker's answers change on the page.
+//! Changes the page by the worker's answers.
 
 use std::collections::BTreeMap;
 
@@ -37,12 +37,12 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
             if then.follows
                 && app.file.with_untracked(|file| file.as_ref().is_some_and(|file| file.automatic == settings))
             {
-                // The automatic settings of the state before are not those of this one.
+                // The settings are the automatic ones of the state before. This state has its own.
                 settings = opened.automatic.clone();
             }
             let reviewing = app.reviewing.get_untracked();
             app.review.set(review_address(&source));
-            // In between, the person may have decided about the state before.
+            // While this state was read, the person may have decided about the state before.
             let restores = then.restores || then.follows && !work::is_untouched(app);
             if app.review.with_untracked(Option::is_some) {
                 // If the browser refuses, a reload opens the file that was there before.
@@ -150,7 +150,7 @@ fn answer(app: App, reply: Reply, attachment: JsValue, waited: Option<Waiting>) 
     }
 }
 
-/// Tells of decisions in the folder of the served run that are too many for its address.
+/// Tells the user about decisions in the folder of the served run, if there are too many of them for an address.
 fn tell_of_other_decisions(app: App) {
     let Some(address) = app.review.get_untracked() else { return };
     spawn_local(async move {

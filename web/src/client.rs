@@ -15,15 +15,15 @@ use web_sys::{File, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use crate::protocol::{Alike, Export, Look, Place, Reply, Request, file_name, pack, unpack};
 
-/// What happens in the connection.
+/// An event of the connection.
 pub enum Event {
     /// Long work has begun, with its name in words, or has ended.
     Busy(Option<String>),
-    /// The worker has replied, with an attachment, to what was waited for.
+    /// The worker has sent a reply, with an attachment. The last field says which reply the window waited for.
     Reply(Reply, JsValue, Option<Waiting>),
     /// Something went wrong, in words.
     Trouble(String),
-    /// The open file is closed, because the worker dies of it.
+    /// The open file is closed, because it makes the worker die.
     Closed,
 }
 
@@ -66,11 +66,11 @@ impl Source {
 
 /// What the page does once a file is open.
 pub struct Then {
-    /// What went wrong before, to be shown then.
+    /// A message about an earlier failure, to be shown when the file is open.
     pub trouble: Option<String>,
     /// Whether to restore the settings and decisions, because a worker has died.
     pub restores: bool,
-    /// Whether this is another state of the same run. What was decided while it was read is then carried over.
+    /// Whether this is another state of the same run. If it is, decisions made while it was read are carried over.
     pub follows: bool,
     /// Decisions about words that the dead worker had not received yet.
     pub decided_alike: Vec<(Alike, Option<Decision>)>,

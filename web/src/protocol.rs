@@ -74,16 +74,16 @@ pub fn file_name(url: &str) -> &str {
     path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(url)
 }
 
-/// What the window tells the worker, and what it asks for.
+/// Changes that the window sends to the worker, and data that it asks for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Look {
-    /// What changes.
+    /// The changes.
     pub change: Change,
-    /// What is to be seen then.
+    /// The data to return after the changes.
     pub query: Query,
 }
 
-/// A change of what the worker keeps. Parts that are `None` stay as they were.
+/// A change of the state that the worker keeps. Parts that are `None` stay as they were.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Change {
     /// Settings: thresholds, metric, window and the rest.
@@ -102,7 +102,8 @@ pub struct Change {
     pub forget_other: bool,
 }
 
-/// What is to be seen. Map, rows, forms and groups are sent again after every change, as they were asked for last.
+/// The data that the window asks for. After every change, the worker sends map, rows, forms and groups again, as the
+/// window last asked for them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Query {
     /// The picture of the data map.

@@ -1,5 +1,5 @@
-//! What `trainer serve` offers for the run that it shows: to save decisions into its folder, and to follow it while it is
-//! at work.
+//! Uses what `trainer serve` offers for the run that it shows. The page can save decisions into the folder of the run,
+//! and follow the run while it is at work.
 
 use js_sys::Reflect;
 use wasm_bindgen::prelude::*;

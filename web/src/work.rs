@@ -379,8 +379,8 @@ fn set_aside(aside: &mut Vec<Work>, work: Work) {
     aside.push(work);
 }
 
-/// What the browser says about an error of its database. The errors that only a fault of this page could cause have no
-/// words of their own, because their texts would make the page a third of a percent larger.
+/// Returns what the browser says about an error of its database. All errors that only a fault of this page could cause
+/// have the same text. Texts of their own would make the page a third of a percent larger.
 fn said_by_database(error: &idb::Error) -> String {
     use idb::Error::{
         DomException, GetFailed, IndexedDbOpenFailed, ObjectStoreNotFound, TransactionCommitError,

@@ -1,8 +1,9 @@
 //! Lints as the first part of a build.
 //!
-//! `cargo clippy` checks every dependency, and a build then compiles all of them: twice the work for four hundred packages
-//! of others. Here cargo *builds*. It compiles the dependencies, which the real build then finds. For our own packages it
-//! calls this program in place of the compiler, which has clippy look at them and compiles nothing.
+//! `cargo clippy` checks every dependency, and a build then compiles all of them: twice the work for four hundred
+//! packages of other projects. Here cargo *builds*. It compiles the dependencies, and the real build then finds them
+//! compiled. For our own packages it calls this program in place of the compiler. This program has clippy look at them,
+//! and compiles nothing.
 
 use std::{
     env,
@@ -18,11 +19,12 @@ use crate::process::{cargo, output};
 /// Is set if cargo calls this program as the compiler.
 const VARIABLE: &str = "DYNCLEAN_LINTS";
 
-/// A build that only finds what clippy has to say about our packages. Warnings are errors. The caller adds which packages.
+/// Returns a build that only shows what clippy says about our packages. Warnings are errors. The caller adds the names
+/// of the packages.
 pub fn build() -> Result<Command> {
     let mut command = cargo();
     command.arg("build").env("RUSTC_WORKSPACE_WRAPPER", env::current_exe()?).env(VARIABLE, "1");
-    // The words in which `cargo clippy -- -D warnings` tells it.
+    // `cargo clippy -- -D warnings` tells clippy the same in these words.
     command.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
     Ok(command)
 }
@@ -54,14 +56,14 @@ fn compile(rustc: &Path, arguments: Vec<OsString>) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
 }
 
-/// What a call of the compiler is for.
+/// The purpose of a call of the compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
     /// cargo asks for facts, such as the version.
     Answer,
-    /// A build script: cargo runs it.
+    /// A build script is compiled, because cargo runs it.
     Compile,
-    /// Everything else.
+    /// Everything else is only checked.
     Check,
 }
 
@@ -74,8 +76,8 @@ fn task(arguments: &[OsString]) -> Task {
     if names.is_some_and(|name| starts(name, "build_script_")) { Task::Compile } else { Task::Check }
 }
 
-/// An argument of the compiler if nothing is compiled: only the description of a package (`.rmeta`) is written, and used
-/// where there is nothing else.
+/// Changes an argument of the compiler so that nothing is compiled. Only the description of a package (`.rmeta`) is
+/// written. Other packages use it if there is no compiled package.
 fn checked(argument: OsString, exists: impl Fn(&Path) -> bool) -> OsString {
     let Some(text) = argument.to_str() else { return argument };
     if text.starts_with("--emit=") {

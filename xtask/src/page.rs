@@ -17,7 +17,7 @@ use crate::{
     steps::{Step, Steps},
 };
 
-/// Largest size of what the page loads before its first picture, in bytes.
+/// Largest size of the files that the page loads before its first picture, in bytes.
 const MOST_BYTES: u64 = 500_000;
 
 pub fn run(layout: &Layout) -> Result<()> {
@@ -32,7 +32,7 @@ pub fn build(layout: &Layout, steps: &mut Steps) -> Result<()> {
     build_by(layout, steps, |program| Command::new(program))
 }
 
-/// Builds the page while something else goes first.
+/// Builds the page while other work is done. The other work gets most of the cores.
 pub fn build_in_background(layout: &Layout, steps: &mut Steps) -> Result<()> {
     build_by(layout, steps, in_background)
 }
@@ -89,12 +89,12 @@ fn minify(layout: &Layout, step: &Step, dist: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Beginning of the names by which a script of wasm-bindgen and its program know each other. A hash ends them.
+/// Beginning of the names that a script of wasm-bindgen and its program use for each other. The names end with a hash.
 const IMPORT: &[u8] = b"__wbg_";
 const HASH: usize = 16;
 
-/// Puts numbers in place of the hashes in names of wasm-bindgen, because hashes cannot be compressed. The files keep their
-/// lengths.
+/// Puts numbers in place of the hashes in names of wasm-bindgen, because hashes cannot be compressed. The files keep
+/// their lengths.
 fn without_hashes(dist: &Path) -> Result<()> {
     for script in files(dist)?.filter(|path| path.extension().is_some_and(|extension| extension == "js")) {
         let program = script.with_file_name(format!("{}_bg.wasm", script.file_stem().unwrap_or_default().display()));
@@ -114,7 +114,7 @@ fn without_hashes(dist: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The numbers that take the place of hashes: those of each name without its hash, from 0.
+/// The hashes of each name, by the name without its hash. The index of a hash is the number that takes its place.
 #[derive(Default)]
 struct Numbers(BTreeMap<Vec<u8>, Vec<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! One decision about many spans: a look at some of them first, chosen at random.
+//! One decision about many spans. First a person looks at some of them, which are chosen at random.
 
 use shared::corpus::span::SpanId;
 use shared::random::Stream;

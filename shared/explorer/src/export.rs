@@ -61,7 +61,7 @@ impl Job {
     /// Reads a job from the bytes of [`Job::encode`].
     ///
     /// # Errors
-    /// When the bytes are not a job of this version, with what to do.
+    /// When the bytes are not a job of this version. The text says what to do.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         let again = "two parts of this page have different versions: load the page again";
         match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {

@@ -58,7 +58,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes a filter pass only spans of this group (with [`Common::Beside`]: of those that are likely wrong).
+    /// Makes a filter pass only spans of this group. With [`Common::Beside`], it also passes spans like them that are
+    /// not likely wrong.
     pub fn narrow(&self, filter: &mut Filter) {
         filter.label = Some(self.label);
         filter.predicted = self.predicted;
@@ -69,9 +70,9 @@ impl Group {
     }
 }
 
-/// Groups the labels that are likely wrong, the largest group first. Of groups of the same size,
-/// those of `O` spans come first. With `selection`, only those that pass its filter.
-/// Labels without a reason in words are in no group of a reason. Returns the number of groups, and the first [`MOST`].
+/// Groups the labels that are likely wrong, the largest group first. Of groups of the same size, those of `O` spans
+/// come first. With `selection`, only spans that pass its filter are grouped. If spans are grouped by reason, labels
+/// without a reason in words are in no group. Returns the number of groups, and the first [`MOST`] groups.
 pub fn groups(
     judgement: &Judgement,
     corpus: &Corpus,
@@ -81,7 +82,6 @@ pub fn groups(
 ) -> (usize, Vec<Group>) {
     let judge = judgement.judge();
     let common = |span: SpanId| match by {
-        // As a filter by reason does: without the labels that only dev contradicts.
         GroupBy::Reason => judge.main_reason(span).map(Common::Reason),
         GroupBy::Before | GroupBy::After => {
             let span = judge.index.span(span)?;
@@ -96,6 +96,7 @@ pub fn groups(
     } ^ (u64::from(label) << 16 | predicted.map_or(0xffff, u64::from));
     for side in Side::BOTH {
         let spans = match by {
+            // Like the filter by reason, this leaves out labels that only dev contradicts.
             GroupBy::Reason => judgement.judged_wrong(side),
             GroupBy::Before | GroupBy::After => judgement.changed(side),
         };
@@ -191,7 +192,7 @@ mod tests {
             let wrong = Side::BOTH.map(|side| judgement.changed(side));
             let passing = wrong.iter().flat_map(|spans| spans.iter()).filter(|&&span| selection.contains(span)).count();
             assert_eq!(passing, group.spans as usize, "{group:?}");
-            // A list of groups under that filter has only this one.
+            // Under that filter, the list of groups has only this group.
             let by = match &group.common {
                 Common::Reason(_) => GroupBy::Reason,
                 Common::Beside(beside) if beside.is_after => GroupBy::After,

@@ -47,10 +47,11 @@ pub struct Order {
 }
 
 impl Column {
-    /// The numbers.
+    /// The columns that show numbers.
     pub const NUMBERS: [Self; 5] = [Self::Metric, Self::Aum, Self::Confidence, Self::Variability, Self::Width];
 
-    /// The number of a span that a list in this order shows; NaN if it is not known. A list by words shows the metric.
+    /// Returns the number that a list in this order shows for a span; NaN if it is not known. A list by words shows the
+    /// metric.
     pub fn value(self, judge: &Judge, span: SpanId) -> f32 {
         let of = |column: &[f32]| column.get(span as usize).copied().unwrap_or(f32::NAN);
         match self {
@@ -65,7 +66,7 @@ impl Column {
 
 impl Order {
     /// Sorts spans. Those without a value come last. O(n log n). `alphabet` returns the [ranks](crate::alphabet::ranks)
-    /// of all spans, and is called if the words count.
+    /// of all spans. It is called only if the order is by words.
     pub fn sort<'a>(
         self,
         judge: &Judge,

@@ -1,7 +1,7 @@
 //! The order in which a person reviews labels, and how far the person has come.
 //!
-//! One decision can be about all spans with the same words and label, as a dictionary repeats its mistakes. So the
-//! words come first whose labels are expected to have the most mistakes together.
+//! One decision can be about all spans with the same words and label, because a dictionary repeats its mistakes. So the
+//! words that are expected to have the most wrong labels come first.
 
 use std::collections::BTreeMap;
 
@@ -23,24 +23,25 @@ pub struct Progress {
     pub suggested: usize,
     /// Number of them that are decided by hand.
     pub reviewed: usize,
-    /// Number of reviewed labels that the person changed or removed, too.
+    /// Number of reviewed labels about which the person agrees with the settings: the person changed or removed them,
+    /// too.
     pub agreed: usize,
     /// Number of labels with a note that are not decided.
     pub unsure: usize,
-    /// Number of wrong labels expected among the labels that are not reviewed. With a [`Sample`] that is large enough, as
-    /// many as the sample says; else the sum of their probabilities.
+    /// Expected number of wrong labels among the labels that are not reviewed. If the [`Sample`] is large enough, the
+    /// number comes from the sample. Otherwise it is the sum of the probabilities that labels are wrong.
     pub wrong_left: f64,
     /// The suggestions that were checked at random.
     pub sample: Sample,
 }
 
-/// Suggestions that were chosen at random and then decided by hand. A person chooses the others, so only these say how
-/// often the suggestions are right.
+/// Suggestions that were chosen at random and then decided by hand. Only these say how often suggestions are right,
+/// because a person chooses the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// Their number.
     pub decided: usize,
-    /// Number of those that the person changed or removed, too.
+    /// Number of them that are right: the person changed or removed them, too.
     pub right: usize,
 }
 
@@ -48,8 +49,8 @@ pub struct Sample {
 const LEAST_SAMPLE: usize = 20;
 
 impl Sample {
-    /// The share of suggestions that are right, with the ends of its 95 % interval (Wilson 1927, with z = 1.96). `None` if
-    /// the sample is too small.
+    /// The share of suggestions that are right, with the ends of its 95 % interval (Wilson 1927, with z = 1.96). `None`
+    /// if the sample is too small.
     pub fn share(self) -> Option<[f64; 3]> {
         if self.decided < LEAST_SAMPLE {
             return None;
@@ -165,7 +166,8 @@ fn wrong(judgement: &Judgement, span: SpanId, is_suggested: bool) -> f32 {
     trust.map_or(f32::from(u8::from(is_suggested)), |trust| 1.0 - trust)
 }
 
-/// How much a wrong label of each kind counts: 1 if none of the suggestions about this kind is reviewed, ½ if all are.
+/// Returns for each label how much a wrong one counts: 1 if none of the suggestions about this label is reviewed, ½ if
+/// all are.
 fn weights(judgement: &Judgement, review: &Review) -> Vec<f64> {
     let judge = judgement.judge();
     let mut suggestions = vec![[0u32; 2]; judge.labels.n_types() + 1];
@@ -181,10 +183,10 @@ fn weights(judgement: &Judgement, review: &Review) -> Vec<f64> {
     suggestions.into_iter().map(|[all, reviewed]| 1.0 / (1.0 + f64::from(reviewed) / f64::from(all.max(1)))).collect()
 }
 
-/// Finds the words with the most wrong labels that are open (without decision and note), without the words of the
-/// `skipped` spans. All entities count, but of the spans labelled `O` only those that are judged wrong. The more of a
-/// label's suggestions are reviewed, the less its wrong labels count, down to a half: so the types take turns. Returns
-/// `None` if nothing is open.
+/// Finds the words with the most wrong labels. Only open labels count: they have neither a decision nor a note. The
+/// words of the `skipped` spans are left out. All entities count, but spans labelled `O` count only if they are judged
+/// wrong. The more of a label's suggestions are reviewed, the less its wrong labels count, down to a half. So the types
+/// take turns. Returns `None` if nothing is open.
 pub fn next(forms: &SurfaceForms, judgement: &Judgement, review: &Review, skipped: &[SpanId]) -> Option<Next> {
     let skipped: Vec<FormId> = skipped.iter().filter_map(|&span| forms.form(span)).collect();
     let judge = judgement.judge();
@@ -211,7 +213,7 @@ pub fn next(forms: &SurfaceForms, judgement: &Judgement, review: &Review, skippe
                 (highest, next.span) = (wrong, span);
             }
         }
-        // Of equal ones, the first is taken.
+        // Of words with equal values, the first are taken.
         let label = judge.assigned.get(first as usize).copied().unwrap_or(O);
         let value = next.wrong * weights.get(usize::from(label)).copied().unwrap_or(1.0);
         if (is_worthy || next.wrong >= LEAST) && best.is_none_or(|(highest, _)| value > highest) {
@@ -272,7 +274,7 @@ mod tests {
         // After "The", 3 of 5 suggestions about entities are reviewed, so .85 counts .53. After "lea", 2 of 4 about O.
         assert_eq!(order, [(1, 3, 0.9), (5, 2, 0.8), (3, 1, 0.85), (7, 2, 0.2), (4, 1, 0.1)]);
 
-        // A skipped form does not come, and a span that is decided alone does not count.
+        // A skipped form is left out. A span that was decided by itself does not count any more.
         let mut review = Review::of(BTreeMap::from([(3, Decision::Relabel(0)), (5, Decision::Keep)]));
         let found = next(&forms, &judgement, &review, &[2]).unwrap();
         assert_eq!((found.span, found.n), (7, 2));
@@ -285,8 +287,8 @@ mod tests {
         // Every undecided suggestion can be chosen at random.
         let chosen: BTreeSet<SpanId> = (0..200).filter_map(|seed| any(&judgement, &review, seed)).collect();
         assert_eq!(chosen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 4, 6, 7, 8]);
-        // What the person is unsure about comes neither by chance nor in turn, but is not decided. A note about a
-        // decided span changes nothing.
+        // A span that the person is unsure about is not chosen at random and does not come next. But it is not decided.
+        // A note about a decided span changes nothing.
         review.notes = [4, 5, 7, 8].map(|span| (span, String::new())).into_iter().collect();
         let chosen: BTreeSet<SpanId> = (0..200).filter_map(|seed| any(&judgement, &review, seed)).collect();
         assert_eq!(chosen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 6]);

@@ -1,4 +1,4 @@
-//! Why labels are doubted: how many of them for which main reason.
+//! Counts the doubted labels by their main reason.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub struct ReasonCount {
     pub spans: u32,
 }
 
-/// Counts the labels that the thresholds judge wrong by their main reason, the most frequent reason first. Labels without
-/// a reason in words are left out. `None` if there are more than [`MOST`].
+/// Counts the labels that the thresholds judge wrong by their main reason, the most frequent reason first. Labels
+/// without a reason in words are left out. `None` if there are more than [`MOST`].
 pub fn count(judgement: &Judgement) -> Option<Vec<ReasonCount>> {
     let judged = Side::BOTH.map(|side| judgement.judged_wrong(side));
     if judged.iter().map(|spans| spans.len()).sum::<usize>() > MOST {
@@ -75,7 +75,7 @@ mod tests {
                         {"tokens": ["I", "saw", "The", "the", "the", "dog"], "entities": [[2, 2, "PER"]]}]"#;
         let corpus = dynclean_json::read(json).unwrap();
         let index = corpus.span_index(8).unwrap();
-        // An AUM of 3 for every label: the model is content, and the text is not. O spans are kept.
+        // Every label has an AUM of 3: the model trusts it, but the text speaks against it. O spans are kept.
         let assigned = corpus.dense_labels(&index);
         let rows: Vec<f32> =
             assigned.iter().flat_map(|&label| if label == 0 { [3.0, 0.0] } else { [0.0, 3.0] }).collect();

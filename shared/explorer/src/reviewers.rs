@@ -62,7 +62,8 @@ pub fn merged(reviewers: &[Reviewer]) -> BTreeMap<SpanId, Option<Decision>> {
     merged
 }
 
-/// The `own` notes, and after them those of others, with their names. What is in a note already is not added again.
+/// Returns the `own` notes, followed by the notes of others with their names. A text that a note already has is not
+/// added again.
 pub fn notes(own: &Notes, reviewers: &[Reviewer]) -> Notes {
     let mut all = own.clone();
     for Reviewer { name, notes, .. } in reviewers.iter().filter(|reviewer| reviewer.notes != *own) {

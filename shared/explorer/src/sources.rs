@@ -1,5 +1,5 @@
-//! Fields of the corpus that divide its sentences, such as `source` or `annotator`, and how good the labels of each part
-//! look.
+//! Fields of the corpus that divide its sentences, such as `source` or `annotator`, and how good the labels of each
+//! part look.
 
 use std::fmt::{self, Formatter};
 
@@ -11,7 +11,7 @@ use shared::corpus::labels::{LabelId, O};
 use shared::corpus::span::SpanIndex;
 use shared::detection::judgement::Judgement;
 
-/// Largest number of values of a field. One with more values names sentences rather than sources.
+/// Largest number of values of a field. A field with more values names sentences rather than sources.
 const MOST_VALUES: usize = 40;
 /// Longest value, in bytes. A longer one is a text and no name.
 const LONGEST: usize = 80;
@@ -38,13 +38,13 @@ pub struct Source {
     pub value: String,
 }
 
-/// The fields with at least two and at most [`MOST_VALUES`] different values. A value is a text, a whole number, or true
-/// or false. Fields that name almost every sentence differently are left out.
+/// The fields with at least two and at most [`MOST_VALUES`] different values. A value is a text, a whole number, or
+/// true or false. Fields that name almost every sentence differently are left out.
 pub fn fields(corpus: &Corpus) -> Vec<Field> {
     let mut found: Vec<Found> = Vec::new();
     for (sentence, json) in &corpus.extra {
         let part = Part { found: &mut found, sentence: *sentence, name: String::new(), depth: 0 };
-        // What is not JSON has no fields.
+        // A text that is not JSON has no fields.
         let _ = part.deserialize(&mut serde_json::Deserializer::from_str(json));
     }
     let n = corpus.n_sentences();
@@ -68,7 +68,7 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Notes the value of the field; `None` if it has no name of a source.
+    /// Notes the value of the field; `None` if the value cannot be the name of a source.
     fn note(self, value: Option<String>) {
         let at = self.found.binary_search_by(|known| known.name.cmp(&self.name)).unwrap_or_else(|at| {
             self.found.insert(at, Found { name: self.name, values: Some(Vec::new()) });
@@ -205,7 +205,7 @@ pub struct SourceRow {
     pub doubted: u32,
     /// `O` spans that are likely missed entities.
     pub missed: u32,
-    /// How many of the entities gold calls wrong, if gold is known.
+    /// How many of the entities are wrong by gold, if gold is known.
     pub wrong_by_gold: Option<u32>,
 }
 
@@ -218,7 +218,7 @@ pub struct SourceTable {
     pub rows: Vec<SourceRow>,
 }
 
-/// The counts of every field that no threshold changes.
+/// The counts of every field that stay the same when a threshold moves.
 #[derive(Debug)]
 pub struct Sources {
     /// The fields.

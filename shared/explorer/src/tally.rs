@@ -28,8 +28,8 @@ pub struct Tally {
 struct AgainstGold {
     /// The rankings of the lists of [`Judge::negatives`].
     negatives: [Ranked; 3],
-    /// The ranking of all positives by the metric, and the one with the spans first that annotated sentences
-    /// contradict.
+    /// Two rankings of all positives. The first is by the metric. In the second, the spans that annotated sentences
+    /// contradict come first.
     positives: [Ranked; 2],
     /// For each group of [`Judge::groups`]: the number of wrong spans among the first n of the ranking, for n from
     /// 0.

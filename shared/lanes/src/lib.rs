@@ -112,10 +112,10 @@ impl Sums {
     }
 }
 
-/// Computes the results of all spans over those of the epochs that are inside the window (counted from 0). `assigned`
-/// has the label of every span. `margins` has one element per epoch, or none. The margins of all spans are appended to
-/// them, in half precision, also those of epochs outside the window: a margin is the logit of the assigned label minus
-/// the largest other logit.
+/// Computes the results of all spans over the epochs inside the window (counted from 0). `assigned` has the label of
+/// every span. `margins` has one element per epoch, or none. The margins of all spans at an epoch are appended to its
+/// element, in half precision. This includes epochs outside the window. A margin is the logit of the assigned label
+/// minus the largest other logit.
 ///
 /// # Panics
 /// When an epoch has fewer spans than `assigned` has labels, or fewer types than the first epoch.
@@ -123,8 +123,8 @@ pub fn sums(epochs: &[Epoch], window: Range<usize>, assigned: &[u16], margins: &
     vectorised(AllSums { epochs, window, assigned, margins })
 }
 
-/// Computes only the mean margin of all spans over these epochs: the column [`Sums::aum`] of [`sums`], in a third of the
-/// time.
+/// Computes only the mean margin of all spans over these epochs: the column [`Sums::aum`] of [`sums`], in a third of
+/// the time.
 ///
 /// # Panics
 /// The same as [`sums`].

@@ -9,8 +9,8 @@ const FEW: usize = 64;
 /// pairs of key and id for all of them would take four times the memory of the result.
 const LONG: usize = if cfg!(test) { 1_000 } else { 1 << 24 };
 
-/// Sorts those of `ids` whose value is a number, by (value, id) in ascending order. `ids` must be in ascending
-/// order. −0 counts as 0. Ids without a value are left out. Besides `ids`, it needs memory for two lists of ids.
+/// Sorts ids by (value, id) in ascending order. Ids whose value is missing or NaN are left out. `ids` must be in
+/// ascending order. −0 counts as 0. Besides `ids`, it needs memory for two lists of ids.
 pub fn ranked(ids: Vec<u32>, values: &[f32]) -> Vec<u32> {
     let key = |id: u32| values.get(id as usize).filter(|value| !value.is_nan()).map(|&value| ascending(value));
     let bucket = |key: u32| (key >> (32 - BUCKET_BITS)) as usize;

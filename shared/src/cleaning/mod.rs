@@ -43,11 +43,12 @@ pub struct Decisions {
     /// Name of the person whose decisions these are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviewer: Option<String>,
-    /// If several people's decisions were merged: by name, the spans that the person decided about in this way.
+    /// For merged decisions of several people: for each person by name, the spans where the person's own decision is
+    /// the one in this file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reviewers: BTreeMap<String, Vec<Span>>,
-    /// Notes about spans, sorted by span. A note may be empty. A span with a note and without a decision by hand is one
-    /// that the person is unsure about.
+    /// Notes about spans, sorted by span. A note may be empty. If a span has a note and no decision by hand, the person
+    /// is unsure about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<(Span, String)>,
     /// Suggestions that were chosen at random, sorted. The decisions about them say how often suggestions are right.
@@ -105,10 +106,11 @@ impl Decisions {
         }
     }
 
-    /// Gives sentences other numbers, in the same order.
+    /// Gives other numbers to the sentences of all decisions and notes. `number` returns the new number of a sentence.
+    /// It must keep the order of the sentences.
     ///
     /// # Errors
-    /// When `number` has none for a sentence.
+    /// When `number` returns `None` for a sentence.
     pub fn move_sentences(&mut self, number: impl Fn(u32) -> Option<u32>) -> Result<(), DecisionsError> {
         let spans = self.overrides.iter_mut().map(|(span, _)| span);
         let spans = spans.chain(self.reviewers.values_mut().flatten());

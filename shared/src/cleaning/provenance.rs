@@ -51,8 +51,8 @@ struct Half {
     text: String,
 }
 
-/// Pairs the two spans of every boundary repair, in both directions: an entity that changed, and the longer run that became
-/// an entity in its place (*States* PER → *United States* LOC). Both are one decision.
+/// Pairs the two spans of every boundary repair, in both directions: an entity that changed, and the longer run that
+/// became an entity in its place (*States* PER → *United States* LOC). Both changes are one decision.
 fn repairs(judge: &Judge, decided: &BTreeMap<SpanId, Decision>) -> BTreeMap<SpanId, SpanId> {
     let becomes_entity = |id: &SpanId| matches!(decided.get(id), Some(Decision::Relabel(label)) if *label != O);
     let changed = decided.iter().filter(|&(&id, &decision)| {

@@ -12,8 +12,9 @@ const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').
 /// Largest number of decisions by hand that an address carries.
 pub const LINKED: usize = 200;
 
-/// These decisions as the part after `#` of the page's address, and whether all are in it: more than [`LINKED`] decisions
-/// by hand are left out. Names of people, notes, and what was chosen at random are left out, too.
+/// Returns the part after `#` of the page's address that carries these decisions, and whether it has the decisions by
+/// hand. If there are more than [`LINKED`] of them, all of them are left out. Names of people, notes, and the list of
+/// suggestions chosen at random are always left out.
 pub fn fragment(decisions: &Decisions) -> (String, bool) {
     let is_complete = decisions.overrides.len() <= LINKED;
     let overrides = if is_complete { decisions.overrides.clone() } else { Vec::new() };

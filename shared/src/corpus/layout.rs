@@ -144,8 +144,8 @@ impl Layout {
         }
     }
 
-    /// The columns of the Parquet file that the corpus came from. `None` if it came from a text file, or if it cannot be
-    /// written as Parquet again.
+    /// The columns of the Parquet file that the corpus came from. `None` if it came from a text file, or if it cannot
+    /// be written as Parquet again.
     pub fn parquet(&self) -> Option<&str> {
         match self {
             Self::Bond(layout) | Self::TagsJsonl(layout) => layout.parquet.as_deref(),

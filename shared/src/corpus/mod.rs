@@ -261,7 +261,8 @@ impl Corpus {
     }
 }
 
-/// The entities of some sentences, numbered anew. `entities` must be sorted by sentence, and `sentences` ascending.
+/// Returns the entities of some sentences. The sentences get new numbers, from 0. `entities` must be sorted by
+/// sentence, and `sentences` must be ascending.
 pub fn select_entities(entities: &[Entity], sentences: &[u32]) -> Vec<Entity> {
     let of_sentence = |(number, &sentence): (u32, &u32)| {
         let own = &entities[sentence_range(entities, sentence, |e| e.span.sentence)];

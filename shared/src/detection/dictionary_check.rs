@@ -99,7 +99,7 @@ pub fn contradicted(distant: &Corpus, annotated: &Corpus, labelled: Option<&Corp
         None => matching_places(annotated, &forms),
     };
     let evidence = gather(annotated, &places);
-    // What a labeller did counts for the label that it gave.
+    // With labelled sentences, an entry is checked only by the occurrences that got its label.
     let of_entry = |(form, label): (usize, LabelId)| evidence.get(&(form, labelled.map(|_| label)));
     let agreement = agreement(&spans, of_entry);
     let name = |label| distant.labels.name(label).to_owned();

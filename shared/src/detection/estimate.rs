@@ -25,7 +25,7 @@ pub struct Estimate {
     pub judged: u64,
     /// How many of the judged spans are wrong.
     pub found: f64,
-    /// Wrong among judged; 1 if no span is judged.
+    /// Estimated precision: wrong among judged. It is 1 if no span is judged.
     pub precision: f64,
     /// Number of all wrong labels on this side, with its likely range.
     pub wrong: WrongLabels,
@@ -63,7 +63,7 @@ impl Estimate {
     /// Estimates by trust: adds up the probabilities that labels are wrong.
     fn by_trust(judgement: &Judgement, side: Side) -> Self {
         let judge = judgement.judge();
-        // A sum of nothing would be −0, and be shown as −0.
+        // Uses `fold`, because `Iterator::sum` of no spans is −0, and would be shown as −0.
         let sum = |spans: &[SpanId]| spans.iter().fold(0.0, |sum, &span| sum + 1.0 - f64::from(judge.value(span)));
         let judged = judgement.judged_wrong(side);
         let (found, number) = (sum(&judged), sum(judge.ranked(side).spans()));
@@ -153,7 +153,7 @@ pub(crate) mod tests {
         let all = at(2.0);
         assert_eq!((all.judged, all.remaining), (3, 0.0));
         assert!((all.found - doubts.iter().sum::<f64>()).abs() < 1e-12 && all.found == all.wrong.number);
-        // Of nothing, nothing is found. It is 0 and not −0, because people read it.
+        // If no span is judged, no wrong label is found. The number is 0 and not −0, because people read it.
         let none = at(-1.0);
         assert_eq!((none.judged, none.found.to_string().as_str()), (0, "0"));
         assert_eq!(none.remaining, all.found);

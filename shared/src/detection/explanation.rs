@@ -51,7 +51,7 @@ impl Judge {
     /// The strongest signal against the label of a span, if one is worth mentioning.
     pub fn main_reason(&self, span: SpanId) -> Option<Signal> {
         let against = self.reasons(span).filter(|reason| reason.log_odds > 0.0 && reason.is_told());
-        // The first of equally strong ones, as in an explanation.
+        // If several are equally strong, the first one counts, as in an explanation.
         let strongest = against.reduce(|best, next| if next.log_odds > best.log_odds { next } else { best });
         strongest.map(|reason| reason.signal)
     }
@@ -66,7 +66,7 @@ impl Judge {
             Signal::Base | Signal::HighAum | Signal::NotARun | Signal::OverlapAum => return None,
             Signal::MissedRuns if doubts => "many such runs are not labelled here".to_owned(),
             Signal::MissedRuns => "most such runs without a label are no names here".to_owned(),
-            // The AUM as recorded, not cut off as in the noise model.
+            // Shows the AUM as it was recorded. The noise model cuts it off.
             Signal::Aum if doubts => {
                 format!("the model prefers another label (AUM {:.1})", self.metrics.aum.get(span as usize)?)
             }

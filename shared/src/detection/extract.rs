@@ -1,4 +1,5 @@
-//! The most suspicious part of a recording that is too large to look at, and what it must know about the whole.
+//! Extracts the most suspicious part of a recording that is too large to look at, and the facts about the whole
+//! recording that this part needs.
 
 use super::judgement::Judgement;
 use crate::corpus::decision::Side;
@@ -6,8 +7,8 @@ use crate::corpus::span::SpanId;
 use crate::recording::whole::Whole;
 
 impl Judgement<'_> {
-    /// Returns the sentences of the most suspicious labels, ascending: as many as have at most `n_spans` candidate spans
-    /// together, and at least one.
+    /// Returns the sentences of the most suspicious labels, in ascending order. Together they have at most `n_spans`
+    /// candidate spans. But there is always at least one sentence.
     pub fn most_suspicious(&self, n_spans: usize) -> Vec<u32> {
         let judge = self.judge();
         let [[_, negatives], [contradicted, positives]] =
@@ -32,8 +33,8 @@ impl Judgement<'_> {
         all
     }
 
-    /// Returns what an extract of these sentences must know about the whole recording, so that trust, reasons and decisions
-    /// are the same in both.
+    /// Returns the facts about the whole recording that an extract of these sentences needs. With them, trust, reasons
+    /// and decisions are the same in both.
     pub fn whole(&self, sentences: &[u32]) -> Whole {
         let (judge, window) = (self.judge(), self.judge().window);
         let [negatives, positives] = [self.thresholds().negatives, self.thresholds().positives];

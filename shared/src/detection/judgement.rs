@@ -239,9 +239,9 @@ impl<'a> Judgement<'a> {
         is_safe && judge.overlapped(place).is_none_or(|mut entities| most_suspicious() && !entities.any(stays_entity))
     }
 
-    /// Returns the most probable label apart from the span's own, and its probability. The probability is: the own
-    /// label is wrong, times the share of this label among all others. `None` if the model's probabilities are not
-    /// known.
+    /// Returns the most probable label apart from the span's own, and its probability. This is the probability that the
+    /// own label is wrong, times the share of the other label among all others. Returns `None` if the model's
+    /// probabilities are not known.
     ///
     /// The share comes from the model. If the text speaks against an entity with these boundaries, the odds of `O`
     /// against all types are raised.

@@ -21,13 +21,13 @@ use crate::recording::whole::Whole;
 /// AUM is cut off at these values. Beyond them, it says no more.
 const AUM_RANGE: (f32, f32) = (-6.0, 8.0);
 
-/// A signal that moves the log odds by less than this is no reason.
+/// A signal that moves the log odds by less than this is not told as a reason.
 const LEAST: f32 = 0.5;
 
 /// Number of sentences that are judged in one go. The last bits of sums depend on it.
 const SENTENCES: u32 = 1024;
 
-/// Of fewer labels with the same reason, nobody is told the share that is wrong.
+/// If fewer labels have the same reason, the share of them that is wrong is not told.
 const LEAST_LABELS: u32 = 10;
 
 /// A signal for or against a label. Its value is multiplied by its weight.
@@ -177,7 +177,7 @@ impl Shares {
         self
     }
 
-    /// What [`of_whole`](Self::of_whole) reads.
+    /// Returns the numbers that [`of_whole`](Self::of_whole) reads.
     pub(super) fn numbers(&self) -> Vec<u32> {
         let mut all = Vec::new();
         for side in &self.0 {
@@ -458,14 +458,14 @@ mod tests {
         let aum: Vec<f32> = (0..index.len()).map(|span| if span < 6 { f32::NAN } else { span as f32 / 10.0 }).collect();
         let evidence = Evidence::new(&corpus, 8);
         let (trust, shares) = trust_of_all(&evidence, &index, &assigned, &aum);
-        // The first one has no numbers.
+        // The first sentence is left out, because its AUMs are not numbers.
         let doubts: Vec<f64> = (1..12).map(|sentence| f64::from(1.0 - trust[6 * sentence + 5])).collect();
         assert_eq!(shares.wrong(Side::Positives, Signal::LongerRun), Some(doubts.iter().sum::<f64>() / 11.0));
         // *United States* is a whole run without a label.
         let missed: Vec<f64> = (1..12).map(|sentence| f64::from(1.0 - trust[6 * sentence + 4])).collect();
         assert_eq!(shares.wrong(Side::Negatives, Signal::RunOfEntity), Some(missed.iter().sum::<f64>() / 11.0));
         assert_eq!(shares.wrong(Side::Positives, Signal::RunOfEntity), None);
-        // *to* in *to Rome* and the like: ten labels are needed.
+        // Without the AUMs of three sentences, only nine labels have this reason. Ten are needed.
         let (_, few) = trust_of_all(&evidence, &index, &assigned, &[&[f32::NAN; 18], &aum[18..]].concat());
         assert_eq!(few.wrong(Side::Positives, Signal::LongerRun), None);
     }

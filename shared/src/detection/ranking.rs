@@ -7,7 +7,7 @@ use crate::corpus::span::{Span, SpanId, SpanIndex};
 pub(super) struct Ranking(Vec<SpanId>);
 
 impl Ranking {
-    /// Ranks those of `spans` whose metric is a number. `spans` must be in ascending order.
+    /// Ranks the spans whose metric is a number, and leaves out the others. `spans` must be in ascending order.
     pub(super) fn new(spans: Vec<SpanId>, column: &[f32]) -> Self {
         Self(lanes::ranked(spans, column))
     }
@@ -62,7 +62,8 @@ impl<'a> Ascending<'a> {
         Some((self.of(*self.spans.first()?), self.of(*self.spans.last()?)))
     }
 
-    /// Number of spans at the start whose metric meets a condition. No span after one that fails may meet it.
+    /// Returns the number of spans at the start whose metric meets a condition. If a span does not meet it, no later
+    /// span may meet it.
     pub fn count_while(self, meets: impl Fn(f32) -> bool) -> usize {
         self.spans.partition_point(|&span| meets(self.of(span)))
     }

@@ -92,14 +92,15 @@ fn average_precision(
 pub struct CurvePoint {
     /// Spans below this value of the metric are judged wrong.
     pub threshold: f32,
-    /// Wrong among judged.
+    /// Precision: wrong among judged.
     pub precision: f32,
-    /// Judged among wrong.
+    /// Recall: judged among wrong.
     pub recall: f32,
 }
 
-/// Precision and recall if the first 1, 2, … spans of the ranking are judged wrong, thinned to at most `points`
-/// points evenly spaced in recall. Spans that annotated sentences contradict come first, with a threshold of −∞.
+/// Returns precision and recall if the first 1, 2, … spans of the ranking are judged wrong. It keeps at most `points`
+/// points, which are evenly spaced in recall. Spans that annotated sentences contradict come first, with a threshold of
+/// −∞.
 pub fn curve(judgement: &Judgement, side: Side, gold: &[LabelId], points: usize) -> Vec<CurvePoint> {
     let judge = judgement.judge();
     let wrong = wrong_spans(judge, gold, side);

@@ -55,9 +55,10 @@ impl CaseCounts {
         lower / (lower + counts.capitalised as f32 + 0.5)
     }
 
-    /// The lower-case share of the first word of sentences, counted only where their second word follows it: *the Beatles*
-    /// against *The Beatles* within a sentence. Each word counts once as its share in the whole corpus, so that pairs that
-    /// stand nowhere else have that share. Sentences of one word are left out.
+    /// Returns the lower-case share of the first word of each of these sentences. It counts the word only within
+    /// sentences, and only where the same second word follows it: *the Beatles* against *The Beatles*. The word's share
+    /// in the whole corpus counts like one more occurrence. So a pair that stands nowhere else has that share.
+    /// Sentences of one word are left out.
     pub fn shares_at_start(&self, tokens: &TokenTable, sentences: &[u32]) -> HashMap<u32, f32> {
         let first_two = |sentence: u32| {
             let mut words = tokens.sentence(sentence);

@@ -1,13 +1,13 @@
 //! Unlabelled elsewhere: how often the same word stands in the corpus without any label.
 //!
-//! *Value* = share × ln(1 + n), where n is the number of other places where the word has no label, and the share is
-//! n / (n + places where it is an entity of its own + 1). Places inside a longer entity and places of unknown label
-//! do not count. Words are compared in lower case. Range: 0 (all other places are labelled, or there are none) to some 10 (*the* in a large
-//! corpus).
+//! *Value* = share × ln(1 + n), where n is the number of other places where the word has no label, and the share is n /
+//! (n + places where it is an entity of its own + 1). Places inside a longer entity and places of unknown label do not
+//! count. Words are compared in lower case. Range: 0 (all other places are labelled, or there are none) to about 10
+//! (*the* in a large corpus).
 //!
-//! Why it speaks: whoever labelled the text (a dictionary with exceptions, a knowledge base, a language model) left
-//! the word out there. A word that often has no label is seldom a name. This needs no capitals. It counts for spans
-//! of one word; longer ones are too seldom repeated to say more (measured).
+//! The reason: whoever labelled the text (a dictionary with exceptions, a knowledge base, a language model) gave the
+//! word no label at these places. A word that often has no label is seldom a name. This needs no capitals. It counts
+//! only for spans of one word. Measurements show that longer spans are repeated too seldom to say more.
 
 use std::collections::HashMap;
 

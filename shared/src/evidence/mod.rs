@@ -143,7 +143,7 @@ impl Evidence {
         evidence
     }
 
-    /// The evidence for an extract: what the text of the whole recording says.
+    /// Returns the evidence for an extract. It comes from the text of the whole recording.
     pub fn of_whole(corpus: &Corpus, whole: &Whole) -> Self {
         let (first, words, lower, unlabelled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (starts, runs_of_entities) = (HashMap::new(), Vec::new());
@@ -167,7 +167,7 @@ impl Evidence {
         evidence
     }
 
-    /// What [`of_whole`](Self::of_whole) needs to know about the tokens of these sentences.
+    /// Returns the facts about the tokens of these sentences that [`of_whole`](Self::of_whole) needs.
     pub fn of_tokens(&self, sentences: &[u32]) -> Vec<u32> {
         let mut all = Vec::new();
         for &sentence in sentences {

@@ -349,10 +349,10 @@ pub(super) fn file(container: Container, records: impl IntoIterator<Item = Strin
 /// out. The first field has the tokens; every record has it.
 pub(super) type OwnFields<'a> = [(&'a str, Option<String>)];
 
-/// The fields of a record that are needed to write it back, as a JSON object; `None` if there are none.
+/// Returns the fields of a record that are needed to write it back, as a JSON object; `None` if there are none.
 ///
-/// If the `own` fields come first and in their usual order, these are only the other fields. Otherwise these are
-/// all fields in order, with `null` for the own ones. `kept` is an own field whose value is kept.
+/// If the `own` fields come first and in their usual order, the object has only the other fields. Otherwise it has all
+/// fields in order, with `null` for the own fields. `kept` is an own field whose value is kept.
 pub(super) fn further_fields(fields: &Fields, own: &[&str], kept: Option<(&str, &str)>) -> Option<String> {
     let of_own = fields.0.iter().map_while(|(name, _)| own.iter().position(|o| o == name));
     let (mut leading, mut last, mut is_usual) = (0, None, kept.is_none());

@@ -330,7 +330,7 @@ mod tests {
             assert!(reading.aum_of(spans.clone(), &own[1..]).is_err());
             let some = reading.metrics_of_some(spans.clone(), &[0, spans.len() - 1, 99], &own).unwrap();
             let of_all = metrics.as_ref().unwrap();
-            // Of flagged spans it is NaN, which is not equal to itself.
+            // The predictions of flagged spans are NaN, which is not equal to itself. So the texts are compared.
             let shown = |metrics: &Metrics, span: usize| format!("{:?}", metrics.prediction(span));
             assert_eq!(shown(&some, 0), shown(of_all, 0));
             assert_eq!(shown(&some, 1), shown(of_all, spans.len() - 1));

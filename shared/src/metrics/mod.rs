@@ -46,7 +46,7 @@ impl Window {
         self.of(&run.epochs).len()
     }
 
-    /// The indices, from 0, of those of `n_epochs` epochs that are inside this window.
+    /// Returns the indices, from 0, of the epochs that are inside this window, if there are `n_epochs` epochs.
     pub(crate) fn range(&self, n_epochs: usize) -> Range<usize> {
         let last = (self.last as usize).min(n_epochs);
         let first = (self.first.max(1) as usize - 1).min(last);
@@ -205,8 +205,9 @@ impl Metrics {
         Ok(lanes::aum(&views, assigned))
     }
 
-    /// The same as [`compute`](Self::compute), and appends the margins ([`EpochLogits::margin`]) of all epochs, in half
-    /// precision, to `margins`: one element per epoch. Without elements there, only the window is read.
+    /// Computes the same as [`compute`](Self::compute). It also appends the margins ([`EpochLogits::margin`]) of all
+    /// epochs to `margins`, in half precision. `margins` has one element per epoch, or none. If it has none, only the
+    /// epochs of the window are read.
     pub(crate) fn with_margins(
         run: &Run,
         assigned: &[LabelId],

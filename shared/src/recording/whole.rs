@@ -1,4 +1,5 @@
-//! What an extract of a recording keeps of the whole, so that its labels are judged as they are there.
+//! The facts about a whole recording that an extract keeps. With them, labels are judged in the extract as in the whole
+//! recording.
 //!
 //! The numbers are facts about all sentences, such as how often a word stands in lower case. `evidence` and `detection`
 //! say what they mean. All of them are stored as 32 bits, so that the page needs no further decoder.
@@ -13,7 +14,8 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Number of numbers about the whole recording. The places of the first one of each kind follow.
+    /// Number of numbers about the whole recording. The constants from `WINDOW` to `SHARES` give the index of the first
+    /// number of each kind.
     pub const NUMBERS: usize = Self::SHARES + 2 * 3 * Self::MOST_SIGNALS;
     /// First and last epoch of the window.
     pub const WINDOW: usize = 0;
@@ -23,12 +25,13 @@ impl Whole {
     pub const MEDIAN: usize = 4;
     /// Number of runs of capitalised words, and the three shares by which capitals count.
     pub const CAPITALS: usize = 5;
-    /// For each of two sides and each signal of the noise model: number of doubted labels, and how many of them are wrong
-    /// (f64, low half first).
+    /// For each of two sides and each signal of the noise model: the number of doubted labels, and how many of them are
+    /// wrong (f64, low half first).
     pub const SHARES: usize = 9;
     /// Number of signals for which there is room.
     pub const MOST_SIGNALS: usize = 32;
-    /// Marks, lower-case share, how often the word stands elsewhere without a label, lower-case share at the start.
+    /// Number of numbers about each token: marks, lower-case share, how often the word stands elsewhere without a
+    /// label, and lower-case share at the start of the sentence.
     pub const OF_TOKEN: usize = 4;
 
     /// A whole number. 0 if it is missing.
@@ -53,6 +56,6 @@ impl Whole {
 pub struct Origin {
     /// Digest of the whole recording.
     pub digest: String,
-    /// Number of each sentence there, from 0, ascending.
+    /// Number of each sentence in the whole recording, from 0, ascending.
     pub sentences: Vec<u32>,
 }

@@ -141,7 +141,7 @@ pub fn courses(
     const THIRD: RGBColor = RGBColor(0, 158, 115);
     let colours = [REAL, SAMPLES, THIRD];
     let points = |course: &Course| -> Vec<(f32, f32)> {
-        // The numbers come from a file. With numbers near the largest one the axis would never end.
+        // The numbers come from a file. With numbers near the largest f32, the axis would never end.
         let sensible = |value: &f64| (0.0..1e30).contains(value);
         let point = |epoch: &CourseEpoch| Some((epoch.epoch as f32, value(epoch).filter(sensible)? as f32));
         course.epochs.iter().filter_map(point).collect()

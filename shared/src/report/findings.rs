@@ -137,7 +137,7 @@ pub(super) struct DecisionTexts {
     pub(super) dynamics: String,
     /// The content of `decisions.json`.
     pub(super) json: String,
-    /// The end of an address that opens the page with them.
+    /// The end of an address that opens the page with these decisions.
     pub(super) fragment: String,
     /// Whether the address has the decisions by hand.
     pub(super) is_fragment_complete: bool,
@@ -180,7 +180,8 @@ impl Findings {
             suspicious: Side::BOTH.map(|side| {
                 let ranked = match side {
                     Side::Positives => judge.ranked(side).spans().into(),
-                    // Only judged spans: overlap suppression may have left out those that repeat a more suspicious one.
+                    // Lists only judged spans. Overlap suppression may have left out those that repeat a more
+                    // suspicious span.
                     Side::Negatives => judgement.judged_wrong(side),
                 };
                 let listed = ranked.iter().take(LISTED);

@@ -165,7 +165,7 @@ fn sweep(tried: &[Tried]) -> String {
     out + "</table></div>\n"
 }
 
-/// Loss and dev F1 by epoch. Without an outcome, there is the training that was recorded.
+/// Shows loss and dev F1 by epoch. Without an outcome, it shows only the recorded training.
 fn courses(recorded: &Course, outcome: Option<&Outcome>) -> Result<String, ChartError> {
     let given = outcome.map(|outcome| outcome.courses.clone()).filter(|courses| !courses.is_empty());
     let mut courses = given.unwrap_or_else(|| vec![recorded.clone()]);

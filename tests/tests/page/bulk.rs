@@ -33,7 +33,7 @@ fn a_pair_of_labels_is_chosen_in_the_table_and_decided_at_once() {
     };
     let predicted_labels: Vec<u16> = (0..).map_while(|span| judge.predicted(span)).collect();
     let (predicted, by_gold) = (count(&predicted_labels), count(&gold));
-    // The pair of different entity types that is the most frequent, but more than a sample.
+    // The most frequent pair of an entity type and another label. It must have more spans than a sample.
     let most = |pairs: &BTreeMap<(u16, u16), u64>| {
         let differ = pairs.iter().filter(|((a, b), _)| a != b && *a > 0);
         differ.map(|(&pair, &n)| (pair, n)).max_by_key(|&(_, n)| n).unwrap()
@@ -56,7 +56,7 @@ fn a_pair_of_labels_is_chosen_in_the_table_and_decided_at_once() {
         page.choose("list-which", "all").await;
         page.until("listed", "counts them", |text| number(text) == n).await;
 
-        // Ten of them, others each time; nothing is decided yet.
+        // The dialog shows ten of them, and other ones on request. Nothing is decided yet.
         page.click("bulk").await;
         page.until("bulk-dialog", "counts them", |text| text.contains(&format!("Decide about {n} spans"))).await;
         let rows = "[...document.querySelectorAll('[data-testid=bulk-row]')].map((row) => row.textContent).join('|')";

@@ -211,7 +211,7 @@ fn keys_are_about_what_is_chosen_whether_it_is_in_sight_or_not() {
         assert!(n > 2);
         page.click("sort-mean").await;
         let is_there = "return document.querySelectorAll('[data-testid=form-row].selected').length";
-        // The words most often labelled have not the lowest mean.
+        // The words that are labelled most often do not have the lowest mean.
         page.until_script(is_there, 0).await;
         page.press(&[], 'x').await;
         until_decided(&page, n).await;

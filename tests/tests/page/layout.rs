@@ -121,7 +121,7 @@ fn edges_move_by_mouse_and_by_keys() {
         page.find("listed").await;
         let sizes = [size(&page, ".controls").await.0, size(&page, ".detail").await.0, size(&page, ".spans").await.1];
         assert_eq!(sizes, [232, width + 16, height + 16]);
-        // What a broken or hostile entry says is not believed.
+        // A broken or hostile entry is ignored.
         for broken in ["-3 many words", "0 1 x 2 3", "0 1 2"] {
             page.script(&format!("localStorage.setItem('dynclean-layout', '{broken}')")).await;
             page.reload().await;

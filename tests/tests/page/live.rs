@@ -28,7 +28,7 @@ fn epochs_appear_when_they_are_recorded() {
         page.until("banner", "says that there is no epoch yet", |text| text.contains("was not opened")).await;
         std::fs::write(&so_far, part(1)).unwrap();
         page.until_open().await;
-        // What the page had before, without a file, is nobody's work: the automatic settings hold.
+        // The settings that the page had before, without a file, are nobody's work. So the automatic settings hold.
         page.until_address("metric%22:%22trust").await;
         let told = page.until("banner", "says that it goes on", |text| text.contains("has not finished")).await;
         assert!(told.contains("so far (1)") && told.contains("shows the next ones"), "{told}");

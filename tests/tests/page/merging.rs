@@ -24,7 +24,8 @@ fn the_decisions_of_two_people_are_merged_and_disputes_settled() {
         decisions
     };
     use Override::{Keep, Remove};
-    // To keep a label and to give it again are alike. 0 and 1 are alike, 2 is in dispute, 3 and 4 stand alone.
+    // To keep a label and to give it again are the same decision. Both people decide alike about spans 0 and 1.
+    // Span 2 is in dispute. Only one person decides about 3, and only one about 4.
     let mut ada = of(Some("Ada"), vec![(0, Remove), (1, Keep), (2, Keep), (3, Remove)]);
     ada.notes = vec![(at(2), "a surname".to_owned())];
     let bo = of(None, vec![(0, Remove), (1, Override::Relabel(own)), (2, Remove), (4, Keep)]);
@@ -89,7 +90,7 @@ fn the_decisions_of_two_people_are_merged_and_disputes_settled() {
             .await;
         assert_eq!(saved().await, settled);
 
-        // Merged again, what was settled stays settled. The person at the page is one of three now.
+        // The files are merged again. The settled dispute stays settled. The person at the page is one of three now.
         std::fs::write(&files[1], bo.to_json()).unwrap();
         page.type_into("file-input", &files.join("\n")).await;
         page.until_script("return document.querySelectorAll('[data-testid=reviewers-pair]').length", 3).await;

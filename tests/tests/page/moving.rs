@@ -57,7 +57,7 @@ fn the_zoomed_map_moves_under_the_mouse_and_by_keyboard() {
         // A click does not move the map, and keys still act on the spans.
         page.click("map-canvas").await;
         assert_ne!(page.script("return document.activeElement.dataset.testid ?? ''").await, "map-canvas");
-        // What was clicked is answered before a file is made.
+        // The click is answered before a file is made.
         page.download("export-decisions", "decisions.json").await;
         let before = page.text("detail").await;
         page.press(&[], 'j').await;

@@ -1,4 +1,4 @@
-//! The queue of undecided labels: those come first where one decision corrects most.
+//! The queue of undecided labels. The labels where one decision corrects most come first.
 
 use explorer::queue::{Progress, next};
 use explorer::review::Review;
@@ -24,7 +24,8 @@ fn undecided_labels_come_in_the_order_that_saves_most_work() {
     let (judge, settings) = Judge::automatic(&dynamics, |_| {}).unwrap();
     let judgement = judge.under(&settings);
     let forms = SurfaceForms::new(&dynamics.corpus, &judge.index, &judge.assigned);
-    // The first words, the second with the first decided, and the third with the second skipped.
+    // The first words. The second ones come after a decision about the first. The third ones come if the second are
+    // skipped.
     let mut review = Review::default();
     let first = next(&forms, &judgement, &review, &[]).unwrap();
     let label = judge.assigned[first.span as usize];

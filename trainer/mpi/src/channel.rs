@@ -14,13 +14,14 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Root};
 use trainer::team::Messages;
 
-/// Elements in one message, and bytes in the messages of all. MPI counts in 32 bits.
+/// Largest number of elements in one message, and of bytes in the messages of all processes together. MPI counts in 32
+/// bits.
 const AT_ONCE: usize = 1 << 28;
 const MOST: usize = Count::MAX as usize;
 /// How long a process sleeps before it looks again whether all others have come.
 const NAP: Duration = Duration::from_millis(2);
 
-/// What the thread that calls MPI is asked to do, and where the answer goes.
+/// A request to the thread that calls MPI, with the channel for the answer.
 pub enum Request {
     Broadcast(Vec<u8>, Sender<Vec<u8>>),
     Gather(Vec<u8>, Sender<Vec<Vec<u8>>>),
@@ -30,7 +31,7 @@ pub enum Request {
     End(ExitCode),
 }
 
-/// The way to the thread that calls MPI.
+/// The connection to the thread that calls MPI.
 pub struct Channel {
     rank: usize,
     size: usize,
@@ -71,7 +72,7 @@ impl Messages for Channel {
     }
 
     fn gather(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
-        // MPI counts the bytes of all together.
+        // MPI counts the bytes of all processes together.
         ensure!(own.len() <= MOST / self.size.max(1), "{} bytes are too many for a message of each process", own.len());
         self.ask(|answer| Request::Gather(own, answer))
     }
@@ -93,11 +94,11 @@ impl Messages for Channel {
     }
 }
 
-/// Does what the threads of this process ask for, until one of them ends it.
+/// Carries out the requests of the threads of this process, until one of them ends it.
 pub fn serve(world: &SimpleCommunicator, requests: &Receiver<Request>) -> ExitCode {
-    // The memory of one sum takes the next: gradients are large.
+    // Use the memory of one sum again for the next, because gradients are large.
     let mut spare = Vec::new();
-    // Nobody waits any more for an answer that cannot be sent.
+    // If an answer cannot be sent, nobody waits for it any more.
     while let Ok(request) = requests.recv() {
         match request {
             Request::Broadcast(bytes, answer) => drop(answer.send(broadcast(world, bytes))),
@@ -145,7 +146,7 @@ fn gather(world: &SimpleCommunicator, own: &[u8]) -> Vec<Vec<u8>> {
     counts.iter().map(cut).collect()
 }
 
-/// Returns the sums in the memory of `sums`.
+/// Returns the sums over all processes, in the memory of `sums`.
 fn sum(world: &SimpleCommunicator, own: &[f32], mut sums: Vec<f32>) -> Vec<f32> {
     sums.resize(own.len(), 0.0);
     for (own, sums) in own.chunks(AT_ONCE).zip(sums.chunks_mut(AT_ONCE)) {
@@ -154,7 +155,7 @@ fn sum(world: &SimpleCommunicator, own: &[f32], mut sums: Vec<f32>) -> Vec<f32> 
     sums
 }
 
-/// MPI's own barrier would keep a core busy.
+/// Waits for all processes. MPI's own barrier would keep a core busy.
 fn meet(world: &SimpleCommunicator) {
     let mut waiting = world.immediate_barrier();
     while let Err(not_yet) = waiting.test() {

@@ -1,7 +1,7 @@
 //! `trainer-mpi`: the trainer in several processes. Start it by `mpirun -n 4 trainer-mpi run …`.
 //!
-//! A package of its own, because it needs an MPI library and libclang to be built. Nothing of the trainer is compiled
-//! again for it.
+//! This is a package of its own, because building it needs an MPI library and libclang. Nothing of the trainer is
+//! compiled again for it.
 
 mod channel;
 
@@ -17,7 +17,7 @@ use trainer::{cli, console};
 
 use channel::{Channel, Request, serve};
 
-/// As much as the main thread of a program has.
+/// Stack size of the thread that runs the program: the same as the main thread of a program has.
 const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
@@ -28,10 +28,10 @@ fn main() -> ExitCode {
     let world = universe.world();
     let (ask, requests) = mpsc::channel();
     let channel: &'static Channel = Box::leak(Box::new(Channel::new(&world, ask.clone())));
-    // This thread talks to the other processes, because MPI wants it to be always the same.
+    // This thread talks to the other processes, because MPI must always be called by the same thread.
     let program = move || {
         let done = catch_unwind(AssertUnwindSafe(|| work(Team::of(channel))));
-        // After a panic, which has been reported, the other processes would wait for ever.
+        // A panic has already been reported. Without the abort, the other processes would wait for ever.
         let _ = ask.send(done.map_or(Request::Abort, Request::End));
     };
     match thread::Builder::new().stack_size(STACK).spawn(program) {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The part of this process in the program.
+/// Runs this process's part of the program.
 fn work(team: Team) -> ExitCode {
     if team.leads() {
         return cli::lead(team);

@@ -1,4 +1,4 @@
-//! What a model needs from whatever computes it.
+//! The interface between a model and the engine that computes it.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub trait Engine: Send {
     /// When it has another number of elements, or the device fails.
     fn set_gradient(&self, weight: Weight, gradient: &[f32]) -> Result<()>;
 
-    /// Replaces the gradient of a table by the sum of these.
+    /// Replaces the gradient of a table by the sum of `shares`.
     ///
     /// # Errors
     /// When the table lacks a row, or the device fails.

@@ -33,7 +33,7 @@ impl Dropout {
     }
 }
 
-/// What a batch has before the sentences of a pass, if other processes compute those before.
+/// The size of the part of a batch that stands before the sentences of a pass. Other processes compute that part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Before {
     /// Rows of the encoder.
@@ -51,24 +51,24 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// Masks for training.
+    /// Returns masks for training.
     pub fn training(rng: ChaCha8Rng) -> Self {
         Self { rng: Some(rng), before: Before::default() }
     }
 
-    /// Parts of the masks of a whole batch, for the sentences that have this before them. With the same random numbers,
-    /// the parts are what one pass over the whole batch would use (on the CPU; a GPU's masks depend on their shape).
+    /// Returns masks for a part of a batch, with `before` in front of it. With the same random numbers, the parts have
+    /// the same masks as one pass over the whole batch. This holds on the CPU; on a GPU, masks depend on their shape.
     pub fn after(self, before: Before) -> Self {
         Self { before, ..self }
     }
 
-    /// Masks for evaluation: no dropout.
+    /// Returns masks for evaluation: no dropout.
     pub fn evaluation() -> Self {
         Self { rng: None, before: Before::default() }
     }
 
-    /// Returns the next mask for this dropout rate, or `None` if nothing would be dropped. `first` is the position of its
-    /// first element.
+    /// Returns the next mask for this dropout rate, or `None` if nothing would be dropped. `first` is the position of
+    /// its first element.
     pub(super) fn next(&mut self, rate: f32, first: usize) -> Option<Dropout> {
         let mask = self.rng.as_mut().map(|rng| Dropout { rate, seed: rng.next_u64(), first: first as u32 });
         mask.filter(|mask| mask.rate > 0.0)

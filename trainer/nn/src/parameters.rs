@@ -131,7 +131,7 @@ impl Builder {
         Ok(tensor)
     }
 
-    /// Finishes building the model: drops the checkpoint and gives the weights to what computes with them.
+    /// Finishes building the model: drops the checkpoint and gives the weights to an engine.
     ///
     /// # Errors
     /// When the device does not have enough memory.
@@ -145,7 +145,7 @@ impl Builder {
     }
 }
 
-/// What the gradient of a parameter is like.
+/// Which elements of a parameter have a gradient.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     /// Only some rows have one.
@@ -160,8 +160,8 @@ impl Kind {
     }
 }
 
-/// Gradients are added up in pieces of at least so many elements: few enough to stay in the cache of the CPU, and many
-/// enough that a network needs no more time for them than for all at once.
+/// Smallest number of elements in a piece of gradients that is added up. A piece fits in the cache of the CPU. But it
+/// is so large that a network takes no more time for all pieces than for all gradients at once.
 const PIECE: usize = 1 << 18;
 
 /// The parameters of a model, trained and frozen ones.
@@ -169,14 +169,14 @@ pub struct Parameters {
     /// The names of all weights, in the order of their numbers.
     names: Vec<String>,
     trained: Vec<Weight>,
-    /// Of each trained weight.
+    /// The kind of each trained weight.
     kinds: Vec<Kind>,
     fresh: Vec<String>,
     engine: Box<dyn Engine>,
 }
 
 impl Parameters {
-    /// Returns what computes with them.
+    /// Returns the engine that computes with them.
     pub fn engine(&self) -> &dyn Engine {
         &*self.engine
     }
@@ -223,8 +223,8 @@ impl Parameters {
         self.engine.clear_gradients();
     }
 
-    /// Lets `sum` replace the gradients of all parameters but tables. It gets them in pieces, in a fixed order. Without a
-    /// backward pass they are 0.
+    /// Lets `sum` replace the gradients of all parameters except tables. `sum` gets them in pieces, in a fixed order.
+    /// Without a backward pass they are 0.
     ///
     /// # Errors
     /// When `sum` fails or returns another number of elements, or the device fails.
@@ -262,10 +262,10 @@ impl Parameters {
         self.tables().map(|table| self.engine.table_gradient(table)).collect()
     }
 
-    /// Replaces the gradients of all tables by the sums of these.
+    /// Replaces the gradients of all tables by the sums of the gradients in `all`.
     ///
     /// # Errors
-    /// When some are of another model, or the device fails.
+    /// When `all` has gradients of another model, or the device fails.
     pub fn set_table_gradients<'s>(&self, all: &'s [Vec<TableRows>]) -> Result<()> {
         for (at, table) in self.tables().enumerate() {
             let of = |tables: &'s Vec<TableRows>| tables.get(at).context("gradients of another model");

@@ -16,7 +16,7 @@ pub struct Pass<'a> {
     engine: &'a dyn Engine,
     batch: &'a Batch,
     masks: Masks,
-    /// Whether rows are spans by now, and not those of the encoder.
+    /// Whether the rows of tensors are spans now, and no longer rows of the encoder.
     rows_are_spans: bool,
     operations: Box<dyn Operations + 'a>,
     tape: Tape,

@@ -93,7 +93,7 @@ pub fn carry_out(args: &Clean) -> Result<()> {
         side("negatives", Side::Negatives)
     );
     let cleaned = clean(corpus, &judge, &decided);
-    // A large corpus is written as one text. It takes the memory that these needed.
+    // Free this memory before writing: a large corpus is written as one text, which needs as much memory.
     drop((file, judge, decided));
     let write = WriteOptions { unknown: options.unknown, ..WriteOptions::default() };
     for note in corpus_file::write(&args.out, &cleaned, &write)? {
@@ -102,7 +102,7 @@ pub fn carry_out(args: &Clean) -> Result<()> {
     args.output.done(&serde_json::json!({ "out": args.out, "cleaning": summary, "settings": decisions.settings }), text)
 }
 
-/// The corpus, checked to be the one that the dynamics were recorded on.
+/// Reads the corpus, and checks that the dynamics were recorded on it.
 fn recorded_corpus(args: &Clean, file: &Recording, options: &CorpusOptions) -> Result<Corpus> {
     let recorded = &file.dynamics.corpus;
     let corpus = corpus_file::read(&args.corpus, &options.read)?.corpus;

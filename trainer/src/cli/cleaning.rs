@@ -1,4 +1,4 @@
-//! Options of the cleaning, and a dynamics file with what they decide about it.
+//! Options of the cleaning. Opens a dynamics file with the decisions that follow from these options.
 
 use std::path::Path;
 
@@ -69,7 +69,7 @@ pub struct CleaningOptions {
 }
 
 impl CleaningOptions {
-    /// Whether nothing says what happens to what is judged wrong.
+    /// Returns whether the options leave open what happens to a span that is judged wrong.
     pub fn action_is_open(&self) -> bool {
         self.on_wrong.is_none() && !matches!(self.threshold, Some(Threshold::Paper))
     }
@@ -168,14 +168,14 @@ pub enum OnWrong {
     Relabel,
 }
 
-/// A dynamics file, ready to be decided about.
+/// An open dynamics file, with its judge and the decisions about it.
 pub struct Opened {
     pub file: Recording,
     pub judge: Judge,
     pub decisions: Decisions,
 }
 
-/// What must be known about the spans.
+/// How much is computed about the spans.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
     /// All metrics of all spans.
@@ -184,10 +184,11 @@ pub enum Detail {
     Decisions,
 }
 
-/// Opens a dynamics file with the decisions of another file, or else with those that the options give.
+/// Opens a dynamics file. The decisions come from the file `decisions` if it is given, otherwise from the options.
 ///
 /// # Errors
-/// When a file cannot be read, the decisions are about another file, or the options name a type that it lacks.
+/// When a file cannot be read, the decisions are about another file, or the options ask for something that does not
+/// exist, such as an entity type that the dynamics file lacks.
 pub fn open(path: &Path, options: &CleaningOptions, decisions: Option<&Path>, detail: Detail) -> Result<Opened> {
     let file = input(Recording::open(path))?;
     if !file.dynamics.complete {

@@ -1,8 +1,11 @@
 //! `--config FILE`: options from a TOML file, and `--print-config`, which writes such a file.
 //!
-//! Keys are the long names of the options; tables are headings only (`class-threshold` may be a table
-//! of types). One file serves `run` and `train`: what only the other knows is passed over. The file becomes arguments, which go before the user's own and are left out where these
-//! say something else. So clap checks both alike, and there is one list of options.
+//! The keys are the long names of the options. Tables are only headings, but `class-threshold` may be a table of entity
+//! types. One file serves `run` and `train`: each command ignores the options that only the other one has.
+//!
+//! The file becomes command-line arguments, which stand before the user's own arguments. An option of the file is left
+//! out if the command line gives it too, or gives an option that conflicts with it. So clap checks both sources in the
+//! same way, and there is only one list of options.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -40,17 +43,17 @@ pub struct ConfigArgs {
 }
 
 const CONFIG: &str = "config";
-/// What a file cannot set: it is about one call.
+/// Options that a file cannot set, because they concern a single call.
 const NOT_IN_A_FILE: [&str; 6] = [CONFIG, "print_config", "help", "json", "step", "print_plan"];
-/// The table of lists of settings to try.
+/// The table with the lists of settings to try.
 const SWEEP: &str = "sweep";
 /// The option whose value may be a table.
 const CLASS_THRESHOLD: &str = "class_threshold";
 
-/// Parses arguments together with the config file that they name.
+/// Parses the arguments, together with the config file that they name.
 ///
 /// # Errors
-/// What is wrong and, where it stands in the file, at which line.
+/// The error says what is wrong and, if the mistake is in the file, at which line.
 pub fn matches(mut command: Command, mut arguments: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
     command.build();
     let Some(Place { at, subcommand, others }) = place(&command, &arguments) else {
@@ -77,30 +80,31 @@ pub fn matches(mut command: Command, mut arguments: Vec<OsString>) -> Result<Arg
     })
 }
 
-/// Ids of the options that are given, in a file or on the command line.
+/// Returns the ids of the options that are given, in the config file or on the command line.
 pub fn given(matches: &ArgMatches) -> Vec<String> {
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let ids = matches.ids().map(clap::Id::as_str).filter(|id| matches.try_contains_id(id).is_ok() && is_given(id));
     ids.map(str::to_owned).collect()
 }
 
-/// Those of them that stand after this one: of those of a file, that the command line has given.
+/// Returns the ids of the given options that stand after `option`. If `option` is the last option of the config file,
+/// these are the options that the command line gives.
 pub fn given_after(option: &str, matches: &ArgMatches) -> Vec<String> {
     let from = matches.index_of(option);
-    // A value's index is that of the value: later values, later options.
+    // clap counts each value of an option. The options after this one have larger indices.
     given(matches).into_iter().filter(|id| matches.index_of(id) > from).collect()
 }
 
-/// Where the arguments name a subcommand that takes a config file.
+/// The position of a subcommand that takes a config file, among the arguments.
 struct Place<'a> {
     at: usize,
     subcommand: &'a Command,
-    /// The other ones that take such a file.
+    /// The other subcommands that take a config file.
     others: Vec<&'a Command>,
 }
 
 fn place<'a>(command: &'a Command, arguments: &[OsString]) -> Option<Place<'a>> {
-    // Before the subcommand stand only switches.
+    // Only switches can stand before the subcommand.
     let at = arguments.iter().skip(1).position(|a| !a.as_encoded_bytes().starts_with(b"-"))? + 1;
     let subcommand = command.find_subcommand(arguments.get(at)?)?;
     let takes_a_file = |c: &&Command| c.get_arguments().any(|arg| arg.get_id() == CONFIG);
@@ -108,7 +112,7 @@ fn place<'a>(command: &'a Command, arguments: &[OsString]) -> Option<Place<'a>> 
     takes_a_file(&subcommand).then(|| Place { at, subcommand, others: others.collect() })
 }
 
-/// The option of this long name.
+/// Returns the option with this long name.
 fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     command.get_arguments().find(|arg| {
         arg.get_long() == Some(name) || arg.get_visible_aliases().is_some_and(|aliases| aliases.contains(&name))
@@ -119,8 +123,9 @@ fn is_switch(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::SetTrue)
 }
 
-/// The user's own arguments, with `--switch=false` and `--switch=true` made plain, and the options
-/// among them: (id, value where it stands in the next argument or behind `=`).
+/// Returns the user's own arguments and the options among them. `--switch=true` becomes `--switch`, and
+/// `--switch=false` is left out. Each option is a pair of its id and its value. The value stands behind `=` or in the
+/// next argument.
 fn switches(command: &Command, arguments: Vec<OsString>) -> (Vec<OsString>, Vec<(String, Option<OsString>)>) {
     let (mut own, mut given): (Vec<OsString>, Vec<(String, Option<OsString>)>) = (Vec::new(), Vec::new());
     let mut rest = arguments.into_iter().peekable();
@@ -155,7 +160,8 @@ fn switches(command: &Command, arguments: Vec<OsString>) -> (Vec<OsString>, Vec<
     (own, given)
 }
 
-/// Ids of options that go back behind those of the command line: the same ones, and what conflicts with them.
+/// Returns the ids of the options that the command line overrides: those that it gives itself, and those that conflict
+/// with them.
 fn overruled<'a>(command: &Command, given: impl Iterator<Item = &'a str>) -> Vec<String> {
     let given: Vec<&str> = given.collect();
     let is_given = |arg: &Arg| given.contains(&arg.get_id().as_str());
@@ -176,12 +182,12 @@ fn overruled<'a>(command: &Command, given: impl Iterator<Item = &'a str>) -> Vec
 struct Setting {
     id: String,
     name: String,
-    /// Where it stands, from 1.
+    /// Its line in the file, from 1.
     line: usize,
     arguments: Vec<OsString>,
 }
 
-/// The options of a file, or in words what is wrong with it.
+/// Returns the options of a file. The error says in words what is wrong with the file.
 fn settings(command: &Command, others: &[&Command], path: &Path) -> Result<Vec<Setting>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     settings_of(command, others, &text, path)
@@ -211,7 +217,7 @@ fn settings_of(command: &Command, others: &[&Command], text: &str, path: &Path) 
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
         match value.get_ref() {
-            // `--sweep` names the file that has the table: this one.
+            // The table becomes `--sweep FILE`, with the name of this file.
             DeValue::Table(_) if key.get_ref() == SWEEP => {
                 let file = DeValue::String(path.to_string_lossy());
                 add(key, &Spanned::new(value.span(), file))?;
@@ -226,12 +232,12 @@ fn settings_of(command: &Command, others: &[&Command], text: &str, path: &Path) 
             _ => add(key, value)?,
         }
     }
-    // What comes after it is not from the file: `given_after`.
+    // `--sweep` becomes the last option of the file. `given_after` relies on this.
     settings.sort_by_key(|setting| setting.id == SWEEP);
     Ok(settings)
 }
 
-/// The option of this name, if a file can set it.
+/// Returns the option with this name, if a file can set it.
 fn option<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     find(command, name).filter(|arg| may_be_set(arg))
 }
@@ -285,10 +291,10 @@ fn scalar(name: &str, value: &DeValue) -> Result<String, String> {
     }
 }
 
-/// The error with the line of the file that the wrong value came from.
+/// Adds to an error the line of the file from which the wrong value came.
 fn with_place(mut error: clap::Error, file: &Path, lines: &BTreeMap<String, usize>) -> clap::Error {
     let line = match error.get(ContextKind::InvalidArg) {
-        // As in usage: `--epochs <N>`.
+        // clap names the option as in the usage text: `--epochs <N>`.
         Some(ContextValue::String(arg)) => arg.split([' ', '=', '[']).next().and_then(|name| lines.get(name)).copied(),
         _ => None,
     };
@@ -299,18 +305,18 @@ fn with_place(mut error: clap::Error, file: &Path, lines: &BTreeMap<String, usiz
     error
 }
 
-/// Prints the settings in force as a config file: what was given, defaults, and what suits the encoder.
+/// Prints the settings in force as a config file: given options, defaults, and values that depend on the encoder.
 ///
 /// # Errors
 /// When the encoder cannot be opened, or a value is not UTF-8.
 pub fn print(subcommand: &str, matches: &ArgMatches, training: &TrainingArgs) -> Result<()> {
-    // Its vocabulary, if it takes one from the text, is no setting.
+    // The built-in encoder takes its vocabulary from the text. The vocabulary is no setting, so no text is needed.
     let spec = input(training.open_encoder(&TokenTable::default()))?;
     let config = usage(training.place().and_then(|place| training.config(spec.defaults(), place)))?;
     output::write(in_force(subcommand, matches, &config)?)
 }
 
-/// Tells, where much is to be told, the settings in force.
+/// Prints the settings in force if the user asked for details (`--verbose`).
 ///
 /// # Errors
 /// When a value is not UTF-8.
@@ -321,13 +327,14 @@ pub fn tell(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<(
     Ok(())
 }
 
-/// What matters only on the machine of the run, or once the run is there. `--out` gets a name of its own.
+/// Options that matter only on the machine of the run, or only after the run has begun. `--out` gets a fixed name
+/// instead.
 const LEFT_OUT: [&str; 7] =
     ["out", "device", "offline", "parallel_runs", "checkpoint_minutes", "checkpoint_steps", "decisions"];
 
-/// Returns the command with all options that were given, in a file or on the command line, except `--decisions`: it is
-/// for a run that is there already. Paths become the names of their files, because the command goes into the cards of
-/// models.
+/// Returns the command with all options that were given, in a file or on the command line. `--decisions` is left out,
+/// because it needs a run that already exists. Paths become the names of their files, because the command goes into the
+/// cards of models.
 ///
 /// # Errors
 /// When there is no such command.
@@ -378,7 +385,7 @@ fn in_force(subcommand: &str, matches: &ArgMatches, config: &Config) -> Result<S
     written(command.find_subcommand(subcommand).context("no such command")?, matches, &values)
 }
 
-/// A config file that says what `matches` hold; `in_force` has values of options that were not given.
+/// Returns a config file with the options in `matches`. For options that were not given, `in_force` has the values.
 fn written(command: &Command, matches: &ArgMatches, in_force: &BTreeMap<&str, String>) -> Result<String> {
     let mut headings: Vec<(String, String)> = Vec::new();
     let own_sweep = own_sweep(matches)?;
@@ -399,7 +406,8 @@ fn written(command: &Command, matches: &ArgMatches, in_force: &BTreeMap<&str, St
     Ok(tables.chain(own_sweep).collect::<Vec<String>>().join("\n"))
 }
 
-/// The `[sweep]` table of the config file, where it has one, without what the command line overrules; as TOML.
+/// Returns the `[sweep]` table of the config file as TOML, if it has one, without the lists that the command line
+/// overrides.
 fn own_sweep(matches: &ArgMatches) -> Result<Option<String>> {
     let file = |id| matches.try_get_raw(id).ok().flatten().and_then(|mut values| values.next());
     let Some(path) = file(SWEEP).filter(|&sweep| file(CONFIG) == Some(sweep)) else { return Ok(None) };
@@ -431,11 +439,11 @@ fn written_value(arg: &Arg, matches: &ArgMatches, in_force: &BTreeMap<&str, Stri
     })
 }
 
-/// As a number where the option takes one.
+/// Converts a value to a number if the option takes a number.
 fn typed(arg: &Arg, value: String) -> toml::Value {
     let is = |of: TypeId| arg.get_value_parser().type_id() == of;
     let whole = is(TypeId::of::<u32>()) || is(TypeId::of::<u64>()) || is(TypeId::of::<usize>());
-    // A rule is a threshold, or a word.
+    // A rule is a number or a word.
     let real = is(TypeId::of::<f32>()) || is(TypeId::of::<Rule>());
     let number = match (whole, real) {
         (true, _) => value.parse().ok().map(toml::Value::Integer),
@@ -471,7 +479,7 @@ positives-threshold = \"keep\"
 class-threshold = { PER = 0.5, LOC = -1 }
 ";
 
-    /// What a command line with this file comes to, as [`written`] says it.
+    /// Returns the config file that [`written`] makes of a command line with this file.
     fn in_force(subcommand: &str, file: &str, own: &[&str]) -> Result<String, String> {
         let mut config = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
         config.write_all(file.as_bytes()).unwrap();
@@ -509,7 +517,7 @@ class-threshold = { PER = 0.5, LOC = -1 }
             ["--epochs=7", "--train-embeddings=false", "--class-threshold", "ORG=2", "--negatives-quantile", ".2"];
         let text = in_force("run", FILE, &own).unwrap();
         assert!(text.contains("epochs = 7") && text.contains("\"ORG=2\"") && text.contains("negatives-quantile = 0.2"));
-        // The switch is off, the list replaced, and what conflicts with an own option is left out.
+        // The switch is off, the list is replaced, and an option that conflicts with the command line is left out.
         for gone in ["train-embeddings", "PER=0.5", "negatives-threshold"] {
             assert!(!text.contains(gone), "{gone} is still in\n{text}");
         }
@@ -556,7 +564,7 @@ class-threshold = { PER = 0.5, LOC = -1 }
         assert!(text.contains("[sweep]\nseeds = 2\n") && !text.contains("sweep ="), "{text}");
         assert_eq!(in_force("run", &text, &[]).unwrap(), text);
         assert!(!in_force("train", &file, &[]).unwrap().contains("sweep"));
-        // What the command line says, it says of the file that is written, too.
+        // The config file that is written leaves out the lists that the command line overrides.
         let file =
             format!("{FILE}[sweep]\nwindows = [\"1-2\"]\npositives = [{{ fixed = 0.5 }}]\nmetrics = [\"aum\"]\n");
         let text = in_force("run", &file, &["--window", "2-3"]).unwrap();

@@ -97,7 +97,7 @@ pub fn carry_out(args: Convert) -> Result<()> {
 }
 
 fn convert_corpus(args: &Convert, format: Format) -> Result<()> {
-    // Without a corpus, the command line asks for one.
+    // This cannot happen: clap requires `--corpus` beside `--to`.
     let Some(corpus) = &args.corpus else { return Ok(()) };
     let options = args.corpora.options()?;
     let layers = input(corpus_file::read(corpus, &options.read))?;

@@ -56,17 +56,17 @@ pub struct TrainingCorpusArgs {
 }
 
 impl TrainingCorpusArgs {
-    /// As the library takes them.
+    /// Returns the options in the form that the library takes.
     ///
     /// # Errors
-    /// As [`CorpusArgs::options`].
+    /// The same as [`CorpusArgs::options`].
     pub fn options(&self) -> Result<CorpusOptions> {
         Ok(CorpusOptions { eval_label: self.eval_column.clone(), ..self.all.options()? })
     }
 }
 
 impl CorpusArgs {
-    /// As the library takes them.
+    /// Returns the options in the form that the library takes.
     ///
     /// # Errors
     /// When the file of tag names cannot be read.
@@ -88,13 +88,13 @@ impl CorpusArgs {
     }
 }
 
-/// Reads a format's name, and tells shells which there are.
+/// Returns a parser for the name of a format. Shells can complete the names, because it lists them.
 pub fn format() -> impl TypedValueParser<Value = Format> {
     let named = |name: String| Format::ALL.into_iter().find(|format| format.name() == name);
     PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(move |name| named(name).ok_or("no such format"))
 }
 
-/// Reads a scheme's name, and tells shells which there are.
+/// Returns a parser for the name of a tag scheme. Shells can complete the names, because it lists them.
 fn scheme() -> impl TypedValueParser<Value = Scheme> {
     let named = |name: String| Scheme::ALL.into_iter().find(|scheme| scheme.name() == name);
     PossibleValuesParser::new(Scheme::ALL.map(Scheme::name)).try_map(move |name| named(name).ok_or("no such scheme"))

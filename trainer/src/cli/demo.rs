@@ -71,7 +71,8 @@ pub fn carry_out(args: Demo) -> Result<()> {
     interrupt::end_on_signal()?;
     args.server.serve(Some(folder), |address| {
         serve::announce(&args.output, address);
-        // Who reads this from a pipe wants no window. Where none can be opened, the address is on the terminal.
+        // Open no window if a program reads this output from a pipe. If no window can be opened, the user still sees
+        // the address on the terminal.
         if std::io::stdout().is_terminal() {
             let _ = open::that_detached(address);
         }

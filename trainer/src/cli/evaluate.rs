@@ -67,14 +67,15 @@ pub fn carry_out(args: &Evaluate) -> Result<()> {
             input(check_types(&gold, args, &predicted.labels, predictions))?;
             predicted
         }
-        // The command line asks for one of them.
+        // This cannot happen: clap requires one of the two options.
         (None, None) => return Ok(()),
     };
     let score = score(gold, predicted)?;
     args.output.result(&score, || scores::table(&score))
 }
 
-/// Where nothing was found, there are no types either, and nothing to be wondered at.
+/// Checks that the gold labels have types in common with `labels`. If `labels` has no types, because nothing was found,
+/// there is nothing to compare, and only gold must have entities.
 fn check_types(gold: &Corpus, args: &Evaluate, labels: &LabelSet, from: &Path) -> Result<()> {
     let known: BTreeSet<String> = match labels.types() {
         [] => gold.labels.types().iter().cloned().collect(),

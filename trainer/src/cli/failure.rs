@@ -19,21 +19,21 @@ Exit codes:
 const USAGE: u8 = 2;
 const INPUT: u8 = 3;
 
-/// Why a command failed, where that is more than just "failed".
+/// Reason of a failure, if it has an exit code or a treatment of its own.
 #[derive(Debug)]
 pub enum Failure {
     /// Data, a model or another input cannot be used.
     Input(anyhow::Error),
     /// What the options ask for does not exist or contradicts itself.
     Usage(anyhow::Error),
-    /// Who read our standard output has gone: `trainer inspect ... | head`.
+    /// The reader of our standard output has closed it, as in `trainer inspect ... | head`.
     ReaderGone,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            // With its causes: they are not given once more as a source.
+            // Show the error with all its causes, because `source` does not return them.
             Self::Input(error) | Self::Usage(error) => write!(f, "{error:#}"),
             Self::ReaderGone => f.write_str("standard output is closed"),
         }
@@ -42,22 +42,22 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Marks an error as one of the input.
+/// Marks an error as [`Failure::Input`].
 pub fn input<T>(result: Result<T>) -> Result<T> {
     result.map_err(|error| Failure::Input(error).into())
 }
 
-/// Marks an error as one of usage.
+/// Marks an error as [`Failure::Usage`].
 pub fn usage<T>(result: Result<T>) -> Result<T> {
     result.map_err(|error| Failure::Usage(error).into())
 }
 
-/// Tells the error, if any, and gives the exit code.
+/// Prints the error, if there is one, and returns the exit code.
 pub fn exit_code(done: Result<()>) -> ExitCode {
     let Err(error) = done else { return ExitCode::SUCCESS };
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
     if let Some(Failure::ReaderGone) = failure {
-        // Its reader has seen enough.
+        // The reader has seen enough, so this is no failure.
         return ExitCode::SUCCESS;
     }
     if error.is::<Interrupted>() {

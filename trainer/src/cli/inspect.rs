@@ -102,7 +102,7 @@ fn text(
         let _ = writeln!(text, "  {name}: {value}");
     }
     let Window { first, last } = judge.window;
-    // A window may end after the epochs that there are.
+    // A window may end after the last recorded epoch.
     let last = last.min(file.dynamics.run.epochs.len() as u32);
     let _ = writeln!(text, "  judged by {} over epochs {first}–{last}", judge.metric.name());
     if let Some(capitals) = judge.capitals() {

@@ -39,7 +39,7 @@ pub fn carry_out(args: &ManPages) -> Result<()> {
     Ok(())
 }
 
-/// A page, with what `--help` says last under the heading that manual pages have for it.
+/// Returns a page. The text at the end of `--help` gets the heading that manual pages use for exit codes.
 fn page(man: Man) -> Result<String> {
     let mut page = Vec::new();
     man.render(&mut page)?;

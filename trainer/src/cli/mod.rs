@@ -1,4 +1,4 @@
-//! The command line: a module per command, with its options beside the function that carries it out.
+//! The command line. Each command is a module with its options and the function that carries it out.
 
 mod annotate;
 mod clean;
@@ -36,18 +36,18 @@ use trainer::console::{self, Verbosity};
 use trainer::team::Team;
 use trainer::{memory, threads};
 
-/// The whole program, in one process.
+/// Runs the whole program in one process.
 pub fn main() -> ExitCode {
     lead(Team::default())
 }
 
-/// The whole program, in the first of several processes. Trainings are done by all of them; [`help`] is the program of
-/// the others.
+/// Runs the whole program in the first of several processes. All processes do the trainings together. The others run
+/// [`help`].
 pub fn lead(team: Team) -> ExitCode {
     let call = match Call::parse(std::env::args_os()) {
         Ok(call) => call,
         Err(error) => {
-            // If nobody reads it, nobody can be told.
+            // If the message cannot be printed, there is no other way to tell the user.
             let _ = error.print();
             return end(team, ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX)));
         }
@@ -77,7 +77,7 @@ fn end(team: Team, code: ExitCode) -> ExitCode {
     }
 }
 
-/// The program of all processes but the first: computes what the first one says.
+/// Runs the program of all processes but the first: computes what the first process asks for.
 ///
 /// # Errors
 /// The same as [`trainer::training::help`].
@@ -144,20 +144,20 @@ enum Command {
     ManPages(man::ManPages),
 }
 
-/// A command line, understood.
+/// A parsed command line.
 pub struct Call {
     cli: Cli,
-    /// What was given and what is a default.
+    /// The parsed arguments. They also tell which options were given and which have their default.
     matches: ArgMatches,
     /// The command line itself.
     arguments: Vec<OsString>,
 }
 
 impl Call {
-    /// Understands a command line, and the config file that it names.
+    /// Parses a command line, and the config file that it names.
     ///
     /// # Errors
-    /// What is wrong and where; `--help` and `--version` come as errors too.
+    /// The error says what is wrong and where. `--help` and `--version` are returned as errors, too.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
         let matches = config_file::matches(Cli::command(), arguments.clone())?;
@@ -209,11 +209,11 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// The lines of a help text that are commands.
+    /// Returns the lines of a help text that are commands.
     fn examples(command: &clap::Command) -> Vec<String> {
         let texts = [command.get_about(), command.get_long_about(), command.get_after_long_help()];
         let text: String = texts.into_iter().flatten().map(|text| format!("{text}\n")).collect();
-        // What a manual page indents must fit, too, or it breaks commands.
+        // Manual pages indent these lines. Indented lines must fit too, otherwise the page would break a command.
         let fits = |line: &str| line.chars().count() <= if line.starts_with(' ') { 71 } else { 78 };
         assert!(text.lines().all(fits), "too wide for a terminal:\n{text}");
         let text = text.replace("\\\n", "");
@@ -230,7 +230,7 @@ mod tests {
             let examples = examples(of_command);
             assert!(!examples.is_empty(), "`trainer {}` has no example", of_command.get_name());
             for example in examples {
-                // What the shell does is not for us.
+                // Look only at the program's own arguments. The shell handles the rest.
                 let own = example.split(['>', '<', '|']).next().unwrap();
                 let words = own.split_whitespace().map(|word| match word {
                     "run.toml" => config.clone().into(),

@@ -22,7 +22,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Checks that standard output does not carry two things.
+    /// Checks that not both the JSON document and the file `out` go to standard output.
     ///
     /// # Errors
     /// Says what to give instead.
@@ -33,7 +33,7 @@ impl Output {
         }
     }
 
-    /// What the command was asked for: printed however quiet it is to be.
+    /// Prints the result that the user asked for, even with `--quiet`.
     ///
     /// # Errors
     /// When standard output cannot be written to.
@@ -44,7 +44,8 @@ impl Output {
         }
     }
 
-    /// What the command has done, where its result is a file; nothing with `--quiet`, but for JSON.
+    /// Prints what the command has done, if its result is a file. With `--quiet` it prints nothing, unless the output
+    /// is JSON.
     ///
     /// # Errors
     /// When standard output cannot be written to.
@@ -56,11 +57,11 @@ impl Output {
     }
 }
 
-/// Checks that no file is written that is read, or written twice; nor a folder that holds one, nor anything in a folder
-/// that is read.
+/// Checks that no output is an input or another output. An output must also not be a folder that holds one of these,
+/// and must not lie in a folder that is an input.
 ///
 /// # Errors
-/// Names the file.
+/// The error names the file.
 pub fn check_distinct<'a>(
     read: impl IntoIterator<Item = &'a PathBuf>,
     written: impl IntoIterator<Item = &'a PathBuf>,
@@ -90,10 +91,10 @@ pub fn check_distinct<'a>(
     Ok(())
 }
 
-/// Checks that none of these outputs is `-`: they go to files.
+/// Checks that none of these outputs is `-`, because they can only go to files.
 ///
 /// # Errors
-/// Says what to give instead.
+/// The error says what to give instead.
 pub fn check_files<'a>(written: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
     match written.into_iter().any(|out| is_standard(out)) {
         true => usage(Err(anyhow!("this cannot go to standard output: give the name of a file (./- for one named -)"))),
@@ -104,7 +105,7 @@ pub fn check_files<'a>(written: impl IntoIterator<Item = &'a PathBuf>) -> Result
 /// Writes to standard output.
 ///
 /// # Errors
-/// [`Failure::ReaderGone`] where its reader has closed it.
+/// [`Failure::ReaderGone`] if the reader of standard output has closed it.
 pub fn write(bytes: impl AsRef<[u8]>) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes.as_ref()).and_then(|()| out.flush()) {

@@ -1,4 +1,4 @@
-//! `trainer run --print-plan`: the steps of a run, for programs that do them beside each other.
+//! `trainer run --print-plan`: the steps of a run, for programs that do several of them at the same time.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub enum PlanFormat {
     Snakefile,
 }
 
-/// The steps of a run in the folder `out`. `command` does the whole run.
+/// Returns the steps of a run in the folder `out` as a text. `command` is the command that does the whole run.
 ///
 /// # Errors
 /// When a Snakefile cannot name the folder.
@@ -45,7 +45,7 @@ pub fn text(format: PlanFormat, steps: &[Step], out: &Path, command: &str) -> Re
                 .to_owned();
             let mut rule = |name: &str, needs: &[String], output: String, command: &str| {
                 let needs = needs.iter().map(|need| literal(need)).collect::<Result<Vec<_>>>()?.join(", ");
-                // Braces have a meaning in the command of a rule.
+                // Snakemake would read single braces in a command as a name to fill in.
                 let command = command.replace('{', "{{").replace('}', "}}");
                 let command = literal(&format!("RAYON_NUM_THREADS={{threads}} {command}"))?;
                 let _ = write!(
@@ -55,17 +55,18 @@ pub fn text(format: PlanFormat, steps: &[Step], out: &Path, command: &str) -> Re
                 );
                 Ok::<(), anyhow::Error>(())
             };
-            // What other steps need is there or was there when they are done.
+            // The run needs only the steps that no other step needs. When they are done, all others have been done,
+            // too.
             let is_last = |step: &&Step| !steps.iter().any(|other| other.needs.contains(&step.name));
             let all: Vec<String> = steps.iter().filter(is_last).map(|step| file(&step.output)).collect();
-            // The first rule is what Snakemake makes.
+            // By default, Snakemake makes the output of the first rule.
             rule("run", &all, literal(&file("report.html"))?, command)?;
             for step in steps {
                 let needs = steps.iter().filter(|other| step.needs.contains(&other.name));
                 let needs: Vec<String> = needs.map(|other| file(&other.output)).collect();
                 let name = format!("step_{}", step.name.replace('-', "_"));
                 let output = literal(&file(&step.output))?;
-                // Snakemake must not miss what the run removes at its end.
+                // The run removes some of these files at its end. `temp` tells Snakemake not to make them again.
                 let output = if step.output_stays() { output } else { format!("temp({output})") };
                 rule(&name, &needs, output, &of_step(step))?;
             }
@@ -74,7 +75,7 @@ pub fn text(format: PlanFormat, steps: &[Step], out: &Path, command: &str) -> Re
     }
 }
 
-/// A text as Python reads it.
+/// Returns a text as a string literal of Python.
 fn literal(text: &str) -> Result<String> {
     Ok(serde_json::to_string(text)?)
 }

@@ -68,7 +68,7 @@ pub fn carry_out(args: &Predict) -> Result<()> {
             rows.write_record(names).map_err(|error| unwritten(error.into()))?;
         }
         let mut before = 0;
-        // A part keeps all threads busy.
+        // Label the parts one after the other, because one part keeps all threads busy.
         let label = |texts: Vec<Corpus>, progress: &Progress| {
             let label = |text: Corpus| {
                 let name =

@@ -64,7 +64,7 @@ pub fn carry_out(args: &Report) -> Result<()> {
     args.output.done(&json!({ "out": args.out }), format_args!("{out}: open it in a browser"))
 }
 
-/// The test scores of a run; warns where its settings are not those in force.
+/// Reads the test scores of a run. Warns if the run's settings are not the settings in force.
 fn outcome(metrics: &Path, in_force: &Settings) -> Result<Outcome> {
     #[derive(Deserialize)]
     struct Metrics {

@@ -126,7 +126,7 @@ enum ReferenceArg {
     None,
 }
 
-/// Carries it out; `matches` are what the arguments were read from, and `arguments` the whole command line.
+/// Carries out the command. `args` were read from `matches`. `arguments` is the whole command line.
 pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString], team: Team) -> Result<()> {
     args.training.heed_offline();
     if args.config.print_config {
@@ -147,7 +147,7 @@ pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString], team: 
     let sweep = match args.sweep.as_deref() {
         Some(file) => {
             let mut sweep = usage(Sweep::read(file))?;
-            // The lists of a config file, as its options, go behind the command line.
+            // The command line overrides the lists of a config file, as it overrides the options there.
             let is_config = args.config.config.as_deref() == Some(file);
             if is_config {
                 for (option, list) in overruled(&mut sweep, config_file::given_after("sweep", matches)) {
@@ -221,13 +221,14 @@ pub fn carry_out(args: Run, matches: &ArgMatches, arguments: &[OsString], team: 
     })
 }
 
-/// What is about one call, and not about the run.
+/// Options that concern a single call, and not the run.
 const OF_ONE_CALL: [&str; 3] = ["--decisions", "--step", "--print-plan"];
 
-/// Returns the command as it was given, without [`OF_ONE_CALL`], as a shell reads it. `arguments` begin with the program.
+/// Returns the command as the user gave it, in the form that a shell reads, without [`OF_ONE_CALL`]. The first of
+/// `arguments` is the program.
 fn as_given(arguments: &[OsString]) -> String {
     let mut parts: Vec<String> = arguments.iter().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
-    // Options for every command may stand before its name.
+    // Options that all commands have may stand before the command's name.
     if let Some(at) = parts.iter().position(|part| part == "run") {
         parts.remove(at);
     }
@@ -244,7 +245,7 @@ fn as_given(arguments: &[OsString]) -> String {
     command
 }
 
-/// Leaves out what these options overrule; names each with the list that was there.
+/// Empties the lists that these options override. Returns each overriding option with the name of its list.
 fn overruled(sweep: &mut Sweep, options: Vec<String>) -> Vec<(String, &'static str)> {
     let of = |option: String| {
         let name = option.replace('_', "-");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use shared::evaluation::score::{NerScore, Prf};
 
-/// Overall and per type, in percent.
+/// Returns a table of the scores in percent: overall, and for each type.
 pub fn table(score: &NerScore) -> String {
     let widest = score.per_type.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max("overall".len());
     let mut table = format!(

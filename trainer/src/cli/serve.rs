@@ -49,13 +49,13 @@ pub fn carry_out(args: Serve) -> Result<()> {
     args.server.serve(args.run, |address| announce(&args.output, address))
 }
 
-/// Says where the page is.
+/// Prints the address of the page.
 pub fn announce(output: &Output, address: &str) {
     let told = output.result(&json!({ "address": address }), || {
         format!("DynClean is at {address}\nNothing leaves this machine. Press Ctrl-C to stop.\n")
     });
     if let Err(error) = told {
-        // It serves all the same.
+        // The server works even if its address cannot be printed.
         console::warning(error);
     }
 }

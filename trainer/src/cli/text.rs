@@ -1,4 +1,4 @@
-//! Text in, the same text with labels out: what `predict` and `annotate` have in common.
+//! Reads text and writes the same text with labels. The commands `predict` and `annotate` share this code.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,10 +61,10 @@ fn shard(text: &str) -> Result<Shard, String> {
 }
 
 impl TextArgs {
-    /// Checks what can be known before the work.
+    /// Checks the options, as far as that is possible before the text is read.
     ///
     /// # Errors
-    /// Where standard output would carry two things.
+    /// When both the result and the labelled text would go to standard output, or a folder would go there.
     pub fn check(&self, output: &Output) -> Result<()> {
         output.check(&self.out)?;
         if self.to == Some(Format::Brat) && is_standard(&self.out) {
@@ -73,8 +73,9 @@ impl TextArgs {
         Ok(())
     }
 
-    /// Labels the text and writes it, in parts if it is long. `label` gets up to `at_once` parts, and `see` gets what it
-    /// found in each, in the order of the text. Returns what the format cannot hold.
+    /// Labels the text and writes it, in parts if it is long. `label` gets up to `at_once` parts. For each part, in the
+    /// order of the text, `see` gets the labelled part and the further results of `label`. Returns notes about what the
+    /// format cannot hold.
     ///
     /// # Errors
     /// When the text cannot be read, labelled or written.
@@ -108,7 +109,7 @@ impl TextArgs {
             }
         };
         let Parts { mut blocks, reader, rows } = parts;
-        // What is counted: rows, or bytes.
+        // Progress counts the rows of a Parquet file, or else the bytes of the text.
         let all = rows.as_ref().map_or_else(|| fs::metadata(path).map_or(0, |file| file.len()), |rows| rows.number);
         let progress = if all > 0 { Progress::new("labelling", all, 0, 1) } else { Progress::hidden() };
         let counts_rows = rows.is_some();
@@ -140,7 +141,7 @@ impl TextArgs {
                 });
                 for (labelled, found, written) in done.collect::<Vec<_>>() {
                     see(&labelled, found)?;
-                    // Formats of several documents never come in parts.
+                    // Formats that consist of several documents are never written in parts.
                     if let Content::Text(text) = written.content {
                         write(&text)?;
                     }
@@ -154,13 +155,13 @@ impl TextArgs {
         match (is_standard(&self.out), rows.filter(|_| as_rows)) {
             (true, _) => write_all(&mut |text| output::write(text))?,
             (false, rows) => write_whole_during(&self.out, |file| {
-                // What was written so far is removed.
+                // An interruption removes the unfinished file, so there is nothing to go on from.
                 interrupt::listen_without_checkpoints()?;
                 let Some(Rows { columns, .. }) = rows else {
                     let mut write = |text: &str| file.write_all(text.as_bytes());
                     return write_all(&mut |text| write(text).map_err(|error| unwritten(error.into())));
                 };
-                // Labels may need a column that the text had not.
+                // The labels may need a column that the input does not have.
                 let label = json!({ "start": 0, "end": 0, "label": "" });
                 let further = json!({ reader.label_field().unwrap_or("spans"): [label] }).to_string();
                 let mut rows = RowWriter::new(file, &columns, &further).map_err(unwritten)?;
@@ -172,21 +173,23 @@ impl TextArgs {
         Ok(self.told(of_output.all()))
     }
 
-    /// Those sentences of a part that this program labels. `before` is the number of sentences before the part.
+    /// Returns the sentences of a part that this program must label. `before` is the number of sentences before the
+    /// part.
     fn of_shard(&self, corpus: Corpus, before: u64) -> Corpus {
         let Some(Shard { number, of }) = self.shard else { return corpus };
-        // The remainder is less than `of`.
+        // The difference cannot be negative, because the remainder is less than `of`.
         let first = (u64::from(of) + u64::from(number) - before % u64::from(of)) % u64::from(of);
         let own = (first as u32..corpus.n_sentences() as u32).step_by(of as usize);
         corpus.select(&own.collect::<Vec<_>>())
     }
 
-    /// The number of a labelled sentence in the input, from its number in the output. Both count from 0.
+    /// Returns the number of a labelled sentence in the input, given its number in the output. Both count from 0.
     pub fn number_in_input(&self, sentence: u64) -> u64 {
         self.shard.map_or(sentence, |Shard { number, of }| sentence * u64::from(of) + u64::from(number))
     }
 
-    /// Whether the parts of a text are, one after the other, the whole in the format that is asked for.
+    /// Returns whether the output can be written in parts, that is, whether the parts one after the other are a whole
+    /// file of the output format.
     fn may_come_in_parts(&self) -> bool {
         match self.to {
             None | Some(Format::TextJsonl) => true,
@@ -199,16 +202,16 @@ impl TextArgs {
         WriteOptions { format: self.to, unknown: self.corpora.unknown.clone() }
     }
 
-    /// The labelled text as its format has it.
+    /// Prepares the labelled text for its output format.
     fn converted(&self, mut labelled: Corpus, was_plain: bool) -> Corpus {
         if was_plain && self.to.is_some_and(|format| format != labelled.layout.format()) {
-            // Only the text itself, which the other format has as tokens.
+            // The further fields hold only the raw text. The other format has the text as tokens.
             labelled.extra.clear();
         }
         labelled
     }
 
-    /// Writes the labelled text; returns what its format cannot hold.
+    /// Writes the labelled text. Returns notes about what its format cannot hold.
     fn write(&self, labelled: Corpus, was_plain: bool) -> Result<Vec<String>> {
         let (labelled, options) = (self.converted(labelled, was_plain), self.write_options());
         let notes = match is_standard(&self.out) {
@@ -223,12 +226,12 @@ impl TextArgs {
         notes
     }
 
-    /// Where the labelled text goes, in words.
+    /// Names the place where the labelled text goes, for messages.
     pub fn place(&self) -> String {
         if is_standard(&self.out) { "standard output".to_owned() } else { self.out.display().to_string() }
     }
 
-    /// Tells what was done: on standard output, unless the labelled text is there.
+    /// Prints a summary of the work on standard output. If the labelled text is there, it prints to standard error.
     ///
     /// # Errors
     /// When standard output cannot be written to.
@@ -259,7 +262,7 @@ fn to_standard_output(corpus: &Corpus, options: &WriteOptions) -> Result<Vec<Str
     Ok(notes)
 }
 
-/// What the parts of a text tell. Notes that differ only in their numbers are told once.
+/// Notes about the parts of a text. Of notes that differ only in their numbers, only the first is printed.
 #[derive(Default)]
 struct Notes(BTreeMap<String, (String, usize)>);
 
@@ -304,7 +307,7 @@ impl Counts {
         self.entities.values().sum()
     }
 
-    /// "15 entities (12 LOC, 3 PER) in 7 sentences".
+    /// Describes the counts in words: "15 entities (12 LOC, 3 PER) in 7 sentences".
     pub fn in_words(&self) -> String {
         let kinds: Vec<String> = self.entities.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
         format!("{} entities ({}) in {} sentences", self.n_entities(), kinds.join(", "), self.sentences)

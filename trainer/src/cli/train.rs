@@ -70,7 +70,7 @@ pub struct Train {
     no_dynamics: bool,
 }
 
-/// Carries it out; `matches` are what the arguments were read from.
+/// Carries out the command. `args` were read from `matches`.
 pub fn carry_out(args: Train, matches: &ArgMatches, team: Team) -> Result<()> {
     args.training.heed_offline();
     if args.config.print_config {

@@ -108,10 +108,10 @@ pub struct TrainingArgs {
 }
 
 impl TrainingArgs {
-    /// The settings in force, with what suits the encoder where an option is not given.
+    /// Returns the settings in force. An option that is not given gets a value that suits the encoder and the place.
     ///
     /// # Errors
-    /// When numbers are asked for that the place does not compute in.
+    /// When the place cannot compute with the requested number type.
     pub fn config(&self, defaults: Defaults, place: Place) -> Result<Config> {
         let batch = if place.is_gpu() { GPU_BATCH } else { defaults.batch };
         let config = Config {
@@ -140,7 +140,7 @@ impl TrainingArgs {
         Ok(config)
     }
 
-    /// When checkpoints are written.
+    /// Returns when to write checkpoints.
     pub fn checkpoints(&self) -> Policy {
         Policy {
             every: (self.checkpoint_minutes > 0)
@@ -149,10 +149,10 @@ impl TrainingArgs {
         }
     }
 
-    /// Whether two trainings run at the same time.
+    /// Returns whether two trainings run at the same time.
     ///
     /// # Errors
-    /// When several processes do one training.
+    /// When that was asked for, but several processes do one training together.
     pub fn parallel_runs(&self, team: Team) -> Result<bool> {
         ensure!(
             !self.parallel_runs || team.is_alone(),
@@ -162,25 +162,26 @@ impl TrainingArgs {
         Ok(self.parallel_runs)
     }
 
-    /// Downloads nothing from now on, if the option says so.
+    /// Stops all downloads from now on, if `--offline` was given.
     pub fn heed_offline(&self) {
         if self.offline {
             hub::stay_offline();
         }
     }
 
-    /// Opens the encoder; a hub id is downloaded or found in the cache.
+    /// Opens the encoder. A model of the hub is downloaded, or taken from the cache.
     ///
     /// # Errors
-    /// When it is not there or lacks a file.
+    /// When the encoder does not exist or lacks a file.
     pub fn open_encoder(&self, train: &TokenTable) -> Result<EncoderSpec> {
         EncoderSpec::open_by(&self.encoder, train, Hub::from_env)
     }
 
-    /// The place that `--device` means on this machine; one that was asked for is opened to see that it is there.
+    /// Returns the place that `--device` means on this machine. A place that the user named is opened, to check that it
+    /// exists.
     ///
     /// # Errors
-    /// Says what is missing, and what can be used instead.
+    /// The error says what is missing, and what can be used instead.
     pub fn place(&self) -> Result<Place> {
         let place = match self.device.0 {
             None => Place::best(),
@@ -189,7 +190,7 @@ impl TrainingArgs {
                 place
             }
         };
-        // Before anything is read.
+        // Check this before anything is read.
         let arithmetic = self.arithmetic(place)?;
         if place.is_gpu() {
             console::status(format_args!("computing on --device {place} by {}", arithmetic.name()));
@@ -209,10 +210,10 @@ impl TrainingArgs {
     }
 }
 
-/// Sentences per batch on a GPU, where nothing else is said: smaller ones leave it idle.
+/// Default number of sentences per batch on a GPU. Smaller batches would leave the GPU partly idle.
 const GPU_BATCH: usize = 32;
 
-/// What `--device` says; none for `auto`.
+/// The value of `--device`; `None` means `auto`.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceArg(Option<Place>);
 

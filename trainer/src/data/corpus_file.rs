@@ -18,7 +18,7 @@ use crate::files::write_whole;
 
 /// File with the tag ids, which BOND keeps beside its corpora.
 const TAG_TO_ID: &str = "tag_to_id.json";
-/// Files that `datasets` writes into a folder that it saves: a data set, and several splits of it.
+/// Files that `datasets` writes into a folder: the first for a data set, the second for several splits of one.
 const SAVED_DATASET: [(&str, &str); 2] = [("state.json", ""), ("dataset_dict.json", "[\"train\"]")];
 
 /// How the corpora of a command are read and written.
@@ -102,7 +102,7 @@ pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
 }
 
 pub(crate) fn at(path: &Path) -> impl Fn(FormatError) -> anyhow::Error + '_ {
-    // Advice on how to convert a file says FILE for its name, in these calls of Python.
+    // Some messages advise a call of Python with the placeholder FILE. Put the name of the file there.
     move |FormatError { line, mut message }| {
         for call in ["from_file", "from_disk"] {
             let named = format!("{call}({:?})", path.display().to_string());

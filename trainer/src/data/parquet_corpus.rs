@@ -55,7 +55,7 @@ pub fn has_extension(path: &Path) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Columns {
     fields: Fields,
-    /// What the file says about its columns, by key. The order must not depend on chance.
+    /// The file's description of its columns, by key. The map is sorted, so that the order is always the same.
     metadata: BTreeMap<String, String>,
 }
 
@@ -64,7 +64,7 @@ impl Columns {
         Arc::new(Schema::new(self.fields.clone()))
     }
 
-    /// The names of the ids in a column, if `datasets` gave them: those of its `ClassLabel`.
+    /// Returns the names of the ids in a column, if `datasets` stored them in a `ClassLabel`.
     fn names(&self, column: &str) -> Option<TagNames> {
         let description: serde_json::Value = serde_json::from_str(self.metadata.get(HUGGING_FACE)?).ok()?;
         class_names(description.get("info")?.get("features")?.get(column)?)
@@ -78,7 +78,8 @@ pub fn names_ids(layout: &Layout, ids: &[(i64, String)]) -> bool {
     columns.and_then(|columns| columns.names(&tags.tags)).is_some_and(|names| names.pairs() == ids)
 }
 
-/// The names of a `ClassLabel`, alone or in a list. Old versions of `datasets` wrote a list as an array of one feature.
+/// Returns the names of a `ClassLabel`, alone or in a list. Old versions of `datasets` wrote a list as an array of one
+/// feature.
 fn class_names(feature: &serde_json::Value) -> Option<TagNames> {
     if let Some(items) = feature.as_array() {
         return class_names(items.first()?);
@@ -136,7 +137,7 @@ pub fn at_row(path: &Path) -> impl FnOnce(FormatError) -> anyhow::Error + '_ {
     |FormatError { line, message }| anyhow!("{}, row {line}: {message}", path.display())
 }
 
-/// The names of the tag ids in the columns of labels.
+/// Returns the names of the tag ids in the label columns.
 fn names(columns: &Columns, options: &ReadOptions) -> Result<Option<TagNames>> {
     let label = options.label.as_deref().or_else(|| {
         formats::tag_json::TAG_FIELDS.into_iter().find(|name| columns.fields.iter().any(|field| field.name() == name))
@@ -153,7 +154,7 @@ fn names(columns: &Columns, options: &ReadOptions) -> Result<Option<TagNames>> {
     }
 }
 
-/// Checks that the columns of text hold text. Bytes would be read as the digits that JSON has for them.
+/// Checks that the text columns hold text. Bytes would be read as hexadecimal digits, because JSON shows them so.
 fn no_bytes_as_text(columns: &Columns, layout: &Layout) -> Result<()> {
     let read = match layout {
         Layout::Bond(layout) | Layout::TagsJsonl(layout) => [layout.tokens.as_str(), &layout.tags],
@@ -178,7 +179,8 @@ fn holds_bytes(kind: &DataType) -> bool {
     }
 }
 
-/// The column with the offset of UTC in place of its name. JSON is written without a table of time zones.
+/// Returns the column with the offset `+00:00` in place of the name of a time zone. The writer of JSON has no table of
+/// time zones.
 fn with_offsets(field: &Field) -> Field {
     let kind = match field.data_type() {
         DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("+00:00".into())),
@@ -189,7 +191,7 @@ fn with_offsets(field: &Field) -> Field {
     field.clone().with_data_type(kind)
 }
 
-/// Carries out `decode`, and makes a panic an error. The library that reads Parquet panics on some damaged files.
+/// Runs `decode`, and turns a panic into an error. The library that reads Parquet panics on some damaged files.
 fn guarded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
     thread_local! {
         static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -209,8 +211,8 @@ fn guarded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
     outcome.unwrap_or_else(|_| bail!("the file is damaged"))
 }
 
-/// The columns and the rows of a file, each row a line of JSON. Also returns a note if the rows cannot be written as
-/// they were.
+/// Returns the columns and the rows of a file, each row as a line of JSON. Also returns a note if the rows cannot be
+/// written as they were.
 fn records(bytes: &[u8]) -> Result<(Columns, Vec<u8>, Option<String>)> {
     let (columns, rows, _) = open_rows(Bytes::copy_from_slice(bytes))?;
     let schema = columns.schema();
@@ -233,9 +235,9 @@ fn records(bytes: &[u8]) -> Result<(Columns, Vec<u8>, Option<String>)> {
     Ok((columns, records, note))
 }
 
-/// The columns of a file, its rows, and their number.
+/// Returns the columns of a file, its rows, and their number.
 fn open_rows(source: impl ChunkReader + 'static) -> Result<(Columns, ParquetRecordBatchReader, u64)> {
-    // The types of the file itself, and not the Arrow types of the program that wrote it: fewer kinds of text.
+    // Use the file's own types, and not the Arrow types of the program that wrote it. So there are fewer kinds of text.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let own = ArrowReaderMetadata::load(&source, options)?;
     let fields: Fields = own.schema().fields().iter().map(|field| with_offsets(field)).collect();
@@ -268,15 +270,15 @@ pub struct Lines {
     pub n_rows: u64,
     rows: ParquetRecordBatchReader,
     schema: SchemaRef,
-    /// Whether the rows must come back as they are if they are written again.
+    /// Whether to refuse values that would change if the rows were written again.
     comes_back: bool,
     held: Vec<u8>,
     given: usize,
 }
 
 impl Lines {
-    /// Opens a file. Also returns its columns, for a [`RowWriter`]. With `comes_back`, values are refused that would
-    /// change if they were written again.
+    /// Opens a file. Also returns its columns, for a [`RowWriter`]. With `comes_back`, reading fails at values that
+    /// would change if they were written again.
     ///
     /// # Errors
     /// When the file is no Parquet file, or is damaged.
@@ -316,7 +318,7 @@ impl Read for Lines {
     }
 }
 
-/// Checks that the columns of text hold text, given the columns as [`Lines`] returns them.
+/// Checks that the text columns hold text. `columns` are the columns as [`Lines`] returns them.
 ///
 /// # Errors
 /// The error names the column that holds bytes.
@@ -324,7 +326,7 @@ pub fn has_text(columns: &str, layout: &Layout) -> Result<()> {
     no_bytes_as_text(&serde_json::from_str(columns)?, layout)
 }
 
-/// The first column that would change if these records were written.
+/// Returns the first column that would change if these records were written.
 fn changed_column(batch: &RecordBatch, schema: &SchemaRef, records: &[u8]) -> Option<String> {
     let back = rows(records, schema).and_then(|mut rows| rows.next().context("no rows")?.map_err(Into::into));
     let is_same = |i: usize| back.as_ref().is_ok_and(|back| back.columns().get(i) == batch.columns().get(i));
@@ -338,7 +340,7 @@ fn changed_column(batch: &RecordBatch, schema: &SchemaRef, records: &[u8]) -> Op
     })
 }
 
-/// The first column that cannot be read back by itself.
+/// Returns the first column that cannot be read back when it is alone.
 fn first_that_fails(schema: &SchemaRef, records: &[u8]) -> Option<String> {
     let fails = |field: &&Arc<Field>| {
         let alone = Arc::new(Schema::new(vec![(*field).clone()]));
@@ -347,7 +349,7 @@ fn first_that_fails(schema: &SchemaRef, records: &[u8]) -> Option<String> {
     schema.fields().iter().find(fails).map(|field| field.name().clone())
 }
 
-/// The rows of these columns in lines of JSON.
+/// Returns the rows of these columns in lines of JSON.
 fn rows<'a>(
     records: &'a [u8],
     schema: &SchemaRef,
@@ -374,8 +376,8 @@ pub struct RowWriter<W: Write + Send> {
 }
 
 impl<W: Write + Send> RowWriter<W> {
-    /// Begins a file. `columns` comes from the layout of a corpus, or from [`Lines`]. The records of `further`, one a line,
-    /// show which fields need a column of their own.
+    /// Begins a file. `columns` comes from the layout of a corpus, or from [`Lines`]. `further` has example records,
+    /// one a line. Their fields that have no column yet get a new column.
     ///
     /// # Errors
     /// When the columns cannot be written.
@@ -390,7 +392,7 @@ impl<W: Write + Send> RowWriter<W> {
             .set_compression(Compression::SNAPPY)
             .set_key_value_metadata(Some(metadata))
             .build();
-        // The Arrow types of the program that wrote the file are not known any more, and the file's own types say enough.
+        // The Arrow types of the program that wrote the file are not known any more. The file's own types are enough.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         Ok(Self { writer: ArrowWriter::try_new_with_options(to, schema.clone(), options)?, schema })
     }
@@ -418,7 +420,7 @@ impl<W: Write + Send> RowWriter<W> {
     }
 }
 
-/// Columns for fields that records have and the file had not, such as `unknown`.
+/// Returns columns for the fields, such as `unknown`, that records have and the file did not have.
 fn further_columns(records: &str, columns: &Columns) -> Result<Vec<Arc<Field>>> {
     let mut further = Vec::new();
     for line in records.lines() {
@@ -645,7 +647,7 @@ mod tests {
             for bit in [0, 3, 7] {
                 let mut damaged = bytes.clone();
                 damaged[i] ^= 1 << bit;
-                // A changed letter of a name is no damage that a reader could see.
+                // A reader cannot notice a changed letter of a name, so this need not fail. It must only not panic.
                 let _ = read_file(&damaged, &ReadOptions::default());
             }
         }

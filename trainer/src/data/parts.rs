@@ -58,9 +58,9 @@ pub fn write(recording: &Recording, sentences: &[u32], out: &Path) -> Result<()>
     write_with(recording, &recording.dynamics.info, sentences, &[], out)
 }
 
-/// Writes the most suspicious sentences of a recording: as many as have at most `n_spans` candidate spans together. The
-/// file knows enough about the whole recording that its labels are judged as they are there. Returns how many sentences and
-/// candidate spans it has.
+/// Writes a recording of the most suspicious sentences, which have at most `n_spans` candidate spans together. The file
+/// has enough facts about the whole recording to judge its labels in the same way as there. Returns the number of
+/// sentences and of candidate spans in the file.
 ///
 /// # Errors
 /// When the recording cannot be judged or is an extract itself, or the file cannot be written.
@@ -147,7 +147,7 @@ fn write_epoch(
     Ok(())
 }
 
-/// Passes what is written to it on to both.
+/// Writes the same bytes to both.
 struct Both<'a, A, B>(&'a mut A, &'a mut B);
 
 impl<A: Write, B: Write> Write for Both<'_, A, B> {
@@ -162,7 +162,7 @@ impl<A: Write, B: Write> Write for Both<'_, A, B> {
     }
 }
 
-/// Returns the candidate spans of these sentences. Those that follow each other are one range.
+/// Returns the candidate spans of these sentences. Spans that follow each other form one range.
 fn spans_of(index: &SpanIndex, sentences: &[u32]) -> Vec<Range<usize>> {
     let mut spans: Vec<Range<usize>> = Vec::new();
     for own in sentences.iter().map(|&sentence| index.of_sentence(sentence)) {

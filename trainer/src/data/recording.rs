@@ -1,5 +1,5 @@
-//! A dynamics file, open. The logits of the main run stay on disk, because they are most of the file: they are read
-//! block by block when a window is judged.
+//! Reads dynamics files. The logits of the main run are most of a file, so they stay on disk. They are read block by
+//! block when a window is judged.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -28,7 +28,7 @@ const PIECE: usize = 4 << 20;
 /// A dynamics file that has been checked, or the parts of one in a folder.
 pub struct Recording {
     path: PathBuf,
-    /// Stay open, so that other files of these names are not taken for them.
+    /// The files stay open, so that no other file that later gets such a name can take their place.
     files: Vec<OpenFile>,
     /// Positions as if all files were one.
     columns: Columns,
@@ -49,8 +49,8 @@ struct OpenFile {
 }
 
 impl Recording {
-    /// Opens a dynamics file, or a folder with the parts of one, and checks all of it. The parts are the folder's `.dyn`
-    /// files, in the order of the numbers in their names.
+    /// Opens a dynamics file, or a folder with the parts of one, and checks all of it. The parts are the folder's
+    /// `.dyn` files, in the order of the numbers in their names.
     ///
     /// # Errors
     /// When it cannot be read or is damaged, or the parts do not go together.
@@ -213,8 +213,8 @@ impl Recording {
         Ok(reading.together(rayon::current_num_threads()))
     }
 
-    /// Reads the next blocks of spans, one for each core, and returns what `compute` makes of them; `None` after the last
-    /// block.
+    /// Reads the next blocks of spans, one for each core. Returns the results of `compute` for them, or `None` after
+    /// the last block.
     fn next_blocks<'a, T: Send>(
         &self,
         reading: &mut BlockWise<'a>,
@@ -253,8 +253,8 @@ impl Recording {
         self.columns.run_of(spans.len(), &bytes).with_context(|| self.path.display().to_string())
     }
 
-    /// Copies the columns of an epoch of the main run (counted from 0) for these spans: all values of the first type, and
-    /// so on.
+    /// Copies the columns of an epoch of the main run (counted from 0) for these spans: all values of the first type,
+    /// and so on.
     ///
     /// # Errors
     /// When a file became shorter since it was opened, or the copy cannot be written.
@@ -275,7 +275,7 @@ impl Recording {
         self.columns.section(epoch, spans)
     }
 
-    /// Reads parts of the file, one after the other, in place of what is in `bytes`.
+    /// Reads parts of the file, one after the other, into `bytes`. Earlier content of `bytes` is dropped.
     fn read(&self, parts: &[Range<u64>], bytes: &mut Vec<u8>) -> Result<()> {
         bytes.clear();
         for part in parts {
@@ -315,7 +315,7 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
         "{} is a folder without .dyn files: give a dynamics file, or a folder with the parts of one",
         path.display()
     );
-    // Names as `files::part_paths` makes them say how many parts there are.
+    // Names made by `files::part_paths` contain the number of parts.
     let all = |part: &PathBuf| part.file_stem()?.to_str()?.rsplit_once("-of-")?.1.parse::<usize>().ok();
     let n = parts.first().and_then(all).filter(|&n| parts.iter().all(|part| all(part) == Some(n)));
     ensure!(

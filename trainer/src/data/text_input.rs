@@ -37,18 +37,18 @@ pub struct TextInput {
 
 /// A text that was opened.
 pub enum Opened {
-    /// It is here as a whole.
+    /// The whole text.
     Whole(TextInput),
-    /// It comes in parts.
+    /// A text that is read in parts.
     Parts(Parts),
 }
 
 /// Opens raw text or a corpus.
 ///
-/// Text from standard input or from a `.txt` file is raw text, unless it looks like JSON or columns of tags.
-/// `plain` makes any text raw text. A format in the options makes it that format. With `in_parts`, a text of more than
-/// [`PART`] bytes comes in parts if it is raw text, JSON Lines with texts or a Parquet file with texts. With `as_rows` the
-/// caller writes Parquet, so only Parquet comes in parts.
+/// Text from standard input or from a `.txt` file is raw text, unless it looks like JSON or columns of tags. `plain`
+/// makes any text raw text. If the options name a format, the text has that format. With `in_parts`, a text of more
+/// than [`PART`] bytes comes in parts if it is raw text, JSON Lines with texts or a Parquet file with texts. With
+/// `as_rows` the caller writes Parquet, so only Parquet comes in parts.
 ///
 /// # Errors
 /// The error names the file, the line and what was expected.
@@ -75,7 +75,7 @@ fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>,
     let path = if is_standard { Path::new("standard input") } else { path };
     let mut blocks = Blocks::open(source, path, part.unwrap_or(usize::MAX))?;
     if blocks.is_empty() && is_standard {
-        // Nothing comes out of a pipe into which nothing goes, such as that of an empty part of a larger text.
+        // No input from a pipe is no error: the pipe may bring an empty part of a larger text.
         console::note(empty(path));
         let layout = Layout::TextJsonl(TextJson::default());
         return Ok(Opened::Whole(TextInput { corpus: Corpus { layout, ..Corpus::default() }, is_plain: true }));
@@ -117,7 +117,7 @@ fn open_by(path: &Path, plain: bool, options: &ReadOptions, part: Option<usize>,
     whole(path, layers).map(Opened::Whole)
 }
 
-/// The error of a text without sentences.
+/// Returns the error for a text without sentences.
 pub fn empty(path: &Path) -> anyhow::Error {
     anyhow!("{} has no sentences", path.display())
 }
@@ -128,8 +128,8 @@ fn whole(path: &Path, layers: formats::Layers) -> Result<TextInput> {
     Ok(TextInput { corpus: layers.corpus, is_plain: false })
 }
 
-/// Opens a Parquet file with texts that is longer than a part. `None` if it is anything else, or cannot be read: it is then
-/// read as a whole, which says why.
+/// Opens a Parquet file with texts, if it is longer than a part. Returns `None` for any other file, and if the file
+/// cannot be read. The caller then reads the file as a whole, and that error says what is wrong.
 fn rows_in_parts(path: &Path, options: &ReadOptions, size: usize, as_rows: bool) -> Option<Parts> {
     if !parquet_corpus::has_extension(path) {
         return None;
@@ -146,10 +146,10 @@ fn rows_in_parts(path: &Path, options: &ReadOptions, size: usize, as_rows: bool)
     Some(Parts { blocks, reader: Reader { has_rows: true, ..reader }, rows: Some(Rows { columns, number }) })
 }
 
-/// Returns the reader of JSON Lines with texts, if the first part of a file is that.
+/// Returns the reader of JSON Lines with texts, if the first part of a file has this format.
 ///
 /// # Errors
-/// When a record is wrong that does not reach beyond the part.
+/// When a record is wrong and ends inside the first part.
 fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Result<Option<Reader>> {
     let format = options.format.or_else(|| formats::detect(first).ok());
     if format != Some(Format::TextJsonl) {
@@ -160,7 +160,7 @@ fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Result<Option
     let has_labels = labelled.is_ok();
     let layout = match labelled.or_else(|_| formats::read(first, &options)) {
         Ok(layers) => layers.corpus.layout,
-        // The end of an array, or of a record with many lines, comes later.
+        // The last line of the part may be the beginning of an array, or of a record with many lines, that ends later.
         Err(error) if error.line >= first.split(|&byte| byte == b'\n').count() => return Ok(None),
         Err(error) => return Err(at(path)(error)),
     };
@@ -168,7 +168,8 @@ fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Result<Option
     if of_text.container != Container::Lines {
         return Ok(None);
     }
-    // The first part decides for all how offsets count, and in which field labels are, if it has any.
+    // The first part decides for all parts how offsets count. If it has labels, it also decides which field they are
+    // in.
     let label = has_labels.then(|| of_text.spans.clone()).or(options.label.clone());
     let options = ReadOptions { label, counting: Some(of_text.counting), ..options };
     let kind = Kind::JsonLines(Box::new(JsonLines { options, layout }));
@@ -177,11 +178,11 @@ fn json_lines(first: &[u8], path: &Path, options: &ReadOptions) -> Result<Option
 
 /// A text in parts of bounded size. The parts must be read by its [`Reader`].
 pub struct Parts {
-    /// The parts, as they come.
+    /// The bytes of the parts, in the order of the text.
     pub blocks: Blocks,
-    /// Reads them, on any thread.
+    /// Turns the bytes of a part into sentences, on any thread.
     pub reader: Reader,
-    /// What a Parquet file says of itself.
+    /// Columns and number of rows, if the text is a Parquet file.
     pub rows: Option<Rows>,
 }
 
@@ -189,7 +190,7 @@ pub struct Parts {
 pub struct Rows {
     /// The columns, for [`parquet_corpus::RowWriter`].
     pub columns: String,
-    /// How many rows there are.
+    /// Number of rows.
     pub number: u64,
 }
 
@@ -197,22 +198,22 @@ pub struct Rows {
 #[derive(Debug)]
 pub struct Block {
     bytes: Vec<u8>,
-    /// Number of line ends before it.
+    /// Number of line ends before the block.
     lines_before: usize,
 }
 
 impl Block {
-    /// Number of bytes.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Returns whether nothing is in it but white space.
+    /// Returns whether the block holds only white space.
     pub fn is_empty(&self) -> bool {
         std::str::from_utf8(&self.bytes).is_ok_and(|text| text.trim().is_empty())
     }
 
-    /// The same block without the line end before its first line.
+    /// Returns the block without the line end at its beginning, and the number of line ends before the rest.
     fn without_line_end(&self) -> (&[u8], usize) {
         let bytes = self.bytes.as_slice();
         match bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")) {
@@ -224,18 +225,18 @@ impl Block {
 
 /// Reads a text block by block.
 ///
-/// A line end belongs to the block after it. So only the first block begins as the file does, where first bytes tell
-/// what kind of file it is.
+/// A line end belongs to the block after it. So only the first block begins like the file. This matters, because the
+/// first bytes tell what kind of file it is.
 pub struct Blocks {
     source: Box<dyn Read + Send>,
     path: PathBuf,
     size: usize,
-    /// What was read and not yet given.
+    /// Bytes that were read but are not in a block yet.
     held: Vec<u8>,
     lines_before: usize,
     is_at_end: bool,
-    /// First byte of every record in JSON. A block begins with a record. `None` for raw text, where it begins with any
-    /// line.
+    /// The first byte of every record in JSON. There, a block begins with a record. `None` for raw text, where a block
+    /// begins with any line.
     record: Option<u8>,
 }
 
@@ -248,7 +249,7 @@ impl Blocks {
         Ok(blocks)
     }
 
-    /// Returns whether nothing was read but white space.
+    /// Returns whether the text has ended and holds only white space.
     fn is_empty(&self) -> bool {
         self.is_at_end && self.held.trim_ascii().is_empty()
     }
@@ -265,24 +266,24 @@ impl Blocks {
         Ok(())
     }
 
-    /// Cuts only between records from now on. A record in JSON may have several lines.
+    /// From now on, cuts blocks only between records. A record in JSON may have several lines.
     fn cut_between_records(&mut self) {
         let text = self.held.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.held);
         self.record = text.trim_ascii_start().first().copied();
     }
 
-    /// The whole lines of what is held.
+    /// Returns the held bytes up to the last place where a block may end, or all of them if there is no such place.
     fn whole_lines(&self) -> &[u8] {
         self.held.get(..self.cut().unwrap_or(self.held.len())).unwrap_or_default()
     }
 
-    /// Everything that was not given yet.
+    /// Reads the text to its end. Returns all bytes that are not in a block yet.
     fn rest(mut self) -> Result<Vec<u8>> {
         self.fill(usize::MAX - 1)?;
         Ok(self.held)
     }
 
-    /// The last place at which a block may end: before the end of a line.
+    /// Returns the last place where a block may end. It is before a line end.
     fn cut(&self) -> Option<usize> {
         let is_between = |end: usize| {
             let Some(first) = self.record else { return true };
@@ -339,7 +340,7 @@ enum Kind {
     JsonLines(Box<JsonLines>),
 }
 
-/// What the first part of JSON Lines decides for all parts.
+/// Settings that the first part of JSON Lines decides for all parts.
 struct JsonLines {
     options: ReadOptions,
     layout: Layout,
@@ -367,7 +368,7 @@ impl Reader {
         }
     }
 
-    /// Returns the sentences of a part, of which there may be none, and messages about what could not be used.
+    /// Returns the sentences of a part, and messages about content that could not be used. There may be no sentences.
     ///
     /// # Errors
     /// The error names the file, the line and what was expected.
@@ -416,7 +417,7 @@ mod tests {
 
     use super::*;
 
-    /// The text as JSON Lines, read at once (`None`) or in parts of this size.
+    /// Returns the text as JSON Lines, read at once (`None`) or in parts of this size.
     fn rewritten(text: impl AsRef<[u8]>, name: &str, part: Option<usize>) -> Result<String> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join(name);
@@ -461,7 +462,7 @@ mod tests {
         let error = |text: &str| rewritten(text, "t.jsonl", Some(64)).unwrap_err().to_string();
         let wrong = error(&lines(", \"spans\": []", "{\"text\": 1}"));
         assert!(wrong.contains("t.jsonl, line 10: ") && !wrong.contains("record"), "{wrong}");
-        // An error in the first part is told before all the rest is read.
+        // An error in the first part is reported before the rest is read.
         assert!(error(&("{\"text\": 1}\n".to_owned() + &lines("", ""))).contains("t.jsonl, line 1: "));
         let other = error(&lines("", "{\"text\": \"Ada\", \"label\": [[0, 3, \"PER\"]]}"));
         assert!(other.contains("line 10 on") && other.contains("--label-column label"), "{other}");
@@ -484,14 +485,14 @@ mod tests {
         let wrong = parquet_corpus::write(&wrong, "{\"fields\": [], \"metadata\": {}}").unwrap();
         let error = rewritten(&wrong, "t.parquet", Some(1 << 12)).unwrap_err().to_string();
         assert!(error.contains("t.parquet, row 3003: "), "{error}");
-        // What is cut off is told when it is read as a whole.
+        // A file that is cut off is read as a whole, which reports the damage.
         let error = rewritten(&file[..file.len() - 9], "t.parquet", Some(200)).unwrap_err();
         assert!(format!("{error:#}").contains("t.parquet as Parquet"), "{error:#}");
     }
 
     #[test]
     fn the_first_part_says_how_offsets_count() {
-        // In UTF-16, the emoji counts 2. A text without one says nothing about it.
+        // In UTF-16, the emoji counts 2. A text without an emoji does not show how offsets count.
         let emoji =
             "{\"text\": \"😀 Ada\", \"spans\": [{\"start\": 3, \"end\": 6, \"label\": \"PER\", \"text\": \"Ada\"}]}\n";
         let plain =

@@ -1,4 +1,4 @@
-//! What a model says about sentences: logits of all candidate spans, entities, and their scores.
+//! Applies a model to sentences: logits of all candidate spans, entities, and their scores.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::span_model::{Found, SpanModel, span_rows, without_overlaps};
 use crate::interrupt;
 use crate::progress::Progress;
 
-/// Sentences per batch without training: packed, and padded.
+/// Sentences per batch in evaluation, for packed batches and for padded batches.
 const EVALUATION_BATCH: usize = 32;
 const PADDED_EVALUATION_BATCH: usize = 128;
 /// Number of sentences that are sorted by length before they are put into padded batches for evaluation.
@@ -47,7 +47,7 @@ impl Inputs {
 pub struct Prepared {
     /// Text and labels.
     pub corpus: Corpus,
-    /// What a model reads of it.
+    /// The text in the form that a model reads.
     pub inputs: Inputs,
 }
 
@@ -63,8 +63,8 @@ impl Prepared {
     }
 }
 
-/// Returns how many sentences a model looks at in one part: their logits are few enough for any memory, and many enough
-/// to be computed fast.
+/// Returns the number of sentences that a model looks at in one part. The logits of a part fit in any memory, and a
+/// part is large enough to be computed fast.
 pub fn sentences_at_once(model: &SpanModel) -> usize {
     if model.parameters.engine().pads() { EVALUATION_WINDOW } else { EVALUATION_BATCH }
 }
@@ -144,7 +144,7 @@ pub fn find(model: &SpanModel, data: &Prepared, progress: &Progress) -> Result<V
     find_by(data, sentences_at_once(model), |part| logits(model, &data.inputs, part, progress))
 }
 
-/// Returns the entities that a model finds whose logits `look` returns, for so many sentences at once.
+/// Returns the entities that a model finds. `look` returns the logits of up to `at_once` sentences.
 fn find_by(data: &Prepared, at_once: usize, look: impl Fn(&[u32]) -> Result<Vec<f32>>) -> Result<Vec<Found>> {
     let n_labels = data.corpus.labels.n_types() + 1;
     let index = &data.inputs.index;
@@ -177,10 +177,10 @@ pub fn evaluate(model: &SpanModel, data: &Prepared, progress: &Progress) -> Resu
     Ok(score(data, &find(model, data, progress)?))
 }
 
-/// Scores the entities of a model whose logits `look` returns, for so many sentences at once.
+/// Scores the entities that a model finds. `look` returns the logits of up to `at_once` sentences.
 ///
 /// # Errors
-/// Those of `look`.
+/// The errors of `look`.
 pub fn evaluate_by(data: &Prepared, at_once: usize, look: impl Fn(&[u32]) -> Result<Vec<f32>>) -> Result<NerScore> {
     Ok(score(data, &find_by(data, at_once, look)?))
 }

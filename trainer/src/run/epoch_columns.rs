@@ -1,5 +1,5 @@
-//! The logits of one epoch while they are recorded. They are kept in a file without a name, because those of a large
-//! corpus do not fit in memory, and a dynamics file has them in another order than the model computes them.
+//! The logits of one epoch while they are recorded. They are kept in a file without a name, for two reasons. The logits
+//! of a large corpus do not fit in memory. And a dynamics file has them in another order than the model computes them.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};

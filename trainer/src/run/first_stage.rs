@@ -127,8 +127,8 @@ impl Job<'_> {
         self.dir.read_json(RAW)?.with_context(|| format!("{} is gone", self.dir.path(RAW).display()))
     }
 
-    /// Does one training of the first stage, if it is not done yet. The main runs must be done before a threshold run that
-    /// ends with the window.
+    /// Does one training of the first stage, if it is not done yet. The main runs must be done before a threshold run
+    /// that ends with the window.
     pub(super) fn record_one(&self, kind: RunKind, number: u32, last_epoch: Option<LastEpoch>) -> Result<()> {
         let members = Member::all(self.config);
         let member = members.iter().find(|member| member.number == number).context("there is no such member")?;
@@ -193,8 +193,8 @@ impl Job<'_> {
         })
     }
 
-    /// Forgets a finished run with threshold samples that has fewer epochs than are needed. An earlier start with another
-    /// window may have done it.
+    /// Forgets a finished run with threshold samples if it has fewer epochs than are needed. An earlier start with
+    /// another window may have done it.
     fn forget_if_short(&self, name: &str, last_epoch: u32) -> Result<()> {
         let Some(written) = self.dir.read_json::<Written>(&done_file(name))? else { return Ok(()) };
         if self.threshold_part(name, &written)?.1.len() < last_epoch as usize {
@@ -242,8 +242,9 @@ impl Job<'_> {
         self.write_down(training, sentences.len(), epoch, |_| Ok(()))
     }
 
-    /// Passes the logits of an epoch on, in parts: sentences, and the rows of their spans. If those of the training passes
-    /// are recorded, it is one part of all sentences; otherwise the model looks at `sentences` now.
+    /// Calls `take` with sentences and the rows of their spans in the logits of an epoch. If the logits of training
+    /// passes are recorded, there is one call for all sentences. Otherwise the model computes the logits of `sentences`
+    /// now, part by part.
     fn each_recorded(
         &self,
         end: &EpochEnd,
@@ -258,8 +259,8 @@ impl Job<'_> {
         parts.try_for_each(|part| take(part, &end.look.logits(part, end.progress)?))
     }
 
-    /// Trains and records. `passed_over` is the number of sentences that a recording pass looks at, and `record_epoch`
-    /// appends what it finds. `finish` writes its files before the training counts as done.
+    /// Trains and records. `passed_over` is the number of sentences that a recording pass looks at. `record_epoch`
+    /// appends the logits of an epoch to the file. `finish` writes its files before the training counts as done.
     fn write_down(
         &self,
         training: MemberTraining,
@@ -313,7 +314,7 @@ impl Job<'_> {
 
     /// Returns the automatic settings for the dynamics on the distant labels, before there are threshold samples.
     fn settings_for(&self, members: &[Member]) -> Result<Settings> {
-        // The files have no end yet, so they count as cut off. They have all epochs.
+        // The files have no end yet, so they count as cut off. But they have all epochs.
         let all = members.iter().map(|member| Recording::open(&self.partial(&member.name(RunKind::Main))));
         let all = all.collect::<Result<Vec<_>>>()?;
         match all.as_slice() {
@@ -322,8 +323,8 @@ impl Job<'_> {
         }
     }
 
-    /// Joins all recordings to `dynamics.dyn`. The logits of an ensemble are averaged. Epochs of threshold samples after
-    /// `last` are left out: an earlier start may have recorded more.
+    /// Joins all recordings to `dynamics.dyn`. The logits of an ensemble are averaged. Epochs of threshold samples
+    /// after `last` are left out: an earlier start may have recorded more.
     fn join(&self, members: &[Member], main: &[Written], threshold: &[Written], last: u32) -> Result<()> {
         let mut threshold_parts = Vec::new();
         for (member, written) in members.iter().zip(threshold) {
@@ -343,8 +344,8 @@ impl Job<'_> {
         })
     }
 
-    /// Returns the bytes that a training with threshold samples recorded, and where each epoch ends in them. The samples
-    /// are few.
+    /// Returns the bytes that a training with threshold samples recorded, and where each epoch ends in them. The
+    /// samples are few, so they fit in memory.
     fn threshold_part(&self, name: &str, written: &Written) -> Result<(Vec<u8>, Vec<usize>)> {
         let partial = self.partial(name);
         let mut part = std::fs::read(&partial).with_context(|| format!("cannot read {}", partial.display()))?;

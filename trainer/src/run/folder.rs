@@ -49,8 +49,8 @@ impl RunDir {
         self.checked(self.lock_file(LOCK, File::try_lock, elsewhere)?)
     }
 
-    /// Does the same as [`lock`](Self::lock) for one step of the run. Other processes may do other steps at the same time,
-    /// but none may work on the whole.
+    /// Does the same as [`lock`](Self::lock) for one step of the run. Other processes may do other steps at the same
+    /// time, but none may work on the whole.
     ///
     /// # Errors
     /// The same as [`lock`](Self::lock). Also when another process does this step.

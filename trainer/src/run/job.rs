@@ -258,7 +258,8 @@ impl<'a> Job<'a> {
             Bound { version, config, corpora: files.digests()?, encoder: spec.digest()?, job: kind, computed_by };
         let turns = options.step.as_ref().map(|_| dir.turns()).transpose()?;
         in_turn(turns.as_ref(), || dir.bind(CONFIG, &bound, NOT_BINDING))?;
-        // Those of other steps may be in use.
+        // A process that does one step leaves temporary files alone, because processes with other steps may be using
+        // them.
         if options.step.is_none() {
             let references = [Reference::Gold, Reference::Oracle, Reference::RawWithDev].map(Reference::model);
             let models = [MODEL, MODEL_RAW, MODEL_CLEANED, MODEL_WITH_DEV].into_iter();
@@ -485,8 +486,8 @@ impl<'a> Job<'a> {
         names.iter().try_for_each(|name| copy_whole(&from.join(name), &self.dir.path(to).join(name)))
     }
 
-    /// Trains a model to compare with, see [`Reference`]. Returns `None` if it needs gold labels and there are none, or the
-    /// judge and there is none.
+    /// Trains a model to compare with, see [`Reference`]. Returns `None` if it needs gold labels or the judge, but they
+    /// are not there.
     pub(super) fn train_reference(&self, reference: Reference, judge: Option<&Judge>) -> Result<Option<ModelResult>> {
         let (name, file) = (reference.name(), reference.scores());
         if let Some(done) = self.dir.read_json(&file)? {

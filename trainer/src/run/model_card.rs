@@ -41,7 +41,7 @@ pub fn encoder_name(encoder: &str) -> String {
     }
 }
 
-/// The id, if the encoder comes from the hub.
+/// Returns the id of the encoder if it comes from the hub.
 fn hub_id(encoder: &str) -> Option<&str> {
     (encoder != BUILTIN && !Path::new(encoder).is_dir() && ModelId::parse(encoder).is_some()).then_some(encoder)
 }
@@ -54,7 +54,7 @@ pub fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// A text as it may stand in a table or a sentence of Markdown.
+/// Returns a text so that it can stand in a table or a sentence of Markdown.
 fn plain(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
@@ -100,12 +100,12 @@ impl Card<'_> {
         out
     }
 
-    /// The head, in YAML. The language and the licence are not known.
+    /// Returns the head of the card, in YAML. The language and the licence are not known.
     fn head(&self) -> String {
         let mut out = String::from("---\nlibrary_name: dynclean\n");
         if let Some(id) = hub_id(&self.config.encoder) {
             let id = id.split('@').next().unwrap_or(id);
-            // A string of JSON is one of YAML.
+            // A JSON string is also a YAML string.
             let _ = writeln!(out, "base_model: {}", serde_json::Value::from(id));
         }
         out.push_str(
@@ -243,7 +243,7 @@ impl Card<'_> {
     }
 }
 
-/// The wrong labels of a side, in words.
+/// Names the wrong labels of a side.
 fn wrong_labels(side: Side) -> &'static str {
     match side {
         Side::Positives => "wrong entities",

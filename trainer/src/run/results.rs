@@ -111,7 +111,7 @@ pub(crate) fn of_labels_on_dev(scores: &Prf) -> String {
 }
 
 impl Metrics {
-    /// The result in a few lines, for a terminal.
+    /// Returns the result in a few lines, for a terminal.
     pub fn summary(&self) -> String {
         let row = |name: &str, s: &NerScore| {
             let percent = |v: f64| 100.0 * v;

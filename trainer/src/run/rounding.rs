@@ -15,7 +15,7 @@ pub struct Rounding {
     build: &'static str,
     /// `None` on a GPU, where equal bits are not promised.
     cpu: Option<String>,
-    /// Number of processes that train together. One is not written down.
+    /// Number of processes that train together. It is left out if there is only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     processes: Option<usize>,
 }

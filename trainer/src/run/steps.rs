@@ -1,6 +1,6 @@
-//! The steps of a run that other processes can do, beside each other: on this machine, or on others that see the same
-//! folder. They are its trainings, and what joins the recordings. The run itself does the rest, and the steps that nobody
-//! has done.
+//! The steps of a run. Several processes can do them at the same time, on this machine or on others that see the same
+//! folder. The steps are the trainings of the run, and the step that joins the recordings. The run itself does the
+//! rest, and every step that nobody has done.
 
 use anyhow::{Context, Result, ensure};
 use shared::detection::threshold::Settings;
@@ -52,7 +52,7 @@ pub fn plan(members: u32, options: &Options, has_gold: bool, adjust: impl Fn(&mu
         (1..=members.max(1)).map(of_member).collect::<Vec<_>>()
     };
     let mut all = first(RunKind::Main, &[]);
-    // Which epochs of the threshold run are needed is known when the main runs have ended.
+    // The threshold run does not need all epochs. Its last one is known only when the main runs have ended.
     let needs = if does_all_epochs(options) { Vec::new() } else { names(&all) };
     all.extend(first(RunKind::Threshold, &needs));
     all.push(step("dynamics".to_owned(), &names(&all), DYNAMICS.to_owned(), Work::Join));
@@ -78,7 +78,7 @@ pub fn plan(members: u32, options: &Options, has_gold: bool, adjust: impl Fn(&mu
     all
 }
 
-/// Whether the threshold run does all epochs, and so needs not wait for the main run.
+/// Returns whether the threshold run does all epochs. Then it need not wait for the main run.
 pub(super) fn does_all_epochs(options: &Options) -> bool {
     options.parallel_runs || options.sweep.varies_windows()
 }
@@ -95,7 +95,7 @@ pub fn find<'a>(steps: &'a [Step], name: &str) -> Result<&'a Step> {
 }
 
 impl Step {
-    /// Whether its output stays when the run is done.
+    /// Returns whether the output of the step stays after the run is done.
     pub fn output_stays(&self) -> bool {
         !matches!(self.work, Work::First(..) | Work::Trial(_))
     }

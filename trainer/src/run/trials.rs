@@ -87,11 +87,11 @@ impl Job<'_> {
         Ok((cleaning, result))
     }
 
-    /// Does the trainings of the combination with this number, from 1, if no combination before it gives the same cleaned
-    /// corpus.
+    /// Does the trainings of the combination with this number, from 1, if no combination before it gives the same
+    /// cleaned corpus.
     pub(super) fn try_one(&self, sweep: &Sweep, recorded: &Recording, base: &Settings, number: usize) -> Result<()> {
         let combinations = sweep.combinations(base);
-        // There are fewer than was expected if some turned out to be the same.
+        // There may be fewer combinations than expected, because some turned out to be the same.
         let Some((settings, before)) = combinations.get(..number).and_then(<[_]>::split_last) else { return Ok(()) };
         let own = self.clean_by(recorded, settings)?;
         for earlier in before {

@@ -1,5 +1,5 @@
-//! A web server for the page and a run, for people without another one. It only reads files, except for decisions that
-//! the page saves.
+//! A web server for the page and a run, for people who have no other web server. It only reads files, except that it
+//! writes the decisions that the page saves.
 //!
 //! Every connection is a task of its own with time-outs, so a client that stalls does not block the others.
 

@@ -1,7 +1,7 @@
 //! Decisions that a person saves from the page into the folder of the served run.
 //!
-//! A browser sends what it is told by any website, also to this server. So only who could read the answer to
-//! [`Review::offer`] may save: it has a token, and browsers keep the answers of a server from other websites.
+//! Any website can make a browser send requests to this server. So only a request with a token may save. The token is
+//! in the answer to [`Review::offer`], and browsers do not let other websites read the answers of this server.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub const REVIEW: &str = "run/review";
 pub const TOKEN: &str = "x-dynclean-token";
 /// Largest number of bytes that are saved. A decision by hand has about 100.
 const MOST_BYTES: usize = 64 << 20;
-/// How long the decisions may be on their way.
+/// Longest time in which the decisions must arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The right to save decisions.
@@ -33,7 +33,7 @@ pub struct Review {
 }
 
 impl Review {
-    /// A token that nobody can guess.
+    /// Creates a token that nobody can guess.
     pub fn new() -> Self {
         Self { token: format!("{:032x}", rand::random::<u128>()) }
     }
@@ -43,9 +43,11 @@ impl Review {
         given == Some(&self.token)
     }
 
-    /// What the page must know: the token; the command that trains on what it saves; which file has the dynamics now,
-    /// with its length, because the file of a run that is at work grows; and the number of decisions by hand in the
-    /// run's own decisions, if they are too many for an address.
+    /// Returns what the page must know, as JSON:
+    /// - the token,
+    /// - the file in which decisions are saved, and the command that trains on them,
+    /// - the file that has the dynamics now, and its length, because the file grows while a run is at work,
+    /// - the number of decisions by hand in the run's own decisions, if they are too many for an address, otherwise 0.
     pub fn offer(&self, run: &Path, dynamics: &str) -> String {
         let file = run.join(REVIEWED);
         let file = file.to_string_lossy();
@@ -66,14 +68,14 @@ impl Review {
     }
 }
 
-/// Returns a file of the run. A link is none: it may lead anywhere.
+/// Returns the path of a file of the run. Returns `None` for a link, because a link may lead anywhere.
 fn plain(run: &Path, name: &str) -> Option<PathBuf> {
     let path = run.join(name);
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()).then_some(path)
 }
 
-/// Returns the command that made the run. A folder may come from a stranger, and a person will paste this into a shell:
-/// anything but one line that begins with the program is left out.
+/// Returns the command that made the run. A folder may come from a stranger, and a person will paste the command into a
+/// shell. So only a single line that begins with the program, without special characters of shells, is returned.
 fn command(run: &Path) -> Option<String> {
     let text = std::fs::read_to_string(plain(run, COMMAND)?).ok()?;
     let command = text.trim();
@@ -85,7 +87,7 @@ fn command(run: &Path) -> Option<String> {
 /// Reads the body of a request, up to the largest size.
 ///
 /// # Errors
-/// When it is larger, takes too long, or the connection ends.
+/// When the body is larger or takes too long, or the connection ends.
 pub async fn body<B>(body: B) -> Result<Bytes>
 where
     B: Body<Data = Bytes>,
@@ -99,8 +101,8 @@ where
     }
 }
 
-/// Saves decisions about the dynamics with this digest. If there is a version already that decides about spans which the
-/// new one leaves open, it is kept beside it, under a name with a number: it may be somebody else's.
+/// Saves decisions about the dynamics with this digest. An earlier version may decide about spans that the new one
+/// leaves open. That version is then kept under a name with a number, because it may be another person's.
 ///
 /// # Errors
 /// When they are about other dynamics, or cannot be written.
@@ -123,6 +125,6 @@ pub fn save(json: &[u8], digest: &str, run: &Path) -> Result<()> {
 fn free_name(run: &Path) -> PathBuf {
     let stem = REVIEWED.trim_end_matches(".json");
     let mut names = (1..).map(|n: u64| run.join(format!("{stem}-{n}.json")));
-    // There are more numbers than a folder has files.
+    // There are always more numbers than files in a folder, so a free name is found.
     names.find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| run.join(REVIEWED))
 }

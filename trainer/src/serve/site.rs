@@ -57,18 +57,18 @@ pub struct Served {
 struct Run {
     folder: PathBuf,
     review: Review,
-    /// It is kept because it takes reading all dynamics.
+    /// The result of the last reading. It is kept, because all dynamics must be read for it.
     known: Mutex<Option<Known>>,
 }
 
 /// What is known about a run's files.
 #[derive(Clone)]
 struct Known {
-    /// The state of the files at that time.
+    /// The state of the files when they were read.
     stamps: [Stamp; 3],
     /// Digest of the dynamics, if they can be read.
     digest: Option<String>,
-    /// Where `/run/` redirects to: the page with this run opened, as the run decided it.
+    /// Where `/run/` redirects to: the page with this run and with the run's own decisions.
     start: String,
 }
 
@@ -339,7 +339,7 @@ fn redirect(to: &str) -> Response<Body> {
 }
 
 impl Run {
-    /// Reads what is to be known about the run, unless its files have not changed.
+    /// Returns the known facts about the run. They are read again only if the run's files have changed.
     fn known(&self) -> Known {
         let of = |name: &str| self.folder.join(name).metadata().ok().map(|metadata| stamp(&metadata));
         let stamps = [DYNAMICS, DYNAMICS_SO_FAR, DECISIONS].map(of);

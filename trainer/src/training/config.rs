@@ -16,8 +16,8 @@ pub struct Config {
     pub seed: u64,
     /// Number of epochs of every stage.
     pub epochs: u32,
-    /// Epochs after which a training ends if dev F1 has not risen; `None` means never. Trainings that record dynamics do all
-    /// epochs. The default, `None`, is not written to the file.
+    /// Epochs after which a training ends if dev F1 has not risen; `None` means never. Trainings that record dynamics
+    /// do all epochs. The default, `None`, is not written to the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
     /// Sentences per batch.

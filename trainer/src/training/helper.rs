@@ -1,4 +1,4 @@
-//! What the processes of a training do that does not lead: they wait for orders, and carry them out.
+//! The work of the processes that do not lead a training: they wait for orders, and carry them out.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::model::span_model::SpanModel;
 use crate::progress::Progress;
 use crate::team::{Team, bytes_of};
 
-/// What the leader tells the others. All carry it out together, the leader too.
+/// An order of the leader to the other processes. All carry it out together, including the leader.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Order<'a> {
     /// Begin a training.
@@ -46,10 +46,10 @@ pub(super) enum Which {
     Dev,
 }
 
-/// A training, for a process that knows nothing yet.
+/// Everything that a process needs to take part in a training.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Assignment<'a> {
-    /// As JSON, because it leaves out defaults.
+    /// The settings as JSON. Settings leave out defaults, and the format of messages cannot leave out fields.
     config: String,
     place: Place,
     encoder: Source<'a>,
@@ -125,12 +125,12 @@ impl Look<'_> {
         Ok(logits)
     }
 
-    /// Computes the logits of the own part of these sentences. Returns those of all.
+    /// Computes the logits of this process's part of the sentences. Returns the logits of all sentences.
     fn with_the_others(&self, sentences: &[u32]) -> Result<Vec<f32>> {
         let rows = |&s: &u32| self.inputs.sentence(s).rows();
         let own = self.team.own_part(&sentences.iter().map(rows).collect::<Vec<_>>());
         let own = inference::logits(self.model, self.inputs, &sentences[own], &Progress::hidden());
-        // All must send something, or the others would wait for ever.
+        // Every process must send something. Otherwise the others would wait for ever.
         let own = match own {
             Err(error) if error.is::<NoNumbers>() => vec![f32::NAN],
             own => self.team.or_abort(own)?,
@@ -165,7 +165,7 @@ struct Helper {
     targets: Vec<Option<u32>>,
     n_labels: usize,
     team: Team,
-    /// The batches of an epoch.
+    /// The number of an epoch, and its batches.
     order: (u32, Vec<Vec<u32>>),
 }
 
@@ -213,7 +213,7 @@ pub fn help(team: Team) -> Result<()> {
     interrupt::ignore()?;
     let mut helper: Option<Helper> = None;
     loop {
-        // Between two trainings the leader reads and judges, which may take long.
+        // Between two trainings the leader reads and judges, which may take long. `meet` lets the CPU rest meanwhile.
         if helper.is_none() {
             team.meet()?;
         }

@@ -19,7 +19,7 @@ pub struct Epoch {
     /// Name of the training: `raw` (`model` in a single training), `threshold`, `cleaned-…` with the digest of the
     /// cleaned labels, ….
     pub training: String,
-    /// What a person reads for it.
+    /// Title of the training, for people.
     pub title: String,
     /// Number of the epoch, from 1.
     pub epoch: u32,
@@ -31,20 +31,21 @@ pub struct Epoch {
     pub head_rate: f32,
     /// Scores on dev, if it was scored.
     pub dev: Option<Prf>,
-    /// Seconds on the wall, with the passes over dev and for the dynamics, without the time before an interruption.
+    /// Wall-clock seconds, with the passes over dev and for the dynamics. The time before an interruption does not
+    /// count.
     pub seconds: f64,
-    /// Training sentences per second, without those passes. `None` if an interruption left nothing to train.
+    /// Training sentences per second; those passes do not count. `None` if an interruption left nothing to train.
     pub sentences_per_second: Option<f64>,
     /// Largest memory of the process so far, in MiB, if the system reports it.
     pub peak_mib: Option<f64>,
 }
 
-/// The file. Trainings side by side may write to it.
+/// The history file of a run. Several trainings may write to it at the same time.
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,
     lock: Mutex<()>,
-    /// A file by which several processes take turns, if there are several.
+    /// The file by which several processes take turns; `None` if there is only one process.
     turns: Option<File>,
 }
 

@@ -1,4 +1,4 @@
-//! What a training learns from, and how it learns from one batch.
+//! The sentences and labels of a training, and how a model learns from one batch of them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -47,12 +47,12 @@ impl Material<'_> {
         batch_order::batches(&lengths, batch, of_like_length, &mut stream(seed, &format!("order {epoch}")))
     }
 
-    /// Computes the gradients of one batch, and adds them to those of the batches before unless it is the first. Each
-    /// process computes those of its sentences.
+    /// Computes the gradients of one batch. They are added to the gradients of the batches before, unless `is_first`.
+    /// Each process computes the gradients of its own sentences.
     ///
     /// Returns the summed loss and the number of spans in it, or `None` if no span counts. `step` is the number of the
-    /// batch over all epochs. The logits are copied to `recorder`, where there is one, if those of training passes are
-    /// recorded.
+    /// batch over all epochs. If the logits of training passes are recorded, they are copied to `recorder`, if there is
+    /// one.
     ///
     /// # Errors
     /// When the model does not fit the batch, or a process is gone.
@@ -141,8 +141,8 @@ impl Material<'_> {
     }
 }
 
-/// Returns for each span of a batch the sum of the cosines between its hidden vector and those of the chosen spans.
-/// With several processes, the leader computes it for all.
+/// Returns for each span of a batch the sum of the cosines between its hidden vector and the hidden vectors of the
+/// chosen spans. With several processes, the leader computes the sums for all.
 fn sums_of_cosines(output: Option<&SpanOutput>, chosen: &[bool], team: Team) -> Result<Vec<f32>> {
     let first = || output.context("the leader has no sentence");
     if team.is_alone() {

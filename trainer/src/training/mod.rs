@@ -58,7 +58,7 @@ pub struct Stage<'a> {
     pub patience: Option<u32>,
     /// Where to compute.
     pub place: Place,
-    /// Where every epoch is noted, and under which name.
+    /// The history in which every epoch is noted, and the name of the training there.
     pub history: Option<(&'a History, &'a str)>,
     /// The processes that train together. The others must be in [`help`].
     pub team: Team,
@@ -262,7 +262,7 @@ impl Stage<'_> {
         Ok(Trained { model, best_epoch, scores, seconds: underway.seconds() })
     }
 
-    /// Returns the best epoch, if as many epochs have passed since it as the settings allow.
+    /// Returns the best epoch if the training must end, because dev F1 has not risen for `patience` epochs since then.
     fn ends_without_progress(&self, position: &Position) -> Option<u32> {
         let best = position.best()?.epoch;
         self.patience.is_some_and(|patience| position.epoch - 1 - best >= patience).then_some(best)

@@ -25,8 +25,8 @@ impl App {
         self.apply(Values { settings: Some(settings), ..Values::default() }, None);
     }
 
-    /// Changes decisions by hand, as one step that can be undone. `words` are the words that all decisions are about, if
-    /// there are such words. Returns how many decisions changed.
+    /// Changes decisions by hand, as one step that can be undone. `words` are the words that all decisions are about,
+    /// if there are such words. Returns how many decisions changed.
     pub fn decide_by_hand(&self, by_hand: Vec<(SpanId, Option<Decision>)>, words: Option<String>) -> usize {
         self.apply(Values { by_hand, ..Values::default() }, words)
     }
@@ -36,7 +36,8 @@ impl App {
         self.apply(Values { notes: Some(notes), ..Values::default() }, None);
     }
 
-    /// Changes settings, decisions by hand and notes, as one step that can be undone. Returns how many decisions changed.
+    /// Changes settings, decisions by hand and notes, as one step that can be undone. Returns how many decisions
+    /// changed.
     pub(super) fn apply(&self, Values { settings, by_hand, notes, .. }: Values, words: Option<String>) -> usize {
         let now = self.settings.get_untracked();
         let settings = settings.filter(|settings| *settings != now).map(|settings| Box::new((now, settings)));
@@ -64,7 +65,7 @@ impl App {
         let mut new =
             by_span(self.by_hand.with_untracked(|now| now.keys().map(|&span| (span, None)).collect::<Vec<_>>()));
         new.extend(by_hand.into_iter().map(|(span, decision)| (span, Some(decision))));
-        // What was chosen at random stays so.
+        // Suggestions that were chosen at random before still count as such.
         self.checked.update(|checked| add(checked, &sampled));
         client::look(|look| look.change.sampled.extend(sampled));
         let values =

@@ -24,7 +24,7 @@ use crate::{memory, theme};
 /// The page's state. Every field is a handle, so copies share the same state.
 #[derive(Clone, Copy)]
 pub struct App {
-    /// What belongs to the open file.
+    /// The state that belongs to the open file.
     of_file: OfFile,
     /// The open file.
     pub file: RwSignal<Option<Opened>>,
@@ -92,7 +92,7 @@ pub enum Kept {
     Failed,
 }
 
-/// What the rows of the list below the plots are.
+/// The kind of rows in the list below the plots.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Listed {
     /// Spans.

@@ -1,4 +1,5 @@
-//! What belongs to the open file: its settings and decisions, what the worker has sent about it, and what is chosen.
+//! The state that belongs to the open file: its settings and decisions, the data that the worker has sent about it, and
+//! the user's choices.
 
 use std::collections::BTreeMap;
 
@@ -96,7 +97,7 @@ of_file! {
     pub(super) list_before: List = JUDGED,
     /// The rows of the table that are loaded.
     pub rows: Rows = Rows::default(),
-    /// What the rows of the list are.
+    /// The kind of rows in the list.
     pub listed: Listed = Listed::Spans,
     /// The surface forms that are loaded.
     pub forms: FormRows = FormRows::default(),

@@ -52,8 +52,8 @@ impl App {
         self.noting.set(Some(span));
     }
 
-    /// Leaves a note about the span that was asked about; `None` takes it back. A person who is unsure goes on to the next
-    /// label.
+    /// Leaves a note about the span that was asked about; `None` takes it back. A person who is unsure goes on to the
+    /// next label.
     pub fn leave_note(&self, note: Option<String>) {
         let Some(span) = self.noting.get_untracked() else { return };
         self.noting.set(None);
@@ -183,11 +183,12 @@ impl App {
         }
     }
 
-    /// Merges the decisions of several people. What all agree on is decided; the rest is left in dispute.
+    /// Merges the decisions of several people. If all who decided about a span agree, their decision holds. Otherwise
+    /// the span is in dispute.
     pub fn merge(&self, mut reviewers: Vec<Reviewer>) {
         reviewers::rename(&mut reviewers);
         let mut merged = reviewers::merged(&reviewers);
-        // What the person at this page has settled before stays settled.
+        // Disputes that the person at this page has settled before stay settled.
         let settled = self.reviewing.with_untracked(|reviewing| reviewers::disputed(&reviewing.reviewers));
         self.by_hand.with_untracked(|by_hand| {
             let is_settled = |span: &SpanId| settled.binary_search(span).is_ok() && by_hand.contains_key(span);

@@ -39,7 +39,7 @@ pub fn course(app: App) -> impl IntoView {
         let losses = course.iter().map(|epoch| epoch.train_loss as f32).collect();
         let f1: Vec<f32> = course.iter().filter_map(|epoch| Some(100.0 * epoch.dev_f1? as f32)).collect();
         let best = course.iter().filter_map(|epoch| Some((epoch.epoch, epoch.dev_f1?)));
-        // The first of equal ones, as the trainer chooses.
+        // If several epochs are equally good, the first one counts, as in the trainer.
         let best = best.reduce(|best, next| if next.1 > best.1 { next } else { best });
         Some(view! {
             <div class="heading">

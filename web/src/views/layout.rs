@@ -1,4 +1,4 @@
-//! What changes the room of the panels: a menu that folds them away, and the edges between them.
+//! Views that change the room of the panels: a menu that folds them away, and the edges between them.
 
 use leptos::html::Main;
 use leptos::prelude::*;

@@ -15,8 +15,8 @@ use crate::state::App;
 /// Pixels of a PNG for each pixel on the page.
 const SCALE: f64 = 2.0;
 
-/// A menu that saves a plot as SVG or PNG. `name` is the name of the file without its extension. `make` returns the plot
-/// with its size, or `None` if there is none yet.
+/// A menu that saves a plot as SVG or PNG. `name` is the name of the file without its extension. `make` returns the
+/// plot with its size, or `None` if there is none yet.
 pub fn save_menu(
     app: App,
     test_id: &'static str,

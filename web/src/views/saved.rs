@@ -6,7 +6,8 @@ use super::dialog;
 use crate::state::App;
 use crate::{address, memory};
 
-/// Name of the entry in the browser's storage with the views of the open file. Each has two lines: the name, and the view.
+/// Returns the name of the entry in the browser's storage with the views of the open file. Each view has two lines: its
+/// name, and the view itself.
 fn key(app: App) -> String {
     format!(
         "dynclean-views-{}",

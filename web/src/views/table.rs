@@ -20,7 +20,7 @@ use crate::state::{App, Listed};
 
 /// Shows the list below the plots: spans or words.
 pub fn table(app: App) -> impl IntoView {
-    // What the rows are, in whatever way they are grouped.
+    // The kind of rows. All ways to group count as the same kind.
     let kind = Memo::new(move |_| match app.listed.get() {
         Listed::Groups(_) => Listed::Groups(GroupBy::default()),
         other => other,
@@ -166,7 +166,7 @@ fn order(app: App) -> impl IntoView {
     }
 }
 
-/// Sorts the list by its words or by its number. If it is sorted so, turns it round.
+/// Sorts the list by its words or by its number. If the list is already sorted in this way, reverses it.
 fn sort_by(app: App, words: bool) {
     app.order.update(|order| {
         if words == (order.column == Column::Words) {
@@ -177,13 +177,14 @@ fn sort_by(app: App, words: bool) {
     });
 }
 
-/// Whether the highest comes first in a list that is sorted by its words or by its number; `None` if it is not sorted so.
+/// Returns whether the list, sorted by its words or by its number, shows the highest first. Returns `None` if the list
+/// is not sorted in this way.
 fn descending(app: App, words: bool) -> Option<bool> {
     let Order { column, descending } = app.order.get();
     (words == (column == Column::Words)).then_some(descending)
 }
 
-/// The sign of that direction.
+/// Returns the sign of the direction that [`descending`] returns.
 fn arrow(app: App, words: bool) -> &'static str {
     match descending(app, words) {
         Some(true) => "↓",

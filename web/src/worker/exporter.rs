@@ -65,7 +65,8 @@ pub async fn carry_out(job: Job) -> Result<Made, String> {
     })?;
     let bytes = job.encode();
     drop(job);
-    // A text is a reason. Anything else is the end of the program, which the next file starts anew.
+    // If the error is a text, it is the reason. Any other error means that the program has ended. The next file then
+    // starts it again.
     let made = exporter.make(&bytes).map_err(|e| {
         e.as_string().unwrap_or_else(|| {
             LOADED.set(None);

@@ -29,7 +29,7 @@ const JSON_ENDS: u64 = 1 << 30;
 
 thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
-    /// A file that was opened, but not asked about yet.
+    /// The opened file, until the first question about its spans. Then it is judged.
     static UNJUDGED: RefCell<Option<Unjudged>> = const { RefCell::new(None) };
 }
 

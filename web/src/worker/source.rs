@@ -21,8 +21,8 @@ const CHUNK: usize = 256 << 10;
 /// A larger file takes so long to read that progress is reported.
 const LARGE: u64 = 100 << 20;
 
-/// A file of at most so many bytes is held between two readings. To ask the browser for it again would take a fifth of the
-/// time of opening.
+/// A file of at most so many bytes is held between two readings. Asking the browser for it again would take a fifth of
+/// the time of opening.
 const HELD: u64 = 512 << 20;
 
 /// A file that can be read in parts.

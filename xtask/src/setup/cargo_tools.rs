@@ -1,5 +1,5 @@
-//! Installs wasm-bindgen, trunk, cargo-fuzz, geckodriver and mdBook. `cargo install` builds them into the user's cache folder, unless
-//! PATH has them in the right version.
+//! Installs wasm-bindgen, trunk, cargo-fuzz, geckodriver and mdBook. If PATH does not have them in the right version,
+//! `cargo install` builds them into the user's cache folder.
 
 use std::{fs, path::PathBuf, process::Command};
 

@@ -20,7 +20,7 @@ use crate::{layout::Layout, steps::Steps};
 /// earlier.
 pub const PAGE_TOOL_STEPS: usize = cargo_tools::TOOLS.len() + 1;
 const WASM_STD_STEPS: usize = 1;
-/// Chromium, Firefox and axe-core.
+/// Number of steps for Chromium, Firefox and axe-core.
 pub const BROWSER_TEST_STEPS: usize = 3;
 const ENCODER_STEPS: usize = 1;
 const PYTHON_STEPS: usize = 1;

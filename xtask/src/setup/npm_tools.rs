@@ -1,5 +1,5 @@
-//! Installs what makes the page small from npm: wasm-opt (`binaryen`) and terser. They are scripts for Node.js, so one
-//! download does for every platform.
+//! Installs from npm the tools that make the page small: wasm-opt (`binaryen`) and terser. They are scripts for
+//! Node.js, so every platform uses the same download.
 
 use std::{path::PathBuf, process::Command};
 

@@ -11,7 +11,7 @@ const TITLE: f64 = 28.0;
 const LINE: f64 = 16.0;
 /// Space at the edges.
 const EDGE: f64 = 12.0;
-/// Width of a letter of the legend, about.
+/// Approximate width of a letter of the legend.
 const LETTER: f64 = 6.2;
 
 /// One entry of a legend: colours (as SVG writes them) side by side, and a text after them.
@@ -89,7 +89,7 @@ impl Picture {
     }
 }
 
-/// A text of XML.
+/// Escapes a text for XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }

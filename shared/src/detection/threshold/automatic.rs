@@ -113,7 +113,7 @@ struct Targets<'a> {
 }
 
 impl Targets<'_> {
-    /// W, with each decoy counted as often as `times` says.
+    /// Computes W. Each decoy counts as often as `times` says.
     fn wrong(&self, times: &[u32]) -> f64 {
         let n = self.decoys.len() as f64;
         let mut seen = 0u32;
@@ -150,8 +150,9 @@ impl Targets<'_> {
     }
 }
 
-/// The value below which the same share of trained metrics lies as the share of held-out metrics below the natural
-/// threshold. `by_trained`: (trained metric, whether the held-out metric is below), ascending.
+/// Returns the value to which memorisation has moved the natural threshold. The share of trained metrics below this
+/// value equals the share of held-out metrics below the natural threshold. `by_trained`: (trained metric, whether the
+/// held-out metric is below the natural threshold), ascending.
 fn memorised(by_trained: &[(f32, bool)], times: &[u32]) -> f32 {
     let counted = || by_trained.iter().zip(times);
     let preferred_others: u32 = counted().filter(|((_, below), _)| *below).map(|(_, &times)| times).sum();

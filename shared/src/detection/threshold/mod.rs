@@ -78,11 +78,12 @@ impl Metric {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// The automatic threshold. By AUM it is at least 0, because below 0 the model prefers another label. It is as
-    /// far above 0 as the threshold samples support: see [`Automatic`]. If it would judge more than half of a
-    /// group wrong, it is 0. If 0 would do so too, the model has not learned the group, and none of it is judged.
-    /// By confidence it works in the same way, with 0.5 for 0. By trust, no samples are needed: entities are
-    /// judged below 0.5, and `O` spans as far as half of them are expected to be missed entities.
+    /// The automatic threshold. By AUM it is at least 0, because below 0 the model prefers another label. It is as far
+    /// above 0 as the threshold samples support: see [`Automatic`]. If it would judge more than half of a group wrong,
+    /// it is 0. If 0 would do so too, the model has not learned the group, and none of it is judged. By confidence it
+    /// works in the same way, with 0.5 in place of 0. By trust, no samples are needed. Entities are judged below 0.5.
+    /// The threshold of `O` spans rises as long as at least half of the spans below it are expected to be missed
+    /// entities.
     Auto,
     /// The value at index ⌊n·q⌋ of the threshold samples' metric in descending order (DynClean §3.3).
     Quantile(f32),
@@ -121,8 +122,8 @@ pub struct Settings {
     /// Rules for single entity types, by name. They override `positives`.
     #[serde(default)]
     pub classes: BTreeMap<String, Rule>,
-    /// Remove or relabel. A run that saw only the top negatives predicts far too many entities. By AUM or
-    /// confidence, its negatives are relabelled only with `overlap_suppression`, which rules out most of those.
+    /// Remove or relabel. A run that saw only the top negatives predicts far too many entities. By AUM or confidence,
+    /// its negatives are relabelled only with `overlap_suppression`, which rules out most of these entities.
     pub action: Action,
     /// Whether only the most suspicious of overlapping negatives is judged, and none that overlaps a learned
     /// positive. By AUM, most suspicious negatives merely overlap an entity. Trust already takes overlaps into

@@ -239,8 +239,8 @@ pub fn contradicted(entries: &[Entry]) -> Vec<u8> {
     if entries.is_empty() { Vec::new() } else { section(CONTRADICTED, &encode(&entries)) }
 }
 
-/// The bytes that make a file an extract: facts about the whole recording, and where the sentences come from. They stand
-/// after [`begin`].
+/// Returns the bytes that make a file an extract: facts about the whole recording, and where the sentences come from.
+/// They stand after [`begin`].
 pub fn extract(whole: &Whole, origin: &Origin) -> Vec<u8> {
     [whole_section(whole), section(ORIGIN, &encode(&(&origin.digest, &origin.sentences)))].concat()
 }
@@ -260,8 +260,8 @@ pub fn epoch(run: RunKind, epoch: u32, logits: &EpochLogits) -> Vec<u8> {
     seal(out)
 }
 
-/// The section of an epoch whose columns are in a file, because they do not fit in memory. The columns are written
-/// to it for their checksum, which stands before them.
+/// The section of an epoch whose columns are in a file, because they do not fit in memory. It stores no columns, but
+/// they must be written to it. It computes their checksum, which stands before the columns.
 pub struct EpochSection {
     tag: [u8; 4],
     header: Vec<u8>,
@@ -471,8 +471,8 @@ pub fn origin(bytes: &[u8]) -> Result<Option<Origin>, DynFileError> {
     Ok(None)
 }
 
-/// The place of a file's name among the names of other parts of a recording, if names are sorted by it. Numbers in names
-/// count as numbers: `part-9` comes before `part-10`.
+/// Returns the key by which the file names of a recording's parts are sorted. Numbers in names count as numbers:
+/// `part-9` comes before `part-10`.
 pub fn order_of_part(name: &str) -> String {
     let mut order = String::new();
     let mut rest = name;
@@ -582,7 +582,8 @@ struct Joined {
     parts: Vec<Checksums>,
 }
 
-/// Checksums of what the parts of a recording have in common, and of all that is in a part.
+/// Checksums of one part of a recording: of each section that all parts must have in common, and of all its sections
+/// together.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Checksums {
     labels: u64,
@@ -943,7 +944,7 @@ mod tests {
         assert_eq!(read(&write(&dynamics)).unwrap(), dynamics);
     }
 
-    /// As if all of it were an extract of something larger.
+    /// Returns `small()` as if all of it were an extract of a larger recording.
     pub(super) fn extract_of_small() -> Dynamics {
         let numbers = |n: usize| (0..n as u32).map(|i| i * 7).collect();
         let whole = Whole { numbers: numbers(Whole::NUMBERS), tokens: numbers(4 * Whole::OF_TOKEN) };

@@ -1,6 +1,6 @@
-//! Reads a large file in pieces, from front to back, so that it need not fit in memory. It checks the whole file
-//! and keeps everything except the logits of the main run. Of those it keeps only the rows of positives, which are
-//! few. For the others it keeps their position in the file.
+//! Reads a large file in pieces, from front to back, so that it need not fit in memory. It checks the whole file and
+//! keeps everything except the logits of the main run. Of these logits, it keeps only the rows of positives, which are
+//! few. For the other rows, it keeps their position in the file.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -136,8 +136,8 @@ impl Scan {
         Self { read_layout: Some(Layout::from_json), ..Self::without_layout(size) }
     }
 
-    /// Begins to read a file of `size` bytes. The layout of the corpus stays the usual one; [`Scanned::layout`] has the
-    /// one of the file.
+    /// Begins to read a file of `size` bytes. The corpus gets the usual layout. [`Scanned::layout`] has the layout in
+    /// the file.
     pub fn without_layout(size: u64) -> Self {
         Self {
             size,

@@ -1,5 +1,5 @@
-//! GELU: `x·Φ(x)`, where Φ is the normal distribution function, and its variant with the hyperbolic tangent (Hendrycks &
-//! Gimpel 2016).
+//! GELU: `x·Φ(x)`, where Φ is the normal distribution function, and its variant with the hyperbolic tangent (Hendrycks
+//! & Gimpel 2016).
 
 use candle_core::{Result, Tensor};
 use shared::exp::exp_nonpositive;

@@ -1,7 +1,7 @@
 //! The cache for files of models and data sets, in the layout of Python's `huggingface_hub`.
 //!
-//! `models--ORGANISATION--NAME/` (or `datasets--…`) contains `blobs/` (the content of files), `snapshots/COMMIT/` (the names of
-//! files, as links to the blobs) and `refs/REVISION` (the commit of a branch or tag).
+//! `models--ORGANISATION--NAME/` (or `datasets--…`) contains `blobs/` (the content of files), `snapshots/COMMIT/` (the
+//! names of files, as links to the blobs) and `refs/REVISION` (the commit of a branch or tag).
 
 use std::fs;
 use std::io;
@@ -29,7 +29,7 @@ impl Cached {
         Self { folder, revision: id.revision.clone() }
     }
 
-    /// The Parquet files of a data set.
+    /// Returns the part of the cache with the Parquet files of a data set.
     pub fn dataset(cache: &Path, repository: &str) -> Self {
         let folder = cache.join(format!("datasets--{}", repository.replace('/', "--")));
         Self { folder, revision: BRANCH.to_owned() }

@@ -9,9 +9,9 @@ use super::Hub;
 use super::cache::{BRANCH, Cached};
 use super::download::{Client, Failure};
 
-/// How the name of a data set on the hub begins where a file is expected.
+/// Prefix of the name of a data set on the hub. Such a name may stand in place of a file name.
 const SCHEME: &str = "hf://";
-/// The files of a split are numbered.
+/// Names of the first and the second file of a split. The hub numbers the files of a split.
 const FILES: [&str; 2] = ["0000.parquet", "0001.parquet"];
 
 /// A part of a data set on the hub: `hf://OWNER/NAME`, with `/CONFIG` and `@SPLIT` if need be.
@@ -26,7 +26,7 @@ impl DatasetPart {
     /// Parses a name. Returns `None` if it does not begin with `hf://`.
     ///
     /// # Errors
-    /// When it begins so, but is no name of a data set.
+    /// When the name begins with `hf://`, but is no name of a data set.
     pub fn parse(path: &Path) -> Option<Result<Self>> {
         let name = path.to_str()?.strip_prefix(SCHEME)?;
         let (place, split) = name.split_once('@').unwrap_or((name, "train"));
@@ -52,7 +52,7 @@ impl DatasetPart {
         ))
     }
 
-    /// The name of a file of the split, in the branch.
+    /// Returns the path of a file of the split, in the branch.
     fn file(&self, name: &str) -> String {
         format!("{}/{}/{name}", self.config, self.split)
     }

@@ -1,5 +1,5 @@
-//! Downloads one file of a model or data set from the hub to the cache. It retries, continues an interrupted download, and
-//! checks the hash.
+//! Downloads one file of a model or data set from the hub to the cache. It retries, continues an interrupted download,
+//! and checks the hash.
 //!
 //! The server may be an untrusted mirror. Its answers become part of a path only if they are plain names.
 
@@ -170,7 +170,7 @@ impl Client {
     /// Returns whether the hub has a file.
     ///
     /// # Errors
-    /// When the hub says neither.
+    /// When the hub's answer says neither that it has the file nor that it lacks the file.
     pub fn has(&self, path: &str) -> Result<bool, Failure> {
         let address = self.hub.join(path).map_err(|error| Failure::NoHub(error.to_string()))?;
         match self.look(&address) {

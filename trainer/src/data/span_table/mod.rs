@@ -238,7 +238,7 @@ mod tests {
         };
         assert_eq!(ids("part-1-of-2.parquet"), [0, 1, 2, 3]);
         assert_eq!(ids("part-2-of-2.parquet"), [4, 5]);
-        // The same again is harmless, but parts of another table would count as parts of this one.
+        // Writing the same table again is harmless. But parts of another table would count as parts of this one.
         std::fs::write(spans.join("_SUCCESS"), "").unwrap();
         table.write_parts(&spans, 4).unwrap();
         let error = table.write_parts(&spans, 6).unwrap_err().to_string();

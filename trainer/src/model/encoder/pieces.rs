@@ -111,8 +111,8 @@ impl Pieces {
         Ok(pieces)
     }
 
-    /// Converts words to pieces, each word once, on all threads. Words for which the tokenizer
-    /// fails are left out, and the rest of them after an interruption.
+    /// Converts words to pieces, each word once, on all threads. Words for which the tokenizer fails are left out.
+    /// After an interruption, all remaining words are left out.
     pub fn of_words<'a>(&self, words: impl Iterator<Item = &'a str>) -> WordPieces<'a> {
         let distinct: HashSet<&str> = words.collect();
         let of = |word| interrupt::check().ok().and_then(|()| Some((word, self.pieces(word).ok()?)));

@@ -73,14 +73,14 @@ pub struct Session {
     curves: Option<(Window, Metric, [bool; 2])>,
 }
 
-/// What a change has changed.
+/// The effects of a change.
 #[derive(Clone, Copy)]
 struct Changed {
-    /// Settings, decisions or notes.
+    /// Whether settings, decisions or notes may have changed.
     decides: bool,
-    /// Which spans pass the filter.
+    /// Whether other spans may pass the filter now.
     filtered: bool,
-    /// The people.
+    /// Whether the people who review may have changed.
     is_reviewed: bool,
 }
 
@@ -143,7 +143,8 @@ impl Session {
         }
         let is_decided_anew = decides || change.forget_other || seen.agreement.is_some();
         if is_decided_anew {
-            // The forms may be listed by an earlier filter than the current one, so they are always told.
+            // The list of forms may have an earlier filter than the current one. So it is told about every new
+            // decision.
             self.forms.iter_mut().for_each(FormCache::forget_decisions);
         }
         let decision_counts = self.filter.decided.is_some() && (is_decided_anew || is_reviewed);
@@ -170,7 +171,8 @@ impl Session {
         Changed { decides, filtered, is_reviewed }
     }
 
-    /// Adds everything that was asked for, or that has changed, to `seen`. Returns the pixels of the data map if it changed.
+    /// Adds everything that was asked for, or that has changed, to `seen`. Returns the pixels of the data map if it
+    /// changed.
     fn answer(&mut self, query: Query, changed: Changed, seen: &mut Seen) -> Option<Vec<u8>> {
         let Changed { decides, filtered, is_reviewed } = changed;
         if query.rows.is_some() || decides || filtered {
@@ -181,7 +183,8 @@ impl Session {
             self.form_rows = query.forms.or(self.form_rows).filter(|query| query.limit > 0);
             seen.forms = self.form_rows.map(|query| self.form_rows(query));
         }
-        // The page asks for them again after decisions: not in every frame while a threshold is dragged.
+        // Groups are not sent after every decision, because a dragged threshold would group the spans again in every
+        // frame. The page itself asks for them again after decisions.
         if query.groups.is_some() || filtered {
             self.grouped = query.groups.unwrap_or(self.grouped);
             seen.groups = self.grouped.map(|by| self.groups(by));

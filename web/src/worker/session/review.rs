@@ -47,7 +47,7 @@ impl Session {
         })
     }
 
-    /// A decision that gives a span its distant label keeps the label.
+    /// Returns the decision in its plain form: giving a span its distant label means keeping the label.
     pub(super) fn plain(&self, span: SpanId, decision: Decision) -> (SpanId, Decision) {
         let label = self.judge.assigned.get(span as usize);
         (span, if label.is_some_and(|&label| decision.keeps(label)) { Decision::Keep } else { decision })
