@@ -92,7 +92,11 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     let axe = axe::ensure(layout, steps)?;
     let encoder = encoder::ensure(layout, steps)?;
     let python = python::ensure(layout, steps)?;
-    // Two builds at a time, because the page ends with a part that uses one core only.
+    if style {
+        check(layout, steps, "lints of the page", lints::build()?.args(WEB))?;
+    }
+    // Two builds at a time, because the page ends with parts that use one core only. Before that, the lints have compiled
+    // what it needs: more compilers than cores would be slower.
     thread::scope(|scope| {
         let log = layout.logs().join("trainer-and-tests.log");
         let _ = fs::remove_file(&log);
@@ -110,10 +114,7 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
             build.args(["build", "--release", "--bins", "--tests"]).args(native).current_dir(&layout.root);
             logged(&mut build, &log, |_| ())
         });
-        if style {
-            check(layout, steps, "lints of the page", lints::build()?.args(WEB))?;
-        }
-        page::build_in_background(layout, steps)?;
+        page::build(layout, steps)?;
         book::add(layout, steps)?;
         steps.step(if style { "lints, trainer and tests" } else { "trainer and tests" }, |step| {
             step.say("at work since the page was begun");
