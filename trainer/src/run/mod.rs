@@ -128,8 +128,8 @@ pub fn run(
     Ok(Done { metrics, sweep })
 }
 
-/// Returns the last epoch of the window, from the automatic settings. Threshold samples are used only within the window, so
-/// the threshold run can stop after this epoch.
+/// Returns the last epoch of the window, from the automatic settings. Threshold samples are used only within the
+/// window, so the threshold run can stop after this epoch.
 fn last_of_window(adjust: &impl Fn(&mut Settings)) -> impl Fn(Settings) -> u32 {
     move |mut settings| {
         adjust(&mut settings);
@@ -156,7 +156,7 @@ pub fn do_step(
     let dir = RunDir::open(out)?;
     let _locks = dir.lock_step(CONFIG, &step.name)?;
     let job = Job::new(JobKind::Run, &dir, files, corpora, config, spec, options)?;
-    // What the first stage needed is gone when its result is there.
+    // When the result of the first stage exists, the files of its steps are removed, so they cannot be checked.
     let is_over = matches!(step.work, Work::First(..) | Work::Join) && dir.path(DYNAMICS).is_file();
     if !is_over {
         step.check_needs(&all, |output| dir.path(output).is_file())?;
@@ -204,12 +204,12 @@ fn clean(
     raw: &ModelResult,
 ) -> Result<(Cleaning, Option<SweepResult>)> {
     let (settings, options) = (&decisions.settings, job.options);
-    let judge = recorded.judge(settings.window, settings.metric)?;
     check_classes(settings, &recorded.dynamics.corpus.labels)?;
     if options.decisions.is_none() && options.sweep.is_choice(settings) {
         let (cleaning, result) = job.sweep(&options.sweep, recorded, settings, raw.dev_f1)?;
         return Ok((cleaning, Some(result)));
     }
+    let judge = recorded.judge(settings.window, settings.metric)?;
     Ok((job.decide(recorded, judge, decisions)?, None))
 }
 
