@@ -1,15 +1,29 @@
 //! A trie of forms (the words of entities). It finds the longest form that begins at a token.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// A trie of forms; each form has a number. Nodes are numbered, the root is 0. A search for the longest form takes
 /// one step per token, and stops at the first token that no form continues with.
+///
+/// A node needs few bytes, and most tokens of a text end a search without a look at `edges`: with a million forms, the
+/// memory is slower than anything else.
 #[derive(Debug, Default)]
 pub struct Forms {
-    words: HashMap<String, u32>,
+    words: HashMap<Box<str>, u32>,
+    /// Node after each word at the beginning of a form; 0 if no form begins with it.
+    first: Vec<u32>,
+    /// Nodes after the words that follow.
     edges: HashMap<(u32, u32), u32>,
-    /// Number of the form that ends at each node. The root is left out, so node `i` is at `i - 1`.
-    numbers: Vec<Option<usize>>,
+    /// Nodes. The root is left out, so node `i` is at `i - 1`.
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// Number of the form that ends here.
+    number: Option<usize>,
+    /// Whether a form continues.
+    goes_on: bool,
 }
 
 impl Forms {
@@ -23,18 +37,27 @@ impl Forms {
         let mut node = 0;
         for token in tokens {
             let (token, next_word) = (token.as_ref(), self.words.len() as u32);
-            let word = match self.words.get(token) {
-                Some(&word) => word,
-                None => *self.words.entry(token.to_owned()).or_insert(next_word),
+            let word = self.word(token).unwrap_or_else(|| {
+                self.words.insert(token.into(), next_word);
+                self.first.push(0);
+                next_word
+            });
+            let next_node = self.nodes.len() as u32 + 1;
+            let next = match (node as usize).checked_sub(1) {
+                None => &mut self.first[word as usize],
+                Some(at) => {
+                    self.nodes[at].goes_on = true;
+                    self.edges.entry((node, word)).or_insert(0)
+                }
             };
-            let next_node = self.numbers.len() as u32 + 1;
-            node = *self.edges.entry((node, word)).or_insert(next_node);
-            if node == next_node {
-                self.numbers.push(None);
+            if *next == 0 {
+                *next = next_node;
+                self.nodes.push(Node::default());
             }
+            node = *next;
         }
         // A form has at least one token, so `node` is not the root here.
-        &mut self.numbers[node.max(1) as usize - 1]
+        &mut self.nodes[node.max(1) as usize - 1].number
     }
 
     /// The number of a word, or `None` if no form contains it.
@@ -45,13 +68,15 @@ impl Forms {
     /// Finds the longest form that begins at the first of these word numbers (see [`Forms::word`]). Returns its
     /// number of tokens and its number.
     pub fn longest(&self, words: &[Option<u32>]) -> Option<(usize, usize)> {
-        let (mut node, mut longest) = (0, None);
-        for (width, word) in (1..).zip(words) {
-            let Some(&next) = word.and_then(|word| self.edges.get(&(node, word))) else { break };
+        let (&first, others) = words.split_first()?;
+        let mut node = *self.first.get(first? as usize)?;
+        let (mut others, mut longest) = (others.iter(), None);
+        for width in 1.. {
+            let Some(here) = node.checked_sub(1).and_then(|at| self.nodes.get(at as usize)) else { break };
+            longest = here.number.map(|number| (width, number)).or(longest);
+            let next = others.next().copied().flatten().filter(|_| here.goes_on);
+            let Some(&next) = next.and_then(|word| self.edges.get(&(node, word))) else { break };
             node = next;
-            if let Some(&Some(number)) = self.numbers.get(node as usize - 1) {
-                longest = Some((width, number));
-            }
         }
         longest
     }

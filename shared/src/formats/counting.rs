@@ -10,13 +10,18 @@ use super::count;
 pub use crate::corpus::counting::{Counting, LineEnds, Unit};
 
 /// A text measured with one way of counting.
-pub(super) struct Ruler {
+pub(super) enum Ruler {
+    /// Each character is a unit. There are so many.
+    Characters(usize),
     /// The number of units before each character; the last element is the number of all units.
-    units: Vec<usize>,
+    Units(Vec<usize>),
 }
 
 impl Ruler {
     pub fn new(text: &str, counting: Counting) -> Self {
+        if counting.is_usual() {
+            return Self::Characters(text.chars().count());
+        }
         let mut units = Vec::with_capacity(text.len() + 1);
         let (mut at, mut previous) = (0, None);
         let mut chars = text.chars().peekable();
@@ -38,16 +43,20 @@ impl Ruler {
             previous = Some(c);
         }
         units.push(at);
-        Self { units }
+        Self::Units(units)
     }
 
     /// The characters from `start` to `end` (exclusive). `None` if these units are not in the text or cut a
     /// character.
     pub fn characters(&self, start: usize, end: usize) -> Option<(usize, usize)> {
+        let units = match self {
+            Self::Characters(n) => return (start <= end && end <= *n).then_some((start, end)),
+            Self::Units(units) => units,
+        };
         // A character of width 0 belongs to neither side.
-        let first = self.units.partition_point(|&unit| unit <= start).checked_sub(1)?;
-        let last = self.units.partition_point(|&unit| unit < end);
-        let is = |at: usize, unit: usize| self.units.get(at) == Some(&unit);
+        let first = units.partition_point(|&unit| unit <= start).checked_sub(1)?;
+        let last = units.partition_point(|&unit| unit < end);
+        let is = |at: usize, unit: usize| units.get(at) == Some(&unit);
         match start == end {
             true => is(first, start).then_some((first, first)),
             false => (is(first, start) && is(last, end) && first <= last).then_some((first, last)),
@@ -56,7 +65,10 @@ impl Ruler {
 
     /// The units of these characters.
     pub fn units(&self, (start, end): (usize, usize)) -> Option<(usize, usize)> {
-        Some((*self.units.get(start)?, *self.units.get(end)?))
+        match self {
+            Self::Characters(n) => (start <= *n && end <= *n).then_some((start, end)),
+            Self::Units(units) => Some((*units.get(start)?, *units.get(end)?)),
+        }
     }
 }
 
@@ -155,5 +167,23 @@ impl Misfits {
                 if self.n > self.first.len() { "; …" } else { "" }
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text without line ends and beyond ASCII, where other ways of counting characters give the same numbers.
+    #[test]
+    fn the_usual_way_is_what_the_units_of_characters_say() {
+        let text = "aé😀 b";
+        let usual = Ruler::new(text, Counting::default());
+        let by_units = Ruler::new(text, Counting { line_ends: LineEnds::CrLfAsOne, ..Counting::default() });
+        assert!(matches!((&usual, &by_units), (Ruler::Characters(5), Ruler::Units(_))));
+        for (start, end) in (0..8).flat_map(|start| (0..8).map(move |end| (start, end))) {
+            assert_eq!(usual.characters(start, end), by_units.characters(start, end), "{start} {end}");
+            assert_eq!(usual.units((start, end)), by_units.units((start, end)), "{start} {end}");
+        }
     }
 }

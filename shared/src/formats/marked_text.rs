@@ -19,11 +19,20 @@ pub(super) struct Text<'a> {
 impl<'a> Text<'a> {
     /// Splits a text into tokens with [`tokenise`].
     pub fn new(text: &'a str) -> Self {
-        let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
-        bytes.push(text.len());
-        let character = |byte: usize| bytes.binary_search(&byte).unwrap_or_else(|at| at);
+        let bytes = Self::bytes(text);
+        // As many bytes as characters: their numbers are the same.
+        let is_ascii = bytes.len() == text.len() + 1;
+        let character = |byte: usize| if is_ascii { byte } else { bytes.binary_search(&byte).unwrap_or_else(|at| at) };
         let tokens = tokenise(text).map(|(a, b)| (character(a), character(b))).collect();
         Self { text, bytes, tokens }
+    }
+
+    /// Returns the first byte of each character, and the length of the text.
+    fn bytes(text: &str) -> Vec<usize> {
+        match text.is_ascii() {
+            true => (0..=text.len()).collect(),
+            false => text.char_indices().map(|(at, _)| at).chain([text.len()]).collect(),
+        }
     }
 
     /// Uses the given tokens; `None` if they are not in order or not inside the text.
@@ -31,7 +40,7 @@ impl<'a> Text<'a> {
         let n = text.chars().count();
         let are_ordered = tokens.windows(2).all(|pair| matches!(pair, [a, b] if a.1 <= b.0 && a.0 < b.0));
         let are_inside = tokens.iter().all(|&(start, end)| start <= end && end <= n);
-        (are_ordered && are_inside).then(|| Self { tokens, ..Self::new(text) })
+        (are_ordered && are_inside).then(|| Self { tokens, text, bytes: Self::bytes(text) })
     }
 
     /// The tokens.

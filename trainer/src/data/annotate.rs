@@ -126,14 +126,15 @@ impl Matcher {
         let mut entries = Vec::new();
         let mut entities = Vec::new();
         let mut n_normalised = 0;
+        let (mut exact, mut any_case) = (Vec::new(), Vec::new());
         for sentence in 0..text.n_sentences() as u32 {
             let tokens = text.tokens.sentence(sentence);
-            let exact: Vec<Option<u32>> =
-                tokens.clone().map(|token| self.exact.word(&compared(token, false))).collect();
-            let any_case: Vec<Option<u32>> = match self.any_case.is_empty() {
-                true => Vec::new(),
-                false => tokens.map(|token| self.any_case.word(&compared(token, true))).collect(),
-            };
+            exact.clear();
+            exact.extend(tokens.clone().map(|token| self.exact.word(&compared(token, false))));
+            if !self.any_case.is_empty() {
+                any_case.clear();
+                any_case.extend(tokens.map(|token| self.any_case.word(&compared(token, true))));
+            }
             let mut start = 0;
             while start < exact.len() {
                 let found = self.exact.longest(&exact[start..]);
@@ -160,10 +161,10 @@ impl Matcher {
     /// Returns whether words that match a form differ from it in their characters. Case is ignored if the form
     /// ignores it.
     fn is_written_otherwise<'t>(&self, entry: usize, words: impl Iterator<Item = &'t str>) -> bool {
-        let written: String = words.flat_map(str::split_whitespace).collect();
+        let written = words.flat_map(str::split_whitespace);
         self.forms.get(entry).is_some_and(|(form, folds)| match folds {
-            true => written.to_lowercase() != form.to_lowercase(),
-            false => written != *form,
+            true => written.collect::<String>().to_lowercase() != form.to_lowercase(),
+            false => !written.flat_map(str::bytes).eq(form.bytes()),
         })
     }
 }
