@@ -164,6 +164,7 @@ impl Session {
             // The server of another test may get the same port.
             let stored = json!({ "origin": page, "storageTypes": "all" });
             devtools(&self.client, "Storage.clearDataForOrigin", stored).await;
+            // Drops what the closed window may have said last.
             complaints(&self.client).await;
         });
         std::fs::remove_dir_all(downloads(&self.folder)).unwrap();
@@ -176,8 +177,8 @@ fn downloads(folder: &Path) -> PathBuf {
     folder.join("downloads")
 }
 
-/// Opens the page, served by `trainer serve` with this run, lets `test` use it, and closes everything. `query` is
-/// the page's address from `?` on.
+/// Opens the page, served by `trainer serve` with this run, and lets `test` use it. Then it ends the server, and keeps the
+/// browser for another test. `query` is the page's address from `?` on.
 pub fn with_page<F: Future<Output = ()> + 'static>(
     places: &Places,
     run: &Path,
