@@ -241,7 +241,7 @@ fn killed_again_and_again_it_still_ends() {
 /// differ. Little is trained, because this takes long.
 #[test]
 fn a_training_by_tensor_operations_goes_on_as_well() {
-    let bench = Bench::of(40, 15);
+    let bench = Bench::of(24, 10);
     let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/encoders/roberta");
     let command = |out: &str, options: &[&str]| bench.command_with(encoder.to_str().unwrap(), out, options);
     for dtype in ["f32", "bf16"] {

@@ -50,9 +50,9 @@ pub struct TrainingArgs {
     /// Epochs of every training [default: 5; builtin: 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535), help_heading = "Training")]
     pub epochs: Option<u32>,
-    /// End a training if dev F1 has not risen for N epochs [default: never]. Trainings whose logits are recorded always do
-    /// all epochs
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
+    /// End a training if dev F1 has not risen for N epochs; trainings whose logits are recorded do all epochs
+    /// [default: never]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535), help_heading = "Training")]
     pub patience: Option<u32>,
     /// Sentences per batch [default: 16 for base-sized encoders and builtin, 8 for smaller ones; on a GPU 32]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
