@@ -1,8 +1,8 @@
 //! Runs `trainer demo` with a page built from here.
 
-use std::{fs, process::Command, thread};
+use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use crate::{
     layout::Layout,
@@ -41,24 +41,16 @@ pub fn run(layout: &Layout, args: &Args) -> Result<()> {
     };
     // Both builds end with a part that uses one core only. They end together if the page gets fewer of the cores,
     // because the trainer has twice as much to compile.
-    thread::scope(|scope| {
-        // Not `trainer.log`: the step at the end removes that.
-        let log = layout.logs().join("trainer-and-run.log");
-        let _ = fs::remove_file(&log);
-        let trainer = scope.spawn(move || {
-            let mut build = cargo();
-            build.args(["build", "--release", "--package", "trainer"]).current_dir(&layout.root);
-            logged(&mut build, &log, |_| ())?;
-            logged(demo().arg("--train-only"), &log, |_| ())
-        });
-        wasm_std::ensure(layout, &mut steps)?;
-        setup::page_tools(layout, &mut steps)?;
-        page::build_in_background(layout, &mut steps)?;
-        steps.step("trainer and run", |step| {
-            step.say("at work since the first step");
-            trainer.join().map_err(|_| anyhow!("the build of the trainer panicked"))??;
-            Ok(((), "built, and trained on the sample".to_owned()))
-        })
+    let build_and_train = |log: &Path| {
+        let mut build = cargo();
+        build.args(["build", "--release", "--package", "trainer"]).current_dir(&layout.root);
+        logged(&mut build, log, |_| ())?;
+        logged(demo().arg("--train-only"), log, |_| ())
+    };
+    steps.beside("trainer and run", "built, and trained on the sample", build_and_train, |steps| {
+        wasm_std::ensure(layout, steps)?;
+        setup::page_tools(layout, steps)?;
+        page::build_in_background(layout, steps)
     })?;
     steps.summary();
     // It prints the result, and serves until Ctrl-C.

@@ -6,12 +6,13 @@ use std::{
     cell::Cell,
     fs,
     io::{IsTerminal, Write, stderr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::{layout::Layout, process};
 
@@ -59,6 +60,29 @@ impl Steps {
         }
         self.done.push(Done { name: name.to_owned(), took, failed: outcome.is_err() });
         outcome.map(|(value, _)| value).with_context(|| format!("step {} of {}, {name}", self.done.len(), self.total))
+    }
+
+    /// Does `work` in a thread of its own while `meanwhile` does steps. A last step waits for `work`, and shows how it went.
+    /// `work` writes to the log whose path it gets.
+    pub fn beside(
+        &mut self,
+        name: &str,
+        news: &str,
+        work: impl FnOnce(&Path) -> Result<()> + Send,
+        meanwhile: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        // Not the log of the last step: that step removes it when it begins.
+        let log = self.logs.join(format!("{}-beside.log", slug(name)));
+        let _ = fs::remove_file(&log);
+        thread::scope(|scope| {
+            let work = scope.spawn(|| work(&log));
+            meanwhile(self)?;
+            self.step(name, |step| {
+                step.say("at work beside the steps before");
+                work.join().map_err(|_| anyhow!("{name} panicked"))??;
+                Ok(((), news.to_owned()))
+            })
+        })
     }
 
     /// Prints all steps with their times, and marks the one that failed.
@@ -140,6 +164,21 @@ mod tests {
         ] {
             assert_eq!(human(Duration::from_millis(ms)), shown);
         }
+    }
+
+    #[test]
+    fn work_beside_the_steps_keeps_its_log_and_its_error() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut steps = Steps { total: 2, done: Vec::new(), logs: logs.path().to_owned(), started: Instant::now() };
+        let work = |log: &Path| {
+            fs::write(log, "what the compiler said").unwrap();
+            Err(anyhow!("see {}", log.display()))
+        };
+        let meanwhile = |steps: &mut Steps| steps.step("page", |_| Ok(((), "ok".to_owned())));
+        let error = format!("{:#}", steps.beside("trainer and tests", "ok", work, meanwhile).unwrap_err());
+        let log = logs.path().join("trainer-and-tests-beside.log");
+        assert!(error.contains(&log.display().to_string()) && error.contains("step 2 of 2"), "{error}");
+        assert_eq!(fs::read_to_string(log).unwrap(), "what the compiler said");
     }
 
     #[test]

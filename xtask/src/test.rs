@@ -1,8 +1,12 @@
 //! Runs all checks and tests, as CI does.
 
-use std::{env, fs, path::PathBuf, process::Command, thread};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     book,
@@ -95,32 +99,24 @@ fn all(layout: &Layout, args: &Args, steps: &mut Steps) -> Result<()> {
     if style {
         check(layout, steps, "lints of the page", lints::build()?.args(WEB))?;
     }
-    // Two builds at a time, because the page ends with parts that use one core only. Before that, the lints have compiled
-    // what it needs: more compilers than cores would be slower.
-    thread::scope(|scope| {
-        let log = layout.logs().join("trainer-and-tests.log");
-        let _ = fs::remove_file(&log);
-        let native = &native;
-        let others = scope.spawn(move || {
-            // In the profile of the tests, so that the dependencies are compiled only once.
-            if style {
-                let mut lints = lints::build()?;
-                let lints = lints.args(["--release", "--all-targets"]).args(native).current_dir(&layout.root);
-                logged(lints, &log, |_| ()).context("lints")?;
-            }
-            // Builds trainer and tests together, so that they share every dependency. Tests train models: without
-            // optimisation they would take hours.
-            let mut build = cargo();
-            build.args(["build", "--release", "--bins", "--tests"]).args(native).current_dir(&layout.root);
-            logged(&mut build, &log, |_| ())
-        });
+    let build = |log: &Path| {
+        // In the profile of the tests, so that the dependencies are compiled only once.
+        if style {
+            let mut lints = lints::build()?;
+            lints.args(["--release", "--all-targets"]).args(&native).current_dir(&layout.root);
+            logged(&mut lints, log, |_| ()).context("lints")?;
+        }
+        // Builds trainer and tests together, so that they share every dependency. Tests train models: without
+        // optimisation they would take hours.
+        let mut build = cargo();
+        build.args(["build", "--release", "--bins", "--tests"]).args(&native).current_dir(&layout.root);
+        logged(&mut build, log, |_| ())
+    };
+    // Two builds at a time, because the page ends with parts that use one core only. Before that, the lints have
+    // compiled what it needs: more compilers than cores would be slower.
+    steps.beside(if style { "lints and build" } else { "build" }, "ok", build, |steps| {
         page::build(layout, steps)?;
-        book::add(layout, steps)?;
-        steps.step(if style { "lints, trainer and tests" } else { "trainer and tests" }, |step| {
-            step.say("at work since the page was begun");
-            others.join().map_err(|_| anyhow!("the build of the tests panicked"))??;
-            Ok(((), "ok".to_owned()))
-        })
+        book::add(layout, steps)
     })?;
     if style {
         steps.step("tests of the Python package", |step| {
