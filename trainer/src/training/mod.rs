@@ -191,7 +191,10 @@ impl Stage<'_> {
         let mut progress = Progress::new(self.name, per_epoch * u64::from(self.last_epoch), before, self.last_epoch);
         while underway.position.epoch <= self.last_epoch {
             if let Some(since) = self.ends_without_progress(&underway.position) {
-                console::status(format_args!("{}: dev F1 has not risen since epoch {since}, so this ends", self.name));
+                console::status(format_args!(
+                    "{}: dev F1 has not risen since epoch {since}, so the training ends",
+                    self.name
+                ));
                 break;
             }
             let epoch = underway.position.epoch;
